@@ -12,7 +12,7 @@
 #include "core/base/types.h"
 
 struct cursor {
-    const uint8_t *at;  /* borrowed, like the views that reads return */
+    const uint8_t *at; /* borrowed, like the views that reads return */
     const uint8_t *end;
     bool failed;
 };
