@@ -1,0 +1,37 @@
+# The front door: `make help` lists the rooms, docs/building.md describes them. Meson does the work.
+
+BENCH =
+FUZZ =
+SECONDS = 60
+
+.PHONY: build help setup test test-long bench fuzz lint format clean
+
+build: ## build with gcc into build/ (what plain `make` does)
+	@scripts/configure.sh build
+
+help: ## list these targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+setup: ## install the Debian packages that building, testing and running need
+	@scripts/setup.sh
+
+test: setup ## everything that a change must pass: gcc, clang, sanitizers, checks
+	@scripts/test.py
+
+test-long: setup ## the same with long tests, fresh seeds, more rounds, and fuzzing
+	@scripts/test.py --long
+
+bench: ## run all benches, or one: BENCH=name
+	@scripts/bench.sh $(BENCH)
+
+fuzz: ## fuzz all targets in turn, or one: FUZZ=name, each for SECONDS=60
+	@scripts/fuzz.sh $(SECONDS) $(FUZZ)
+
+lint: build ## layout, include direction, names, imports of the core
+	@meson test -C build --no-rebuild --print-errorlogs --suite lint
+
+format: ## lay out every C file as .clang-format says
+	@git ls-files -z '*.c' '*.h' | xargs -0 clang-format -i
+
+clean: ## remove all build folders
+	@rm -rf build build-clang build-asan build-fuzz build-release

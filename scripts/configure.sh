@@ -1,0 +1,24 @@
+#!/bin/sh
+# configure.sh NAME: prepares one of the build folders of docs/building.md, once, and builds in it.
+# Further arguments go to ninja.
+set -eu
+cd "$(dirname "$0")/.."
+
+folder=$1
+shift
+case $folder in
+build) compiler=gcc options= ;;
+build-clang) compiler=clang options= ;;
+build-asan) compiler=clang options="-Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1" ;;
+build-fuzz) compiler=clang options="-Db_sanitize=address,undefined -Db_lundef=false -Dfuzz=true" ;;
+build-release) compiler=gcc options=-Dbuildtype=release ;;
+*)
+    echo "configure.sh: no build folder is called $folder; docs/building.md lists them" >&2
+    exit 2
+    ;;
+esac
+
+if [ ! -e "$folder/build.ninja" ]; then
+    CC=$compiler meson setup "$folder" -Dwerror=true $options
+fi
+exec ninja -C "$folder" "$@"
