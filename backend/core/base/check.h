@@ -8,11 +8,11 @@
 #ifndef NOVACRON_BASE_CHECK_H
 #define NOVACRON_BASE_CHECK_H
 
-#define CHECK(cond)                                  \
-    do {                                             \
-        if (__builtin_expect(!(cond), 0)) {          \
-            check_failed(__FILE__, __LINE__, #cond); \
-        }                                            \
+#define CHECK(cond)                                                                                \
+    do {                                                                                           \
+        if (__builtin_expect(!(cond), 0)) {                                                        \
+            check_failed(__FILE__, __LINE__, #cond);                                               \
+        }                                                                                          \
     } while (0)
 
 /* Reports through check_report, then aborts. */
