@@ -3,7 +3,7 @@
 
 Builds with gcc and runs all tests and checks, builds with clang, and runs the tests again under
 AddressSanitizer and UBSan. --long adds the long tests, a fresh seed with more rounds for property
-tests, the tests of the clang build, and a minute of fuzzing for each target.
+tests, the tests of the clang build, clang-tidy, and a minute of fuzzing for each target.
 
 The closing line sums what ran: the tests inside a program that speaks TAP, and any other meson
 test as one. A build that fails, or a program that ends before it reported, counts as one failure.
@@ -19,7 +19,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LONG_SCALE = 20
-LONG_FUZZ_SECONDS = 60
+LONG_COMMANDS = [
+    (["ninja", "-C", "build-clang", "clang-tidy"], "clang-tidy finds something"),
+    (["scripts/fuzz.sh", "60"], "a fuzz target crashes"),
+]
 
 TAP_LINE = re.compile(r"^(not )?ok\b[^#\n]*(#\s*skip)?", re.IGNORECASE | re.MULTILINE)
 
@@ -84,9 +87,9 @@ def main():
         else:
             totals[0] += 1
     if long:
-        fuzz = ["scripts/fuzz.sh", str(LONG_FUZZ_SECONDS)]
-        if subprocess.run(fuzz, cwd=ROOT).returncode != 0:
-            broken.append("a fuzz target crashes")
+        for command, failure in LONG_COMMANDS:
+            if subprocess.run(command, cwd=ROOT).returncode != 0:
+                broken.append(failure)
 
     for what in broken:
         print(f"FAILED: {what}")
