@@ -226,7 +226,7 @@ BANNED_IN_CORE = {
     "getrandom": "a generator that was seeded from outside",
     "malloc": "mem_alloc",
     "printf": "an effect that the driver carries out",
-    "qsort": "a sort with a total order: qsort leaves ties to the C library, and may allocate",
+    "qsort": "sort_items: qsort leaves ties to the C library, and may allocate",
     "realloc": "mem_realloc",
     "time": "the time that the event carries",
 }
