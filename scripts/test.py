@@ -25,22 +25,25 @@ LONG_COMMANDS = [
 ]
 
 TAP_LINE = re.compile(r"^(not )?ok\b[^#\n]*(#\s*skip)?", re.IGNORECASE | re.MULTILINE)
+TAP_PLAN = re.compile(r"^1\.\.(\d+)$", re.MULTILINE)
 
 
 def count_program(record):
     """(passed, failed, skipped) of one meson test, from its record in testlog.json."""
+    output, result = record.get("stdout", ""), record["result"]
     passed = failed = skipped = 0
-    for line in TAP_LINE.finditer(record.get("stdout", "")):
+    for line in TAP_LINE.finditer(output):
         if line.group(2):
             skipped += 1
         elif line.group(1):
             failed += 1
         else:
             passed += 1
-    result = record["result"]
-    if passed + failed + skipped == 0:
+    planned = sum(int(plan) for plan in TAP_PLAN.findall(output))
+    if planned == 0 and passed + failed + skipped == 0:
         passed, skipped = int(result == "OK"), int(result == "SKIP")
-    if result not in ("OK", "SKIP") and failed == 0:
+    missing = planned > passed + failed + skipped
+    if (missing or result not in ("OK", "SKIP")) and failed == 0:
         failed = 1
     return passed, failed, skipped
 
