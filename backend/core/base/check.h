@@ -15,6 +15,9 @@
         }                                                                                          \
     } while (0)
 
+/* A place that only a bug reaches: the end of a switch over all of an enum. `why` is a string. */
+#define CHECK_UNREACHABLE(why) check_failed(__FILE__, __LINE__, "unreachable: " why)
+
 /* Reports through check_report, then aborts. */
 __attribute__((noreturn, cold)) void check_failed(const char *file, int line, const char *cond);
 
