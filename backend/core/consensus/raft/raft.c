@@ -212,8 +212,9 @@ enum err raft_load_done(struct raft *r)
             return ERR_CORRUPT;
         }
     }
-    /* The hard state never goes below the terms of the log's entries. */
-    if (raft_log_last_term(&r->log) > r->term) {
+    /* The hard state never goes below the terms of the log's entries. (It may be below that of a
+     * snapshot: a group may be begun from one that was made elsewhere.) */
+    if (r->log.last > r->log.snapshot_index && raft_log_last_term(&r->log) > r->term) {
         r->term = raft_log_last_term(&r->log);
         r->vote = NODE_NONE;
         r->repair.lost_vote = true;

@@ -70,7 +70,7 @@ void raft_check(const struct raft *r)
     raft_log_check(&r->log);
     raft_membership_check(&r->membership);
     check_damage(r);
-    CHECK(raft_log_last_term(&r->log) <= r->term);
+    CHECK(r->log.last == r->log.snapshot_index || raft_log_last_term(&r->log) <= r->term);
     CHECK(r->term >= r->told_hard_state.term);
     CHECK(r->log.committed >= r->told_hard_state.commit);
     CHECK(r->batch_count <= RAFT_BATCHES_MAX);
