@@ -97,6 +97,8 @@ enum raft_removal {
     X(forward_proposals, bool, "", true, false, true, "a follower passes proposals on")            \
     X(validate_changes, bool, "", true, false, true,                                               \
       "refuse membership changes that do not fit the present one")                                 \
+    X(strict_changes, bool, "", true, false, true,                                                 \
+      "refuse a change after which the voters that are heard from, and whole, form no quorum")     \
     X(require_caught_up, bool, "", true, false, true,                                              \
       "promote a learner only after its catch-up rounds [Ongaro14 4.2.1]")                         \
     X(chunk_bytes, uint32_t, "B", 256 * 1024, 1, 16 * 1024 * 1024, "of a snapshot in one message") \

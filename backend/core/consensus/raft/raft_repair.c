@@ -246,6 +246,9 @@ void raft_on_repair_request(struct raft *r, const struct raft_message *m)
     struct raft_peer *p = raft_peer_of(r, m->from);
     struct raft_message *out = repair_answer(r, m->from, m->context);
     bool leads = r->role == RAFT_LEADER && p;
+    if (p) {
+        p->pr.impaired = r->now;
+    }
     if (m->lost_log && leads) {
         out->lost_log = true;
         out->index = r->log.last;
