@@ -134,6 +134,12 @@ void raft_on_vote_response(struct raft *r, const struct raft_message *m)
     }
     switch (raft_tally_votes(r)) {
     case QUORUM_WON:
+        /* Others may be enough to win, but not to begin: until its own vote is on its own disk, a
+         * crash would make this node forget the term, win it once more, and write other entries
+         * under the same indexes and terms. */
+        if (raft_peer_of(r, r->cfg.id)->vote != RAFT_VOTE_YES) {
+            break;
+        }
         if (r->role == RAFT_PRE_CANDIDATE) {
             if (raft_campaign(r, RAFT_CAMPAIGN_REAL) != OK) {
                 raft_become_follower(r, r->term, NODE_NONE);
