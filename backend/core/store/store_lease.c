@@ -36,6 +36,7 @@ static void attachment_free(struct store_leases *l, struct store_attachment *a)
         a->next->prev = a->prev;
     }
     a->lease->attachment_count--;
+    l->attachment_count--;
     a->key->attachment = NULL;
     store_slab_free(l->slab, a, sizeof *a);
 }
@@ -184,6 +185,7 @@ void store_leases_attach(struct store_leases *l, struct store_key *key, int64_t 
     }
     lease->attachments = a;
     lease->attachment_count++;
+    l->attachment_count++;
     key->attachment = a;
 }
 

@@ -59,8 +59,9 @@ struct store_leases {
     struct store_lease **heap; /* of those not IDLE, by (deadline, id) */
     size_t heap_count;
     size_t heap_cap;
-    bool armed;   /* promoted? */
-    uint64_t sum; /* of the hashes of all leases: a hash of the set */
+    bool armed;                /* promoted? */
+    uint64_t attachment_count; /* of all leases */
+    uint64_t sum;              /* of the hashes of all leases: a hash of the set */
 };
 
 void store_leases_init(struct store_leases *l, struct store_slab *slab);

@@ -114,6 +114,25 @@ static uint32_t jump_choose(const struct store_mvcc *m, const struct store_versi
     return jump_distance(m, v, near);
 }
 
+/* Takes the key's newest version out of the sums over live keys, and into them. */
+static void count_out(struct store_mvcc *m, const struct store_key *key)
+{
+    if (store_key_is_live(key)) {
+        m->live_sum -= key->head->hash;
+        m->live_bytes -= key->len + key->head->value_len;
+        m->leased_keys -= key->head->lease != 0;
+    }
+}
+
+static void count_in(struct store_mvcc *m, const struct store_key *key)
+{
+    if (store_key_is_live(key)) {
+        m->live_sum += key->head->hash;
+        m->live_bytes += key->len + key->head->value_len;
+        m->leased_keys += key->head->lease != 0;
+    }
+}
+
 /* Chains `v`, whose fields are set up to the hash, onto its key and the log. */
 static void version_link(struct store_mvcc *m, struct store_version *v)
 {
@@ -122,15 +141,9 @@ static void version_link(struct store_mvcc *m, struct store_version *v)
     v->depth = key->head == NULL ? 0 : key->head->depth + 1;
     v->hash = store_version_hash(v);
     v->jump = jump_choose(m, v);
-    if (store_key_is_live(key)) {
-        m->live_sum -= key->head->hash;
-        m->live_bytes -= key->len + key->head->value_len;
-    }
-    if (!v->tombstone) {
-        m->live_sum += v->hash;
-        m->live_bytes += key->len + v->value_len;
-    }
+    count_out(m, key);
     key->head = v;
+    count_in(m, key);
     m->chain = hash_u64(m->chain, v->hash);
     store_log_append(&m->log, v, m->chain);
     m->changes++;
@@ -164,6 +177,49 @@ static struct store_key *key_make(struct store_mvcc *m, struct bytes bytes)
     return key;
 }
 
+/* Makes a key, with a path to it as it lies now. */
+static struct store_key *key_insert(struct store_mvcc *m, struct store_tree_path *path,
+                                    struct bytes bytes)
+{
+    struct store_key *key = key_make(m, bytes);
+    store_tree_insert(&m->tree, path, key);
+    CHECK(store_tree_locate(&m->tree, bytes, path) == key);
+    return key;
+}
+
+void store_mvcc_resume(struct store_mvcc *m, uint64_t first_seq, uint64_t chain_before,
+                       int64_t compact_revision)
+{
+    CHECK(m->tree.keys == 0 && m->log.next == 1);
+    store_log_init(&m->log, first_seq, chain_before);
+    m->chain = chain_before;
+    m->compact_seq = first_seq;
+    m->compact_chain = chain_before;
+    m->compact_revision = compact_revision;
+    m->revision = compact_revision > 1 ? compact_revision - 1 : 1;
+}
+
+struct store_version *store_mvcc_restore(struct store_mvcc *m, struct store_tree_path *path,
+                                         struct bytes key, struct bytes value,
+                                         const struct store_version *fields)
+{
+    struct store_key *k = key_insert(m, path, key);
+    struct store_version *v = version_make(m, k, value);
+    v->prev = NULL;
+    v->seq = fields->seq;
+    v->mod_revision = fields->mod_revision;
+    v->create_revision = fields->create_revision;
+    v->version = fields->version;
+    v->lease = fields->lease;
+    v->depth = 0;
+    v->jump = 0;
+    v->hash = store_version_hash(v);
+    k->head = v;
+    count_in(m, k);
+    store_tree_set_live(&m->tree, path, true);
+    return v;
+}
+
 struct store_version *store_mvcc_put(struct store_mvcc *m, struct store_tree_path *path,
                                      struct store_key *found, struct bytes key, struct bytes value,
                                      int64_t lease)
@@ -171,9 +227,7 @@ struct store_version *store_mvcc_put(struct store_mvcc *m, struct store_tree_pat
     CHECK(key.len > 0);
     struct store_key *k = found;
     if (k == NULL) {
-        k = key_make(m, key);
-        store_tree_insert(&m->tree, path, k);
-        CHECK(store_tree_locate(&m->tree, key, path) == k);
+        k = key_insert(m, path, key);
     }
     bool was_live = store_key_is_live(k);
     struct store_version *v = version_make(m, k, value);

@@ -41,6 +41,7 @@ struct store_mvcc {
     uint64_t chain;           /* of all changes ever, in order */
     uint64_t live_sum;        /* of the hashes of all live versions: a hash of the current keys */
     uint64_t live_bytes;      /* of keys and values of all live versions */
+    uint64_t leased_keys;     /* live keys whose newest version names a lease */
     uint64_t changes;         /* in the open transaction */
 };
 
@@ -77,6 +78,17 @@ struct store_version *store_mvcc_find(const struct store_mvcc *m, struct bytes k
 /* The oldest version of `key` whose seq is not below `seq`, which the log holds; or NULL. */
 struct store_version *store_mvcc_since(const struct store_mvcc *m, const struct store_key *key,
                                        uint64_t seq);
+
+/* Makes an empty store one whose history begins at `first_seq`, at the compacted revision: the
+ * start of a restore. */
+void store_mvcc_resume(struct store_mvcc *m, uint64_t first_seq, uint64_t chain_before,
+                       int64_t compact_revision);
+
+/* Adds a key with a version from before the history. `fields` gives seq, revisions, version and
+ * lease. `path` is what store_tree_locate gave for the key, which is not there. */
+struct store_version *store_mvcc_restore(struct store_mvcc *m, struct store_tree_path *path,
+                                         struct bytes key, struct bytes value,
+                                         const struct store_version *fields);
 
 /* Says that all below `revision` is gone; compact_revision < revision <= this revision. */
 void store_mvcc_compact(struct store_mvcc *m, int64_t revision);

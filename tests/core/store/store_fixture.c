@@ -1,5 +1,6 @@
 #include "tests/core/store/store_fixture.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "core/store/store_pb.h"
@@ -238,4 +239,109 @@ void txn_range(struct buf *b, bool success, const char *key, const char *range_e
 void txn_nest(struct buf *b, bool success, const struct buf *nested)
 {
     txn_op(b, success, STORE_OP_TXN, buf_view(nested));
+}
+
+static struct bytes random_text(struct prng *prng, uint8_t *scratch, const char *prefix,
+                                size_t many)
+{
+    int n = snprintf((char *)scratch, 32, "%s%02zu", prefix, (size_t)prng_below(prng, many));
+    return (struct bytes){scratch, (size_t)n};
+}
+
+static void random_put(struct fixture *f, struct prng *prng)
+{
+    uint8_t key[32];
+    uint8_t value[300] = {0};
+    struct store_put_request r = {
+        .key = random_text(prng, key, "k/", 40),
+        .value = {value, prng_below(prng, prng_chance(prng, 1, 8) ? sizeof value : 20)},
+        .lease = prng_chance(prng, 1, 4) ? (int64_t)prng_range(prng, 1, 4) : 0,
+    };
+    for (size_t i = 0; i < r.value.len; i++) {
+        value[i] = (uint8_t)prng_u64(prng);
+    }
+    (void)fixture_put_request(f, &r);
+}
+
+static void random_delete(struct fixture *f, struct prng *prng)
+{
+    uint8_t key[32];
+    uint8_t end[32];
+    struct store_delete_request r = {.key = random_text(prng, key, "k/", 40)};
+    if (prng_chance(prng, 1, 4)) {
+        r.range_end = random_text(prng, end, "k/", 40);
+    }
+    buf_clear(&f->body);
+    store_delete_encode(&f->body, &r);
+    (void)fixture_apply(f, STORE_KIND_DELETE, buf_view(&f->body));
+}
+
+static void random_txn(struct fixture *f, struct prng *prng)
+{
+    struct buf txn;
+    buf_init(&txn);
+    char key[32];
+    for (size_t i = 0; i < 5; i++) {
+        snprintf(key, sizeof key, "k/%zu%zu", i % 4, (size_t)prng_below(prng, 10));
+        if (prng_chance(prng, 1, 4)) {
+            txn_delete(&txn, prng_chance(prng, 3, 4), key, "");
+        } else {
+            txn_put(&txn, prng_chance(prng, 3, 4), key, key);
+        }
+    }
+    (void)fixture_apply(f, STORE_KIND_TXN, buf_view(&txn));
+    buf_deinit(&txn);
+}
+
+void fixture_random_step(struct fixture *f, struct prng *prng)
+{
+    switch (prng_below(prng, 16)) {
+    case 0:
+        (void)fixture_grant(f, (int64_t)prng_range(prng, 1, 4), 5);
+        break;
+    case 1:
+        (void)fixture_revoke(f, (int64_t)prng_range(prng, 1, 4));
+        break;
+    case 2:
+        if (prng_chance(prng, 1, 4)) {
+            int64_t low = store_compact_revision(f->store);
+            (void)fixture_compact(f, (int64_t)prng_range(prng, (uint64_t)(low < 0 ? 0 : low),
+                                                         (uint64_t)store_revision(f->store)));
+        } else {
+            random_put(f, prng);
+        }
+        break;
+    case 3:
+    case 4:
+        random_delete(f, prng);
+        break;
+    case 5:
+    case 6:
+        random_txn(f, prng);
+        break;
+    default:
+        random_put(f, prng);
+        break;
+    }
+}
+
+void fixture_follow(struct fixture *f, const struct fixture *leader)
+{
+    struct store_entry entry = {++f->index, f->term, f->now, buf_view(&leader->payload)};
+    buf_clear(&f->response);
+    assert_int_equal(store_apply(f->store, &entry, &f->result, NULL), OK);
+    assert_int_equal(f->result.status, leader->result.status);
+    assert_int_equal(f->result.revision, leader->result.revision);
+    f->sequence = leader->sequence;
+}
+
+void fixture_snapshot(const struct fixture *f, struct buf *out)
+{
+    struct store_snapshot *snap = store_snapshot_begin(f->store);
+    enum err e;
+    do {
+        e = store_snapshot_step(snap, 7, out);
+    } while (e == ERR_PENDING);
+    assert_int_equal(e, OK);
+    store_snapshot_end(snap);
 }

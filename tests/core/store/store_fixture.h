@@ -60,6 +60,16 @@ enum store_status fixture_compact(struct fixture *f, int64_t revision);
 enum store_status fixture_grant(struct fixture *f, int64_t id, int64_t ttl);
 enum store_status fixture_revoke(struct fixture *f, int64_t id);
 
+/* One random operation on a few dozen keys and a few leases: puts, deletes, txns, grants, revokes,
+ * and now and then a compaction. The payload stays in `f->payload`. */
+void fixture_random_step(struct fixture *f, struct prng *prng);
+
+/* Applies the payload of another fixture's last entry as the next entry here. */
+void fixture_follow(struct fixture *f, const struct fixture *leader);
+
+/* The whole snapshot of the store as it is now. */
+void fixture_snapshot(const struct fixture *f, struct buf *out);
+
 /* Reads, and decodes what came. */
 struct fixture_range fixture_range(struct fixture *f, const struct store_range_request *r);
 
