@@ -61,6 +61,16 @@ static uint32_t heads_lower(const uint64_t *heads, uint32_t n, uint64_t head)
     return (uint32_t)(base - heads) + (n == 1 && *base < head);
 }
 
+/* Asks for the lines of a node that its search reads, all at once: they are seldom in a cache, and
+ * waiting for each in turn is what a search would otherwise do. */
+static void node_prefetch(const void *node)
+{
+    const uint8_t *at = node;
+    for (size_t line = 0; line < offsetof(struct store_leaf, keys); line += 64) {
+        __builtin_prefetch(at + line);
+    }
+}
+
 static struct bytes tail_of(struct bytes key, uint32_t skip)
 {
     CHECK(key.len >= skip);
@@ -123,6 +133,7 @@ static struct store_tree_pos tree_descend(const struct store_tree *t, struct byt
     for (uint32_t level = 0; level < t->height; level++) {
         const struct store_inner *inner = node;
         node = inner->children[store_inner_child(inner, key)];
+        node_prefetch(node);
     }
     struct store_leaf *leaf = (void *)(uintptr_t)node;
     return (struct store_tree_pos){leaf, store_leaf_lower(leaf, key)};
@@ -150,6 +161,7 @@ struct store_key *store_tree_locate(const struct store_tree *t, struct bytes key
         ret->inner[level] = inner;
         ret->child[level] = child;
         node = inner->children[child];
+        node_prefetch(node);
     }
     struct store_leaf *leaf = node;
     uint32_t slot = store_leaf_lower(leaf, key);
