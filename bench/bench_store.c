@@ -33,6 +33,7 @@
 struct rig {
     struct store *store;
     uint64_t index;
+    uint64_t sequence;
     struct buf body;
     struct buf payload;
     struct buf response;
@@ -64,21 +65,32 @@ static void rig_stall(struct rig *rig, const char *where, nanos spent)
     }
 }
 
-static void apply(struct rig *rig, enum store_kind kind)
+/* Appends the payload of the next entry, whose request is rig->body. */
+static void payload_append(struct rig *rig, enum store_kind kind, struct buf *out)
 {
     struct store_envelope e = {.kind = (uint8_t)kind,
                                .feature_level = 1,
                                .origin = 1,
                                .boot = 1,
-                               .sequence = ++rig->index,
+                               .sequence = ++rig->sequence,
                                .body = buf_view(&rig->body)};
-    buf_clear(&rig->payload);
-    store_envelope_encode(&rig->payload, &e);
+    store_envelope_encode(out, &e);
+}
+
+static void apply_payload(struct rig *rig, struct bytes payload)
+{
     buf_clear(&rig->response);
-    struct store_entry entry = {rig->index, 1, 0, buf_view(&rig->payload)};
+    struct store_entry entry = {++rig->index, 1, 0, payload};
     struct store_result result;
     CHECK(store_apply(rig->store, &entry, &result, &rig->response) == OK);
     CHECK(result.status == STORE_OK);
+}
+
+static void apply(struct rig *rig, enum store_kind kind)
+{
+    buf_clear(&rig->payload);
+    payload_append(rig, kind, &rig->payload);
+    apply_payload(rig, buf_view(&rig->payload));
 }
 
 static struct bytes key_of(uint64_t i, char *scratch)
@@ -110,13 +122,46 @@ static void keys_free(struct keys *keys)
     free(keys->views);
 }
 
-static void put(struct rig *rig, struct bytes key, size_t value_bytes)
+static void put_encode(struct rig *rig, struct bytes key, size_t value_bytes)
 {
     static const uint8_t value[MEMORY_VALUE] = "the value, which is mostly zeros";
     buf_clear(&rig->body);
     store_put_encode(&rig->body,
                      &(struct store_put_request){.key = key, .value = {value, value_bytes}});
+}
+
+static void put(struct rig *rig, struct bytes key, size_t value_bytes)
+{
+    put_encode(rig, key, value_bytes);
     apply(rig, STORE_KIND_PUT);
+}
+
+/* Payloads or requests of random keys, back to back, as they would have come from the network. */
+struct batch {
+    struct buf bytes;
+    size_t ends[BATCH];
+};
+
+static struct bytes batch_item(const struct batch *batch, size_t i)
+{
+    size_t start = i == 0 ? 0 : batch->ends[i - 1];
+    return (struct bytes){batch->bytes.data + start, batch->ends[i] - start};
+}
+
+static void batch_draw(struct batch *batch, struct rig *rig, const struct keys *keys,
+                       struct prng *prng, bool puts)
+{
+    buf_clear(&batch->bytes);
+    for (size_t i = 0; i < BATCH; i++) {
+        struct bytes key = keys->views[prng_below(prng, KEYS)];
+        if (puts) {
+            put_encode(rig, key, VALUE_BYTES);
+            payload_append(rig, STORE_KIND_PUT, &batch->bytes);
+        } else {
+            store_range_encode(&batch->bytes, &(struct store_range_request){.key = key});
+        }
+        batch->ends[i] = batch->bytes.len;
+    }
 }
 
 static void fill(struct rig *rig, const struct keys *keys)
@@ -128,52 +173,39 @@ static void fill(struct rig *rig, const struct keys *keys)
     printf("fill: %.0f puts/s into an empty store\n", bench_rate(KEYS, bench_now() - start));
 }
 
-/* A batch of random keys, laid out as requests that just came from the network would be. */
-static void draw_batch(const struct keys *keys, struct prng *prng, char (*text)[64],
-                       struct bytes *views)
-{
-    for (size_t i = 0; i < BATCH; i++) {
-        struct bytes key = keys->views[prng_below(prng, KEYS)];
-        memcpy(text[i], key.data, key.len);
-        views[i] = (struct bytes){(const uint8_t *)text[i], key.len};
-    }
-}
-
 static double measure_puts(struct rig *rig, const struct keys *keys, struct prng *prng)
 {
-    static char text[BATCH][64];
-    static struct bytes views[BATCH];
+    static struct batch batch;
     nanos spent = 0;
     for (size_t i = 0; i < KEYS / BATCH; i++) {
-        draw_batch(keys, prng, text, views);
+        batch_draw(&batch, rig, keys, prng, true);
         nanos start = bench_now();
         for (size_t at = 0; at < BATCH; at++) {
-            put(rig, views[at], VALUE_BYTES);
+            apply_payload(rig, batch_item(&batch, at));
         }
         spent += bench_now() - start;
     }
+    buf_deinit(&batch.bytes);
     return bench_rate(KEYS, spent);
 }
 
 static double measure_gets(struct rig *rig, const struct keys *keys, struct prng *prng)
 {
-    static char text[BATCH][64];
-    static struct bytes views[BATCH];
+    static struct batch batch;
     nanos spent = 0;
     for (size_t i = 0; i < GETS / BATCH; i++) {
-        draw_batch(keys, prng, text, views);
+        batch_draw(&batch, rig, keys, prng, false);
         nanos start = bench_now();
         for (size_t at = 0; at < BATCH; at++) {
             int64_t revision = 0;
-            buf_clear(&rig->body);
-            store_range_encode(&rig->body, &(struct store_range_request){.key = views[at]});
             buf_clear(&rig->response);
-            CHECK(store_range_read(rig->store, buf_view(&rig->body), &revision, &rig->response) ==
+            CHECK(store_range_read(rig->store, batch_item(&batch, at), &revision, &rig->response) ==
                   STORE_OK);
             bench_keep(rig->response.len);
         }
         spent += bench_now() - start;
     }
+    buf_deinit(&batch.bytes);
     return bench_rate(GETS, spent);
 }
 

@@ -39,9 +39,13 @@
 /* The newest feature level that this program implements. */
 #define STORE_FEATURE_LEVEL_MAX 1
 
-/* Keys in a leaf, and children of an inner node, of the key tree: a node's heads fill 512 bytes,
- * eight cache lines, of which a search touches three. At most 64, the bits of the live mask. */
-#define STORE_TREE_FANOUT 64
+/* Keys in a leaf of the key tree: all that a search of it reads is nine cache lines, which are
+ * asked for at once. At most 64, the bits of the live mask. */
+#define STORE_LEAF_FANOUT 32
+
+/* Children of an inner node: the inner nodes of a million keys stay in the caches, where flat is
+ * better than small. */
+#define STORE_INNER_FANOUT 64
 
 /* Levels of the key tree. A node but the root holds at least one sixteenth of the fan-out before it
  * is merged away, so 16 levels hold more keys than any memory. */
@@ -87,8 +91,9 @@
 /* Watches on one stream: four times what a kube-apiserver holds open cluster-wide. */
 #define STORE_STREAM_WATCHES_MAX 65536
 
-_Static_assert(STORE_TREE_FANOUT <= 64, "a leaf's live mask is one word");
-_Static_assert(STORE_TREE_FANOUT % 16 == 0, "the merge thresholds divide the fan-out");
+_Static_assert(STORE_LEAF_FANOUT <= 64, "a leaf's live mask is one word");
+_Static_assert(STORE_LEAF_FANOUT % 16 == 0, "the merge thresholds divide the fan-out");
+_Static_assert(STORE_INNER_FANOUT % 16 == 0, "the merge thresholds divide the fan-out");
 _Static_assert(STORE_TXN_OPS_MAX <= STORE_TXN_OPS_TOTAL_MAX, "one level fits into the whole");
 _Static_assert(STORE_SLAB_OBJECT_BYTES * 8 <= STORE_SLAB_PAGE_BYTES,
                "a page holds several objects");

@@ -66,7 +66,7 @@ static uint32_t heads_lower(const uint64_t *heads, uint32_t n, uint64_t head)
 static void node_prefetch(const void *node)
 {
     const uint8_t *at = node;
-    for (size_t line = 0; line < offsetof(struct store_leaf, keys); line += 64) {
+    for (size_t line = 0; line < sizeof(struct store_leaf); line += 64) {
         __builtin_prefetch(at + line);
     }
 }
@@ -77,27 +77,30 @@ static struct bytes tail_of(struct bytes key, uint32_t skip)
     return (struct bytes){key.data + skip, key.len - skip};
 }
 
-uint32_t store_leaf_lower(const struct store_leaf *leaf, struct bytes key)
+uint32_t store_leaf_lower(const struct store_leaf *leaf, struct bytes key, bool *ret_equal)
 {
     uint64_t head = store_tree_head(key, leaf->skip);
     uint32_t at = heads_lower(leaf->heads, leaf->count, head);
-    if (at == leaf->count || leaf->heads[at] != head) {
-        return at;
-    }
-    uint32_t end = at + 1;
-    while (end < leaf->count && leaf->heads[end] == head) {
-        end++;
-    }
-    struct bytes tail = tail_of(key, leaf->skip);
-    while (at < end) {
-        uint32_t middle = at + (end - at) / 2;
-        struct bytes other = tail_of(store_key_view(leaf->keys[middle]), leaf->skip);
-        if (store_bytes_cmp(other, tail) < 0) {
-            at = middle + 1;
-        } else {
-            end = middle;
+    bool equal = false;
+    if (at < leaf->count && leaf->heads[at] == head) {
+        uint32_t end = at + 1;
+        while (end < leaf->count && leaf->heads[end] == head) {
+            end++;
+        }
+        struct bytes tail = tail_of(key, leaf->skip);
+        while (at < end) {
+            uint32_t middle = at + (end - at) / 2;
+            struct bytes other = tail_of(store_key_view(leaf->keys[middle]), leaf->skip);
+            int order = store_bytes_cmp(other, tail);
+            equal = equal || order == 0;
+            if (order < 0) {
+                at = middle + 1;
+            } else {
+                end = middle;
+            }
         }
     }
+    *ret_equal = equal;
     return at;
 }
 
@@ -127,7 +130,8 @@ uint32_t store_inner_child(const struct store_inner *inner, struct bytes key)
     return at;
 }
 
-static struct store_tree_pos tree_descend(const struct store_tree *t, struct bytes key)
+static struct store_tree_pos tree_descend(const struct store_tree *t, struct bytes key,
+                                          bool *ret_equal)
 {
     const void *node = t->root;
     for (uint32_t level = 0; level < t->height; level++) {
@@ -136,19 +140,14 @@ static struct store_tree_pos tree_descend(const struct store_tree *t, struct byt
         node_prefetch(node);
     }
     struct store_leaf *leaf = (void *)(uintptr_t)node;
-    return (struct store_tree_pos){leaf, store_leaf_lower(leaf, key)};
+    return (struct store_tree_pos){leaf, store_leaf_lower(leaf, key, ret_equal)};
 }
 
 struct store_key *store_tree_find(const struct store_tree *t, struct bytes key)
 {
-    struct store_tree_pos pos = tree_descend(t, key);
-    if (pos.slot < pos.leaf->count) {
-        struct store_key *found = pos.leaf->keys[pos.slot];
-        if (store_bytes_cmp(store_key_view(found), key) == 0) {
-            return found;
-        }
-    }
-    return NULL;
+    bool equal;
+    struct store_tree_pos pos = tree_descend(t, key, &equal);
+    return equal ? pos.leaf->keys[pos.slot] : NULL;
 }
 
 struct store_key *store_tree_locate(const struct store_tree *t, struct bytes key,
@@ -164,12 +163,10 @@ struct store_key *store_tree_locate(const struct store_tree *t, struct bytes key
         node_prefetch(node);
     }
     struct store_leaf *leaf = node;
-    uint32_t slot = store_leaf_lower(leaf, key);
+    bool equal;
+    uint32_t slot = store_leaf_lower(leaf, key, &equal);
     ret->pos = (struct store_tree_pos){leaf, slot};
-    if (slot < leaf->count && store_bytes_cmp(store_key_view(leaf->keys[slot]), key) == 0) {
-        return leaf->keys[slot];
-    }
-    return NULL;
+    return equal ? leaf->keys[slot] : NULL;
 }
 
 /* Steps over the end of a leaf, so that a position with a leaf has a key. */
@@ -183,12 +180,14 @@ static struct store_tree_pos pos_normal(struct store_tree_pos pos)
 
 struct store_tree_pos store_tree_seek(const struct store_tree *t, struct bytes key)
 {
-    return pos_normal(tree_descend(t, key));
+    bool equal;
+    return pos_normal(tree_descend(t, key, &equal));
 }
 
 struct store_tree_pos store_tree_seek_before(const struct store_tree *t, struct bytes key)
 {
-    return store_tree_prev(tree_descend(t, key));
+    bool equal;
+    return store_tree_prev(tree_descend(t, key, &equal));
 }
 
 struct store_tree_pos store_tree_last(const struct store_tree *t)
@@ -265,7 +264,8 @@ uint64_t store_tree_rank(const struct store_tree *t, struct bytes key)
         node = inner->children[child];
     }
     const struct store_leaf *leaf = node;
-    uint32_t slot = store_leaf_lower(leaf, key);
+    bool equal;
+    uint32_t slot = store_leaf_lower(leaf, key, &equal);
     uint64_t below = slot == 64 ? UINT64_MAX : ((uint64_t)1 << slot) - 1;
     return rank + (uint64_t)__builtin_popcountll(leaf->live & below);
 }

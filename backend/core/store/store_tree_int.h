@@ -15,17 +15,17 @@ struct store_leaf {
     uint64_t live; /* bit i: keys[i] is live */
     struct store_leaf *prev;
     struct store_leaf *next;
-    uint64_t heads[STORE_TREE_FANOUT];
-    struct store_key *keys[STORE_TREE_FANOUT];
+    uint64_t heads[STORE_LEAF_FANOUT];
+    struct store_key *keys[STORE_LEAF_FANOUT];
 };
 
 struct store_inner {
     uint32_t count; /* of children; one more than of separators */
     uint32_t skip;
-    uint64_t heads[STORE_TREE_FANOUT];               /* of the separators */
-    struct store_separator *seps[STORE_TREE_FANOUT]; /* seps[i]: above child i, not above i + 1 */
-    void *children[STORE_TREE_FANOUT];
-    uint64_t live[STORE_TREE_FANOUT]; /* live keys below each child */
+    uint64_t heads[STORE_INNER_FANOUT];               /* of the separators */
+    struct store_separator *seps[STORE_INNER_FANOUT]; /* seps[i]: above child i, not above i + 1 */
+    void *children[STORE_INNER_FANOUT];
+    uint64_t live[STORE_INNER_FANOUT]; /* live keys below each child */
 };
 
 /* The fences of a node: every key in it is at or above lo and below hi. An end of the tree has
@@ -65,8 +65,8 @@ static inline uint32_t store_fences_skip(const struct store_fences *f)
     return f->has_lo && f->has_hi ? (uint32_t)store_bytes_common(f->lo, f->hi) : 0;
 }
 
-/* The first slot whose key is not below `key`. */
-uint32_t store_leaf_lower(const struct store_leaf *leaf, struct bytes key);
+/* The first slot whose key is not below `key`; and is it that key? */
+uint32_t store_leaf_lower(const struct store_leaf *leaf, struct bytes key, bool *ret_equal);
 
 /* Which child holds `key`, if any does. */
 uint32_t store_inner_child(const struct store_inner *inner, struct bytes key);

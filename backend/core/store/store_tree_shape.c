@@ -5,8 +5,16 @@
 #include "core/store/store_slab.h"
 #include "core/store/store_tree_int.h"
 
-#define TREE_MERGE_BELOW (STORE_TREE_FANOUT / 8)
-#define TREE_MERGE_FITS  (STORE_TREE_FANOUT * 7 / 8)
+/* A node with fewer is merged, into one that then has no more than the latter. */
+static uint32_t merge_below(bool is_leaf)
+{
+    return (is_leaf ? STORE_LEAF_FANOUT : STORE_INNER_FANOUT) / 8;
+}
+
+static uint32_t merge_fits(bool is_leaf)
+{
+    return (is_leaf ? STORE_LEAF_FANOUT : STORE_INNER_FANOUT) * 7 / 8;
+}
 
 void store_separator_free(struct store_tree *t, struct store_separator *s)
 {
@@ -132,7 +140,7 @@ static void tree_put_child(struct store_tree *t, struct store_tree_path *path, u
         level--;
         struct store_inner *inner = path->inner[level];
         uint32_t left = path->child[level];
-        if (inner->count < STORE_TREE_FANOUT) {
+        if (inner->count < STORE_INNER_FANOUT) {
             inner_put(inner, left, sep, right, right_live);
             return;
         }
@@ -195,7 +203,7 @@ static void leaf_split_insert(struct store_tree *t, struct store_tree_path *path
 void store_tree_insert(struct store_tree *t, struct store_tree_path *path, struct store_key *key)
 {
     t->keys++;
-    if (path->pos.leaf->count < STORE_TREE_FANOUT) {
+    if (path->pos.leaf->count < STORE_LEAF_FANOUT) {
         leaf_put(path->pos.leaf, path->pos.slot, key);
     } else {
         leaf_split_insert(t, path, key);
@@ -262,10 +270,10 @@ static bool tree_merge_at(struct store_tree *t, struct store_tree_path *path, ui
     uint32_t own = node_count(parent->children[child], is_leaf);
     uint32_t left = UINT32_MAX;
     if (child + 1 < parent->count &&
-        own + node_count(parent->children[child + 1], is_leaf) <= TREE_MERGE_FITS) {
+        own + node_count(parent->children[child + 1], is_leaf) <= merge_fits(is_leaf)) {
         left = child;
     } else if (child > 0 &&
-               own + node_count(parent->children[child - 1], is_leaf) <= TREE_MERGE_FITS) {
+               own + node_count(parent->children[child - 1], is_leaf) <= merge_fits(is_leaf)) {
         left = child - 1;
     }
     if (left == UINT32_MAX) {
@@ -302,7 +310,8 @@ void store_tree_remove(struct store_tree *t, struct store_tree_path *path)
     t->keys--;
 
     uint32_t count = leaf->count;
-    for (uint32_t level = t->height; level > 0 && count < TREE_MERGE_BELOW; level--) {
+    for (uint32_t level = t->height; level > 0 && count < merge_below(level == t->height);
+         level--) {
         if (!tree_merge_at(t, path, level)) {
             break;
         }
@@ -318,7 +327,7 @@ void store_tree_remove(struct store_tree *t, struct store_tree_path *path)
 
 static void leaf_check(const struct store_leaf *leaf, const struct store_fences *f)
 {
-    CHECK(leaf->skip == store_fences_skip(f) && leaf->count <= STORE_TREE_FANOUT);
+    CHECK(leaf->skip == store_fences_skip(f) && leaf->count <= STORE_LEAF_FANOUT);
     CHECK((leaf->live & ~bits_below(leaf->count)) == 0);
     CHECK(leaf->next == NULL || leaf->next->prev == leaf);
     for (uint32_t i = 0; i < leaf->count; i++) {
@@ -342,7 +351,7 @@ static uint64_t tree_check_node(const struct store_tree *t, struct store_tree_pa
         return store_leaf_live(node);
     }
     struct store_inner *inner = node;
-    CHECK(inner->count >= 1 && inner->count <= STORE_TREE_FANOUT);
+    CHECK(inner->count >= 1 && inner->count <= STORE_INNER_FANOUT);
     CHECK(inner->skip == store_fences_skip(&f));
     path->inner[level] = inner;
     for (uint32_t i = 0; i < inner->count; i++) {
