@@ -5,6 +5,9 @@
 #include "core/store/store_kv.h"
 #include "core/store/store_pb.h"
 
+/* What it costs of a step's budget to put one found version into its place. */
+#define SCAN_SORT_PRICE 8
+
 void store_scan_init(struct store_scan *scan, const struct store_mvcc *mvcc,
                      const struct store_range_request *request)
 {
@@ -200,14 +203,15 @@ static bool scan_walk(struct store_scan *scan, size_t *budget, struct buf *respo
     }
 }
 
-/* Takes the last of the heap to the end, again and again; true when all are in order. */
+/* Takes the last of the heap to the end, again and again; true when all are in order. Each time
+ * compares as many values as the heap has levels, hence the price. */
 static bool scan_sort(struct store_scan *scan, size_t *budget)
 {
     while (scan->sorted < scan->found_count) {
         if (*budget == 0) {
             return false;
         }
-        (*budget)--;
+        *budget -= *budget < SCAN_SORT_PRICE ? *budget : SCAN_SORT_PRICE;
         size_t last = scan->found_count - 1 - scan->sorted;
         const struct store_version *v = scan->found[0];
         scan->found[0] = scan->found[last];

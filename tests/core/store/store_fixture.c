@@ -146,7 +146,9 @@ const char *fixture_get(struct fixture *f, const char *key)
         return "(none)";
     }
     assert_true(range.kvs[0].value.len < sizeof value);
-    memcpy(value, range.kvs[0].value.data, range.kvs[0].value.len);
+    if (range.kvs[0].value.len > 0) {
+        memcpy(value, range.kvs[0].value.data, range.kvs[0].value.len);
+    }
     value[range.kvs[0].value.len] = 0;
     return value;
 }
