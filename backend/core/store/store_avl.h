@@ -1,5 +1,5 @@
 /*
- * An intrusive balanced tree [Adelson-Velsky62]: leases by id, watches by id, watch groups by span.
+ * An intrusive balanced tree [Adelson62]: leases by id, watches by id, watch groups by span.
  * The user embeds a node, compares, and may keep a summary of each subtree (an interval tree's
  * largest end) in `update`.
  */

@@ -59,8 +59,8 @@ enum err store_envelope_decode(struct bytes payload, struct store_envelope *ret)
 int store_kind_level(uint8_t kind)
 {
     switch (kind) {
-#define STORE_KIND_CASE(name, number, level) \
-    case number:                             \
+#define STORE_KIND_CASE(name, number, level)                                                       \
+    case number:                                                                                   \
         return level;
         STORE_KIND_TABLE(STORE_KIND_CASE)
 #undef STORE_KIND_CASE

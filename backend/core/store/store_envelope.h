@@ -14,16 +14,16 @@
 
 /* name, number, feature level that it came with. The numbers of etcd's requests are those of its
  * InternalRaftRequest; ours start at 128. */
-#define STORE_KIND_TABLE(X)                                            \
-    X(STORE_KIND_PUT, 4, 1)                                            \
-    X(STORE_KIND_DELETE, 5, 1)                                         \
-    X(STORE_KIND_TXN, 6, 1)                                            \
-    X(STORE_KIND_COMPACTION, 7, 1)                                     \
-    X(STORE_KIND_LEASE_GRANT, 8, 1)                                    \
-    X(STORE_KIND_LEASE_REVOKE, 9, 1)                                   \
-    /* the body is eight bytes, the new level; known at every level */ \
-    X(STORE_KIND_FEATURE_LEVEL, 128, 0)                                \
-    /* a revoke by the leader of `term`, refused in any other term */  \
+#define STORE_KIND_TABLE(X)                                                                        \
+    X(STORE_KIND_PUT, 4, 1)                                                                        \
+    X(STORE_KIND_DELETE, 5, 1)                                                                     \
+    X(STORE_KIND_TXN, 6, 1)                                                                        \
+    X(STORE_KIND_COMPACTION, 7, 1)                                                                 \
+    X(STORE_KIND_LEASE_GRANT, 8, 1)                                                                \
+    X(STORE_KIND_LEASE_REVOKE, 9, 1)                                                               \
+    /* the body is eight bytes, the new level; known at every level */                             \
+    X(STORE_KIND_FEATURE_LEVEL, 128, 0)                                                            \
+    /* a revoke by the leader of `term`, refused in any other term */                              \
     X(STORE_KIND_LEASE_EXPIRE, 129, 1)
 
 enum store_kind {

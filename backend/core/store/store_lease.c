@@ -1,10 +1,9 @@
 #include "core/store/store_lease.h"
 
-#include <stdlib.h>
-
 #include "core/base/check.h"
 #include "core/base/hash.h"
 #include "core/base/mem.h"
+#include "core/base/sort.h"
 #include "core/store/store_bytes.h"
 #include "core/store/store_slab.h"
 
@@ -208,7 +207,7 @@ struct store_key **store_leases_keys(const struct store_lease *lease)
         keys[n++] = a->key;
     }
     CHECK(n == lease->attachment_count);
-    qsort(keys, n, sizeof(struct store_key *), compare_attached);
+    sort_items(keys, n, sizeof(struct store_key *), compare_attached);
     return keys;
 }
 

@@ -75,7 +75,7 @@
 #define STORE_SNAPSHOT_BLOCK_BYTES (64u * 1024u)
 
 /* What a restore accepts as one block: a block that a single change of the largest size made. */
-#define STORE_SNAPSHOT_BLOCK_BYTES_MAX \
+#define STORE_SNAPSHOT_BLOCK_BYTES_MAX                                                             \
     (STORE_SNAPSHOT_BLOCK_BYTES + STORE_REQUEST_BYTES_MAX + 4096u)
 
 /* Bytes of one range response: what a gRPC server of etcd sends at most. */

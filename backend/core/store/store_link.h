@@ -10,7 +10,7 @@ struct store_link {
 };
 
 /* What embeds the link as its `member`. */
-#define STORE_LINK_OWNER(link, type, member) \
+#define STORE_LINK_OWNER(link, type, member)                                                       \
     ((type *)(void *)((uint8_t *)(link)-offsetof(type, member)))
 
 static inline void store_link_init(struct store_link *l)

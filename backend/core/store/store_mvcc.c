@@ -270,7 +270,8 @@ struct store_version *store_mvcc_find(const struct store_mvcc *m, struct bytes k
     if (k == NULL) {
         return NULL;
     }
-    /* Most reads are of the newest version, whole: ask for its lines before looking at the first. */
+    /* Most reads are of the newest version, whole: ask for its lines before looking at the first.
+     */
     const uint8_t *head = (const uint8_t *)k->head;
     for (size_t line = 0; line < 256; line += 64) {
         __builtin_prefetch(head + line);

@@ -239,7 +239,7 @@ void store_tree_set_live(struct store_tree *t, const struct store_tree_path *pat
 
 uint64_t store_leaf_live(const struct store_leaf *leaf)
 {
-    return (uint64_t)__builtin_popcountll(leaf->live);
+    return store_bits_count(leaf->live);
 }
 
 uint64_t store_inner_live(const struct store_inner *inner)
@@ -267,7 +267,7 @@ uint64_t store_tree_rank(const struct store_tree *t, struct bytes key)
     bool equal;
     uint32_t slot = store_leaf_lower(leaf, key, &equal);
     uint64_t below = slot == 64 ? UINT64_MAX : ((uint64_t)1 << slot) - 1;
-    return rank + (uint64_t)__builtin_popcountll(leaf->live & below);
+    return rank + store_bits_count(leaf->live & below);
 }
 
 uint64_t store_tree_count(const struct store_tree *t, const struct store_span *span)

@@ -37,6 +37,15 @@ struct store_fences {
     bool has_hi;
 };
 
+/* How many bits are set? Without the compiler's run-time library, which a core does not import. */
+static inline uint64_t store_bits_count(uint64_t bits)
+{
+    bits -= bits >> 1 & 0x5555555555555555;
+    bits = (bits & 0x3333333333333333) + (bits >> 2 & 0x3333333333333333);
+    bits = (bits + (bits >> 4)) & 0x0f0f0f0f0f0f0f0f;
+    return bits * 0x0101010101010101 >> 56;
+}
+
 /* Eight bytes of the key from `skip` on, so that they compare as one number; zeros after its end.
  */
 static inline uint64_t store_tree_head(struct bytes key, uint32_t skip)

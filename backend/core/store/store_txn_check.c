@@ -10,10 +10,9 @@
  */
 #include "core/store/store_request.h"
 
-#include <stdlib.h>
-
 #include "core/base/check.h"
 #include "core/base/mem.h"
+#include "core/base/sort.h"
 #include "core/store/store_limits.h"
 
 #define TXN_SUCCESS 2u
@@ -124,7 +123,7 @@ static void overlaps_sort(struct txn_overlaps *o, size_t from)
     if (n < 2) {
         return;
     }
-    qsort(o->puts + from, n, sizeof(struct bytes), compare_keys);
+    sort_items(o->puts + from, n, sizeof(struct bytes), compare_keys);
     size_t kept = from + 1;
     for (size_t i = from + 1; i < o->put_count; i++) {
         if (compare_keys(&o->puts[i], &o->puts[kept - 1]) != 0) {
@@ -134,14 +133,31 @@ static void overlaps_sort(struct txn_overlaps *o, size_t from)
     o->put_count = kept;
 }
 
+/* Is the key among the sorted puts[from, to)? */
+static bool overlaps_has_put(const struct txn_overlaps *o, size_t from, size_t to, struct bytes key)
+{
+    while (from < to) {
+        size_t middle = from + (to - from) / 2;
+        int order = store_bytes_cmp(o->puts[middle], key);
+        if (order == 0) {
+            return true;
+        }
+        if (order < 0) {
+            from = middle + 1;
+        } else {
+            to = middle;
+        }
+    }
+    return false;
+}
+
 /* Is any of puts[from, to) among the sorted puts[seen_from, seen_to), or in dels[del_from, del_to)?
  */
 static bool overlaps_any(const struct txn_overlaps *o, size_t from, size_t to, size_t seen_from,
                          size_t seen_to, size_t del_from, size_t del_to)
 {
     for (size_t i = from; i < to; i++) {
-        if (seen_to > seen_from && bsearch(&o->puts[i], o->puts + seen_from, seen_to - seen_from,
-                                           sizeof(struct bytes), compare_keys) != NULL) {
+        if (overlaps_has_put(o, seen_from, seen_to, o->puts[i])) {
             return true;
         }
         for (size_t d = del_from; d < del_to; d++) {

@@ -11,7 +11,7 @@
 #define KEYS 3000
 
 /* The keys of a test, and what the tree should know of them. */
-struct model {
+struct key_set {
     struct store_key *keys[KEYS];
     struct store_version *heads[KEYS];
     bool present[KEYS];
@@ -27,7 +27,7 @@ static int compare_key_pointers(const void *a, const void *b)
 }
 
 /* Random keys in order: some short, many with long common prefixes, some that differ in zeros. */
-static void model_init(struct model *m, struct prng *prng)
+static void key_set_init(struct key_set *m, struct prng *prng)
 {
     static const char *const prefixes[] = {"",
                                            "a",
@@ -64,7 +64,7 @@ static void model_init(struct model *m, struct prng *prng)
     }
 }
 
-static void model_deinit(struct model *m)
+static void key_set_deinit(struct key_set *m)
 {
     for (size_t i = 0; i < m->count; i++) {
         mem_free(m->keys[i]);
@@ -72,7 +72,7 @@ static void model_deinit(struct model *m)
     }
 }
 
-static void toggle_one(struct store_tree *t, struct model *m, size_t i)
+static void toggle_one(struct store_tree *t, struct key_set *m, size_t i)
 {
     struct store_tree_path path;
     struct bytes key = store_key_view(m->keys[i]);
@@ -95,7 +95,7 @@ static void toggle_one(struct store_tree *t, struct model *m, size_t i)
     }
 }
 
-static void compare_walks(const struct store_tree *t, const struct model *m, size_t from)
+static void compare_walks(const struct store_tree *t, const struct key_set *m, size_t from)
 {
     struct bytes key = store_key_view(m->keys[from]);
     struct store_tree_pos up = store_tree_seek(t, key);
@@ -126,10 +126,10 @@ static void equals_a_sorted_array_under_random_changes(void **state)
     for (size_t round = 0; round < test_rounds(4); round++) {
         struct store_slab slab;
         struct store_tree t;
-        struct model *m = mem_alloc_zero(sizeof *m);
+        struct key_set *m = mem_alloc_zero(sizeof *m);
         store_slab_init(&slab);
         store_tree_init(&t, &slab);
-        model_init(m, &prng);
+        key_set_init(m, &prng);
         for (size_t i = 0; i < 30000; i++) {
             /* Waves: the tree fills, empties, and fills again. */
             size_t at = prng_below(&prng, m->count);
@@ -154,7 +154,7 @@ static void equals_a_sorted_array_under_random_changes(void **state)
         store_tree_deinit(&t);
         assert_int_equal(slab.used_bytes, 0);
         store_slab_deinit(&slab);
-        model_deinit(m);
+        key_set_deinit(m);
         mem_free(m);
     }
 }

@@ -7,38 +7,38 @@
 #include "core/store/store_limits.h"
 #include "core/store/store_pb.h"
 
-struct scene {
+struct txn_scene {
     struct fixture f;
     struct buf txn;
     struct buf nested;
 };
 
-static void scene_init(struct scene *s)
+static void txn_scene_init(struct txn_scene *s)
 {
     fixture_init(&s->f);
     buf_init(&s->txn);
     buf_init(&s->nested);
 }
 
-static void scene_deinit(struct scene *s)
+static void txn_scene_deinit(struct txn_scene *s)
 {
     buf_deinit(&s->txn);
     buf_deinit(&s->nested);
     fixture_deinit(&s->f);
 }
 
-static enum store_status run(struct scene *s)
+static enum store_status run(struct txn_scene *s)
 {
     return fixture_apply(&s->f, STORE_KIND_TXN, buf_view(&s->txn));
 }
 
-static bool succeeded(const struct scene *s)
+static bool succeeded(const struct txn_scene *s)
 {
     return fixture_number(buf_view(&s->f.response), 2) != 0;
 }
 
 /* The n-th ResponseOp's message of this kind. */
-static struct bytes response_op(const struct scene *s, size_t n, uint32_t kind)
+static struct bytes response_op(const struct txn_scene *s, size_t n, uint32_t kind)
 {
     struct store_pb pb;
     struct store_pb_field field;
@@ -52,7 +52,7 @@ static struct bytes response_op(const struct scene *s, size_t n, uint32_t kind)
     return (struct bytes){0};
 }
 
-static bool holds(struct scene *s, struct store_compare c)
+static bool holds(struct txn_scene *s, struct store_compare c)
 {
     buf_clear(&s->txn);
     txn_compare(&s->txn, &c);
@@ -72,8 +72,8 @@ static struct store_compare compare(const char *key, int32_t target, int32_t res
 static void compares_every_target_in_every_way(void **state)
 {
     (void)state;
-    struct scene s;
-    scene_init(&s);
+    struct txn_scene s;
+    txn_scene_init(&s);
     assert_int_equal(fixture_grant(&s.f, 7, 10), STORE_OK);
     assert_int_equal(fixture_put(&s.f, "x", "1"), STORE_OK);
     assert_int_equal(
@@ -111,14 +111,14 @@ static void compares_every_target_in_every_way(void **state)
         c.result = STORE_COMPARE_NOT_EQUAL;
         assert_int_equal(holds(&s, c), i != 1);
     }
-    scene_deinit(&s);
+    txn_scene_deinit(&s);
 }
 
 static void a_missing_key_compares_as_zero_but_its_value_never(void **state)
 {
     (void)state;
-    struct scene s;
-    scene_init(&s);
+    struct txn_scene s;
+    txn_scene_init(&s);
     for (int32_t target = STORE_COMPARE_VERSION; target <= STORE_COMPARE_LEASE; target++) {
         if (target != STORE_COMPARE_VALUE) {
             assert_true(holds(&s, compare("no", target, STORE_COMPARE_EQUAL, 0)));
@@ -132,14 +132,14 @@ static void a_missing_key_compares_as_zero_but_its_value_never(void **state)
                                                       .given = 7,
                                                       .value = text("v")}));
     }
-    scene_deinit(&s);
+    txn_scene_deinit(&s);
 }
 
 static void a_range_compare_holds_for_all_of_its_keys(void **state)
 {
     (void)state;
-    struct scene s;
-    scene_init(&s);
+    struct txn_scene s;
+    txn_scene_init(&s);
     assert_int_equal(fixture_put(&s.f, "a1", "x"), STORE_OK);
     assert_int_equal(fixture_put(&s.f, "a2", "x"), STORE_OK);
     assert_int_equal(fixture_put(&s.f, "a2", "x"), STORE_OK);
@@ -148,14 +148,14 @@ static void a_range_compare_holds_for_all_of_its_keys(void **state)
     assert_true(holds(&s, c));
     c.number = 1;
     assert_false(holds(&s, c));
-    scene_deinit(&s);
+    txn_scene_deinit(&s);
 }
 
 static void all_writes_of_a_txn_have_one_revision(void **state)
 {
     (void)state;
-    struct scene s;
-    scene_init(&s);
+    struct txn_scene s;
+    txn_scene_init(&s);
     txn_put(&s.txn, true, "a", "1");
     txn_range(&s.txn, true, "a", "");
     txn_put(&s.txn, true, "b", "2");
@@ -173,14 +173,14 @@ static void all_writes_of_a_txn_have_one_revision(void **state)
     assert_int_equal(got.count_kvs, 2);
     assert_int_equal(got.kvs[0].mod, 2);
     assert_int_equal(got.kvs[1].mod, 2);
-    scene_deinit(&s);
+    txn_scene_deinit(&s);
 }
 
 static void a_txn_that_changes_nothing_makes_no_revision(void **state)
 {
     (void)state;
-    struct scene s;
-    scene_init(&s);
+    struct txn_scene s;
+    txn_scene_init(&s);
     assert_int_equal(run(&s), STORE_OK);
     assert_true(succeeded(&s));
     txn_delete(&s.txn, true, "a", "z");
@@ -188,14 +188,14 @@ static void a_txn_that_changes_nothing_makes_no_revision(void **state)
     assert_int_equal(run(&s), STORE_OK);
     assert_int_equal(s.f.result.revision, 1);
     assert_int_equal(store_revision(s.f.store), 1);
-    scene_deinit(&s);
+    txn_scene_deinit(&s);
 }
 
 static void nested_compares_see_the_state_before_the_txn(void **state)
 {
     (void)state;
-    struct scene s;
-    scene_init(&s);
+    struct txn_scene s;
+    txn_scene_init(&s);
     struct store_compare c = compare("a", STORE_COMPARE_VERSION, STORE_COMPARE_EQUAL, 0);
     txn_compare(&s.nested, &c);
     txn_put(&s.nested, true, "b", "was missing");
@@ -209,14 +209,14 @@ static void nested_compares_see_the_state_before_the_txn(void **state)
     assert_int_equal(run(&s), STORE_OK);
     assert_int_equal(fixture_number(response_op(&s, 0, STORE_OP_TXN), 2), 0);
     assert_string_equal(fixture_get(&s.f, "b"), "was there");
-    scene_deinit(&s);
+    txn_scene_deinit(&s);
 }
 
 static void refuses_to_put_a_key_twice(void **state)
 {
     (void)state;
-    struct scene s;
-    scene_init(&s);
+    struct txn_scene s;
+    txn_scene_init(&s);
     txn_put(&s.txn, true, "a", "1");
     txn_put(&s.txn, true, "a", "2");
     assert_int_equal(run(&s), STORE_DUPLICATE_KEY);
@@ -244,7 +244,7 @@ static void refuses_to_put_a_key_twice(void **state)
     txn_delete(&s.txn, true, "a", "");
     assert_int_equal(run(&s), STORE_DUPLICATE_KEY);
     assert_int_equal(store_revision(s.f.store), 2);
-    scene_deinit(&s);
+    txn_scene_deinit(&s);
 }
 
 /* etcd's interval check takes "\0" for an end like any other, and looks at a nested txn's deletes
@@ -252,9 +252,9 @@ static void refuses_to_put_a_key_twice(void **state)
 static void lets_pass_what_etcd_lets_pass(void **state)
 {
     (void)state;
-    struct scene s;
+    struct txn_scene s;
     struct buf body;
-    scene_init(&s);
+    txn_scene_init(&s);
     buf_init(&body);
     store_delete_encode(&body, &(struct store_delete_request){
                                    .key = text("a"), .range_end = {(const uint8_t *)"", 1}});
@@ -273,15 +273,15 @@ static void lets_pass_what_etcd_lets_pass(void **state)
     assert_string_equal(fixture_get(&s.f, "k"), "(none)");
     assert_int_equal(store_revision(s.f.store), 3);
     buf_deinit(&body);
-    scene_deinit(&s);
+    txn_scene_deinit(&s);
 }
 
 static void the_budget_of_operations_is_shared_by_nested_txns(void **state)
 {
     (void)state;
-    struct scene s;
+    struct txn_scene s;
     char key[16];
-    scene_init(&s);
+    txn_scene_init(&s);
     for (int i = 0; i < STORE_TXN_OPS_MAX; i++) {
         snprintf(key, sizeof key, "k%d", i);
         txn_put(&s.txn, true, key, "v");
@@ -301,14 +301,14 @@ static void the_budget_of_operations_is_shared_by_nested_txns(void **state)
     buf_clear(&s.txn);
     txn_nest(&s.txn, true, &s.nested);
     assert_int_equal(run(&s), STORE_TOO_MANY_OPS);
-    scene_deinit(&s);
+    txn_scene_deinit(&s);
 }
 
 static void nesting_is_as_deep_as_the_budget(void **state)
 {
     (void)state;
-    struct scene s;
-    scene_init(&s);
+    struct txn_scene s;
+    txn_scene_init(&s);
     txn_put(&s.nested, true, "deep", "v");
     for (int i = 1; i < STORE_TXN_OPS_MAX; i++) {
         buf_clear(&s.txn);
@@ -321,15 +321,15 @@ static void nesting_is_as_deep_as_the_budget(void **state)
     buf_clear(&s.txn);
     txn_nest(&s.txn, true, &s.nested);
     assert_int_equal(run(&s), STORE_TOO_MANY_OPS);
-    scene_deinit(&s);
+    txn_scene_deinit(&s);
 }
 
 static void checks_all_before_it_changes_anything(void **state)
 {
     (void)state;
-    struct scene s;
+    struct txn_scene s;
     struct buf body;
-    scene_init(&s);
+    txn_scene_init(&s);
     buf_init(&body);
     store_put_encode(
         &body, &(struct store_put_request){.key = text("b"), .value = text("v"), .lease = 99});
@@ -353,14 +353,14 @@ static void checks_all_before_it_changes_anything(void **state)
     txn_op(&s.txn, true, STORE_OP_PUT, buf_view(&body));
     assert_int_equal(run(&s), STORE_KEY_NOT_FOUND);
     buf_deinit(&body);
-    scene_deinit(&s);
+    txn_scene_deinit(&s);
 }
 
 static void refuses_malformed_operations(void **state)
 {
     (void)state;
-    struct scene s;
-    scene_init(&s);
+    struct txn_scene s;
+    txn_scene_init(&s);
     store_pb_put_message(&s.txn, 2, 0);
     assert_int_equal(run(&s), STORE_KEY_NOT_FOUND); /* an operation that is none */
     buf_clear(&s.txn);
@@ -373,14 +373,14 @@ static void refuses_malformed_operations(void **state)
     buf_clear(&s.txn);
     buf_put_u8(&s.txn, 0x12);
     assert_int_equal(run(&s), STORE_MALFORMED);
-    scene_deinit(&s);
+    txn_scene_deinit(&s);
 }
 
 static void a_txn_of_ranges_is_answered_without_the_log(void **state)
 {
     (void)state;
-    struct scene s;
-    scene_init(&s);
+    struct txn_scene s;
+    txn_scene_init(&s);
     assert_int_equal(fixture_put(&s.f, "a", "1"), STORE_OK);
     txn_range(&s.txn, true, "a", "");
     struct store_txn_request decoded;
@@ -393,7 +393,7 @@ static void a_txn_of_ranges_is_answered_without_the_log(void **state)
                      STORE_OK);
     assert_int_equal(revision, 2);
     assert_int_equal(fixture_decode_range(response_op(&s, 0, STORE_OP_RANGE)).count, 1);
-    scene_deinit(&s);
+    txn_scene_deinit(&s);
 }
 
 int main(void)
