@@ -74,7 +74,7 @@ static void node_prefetch(const void *node)
 static struct bytes tail_of(struct bytes key, uint32_t skip)
 {
     CHECK(key.len >= skip);
-    return (struct bytes){key.data + skip, key.len - skip};
+    return skip == 0 ? key : (struct bytes){key.data + skip, key.len - skip};
 }
 
 uint32_t store_leaf_lower(const struct store_leaf *leaf, struct bytes key, bool *ret_equal)
