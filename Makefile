@@ -31,7 +31,7 @@ lint: build ## layout, include direction, names, imports of the core
 	@meson test -C build --no-rebuild --print-errorlogs --suite lint
 
 format: ## lay out every C file as .clang-format says
-	@git ls-files -z '*.c' '*.h' | xargs -0 clang-format -i
+	@scripts/layout.sh -i
 
 clean: ## remove all build folders
 	@rm -rf build build-clang build-asan build-fuzz build-release

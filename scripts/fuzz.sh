@@ -14,5 +14,5 @@ for name in $names; do
     mkdir -p "$learned" "$crash"
     echo "fuzz: $name for $seconds s"
     "build-fuzz/tests/fuzz/fuzz_$name" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
-        -print_final_stats=1 -artifact_prefix="$crash/" "$learned" "tests/fuzz/corpus/$name"
+        -verbosity=0 -print_final_stats=1 -artifact_prefix="$crash/" "$learned" "tests/fuzz/corpus/$name"
 done

@@ -8,12 +8,15 @@
 #ifndef NOVACRON_BASE_CHECK_H
 #define NOVACRON_BASE_CHECK_H
 
-#define CHECK(cond)                                  \
-    do {                                             \
-        if (__builtin_expect(!(cond), 0)) {          \
-            check_failed(__FILE__, __LINE__, #cond); \
-        }                                            \
+#define CHECK(cond)                                                                                \
+    do {                                                                                           \
+        if (__builtin_expect(!(cond), 0)) {                                                        \
+            check_failed(__FILE__, __LINE__, #cond);                                               \
+        }                                                                                          \
     } while (0)
+
+/* A place that only a bug reaches: the end of a switch over all of an enum. `why` is a string. */
+#define CHECK_UNREACHABLE(why) check_failed(__FILE__, __LINE__, "unreachable: " why)
 
 /* Reports through check_report, then aborts. */
 __attribute__((noreturn, cold)) void check_failed(const char *file, int line, const char *cond);

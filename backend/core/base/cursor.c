@@ -3,8 +3,9 @@
 #include "core/base/check.h"
 #include "core/base/le.h"
 
-/* Nine groups of seven bits leave one bit for the tenth byte. */
-#define VARINT_LAST_SHIFT 63
+/* A 64-bit number in groups of seven bits: nine of them leave one bit for the tenth byte. */
+#define VARINT_MAX_BYTES 10
+#define VARINT_LAST_MAX  1
 
 void cursor_init(struct cursor *c, struct bytes b)
 {
@@ -52,17 +53,19 @@ uint64_t cursor_u64(struct cursor *c)
 
 uint64_t cursor_varint(struct cursor *c)
 {
+    size_t left = cursor_left(c);
+    size_t max = left < VARINT_MAX_BYTES ? left : VARINT_MAX_BYTES;
     uint64_t v = 0;
-    for (unsigned shift = 0; shift <= VARINT_LAST_SHIFT; shift += 7) {
-        uint8_t byte = cursor_u8(c);
-        if (c->failed || (shift == VARINT_LAST_SHIFT && byte > 1)) {
-            break;
-        }
-        v |= (uint64_t)(byte & 0x7f) << shift;
+    for (size_t i = 0; i < max; i++) {
+        uint8_t byte = c->at[i];
+        v |= (uint64_t)(byte & 0x7f) << (7 * i);
         if (byte < 0x80) {
-            if (byte == 0 && shift > 0) {
+            bool overflows = i == VARINT_MAX_BYTES - 1 && byte > VARINT_LAST_MAX;
+            bool shortest = byte != 0 || i == 0;
+            if (overflows || !shortest) {
                 break;
             }
+            c->at += i + 1;
             return v;
         }
     }

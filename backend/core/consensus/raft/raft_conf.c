@@ -1,0 +1,277 @@
+/*
+ * Changes of the membership [Ongaro14 ch. 4].
+ *
+ * A change takes effect when its entry is applied, as in etcd-raft, and not when it is appended, as
+ * in the dissertation. One change is under way at a time: `pending_conf_index` is at or after the
+ * newest one in the log, and no other is accepted before that index is applied. A leader that has
+ * committed nothing in its own term changes nothing (single-server-reconfig).
+ */
+#include <string.h>
+
+#include "core/base/mem.h"
+#include "core/consensus/raft/raft_int.h"
+
+/* --- configuration entries in the log -------------------------------------------------------- */
+
+void raft_note_conf(struct raft *r, raft_index index, enum raft_entry_type type,
+                    struct bytes payload)
+{
+    mem_grow((void **)&r->conf, &r->conf_cap, r->conf_count + 1, sizeof(r->conf[0]));
+    size_t at = r->conf_count++;
+    for (; at > 0 && r->conf[at - 1].index > index; at--) {
+        r->conf[at] = r->conf[at - 1]; /* an entry in the middle whose body was repaired */
+    }
+    struct raft_pending_conf *c = &r->conf[at];
+    *c = (struct raft_pending_conf){.index = index, .type = type, .len = payload.len};
+    c->payload = mem_alloc(payload.len);
+    if (payload.len > 0) {
+        memcpy(c->payload, payload.data, payload.len);
+    }
+    if (type == RAFT_ENTRY_IN_SYNC) {
+        raft_note_in_sync(r, index, payload);
+    }
+}
+
+void raft_forget_conf_from(struct raft *r, raft_index from)
+{
+    while (r->conf_count > 0 && r->conf[r->conf_count - 1].index >= from) {
+        mem_free(r->conf[--r->conf_count].payload);
+    }
+}
+
+static void conf_apply_one(struct raft *r, const struct raft_pending_conf *c)
+{
+    struct bytes payload = {c->payload, c->len};
+    if (c->type == RAFT_ENTRY_IN_SYNC) {
+        raft_apply_in_sync(r, c->index, payload);
+        return;
+    }
+    struct raft_conf_change change;
+    struct raft_membership next;
+    /* What cannot be applied is skipped, by every member alike. */
+    if (raft_conf_change_decode(payload, &change) != OK ||
+        raft_membership_apply(&r->membership, &change, &next) != RAFT_CHANGE_OK) {
+        r->alarms |= RAFT_ALARM_PROTOCOL;
+        return;
+    }
+    raft_switch_membership(r, &next);
+}
+
+void raft_apply_conf_to(struct raft *r, raft_index index)
+{
+    size_t n = 0;
+    while (n < r->conf_count && r->conf[n].index <= index) {
+        r->log.applied = u64_max(r->log.applied, r->conf[n].index);
+        conf_apply_one(r, &r->conf[n]);
+        mem_free(r->conf[n].payload);
+        n++;
+    }
+    r->conf_count -= n;
+    if (n > 0) {
+        memmove(r->conf, r->conf + n, r->conf_count * sizeof(r->conf[0]));
+    }
+}
+
+/* --- a new membership ------------------------------------------------------------------------ */
+
+static void conf_move_peers(struct raft *r, const struct raft_membership *next)
+{
+    struct raft_peer moved[RAFT_MEMBERS_MAX];
+    bool kept[RAFT_MEMBERS_MAX] = {false};
+    memset(moved, 0, sizeof(moved));
+    for (uint32_t i = 0; i < next->n; i++) {
+        int old = raft_membership_slot(&r->membership, next->member[i].id);
+        if (old >= 0 && !(next->member[i].roles & RAFT_FRESH)) {
+            moved[i] = r->peer[old];
+            kept[old] = true;
+            continue;
+        }
+        raft_progress_init(&moved[i].pr, u64_max(r->log.last, 1), r->cfg.max_inflight_messages,
+                           r->cfg.max_inflight_bytes);
+        /* Else the next check of the quorum would come before it had a chance to speak. */
+        moved[i].pr.recent_active = true;
+    }
+    for (uint32_t i = 0; i < r->membership.n; i++) {
+        if (!kept[i]) {
+            raft_progress_deinit(&r->peer[i].pr);
+        }
+    }
+    memcpy(r->peer, moved, sizeof(moved));
+    r->membership = *next;
+    for (uint32_t i = 0; i < r->membership.n; i++) {
+        r->membership.member[i].roles &= (uint8_t)~RAFT_FRESH;
+    }
+}
+
+/* This leader was removed or demoted. */
+static void conf_leave_office(struct raft *r)
+{
+    if (r->cfg.removal == RAFT_REMOVAL_STAY) {
+        return;
+    }
+    node_id successor = raft_best_successor(r);
+    if (r->cfg.removal == RAFT_REMOVAL_HAND_OVER && successor != NODE_NONE) {
+        raft_send_timeout_now(r, successor);
+    }
+    raft_become_follower(r, r->term, NODE_NONE);
+}
+
+void raft_switch_membership(struct raft *r, const struct raft_membership *next)
+{
+    raft_membership_check(next);
+    conf_move_peers(r, next);
+    if (r->role != RAFT_LEADER) {
+        return;
+    }
+    const struct raft_member *own = raft_own_member(r);
+    if (!own || (own->roles & RAFT_LEARNER)) {
+        conf_leave_office(r);
+        return;
+    }
+    if (raft_advance_commit(r)) {
+        raft_reads_committed(r);
+        raft_broadcast_append(r); /* the new quorum is smaller, and more is committed */
+    } else {
+        for (uint32_t i = 0; i < r->membership.n; i++) {
+            if (r->membership.member[i].id != r->cfg.id) {
+                raft_send_append(r, i, false); /* do not let newcomers wait for a heartbeat */
+            }
+        }
+    }
+    const struct raft_member *target = raft_membership_lookup(&r->membership, r->transferee);
+    if (!target || !raft_member_votes(target)) {
+        raft_transfer_abort(r);
+    }
+}
+
+/* --- proposals ------------------------------------------------------------------------------- */
+
+static bool conf_learners_ready(const struct raft *r, const struct raft_conf_change *change)
+{
+    for (uint32_t i = 0; i < change->n; i++) {
+        int slot = raft_membership_slot(&r->membership, change->single[i].node);
+        bool promotes = change->single[i].op == RAFT_ADD_VOTER && slot >= 0 &&
+                        (r->membership.member[slot].roles & RAFT_LEARNER);
+        if (promotes && !r->peer[slot].pr.catch_up.done) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static enum err conf_validate(const struct raft *r, const struct raft_conf_change *change)
+{
+    if (change->transition == RAFT_TRANSITION_FORCED) {
+        return ERR_REFUSED;
+    }
+    if (!r->cfg.validate_changes) {
+        return OK;
+    }
+    unsigned voters = raft_membership_count(&r->membership, RAFT_VOTER | RAFT_VOTER_OUTGOING);
+    if (r->pending_conf_index > r->log.applied || (voters > 1 && !raft_committed_in_term(r))) {
+        return ERR_PENDING;
+    }
+    bool joint = raft_membership_is_joint(&r->membership);
+    if (joint != (change->n == 0)) {
+        return ERR_REFUSED; /* first leave the joint configuration; or there is none to leave */
+    }
+    struct raft_membership next;
+    if (raft_membership_apply(&r->membership, change, &next) != RAFT_CHANGE_OK) {
+        return ERR_REFUSED;
+    }
+    return r->cfg.require_caught_up && !conf_learners_ready(r, change) ? ERR_REFUSED : OK;
+}
+
+enum err raft_propose_change(struct raft *r, const struct raft_conf_change *change)
+{
+    if (raft_own_slot(r) < 0 || r->transferee != NODE_NONE || r->stopping) {
+        return ERR_DROPPED;
+    }
+    enum err fits = conf_validate(r, change);
+    if (fits != OK) {
+        /* As etcd-raft: the proposal's place in the log is taken by an entry that does nothing. */
+        raft_leader_append(r, RAFT_ENTRY_NORMAL, (struct bytes){NULL, 0});
+    } else {
+        struct buf payload;
+        buf_init(&payload);
+        raft_conf_change_encode(change, &payload);
+        r->pending_conf_index = r->log.last + 1;
+        raft_leader_append(r, RAFT_ENTRY_CONF, buf_view(&payload));
+        buf_deinit(&payload);
+    }
+    raft_broadcast_append(r);
+    return fits;
+}
+
+/* The second step of a change with automatic leave, by whoever leads when the first is applied. It
+ * can be refused only for reasons that pass: it is tried again with each applied entry. */
+void raft_leave_joint_if_due(struct raft *r)
+{
+    bool due = r->role == RAFT_LEADER && r->membership.auto_leave &&
+               r->log.applied >= r->pending_conf_index;
+    struct raft_membership next;
+    if (!due || raft_own_slot(r) < 0 || r->transferee != NODE_NONE ||
+        raft_membership_leave_joint(&r->membership, &next) != RAFT_CHANGE_OK) {
+        return;
+    }
+    r->pending_conf_index = r->log.last + 1;
+    raft_leader_append(r, RAFT_ENTRY_CONF, (struct bytes){NULL, 0});
+    raft_broadcast_append(r);
+}
+
+/* --- learners -------------------------------------------------------------------------------- */
+
+static void conf_begin_round(struct raft *r, struct raft_catch_up *c)
+{
+    c->target = r->log.last;
+    c->started = r->now;
+}
+
+/* A learner acknowledged something: does a round end [Ongaro14 §4.2.1]? */
+void raft_catch_up_acked(struct raft *r, uint32_t slot)
+{
+    struct raft_progress *pr = &r->peer[slot].pr;
+    struct raft_catch_up *c = &pr->catch_up;
+    if (!(r->membership.member[slot].roles & RAFT_LEARNER)) {
+        return;
+    }
+    if (c->target == 0) {
+        conf_begin_round(r, c);
+    }
+    if (pr->match >= c->target) {
+        c->rounds++;
+        c->done = r->now - c->started < r->cfg.election_timeout;
+        conf_begin_round(r, c);
+    }
+}
+
+/* A learner that stopped keeping up is not ready any more. */
+static void conf_expire_round(struct raft *r, struct raft_progress *pr)
+{
+    bool behind = pr->match < pr->catch_up.target;
+    if (behind && r->now - pr->catch_up.started >= r->cfg.election_timeout) {
+        pr->catch_up.done = false;
+    }
+}
+
+void raft_tick_promotions(struct raft *r)
+{
+    bool free_to_change = r->pending_conf_index <= r->log.applied && raft_committed_in_term(r) &&
+                          !raft_membership_is_joint(&r->membership);
+    for (uint32_t i = 0; i < r->membership.n; i++) {
+        const struct raft_member *m = &r->membership.member[i];
+        if (!(m->roles & RAFT_LEARNER)) {
+            continue;
+        }
+        conf_expire_round(r, &r->peer[i].pr);
+        if (!(m->roles & RAFT_AUTO_PROMOTE) || !r->peer[i].pr.catch_up.done || !free_to_change) {
+            continue;
+        }
+        struct raft_conf_change change = {.transition = RAFT_TRANSITION_AUTO, .n = 1};
+        change.single[0] =
+            (struct raft_conf_single){.op = RAFT_ADD_VOTER, .node = m->id, .priority = m->priority};
+        if (conf_validate(r, &change) == OK && raft_propose_change(r, &change) == OK) {
+            return;
+        }
+    }
+}

@@ -1,0 +1,378 @@
+/*
+ * Snapshots: offered by the leader, fetched by the member that needs one.
+ *
+ *   leader                      member                          source (a follower, or the leader)
+ *     | -- MsgSnap: name, source -> |                                 |
+ *     |                             | -- MsgSnapFetch: name, offset ->|  reads the disk
+ *     |                             | <-- MsgSnapChunk: bytes --------|
+ *     |                             |    ... until all is durable ... |
+ *     |  <- MsgAppResp: installed --|                                 |
+ *
+ * The member pulls: it knows how far it is, asks for a few chunks at a time, goes on where it was
+ * after a new leader or a restart, and turns to the leader when the source falls silent. The source
+ * serves at a bounded rate. A source may offer a snapshot of its own in place of the one asked for,
+ * if the leader's log continues from it. All state below a snapshot's index is committed, so it
+ * does not matter whose snapshot it is, nor which term it was asked for in.
+ *
+ * The leader forgets its offer when the member shows no progress for two election timeouts, and
+ * probes again (crashed-mid-snapshot); it does not compact what follows a snapshot that is being
+ * fetched (far-behind-snapshot-loop; raft_compactable).
+ */
+#include <string.h>
+
+#include "core/consensus/raft/raft_int.h"
+
+/* --- the leader ------------------------------------------------------------------------------ */
+
+/* A follower that is up to date spares the leader's disk and network. */
+static node_id fetch_choose_source(const struct raft *r, node_id member)
+{
+    for (uint32_t i = 0; r->cfg.follower_snapshots && i < r->membership.n; i++) {
+        const struct raft_member *m = &r->membership.member[i];
+        const struct raft_progress *pr = &r->peer[i].pr;
+        if (m->id != r->cfg.id && m->id != member && !(m->roles & RAFT_WITNESS) &&
+            pr->recent_active && pr->state == RAFT_REPLICATE && pr->match >= r->log.committed) {
+            return m->id;
+        }
+    }
+    return r->cfg.id;
+}
+
+bool raft_offer_snapshot(struct raft *r, uint32_t slot)
+{
+    struct raft_progress *pr = &r->peer[slot].pr;
+    const struct raft_member *member = &r->membership.member[slot];
+    bool connects = r->snapshot.index != 0 && r->snapshot.index >= r->log.snapshot_index;
+    if (!pr->recent_active || !connects) {
+        return false;
+    }
+    struct raft_snapshot offer = r->snapshot;
+    if (member->roles & RAFT_WITNESS) {
+        offer.size = 0; /* it keeps the name alone */
+        offer.digest = 0;
+    }
+    raft_progress_become_snapshot(pr, offer.index, r->now);
+    struct raft_message *m = raft_send(r, RAFT_MSG_SNAP, member->id);
+    m->snapshot = raft_arena_copy_snapshot(r, &offer);
+    m->source = fetch_choose_source(r, member->id);
+    m->hint = r->log.snapshot_index;
+    return true;
+}
+
+void raft_tick_offers(struct raft *r)
+{
+    for (uint32_t i = 0; i < r->membership.n; i++) {
+        struct raft_progress *pr = &r->peer[i].pr;
+        if (pr->state == RAFT_SNAPSHOT &&
+            r->now - pr->snapshot_alive >= 2 * r->cfg.election_timeout) {
+            pr->pending_snapshot = 0;
+            raft_progress_become_probe(pr);
+            pr->append_paused = true; /* until the next heartbeat is answered */
+        }
+    }
+}
+
+/* --- the member ------------------------------------------------------------------------------ */
+
+static bool fetch_same(const struct raft_snapshot *a, const struct raft_snapshot *b)
+{
+    return a->index == b->index && a->term == b->term && a->size == b->size &&
+           a->digest == b->digest;
+}
+
+/* The snapshot is complete: it becomes the log's beginning. */
+static void fetch_install(struct raft *r, const struct raft_snapshot *s, bool keeps_log)
+{
+    raft_outbox_drop_appends(r);
+    r->fetch.active = false;
+    if (keeps_log) {
+        raft_apply_conf_to(r, s->index);
+        r->log.applied = s->index;
+        r->log.applying = u64_max(r->log.applying, s->index);
+        raft_log_compact(&r->log, s->index);
+    } else {
+        raft_forget_conf_from(r, 0);
+        r->in_sync_count = 0;
+        raft_batches_truncated(r, 0);
+        raft_log_restore(&r->log, s->index, s->term);
+        r->matched = s->index;
+        raft_switch_membership(r, &s->membership);
+    }
+    raft_repair_restored(r, s->index);
+    r->apply_loading = false;
+    r->apply_loaded = NULL;
+    r->apply_loaded_count = 0;
+    r->applying_bytes = 0;
+    r->health.apply_since = 0;
+    r->installing = true;
+    r->install_handed = false;
+    r->install_keeps_log = keeps_log;
+    r->installing_snapshot = *s;
+    if (r->leader != NODE_NONE) {
+        raft_acknowledge(r, r->leader, s->index);
+    }
+}
+
+/* Bodies before the snapshot's end are damaged and cannot be applied: the snapshot stands in for
+ * them, and the log after it stays. */
+static bool fetch_fills_damage(const struct raft *r, const struct raft_snapshot *s)
+{
+    return r->repair.range_count > 0 && r->repair.range[0].first <= s->index &&
+           s->index > r->log.applied && raft_log_matches(&r->log, s->index, s->term);
+}
+
+static void fetch_open(struct raft *r, const struct raft_snapshot *s, node_id source,
+                       node_id leader)
+{
+    memset(&r->fetch, 0, sizeof(r->fetch));
+    r->fetch.active = true;
+    r->fetch.snapshot = *s;
+    r->fetch.source = source;
+    r->fetch.leader = leader;
+    r->fetch.heard = r->now;
+    struct raft_outbox *o = raft_out(r);
+    RAFT_PUSH(o->chunk_writes, o->chunk_write_count, o->chunk_write_cap,
+              ((struct raft_chunk){.peer = source,
+                                   .snapshot = s->index,
+                                   .snapshot_term = s->term,
+                                   .digest = s->digest,
+                                   .size = s->size}));
+    r->fetch.opening = true;
+}
+
+static void fetch_ask(struct raft *r)
+{
+    struct raft_fetch *f = &r->fetch;
+    uint64_t window = (uint64_t)r->cfg.max_chunks * r->cfg.chunk_bytes;
+    while (f->asked < f->snapshot.size && f->asked - f->durable < window) {
+        uint64_t len = u64_min(r->cfg.chunk_bytes, f->snapshot.size - f->asked);
+        struct raft_message *m = raft_send(r, RAFT_MSG_SNAP_FETCH, f->source);
+        m->snapshot = raft_arena_copy_snapshot(r, &f->snapshot);
+        m->offset = f->asked;
+        m->hint = len;
+        f->asked += len;
+    }
+}
+
+static void fetch_begin(struct raft *r, const struct raft_message *m)
+{
+    if (r->fetch.active && fetch_same(&r->fetch.snapshot, m->snapshot)) {
+        r->fetch.leader = m->from; /* offered again: go on */
+        return;
+    }
+    fetch_open(r, m->snapshot, m->source == r->cfg.id ? m->from : m->source, m->from);
+    r->fetch.oldest = m->hint;
+}
+
+enum err raft_on_snapshot(struct raft *r, const struct raft_message *m)
+{
+    const struct raft_snapshot *s = m->snapshot;
+    bool fills = fetch_fills_damage(r, s);
+    bool needed = s->index > r->log.committed || fills;
+    if (!needed || r->installing || !raft_membership_lookup(&s->membership, r->cfg.id)) {
+        raft_acknowledge(r, m->from, r->log.committed);
+        return OK;
+    }
+    if (!fills && raft_log_matches(&r->log, s->index, s->term)) {
+        raft_commit_to(r, s->index); /* the entries are all here */
+        raft_acknowledge(r, m->from, r->log.committed);
+        return OK;
+    }
+    if (s->size == 0) {
+        fetch_install(r, s, fills);
+        return OK;
+    }
+    fetch_begin(r, m);
+    return OK;
+}
+
+static void fetch_turn_to(struct raft *r, node_id source)
+{
+    r->fetch.source = source;
+    r->fetch.asked = r->fetch.arrived;
+    r->fetch.heard = r->now;
+    fetch_ask(r);
+}
+
+/* The source does not have it. Perhaps what it has will do; else the leader does. */
+static void fetch_refused(struct raft *r, const struct raft_message *m)
+{
+    struct raft_fetch *f = &r->fetch;
+    const struct raft_snapshot *other = m->snapshot;
+    bool useful = other->size > 0 && other->index >= f->oldest && other->index > r->log.committed &&
+                  !fetch_same(other, &f->snapshot) && raft_membership_valid(&other->membership) &&
+                  raft_membership_lookup(&other->membership, r->cfg.id);
+    if (useful) {
+        raft_index oldest = f->oldest;
+        fetch_open(r, other, m->from, f->leader);
+        r->fetch.oldest = oldest;
+    } else if (f->source != f->leader) {
+        fetch_turn_to(r, f->leader);
+    } else {
+        f->active = false; /* the leader has a newer one, and will offer it */
+    }
+}
+
+void raft_on_chunk(struct raft *r, const struct raft_message *m)
+{
+    struct raft_fetch *f = &r->fetch;
+    if (!f->active || f->opening || m->from != f->source) {
+        return;
+    }
+    if (m->reject) {
+        fetch_refused(r, m);
+        return;
+    }
+    bool next = fetch_same(m->snapshot, &f->snapshot) && m->offset == f->arrived &&
+                m->chunk.len > 0 && m->chunk.len <= f->snapshot.size - f->arrived;
+    if (!next) {
+        return; /* a duplicate, or one overtook another: what is missing is asked for again */
+    }
+    struct raft_outbox *o = raft_out(r);
+    RAFT_PUSH(o->chunk_writes, o->chunk_write_count, o->chunk_write_cap,
+              ((struct raft_chunk){.peer = m->from,
+                                   .snapshot = f->snapshot.index,
+                                   .snapshot_term = f->snapshot.term,
+                                   .digest = f->snapshot.digest,
+                                   .size = f->snapshot.size,
+                                   .offset = f->arrived,
+                                   .len = m->chunk.len,
+                                   .data = raft_arena_copy_bytes(r, m->chunk)}));
+    f->arrived += m->chunk.len;
+    f->asked = u64_max(f->asked, f->arrived);
+    f->heard = r->now;
+}
+
+/* All bytes are here. Meanwhile this node may have been elected, or have caught up. */
+static void fetch_complete(struct raft *r)
+{
+    struct raft_snapshot s = r->fetch.snapshot;
+    bool fills = fetch_fills_damage(r, &s);
+    bool whole_log = s.index > r->log.committed && !raft_log_matches(&r->log, s.index, s.term);
+    r->fetch.active = false;
+    if (r->role == RAFT_FOLLOWER && !r->installing && (fills || whole_log)) {
+        fetch_install(r, &s, fills);
+    }
+}
+
+void raft_on_chunk_written(struct raft *r, const struct raft_event *e)
+{
+    struct raft_fetch *f = &r->fetch;
+    if (!f->active || e->chunk.snapshot != f->snapshot.index) {
+        return;
+    }
+    if (e->chunk.error != OK || e->chunk.offset > f->snapshot.size) {
+        f->active = false; /* the leader offers again, later */
+        return;
+    }
+    f->durable = u64_max(f->durable, e->chunk.offset);
+    if (f->opening) {
+        f->opening = false;
+        f->arrived = f->durable;
+        f->asked = f->durable;
+        f->heard = r->now;
+    }
+    if (f->durable == f->snapshot.size) {
+        fetch_complete(r);
+    } else {
+        fetch_ask(r);
+    }
+}
+
+/* --- the source ------------------------------------------------------------------------------ */
+
+static void serve_refill(struct raft *r)
+{
+    uint64_t rate = r->cfg.snapshot_bytes_per_s;
+    nanos elapsed = r->now - r->serve.filled;
+    uint64_t burst = u64_max(rate / 4, (uint64_t)r->cfg.chunk_bytes);
+    if (elapsed >= NANOS_PER_S) {
+        r->serve.tokens = burst;
+    } else {
+        r->serve.tokens = u64_min(burst, r->serve.tokens + rate / 1000 * elapsed / NANOS_PER_MS);
+    }
+    r->serve.filled = r->now;
+}
+
+static void serve_next(struct raft *r)
+{
+    struct raft_serve *q = &r->serve;
+    uint32_t served = 0;
+    bool limited = r->cfg.snapshot_bytes_per_s != 0;
+    struct raft_outbox *o = raft_out(r);
+    while (served < q->count && (!limited || q->tokens >= q->queue[served].len)) {
+        RAFT_PUSH(o->chunk_reads, o->chunk_read_count, o->chunk_read_cap, q->queue[served]);
+        q->tokens -= limited ? q->queue[served].len : 0;
+        served++;
+    }
+    q->count -= served;
+    memmove(q->queue, q->queue + served, q->count * sizeof(q->queue[0]));
+}
+
+static void serve_refuse(struct raft *r, node_id to)
+{
+    struct raft_message *out = raft_send(r, RAFT_MSG_SNAP_CHUNK, to);
+    out->snapshot = raft_arena_copy_snapshot(r, &r->snapshot);
+    out->reject = true;
+}
+
+void raft_on_fetch(struct raft *r, const struct raft_message *m)
+{
+    const struct raft_snapshot *s = &r->snapshot;
+    if (!fetch_same(m->snapshot, s) || s->size == 0) {
+        serve_refuse(r, m->from);
+        return;
+    }
+    bool sane = m->hint > 0 && m->hint <= r->cfg.chunk_bytes && m->offset < s->size &&
+                m->hint <= s->size - m->offset;
+    if (!sane || r->serve.count == RAFT_SERVE_QUEUE_MAX) {
+        return; /* it asks again */
+    }
+    r->serve.queue[r->serve.count++] = (struct raft_chunk){.peer = m->from,
+                                                           .snapshot = s->index,
+                                                           .snapshot_term = s->term,
+                                                           .digest = s->digest,
+                                                           .size = s->size,
+                                                           .offset = m->offset,
+                                                           .len = m->hint};
+    serve_refill(r);
+    serve_next(r);
+}
+
+void raft_on_chunk_read(struct raft *r, const struct raft_event *e)
+{
+    if (e->chunk.error != OK || e->chunk.snapshot != r->snapshot.index) {
+        serve_refuse(r, e->chunk.peer);
+        return;
+    }
+    struct raft_message *out = raft_send(r, RAFT_MSG_SNAP_CHUNK, e->chunk.peer);
+    out->snapshot = raft_arena_copy_snapshot(r, &r->snapshot);
+    out->offset = e->chunk.offset;
+    out->chunk = raft_arena_copy_bytes(r, e->chunk.data);
+}
+
+/* --- time ------------------------------------------------------------------------------------ */
+
+void raft_tick_fetch(struct raft *r)
+{
+    if (r->serve.count > 0) {
+        serve_refill(r);
+        serve_next(r);
+    }
+    struct raft_fetch *f = &r->fetch;
+    if (f->active && !f->opening && r->now - f->heard >= r->cfg.election_timeout) {
+        fetch_turn_to(r, f->leader);
+    }
+}
+
+nanos raft_fetch_deadline(const struct raft *r)
+{
+    nanos deadline = NANOS_FOREVER;
+    if (r->serve.count > 0) {
+        deadline = r->now + r->cfg.heartbeat_interval / 10 + 1;
+    }
+    if (r->fetch.active && !r->fetch.opening) {
+        deadline = u64_min(deadline, r->fetch.heard + r->cfg.election_timeout);
+    }
+    return deadline;
+}

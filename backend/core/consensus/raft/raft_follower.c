@@ -1,0 +1,135 @@
+/* The follower's part: what a leader says about the log [Ongaro14 §3.5]. */
+#include "core/consensus/raft/raft_int.h"
+
+void raft_commit_to(struct raft *r, raft_index index)
+{
+    CHECK(index <= r->log.last);
+    if (index <= r->log.committed) {
+        return;
+    }
+    if (r->role == RAFT_LEADER) {
+        for (raft_index i = r->log.committed + 1; i <= index; i++) {
+            /* Entries of earlier terms were not counted when this term began. */
+            if (raft_log_has_body(&r->log, i) && raft_log_entry(&r->log, i)->term == r->term) {
+                uint64_t bytes = raft_log_entry(&r->log, i)->payload.len;
+                r->uncommitted_bytes = u64_sub_sat(r->uncommitted_bytes, bytes);
+            }
+        }
+    }
+    r->log.committed = index;
+}
+
+void raft_append_entry(struct raft *r, raft_term term, enum raft_entry_type type,
+                       struct bytes payload)
+{
+    const struct raft_entry *e = raft_log_append(&r->log, term, type, payload);
+    if (type != RAFT_ENTRY_NORMAL) {
+        raft_note_conf(r, e->index, type, payload);
+    }
+}
+
+void raft_truncate(struct raft *r, raft_index from)
+{
+    raft_outbox_drop_appends(r);
+    raft_forget_conf_from(r, from);
+    raft_forget_in_sync_from(r, from);
+    raft_repair_truncated(r, from);
+    raft_log_truncate(&r->log, from);
+    raft_batches_truncated(r, r->log.last);
+    r->matched = u64_min(r->matched, r->log.last);
+}
+
+/* An acknowledgement vouches for a durable copy of everything up to its index. What is damaged here
+ * is not counted until it is repaired. */
+void raft_acknowledge(struct raft *r, node_id to, raft_index index)
+{
+    raft_index vouched = u64_min(index, raft_vouched(r));
+    raft_send(r, RAFT_MSG_APP_RESP, to)->index = vouched;
+}
+
+static bool follower_has_room(const struct raft *r, const struct raft_entry *e)
+{
+    uint64_t cost = e->payload.len + RAFT_ENTRY_OVERHEAD_BYTES;
+    return r->log.cached_bytes == 0 || r->log.cached_bytes + cost <= r->cfg.max_cached_bytes;
+}
+
+/* Appends what of the message's entries is new, after removing what conflicts with it. Stores the
+ * index up to which the log then agrees with the leader's: less than all where memory is full, and
+ * the leader will send the rest again. */
+static enum err follower_store(struct raft *r, const struct raft_message *m, raft_index *ret_last)
+{
+    uint32_t i = 0;
+    while (i < m->entry_count &&
+           raft_log_matches(&r->log, m->entries[i].index, m->entries[i].term)) {
+        i++;
+    }
+    if (i == m->entry_count) {
+        *ret_last = m->index + m->entry_count;
+        return OK;
+    }
+    raft_index from = m->entries[i].index;
+    if (from <= r->log.committed) {
+        return ERR_PROTOCOL; /* a committed entry never changes: State Machine Safety */
+    }
+    if (from <= r->log.last) {
+        raft_truncate(r, from);
+    }
+    raft_log_trim(&r->log, r->cfg.max_cached_bytes / 2, r->log.last + 1);
+    for (; i < m->entry_count && follower_has_room(r, &m->entries[i]); i++) {
+        raft_append_entry(r, m->entries[i].term, m->entries[i].type, m->entries[i].payload);
+    }
+    *ret_last = m->index + i;
+    return OK;
+}
+
+/* The logs do not agree before the entries: tells the leader where they may, skipping everything
+ * here whose term is too high to be in its log. */
+static void follower_reject(struct raft *r, const struct raft_message *m)
+{
+    raft_term hint_term;
+    raft_index hint =
+        raft_log_conflict(&r->log, u64_min(m->index, r->log.last), m->log_term, &hint_term);
+    struct raft_message *out = raft_send(r, RAFT_MSG_APP_RESP, m->from);
+    out->index = m->index;
+    out->reject = true;
+    out->hint = hint;
+    out->log_term = hint_term;
+}
+
+enum err raft_on_append(struct raft *r, const struct raft_message *m)
+{
+    if (m->index < r->log.committed) {
+        raft_acknowledge(r, m->from, r->log.committed);
+        return OK;
+    }
+    if (!raft_log_matches(&r->log, m->index, m->log_term)) {
+        follower_reject(r, m);
+        return OK;
+    }
+    raft_index last;
+    TRY(follower_store(r, m, &last));
+    r->matched = u64_max(r->matched, last);
+    raft_commit_to(r, u64_min(m->commit, last));
+    raft_acknowledge(r, m->from, last);
+    return OK;
+}
+
+enum err raft_on_heartbeat(struct raft *r, const struct raft_message *m)
+{
+    if (m->commit > r->log.last) {
+        /* The leader never tells more than what this node acknowledged in this term. It did, and
+         * the disk has lost it (amnesiac-voter). */
+        r->alarms |= RAFT_ALARM_LOST_ACKED;
+        raft_repair_lost_log(r, r->log.last + 1);
+    } else {
+        raft_commit_to(r, m->commit);
+    }
+    struct raft_message *out = raft_send(r, RAFT_MSG_HEARTBEAT_RESP, m->from);
+    out->context = m->context;
+    out->sent_at = m->sent_at;
+    if (r->fetch.active) {
+        out->index = r->fetch.snapshot.index;
+        out->hint = r->fetch.durable;
+    }
+    return OK;
+}

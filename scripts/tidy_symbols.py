@@ -1,0 +1,69 @@
+"""What the archives of the core import and keep: nothing that knows a clock, a file or a random
+device, and no variable that outlives a call.
+
+The sources are checked by name already (check_includes, check_banned_calls); this looks at what the
+compiler made of them, where no macro hides a call.
+"""
+
+import re
+import subprocess
+from collections import namedtuple
+
+# Imports that every object of the core may have.
+ALLOWED = {
+    "memchr", "memcmp", "memcpy", "memmove", "memset", "bcmp",
+    "strcmp", "strlen", "strncmp", "strnlen",
+    # what the compiler itself calls
+    "_GLOBAL_OFFSET_TABLE_", "__stack_chk_fail", "__udivti3", "__umodti3",
+}
+
+# Imports of one object, by archive and object.
+ALLOWED_IN = {
+    ("libcore_base.a", "check.c.o"): r"abort",
+    ("libcore_base.a", "crc.c.o"): r"crc32_iscsi",
+    ("libcore_base.a", "hash.c.o"): r"XXH3_64bits_withSeed",
+    ("libcore_base.a", "mem.c.o"): r"malloc|calloc|realloc|free",
+}
+
+
+# A row of `nm --format=sysv --print-file-name`.
+ROW = re.compile(
+    r"[^|]*?([^/|]+\.o):(\S+)\s*\|[^|]*\|\s*(\w)\s*\|[^|]*\|[^|]*\|[^|]*\|(\S*)"
+)
+
+# Sections that a running program writes to. Tables of pointers are in .data.rel.ro, which is not.
+WRITABLE = re.compile(r"\.(?:data|bss|tdata|tbss)(?!\.rel\.ro)\b|\*COM\*")
+
+Symbol = namedtuple("Symbol", "archive object name kind section")
+
+
+def parse(archive, text):
+    rows = (ROW.match(line) for line in text.splitlines())
+    return [Symbol(archive, *row.groups()) for row in rows if row]
+
+
+def forbidden(symbols):
+    """One message a symbol of the core's archives that should not be there."""
+    defined = {s.name for s in symbols if s.kind.isupper() and s.kind != "U"}
+    for symbol in sorted(symbols):
+        place = f"{symbol.archive}({symbol.object})"
+        if symbol.kind in "Uvw":
+            allowed = ALLOWED_IN.get((symbol.archive, symbol.object), r"(?!)")
+            known = symbol.name in defined or symbol.name in ALLOWED
+            if not known and re.fullmatch(allowed, symbol.name) is None:
+                yield f"{place} imports {symbol.name}"
+        elif WRITABLE.match(symbol.section):
+            yield f"{place} keeps state in {symbol.name}: the core has none of its own"
+
+
+def check_archives(build):
+    """One message a forbidden symbol, of all archives of the core under the folder `build`."""
+    archives = sorted(build.glob("backend/core/**/libcore_*.a"))
+    if not archives:
+        return [f"{build}: no archive of the core is here"]
+    symbols = []
+    for archive in archives:
+        nm = ["nm", "--format=sysv", "--print-file-name", str(archive)]
+        text = subprocess.run(nm, check=True, capture_output=True, text=True).stdout
+        symbols += parse(archive.name, text)
+    return list(forbidden(symbols))
