@@ -271,6 +271,27 @@ void simdisk_change_file(struct simdisk *d, struct simdisk_inode *inode,
     apply_change(&inode->live, kept);
 }
 
+/* A name in a directory that does not exist does not exist. */
+static void drop_orphans(struct simdisk_names *names)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < names->count; i++) {
+        const struct simdisk_name *name = &names->names[i];
+        const char *slash = strrchr(name->path, '/');
+        bool has_parent = slash == NULL;
+        for (size_t k = 0; k < kept && !has_parent; k++) {
+            size_t n = (size_t)(slash - name->path);
+            has_parent = strlen(names->names[k].path) == n &&
+                         memcmp(names->names[k].path, name->path, n) == 0;
+        }
+        if (has_parent) {
+            names->names[kept++] = *name;
+        }
+    }
+    names->count = kept;
+}
+
 void simdisk_cut_power(struct simdisk *d, bool (*survives)(void *ctx, uint64_t unit), void *ctx)
 {
     uint64_t asked = 0;
@@ -298,6 +319,7 @@ void simdisk_cut_power(struct simdisk *d, bool (*survives)(void *ctx, uint64_t u
         }
     }
     d->name_change_count = 0;
+    drop_orphans(&d->stable);
     d->live.count = 0;
     for (size_t i = 0; i < d->stable.count; i++) {
         simdisk_names_set(&d->live, d->stable.names[i].path, d->stable.names[i].inode);

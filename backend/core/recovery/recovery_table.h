@@ -53,17 +53,17 @@ struct recovery_findings {
 };
 
 /* verdict, may it run (accept a log), may it vote and lead, what it means */
-#define RECOVERY_VERDICT_TABLE(X)                                                          \
-    X(RECOVERY_EMPTY, "empty", true, true, "a new disk of a new node")                     \
-    X(RECOVERY_CLEAN, "clean", true, true, "everything is there")                          \
-    X(RECOVERY_TORN_TAIL, "torn-tail", true, true,                                         \
-      "a write that was never acknowledged was dropped")                                   \
-    X(RECOVERY_HEALED, "healed", true, true, "damaged in places, all contents are known")  \
-    X(RECOVERY_DAMAGED, "damaged", true, false,                                            \
-      "entries or votes are lost here: neither votes nor leads until peers repaired them") \
-    X(RECOVERY_WIPED, "wiped", true, false,                                                \
-      "a member without its log: neither votes nor leads until it caught up")              \
-    X(RECOVERY_FOREIGN, "foreign", false, false, "the disk of another cluster or node")    \
+#define RECOVERY_VERDICT_TABLE(X)                                                                  \
+    X(RECOVERY_EMPTY, "empty", true, true, "a new disk of a new node")                             \
+    X(RECOVERY_CLEAN, "clean", true, true, "everything is there")                                  \
+    X(RECOVERY_TORN_TAIL, "torn-tail", true, true,                                                 \
+      "a write that was never acknowledged was dropped")                                           \
+    X(RECOVERY_HEALED, "healed", true, true, "damaged in places, all contents are known")          \
+    X(RECOVERY_DAMAGED, "damaged", true, false,                                                    \
+      "entries or votes are lost here: neither votes nor leads until peers repaired them")         \
+    X(RECOVERY_WIPED, "wiped", true, false,                                                        \
+      "a member without its log: neither votes nor leads until it caught up")                      \
+    X(RECOVERY_FOREIGN, "foreign", false, false, "the disk of another cluster or node")            \
     X(RECOVERY_UNREADABLE, "unreadable", false, false, "it cannot be read: halts, changes nothing")
 
 enum recovery_verdict {

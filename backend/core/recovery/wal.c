@@ -219,6 +219,7 @@ static enum err admit(struct wal *w, const struct wal_append *append)
     }
     if (!has_place(w, size.sectors, reserve)) {
         w->wants_room = true;
+        wal_segment_prepare(w);
         return w->status == WAL_NO_SPACE ? ERR_NO_SPACE : ERR_BUSY;
     }
     if (append->is_repair) {
@@ -237,6 +238,23 @@ static void put_hard(struct wal *w, const struct wal_hard_state *hard)
 {
     w->state.hard = *hard;
     put_u64(w, WAL_RECORD_HARD_STATE, hard->commit, hard->term, hard->vote);
+}
+
+static void put_snapshot(struct wal *w, uint64_t index, uint64_t term)
+{
+    bool holds = wal_state_holds(&w->state, index, term);
+
+    put(w, WAL_RECORD_SNAPSHOT, holds ? WAL_SNAPSHOT_KEEPS : WAL_SNAPSHOT_RESTARTS, index, term,
+        (struct bytes){NULL, 0});
+    if (holds) {
+        wal_state_mark(&w->state, index, term);
+        return;
+    }
+    struct wal_batch *b = ring_at(w, w->count - 1);
+    b->touched = u64_min(b->touched, index + 1);
+    wal_state_restart(&w->state, index, term);
+    w->durable_index = index;
+    wal_index_clear(&w->index);
 }
 
 static void put_entries(struct wal *w, const struct wal_append *append)
@@ -263,14 +281,7 @@ enum err wal_append(struct wal *w, const struct wal_append *append)
     TRY(admit(w, append));
     (void)batch_for(w, APPEND_MARKS_BYTES);
     if (append->snapshot_index != 0) {
-        put(w, WAL_RECORD_SNAPSHOT, 0, append->snapshot_index, append->snapshot_term,
-            (struct bytes){NULL, 0});
-        if (wal_state_snapshot(&w->state, append->snapshot_index, append->snapshot_term)) {
-            struct wal_batch *b = ring_at(w, w->count - 1);
-            b->touched = u64_min(b->touched, append->snapshot_index + 1);
-            w->durable_index = append->snapshot_index;
-            wal_index_clear(&w->index);
-        }
+        put_snapshot(w, append->snapshot_index, append->snapshot_term);
     }
     if (append->hard != NULL) {
         /* Term and vote go before the entries of that term, a commit index never goes before what

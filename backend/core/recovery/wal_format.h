@@ -68,11 +68,16 @@ enum wal_record_type {
     WAL_RECORD_ENTRY = 3,  /* replaces everything from its index on; body: payload */
     WAL_RECORD_REPAIR = 4, /* supplies a damaged entry again; body: payload */
     WAL_RECORD_HARD_STATE = 5, /* index: commit; term: term; body: vote u64 */
-    WAL_RECORD_SNAPSHOT = 6,   /* a durable snapshot covers (index, term) */
+    WAL_RECORD_SNAPSHOT = 6,   /* a durable snapshot covers (index, term); see below */
     WAL_RECORD_DAMAGE = 7,     /* [index, body hi u64] is known to be damaged; term, or 0 */
     WAL_RECORD_HEAL = 8,       /* [index, body hi u64] is vouched for again */
     WAL_RECORD_TYPES
 };
+
+/* In the place of the entry's type, a SNAPSHOT record says whether the log went on, or gave way and
+ * began anew behind the snapshot. */
+#define WAL_SNAPSHOT_KEEPS    0
+#define WAL_SNAPSHOT_RESTARTS 1
 
 struct wal_record {
     enum wal_record_type type;

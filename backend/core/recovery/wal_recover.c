@@ -88,21 +88,22 @@ static enum found_snapshot meet_snapshot(struct wal_recovering *r)
     uint64_t index = r->snapshot_index;
 
     r->found.is_snapshot_stale = state->snapshot_index > index;
-    state->snapshot_index = index;
-    state->snapshot_term = r->snapshot_term;
     if (state->base_index > index) {
         wal_state_rebase(state, index, r->snapshot_term);
+        wal_state_mark(state, index, r->snapshot_term);
         return SNAPSHOT_MISSING;
     }
     if (index == 0) {
         return SNAPSHOT_NONE;
     }
-    if (index <= state->last_index && wal_state_is_damaged(state, index) &&
-        wal_state_term_at(state, index) == 0) {
-        (void)wal_state_repair(state, index, r->snapshot_term);
-    }
-    wal_state_heal(state, 0, index);
-    if (wal_state_snapshot(state, index, r->snapshot_term)) {
+    if (wal_state_holds(state, index, r->snapshot_term)) {
+        if (wal_state_is_damaged(state, index)) {
+            (void)wal_state_repair(state, index, r->snapshot_term);
+        }
+        wal_state_heal(state, 0, index);
+        wal_state_mark(state, index, r->snapshot_term);
+    } else {
+        wal_state_restart(state, index, r->snapshot_term);
         r->adopts_snapshot = true;
         wal_index_clear(&r->scan.index);
         if (r->scan.sink.reset != NULL) {

@@ -132,8 +132,8 @@ static void write_first_batch(struct wal *w)
     }
     struct wal_batch *b = wal_batch_begin(w);
     if (r->adopts_snapshot) {
-        wal_batch_put(b, WAL_RECORD_SNAPSHOT, 0, w->state.snapshot_index, w->state.snapshot_term,
-                      (struct bytes){NULL, 0});
+        wal_batch_put(b, WAL_RECORD_SNAPSHOT, WAL_SNAPSHOT_RESTARTS, w->state.snapshot_index,
+                      w->state.snapshot_term, (struct bytes){NULL, 0});
     }
     if (w->state.in_doubt) {
         uint8_t hi[8];
@@ -291,6 +291,16 @@ static void unlink_on(struct wal_recovering *r)
     adopt_files(r);
 }
 
+static void parent_synced(struct world_file_request *request)
+{
+    struct wal_recovering *r = request->owner;
+    if (request->result != OK) {
+        wal_recover_fail(r, request->result, "the directory above the log's cannot be synced");
+        return;
+    }
+    unlink_on(r);
+}
+
 static void directory_made(struct world_file_request *request)
 {
     struct wal_recovering *r = request->owner;
@@ -298,7 +308,13 @@ static void directory_made(struct world_file_request *request)
         wal_recover_fail(r, request->result, "the directory of the log cannot be made");
         return;
     }
-    unlink_on(r);
+    /* Its name is in the directory above. */
+    const char *slash = strrchr(r->wal->config.dir, '/');
+    size_t n = slash == NULL ? 0 : (size_t)(slash - r->wal->config.dir);
+    memcpy(r->path, r->wal->config.dir, n);
+    r->path[n] = '\0';
+    request->path = r->path;
+    wal_recover_submit(r, WORLD_SYNC_DIR, parent_synced);
 }
 
 void wal_resume(struct wal_recovering *r)

@@ -77,6 +77,19 @@ static enum outcome apply_entry(struct wal_scan *s, const struct wal_record *rec
     return BATCH_WHOLE;
 }
 
+static void apply_snapshot(struct wal_scan *s, const struct wal_record *record)
+{
+    if (record->entry_type != WAL_SNAPSHOT_RESTARTS) {
+        wal_state_mark(&s->state, record->index, record->term);
+        return;
+    }
+    wal_state_restart(&s->state, record->index, record->term);
+    wal_index_clear(&s->index);
+    if (s->sink.reset != NULL) {
+        s->sink.reset(s->sink.ctx, record->index, record->term);
+    }
+}
+
 static enum outcome apply_record(struct wal_scan *s, const struct wal_record *record,
                                  struct bytes body, bool body_ok)
 {
@@ -96,12 +109,7 @@ static enum outcome apply_record(struct wal_scan *s, const struct wal_record *re
         }
         return body_ok ? BATCH_WHOLE : BATCH_VOTELESS;
     case WAL_RECORD_SNAPSHOT:
-        if (wal_state_snapshot(state, record->index, record->term)) {
-            wal_index_clear(&s->index);
-            if (s->sink.reset != NULL) {
-                s->sink.reset(s->sink.ctx, record->index, record->term);
-            }
-        }
+        apply_snapshot(s, record);
         return BATCH_WHOLE;
     case WAL_RECORD_DAMAGE:
         if (body_ok) {

@@ -222,29 +222,37 @@ bool wal_state_repair(struct wal_state *s, uint64_t index, uint64_t term)
     return true;
 }
 
-bool wal_state_snapshot(struct wal_state *s, uint64_t index, uint64_t term)
+bool wal_state_holds(const struct wal_state *s, uint64_t index, uint64_t term)
 {
-    bool is_held =
-        index <= s->last_index && (index < s->base_index || wal_state_is_damaged(s, index) ||
-                                   wal_state_term_at(s, index) == term);
-
-    s->snapshot_index = index;
-    s->snapshot_term = term;
-    if (is_held) {
+    if (index > s->last_index) {
         return false;
     }
+    uint64_t known = wal_state_term_at(s, index);
+    return index < s->base_index || known == 0 || known == term;
+}
+
+void wal_state_mark(struct wal_state *s, uint64_t index, uint64_t term)
+{
+    s->snapshot_index = index;
+    s->snapshot_term = term;
+    if (index == s->base_index) {
+        s->base_term = term;
+    }
+}
+
+void wal_state_restart(struct wal_state *s, uint64_t index, uint64_t term)
+{
     s->base_index = s->last_index = index;
-    s->base_term = term;
     s->run_count = 0;
     s->damage_count = 0;
-    return true;
+    wal_state_mark(s, index, term);
 }
 
 void wal_state_lost(struct wal_state *s, const struct wal_batch_head *head, uint64_t lo)
 {
     if (head->snapshot_index != s->snapshot_index) {
         if (head->snapshot_index > s->last_index) {
-            (void)wal_state_snapshot(s, head->snapshot_index, head->snapshot_term);
+            wal_state_restart(s, head->snapshot_index, head->snapshot_term);
         }
         s->snapshot_index = head->snapshot_index;
         s->snapshot_term = head->snapshot_term;

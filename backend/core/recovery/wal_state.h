@@ -79,9 +79,13 @@ bool wal_state_append(struct wal_state *s, uint64_t index, uint64_t term);
  */
 bool wal_state_repair(struct wal_state *s, uint64_t index, uint64_t term);
 
-/* A snapshot covers everything up to index. Where the log does not hold that very entry, the whole
- * log gives way and begins anew after it; true then. */
-bool wal_state_snapshot(struct wal_state *s, uint64_t index, uint64_t term);
+/* Does the log hold that very entry, as far as it knows? If not, a snapshot that covers it makes
+ * the log begin anew. */
+bool wal_state_holds(const struct wal_state *s, uint64_t index, uint64_t term);
+
+/* A snapshot covers everything up to index: the log goes on; or it gives way, and begins anew. */
+void wal_state_mark(struct wal_state *s, uint64_t index, uint64_t term);
+void wal_state_restart(struct wal_state *s, uint64_t index, uint64_t term);
 
 /* Marks what of lo..hi lies inside (base, last]; hi WAL_INDEX_OPEN begins doubt at lo. */
 void wal_state_damage(struct wal_state *s, uint64_t lo, uint64_t hi, uint64_t term);
