@@ -117,9 +117,9 @@ void raft_become_leader(struct raft *r)
 
 /* --- life ------------------------------------------------------------------------------------ */
 
-static void raft_restore_membership(struct raft *r, const struct raft_membership *ms)
+static void raft_restore_membership(struct raft *r, const struct raft_snapshot *s)
 {
-    struct raft_membership next = *ms;
+    struct raft_membership next = s->membership;
     for (uint32_t i = 0; i < next.n; i++) {
         next.member[i].roles &= (uint8_t)~RAFT_FRESH;
     }
@@ -131,6 +131,9 @@ static void raft_restore_membership(struct raft *r, const struct raft_membership
             }
         }
     }
+    if (raft_membership_has_witness(&next) && next.in_sync_since == 0) {
+        next.in_sync_since = s->index;
+    }
     raft_switch_membership(r, &next);
 }
 
@@ -138,6 +141,7 @@ struct raft *raft_new(const struct raft_config *c, const struct raft_saved *save
 {
     const char *why = NULL;
     CHECK(raft_config_check(c, &why) == OK);
+    CHECK(saved->snapshot.index > 0 || saved->snapshot.membership.n == 0);
     struct raft *r = mem_alloc_zero(sizeof(*r));
     r->cfg = *c;
     r->now = now;
@@ -151,7 +155,8 @@ struct raft *raft_new(const struct raft_config *c, const struct raft_saved *save
     r->log.applying = r->log.applied;
     r->log.committed = u64_max(saved->hard_state.commit, r->log.applied);
     r->snapshot = saved->snapshot;
-    raft_restore_membership(r, &saved->snapshot.membership);
+    raft_restore_membership(r, &saved->snapshot);
+    r->snapshot.membership = r->membership;
     r->repair.lost_vote = saved->lost_vote;
     r->repair.nonce = prng_u64(&r->prng);
     if (saved->lost_from != 0) {
@@ -308,7 +313,10 @@ static bool message_is_sane(const struct raft *r, const struct raft_message *m)
     if ((unsigned)m->type >= RAFT_MSG_TYPES || m->from == NODE_NONE || m->to != r->cfg.id) {
         return false;
     }
-    if (message_is_termless(m->type) != (m->term == 0)) {
+    /* Only a node that has seen no election yet speaks in term 0, and then only to refuse. */
+    bool refusal = m->type == RAFT_MSG_PRE_VOTE_RESP || m->type == RAFT_MSG_REPAIR_RESP;
+    bool termless = message_is_termless(m->type);
+    if ((termless && m->term != 0) || (!termless && !refusal && m->term == 0)) {
         return false;
     }
     bool from_self = m->type == RAFT_MSG_APP_RESP || m->type == RAFT_MSG_VOTE_RESP ||
@@ -485,7 +493,8 @@ static enum err raft_on_message(struct raft *r, const struct raft_message *m)
         if (!raft_enter_term(r, m)) {
             return OK;
         }
-    } else if (m->term != 0 && m->term < r->term && m->type != RAFT_MSG_REPAIR_RESP) {
+    } else if (m->term < r->term && !message_is_termless(m->type) &&
+               m->type != RAFT_MSG_REPAIR_RESP) {
         raft_refuse_old_term(r, m);
         return OK;
     }

@@ -126,10 +126,14 @@ MUST_USE enum err raft_config_check(const struct raft_config *c, const char **re
 
 /* --- life ------------------------------------------------------------------------------------ */
 
-/* What a node found on its disk. */
+/* What a node found on its disk.
+ *
+ * A group begins with a snapshot that its founders write alike: index and term 1, no body, and the
+ * members. So whoever joins later, with nothing, needs a snapshot first and learns of them; a log
+ * that began at entry 1 would leave it with the changes alone. */
 struct raft_saved {
     struct raft_hard_state hard_state;
-    struct raft_snapshot snapshot; /* index 0: none, the membership is the bootstrap one */
+    struct raft_snapshot snapshot; /* index 0: none, and no members are known */
     raft_index applied;            /* the state machine holds this much; >= snapshot.index */
     /* The disk lost the term and vote: this node may have voted in terms that it does not know. */
     bool lost_vote;

@@ -54,6 +54,9 @@ static void conf_apply_one(struct raft *r, const struct raft_pending_conf *c)
         r->alarms |= RAFT_ALARM_PROTOCOL;
         return;
     }
+    if (raft_membership_has_witness(&next) && next.in_sync_since == 0) {
+        next.in_sync_since = c->index; /* with the first witness the rule begins */
+    }
     raft_switch_membership(r, &next);
 }
 
@@ -69,6 +72,19 @@ void raft_apply_conf_to(struct raft *r, raft_index index)
     r->conf_count -= n;
     if (n > 0) {
         memmove(r->conf, r->conf + n, r->conf_count * sizeof(r->conf[0]));
+    }
+}
+
+void raft_membership_to_come(const struct raft *r, size_t n, struct raft_membership *ret)
+{
+    *ret = r->membership;
+    for (size_t i = 0; i < n; i++) {
+        struct raft_conf_change change;
+        struct bytes payload = {r->conf[i].payload, r->conf[i].len};
+        if (r->conf[i].type == RAFT_ENTRY_CONF && raft_conf_change_decode(payload, &change) == OK) {
+            enum raft_change_result ignored = raft_membership_apply(ret, &change, ret);
+            (void)ignored; /* what cannot be applied will be skipped */
+        }
     }
 }
 
@@ -175,8 +191,9 @@ static enum err conf_validate(const struct raft *r, const struct raft_conf_chang
     if (joint != (change->n == 0)) {
         return ERR_REFUSED; /* first leave the joint configuration; or there is none to leave */
     }
-    struct raft_membership next;
-    if (raft_membership_apply(&r->membership, change, &next) != RAFT_CHANGE_OK) {
+    struct raft_membership next = r->membership;
+    raft_in_sync_mark(r, &next); /* as it will be when the change is applied */
+    if (raft_membership_apply(&next, change, &next) != RAFT_CHANGE_OK) {
         return ERR_REFUSED;
     }
     return r->cfg.require_caught_up && !conf_learners_ready(r, change) ? ERR_REFUSED : OK;
@@ -209,9 +226,10 @@ void raft_leave_joint_if_due(struct raft *r)
 {
     bool due = r->role == RAFT_LEADER && r->membership.auto_leave &&
                r->log.applied >= r->pending_conf_index;
-    struct raft_membership next;
+    struct raft_membership next = r->membership;
+    raft_in_sync_mark(r, &next);
     if (!due || raft_own_slot(r) < 0 || r->transferee != NODE_NONE ||
-        raft_membership_leave_joint(&r->membership, &next) != RAFT_CHANGE_OK) {
+        raft_membership_leave_joint(&next, &next) != RAFT_CHANGE_OK) {
         return;
     }
     r->pending_conf_index = r->log.last + 1;

@@ -97,8 +97,7 @@ static bool election_may_grant(const struct raft *r, const struct raft_message *
     }
     bool free_to_vote = r->vote == m->from || (r->vote == NODE_NONE && r->leader == NODE_NONE) ||
                         (m->type == RAFT_MSG_PRE_VOTE && m->term > r->term);
-    return free_to_vote && raft_log_is_up_to_date(&r->log, m->index, m->log_term) &&
-           raft_in_sync_has(r, m->from);
+    return free_to_vote && raft_in_sync_lets_lead(r, m->from, m->index, m->log_term);
 }
 
 /* Learners vote, too, when asked: the candidate may know of a promotion that has not reached this

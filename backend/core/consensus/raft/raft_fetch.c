@@ -130,6 +130,7 @@ static void fetch_open(struct raft *r, const struct raft_snapshot *s, node_id so
     r->fetch.source = source;
     r->fetch.leader = leader;
     r->fetch.heard = r->now;
+    r->fetch.window = r->cfg.max_chunks;
     struct raft_outbox *o = raft_out(r);
     RAFT_PUSH(o->chunk_writes, o->chunk_write_count, o->chunk_write_cap,
               ((struct raft_chunk){.peer = source,
@@ -143,7 +144,7 @@ static void fetch_open(struct raft *r, const struct raft_snapshot *s, node_id so
 static void fetch_ask(struct raft *r)
 {
     struct raft_fetch *f = &r->fetch;
-    uint64_t window = (uint64_t)r->cfg.max_chunks * r->cfg.chunk_bytes;
+    uint64_t window = (uint64_t)f->window * r->cfg.chunk_bytes;
     while (f->asked < f->snapshot.size && f->asked - f->durable < window) {
         uint64_t len = u64_min(r->cfg.chunk_bytes, f->snapshot.size - f->asked);
         struct raft_message *m = raft_send(r, RAFT_MSG_SNAP_FETCH, f->source);
@@ -164,12 +165,14 @@ static void fetch_begin(struct raft *r, const struct raft_message *m)
     r->fetch.oldest = m->hint;
 }
 
+/* A snapshot from before this node joined will do: its membership does not name the node, but the
+ * entries that follow it add it. */
 enum err raft_on_snapshot(struct raft *r, const struct raft_message *m)
 {
     const struct raft_snapshot *s = m->snapshot;
     bool fills = fetch_fills_damage(r, s);
     bool needed = s->index > r->log.committed || fills;
-    if (!needed || r->installing || !raft_membership_lookup(&s->membership, r->cfg.id)) {
+    if (!needed || r->installing) {
         raft_acknowledge(r, m->from, r->log.committed);
         return OK;
     }
@@ -186,9 +189,11 @@ enum err raft_on_snapshot(struct raft *r, const struct raft_message *m)
     return OK;
 }
 
+/* Asks again for what has not arrived, one chunk at a time: something is lost or out of order. */
 static void fetch_turn_to(struct raft *r, node_id source)
 {
     r->fetch.source = source;
+    r->fetch.window = 1;
     r->fetch.asked = r->fetch.arrived;
     r->fetch.heard = r->now;
     fetch_ask(r);
@@ -199,6 +204,9 @@ static void fetch_refused(struct raft *r, const struct raft_message *m)
 {
     struct raft_fetch *f = &r->fetch;
     const struct raft_snapshot *other = m->snapshot;
+    if (fetch_same(other, &f->snapshot)) {
+        return; /* it refused an earlier request, for another one */
+    }
     bool useful = other->size > 0 && other->index >= f->oldest && other->index > r->log.committed &&
                   !fetch_same(other, &f->snapshot) && raft_membership_valid(&other->membership) &&
                   raft_membership_lookup(&other->membership, r->cfg.id);

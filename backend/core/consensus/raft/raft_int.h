@@ -144,6 +144,7 @@ struct raft_fetch {
     raft_index oldest; /* another snapshot will do, if it is no older than this */
     node_id source;
     node_id leader;   /* who offered it */
+    uint32_t window;  /* chunks to ask for at once; one after something was lost */
     uint64_t asked;   /* bytes asked for, from the beginning */
     uint64_t arrived; /* bytes received and handed to the disk, from the beginning */
     uint64_t durable; /* bytes on this disk */
@@ -324,6 +325,8 @@ void raft_note_conf(struct raft *r, raft_index index, enum raft_entry_type type,
 void raft_forget_conf_from(struct raft *r, raft_index from);
 MUST_USE enum err raft_propose_change(struct raft *r, const struct raft_conf_change *change);
 void raft_apply_conf_to(struct raft *r, raft_index index);
+/* The membership once the first `n` configuration entries that are not applied yet are. */
+void raft_membership_to_come(const struct raft *r, size_t n, struct raft_membership *ret);
 void raft_switch_membership(struct raft *r, const struct raft_membership *next);
 void raft_leave_joint_if_due(struct raft *r);
 void raft_catch_up_acked(struct raft *r, uint32_t slot);
@@ -334,6 +337,13 @@ void raft_tick_promotions(struct raft *r);
 bool raft_in_sync_rule_applies(const struct raft *r);
 /* Is `id` in the newest in-sync set that this node has stored? True where the rule is off. */
 bool raft_in_sync_has(const struct raft *r, node_id id);
+/* Is a log that ends with (index, term) up-to-date enough for `id` to lead [Ongaro14 §3.6.1], as far
+ * as this voter's log can tell, and is `id` in sync? */
+bool raft_in_sync_lets_lead(const struct raft *r, node_id id, raft_index index, raft_term term);
+/* The last entry that may be sent to others now. */
+raft_index raft_in_sync_sendable(const struct raft *r);
+/* Marks the members of the newest set in `ms`, which is this node's membership. */
+void raft_in_sync_mark(const struct raft *r, struct raft_membership *ms);
 /* The largest index that may be committed by what the members have acknowledged. */
 raft_index raft_commit_candidate(const struct raft *r);
 void raft_note_in_sync(struct raft *r, raft_index index, struct bytes payload);

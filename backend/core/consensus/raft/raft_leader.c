@@ -64,7 +64,7 @@ static void leader_ask_load(struct raft *r, uint32_t slot)
     pr->loading = true;
     raft_push_load(r, (struct raft_load){.peer = r->membership.member[slot].id,
                                          .first = pr->next,
-                                         .last = r->log.last,
+                                         .last = raft_in_sync_sendable(r),
                                          .max_bytes = r->cfg.max_append_bytes});
 }
 
@@ -94,12 +94,13 @@ bool raft_send_append(struct raft *r, uint32_t slot, bool send_if_empty)
     bool window_open = pr->state != RAFT_REPLICATE || !raft_inflights_full(&pr->inflights);
     uint32_t n = 0;
     uint64_t bytes = 0;
-    if (window_open && pr->next <= r->log.last) {
+    raft_index last = raft_in_sync_sendable(r);
+    if (window_open && pr->next <= last) {
         if (!raft_log_has_body(&r->log, pr->next)) {
             leader_ask_load(r, slot);
             return false;
         }
-        raft_index to = u64_min(r->log.last, pr->next + RAFT_MESSAGE_ENTRIES_MAX - 1);
+        raft_index to = u64_min(last, pr->next + RAFT_MESSAGE_ENTRIES_MAX - 1);
         n = raft_log_fit(&r->log, pr->next, to, r->cfg.max_append_bytes, &bytes);
     }
     if (n == 0 && !send_if_empty) {
@@ -262,6 +263,8 @@ void raft_on_append_response(struct raft *r, uint32_t slot, const struct raft_me
         raft_broadcast_append(r);
     } else if (!own && raft_progress_can_bump_commit(pr, r->log.committed)) {
         raft_send_append(r, slot, true);
+    } else if (own && r->in_sync_count > 0) {
+        raft_broadcast_append(r); /* a change of the in-sync set waited for this node's disk */
     }
     if (!own) {
         /* Each turn moves `next`, so this ends; a full window or the log's end stops it. */

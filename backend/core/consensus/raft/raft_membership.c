@@ -114,8 +114,9 @@ bool raft_membership_valid(const struct raft_membership *ms)
     if (ms->n > 0 && raft_membership_count(ms, RAFT_VOTER) == 0) {
         return false;
     }
-    return raft_membership_has_witness(ms) ? raft_membership_count(ms, RAFT_IN_SYNC) > 0
-                                           : raft_membership_count(ms, RAFT_IN_SYNC) == 0;
+    return raft_membership_has_witness(ms)
+               ? raft_membership_count(ms, RAFT_IN_SYNC) > 0
+               : raft_membership_count(ms, RAFT_IN_SYNC) == 0 && ms->in_sync_since == 0;
 }
 
 void raft_membership_check(const struct raft_membership *ms)
@@ -223,6 +224,7 @@ static enum raft_change_result membership_settle_in_sync(struct raft_membership 
     bool has_witness = raft_membership_has_witness(ms);
     unsigned full = 0;
     unsigned in_sync = 0;
+    ms->in_sync_since = has_witness ? ms->in_sync_since : 0;
     for (uint32_t i = 0; i < ms->n; i++) {
         struct raft_member *m = &ms->member[i];
         bool counts = (m->roles & RAFT_VOTER) && !(m->roles & RAFT_WITNESS);

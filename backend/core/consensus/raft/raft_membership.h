@@ -58,6 +58,8 @@ struct raft_membership {
     struct raft_member member[RAFT_MEMBERS_MAX];
     uint32_t n;
     bool auto_leave; /* the leader leaves the joint configuration by itself */
+    /* The entry from which the present in-sync set decides (raft_witness.c); 0: no witness. */
+    uint64_t in_sync_since;
 };
 
 enum raft_conf_op {

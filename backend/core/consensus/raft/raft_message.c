@@ -119,6 +119,9 @@ static void membership_put(const struct raft_membership *ms, struct buf *b)
         buf_put_u8(b, m->priority);
         before = m->id;
     }
+    if (raft_membership_has_witness(ms)) {
+        buf_put_varint(b, ms->in_sync_since);
+    }
 }
 
 static enum err membership_take(struct cursor *c, struct raft_membership *ret)
@@ -143,6 +146,9 @@ static enum err membership_take(struct cursor *c, struct raft_membership *ret)
     }
     ms.n = n;
     ms.auto_leave = auto_leave == 1;
+    if (raft_membership_has_witness(&ms)) {
+        ms.in_sync_since = cursor_varint(c);
+    }
     if (!cursor_ok(c)) {
         return ERR_TRUNCATED;
     }

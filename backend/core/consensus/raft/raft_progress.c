@@ -152,8 +152,9 @@ bool raft_progress_rejected(struct raft_progress *pr, raft_index rejected, raft_
         pr->sent_commit = u64_min(pr->sent_commit, pr->next - 1);
         return true;
     }
-    /* A member that is probed has one append under way: the one that followed next - 1. */
-    if (pr->next - 1 != rejected) {
+    /* A member that is probed has one append under way: the one that followed next - 1. One that
+     * fetches a snapshot has none. */
+    if (pr->state == RAFT_SNAPSHOT || pr->next - 1 != rejected) {
         return false;
     }
     pr->next = u64_max(u64_min(rejected, hint + 1), pr->match + 1);

@@ -137,23 +137,31 @@ void raft_repair_restored(struct raft *r, raft_index index)
 
 /* --- asking ---------------------------------------------------------------------------------- */
 
+static void repair_ask_one(struct raft *r, node_id to)
+{
+    struct raft_message *m = raft_send(r, RAFT_MSG_REPAIR, to);
+    m->context = r->repair.nonce;
+    m->lost_vote = r->repair.lost_vote;
+    m->lost_log = r->repair.lost_from != 0;
+    m->commit = r->log.last;
+    if (r->repair.range_count > 0 && r->repair.writing == 0) {
+        m->index = r->repair.range[0].first;
+        m->hint = r->repair.range[0].last;
+    }
+}
+
 static void repair_ask(struct raft *r)
 {
     r->repair.asked = r->now;
     r->repair.asked_once = true;
     for (uint32_t i = 0; i < r->membership.n; i++) {
-        if (r->membership.member[i].id == r->cfg.id) {
-            continue;
+        if (r->membership.member[i].id != r->cfg.id) {
+            repair_ask_one(r, r->membership.member[i].id);
         }
-        struct raft_message *m = raft_send(r, RAFT_MSG_REPAIR, r->membership.member[i].id);
-        m->context = r->repair.nonce;
-        m->lost_vote = r->repair.lost_vote;
-        m->lost_log = r->repair.lost_from != 0;
-        m->commit = r->log.last;
-        if (r->repair.range_count > 0 && r->repair.writing == 0) {
-            m->index = r->repair.range[0].first;
-            m->hint = r->repair.range[0].last;
-        }
+    }
+    /* With an empty disk nobody is known but the leader, from its heartbeats. */
+    if (r->leader != NODE_NONE && raft_membership_slot(&r->membership, r->leader) < 0) {
+        repair_ask_one(r, r->leader);
     }
 }
 
@@ -217,7 +225,7 @@ static void repair_answer_bodies(struct raft *r, const struct raft_message *m,
     }
     uint32_t n = repair_available(r, m->index, m->hint);
     if (n > 0) {
-        out->index = m->index - 1;
+        out->index = m->index;
         out->entry_count = n;
         out->entries = repair_collect(r, m->index, n);
         return;
@@ -262,7 +270,7 @@ void raft_repair_loaded(struct raft *r, const struct raft_event *e)
         return;
     }
     struct raft_message *out = repair_answer(r, e->loaded.peer, e->loaded.repair);
-    out->index = e->loaded.first - 1;
+    out->index = e->loaded.first;
     out->entry_count = e->loaded.n;
     out->entries = raft_arena_copy_entries(r, e->loaded.entries, e->loaded.n);
 }
@@ -299,7 +307,7 @@ static enum err repair_take_bodies(struct raft *r, const struct raft_message *m)
 enum err raft_on_repair_response(struct raft *r, const struct raft_message *m)
 {
     struct raft_peer *p = raft_peer_of(r, m->from);
-    if (!raft_is_impaired(r) || m->context != r->repair.nonce || !p) {
+    if (!raft_is_impaired(r) || m->context != r->repair.nonce) {
         return OK;
     }
     for (uint32_t i = 0; i < m->entry_count; i++) {
@@ -307,7 +315,9 @@ enum err raft_on_repair_response(struct raft *r, const struct raft_message *m)
             return ERR_PROTOCOL;
         }
     }
-    p->told_term = true;
+    if (p) {
+        p->told_term = true;
+    }
     if (m->lost_log && m->term == r->term && r->leader == m->from) {
         r->repair.floor_known = true;
         r->repair.floor_term = r->term;

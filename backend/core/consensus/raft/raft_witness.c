@@ -3,20 +3,34 @@
  *
  * A witness votes and stores the heads of all entries, but no payloads. Counted like a replica it
  * would let an entry commit that one disk holds: {replica, witness} is a majority of three. If that
- * replica is then lost, the other two are a majority, too, but the witness's log is ahead of the
- * remaining replica's, and nobody can be elected. So, while a membership has a witness:
+ * replica is then lost, the other two are a majority, too, but the remaining replica lacks the
+ * entry. So, while a membership has a witness:
  *
  *  1. There is an in-sync set I of full voters, part of the replicated state. It begins with all of
- *     them, and changes by entries of type RAFT_ENTRY_IN_SYNC, each of which takes effect, for
- *     itself and what follows it, where it stands in the log, applied or not.
+ *     them, and changes by entries of type RAFT_ENTRY_IN_SYNC, each of which decides, for itself and
+ *     what follows it, from where it stands in the log, applied or not.
  *  2. An entry commits when a majority of all voters (witnesses among them) has stored it, and
  *     min(|I|, N - q + 1) members of I have, where N is the number of voters and q their majority:
  *     then every majority that could elect contains a member of I with the entry. With two replicas
  *     and a witness that is both replicas while both are in sync.
- *  3. A node grants a vote only to a member of the newest I that it has stored, and campaigns only
- *     as one. The entry that takes a replica out of I is itself committed by a majority that has
- *     stored it, so any later majority of voters contains somebody who refuses that replica.
- *  4. A leader takes a replica out when it falls silent for an election timeout, or holds a commit
+ *  3. A replica campaigns only as a member of the newest I that it has stored, and a witness grants
+ *     its vote only to one. The entry that takes a replica out of I is itself committed by a
+ *     majority that has stored it, so whoever in a later majority of voters is a witness refuses
+ *     that replica, and whoever is not has a longer log. (A replica's own comparison of logs is
+ *     enough: it holds what it compares. It may also know less of I than the candidate.) The leader
+ *     sends such an entry to others only when it is on its own disk: a witness that knows of it
+ *     then knows that the remaining set has it.
+ *  4. A witness compares the candidate's log with its own only up to p, the entry from which the
+ *     newest I decides. It must: what follows p on the witness may be heads that no replica has any
+ *     more, and a replica that has everything that was committed could never be elected. And it may:
+ *     let e be committed. If e <= p, the ordinary argument holds for the witness's log cut at p. If
+ *     e > p, then either all of I has e, and the candidate is in I; or N - q + 1 replicas have it,
+ *     any majority of voters contains one of them, and replicas compare whole logs.
+ *  5. A change of the members changes N and q. From where its entry stands in the log, an entry
+ *     must have the copies that rule 2 asks under the members before and after it. Whoever elects
+ *     under the new members has applied the change, which is therefore committed with those copies,
+ *     and all before it.
+ *  6. A leader takes a replica out when it falls silent for an election timeout, or holds a commit
  *     up for one; it adds one that has caught up. A change that takes out may overtake one that is
  *     not committed yet, or a replica that dies while it is being added would block for ever.
  *
@@ -64,6 +78,41 @@ bool raft_in_sync_has(const struct raft *r, node_id id)
     }
     const struct raft_member *m = raft_membership_lookup(&r->membership, id);
     return m && in_sync_piece_has(r, r->in_sync_count, m);
+}
+
+/* The position from which the newest set decides. */
+static raft_index in_sync_position(const struct raft *r)
+{
+    return r->in_sync_count > 0 ? r->in_sync[r->in_sync_count - 1].index
+                                : r->membership.in_sync_since;
+}
+
+bool raft_in_sync_lets_lead(const struct raft *r, node_id id, raft_index index, raft_term term)
+{
+    const struct raft_member *own = raft_own_member(r);
+    bool witness = own && (own->roles & RAFT_WITNESS);
+    if (witness && !raft_in_sync_has(r, id)) {
+        return false;
+    }
+    raft_index p = witness ? in_sync_position(r) : 0;
+    if (p == 0 || p > r->log.last) {
+        return raft_log_is_up_to_date(&r->log, index, term);
+    }
+    /* A position that was compacted away was committed, and so was the snapshot that covers it. */
+    p = u64_max(p, r->log.snapshot_index);
+    raft_term p_term = raft_log_term(&r->log, p);
+    return term > p_term || (term == p_term && index >= p);
+}
+
+raft_index raft_in_sync_sendable(const struct raft *r)
+{
+    int slot = raft_own_slot(r);
+    for (uint32_t i = 0; i < r->in_sync_count; i++) {
+        if (slot >= 0 && r->in_sync[i].index > r->peer[slot].pr.match) {
+            return r->in_sync[i].index - 1;
+        }
+    }
+    return r->log.last;
 }
 
 static enum err in_sync_decode(struct bytes payload, struct raft_in_sync *ret)
@@ -147,6 +196,7 @@ void raft_apply_in_sync(struct raft *r, raft_index index, struct bytes payload)
     if (left == 0) {
         return; /* the membership moved on under it: the set never becomes empty */
     }
+    next.in_sync_since = index;
     bool was_exposed = raft_is_exposed(r);
     r->membership = next;
     if (raft_is_exposed(r) && !was_exposed) {
@@ -164,21 +214,29 @@ struct in_sync_half {
     uint64_t acked_in_sync[RAFT_MEMBERS_MAX]; /* by those of the set */
 };
 
-static void in_sync_gather(const struct raft *r, uint8_t half, uint32_t piece,
-                           struct in_sync_half *ret)
+static raft_index in_sync_match(const struct raft *r, node_id id)
+{
+    int slot = raft_membership_slot(&r->membership, id);
+    return slot < 0 ? 0 : r->peer[slot].pr.match;
+}
+
+/* One half of `ms`, which is this node's membership or one to come, while set `piece` decides. */
+static void in_sync_gather(const struct raft *r, const struct raft_membership *ms, uint8_t half,
+                           uint32_t piece, struct in_sync_half *ret)
 {
     ret->voters = 0;
     ret->witnesses = 0;
     ret->in_sync = 0;
-    for (uint32_t i = 0; i < r->membership.n; i++) {
-        const struct raft_member *m = &r->membership.member[i];
+    for (uint32_t i = 0; i < ms->n; i++) {
+        const struct raft_member *m = &ms->member[i];
         if (!(m->roles & half)) {
             continue;
         }
-        ret->acked[ret->voters++] = r->peer[i].pr.match;
+        raft_index match = in_sync_match(r, m->id);
+        ret->acked[ret->voters++] = match;
         ret->witnesses += (m->roles & RAFT_WITNESS) != 0;
         if (in_sync_piece_has(r, piece, m)) {
-            ret->acked_in_sync[ret->in_sync++] = r->peer[i].pr.match;
+            ret->acked_in_sync[ret->in_sync++] = match;
         }
     }
 }
@@ -190,32 +248,66 @@ static unsigned in_sync_copies(unsigned voters, unsigned in_sync)
     return in_sync < copies ? in_sync : copies;
 }
 
-/* The largest index that one half would commit while set `piece` decides. */
-static raft_index in_sync_half_commits(const struct raft *r, uint8_t half, uint32_t piece)
+/* The largest index of which both halves of `ms` have the copies. */
+static raft_index in_sync_copied(const struct raft *r, const struct raft_membership *ms,
+                                 uint32_t piece)
+{
+    const uint8_t halves[2] = {RAFT_VOTER, RAFT_VOTER_OUTGOING};
+    raft_index copied = QUORUM_ALL;
+    for (int i = 0; i < 2; i++) {
+        struct in_sync_half h;
+        in_sync_gather(r, ms, halves[i], piece, &h);
+        /* A half that comes in may have nobody in sync yet: the other half holds the copies. */
+        if (h.witnesses > 0 && h.in_sync > 0) {
+            unsigned copies = in_sync_copies(h.voters, h.in_sync);
+            copied = u64_min(copied, quorum_ranked(h.acked_in_sync, h.in_sync, copies));
+        }
+    }
+    return copied;
+}
+
+static raft_index in_sync_majority(const struct raft *r)
 {
     struct in_sync_half h;
-    in_sync_gather(r, half, piece, &h);
-    raft_index majority = quorum_committed(h.acked, h.voters);
-    /* A half that comes in may have nobody in sync yet: the other half holds the copies. */
-    if (h.witnesses == 0 || h.in_sync == 0) {
-        return majority;
+    in_sync_gather(r, &r->membership, RAFT_VOTER, 0, &h);
+    raft_index incoming = quorum_committed(h.acked, h.voters);
+    in_sync_gather(r, &r->membership, RAFT_VOTER_OUTGOING, 0, &h);
+    return u64_min(u64_min(incoming, quorum_committed(h.acked, h.voters)), r->log.last);
+}
+
+/* The copies that an entry behind the first `n` configuration entries needs: under the members now,
+ * and after each of those (rule 5), by the set that decides there. */
+static raft_index in_sync_copied_behind(const struct raft *r, size_t n)
+{
+    uint32_t piece = 0;
+    for (size_t i = 0; i < n; i++) {
+        piece += piece < r->in_sync_count && r->in_sync[piece].index == r->conf[i].index;
     }
-    unsigned copies = in_sync_copies(h.voters, h.in_sync);
-    return u64_min(majority, quorum_ranked(h.acked_in_sync, h.in_sync, copies));
+    raft_index copied = in_sync_copied(r, &r->membership, piece);
+    for (size_t i = 0; i < n; i++) {
+        if (r->conf[i].type == RAFT_ENTRY_CONF) {
+            struct raft_membership to_come;
+            raft_membership_to_come(r, i + 1, &to_come);
+            copied = u64_min(copied, in_sync_copied(r, &to_come, piece));
+        }
+    }
+    return copied;
 }
 
 raft_index raft_commit_candidate(const struct raft *r)
 {
-    raft_index end = r->log.last;
-    for (uint32_t piece = r->in_sync_count;; piece--) {
-        raft_index begin = piece == 0 ? 0 : r->in_sync[piece - 1].index;
-        raft_index index = u64_min(in_sync_half_commits(r, RAFT_VOTER, piece),
-                                   in_sync_half_commits(r, RAFT_VOTER_OUTGOING, piece));
-        index = u64_min(index, end);
-        if (index >= begin) {
+    raft_index end = in_sync_majority(r);
+    if (r->conf_count == 0 && !raft_in_sync_rule_applies(r)) {
+        return end;
+    }
+    /* From the newest stretch of the log to the oldest: the first that has its copies decides. */
+    for (size_t n = r->conf_count;; n--) {
+        raft_index begin = n == 0 ? 0 : r->conf[n - 1].index;
+        raft_index index = end < begin ? 0 : u64_min(end, in_sync_copied_behind(r, n));
+        if (n == 0 || (end >= begin && index >= begin)) {
             return index;
         }
-        end = begin - 1;
+        end = u64_min(end, begin - 1);
     }
 }
 
@@ -224,7 +316,7 @@ bool raft_is_exposed(const struct raft *r)
     const uint8_t halves[2] = {RAFT_VOTER, RAFT_VOTER_OUTGOING};
     for (int i = 0; i < 2; i++) {
         struct in_sync_half h;
-        in_sync_gather(r, halves[i], 0, &h);
+        in_sync_gather(r, &r->membership, halves[i], 0, &h);
         if (h.witnesses > 0 && h.in_sync < h.voters - quorum_size(h.voters) + 1) {
             return true;
         }
@@ -234,11 +326,14 @@ bool raft_is_exposed(const struct raft *r)
 
 /* --- who keeps up ---------------------------------------------------------------------------- */
 
-/* May the set lose `id` and still have a member in the incoming half? */
+/* May the set lose `id` and still have a member in the incoming half, also when the change of the
+ * members that is under way has been applied? */
 static bool in_sync_can_lose(const struct raft *r, const struct raft_in_sync *set, node_id id)
 {
-    for (uint32_t i = 0; i < r->membership.n; i++) {
-        const struct raft_member *m = &r->membership.member[i];
+    struct raft_membership future;
+    raft_membership_to_come(r, r->conf_count, &future);
+    for (uint32_t i = 0; i < future.n; i++) {
+        const struct raft_member *m = &future.member[i];
         if (m->id != id && (m->roles & RAFT_VOTER) && raft_member_is_full_voter(m) &&
             in_sync_contains(set, m->id)) {
             return true;
@@ -289,21 +384,40 @@ static void in_sync_propose(struct raft *r, const struct raft_in_sync *set)
     raft_broadcast_append(r);
 }
 
+/* The present newest set, as a list. */
+static struct raft_in_sync in_sync_newest(const struct raft *r)
+{
+    struct raft_in_sync set = {0};
+    for (uint32_t i = 0; i < r->membership.n; i++) {
+        if (in_sync_piece_has(r, r->in_sync_count, &r->membership.member[i])) {
+            set.ids[set.n++] = r->membership.member[i].id;
+        }
+    }
+    return set;
+}
+
+void raft_in_sync_mark(const struct raft *r, struct raft_membership *ms)
+{
+    if (!raft_in_sync_rule_applies(r)) {
+        return;
+    }
+    struct raft_in_sync set = in_sync_newest(r);
+    for (uint32_t i = 0; i < ms->n; i++) {
+        ms->member[i].roles &= (uint8_t)~RAFT_IN_SYNC;
+        if (in_sync_contains(&set, ms->member[i].id)) {
+            ms->member[i].roles |= RAFT_IN_SYNC;
+        }
+    }
+}
+
 /* Once an election timeout, before the check of the quorum forgets who was heard. */
 void raft_tick_in_sync(struct raft *r)
 {
     if (!raft_in_sync_rule_applies(r) || r->in_sync_count == RAFT_IN_SYNC_PENDING_MAX) {
         return;
     }
-    struct raft_in_sync now = {0};
-    struct raft_in_sync next = {0};
+    struct raft_in_sync next = in_sync_newest(r);
     bool changed = false;
-    for (uint32_t i = 0; i < r->membership.n; i++) {
-        if (in_sync_piece_has(r, r->in_sync_count, &r->membership.member[i])) {
-            now.ids[now.n++] = r->membership.member[i].id;
-        }
-    }
-    next = now;
     bool blocked = r->log.committed < r->in_sync_mark;
     for (uint32_t i = 0; i < r->membership.n; i++) {
         const struct raft_member *m = &r->membership.member[i];
