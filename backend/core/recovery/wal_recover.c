@@ -88,8 +88,7 @@ static enum found_snapshot meet_snapshot(struct wal_recovering *r)
     uint64_t index = r->snapshot_index;
 
     r->found.is_snapshot_stale = state->snapshot_index > index;
-    if (state->base_index > index) {
-        wal_state_rebase(state, index, r->snapshot_term);
+    if (state->damage_count > 0 && state->damage[0].lo <= r->scan.head_index) {
         wal_state_mark(state, index, r->snapshot_term);
         return SNAPSHOT_MISSING;
     }
@@ -130,7 +129,8 @@ static void decide(struct wal_recovering *r)
         wal_state_check(&scan->state);
     }
     findings.log = judge_log(r);
-    if (findings.snapshot == SNAPSHOT_MISSING && findings.log == LOG_DAMAGED) {
+    bool only_head = scan->state.damage_count == 1 && scan->state.damage[0].hi <= scan->head_index;
+    if (findings.snapshot == SNAPSHOT_MISSING && findings.log == LOG_DAMAGED && only_head) {
         findings.log = LOG_WHOLE;
     }
     const struct recovery_row *row = recovery_decide(&findings);
@@ -372,7 +372,7 @@ void wal_recover(struct wal *w, uint64_t snapshot_index, uint64_t snapshot_term,
     r->owner = owner;
     r->snapshot_index = snapshot_index;
     r->snapshot_term = snapshot_term;
-    wal_scan_init(&r->scan, w->config.cluster, w->config.node, sink);
+    wal_scan_init(&r->scan, w->config.cluster, w->config.node, snapshot_index, snapshot_term, sink);
     for (size_t i = 0; i < WAL_RECOVER_CHUNKS; i++) {
         r->chunks[i].bytes = mem_alloc((size_t)WAL_READ_SECTORS * WAL_SECTOR_BYTES);
     }

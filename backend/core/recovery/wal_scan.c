@@ -6,10 +6,15 @@
 #include "core/base/le.h"
 #include "core/recovery/wal_scan_int.h"
 
-void wal_scan_init(struct wal_scan *s, uint64_t cluster, node_id node,
-                   const struct wal_scan_sink *sink)
+void wal_scan_init(struct wal_scan *s, uint64_t cluster, node_id node, uint64_t snapshot_index,
+                   uint64_t snapshot_term, const struct wal_scan_sink *sink)
 {
-    *s = (struct wal_scan){.cluster = cluster, .node = node};
+    *s = (struct wal_scan){
+        .cluster = cluster,
+        .node = node,
+        .snapshot_index = snapshot_index,
+        .snapshot_term = snapshot_term,
+    };
     if (sink != NULL) {
         s->sink = *sink;
     }

@@ -101,12 +101,15 @@ struct wal_scan_segment {
 struct wal_scan {
     uint64_t cluster;
     node_id node;
+    uint64_t snapshot_index; /* of the newest whole snapshot file; 0: none */
+    uint64_t snapshot_term;
     struct wal_scan_sink sink;
     struct wal_state state;
     struct wal_index index;
 
     bool begun;            /* some batch was accepted */
     bool gap;              /* batches are known to be lost, how many is not */
+    uint64_t head_index;   /* entries above the snapshot and up to here are not in the log */
     uint64_t last_seq;     /* the last batch accepted */
     uint64_t max_seq;      /* the highest seen anywhere */
     uint64_t chain;        /* what the next record carries */
@@ -131,9 +134,10 @@ struct wal_scan {
     uint32_t foreign_version; /* 0: none */
 };
 
-/* Cluster 0: those that the first segment names. */
-void wal_scan_init(struct wal_scan *s, uint64_t cluster, node_id node,
-                   const struct wal_scan_sink *sink);
+/* Cluster 0: those that the first segment names. The snapshot is the newest whole one, 0 for none.
+ */
+void wal_scan_init(struct wal_scan *s, uint64_t cluster, node_id node, uint64_t snapshot_index,
+                   uint64_t snapshot_term, const struct wal_scan_sink *sink);
 void wal_scan_deinit(struct wal_scan *s);
 
 /* Segments come in ascending order of their names. */

@@ -61,12 +61,11 @@ static enum outcome apply_entry(struct wal_scan *s, const struct wal_record *rec
 {
     bool is_repair = record->type == WAL_RECORD_REPAIR;
 
-    if (is_repair && !body_ok) {
-        return BATCH_HOLED;
+    if (is_repair && (!body_ok || !wal_state_repair(&s->state, record->index, record->term))) {
+        return body_ok ? BATCH_WHOLE : BATCH_HOLED; /* what it repairs stays damaged, or is gone */
     }
-    if (is_repair ? !wal_state_repair(&s->state, record->index, record->term)
-                  : !wal_state_append(&s->state, record->index, record->term)) {
-        return is_repair ? BATCH_HOLED : BATCH_BROKEN;
+    if (!is_repair && !wal_state_append(&s->state, record->index, record->term)) {
+        return BATCH_BROKEN;
     }
     index_entry(s, record);
     if (!body_ok) {
@@ -75,6 +74,16 @@ static enum outcome apply_entry(struct wal_scan *s, const struct wal_record *rec
     }
     tell_entry(s, record, body);
     return BATCH_WHOLE;
+}
+
+/* The log that is left begins behind base. What lies between the snapshot and base is missing,
+ * until repairs that follow supply it. */
+static void reach_back(struct wal_scan *s)
+{
+    if (s->state.base_index > s->snapshot_index) {
+        s->head_index = s->state.base_index;
+        wal_state_rebase(&s->state, s->snapshot_index, s->snapshot_term);
+    }
 }
 
 static void apply_snapshot(struct wal_scan *s, const struct wal_record *record)
@@ -88,6 +97,7 @@ static void apply_snapshot(struct wal_scan *s, const struct wal_record *record)
     if (s->sink.reset != NULL) {
         s->sink.reset(s->sink.ctx, record->index, record->term);
     }
+    reach_back(s);
 }
 
 static enum outcome apply_record(struct wal_scan *s, const struct wal_record *record,
@@ -231,6 +241,7 @@ bool wal_scan_begin_batch(struct wal_scan *s, uint64_t seq, const uint8_t *bytes
     bool is_genesis = record.term == 0 && record.chain == wal_chain_genesis(s->cluster, s->node);
     if (!s->begun && !is_genesis) {
         wal_state_begin(&s->state, &head);
+        reach_back(s);
         if (p->state != WAL_TAIL && p->bad) {
             wal_scan_spot(s, p->segment, p->first_sector, "the beginning of the log is unreadable");
         }
