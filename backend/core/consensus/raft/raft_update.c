@@ -299,8 +299,10 @@ static void update_take_batch(struct raft *r, struct raft_outbox *o, size_t used
     u->must_sync = u->entry_count > 0 || r->told_hard_state.term != r->term ||
                    r->told_hard_state.vote != r->vote;
     r->told_hard_state = u->hard_state;
-    update_copy_entries(r, r->log.handed + 1, u->entry_count, o->entries + used);
-    u->entries = o->entries + used;
+    if (u->entry_count > 0) {
+        update_copy_entries(r, r->log.handed + 1, u->entry_count, o->entries + used);
+        u->entries = o->entries + used;
+    }
     r->log.handed = r->log.last;
     if (r->installing && !r->install_handed) {
         o->install = r->installing_snapshot;
