@@ -136,7 +136,8 @@ MUST_USE enum err raft_config_check(const struct raft_config *c, const char **re
 struct raft_saved {
     struct raft_hard_state hard_state;
     struct raft_snapshot snapshot; /* index 0: none, and no members are known */
-    raft_index applied;            /* the state machine holds this much; >= snapshot.index */
+    raft_index applied; /* the state machine holds this much; >= snapshot.index, whose membership is
+                           then the one as of `applied` */
     /* The disk lost the term and vote: this node may have voted in terms that it does not know. */
     bool lost_vote;
     /* The log is lost from this index on (0: it is whole): it may have acknowledged entries that

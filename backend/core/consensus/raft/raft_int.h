@@ -166,6 +166,7 @@ struct raft_range {
 };
 
 struct raft_repair {
+    bool told;            /* the driver knows that this node is impaired */
     bool lost_vote;       /* votes may have been cast that this node forgot */
     raft_index lost_from; /* entries from here on may have been acknowledged; 0: none */
     bool floor_known;     /* `floor` holds for `floor_term` */

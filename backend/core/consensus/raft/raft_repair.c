@@ -363,9 +363,10 @@ static bool repair_all_told(const struct raft *r)
 void raft_repair_progress(struct raft *r)
 {
     struct raft_repair *q = &r->repair;
-    if (!raft_is_impaired(r)) {
+    if (!q->told && !raft_is_impaired(r)) {
         return;
     }
+    q->told = true;
     if (q->lost_from != 0 && q->floor_known && q->floor_term == r->term && r->matched >= q->floor &&
         r->log.durable >= q->floor) {
         q->lost_from = 0;
@@ -378,6 +379,7 @@ void raft_repair_progress(struct raft *r)
         }
     }
     if (!raft_is_impaired(r)) {
+        q->told = false;
         r->alarms |= RAFT_ALARM_REPAIRED;
         if (r->role == RAFT_FOLLOWER && r->leader != NODE_NONE) {
             raft_acknowledge(r, r->leader, u64_min(r->matched, r->log.durable));
