@@ -38,7 +38,9 @@ void wal_free(struct wal *w)
     for (size_t i = 0; i < WAL_BATCHES; i++) {
         wal_batch_deinit(&w->batches[i]);
     }
-    world_timer_cancel(w->world, &w->next.retry);
+    if (w->next.retry.is_set) { /* a world that was torn down has unset it */
+        world_timer_cancel(w->world, &w->next.retry);
+    }
     wal_state_deinit(&w->state);
     wal_index_deinit(&w->index);
     wal_recovering_free(w);

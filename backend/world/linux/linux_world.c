@@ -221,6 +221,9 @@ void linux_world_close(struct linux_world *lw)
     for (struct world_file_request *r = queue_pop(&lw->done); r != NULL; r = queue_pop(&lw->done)) {
         linux_file_forget(r);
     }
+    for (; lw->timers != NULL; lw->timers = lw->timers->next) {
+        lw->timers->is_set = false;
+    }
     (void)pthread_mutex_destroy(&lw->done_lock);
     (void)close(lw->event_fd);
     (void)close(lw->root);

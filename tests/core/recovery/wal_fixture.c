@@ -163,6 +163,6 @@ enum err fixture_entry(struct wal_fixture *f, uint64_t index, uint64_t term, siz
 
 void fixture_settle(struct wal_fixture *f)
 {
-    while (f->durable < f->appended && f->status == WAL_OK && simworld_step(f->sim)) {
+    while (f->durable < f->appended && f->status != WAL_FAILED && simworld_step(f->sim)) {
     }
 }
