@@ -346,9 +346,11 @@ struct raft_status {
     raft_index applied;
     uint64_t cached_bytes;
     uint64_t uncommitted_bytes;
-    bool impaired; /* cannot vouch for its log */
-    bool stalled;  /* its disk or apply loop stands */
-    bool exposed;  /* there is a witness, and fewer replicas in sync than a full set */
+    raft_index snapshot; /* the newest that this node has; 0: none */
+    bool installing;     /* a snapshot is replacing the log and the state machine */
+    bool impaired;       /* cannot vouch for its log */
+    bool stalled;        /* its disk or apply loop stands */
+    bool exposed;        /* there is a witness, and fewer replicas in sync than a full set */
     const struct raft_membership *membership; /* borrowed until the next step */
 };
 
