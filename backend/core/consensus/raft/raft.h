@@ -235,7 +235,8 @@ struct raft_event {
 
 /* Feeds one event. OK, or why the request in it was refused; a refusal changes nothing but time:
  *   ERR_DROPPED    proposal: no leader, a transfer under way, or removed; try again
- *   ERR_BUSY       proposal or read: a declared limit is reached; try again later
+ *   ERR_BUSY       proposal or read: a declared limit is reached; try again later;
+ *                  snapshot taken: the one before is being fetched. Keep both, and tell it again
  *   ERR_PENDING    change: another one is not applied yet
  *   ERR_REFUSED    change, transfer, campaign, recovery: it does not fit the present state
  *   ERR_NO_LEADER  read, transfer: nobody leads
