@@ -433,8 +433,6 @@ void node_close(struct node *n)
     if (n->store) {
         store_close(n->store);
     }
-    world_timer_cancel(n->world, &n->tick);
-    world_timer_cancel(n->world, &n->turn);
     buf_deinit(&n->scratch);
     buf_deinit(&n->snap_block);
     mem_free(n->wal_entries);

@@ -252,6 +252,8 @@ void node_serve_chunks(struct node *n, const struct raft_update *u);
 /* The name of a snapshot of `store`, whose file has so much payload. */
 struct raft_snapshot node_snapshot_name(const struct store *store, raft_index index, raft_term term,
                                         const struct raft_membership *ms, uint64_t payload_bytes);
+/* What its file says of it: the membership, in the header. */
+void node_snapshot_membership(const struct raft_snapshot *s, struct buf *b);
 
 /* --- node_install.c -------------------------------------------------------------------------- */
 
