@@ -202,6 +202,7 @@ static void node_on_tick(struct world_timer *timer)
     node_expire_requests(n, now);
     node_check_reads(n, now);
     node_persist_retry(n);
+    node_snapshot_tell(n);
     node_pump(n);
     if (n->state == NODE_RUNNING && !timer->is_set) {
         world_timer_set(n->world, timer, now + n->cfg.raft.heartbeat_interval);

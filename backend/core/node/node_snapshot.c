@@ -49,6 +49,16 @@ static void snapshot_end(struct node *n)
     n->snap_ended = false;
 }
 
+/* While a member is fetching the one before, Raft holds on to that: then this waits. */
+void node_snapshot_tell(struct node *n)
+{
+    struct raft_event e = {.type = RAFT_EVENT_SNAPSHOT_TAKEN, .snapshot = &n->snap_name};
+    if (n->snap_untold && node_tell(n, e) == OK) {
+        n->snap_untold = false;
+        snapshot_compact(n);
+    }
+}
+
 static void snapshot_on_done(void *ctx, enum err result)
 {
     struct node *n = ctx;
@@ -61,10 +71,8 @@ static void snapshot_on_done(void *ctx, enum err result)
      * would have replaced is still there. */
     if (result == OK && n->snap_name.index > raft_status(n->raft).snapshot) {
         node_persist_marker(n, &n->snap_name);
-        enum err ignored = node_tell(
-            n, (struct raft_event){.type = RAFT_EVENT_SNAPSHOT_TAKEN, .snapshot = &n->snap_name});
-        (void)ignored;
-        snapshot_compact(n);
+        n->snap_untold = true;
+        node_snapshot_tell(n);
     }
     node_pump(n);
 }
@@ -121,7 +129,7 @@ static void snapshot_on_room(void *ctx)
 void node_snapshot_if_due(struct node *n)
 {
     struct raft_status status = raft_status(n->raft);
-    bool busy = n->snap || n->snap_writer || n->is_loading || status.installing;
+    bool busy = n->snap || n->snap_writer || n->snap_untold || n->is_loading || status.installing;
     if (busy || n->is_witness || n->applied < status.snapshot + n->cfg.snapshot_entries) {
         return;
     }
