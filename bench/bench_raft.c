@@ -58,7 +58,7 @@ struct replica {
 static struct replica replicas[REPLICAS];
 static nanos bench_time = NANOS_PER_S;
 
-static void replica_step(struct replica *x, struct raft_event e)
+static void trio_step(struct replica *x, struct raft_event e)
 {
     e.now = bench_time;
     if (raft_step(x->raft, &e) != OK) {
@@ -66,7 +66,7 @@ static void replica_step(struct replica *x, struct raft_event e)
     }
 }
 
-static void replica_apply(struct replica *x, const struct raft_update *u)
+static void trio_apply(struct replica *x, const struct raft_update *u)
 {
     for (uint32_t i = 0; i < u->committed_count; i++) {
         const struct bytes *b = &u->committed[i].payload;
@@ -75,12 +75,12 @@ static void replica_apply(struct replica *x, const struct raft_update *u)
     if (u->committed_count > 0) {
         x->applied = u->committed[u->committed_count - 1].index;
         x->applied_term = u->committed[u->committed_count - 1].term;
-        replica_step(x, (struct raft_event){.type = RAFT_EVENT_APPLIED, .index = x->applied});
+        trio_step(x, (struct raft_event){.type = RAFT_EVENT_APPLIED, .index = x->applied});
     }
 }
 
 /* Carries one update out: the batch is durable at once, and messages arrive at once. */
-static bool replica_turn(struct replica *x)
+static bool trio_turn(struct replica *x)
 {
     if (!raft_has_update(x->raft)) {
         return false;
@@ -89,12 +89,12 @@ static bool replica_turn(struct replica *x)
     raft_take_update(x->raft, &u);
     for (uint32_t i = 0; i < u.message_count; i++) {
         struct raft_event e = {.type = RAFT_EVENT_MESSAGE, .message = &u.messages[i]};
-        replica_step(&replicas[u.messages[i].to - 1], e);
+        trio_step(&replicas[u.messages[i].to - 1], e);
     }
     for (uint32_t i = 0; i < u.message_durable_count; i++) {
         if (u.messages_durable[i].to != raft_status(x->raft).id) {
             struct raft_event e = {.type = RAFT_EVENT_MESSAGE, .message = &u.messages_durable[i]};
-            replica_step(&replicas[u.messages_durable[i].to - 1], e);
+            trio_step(&replicas[u.messages_durable[i].to - 1], e);
         }
     }
     /* Stepping itself ends the life of the update: what is to oneself comes last. */
@@ -106,12 +106,12 @@ static bool replica_turn(struct replica *x)
         }
     }
     uint64_t seq = u.persist_seq;
-    replica_apply(x, &u);
+    trio_apply(x, &u);
     for (uint32_t i = 0; i < own_count; i++) {
-        replica_step(x, (struct raft_event){.type = RAFT_EVENT_MESSAGE, .message = &own[i]});
+        trio_step(x, (struct raft_event){.type = RAFT_EVENT_MESSAGE, .message = &own[i]});
     }
     if (seq != 0) {
-        replica_step(x, (struct raft_event){.type = RAFT_EVENT_DURABLE, .seq = seq});
+        trio_step(x, (struct raft_event){.type = RAFT_EVENT_DURABLE, .seq = seq});
     }
     return true;
 }
@@ -122,7 +122,7 @@ static void bench_settle(void)
     while (busy) {
         busy = false;
         for (int i = 0; i < REPLICAS; i++) {
-            busy = replica_turn(&replicas[i]) || busy;
+            busy = trio_turn(&replicas[i]) || busy;
         }
     }
 }
@@ -134,9 +134,9 @@ static void bench_compact(void)
         struct raft_snapshot s = {.index = x->applied,
                                   .term = x->applied_term,
                                   .membership = *raft_status(x->raft).membership};
-        replica_step(x, (struct raft_event){.type = RAFT_EVENT_SNAPSHOT_TAKEN, .snapshot = &s});
-        replica_step(x, (struct raft_event){.type = RAFT_EVENT_COMPACT,
-                                            .index = raft_compactable(x->raft, 0)});
+        trio_step(x, (struct raft_event){.type = RAFT_EVENT_SNAPSHOT_TAKEN, .snapshot = &s});
+        trio_step(x, (struct raft_event){.type = RAFT_EVENT_COMPACT,
+                                         .index = raft_compactable(x->raft, 0)});
     }
 }
 
@@ -158,7 +158,7 @@ static void bench_start(void)
             CHECK_UNREACHABLE("an empty log loads");
         }
     }
-    replica_step(&replicas[0], (struct raft_event){.type = RAFT_EVENT_CAMPAIGN});
+    trio_step(&replicas[0], (struct raft_event){.type = RAFT_EVENT_CAMPAIGN});
     bench_settle();
     CHECK(raft_status(replicas[0].raft).role == RAFT_LEADER);
 }
@@ -176,7 +176,7 @@ static void bench_commit(uint64_t entries)
         struct raft_event e = {.type = RAFT_EVENT_PROPOSE};
         e.propose.payloads = payloads;
         e.propose.n = BATCH;
-        replica_step(&replicas[0], e);
+        trio_step(&replicas[0], e);
         bench_settle();
         if (replicas[0].applied - compacted >= COMPACT_EVERY) {
             bench_compact();

@@ -7,6 +7,7 @@
 #include "core/base/check.h"
 #include "core/base/mem.h"
 #include "core/consensus/raft/raft_int.h"
+#include "tests/support/raft_cluster_disk.h"
 
 #define CLUSTER_RUN_EVENTS_MAX 20000000
 
@@ -34,145 +35,25 @@ static nanos cluster_world_time(const struct cluster *c, const struct cluster_no
     return c->now + left + left / 500 + 1;
 }
 
-/* --- entries --------------------------------------------------------------------------------- */
-
-static struct cluster_entry entry_copy(const struct raft_entry *e)
-{
-    struct cluster_entry copy = {.term = e->term, .type = e->type, .len = e->payload.len};
-    copy.payload = mem_alloc(e->payload.len);
-    if (e->payload.len > 0) {
-        memcpy(copy.payload, e->payload.data, e->payload.len);
-    }
-    return copy;
-}
-
-static void entries_free(struct cluster_entry *entries, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        mem_free(entries[i].payload);
-    }
-}
-
-static struct raft_entry entry_view(const struct cluster_entry *e, raft_index index)
-{
-    return (struct raft_entry){.index = index,
-                               .term = e->term,
-                               .type = e->type,
-                               .payload = {e->len > 0 ? e->payload : NULL, e->len}};
-}
-
-static bool entry_equal(const struct cluster_entry *a, const struct raft_entry *b)
-{
-    return a->term == b->term && a->type == b->type && a->len == b->payload.len &&
-           (a->len == 0 || memcmp(a->payload, b->payload.data, a->len) == 0);
-}
-
-/* --- the disk -------------------------------------------------------------------------------- */
-
-static void disk_truncate(struct cluster_disk *d, raft_index from)
-{
-    size_t keep = (size_t)(from - d->snapshot.index - 1);
-    while (d->len > keep) {
-        mem_free(d->log[--d->len].payload);
-    }
-}
-
-static void disk_append(struct cluster_disk *d, struct cluster_entry e)
-{
-    mem_grow((void **)&d->log, &d->cap, d->len + 1, sizeof(d->log[0]));
-    d->log[d->len++] = e;
-}
-
-static void disk_drop_head(struct cluster_disk *d, raft_index to)
-{
-    if (to <= d->snapshot.index) {
-        return;
-    }
-    size_t n = (size_t)u64_min(to - d->snapshot.index, d->len);
-    entries_free(d->log, n);
-    memmove(d->log, d->log + n, (d->len - n) * sizeof(d->log[0]));
-    d->len -= n;
-}
-
-static void disk_install(struct cluster_disk *d, const struct cluster_write *w)
-{
-    if (w->install_keeps_log) {
-        disk_drop_head(d, w->snapshot.index);
-    } else {
-        disk_truncate(d, d->snapshot.index + 1);
-    }
-    d->snapshot = w->snapshot;
-}
-
-/* What a write does to the disk once it is durable. */
-static void disk_perform(struct cluster_disk *d, struct cluster_write *w)
-{
-    if (w->install) {
-        disk_install(d, w);
-    }
-    if (w->has_hard_state) {
-        d->hard_state = w->hard_state;
-    }
-    for (uint32_t i = 0; i < w->n; i++) {
-        raft_index index = w->first + i;
-        if (index <= d->snapshot.index) {
-            mem_free(w->entries[i].payload);
-            continue;
-        }
-        CHECK(index <= d->snapshot.index + d->len + 1);
-        if (index <= d->snapshot.index + d->len) {
-            disk_truncate(d, index);
-        }
-        disk_append(d, w->entries[i]);
-    }
-    w->n = 0;
-    for (uint32_t i = 0; i < w->repair_count; i++) {
-        raft_index index = w->repair_index[i];
-        bool here = index > d->snapshot.index && index <= d->snapshot.index + d->len;
-        struct cluster_entry *e = here ? &d->log[index - d->snapshot.index - 1] : NULL;
-        if (e && e->term == w->repairs[i].term) {
-            mem_free(e->payload);
-            *e = w->repairs[i];
-        } else {
-            mem_free(w->repairs[i].payload);
-        }
-    }
-    w->repair_count = 0;
-}
-
-static void write_free(struct cluster_write *w)
-{
-    entries_free(w->entries, w->n);
-    entries_free(w->repairs, w->repair_count);
-    for (uint32_t i = 0; i < w->message_count; i++) {
-        buf_deinit(&w->messages[i]);
-    }
-    mem_free(w->entries);
-    mem_free(w->repairs);
-    mem_free(w->repair_index);
-    mem_free(w->messages);
-    mem_free(w);
-}
-
 /* --- the network ----------------------------------------------------------------------------- */
 
-static bool queue_before(const struct cluster_message *a, const struct cluster_message *b)
+static bool mail_before(const struct cluster_message *a, const struct cluster_message *b)
 {
     return a->at < b->at || (a->at == b->at && a->order < b->order);
 }
 
-static void queue_push(struct cluster *c, struct cluster_message m)
+static void mail_push(struct cluster *c, struct cluster_message m)
 {
     mem_grow((void **)&c->queue, &c->queue_cap, c->queue_len + 1, sizeof(c->queue[0]));
     size_t i = c->queue_len++;
-    while (i > 0 && queue_before(&m, &c->queue[(i - 1) / 2])) {
+    while (i > 0 && mail_before(&m, &c->queue[(i - 1) / 2])) {
         c->queue[i] = c->queue[(i - 1) / 2];
         i = (i - 1) / 2;
     }
     c->queue[i] = m;
 }
 
-static struct cluster_message queue_pop(struct cluster *c)
+static struct cluster_message mail_pop(struct cluster *c)
 {
     struct cluster_message top = c->queue[0];
     struct cluster_message last = c->queue[--c->queue_len];
@@ -182,10 +63,10 @@ static struct cluster_message queue_pop(struct cluster *c)
         if (child >= c->queue_len) {
             break;
         }
-        if (child + 1 < c->queue_len && queue_before(&c->queue[child + 1], &c->queue[child])) {
+        if (child + 1 < c->queue_len && mail_before(&c->queue[child + 1], &c->queue[child])) {
             child++;
         }
-        if (!queue_before(&c->queue[child], &last)) {
+        if (!mail_before(&c->queue[child], &last)) {
             break;
         }
         c->queue[i] = c->queue[child];
@@ -206,7 +87,7 @@ static void network_put(struct cluster *c, node_id from, node_id to, struct byte
     struct cluster_message m = {.at = c->now + delay, .order = c->order++, .from = from, .to = to};
     buf_init(&m.bytes);
     buf_put(&m.bytes, b.data, b.len);
-    queue_push(c, m);
+    mail_push(c, m);
 }
 
 static void network_send(struct cluster *c, node_id from, node_id to, struct bytes b)
@@ -305,7 +186,7 @@ static void oracle_voted(struct cluster *c, const struct raft_message *m)
 
 /* --- driving one node ------------------------------------------------------------------------ */
 
-static void node_drive(struct cluster *c, struct cluster_node *node);
+static void replica_drive(struct cluster *c, struct cluster_node *node);
 
 static void trace_message(const struct raft_message *m)
 {
@@ -364,7 +245,7 @@ enum err cluster_step(struct cluster *c, node_id id, const struct raft_event *e)
     return result;
 }
 
-static void node_tell(struct cluster *c, struct cluster_node *node, const struct raft_event *e)
+static void replica_tell(struct cluster *c, struct cluster_node *node, const struct raft_event *e)
 {
     enum err ignored = cluster_step(c, node->id, e);
     (void)ignored;
@@ -404,7 +285,8 @@ static struct cluster_write *write_of(struct cluster *c, const struct raft_updat
     return w;
 }
 
-static void node_persist(struct cluster *c, struct cluster_node *node, const struct raft_update *u)
+static void replica_persist(struct cluster *c, struct cluster_node *node,
+                            const struct raft_update *u)
 {
     if (u->persist_seq == 0) {
         return;
@@ -424,7 +306,7 @@ static void node_persist(struct cluster *c, struct cluster_node *node, const str
     *end = w;
 }
 
-static void node_apply(struct cluster *c, struct cluster_node *node, const struct raft_update *u)
+static void replica_apply(struct cluster *c, struct cluster_node *node, const struct raft_update *u)
 {
     for (uint32_t i = 0; i < u->committed_count; i++) {
         const struct raft_entry *e = &u->committed[i];
@@ -434,13 +316,13 @@ static void node_apply(struct cluster *c, struct cluster_node *node, const struc
     }
     if (u->committed_count > 0) {
         struct raft_event e = {.type = RAFT_EVENT_APPLIED, .index = node->applied};
-        node_tell(c, node, &e);
+        replica_tell(c, node, &e);
         node->membership = *raft_status(node->raft).membership;
     }
 }
 
-static void node_answer_reads(struct cluster *c, struct cluster_node *node,
-                              const struct raft_update *u)
+static void replica_answer_reads(struct cluster *c, struct cluster_node *node,
+                                 const struct raft_update *u)
 {
     for (uint32_t i = 0; i < u->read_count; i++) {
         struct cluster_read **at = &node->reads;
@@ -460,8 +342,8 @@ static void node_answer_reads(struct cluster *c, struct cluster_node *node,
 }
 
 /* Old entries, read back from the disk. */
-static void node_load(struct cluster *c, struct cluster_node *node, const struct raft_load *load,
-                      struct raft_entry **ret, uint32_t *ret_n)
+static void replica_load(struct cluster *c, struct cluster_node *node, const struct raft_load *load,
+                         struct raft_entry **ret, uint32_t *ret_n)
 {
     const struct cluster_disk *d = &node->disk;
     uint32_t n = 0;
@@ -483,25 +365,25 @@ static void node_load(struct cluster *c, struct cluster_node *node, const struct
     *ret_n = n;
 }
 
-static void node_serve_loads(struct cluster *c, struct cluster_node *node,
-                             const struct raft_load *loads, uint32_t n)
+static void replica_serve_loads(struct cluster *c, struct cluster_node *node,
+                                const struct raft_load *loads, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
         struct raft_entry *entries;
         uint32_t count;
-        node_load(c, node, &loads[i], &entries, &count);
+        replica_load(c, node, &loads[i], &entries, &count);
         struct raft_event e = {.type = RAFT_EVENT_LOADED};
         e.loaded.peer = loads[i].peer;
         e.loaded.first = loads[i].first;
         e.loaded.entries = entries;
         e.loaded.n = count;
         e.loaded.repair = loads[i].repair;
-        node_tell(c, node, &e);
+        replica_tell(c, node, &e);
         if (loads[i].peer == node->id && loads[i].repair == 0) {
             /* They must live until they are applied. */
             struct raft_update u;
             raft_take_update(node->raft, &u);
-            node_persist(c, node, &u);
+            replica_persist(c, node, &u);
             for (uint32_t k = 0; k < u.message_count; k++) {
                 struct buf b;
                 buf_init(&b);
@@ -509,18 +391,18 @@ static void node_serve_loads(struct cluster *c, struct cluster_node *node,
                 network_send(c, node->id, u.messages[k].to, buf_view(&b));
                 buf_deinit(&b);
             }
-            node_answer_reads(c, node, &u);
+            replica_answer_reads(c, node, &u);
             node->deadline = u.deadline;
             CHECK(u.load_count == 0 && u.chunk_read_count == 0 && u.chunk_write_count == 0);
-            node_apply(c, node, &u);
+            replica_apply(c, node, &u);
         }
         mem_free(entries);
     }
 }
 
-static void node_serve_chunks(struct cluster *c, struct cluster_node *node,
-                              const struct raft_chunk *reads, uint32_t read_count,
-                              const struct raft_chunk *writes, uint32_t write_count)
+static void replica_serve_chunks(struct cluster *c, struct cluster_node *node,
+                                 const struct raft_chunk *reads, uint32_t read_count,
+                                 const struct raft_chunk *writes, uint32_t write_count)
 {
     for (uint32_t i = 0; i < read_count; i++) {
         uint8_t *data = mem_alloc(reads[i].len);
@@ -532,7 +414,7 @@ static void node_serve_chunks(struct cluster *c, struct cluster_node *node,
         e.chunk.snapshot = reads[i].snapshot;
         e.chunk.offset = reads[i].offset;
         e.chunk.data = (struct bytes){data, reads[i].len};
-        node_tell(c, node, &e);
+        replica_tell(c, node, &e);
         mem_free(data);
     }
     for (uint32_t i = 0; i < write_count; i++) {
@@ -552,17 +434,17 @@ static void node_serve_chunks(struct cluster *c, struct cluster_node *node,
         struct raft_event e = {.type = RAFT_EVENT_CHUNK_WRITTEN};
         e.chunk.snapshot = writes[i].snapshot;
         e.chunk.offset = d->partial_bytes;
-        node_tell(c, node, &e);
+        replica_tell(c, node, &e);
     }
 }
 
 /* Takes one update and carries it out; asynchronous parts go on their way. */
-static void node_take(struct cluster *c, struct cluster_node *node)
+static void replica_take(struct cluster *c, struct cluster_node *node)
 {
     struct raft_update u;
     raft_take_update(node->raft, &u);
     node->deadline = u.deadline;
-    node_persist(c, node, &u);
+    replica_persist(c, node, &u);
     for (uint32_t i = 0; i < u.message_count; i++) {
         struct buf b;
         buf_init(&b);
@@ -570,7 +452,7 @@ static void node_take(struct cluster *c, struct cluster_node *node)
         network_send(c, node->id, u.messages[i].to, buf_view(&b));
         buf_deinit(&b);
     }
-    node_answer_reads(c, node, &u);
+    replica_answer_reads(c, node, &u);
     /* What follows steps the core again, which ends the life of what the update points to. */
     struct raft_load *loads = mem_realloc_array(NULL, u.load_count + 1, sizeof(*loads));
     struct raft_chunk *reads = mem_realloc_array(NULL, u.chunk_read_count + 1, sizeof(*reads));
@@ -583,12 +465,12 @@ static void node_take(struct cluster *c, struct cluster_node *node)
         memcpy(copy, writes[i].data.len > 0 ? writes[i].data.data : copy, writes[i].data.len);
         writes[i].data.data = copy;
     }
-    node_apply(c, node, &u);
+    replica_apply(c, node, &u);
     uint32_t load_count = u.load_count;
     uint32_t read_count = u.chunk_read_count;
     uint32_t write_count = u.chunk_write_count;
-    node_serve_loads(c, node, loads, load_count);
-    node_serve_chunks(c, node, reads, read_count, writes, write_count);
+    replica_serve_loads(c, node, loads, load_count);
+    replica_serve_chunks(c, node, reads, read_count, writes, write_count);
     for (uint32_t i = 0; i < write_count; i++) {
         mem_free((void *)(uintptr_t)writes[i].data.data);
     }
@@ -597,15 +479,15 @@ static void node_take(struct cluster *c, struct cluster_node *node)
     mem_free(writes);
 }
 
-static void node_drive(struct cluster *c, struct cluster_node *node)
+static void replica_drive(struct cluster *c, struct cluster_node *node)
 {
     for (int i = 0; node->up && raft_has_update(node->raft); i++) {
         CHECK(i < 100000);
-        node_take(c, node);
+        replica_take(c, node);
     }
 }
 
-static void node_finish_write(struct cluster *c, struct cluster_node *node)
+static void replica_finish_write(struct cluster *c, struct cluster_node *node)
 {
     struct cluster_write *w = node->writes;
     node->writes = w->next;
@@ -620,13 +502,13 @@ static void node_finish_write(struct cluster *c, struct cluster_node *node)
             continue;
         }
         struct raft_event e = {.type = RAFT_EVENT_MESSAGE, .message = &m};
-        node_tell(c, node, &e);
+        replica_tell(c, node, &e);
     }
     raft_message_space_deinit(&space);
     struct raft_event e = {.type = RAFT_EVENT_DURABLE, .seq = w->seq};
-    node_tell(c, node, &e);
+    replica_tell(c, node, &e);
     write_free(w);
-    node_drive(c, node);
+    replica_drive(c, node);
 }
 
 /* --- life ------------------------------------------------------------------------------------ */
@@ -648,7 +530,7 @@ void cluster_init(struct cluster *c, uint64_t seed, uint32_t n)
     }
 }
 
-static void node_start(struct cluster *c, struct cluster_node *node)
+static void replica_start(struct cluster *c, struct cluster_node *node)
 {
     struct cluster_disk *d = &node->disk;
     node->cfg = raft_config_default(node->id, prng_u64(&c->prng));
@@ -686,8 +568,8 @@ static void node_start(struct cluster *c, struct cluster_node *node)
     node->boots++;
     node->deadline = 0;
     struct raft_event e = {.type = RAFT_EVENT_TICK};
-    node_tell(c, node, &e);
-    node_drive(c, node);
+    replica_tell(c, node, &e);
+    replica_drive(c, node);
 }
 
 void cluster_boot(struct cluster *c, const struct raft_membership *ms)
@@ -698,16 +580,16 @@ void cluster_boot(struct cluster *c, const struct raft_membership *ms)
     for (uint32_t i = 0; i < ms->n; i++) {
         struct cluster_node *node = cluster_node(c, ms->member[i].id);
         node->disk.snapshot = (struct raft_snapshot){.index = 1, .term = 1, .membership = *ms};
-        node_start(c, node);
+        replica_start(c, node);
     }
 }
 
 void cluster_boot_blank(struct cluster *c, node_id id)
 {
-    node_start(c, cluster_node(c, id));
+    replica_start(c, cluster_node(c, id));
 }
 
-static void node_forget(struct cluster_node *node)
+static void replica_forget(struct cluster_node *node)
 {
     while (node->writes) {
         struct cluster_write *w = node->writes;
@@ -740,14 +622,14 @@ void cluster_crash(struct cluster *c, node_id id)
     if (node->disk.lost_from != 0) {
         node->disk.lost_from = node->disk.snapshot.index + node->disk.len + 1;
     }
-    node_forget(node);
+    replica_forget(node);
 }
 
 void cluster_restart(struct cluster *c, node_id id)
 {
     struct cluster_node *node = cluster_node(c, id);
     CHECK(!node->up);
-    node_start(c, node);
+    replica_start(c, node);
 }
 
 void cluster_wipe(struct cluster *c, node_id id)
@@ -790,12 +672,12 @@ void cluster_deinit(struct cluster *c)
 {
     for (uint32_t i = 0; i < CLUSTER_NODES_MAX; i++) {
         struct cluster_node *node = &c->node[i];
-        node_forget(node);
+        replica_forget(node);
         disk_truncate(&node->disk, node->disk.snapshot.index + 1);
         mem_free(node->disk.log);
     }
     while (c->queue_len > 0) {
-        struct cluster_message m = queue_pop(c);
+        struct cluster_message m = mail_pop(c);
         buf_deinit(&m.bytes);
     }
     entries_free(c->truth, c->truth_len);
@@ -820,7 +702,7 @@ static void deliver(struct cluster *c, struct cluster_message *m)
     enum err result = cluster_step(c, m->to, &e);
     CHECK(result != ERR_PROTOCOL);
     raft_message_space_deinit(&space);
-    node_drive(c, to);
+    replica_drive(c, to);
 }
 
 /* The next thing that happens, if it does before `until`. */
@@ -857,21 +739,21 @@ static bool cluster_next(struct cluster *c, nanos until)
     }
     c->now = at;
     if (message) {
-        struct cluster_message m = queue_pop(c);
+        struct cluster_message m = mail_pop(c);
         if (cluster_node(c, m.to)->frozen) {
             m.at = c->now + 10 * NANOS_PER_MS; /* waits in the socket */
-            queue_push(c, m);
+            mail_push(c, m);
             return true;
         }
         deliver(c, &m);
         buf_deinit(&m.bytes);
     } else if (write) {
-        node_finish_write(c, who);
+        replica_finish_write(c, who);
     } else {
         struct raft_event e = {.type = RAFT_EVENT_TICK};
-        node_tell(c, who, &e);
-        node_take(c, who);
-        node_drive(c, who);
+        replica_tell(c, who, &e);
+        replica_take(c, who);
+        replica_drive(c, who);
     }
     return true;
 }
@@ -923,7 +805,7 @@ enum err cluster_propose(struct cluster *c, node_id id, uint64_t value)
     e.propose.n = 1;
     enum err result = cluster_step(c, id, &e);
     c->proposals += result == OK;
-    node_drive(c, cluster_node(c, id));
+    replica_drive(c, cluster_node(c, id));
     return result;
 }
 
@@ -943,7 +825,7 @@ enum err cluster_read(struct cluster *c, node_id id)
     read->next = node->reads;
     node->reads = read;
     enum err result = cluster_step(c, id, &e);
-    node_drive(c, node);
+    replica_drive(c, node);
     return result;
 }
 
@@ -954,7 +836,7 @@ enum err cluster_change(struct cluster *c, node_id id, enum raft_conf_op op, nod
         (struct raft_conf_single){.op = op, .node = node, .priority = RAFT_PRIORITY_DEFAULT};
     struct raft_event e = {.type = RAFT_EVENT_CHANGE, .change = &change};
     enum err result = cluster_step(c, id, &e);
-    node_drive(c, cluster_node(c, id));
+    replica_drive(c, cluster_node(c, id));
     return result;
 }
 
@@ -976,15 +858,15 @@ void cluster_snapshot(struct cluster *c, node_id id, raft_index tail)
         return; /* the disk still holds what is about to be overwritten */
     }
     struct raft_event taken = {.type = RAFT_EVENT_SNAPSHOT_TAKEN, .snapshot = &s};
-    node_tell(c, node, &taken);
+    replica_tell(c, node, &taken);
     raft_index to = raft_compactable(node->raft, tail);
     if (to > d->snapshot.index && to == index) {
         disk_drop_head(d, to);
         d->snapshot = s;
         struct raft_event compact = {.type = RAFT_EVENT_COMPACT, .index = to};
-        node_tell(c, node, &compact);
+        replica_tell(c, node, &compact);
     }
-    node_drive(c, node);
+    replica_drive(c, node);
 }
 
 void cluster_cut(struct cluster *c, node_id from, node_id to, bool cut)

@@ -509,6 +509,22 @@ enum err solo_receive(struct solo *s, struct raft_message m)
     return result;
 }
 
+uint32_t solo_relay(struct solo *from, struct solo *to, enum raft_message_type type)
+{
+    uint32_t n = 0;
+    for (size_t i = 0; i < from->sent_count; i++) {
+        const struct raft_message *m = &from->sent[i]->m;
+        if (m->to == to->cfg.id) {
+            n += m->type == type;
+            enum err ignored =
+                solo_step(to, (struct raft_event){.type = RAFT_EVENT_MESSAGE, .message = m});
+            (void)ignored;
+        }
+    }
+    solo_forget(from);
+    return n;
+}
+
 void solo_wait(struct solo *s, nanos span)
 {
     nanos until = s->now + span;

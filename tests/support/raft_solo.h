@@ -137,6 +137,9 @@ void solo_apply(struct solo *s, raft_index index);
 void solo_serve_loads(struct solo *s);
 
 void solo_forget(struct solo *s);
+/* Delivers what `from` has sent to `to`, in order, and forgets all that `from` has sent. Returns how
+ * many messages of `type` were among them. */
+uint32_t solo_relay(struct solo *from, struct solo *to, enum raft_message_type type);
 /* The newest message of a type to a node (NODE_NONE: to anybody) that left since solo_forget, or
  * NULL. Valid until solo_forget. */
 const struct raft_message *solo_sent(const struct solo *s, enum raft_message_type type, node_id to);

@@ -265,7 +265,7 @@ static void node_propose_queued(struct node *n)
         n->queued = last->next;
         n->queued_end = n->queued ? n->queued_end : &n->queued;
         last->next = NULL;
-        /* Refused for now: with a leader, or room, they are proposed again. */
+        /* Refused at the moment: with a leader, or room, they are proposed again. */
         for (struct node_request *r = first; r; r = r->next) {
             r->is_accepted = r->is_accepted || result == OK;
         }

@@ -29,7 +29,7 @@ static struct node_request *apply_find_waiter(struct node *n, uint64_t sequence)
     return request ? request : apply_take_waiting(&n->queued, &n->queued_end, sequence);
 }
 
-static void apply_entry(struct node *n, const struct raft_entry *e)
+static void apply_one(struct node *n, const struct raft_entry *e)
 {
     struct store_entry entry = {.index = e->index, .term = e->term, .now = world_now(n->world)};
     /* What Raft itself wrote has no effect on the store but that its index is reached. */
@@ -85,7 +85,7 @@ void node_apply(struct node *n, const struct raft_update *u)
     for (uint32_t i = 0; i < u->committed_count && n->state == NODE_RUNNING; i++) {
         const struct raft_entry *e = &u->committed[i];
         if (!n->is_witness) {
-            apply_entry(n, e);
+            apply_one(n, e);
         }
         n->applied = e->index;
         n->applied_term = e->term;

@@ -123,8 +123,8 @@ static enum err batch_append(struct node *n, const struct node_batch *b,
     return OK;
 }
 
-static void batch_copy(struct node_batch *b, struct wal_entry **to, size_t *count,
-                       const struct raft_entry *from, size_t n)
+static void batch_copy_entries(struct node_batch *b, struct wal_entry **to, size_t *count,
+                               const struct raft_entry *from, size_t n)
 {
     if (n == 0) {
         return;
@@ -133,7 +133,7 @@ static void batch_copy(struct node_batch *b, struct wal_entry **to, size_t *coun
     *count = n;
     for (size_t i = 0; i < n; i++) {
         (*to)[i] = entry_of(&from[i]);
-        /* As an offset for now: the buffer moves while it grows. */
+        /* As an offset at first: the buffer moves while it grows. */
         (*to)[i].payload.data = (const uint8_t *)(uintptr_t)b->payloads.len;
         buf_put(&b->payloads, from[i].payload.data, from[i].payload.len);
     }
@@ -149,8 +149,8 @@ static void batch_settle(struct node_batch *b, struct wal_entry *entries, size_t
 
 static void batch_keep_entries(struct node_batch *b, const struct raft_update *u)
 {
-    batch_copy(b, &b->entries, &b->entry_count, u->entries, u->entry_count);
-    batch_copy(b, &b->repairs, &b->repair_count, u->repairs, u->repair_count);
+    batch_copy_entries(b, &b->entries, &b->entry_count, u->entries, u->entry_count);
+    batch_copy_entries(b, &b->repairs, &b->repair_count, u->repairs, u->repair_count);
     batch_settle(b, b->entries, b->entry_count);
     batch_settle(b, b->repairs, b->repair_count);
 }

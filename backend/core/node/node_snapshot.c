@@ -78,7 +78,7 @@ static void snapshot_on_done(void *ctx, enum err result)
 }
 
 /* Gives the writer what it takes of the present block; false where it must wait. */
-static bool snapshot_put(struct node *n)
+static bool snapshot_feed(struct node *n)
 {
     while (n->snap_put < n->snap_block.len) {
         size_t left = n->snap_block.len - n->snap_put;
@@ -97,7 +97,7 @@ static bool snapshot_put(struct node *n)
 
 static void snapshot_work(struct node *n)
 {
-    if (!n->snap || !snapshot_put(n)) {
+    if (!n->snap || !snapshot_feed(n)) {
         return; /* the writer tells when it has room */
     }
     if (n->snap_ended) {

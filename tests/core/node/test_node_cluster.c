@@ -62,8 +62,7 @@ static void member_start(struct cluster3 *c, uint32_t i)
         config.peers[k].at.port = PORT;
     }
     m->halted = false;
-    struct node_events events = {
-        .ctx = m, .ready = member_on_ready, .halted = member_on_halted};
+    struct node_events events = {.ctx = m, .ready = member_on_ready, .halted = member_on_halted};
     m->node = node_open(simhost_world(m->host), &config, &events);
 }
 
@@ -198,7 +197,7 @@ static void put_wait(struct cluster3 *c, struct put *p)
     buf_deinit(&p->body);
 }
 
-static void put_key(struct cluster3 *c, uint32_t at, const char *key, uint64_t value)
+static void cluster3_put(struct cluster3 *c, uint32_t at, const char *key, uint64_t value)
 {
     struct put p;
     put_begin(&p, c->member[at].node, key, value);
@@ -220,7 +219,7 @@ static void get_on_done(struct node_read *read)
 }
 
 /* A linearizable read at one member; does the key hold this value? */
-static bool get_key(struct cluster3 *c, uint32_t at, const char *key, uint64_t value)
+static bool cluster3_get(struct cluster3 *c, uint32_t at, const char *key, uint64_t value)
 {
     struct get g = {.read = {.done = get_on_done, .owner = &g}};
     assert_int_equal(node_read(c->member[at].node, &g.read), OK);
@@ -262,11 +261,11 @@ static void keeps_a_key_on_one_node_through_a_power_cut(void **state)
     cluster3_init(&c, 1, 1);
     cluster3_start(&c);
     cluster3_elect(&c);
-    put_key(&c, 0, "answer", value_of(42));
+    cluster3_put(&c, 0, "answer", value_of(42));
     member_kill(&c, 0, true);
     member_start(&c, 0);
     cluster3_elect(&c);
-    assert_true(get_key(&c, 0, "answer", value_of(42)));
+    assert_true(cluster3_get(&c, 0, "answer", value_of(42)));
     cluster3_deinit(&c);
 }
 
@@ -279,21 +278,21 @@ static void keeps_a_key_on_three_nodes_when_the_leader_dies_in_the_middle(void *
         cluster3_init(&c, prng_u64(&p), NODES);
         cluster3_start(&c);
         int leader = cluster3_elect(&c);
-        put_key(&c, (uint32_t)leader, "answer", value_of(42));
+        cluster3_put(&c, (uint32_t)leader, "answer", value_of(42));
         struct put lost;
         put_begin(&lost, c.member[leader].node, "middle", value_of(1));
         cluster3_run(&c, prng_below(&p, 2 * NANOS_PER_MS));
         member_kill(&c, (uint32_t)leader, prng_chance(&p, 1, 2));
         int next = cluster3_elect(&c);
         assert_int_not_equal(next, leader);
-        assert_true(get_key(&c, (uint32_t)next, "answer", value_of(42)));
+        assert_true(cluster3_get(&c, (uint32_t)next, "answer", value_of(42)));
         if (lost.done && lost.result == OK) {
-            assert_true(get_key(&c, (uint32_t)next, "middle", value_of(1)));
+            assert_true(cluster3_get(&c, (uint32_t)next, "middle", value_of(1)));
         }
         buf_deinit(&lost.body);
         member_start(&c, (uint32_t)leader);
         cluster3_run(&c, 5 * NANOS_PER_S);
-        assert_true(get_key(&c, (uint32_t)leader, "answer", value_of(42)));
+        assert_true(cluster3_get(&c, (uint32_t)leader, "answer", value_of(42)));
         cluster3_deinit(&c);
     }
 }
@@ -309,7 +308,7 @@ static void keeps_a_key_when_all_three_lose_power_at_once(void **state)
         for (uint64_t i = 0; i < 20; i++) {
             char key[KEY_BYTES] = "key-a";
             key[4] = (char)('a' + i);
-            put_key(&c, (uint32_t)cluster3_elect(&c), key, value_of(i));
+            cluster3_put(&c, (uint32_t)cluster3_elect(&c), key, value_of(i));
         }
         for (uint32_t i = 0; i < NODES; i++) {
             member_kill(&c, i, true);
@@ -319,7 +318,7 @@ static void keeps_a_key_when_all_three_lose_power_at_once(void **state)
         for (uint64_t i = 0; i < 20; i++) {
             char key[KEY_BYTES] = "key-a";
             key[4] = (char)('a' + i);
-            assert_true(get_key(&c, (uint32_t)leader, key, value_of(i)));
+            assert_true(cluster3_get(&c, (uint32_t)leader, key, value_of(i)));
         }
         cluster3_deinit(&c);
     }
@@ -336,17 +335,17 @@ static void answers_puts_and_reads_on_every_member(void **state)
     for (uint32_t i = 0; i < NODES; i++) {
         char key[KEY_BYTES] = "from-0";
         key[5] = (char)('0' + i);
-        put_key(&c, i, key, value_of(i));
+        cluster3_put(&c, i, key, value_of(i));
         for (uint32_t k = 0; k < NODES; k++) {
-            assert_true(get_key(&c, k, key, value_of(i)));
+            assert_true(cluster3_get(&c, k, key, value_of(i)));
         }
     }
     assert_true(store_hash(node_store(c.member[0].node)) != 0);
     cluster3_deinit(&c);
 }
 
-/* A member that was away so long that its entries are compacted away catches up by a snapshot, which
- * it fetches in chunks, and then has everything through its own restart. */
+/* A member that was away so long that its entries are compacted away catches up by a snapshot,
+ * which it fetches in chunks, and then has everything through its own restart. */
 static void catches_up_by_snapshot_after_a_long_absence(void **state)
 {
     (void)state;
@@ -356,13 +355,13 @@ static void catches_up_by_snapshot_after_a_long_absence(void **state)
     cluster3_start(&c);
     int leader = cluster3_elect(&c);
     uint32_t away = (uint32_t)(leader + 1) % NODES;
-    put_key(&c, (uint32_t)leader, "before", value_of(7));
+    cluster3_put(&c, (uint32_t)leader, "before", value_of(7));
     member_kill(&c, away, false);
     for (uint64_t i = 0; i < 200; i++) {
         char key[KEY_BYTES] = "key-aa";
         key[4] = (char)('a' + i / 20);
         key[5] = (char)('a' + i % 20);
-        put_key(&c, (uint32_t)cluster3_elect(&c), key, value_of(i));
+        cluster3_put(&c, (uint32_t)cluster3_elect(&c), key, value_of(i));
     }
     cluster3_run(&c, NANOS_PER_S);
     assert_true(node_status(c.member[cluster3_elect(&c)].node).first > 100);
@@ -370,13 +369,13 @@ static void catches_up_by_snapshot_after_a_long_absence(void **state)
     cluster3_run(&c, 10 * NANOS_PER_S);
     assert_false(c.member[away].halted);
     assert_true(node_status(c.member[away].node).snapshot > 100);
-    assert_true(get_key(&c, away, "key-aa", value_of(0)));
-    assert_true(get_key(&c, away, "before", value_of(7)));
+    assert_true(cluster3_get(&c, away, "key-aa", value_of(0)));
+    assert_true(cluster3_get(&c, away, "before", value_of(7)));
     member_kill(&c, away, true);
     member_start(&c, away);
     cluster3_run(&c, 5 * NANOS_PER_S);
     assert_false(node_status(c.member[away].node).impaired);
-    assert_true(get_key(&c, away, "key-jt", value_of(199)));
+    assert_true(cluster3_get(&c, away, "key-jt", value_of(199)));
     uint32_t other = (uint32_t)cluster3_elect(&c);
     cluster3_run(&c, NANOS_PER_S);
     assert_true(store_hash(node_store(c.member[away].node)) ==
@@ -394,10 +393,10 @@ static void gives_the_same_history_for_the_same_seed_on_whole_nodes(void **state
         cluster3_init(&c, 1234, NODES);
         cluster3_start(&c);
         for (uint64_t i = 0; i < 10; i++) {
-            put_key(&c, (uint32_t)cluster3_elect(&c), "same", value_of(i));
+            cluster3_put(&c, (uint32_t)cluster3_elect(&c), "same", value_of(i));
         }
         member_kill(&c, (uint32_t)cluster3_elect(&c), true);
-        put_key(&c, (uint32_t)cluster3_elect(&c), "same", value_of(11));
+        cluster3_put(&c, (uint32_t)cluster3_elect(&c), "same", value_of(11));
         events[round] = simworld_events(c.sim);
         hash[round] = store_hash(node_store(c.member[cluster3_elect(&c)].node));
         cluster3_deinit(&c);

@@ -107,15 +107,16 @@ static bool solo_put_number(struct solo *s, uint64_t i)
 
 static bool solo_has_number(struct solo *s, uint64_t i)
 {
-    struct store_range_request range = {.key = {(const uint8_t *)&i, sizeof(i)}, .count_only = true};
+    struct store_range_request range = {.key = {(const uint8_t *)&i, sizeof(i)},
+                                        .count_only = true};
     struct buf request;
     struct buf response;
     buf_init(&request);
     buf_init(&response);
     store_range_encode(&request, &range);
     int64_t revision;
-    bool ok = store_range_read(node_store(s->node), buf_view(&request), &revision, &response) ==
-              STORE_OK;
+    bool ok =
+        store_range_read(node_store(s->node), buf_view(&request), &revision, &response) == STORE_OK;
     bool found = ok && response.len > 0; /* count = 0 is not encoded */
     buf_deinit(&request);
     buf_deinit(&response);
