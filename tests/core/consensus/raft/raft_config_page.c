@@ -56,6 +56,8 @@ static void page_put_value(uint64_t v, const char *type, const char *unit)
         page_put(v != 0 ? "yes" : "no");
     } else if (v == UINT64_MAX) {
         page_put("2^64 - 1");
+    } else if (v == (uint64_t)1 << 62) {
+        page_put("2^62");
     } else if (strcmp(unit, "ns") == 0) {
         page_put_scaled(v, times, COUNT_OF(times));
     } else if (strcmp(unit, "B") == 0) {
@@ -160,6 +162,8 @@ static void page_put_limits(void)
         {"RAFT_MESSAGE_ENTRIES_MAX", RAFT_MESSAGE_ENTRIES_MAX, "", "entries in one message"},
         {"RAFT_MESSAGE_BYTES_MAX", RAFT_MESSAGE_BYTES_MAX, "B",
          "one message; an entry has at most half of it"},
+        {"RAFT_TERM_MAX", RAFT_TERM_MAX, "", "terms; a message of a higher one is refused"},
+        {"RAFT_INDEX_MAX", RAFT_INDEX_MAX, "", "indexes that a leader may name; the same"},
         {"RAFT_BATCHES_MAX", RAFT_BATCHES_MAX, "",
          "batches at the disk; then entries gather in one that is larger"},
         {"RAFT_IN_SYNC_PENDING_MAX", RAFT_IN_SYNC_PENDING_MAX, "",
