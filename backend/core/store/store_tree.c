@@ -61,12 +61,24 @@ static uint32_t heads_lower(const uint64_t *heads, uint32_t n, uint64_t head)
     return (uint32_t)(base - heads) + (n == 1 && *base < head);
 }
 
+/* Of an inner node, the heads; of a leaf, all. */
+#define NODE_PREFETCH_BYTES sizeof(struct store_leaf)
+
 /* Asks for the lines of a node that its search reads, all at once: they are seldom in a cache, and
  * waiting for each in turn is what a search would otherwise do. */
 static void node_prefetch(const void *node)
 {
     const uint8_t *at = node;
-    for (size_t line = 0; line < sizeof(struct store_leaf); line += 64) {
+    for (size_t line = 0; line < NODE_PREFETCH_BYTES; line += 64) {
+        __builtin_prefetch(at + line);
+    }
+}
+
+/* The same for a version, and a value that is not long. */
+static void version_prefetch(const struct store_version *v)
+{
+    const uint8_t *at = (const uint8_t *)v;
+    for (size_t line = 0; line < 256; line += 64) {
         __builtin_prefetch(at + line);
     }
 }
@@ -83,6 +95,7 @@ uint32_t store_leaf_lower(const struct store_leaf *leaf, struct bytes key, bool 
     uint32_t at = heads_lower(leaf->heads, leaf->count, head);
     bool equal = false;
     if (at < leaf->count && leaf->heads[at] == head) {
+        version_prefetch(leaf->newest[at]);
         uint32_t end = at + 1;
         while (end < leaf->count && leaf->heads[end] == head) {
             end++;
@@ -223,6 +236,12 @@ struct store_tree_pos store_tree_prev(struct store_tree_pos pos)
         pos.slot--;
     }
     return pos;
+}
+
+void store_tree_set_newest(const struct store_tree_path *path)
+{
+    struct store_leaf *leaf = path->pos.leaf;
+    leaf->newest[path->pos.slot] = leaf->keys[path->pos.slot]->head;
 }
 
 void store_tree_set_live(struct store_tree *t, const struct store_tree_path *path, bool live)

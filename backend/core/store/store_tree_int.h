@@ -17,6 +17,8 @@ struct store_leaf {
     struct store_leaf *next;
     uint64_t heads[STORE_LEAF_FANOUT];
     struct store_key *keys[STORE_LEAF_FANOUT];
+    /* Each key's head, so that a search can ask for it together with the key, and not after it. */
+    struct store_version *newest[STORE_LEAF_FANOUT];
 };
 
 struct store_inner {

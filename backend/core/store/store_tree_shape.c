@@ -77,10 +77,12 @@ static void leaf_put(struct store_leaf *leaf, uint32_t slot, struct store_key *k
     uint32_t after = leaf->count - slot;
     memmove(&leaf->heads[slot + 1], &leaf->heads[slot], after * sizeof leaf->heads[0]);
     memmove(&leaf->keys[slot + 1], &leaf->keys[slot], after * sizeof(struct store_key *));
+    memmove(&leaf->newest[slot + 1], &leaf->newest[slot], after * sizeof(struct store_version *));
     uint64_t low = bits_below(slot);
     leaf->live = (leaf->live & low) | ((leaf->live & ~low) << 1);
     leaf->heads[slot] = store_tree_head(store_key_view(key), leaf->skip);
     leaf->keys[slot] = key;
+    leaf->newest[slot] = key->head;
     leaf->count++;
 }
 
@@ -183,6 +185,7 @@ static void leaf_split_insert(struct store_tree *t, struct store_tree_path *path
         right->next->prev = right;
     }
     memcpy(right->keys, &leaf->keys[from], right->count * sizeof(struct store_key *));
+    memcpy(right->newest, &leaf->newest[from], right->count * sizeof(struct store_version *));
     leaf->next = right;
     leaf->count = from;
     leaf->live &= bits_below(from);
@@ -228,6 +231,8 @@ static void leaf_merge(struct store_tree *t, struct store_leaf *left, struct sto
                        const struct store_fences *f)
 {
     memcpy(&left->keys[left->count], right->keys, right->count * sizeof(struct store_key *));
+    memcpy(&left->newest[left->count], right->newest,
+           right->count * sizeof(struct store_version *));
     if (right->count > 0) {
         left->live |= right->live << left->count;
     }
@@ -304,6 +309,7 @@ void store_tree_remove(struct store_tree *t, struct store_tree_path *path)
     uint32_t after = leaf->count - slot - 1;
     memmove(&leaf->heads[slot], &leaf->heads[slot + 1], after * sizeof leaf->heads[0]);
     memmove(&leaf->keys[slot], &leaf->keys[slot + 1], after * sizeof(struct store_key *));
+    memmove(&leaf->newest[slot], &leaf->newest[slot + 1], after * sizeof(struct store_version *));
     uint64_t low = bits_below(slot);
     leaf->live = (leaf->live & low) | ((leaf->live >> 1) & ~low);
     leaf->count--;
@@ -336,6 +342,7 @@ static void leaf_check(const struct store_leaf *leaf, const struct store_fences 
         CHECK(!f->has_hi || store_bytes_cmp(key, f->hi) < 0);
         CHECK(i == 0 || store_bytes_cmp(store_key_view(leaf->keys[i - 1]), key) < 0);
         CHECK(leaf->heads[i] == store_tree_head(key, leaf->skip));
+        CHECK(leaf->newest[i] == leaf->keys[i]->head);
         CHECK((leaf->live >> i & 1) == (store_key_is_live(leaf->keys[i]) ? 1u : 0u));
     }
 }
