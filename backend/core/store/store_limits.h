@@ -39,8 +39,8 @@
 /* The newest feature level that this program implements. */
 #define STORE_FEATURE_LEVEL_MAX 1
 
-/* Keys in a leaf of the key tree: all that a search of it reads is thirteen cache lines, which are asked
- * for at once. At most 64, the bits of the live mask. */
+/* Keys in a leaf of the key tree: all that a search of it reads is thirteen cache lines, which are
+ * asked for at once. At most 64, the bits of the live mask. */
 #define STORE_LEAF_FANOUT 32
 
 /* Children of an inner node: the inner nodes of a million keys stay in the caches, where flat is

@@ -64,22 +64,15 @@ static uint32_t heads_lower(const uint64_t *heads, uint32_t n, uint64_t head)
 /* Of an inner node, the heads; of a leaf, all. */
 #define NODE_PREFETCH_BYTES sizeof(struct store_leaf)
 
-/* Asks for the lines of a node that its search reads, all at once: they are seldom in a cache, and
- * waiting for each in turn is what a search would otherwise do. */
-static void node_prefetch(const void *node)
-{
-    const uint8_t *at = node;
-    for (size_t line = 0; line < NODE_PREFETCH_BYTES; line += 64) {
-        __builtin_prefetch(at + line);
-    }
-}
+/* Of a version, what it is and a value that is not long. */
+#define VERSION_PREFETCH_BYTES 256
 
-/* The same for a version, and a value that is not long. */
-static void version_prefetch(const struct store_version *v)
+/* Asks for all lines at once that are going to be read and are seldom in a cache: waiting for each
+ * in turn is what a search would otherwise do. Any address will do, also none. */
+static void prefetch_lines(const void *start, size_t bytes)
 {
-    const uint8_t *at = (const uint8_t *)v;
-    for (size_t line = 0; line < 256; line += 64) {
-        __builtin_prefetch(at + line);
+    for (size_t line = 0; line < bytes; line += 64) {
+        __builtin_prefetch((const void *)((uintptr_t)start + line));
     }
 }
 
@@ -95,7 +88,7 @@ uint32_t store_leaf_lower(const struct store_leaf *leaf, struct bytes key, bool 
     uint32_t at = heads_lower(leaf->heads, leaf->count, head);
     bool equal = false;
     if (at < leaf->count && leaf->heads[at] == head) {
-        version_prefetch(leaf->newest[at]);
+        prefetch_lines(leaf->newest[at], VERSION_PREFETCH_BYTES);
         uint32_t end = at + 1;
         while (end < leaf->count && leaf->heads[end] == head) {
             end++;
@@ -150,7 +143,7 @@ static struct store_tree_pos tree_descend(const struct store_tree *t, struct byt
     for (uint32_t level = 0; level < t->height; level++) {
         const struct store_inner *inner = node;
         node = inner->children[store_inner_child(inner, key)];
-        node_prefetch(node);
+        prefetch_lines(node, NODE_PREFETCH_BYTES);
     }
     struct store_leaf *leaf = (void *)(uintptr_t)node;
     return (struct store_tree_pos){leaf, store_leaf_lower(leaf, key, ret_equal)};
@@ -173,7 +166,7 @@ struct store_key *store_tree_locate(const struct store_tree *t, struct bytes key
         ret->inner[level] = inner;
         ret->child[level] = child;
         node = inner->children[child];
-        node_prefetch(node);
+        prefetch_lines(node, NODE_PREFETCH_BYTES);
     }
     struct store_leaf *leaf = node;
     bool equal;

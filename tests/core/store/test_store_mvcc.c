@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static struct store_version *put(struct store_mvcc *m, const char *key)
+static struct store_version *put_itself(struct store_mvcc *m, const char *key)
 {
     struct store_tree_path path;
     struct bytes bytes = {(const uint8_t *)key, strlen(key)};
@@ -40,7 +40,7 @@ static void finds_any_of_many_versions_in_few_steps(void **state)
     store_mvcc_init(&m);
     const struct store_key *hot = NULL;
     for (int64_t i = 0; i < 100000; i++) {
-        hot = put(&m, i % 2 == 0 ? "hot" : "cold")->key;
+        hot = put_itself(&m, i % 2 == 0 ? "hot" : "cold")->key;
         if (i % 20000 == 7777) {
             store_mvcc_compact(&m, m.revision - 5000);
             while (store_mvcc_reclaim(&m, 100)) {
@@ -65,19 +65,19 @@ static void frees_the_keys_that_compaction_forgets(void **state)
     struct store_mvcc m;
     char key[16];
     store_mvcc_init(&m);
-    (void)put(&m, "stays");
+    (void)put_itself(&m, "stays");
     size_t before = m.slab.used_bytes;
     for (int round = 0; round < 2; round++) {
         for (int i = 0; i < 20000; i++) {
             struct store_tree_path path;
             snprintf(key, sizeof key, "goes/%06d", i * 7 % 20000);
-            struct store_key *k = put(&m, key)->key;
+            struct store_key *k = put_itself(&m, key)->key;
             assert_ptr_equal(store_tree_locate(&m.tree, (struct bytes){k->bytes, k->len}, &path),
                              k);
             (void)store_mvcc_delete(&m, &path, k);
             store_mvcc_commit(&m);
         }
-        (void)put(&m, "stays");
+        (void)put_itself(&m, "stays");
         store_mvcc_compact(&m, m.revision);
         while (store_mvcc_reclaim(&m, 1000)) {
         }
@@ -95,10 +95,10 @@ static void a_pin_keeps_what_it_needs(void **state)
     struct store_mvcc m;
     struct store_pin pin;
     store_mvcc_init(&m);
-    const struct store_key *key = put(&m, "a")->key; /* revision 2 */
-    (void)put(&m, "a");
+    const struct store_key *key = put_itself(&m, "a")->key; /* revision 2 */
+    (void)put_itself(&m, "a");
     store_mvcc_pin(&m, &pin, 2);
-    (void)put(&m, "b");
+    (void)put_itself(&m, "b");
     store_mvcc_compact(&m, 4);
     assert_false(store_mvcc_reclaim(&m, 10));
     assert_int_equal(store_mvcc_at(&m, key, 2)->version, 1);
