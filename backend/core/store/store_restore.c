@@ -161,7 +161,7 @@ static enum err read_key(struct store_restore *r, struct cursor *c)
     if (!cursor_ok(c) || key.len == 0 || fields.seq == 0 || fields.seq >= r->header.first_seq ||
         fields.mod_revision < 2 || fields.mod_revision >= r->header.compact_revision ||
         fields.create_revision < 2 || fields.create_revision > fields.mod_revision ||
-        fields.version < 1) {
+        fields.version < 1 || (uint64_t)fields.version > fields.seq) {
         return ERR_CORRUPT;
     }
     if (r->last_key != NULL && store_bytes_cmp(store_key_view(r->last_key), key) >= 0) {
