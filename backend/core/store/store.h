@@ -119,8 +119,8 @@ MUST_USE enum err store_reader_step(struct store_reader *r, size_t budget, struc
 int64_t store_reader_revision(const struct store_reader *r);
 void store_reader_close(struct store_reader *r);
 
-/* A txn of ranges only (store_txn_is_read_only; anything else is a bug of the caller), answered here and
- * now: a TxnResponse. */
+/* A txn of ranges only (store_txn_is_read_only; anything else is a bug of the caller), answered
+ * here and now: a TxnResponse. */
 MUST_USE enum store_status store_txn_read(struct store *s, struct bytes request,
                                           int64_t *ret_revision, struct buf *response);
 

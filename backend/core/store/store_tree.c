@@ -112,8 +112,16 @@ uint32_t store_leaf_lower(const struct store_leaf *leaf, struct bytes key, bool 
 
 uint32_t store_inner_child(const struct store_inner *inner, struct bytes key)
 {
-    uint64_t head = store_tree_head(key, inner->skip);
     uint32_t seps = inner->count - 1;
+    if (inner->open && inner->skip > 0) {
+        /* Is the key below or above all that begins as the separators do? */
+        size_t len = key.len < inner->skip ? key.len : inner->skip;
+        int order = len == 0 ? 0 : memcmp(key.data, inner->seps[0]->bytes, len);
+        if (order != 0 || len < inner->skip) {
+            return order > 0 ? seps : 0;
+        }
+    }
+    uint64_t head = store_tree_head(key, inner->skip);
     uint32_t at = heads_lower(inner->heads, seps, head);
     if (at == seps || inner->heads[at] != head) {
         return at;

@@ -59,9 +59,22 @@ void store_leaf_refence(struct store_leaf *leaf, const struct store_fences *f)
     }
 }
 
+uint32_t store_inner_skip(const struct store_inner *inner, const struct store_fences *f)
+{
+    if (f->has_lo && f->has_hi) {
+        return store_fences_skip(f);
+    }
+    if (inner->count < 2) {
+        return 0;
+    }
+    return (uint32_t)store_bytes_common(store_separator_view(inner->seps[0]),
+                                        store_separator_view(inner->seps[inner->count - 2]));
+}
+
 void store_inner_refence(struct store_inner *inner, const struct store_fences *f)
 {
-    inner->skip = store_fences_skip(f);
+    inner->open = !(f->has_lo && f->has_hi);
+    inner->skip = store_inner_skip(inner, f);
     for (uint32_t i = 0; i + 1 < inner->count; i++) {
         inner->heads[i] = store_tree_head(store_separator_view(inner->seps[i]), inner->skip);
     }
@@ -129,6 +142,7 @@ static void tree_grow_root(struct store_tree *t, struct store_separator *sep, vo
     root->children[0] = t->root;
     root->live[0] = t->live;
     inner_put(root, 0, sep, right, right_live);
+    store_inner_refence(root, &(struct store_fences){0});
     t->root = root;
     t->height++;
 }
@@ -142,11 +156,14 @@ static void tree_put_child(struct store_tree *t, struct store_tree_path *path, u
         level--;
         struct store_inner *inner = path->inner[level];
         uint32_t left = path->child[level];
+        struct store_fences f = store_path_fences(path, level);
         if (inner->count < STORE_INNER_FANOUT) {
             inner_put(inner, left, sep, right, right_live);
+            if (inner->open) {
+                store_inner_refence(inner, &f);
+            }
             return;
         }
-        struct store_fences f = store_path_fences(path, level);
         uint32_t from = left + 1 == inner->count ? inner->count - 1 : inner->count / 2;
         struct store_separator *middle;
         struct store_inner *half = inner_split(t, inner, from, &middle);
@@ -298,6 +315,10 @@ static bool tree_merge_at(struct store_tree *t, struct store_tree_path *path, ui
                     store_separator_view(parent->seps[left]), &f);
     }
     inner_drop(t, parent, left);
+    if (parent->open) {
+        struct store_fences parent_f = store_path_fences(path, level - 1);
+        store_inner_refence(parent, &parent_f);
+    }
     return true;
 }
 
@@ -359,7 +380,8 @@ static uint64_t tree_check_node(const struct store_tree *t, struct store_tree_pa
     }
     struct store_inner *inner = node;
     CHECK(inner->count >= 1 && inner->count <= STORE_INNER_FANOUT);
-    CHECK(inner->skip == store_fences_skip(&f));
+    CHECK(inner->skip == store_inner_skip(inner, &f));
+    CHECK(inner->open == !(f.has_lo && f.has_hi));
     path->inner[level] = inner;
     for (uint32_t i = 0; i < inner->count; i++) {
         path->child[level] = i;
