@@ -40,8 +40,8 @@ struct raft_peer *raft_peer_of(struct raft *r, node_id id)
 void raft_draw_election_timeout(struct raft *r)
 {
     /* Uniform in [1, 2) timeouts, so that splits of the vote are rare [Ongaro14 §3.4]. */
-    nanos spread = prng_below(&r->prng, r->cfg.election_timeout);
-    r->election_timeout_drawn = r->cfg.election_timeout + spread + raft_priority_delay(r);
+    nanos base = r->now < r->hurry_until ? r->cfg.reset_campaign_delay : r->cfg.election_timeout;
+    r->election_timeout_drawn = base + prng_below(&r->prng, base) + raft_priority_delay(r);
 }
 
 static void raft_reset(struct raft *r, raft_term term)
@@ -218,7 +218,12 @@ enum err raft_load_done(struct raft *r)
         }
     }
     /* The hard state never goes below the terms of the log's entries. (It may be below that of a
-     * snapshot: a group may be begun from one that was made elsewhere.) */
+     * snapshot: a group may be begun from one that was made elsewhere. Its first leader then takes
+     * that term, at least: terms in a log never fall.) */
+    if (r->term + 1 < r->log.snapshot_term) {
+        r->term = r->log.snapshot_term - 1;
+        r->vote = NODE_NONE;
+    }
     if (r->log.last > r->log.snapshot_index && raft_log_last_term(&r->log) > r->term) {
         r->term = raft_log_last_term(&r->log);
         r->vote = NODE_NONE;
@@ -289,7 +294,7 @@ static bool message_entries_sane(const struct raft_message *m)
     if (m->entry_count == 0) {
         return true;
     }
-    if (m->entry_count > RAFT_MESSAGE_ENTRIES_MAX || m->index > UINT64_MAX - m->entry_count - 1) {
+    if (m->entry_count > RAFT_MESSAGE_ENTRIES_MAX || m->index > RAFT_INDEX_MAX) {
         return false;
     }
     if (m->type != RAFT_MSG_APP) {
@@ -310,7 +315,8 @@ static bool message_entries_sane(const struct raft_message *m)
 /* Could an honest member have sent this? The decoder checked its form; this checks its sense. */
 static bool message_is_sane(const struct raft *r, const struct raft_message *m)
 {
-    if ((unsigned)m->type >= RAFT_MSG_TYPES || m->from == NODE_NONE || m->to != r->cfg.id) {
+    if ((unsigned)m->type >= RAFT_MSG_TYPES || m->from == NODE_NONE || m->to != r->cfg.id ||
+        m->term > RAFT_TERM_MAX) {
         return false;
     }
     /* Only a node that has seen no election yet speaks in term 0, and then only to refuse. */
@@ -325,8 +331,8 @@ static bool message_is_sane(const struct raft *r, const struct raft_message *m)
         return false;
     }
     if (m->type == RAFT_MSG_SNAP &&
-        (!m->snapshot || m->snapshot->index == 0 || m->snapshot->term > m->term ||
-         !raft_membership_valid(&m->snapshot->membership))) {
+        (!m->snapshot || m->snapshot->index == 0 || m->snapshot->index > RAFT_INDEX_MAX ||
+         m->snapshot->term > m->term || !raft_membership_valid(&m->snapshot->membership))) {
         return false;
     }
     if ((m->type == RAFT_MSG_SNAP_FETCH || m->type == RAFT_MSG_SNAP_CHUNK) && !m->snapshot) {
@@ -426,6 +432,10 @@ static enum err raft_message_from_leader(struct raft *r, const struct raft_messa
     r->election_start = r->now;
     r->leader = m->from;
     r->leader_suspected = false;
+    if (r->hurry_until != 0) {
+        r->hurry_until = 0;
+        raft_draw_election_timeout(r);
+    }
     if (m->type == RAFT_MSG_APP) {
         return raft_on_append(r, m);
     }
@@ -582,6 +592,7 @@ static void raft_on_stream_reset(struct raft *r, node_id node)
         return;
     }
     r->leader_suspected = true;
+    r->hurry_until = r->now + r->cfg.election_timeout; /* if the vote splits, not a timeout later */
     nanos soon = 1 + prng_below(&r->prng, r->cfg.reset_campaign_delay) + raft_priority_delay(r);
     nanos elapsed = raft_election_elapsed(r);
     r->election_timeout_drawn = u64_min(r->election_timeout_drawn, elapsed + soon);
@@ -640,13 +651,6 @@ static void raft_on_compact(struct raft *r, raft_index index)
     }
 }
 
-static void raft_on_snapshot_taken(struct raft *r, const struct raft_snapshot *s)
-{
-    if (s->index >= r->snapshot.index) {
-        r->snapshot = *s;
-    }
-}
-
 static void raft_on_snapshot_failed(struct raft *r, node_id node)
 {
     struct raft_peer *p = r->role == RAFT_LEADER ? raft_peer_of(r, node) : NULL;
@@ -692,8 +696,7 @@ static enum err raft_handle(struct raft *r, const struct raft_event *e)
         raft_on_loaded(r, e);
         return OK;
     case RAFT_EVENT_SNAPSHOT_TAKEN:
-        raft_on_snapshot_taken(r, e->snapshot);
-        return OK;
+        return raft_on_snapshot_taken(r, e->snapshot);
     case RAFT_EVENT_SNAPSHOT_FAILED:
         raft_on_snapshot_failed(r, e->node);
         return OK;

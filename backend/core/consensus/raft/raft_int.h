@@ -29,6 +29,11 @@
 
 /* --- limits ---------------------------------------------------------------------------------- */
 
+/* Beyond these nothing is taken from a peer: sums of terms and indexes do not overflow, whatever a
+ * member that lies may send. No group gets there by itself. */
+#define RAFT_TERM_MAX  ((raft_term)1 << 62)
+#define RAFT_INDEX_MAX ((raft_index)1 << 62)
+
 /* Batches handed to the disk and not yet durable. When it is full, further entries gather and go
  * out as one batch: a slow disk makes larger batches, not longer queues. */
 #define RAFT_BATCHES_MAX 64
@@ -156,6 +161,7 @@ struct raft_fetch {
 struct raft_serve {
     uint64_t tokens;
     nanos filled;
+    nanos asked; /* when the newest request for the present snapshot came; 0: never */
     uint32_t count;
     struct raft_chunk queue[RAFT_SERVE_QUEUE_MAX]; /* oldest first */
 };
@@ -166,6 +172,7 @@ struct raft_range {
 };
 
 struct raft_repair {
+    bool told;            /* the driver knows that this node is impaired */
     bool lost_vote;       /* votes may have been cast that this node forgot */
     raft_index lost_from; /* entries from here on may have been acknowledged; 0: none */
     bool floor_known;     /* `floor` holds for `floor_term` */
@@ -207,6 +214,7 @@ struct raft {
     nanos lead_since;
     nanos deadline; /* as given to the driver; waking long after it, this node was not running */
     bool leader_suspected; /* its stream broke */
+    nanos hurry_until;     /* its death was seen: until then campaigns follow one another closely */
 
     node_id transferee;
     raft_index pending_conf_index; /* no change of the membership until this is applied */
@@ -337,17 +345,17 @@ void raft_tick_promotions(struct raft *r);
 bool raft_in_sync_rule_applies(const struct raft *r);
 /* Is `id` in the newest in-sync set that this node has stored? True where the rule is off. */
 bool raft_in_sync_has(const struct raft *r, node_id id);
-/* Is a log that ends with (index, term) up-to-date enough for `id` to lead [Ongaro14 §3.6.1], as far
- * as this voter's log can tell, and is `id` in sync? */
+/* Is a log that ends with (index, term) up-to-date enough for `id` to lead [Ongaro14 §3.6.1], as
+ * far as this voter's log can tell, and is `id` in sync? */
 bool raft_in_sync_lets_lead(const struct raft *r, node_id id, raft_index index, raft_term term);
 /* The last entry that may be sent to others now. */
 raft_index raft_in_sync_sendable(const struct raft *r);
-/* Marks the members of the newest set in `ms`, which is this node's membership. */
-void raft_in_sync_mark(const struct raft *r, struct raft_membership *ms);
 /* The largest index that may be committed by what the members have acknowledged. */
 raft_index raft_commit_candidate(const struct raft *r);
 void raft_note_in_sync(struct raft *r, raft_index index, struct bytes payload);
 void raft_forget_in_sync_from(struct raft *r, raft_index from);
+/* What the in-sync entry at `index` does to a membership. False: nothing. */
+bool raft_in_sync_change(struct raft_membership *ms, raft_index index, struct bytes payload);
 void raft_apply_in_sync(struct raft *r, raft_index index, struct bytes payload);
 void raft_tick_in_sync(struct raft *r);
 bool raft_is_exposed(const struct raft *r);
@@ -382,6 +390,7 @@ bool raft_offer_snapshot(struct raft *r, uint32_t slot);
 MUST_USE enum err raft_on_snapshot(struct raft *r, const struct raft_message *m);
 void raft_on_fetch(struct raft *r, const struct raft_message *m);
 void raft_on_chunk(struct raft *r, const struct raft_message *m);
+MUST_USE enum err raft_on_snapshot_taken(struct raft *r, const struct raft_snapshot *s);
 void raft_on_chunk_read(struct raft *r, const struct raft_event *e);
 void raft_on_chunk_written(struct raft *r, const struct raft_event *e);
 void raft_tick_fetch(struct raft *r);

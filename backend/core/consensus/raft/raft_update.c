@@ -296,11 +296,13 @@ static void update_take_batch(struct raft *r, struct raft_outbox *o, size_t used
     u->hard_state = (struct raft_hard_state){r->term, r->vote, r->log.committed};
     u->has_hard_state = update_hard_state_changed(r);
     u->entry_count = (uint32_t)(r->log.last - r->log.handed);
-    u->must_sync = u->entry_count > 0 || r->told_hard_state.term != r->term ||
-                   r->told_hard_state.vote != r->vote;
+    u->must_sync = u->entry_count > 0 || o->repair_count > 0 ||
+                   r->told_hard_state.term != r->term || r->told_hard_state.vote != r->vote;
     r->told_hard_state = u->hard_state;
-    update_copy_entries(r, r->log.handed + 1, u->entry_count, o->entries + used);
-    u->entries = o->entries + used;
+    if (u->entry_count > 0) {
+        update_copy_entries(r, r->log.handed + 1, u->entry_count, o->entries + used);
+        u->entries = o->entries + used;
+    }
     r->log.handed = r->log.last;
     if (r->installing && !r->install_handed) {
         o->install = r->installing_snapshot;
@@ -419,9 +421,11 @@ static nanos update_deadline(const struct raft *r)
         deadline = u64_min(deadline, r->heartbeat_start + r->cfg.heartbeat_interval);
         return u64_min(deadline, r->election_start + r->cfg.election_timeout);
     }
-    /* Whoever may not campaign now may do so later: look again then. */
     nanos campaign = r->election_start + r->election_timeout_drawn;
-    return u64_min(deadline, u64_max(campaign, r->now + r->cfg.heartbeat_interval));
+    if (campaign <= r->now) {
+        campaign = r->now + r->cfg.heartbeat_interval; /* it may not now, but perhaps then */
+    }
+    return u64_min(deadline, campaign);
 }
 
 static void update_expose(const struct raft_outbox *o, struct raft_update *u)

@@ -1,0 +1,413 @@
+#include "core/chaos/simdisk.h"
+
+#include <string.h>
+
+#include "core/base/check.h"
+#include "core/base/hash.h"
+#include "core/base/mem.h"
+#include "core/chaos/simdisk_int.h"
+
+struct simdisk *simdisk_new(uint64_t capacity)
+{
+    struct simdisk *d = mem_alloc_zero(sizeof *d);
+    d->capacity = capacity;
+    return d;
+}
+
+static void change_free(struct simdisk_change *change)
+{
+    mem_free(change->bytes);
+}
+
+static void inode_free(struct simdisk_inode *inode)
+{
+    if (inode == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < inode->change_count; i++) {
+        change_free(&inode->changes[i]);
+    }
+    mem_free(inode->changes);
+    mem_free(inode->live.bytes);
+    mem_free(inode->stable.bytes);
+    mem_free(inode->spoiled);
+    mem_free(inode);
+}
+
+void simdisk_free(struct simdisk *d)
+{
+    for (size_t i = 0; i < d->inode_count; i++) {
+        inode_free(d->inodes[i]);
+    }
+    mem_free(d->inodes);
+    mem_free(d->live.names);
+    mem_free(d->stable.names);
+    mem_free(d->name_changes);
+    mem_free(d->open);
+    mem_free(d);
+}
+
+static void *copy_of(const void *from, size_t n)
+{
+    if (n == 0) {
+        return NULL;
+    }
+    void *to = mem_alloc(n);
+    memcpy(to, from, n);
+    return to;
+}
+
+static struct simdisk_inode *inode_clone(const struct simdisk_inode *inode)
+{
+    struct simdisk_inode *copy = copy_of(inode, sizeof *inode);
+
+    copy->live.bytes = copy_of(inode->live.bytes, inode->live.size);
+    copy->live.cap = inode->live.size;
+    copy->stable.bytes = copy_of(inode->stable.bytes, inode->stable.size);
+    copy->stable.cap = inode->stable.size;
+    copy->changes = copy_of(inode->changes, inode->change_count * sizeof *inode->changes);
+    copy->change_cap = inode->change_count;
+    for (size_t i = 0; i < copy->change_count; i++) {
+        copy->changes[i].bytes =
+            copy_of(inode->changes[i].bytes,
+                    inode->changes[i].bytes == NULL ? 0 : (size_t)inode->changes[i].length);
+    }
+    copy->spoiled = copy_of(inode->spoiled, inode->spoiled_count * sizeof *inode->spoiled);
+    copy->spoiled_cap = inode->spoiled_count;
+    return copy;
+}
+
+struct simdisk *simdisk_clone(const struct simdisk *d)
+{
+    struct simdisk *copy = copy_of(d, sizeof *d);
+
+    copy->inodes = copy_of(d->inodes, d->inode_count * sizeof *d->inodes);
+    copy->inode_cap = d->inode_count;
+    for (size_t i = 0; i < d->inode_count; i++) {
+        copy->inodes[i] = d->inodes[i] == NULL ? NULL : inode_clone(d->inodes[i]);
+    }
+    copy->live.names = copy_of(d->live.names, d->live.count * sizeof *d->live.names);
+    copy->live.cap = d->live.count;
+    copy->stable.names = copy_of(d->stable.names, d->stable.count * sizeof *d->stable.names);
+    copy->stable.cap = d->stable.count;
+    copy->name_changes = copy_of(d->name_changes, d->name_change_count * sizeof *d->name_changes);
+    copy->name_change_cap = d->name_change_count;
+    copy->open = copy_of(d->open, d->open_count * sizeof *d->open);
+    copy->open_cap = d->open_count;
+    return copy;
+}
+
+void simdisk_image_resize(struct simdisk_image *image, uint64_t size)
+{
+    mem_grow((void **)&image->bytes, &image->cap, (size_t)size, 1);
+    if (size > image->size) {
+        memset(image->bytes + image->size, 0, (size_t)(size - image->size));
+    }
+    image->size = size;
+}
+
+static void image_write(struct simdisk_image *image, const uint8_t *bytes, uint64_t offset,
+                        uint64_t length)
+{
+    if (offset + length > image->size) {
+        simdisk_image_resize(image, offset + length);
+    }
+    if (length > 0) {
+        memcpy(image->bytes + offset, bytes, (size_t)length);
+    }
+}
+
+size_t simdisk_names_at(const struct simdisk_names *names, const char *path)
+{
+    size_t at = 0;
+    while (at < names->count && strcmp(names->names[at].path, path) < 0) {
+        at++;
+    }
+    return at;
+}
+
+struct simdisk_name *simdisk_names_find(const struct simdisk_names *names, const char *path)
+{
+    size_t at = simdisk_names_at(names, path);
+    bool is_there = at < names->count && strcmp(names->names[at].path, path) == 0;
+    return is_there ? &names->names[at] : NULL;
+}
+
+void simdisk_names_set(struct simdisk_names *names, const char *path, int32_t inode)
+{
+    struct simdisk_name *there = simdisk_names_find(names, path);
+    if (there != NULL) {
+        there->inode = inode;
+        return;
+    }
+    size_t at = simdisk_names_at(names, path);
+    mem_grow((void **)&names->names, &names->cap, names->count + 1, sizeof *names->names);
+    memmove(names->names + at + 1, names->names + at, (names->count - at) * sizeof *names->names);
+    names->count++;
+    memset(&names->names[at], 0, sizeof names->names[at]);
+    memcpy(names->names[at].path, path, strlen(path) + 1);
+    names->names[at].inode = inode;
+}
+
+void simdisk_names_unset(struct simdisk_names *names, const char *path)
+{
+    struct simdisk_name *there = simdisk_names_find(names, path);
+    if (there == NULL) {
+        return;
+    }
+    size_t at = (size_t)(there - names->names);
+    names->count--;
+    memmove(names->names + at, names->names + at + 1, (names->count - at) * sizeof *names->names);
+}
+
+/* An inode that no name and no open file leads to is gone. */
+void simdisk_collect(struct simdisk *d)
+{
+    for (size_t i = 0; i < d->inode_count; i++) {
+        bool is_used = d->inodes[i] == NULL;
+        for (size_t k = 0; k < d->live.count && !is_used; k++) {
+            is_used = d->live.names[k].inode == (int32_t)i;
+        }
+        for (size_t k = 0; k < d->stable.count && !is_used; k++) {
+            is_used = d->stable.names[k].inode == (int32_t)i;
+        }
+        for (size_t k = 0; k < d->name_change_count && !is_used; k++) {
+            is_used = d->name_changes[k].inode == (int32_t)i;
+        }
+        for (size_t k = 0; k < d->open_count && !is_used; k++) {
+            is_used = d->open[k].inode == (int32_t)i;
+        }
+        if (!is_used) {
+            inode_free(d->inodes[i]);
+            d->inodes[i] = NULL;
+        }
+    }
+}
+
+void simdisk_close_all(struct simdisk *d)
+{
+    d->open_count = 0;
+    simdisk_collect(d);
+}
+
+/* How many units a change has: its sectors, or one. */
+static uint64_t change_units(const struct simdisk_change *change)
+{
+    if (change->bytes == NULL) {
+        return 1;
+    }
+    return (change->offset + change->length - 1) / WORLD_SECTOR_BYTES -
+           change->offset / WORLD_SECTOR_BYTES + 1;
+}
+
+uint64_t simdisk_pending(const struct simdisk *d)
+{
+    uint64_t units = d->name_change_count;
+
+    for (size_t i = 0; i < d->inode_count; i++) {
+        for (size_t k = 0; d->inodes[i] != NULL && k < d->inodes[i]->change_count; k++) {
+            units += change_units(&d->inodes[i]->changes[k]);
+        }
+    }
+    return units;
+}
+
+/* Applies the part of a change that lies in unit `unit` of it. */
+static void apply_unit(struct simdisk_image *image, const struct simdisk_change *change,
+                       uint64_t unit)
+{
+    if (change->bytes == NULL) {
+        simdisk_image_resize(image, change->is_cut ? change->length
+                                                   : u64_max(image->size, change->length));
+        return;
+    }
+    uint64_t end = change->offset + change->length;
+    uint64_t sector = change->offset / WORLD_SECTOR_BYTES + unit;
+    uint64_t lo = u64_max(change->offset, sector * WORLD_SECTOR_BYTES);
+    uint64_t hi = u64_min(end, (sector + 1) * WORLD_SECTOR_BYTES);
+    image_write(image, change->bytes + (lo - change->offset), lo, hi - lo);
+}
+
+static void apply_change(struct simdisk_image *image, const struct simdisk_change *change)
+{
+    for (uint64_t unit = 0; unit < change_units(change); unit++) {
+        apply_unit(image, change, unit);
+    }
+}
+
+static void apply_name_change(struct simdisk_names *names, const struct simdisk_name_change *change)
+{
+    if (change->removed[0] != '\0') {
+        simdisk_names_unset(names, change->removed);
+    }
+    if (change->set[0] != '\0') {
+        simdisk_names_set(names, change->set, change->inode);
+    }
+}
+
+void simdisk_change_name(struct simdisk *d, const char *removed, const char *set, int32_t inode)
+{
+    struct simdisk_name_change change = {.stamp = ++d->stamp, .inode = inode};
+
+    memcpy(change.removed, removed, strlen(removed) + 1);
+    memcpy(change.set, set, strlen(set) + 1);
+    mem_grow((void **)&d->name_changes, &d->name_change_cap, d->name_change_count + 1,
+             sizeof *d->name_changes);
+    d->name_changes[d->name_change_count++] = change;
+    apply_name_change(&d->live, &change);
+}
+
+void simdisk_change_file(struct simdisk *d, struct simdisk_inode *inode,
+                         const struct simdisk_change *change)
+{
+    mem_grow((void **)&inode->changes, &inode->change_cap, inode->change_count + 1,
+             sizeof *inode->changes);
+    struct simdisk_change *kept = &inode->changes[inode->change_count++];
+    *kept = *change;
+    kept->stamp = ++d->stamp;
+    if (change->bytes != NULL) {
+        kept->bytes = copy_of(change->bytes, (size_t)change->length);
+    }
+    apply_change(&inode->live, kept);
+}
+
+/* A name in a directory that does not exist does not exist. */
+static void drop_orphans(struct simdisk_names *names)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < names->count; i++) {
+        const struct simdisk_name *name = &names->names[i];
+        const char *slash = strrchr(name->path, '/');
+        bool has_parent = slash == NULL;
+        for (size_t k = 0; k < kept && !has_parent; k++) {
+            size_t n = (size_t)(slash - name->path);
+            has_parent = strlen(names->names[k].path) == n &&
+                         memcmp(names->names[k].path, name->path, n) == 0;
+        }
+        if (has_parent) {
+            names->names[kept++] = *name;
+        }
+    }
+    names->count = kept;
+}
+
+void simdisk_cut_power(struct simdisk *d, bool (*survives)(void *ctx, uint64_t unit), void *ctx)
+{
+    uint64_t asked = 0;
+
+    for (size_t i = 0; i < d->inode_count; i++) {
+        struct simdisk_inode *inode = d->inodes[i];
+        if (inode == NULL) {
+            continue;
+        }
+        for (size_t k = 0; k < inode->change_count; k++) {
+            for (uint64_t unit = 0; unit < change_units(&inode->changes[k]); unit++) {
+                if (survives(ctx, asked++)) {
+                    apply_unit(&inode->stable, &inode->changes[k], unit);
+                }
+            }
+            change_free(&inode->changes[k]);
+        }
+        inode->change_count = 0;
+        simdisk_image_resize(&inode->live, 0);
+        image_write(&inode->live, inode->stable.bytes, 0, inode->stable.size);
+    }
+    for (size_t i = 0; i < d->name_change_count; i++) {
+        if (survives(ctx, asked++)) {
+            apply_name_change(&d->stable, &d->name_changes[i]);
+        }
+    }
+    d->name_change_count = 0;
+    drop_orphans(&d->stable);
+    d->live.count = 0;
+    for (size_t i = 0; i < d->stable.count; i++) {
+        simdisk_names_set(&d->live, d->stable.names[i].path, d->stable.names[i].inode);
+    }
+    simdisk_close_all(d);
+}
+
+/* Makes a file's changes up to `stamp` durable, or leaves them in limbo. */
+static void settle_file(struct simdisk_inode *inode, uint64_t stamp, bool is_good)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < inode->change_count; i++) {
+        struct simdisk_change *change = &inode->changes[i];
+        if (change->stamp <= stamp && is_good && !change->in_limbo) {
+            apply_change(&inode->stable, change);
+            change_free(change);
+            continue;
+        }
+        change->in_limbo |= change->stamp <= stamp && !is_good;
+        inode->changes[kept++] = *change;
+    }
+    inode->change_count = kept;
+}
+
+/* Is the file or directory `path` an entry of the directory `dir` itself? */
+static bool is_inside(const char *path, const char *dir)
+{
+    size_t n = strlen(dir);
+    const char *rest = path;
+
+    if (path[0] == '\0') {
+        return false;
+    }
+    if (n > 0) {
+        if (strncmp(path, dir, n) != 0 || path[n] != '/') {
+            return false;
+        }
+        rest = path + n + 1;
+    }
+    return strchr(rest, '/') == NULL;
+}
+
+/* A rename across directories is durable once both were synced: each sync settles its half. */
+static void settle_names(struct simdisk *d, const char *dir, uint64_t stamp)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < d->name_change_count; i++) {
+        struct simdisk_name_change *change = &d->name_changes[i];
+        if (change->stamp <= stamp) {
+            change->is_removed_synced |=
+                change->removed[0] == '\0' || is_inside(change->removed, dir);
+            change->is_set_synced |= change->set[0] == '\0' || is_inside(change->set, dir);
+            if (change->is_removed_synced && change->is_set_synced) {
+                apply_name_change(&d->stable, change);
+                continue;
+            }
+        }
+        d->name_changes[kept++] = *change;
+    }
+    d->name_change_count = kept;
+}
+
+void simdisk_settle(struct simdisk *d, struct world_file_request *request)
+{
+    if (request->op == WORLD_SYNC_DIR && request->result == OK && !d->is_lying) {
+        settle_names(d, request->path, request->ticket);
+        simdisk_collect(d);
+    }
+    if (request->op == WORLD_SYNC && (size_t)request->fd < d->open_count &&
+        d->open[request->fd].inode >= 0) {
+        struct simdisk_inode *inode = d->inodes[d->open[request->fd].inode];
+        if (request->result != OK || !d->is_lying) {
+            settle_file(inode, request->ticket, request->result == OK);
+        }
+    }
+}
+
+uint64_t simdisk_hash(const struct simdisk *d, uint64_t seed)
+{
+    for (size_t i = 0; i < d->stable.count; i++) {
+        const struct simdisk_name *name = &d->stable.names[i];
+        seed = hash_bytes(seed, name->path, strlen(name->path));
+        if (name->inode >= 0) {
+            const struct simdisk_image *image = &d->inodes[name->inode]->stable;
+            seed = hash_bytes(seed, image->bytes, (size_t)image->size);
+        }
+    }
+    return seed;
+}

@@ -1,0 +1,141 @@
+/* What goes wrong with a simulated disk, and how tests look at it. */
+#include "core/chaos/simdisk_int.h"
+
+#include <string.h>
+
+#include "core/base/check.h"
+#include "core/base/mem.h"
+
+void simdisk_fail(struct simdisk *d, enum world_file_op op, enum err error, uint32_t count)
+{
+    CHECK(op < WORLD_FILE_OPS);
+    d->faults[op] = (struct simdisk_fault){error, count};
+}
+
+void simdisk_lie(struct simdisk *d, bool is_lying)
+{
+    d->is_lying = is_lying;
+}
+
+void simdisk_set_capacity(struct simdisk *d, uint64_t capacity)
+{
+    d->capacity = capacity;
+}
+
+static struct simdisk_inode *file_at(const struct simdisk *d, const char *path)
+{
+    const struct simdisk_name *name = simdisk_names_find(&d->live, path);
+    return name != NULL && name->inode >= 0 ? d->inodes[name->inode] : NULL;
+}
+
+enum err simdisk_flip(struct simdisk *d, const char *path, uint64_t offset, uint8_t mask)
+{
+    struct simdisk_inode *inode = file_at(d, path);
+
+    if (inode == NULL || offset >= inode->live.size) {
+        return ERR_NOT_FOUND;
+    }
+    inode->live.bytes[offset] ^= mask;
+    if (offset < inode->stable.size) {
+        inode->stable.bytes[offset] ^= mask;
+    }
+    return OK;
+}
+
+enum err simdisk_spoil(struct simdisk *d, const char *path, uint64_t offset)
+{
+    struct simdisk_inode *inode = file_at(d, path);
+
+    if (inode == NULL || offset >= inode->live.size) {
+        return ERR_NOT_FOUND;
+    }
+    mem_grow((void **)&inode->spoiled, &inode->spoiled_cap, inode->spoiled_count + 1,
+             sizeof *inode->spoiled);
+    inode->spoiled[inode->spoiled_count++] = offset / WORLD_SECTOR_BYTES;
+    return OK;
+}
+
+enum err simdisk_misdirect(struct simdisk *d, const char *path, uint64_t from, const char *path_to,
+                           uint64_t to)
+{
+    const struct simdisk_inode *source = file_at(d, path);
+    struct simdisk_inode *target = file_at(d, path_to);
+    uint8_t sector[WORLD_SECTOR_BYTES];
+
+    if (source == NULL || target == NULL || from + sizeof sector > source->live.size ||
+        to + sizeof sector > target->live.size) {
+        return ERR_NOT_FOUND;
+    }
+    memcpy(sector, source->live.bytes + from, sizeof sector);
+    memcpy(target->live.bytes + to, sector, sizeof sector);
+    if (to + sizeof sector <= target->stable.size) {
+        memcpy(target->stable.bytes + to, sector, sizeof sector);
+    }
+    return OK;
+}
+
+enum err simdisk_remove(struct simdisk *d, const char *path)
+{
+    if (simdisk_names_find(&d->live, path) == NULL) {
+        return ERR_NOT_FOUND;
+    }
+    simdisk_names_unset(&d->live, path);
+    simdisk_names_unset(&d->stable, path);
+    simdisk_collect(d);
+    return OK;
+}
+
+static void copy_image(struct simdisk_image *to, const struct simdisk_image *from)
+{
+    simdisk_image_resize(to, 0);
+    simdisk_image_resize(to, from->size);
+    if (from->size > 0) {
+        memcpy(to->bytes, from->bytes, (size_t)from->size);
+    }
+}
+
+enum err simdisk_copy(struct simdisk *d, const char *path, const char *path_to)
+{
+    const struct simdisk_inode *source = file_at(d, path);
+    const struct simdisk_name *name = simdisk_names_find(&d->live, path_to);
+
+    if (source == NULL || name == NULL || name->inode < 0) {
+        return ERR_NOT_FOUND;
+    }
+    copy_image(&d->inodes[name->inode]->live, &source->live);
+    copy_image(&d->inodes[name->inode]->stable, &source->live);
+    return OK;
+}
+
+enum err simdisk_cut(struct simdisk *d, const char *path, uint64_t size)
+{
+    struct simdisk_inode *inode = file_at(d, path);
+
+    if (inode == NULL) {
+        return ERR_NOT_FOUND;
+    }
+    simdisk_image_resize(&inode->live, size);
+    simdisk_image_resize(&inode->stable, size);
+    return OK;
+}
+
+enum err simdisk_look(const struct simdisk *d, const char *path, struct bytes *ret)
+{
+    const struct simdisk_inode *inode = file_at(d, path);
+
+    if (inode == NULL) {
+        return ERR_NOT_FOUND;
+    }
+    *ret = (struct bytes){inode->live.bytes, (size_t)inode->live.size};
+    return OK;
+}
+
+const char *simdisk_name(const struct simdisk *d, size_t at)
+{
+    for (size_t i = 0; i < d->live.count; i++) {
+        if (d->live.names[i].inode >= 0 && at-- == 0) {
+            return d->live.names[i].path;
+        }
+    }
+    return NULL;
+}

@@ -1,0 +1,104 @@
+/* Private to the simulated disk: simdisk.c is the model of what is durable, simdisk_ops.c the file
+ * operations on it, simdisk_faults.c the damage. */
+#ifndef NOVACRON_CHAOS_SIMDISK_INT_H
+#define NOVACRON_CHAOS_SIMDISK_INT_H
+
+#include "core/chaos/simdisk.h"
+
+#define SIMDISK_DIRECTORY ((int32_t)-1)
+#define SIMDISK_CLOSED    ((int32_t)-2)
+
+struct simdisk_image {
+    uint8_t *bytes; /* owned */
+    uint64_t size;
+    size_t cap;
+};
+
+/* A change of a file that is not durable: a write, or, without bytes, of the size. */
+struct simdisk_change {
+    uint64_t stamp;
+    uint64_t offset;
+    uint64_t length;
+    uint8_t *bytes; /* owned */
+    bool is_cut;    /* the size may become smaller */
+    bool in_limbo;  /* a sync that was for it failed */
+};
+
+struct simdisk_inode {
+    struct simdisk_image live;
+    struct simdisk_image stable;
+    struct simdisk_change *changes; /* owned, in the order they were made */
+    size_t change_count;
+    size_t change_cap;
+    uint64_t *spoiled; /* owned: sectors that cannot be read */
+    size_t spoiled_count;
+    size_t spoiled_cap;
+};
+
+struct simdisk_name {
+    char path[WORLD_PATH_MAX_BYTES];
+    int32_t inode; /* or SIMDISK_DIRECTORY */
+};
+
+struct simdisk_names {
+    struct simdisk_name *names; /* owned, ascending */
+    size_t count;
+    size_t cap;
+};
+
+/* An atomic change of names that is not durable. */
+struct simdisk_name_change {
+    uint64_t stamp;
+    char removed[WORLD_PATH_MAX_BYTES]; /* "": none */
+    char set[WORLD_PATH_MAX_BYTES];
+    int32_t inode;
+    bool is_removed_synced;
+    bool is_set_synced;
+};
+
+struct simdisk_open {
+    int32_t inode;
+    bool may_write;
+};
+
+struct simdisk_fault {
+    enum err error;
+    uint32_t count;
+};
+
+struct simdisk {
+    uint64_t capacity;
+    uint64_t stamp;
+    struct simdisk_inode **inodes; /* owned; NULL: free */
+    size_t inode_count;
+    size_t inode_cap;
+    struct simdisk_names live;
+    struct simdisk_names stable;
+    struct simdisk_name_change *name_changes; /* owned, in the order they were made */
+    size_t name_change_count;
+    size_t name_change_cap;
+    struct simdisk_open *open; /* owned; by descriptor */
+    size_t open_count;
+    size_t open_cap;
+    struct simdisk_fault faults[WORLD_FILE_OPS];
+    bool is_lying;
+};
+
+void simdisk_image_resize(struct simdisk_image *image, uint64_t size);
+size_t simdisk_names_at(const struct simdisk_names *names, const char *path);
+struct simdisk_name *simdisk_names_find(const struct simdisk_names *names, const char *path);
+void simdisk_names_set(struct simdisk_names *names, const char *path, int32_t inode);
+void simdisk_names_unset(struct simdisk_names *names, const char *path);
+
+/* Changes the live state, and remembers that it is not durable. Bytes are copied. */
+void simdisk_change_name(struct simdisk *d, const char *removed, const char *set, int32_t inode);
+void simdisk_change_file(struct simdisk *d, struct simdisk_inode *inode,
+                         const struct simdisk_change *change);
+
+/* Frees files that nothing leads to. */
+void simdisk_collect(struct simdisk *d);
+
+/* Bytes that all live files take. */
+uint64_t simdisk_used(const struct simdisk *d);
+
+#endif
