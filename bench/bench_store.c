@@ -122,7 +122,7 @@ static void keys_free(struct keys *keys)
     free(keys->views);
 }
 
-static void put_encode(struct rig *rig, struct bytes key, size_t value_bytes)
+static void bench_put_encode(struct rig *rig, struct bytes key, size_t value_bytes)
 {
     static const uint8_t value[MEMORY_VALUE] = "the value, which is mostly zeros";
     buf_clear(&rig->body);
@@ -130,9 +130,9 @@ static void put_encode(struct rig *rig, struct bytes key, size_t value_bytes)
                      &(struct store_put_request){.key = key, .value = {value, value_bytes}});
 }
 
-static void put(struct rig *rig, struct bytes key, size_t value_bytes)
+static void bench_put(struct rig *rig, struct bytes key, size_t value_bytes)
 {
-    put_encode(rig, key, value_bytes);
+    bench_put_encode(rig, key, value_bytes);
     apply(rig, STORE_KIND_PUT);
 }
 
@@ -155,7 +155,7 @@ static void batch_draw(struct batch *batch, struct rig *rig, const struct keys *
     for (size_t i = 0; i < BATCH; i++) {
         struct bytes key = keys->views[prng_below(prng, KEYS)];
         if (puts) {
-            put_encode(rig, key, VALUE_BYTES);
+            bench_put_encode(rig, key, VALUE_BYTES);
             payload_append(rig, STORE_KIND_PUT, &batch->bytes);
         } else {
             store_range_encode(&batch->bytes, &(struct store_range_request){.key = key});
@@ -168,7 +168,7 @@ static void fill(struct rig *rig, const struct keys *keys)
 {
     nanos start = bench_now();
     for (size_t i = 0; i < KEYS; i++) {
-        put(rig, keys->views[i], VALUE_BYTES);
+        bench_put(rig, keys->views[i], VALUE_BYTES);
     }
     printf("fill: %.0f puts/s into an empty store\n", bench_rate(KEYS, bench_now() - start));
 }
@@ -302,7 +302,7 @@ static void stall_watches(struct rig *rig, const struct keys *keys, struct prng 
     nanos all = bench_now();
     for (size_t i = 0; i < 200; i++) {
         nanos start = bench_now();
-        put(rig, keys->views[prng_below(prng, KEYS)], VALUE_BYTES);
+        bench_put(rig, keys->views[prng_below(prng, KEYS)], VALUE_BYTES);
         rig_stall(rig, "put with 10000 watches", bench_now() - start);
         uint64_t tag;
         while (store_stream_ready(rig->store, &tag)) {
@@ -350,7 +350,8 @@ static double measure_memory(const struct keys *keys, struct prng *prng)
     struct rig rig;
     rig_init(&rig);
     for (size_t i = 0; i < MEMORY_PUTS; i++) {
-        put(&rig, keys->views[i < MEMORY_KEYS ? i : prng_below(prng, MEMORY_KEYS)], MEMORY_VALUE);
+        bench_put(&rig, keys->views[i < MEMORY_KEYS ? i : prng_below(prng, MEMORY_KEYS)],
+                  MEMORY_VALUE);
         if (i % 1000 == 999 && store_revision(rig.store) > MEMORY_RETENTION + 1) {
             compact(&rig, store_revision(rig.store) - MEMORY_RETENTION);
         }

@@ -47,7 +47,7 @@ static void feed_one(struct store *a, struct store *b, uint64_t index, uint8_t k
     buf_deinit(&response);
 }
 
-static void check_snapshot(struct store *s)
+static void restore_and_compare(struct store *s)
 {
     struct buf bytes;
     struct store *copy = NULL;
@@ -82,7 +82,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
     }
     store_check(a);
     store_check(b);
-    check_snapshot(b);
+    restore_and_compare(b);
     store_close(a);
     store_close(b);
     return 0;

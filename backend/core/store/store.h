@@ -105,8 +105,8 @@ MUST_USE enum store_status store_range_read(struct store *s, struct bytes reques
                                             int64_t *ret_revision, struct buf *response);
 
 /* The same in steps, at one revision, while writes go on. `request` is copied. The reader must be
- * closed; until then it holds back compaction's freeing. STORE_WATCH_TOO_MANY beyond
- * STORE_PINS_MAX readers. */
+ * closed; until then it holds back compaction's freeing. STORE_TOO_MANY_REQUESTS beyond
+ * STORE_READERS_MAX. */
 struct store_reader;
 MUST_USE enum store_status store_reader_open(struct store *s, struct bytes request,
                                              struct store_reader **ret);
@@ -119,7 +119,8 @@ MUST_USE enum err store_reader_step(struct store_reader *r, size_t budget, struc
 int64_t store_reader_revision(const struct store_reader *r);
 void store_reader_close(struct store_reader *r);
 
-/* A txn of ranges only, answered here and now: a TxnResponse. */
+/* A txn of ranges only (store_txn_is_read_only; anything else is a bug of the caller), answered
+ * here and now: a TxnResponse. */
 MUST_USE enum store_status store_txn_read(struct store *s, struct bytes request,
                                           int64_t *ret_revision, struct buf *response);
 
@@ -205,8 +206,8 @@ void store_streams_move(struct store *from, struct store *to);
 
 /* ---- Snapshots ---- */
 
-/* The state as it is now, written while later writes go on. Must be closed. At most STORE_PINS_MAX.
- */
+/* The state as it is now, written while later writes go on. Must be ended. At most
+ * STORE_SNAPSHOTS_MAX at a time. */
 struct store_snapshot;
 struct store_snapshot *store_snapshot_begin(struct store *s);
 

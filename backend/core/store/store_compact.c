@@ -13,7 +13,8 @@ void store_mvcc_compact(struct store_mvcc *m, int64_t revision)
 
 void store_mvcc_pin(struct store_mvcc *m, struct store_pin *pin, uint64_t seq)
 {
-    CHECK(m->pin_count < STORE_PINS_MAX && seq >= m->log.first && seq <= m->log.next);
+    CHECK(m->pin_count < STORE_READERS_MAX + STORE_SNAPSHOTS_MAX && seq >= m->log.first &&
+          seq <= m->log.next);
     pin->seq = seq;
     pin->prev = m->pins.prev;
     pin->next = &m->pins;

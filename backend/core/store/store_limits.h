@@ -39,7 +39,7 @@
 /* The newest feature level that this program implements. */
 #define STORE_FEATURE_LEVEL_MAX 1
 
-/* Keys in a leaf of the key tree: all that a search of it reads is nine cache lines, which are
+/* Keys in a leaf of the key tree: all that a search of it reads is thirteen cache lines, which are
  * asked for at once. At most 64, the bits of the live mask. */
 #define STORE_LEAF_FANOUT 32
 
@@ -66,9 +66,13 @@
 #define STORE_SLAB_CHUNK_BYTES  (2048u * 1024u)
 #define STORE_SLAB_OBJECT_BYTES 4096u
 
-/* Readers, snapshots and half-built watch responses that may hold back compaction at one time:
- * above the client calls that a server runs at once. Each costs a visit in store_work. */
-#define STORE_PINS_MAX 8192
+/* Readers and half-built watch responses that may hold back compaction at one time: above the
+ * client calls that a server runs at once. Each costs a visit in store_work. */
+#define STORE_READERS_MAX 8192
+
+/* Snapshots that may be written at one time: one for the disk, and one for each peer or client that
+ * asked for one. */
+#define STORE_SNAPSHOTS_MAX 64
 
 /* Bytes of one snapshot block at which it is closed: small enough to be written between two other
  * pieces of work. One change may exceed it. */

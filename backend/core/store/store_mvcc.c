@@ -216,6 +216,7 @@ struct store_version *store_mvcc_restore(struct store_mvcc *m, struct store_tree
     v->hash = store_version_hash(v);
     k->head = v;
     count_in(m, k);
+    store_tree_set_newest(path);
     store_tree_set_live(&m->tree, path, true);
     return v;
 }
@@ -235,6 +236,7 @@ struct store_version *store_mvcc_put(struct store_mvcc *m, struct store_tree_pat
     v->create_revision = was_live ? k->head->create_revision : v->mod_revision;
     v->version = was_live ? k->head->version + 1 : 1;
     version_link(m, v);
+    store_tree_set_newest(path);
     if (!was_live) {
         store_tree_set_live(&m->tree, path, true);
     }
@@ -248,6 +250,7 @@ struct store_version *store_mvcc_delete(struct store_mvcc *m, const struct store
     struct store_version *v = version_make(m, key, (struct bytes){0});
     v->tombstone = true;
     version_link(m, v);
+    store_tree_set_newest(path);
     store_tree_set_live(&m->tree, path, false);
     return v;
 }
@@ -267,16 +270,7 @@ struct store_version *store_mvcc_find(const struct store_mvcc *m, struct bytes k
                                       int64_t revision)
 {
     const struct store_key *k = store_tree_find(&m->tree, key);
-    if (k == NULL) {
-        return NULL;
-    }
-    /* Most reads are of the newest version, whole: ask for its lines before looking at the first.
-     */
-    const uint8_t *head = (const uint8_t *)k->head;
-    for (size_t line = 0; line < 256; line += 64) {
-        __builtin_prefetch(head + line);
-    }
-    return store_mvcc_at(m, k, revision);
+    return k == NULL ? NULL : store_mvcc_at(m, k, revision);
 }
 
 struct store_version *store_mvcc_since(const struct store_mvcc *m, const struct store_key *key,

@@ -79,8 +79,8 @@ enum store_status store_reader_open(struct store *s, struct bytes request,
     if (status != STORE_OK) {
         return status;
     }
-    if (s->mvcc.pin_count == STORE_PINS_MAX) {
-        return STORE_WATCH_TOO_MANY;
+    if (s->mvcc.pin_count >= STORE_READERS_MAX) {
+        return STORE_TOO_MANY_REQUESTS;
     }
     struct store_reader *reader = mem_alloc_zero(sizeof *reader);
     reader->store = s;

@@ -55,7 +55,7 @@ static bool header_is_sane(const struct store_snapshot_header *h)
            (h->compact_revision > 1 || h->first_seq == 1) && h->origin_count <= STORE_ORIGINS_MAX;
 }
 
-static enum err read_header(struct store_restore *r, struct cursor *c)
+static enum err read_head_block(struct store_restore *r, struct cursor *c)
 {
     struct store_snapshot_header h = {0};
     uint64_t magic = cursor_u64(c);
@@ -161,7 +161,7 @@ static enum err read_key(struct store_restore *r, struct cursor *c)
     if (!cursor_ok(c) || key.len == 0 || fields.seq == 0 || fields.seq >= r->header.first_seq ||
         fields.mod_revision < 2 || fields.mod_revision >= r->header.compact_revision ||
         fields.create_revision < 2 || fields.create_revision > fields.mod_revision ||
-        fields.version < 1) {
+        fields.version < 1 || (uint64_t)fields.version > fields.seq) {
         return ERR_CORRUPT;
     }
     if (r->last_key != NULL && store_bytes_cmp(store_key_view(r->last_key), key) >= 0) {
@@ -246,7 +246,7 @@ static enum err read_block(struct store_restore *r, enum store_block kind, struc
     r->stage = kind;
     switch (kind) {
     case STORE_BLOCK_HEADER:
-        return read_header(r, &c);
+        return read_head_block(r, &c);
     case STORE_BLOCK_LEASES:
         return read_leases(r, &c);
     case STORE_BLOCK_ORIGIN:

@@ -158,7 +158,7 @@ static void put_origin(struct buf *b, const struct store_origin *o)
     buf_set_u32(b, count_at, count);
 }
 
-static void put_key(struct buf *b, const struct store_version *v)
+static void put_survivor(struct buf *b, const struct store_version *v)
 {
     buf_put_bytes(b, store_key_view(v->key));
     buf_put_varint(b, v->seq);
@@ -221,7 +221,7 @@ static bool step_keys(struct store_snapshot *snap, size_t *budget)
         last = store_tree_at(pos);
         const struct store_version *v = snapshot_survivor(snap, last);
         if (v != NULL) {
-            put_key(&snap->block, v);
+            put_survivor(&snap->block, v);
             snap->keys++;
         }
     }

@@ -26,7 +26,7 @@
     X(STORE_LEASE_TTL_TOO_LARGE, 11, "etcdserver: too large lease TTL")                            \
     X(STORE_WATCH_RANGE_EMPTY, 3, "mvcc: watcher range is empty")                                  \
     X(STORE_WATCH_ID_DUPLICATE, 3, "mvcc: duplicate watch ID provided on the WatchStream")         \
-    X(STORE_WATCH_TOO_MANY, 8, "etcdserver: too many requests")                                    \
+    X(STORE_TOO_MANY_REQUESTS, 8, "etcdserver: too many requests")                                 \
     /* ours: etcd has no name for these */                                                         \
     X(STORE_MALFORMED, 13, "etcdserver: cannot decode the request")                                \
     X(STORE_NOT_CAPABLE, 9, "etcdserver: not capable")                                             \

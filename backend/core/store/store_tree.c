@@ -61,13 +61,18 @@ static uint32_t heads_lower(const uint64_t *heads, uint32_t n, uint64_t head)
     return (uint32_t)(base - heads) + (n == 1 && *base < head);
 }
 
-/* Asks for the lines of a node that its search reads, all at once: they are seldom in a cache, and
- * waiting for each in turn is what a search would otherwise do. */
-static void node_prefetch(const void *node)
+/* Of an inner node, the heads; of a leaf, all. */
+#define NODE_PREFETCH_BYTES sizeof(struct store_leaf)
+
+/* Of a version, what it is and a value that is not long. */
+#define VERSION_PREFETCH_BYTES 256
+
+/* Asks for all lines at once that are going to be read and are seldom in a cache: waiting for each
+ * in turn is what a search would otherwise do. Any address will do, also none. */
+static void prefetch_lines(const void *start, size_t bytes)
 {
-    const uint8_t *at = node;
-    for (size_t line = 0; line < sizeof(struct store_leaf); line += 64) {
-        __builtin_prefetch(at + line);
+    for (size_t line = 0; line < bytes; line += 64) {
+        __builtin_prefetch((const void *)((uintptr_t)start + line));
     }
 }
 
@@ -83,6 +88,7 @@ uint32_t store_leaf_lower(const struct store_leaf *leaf, struct bytes key, bool 
     uint32_t at = heads_lower(leaf->heads, leaf->count, head);
     bool equal = false;
     if (at < leaf->count && leaf->heads[at] == head) {
+        prefetch_lines(leaf->newest[at], VERSION_PREFETCH_BYTES);
         uint32_t end = at + 1;
         while (end < leaf->count && leaf->heads[end] == head) {
             end++;
@@ -106,8 +112,16 @@ uint32_t store_leaf_lower(const struct store_leaf *leaf, struct bytes key, bool 
 
 uint32_t store_inner_child(const struct store_inner *inner, struct bytes key)
 {
-    uint64_t head = store_tree_head(key, inner->skip);
     uint32_t seps = inner->count - 1;
+    if (inner->open && inner->skip > 0) {
+        /* Is the key below or above all that begins as the separators do? */
+        size_t len = key.len < inner->skip ? key.len : inner->skip;
+        int order = len == 0 ? 0 : memcmp(key.data, inner->seps[0]->bytes, len);
+        if (order != 0 || len < inner->skip) {
+            return order > 0 ? seps : 0;
+        }
+    }
+    uint64_t head = store_tree_head(key, inner->skip);
     uint32_t at = heads_lower(inner->heads, seps, head);
     if (at == seps || inner->heads[at] != head) {
         return at;
@@ -137,7 +151,7 @@ static struct store_tree_pos tree_descend(const struct store_tree *t, struct byt
     for (uint32_t level = 0; level < t->height; level++) {
         const struct store_inner *inner = node;
         node = inner->children[store_inner_child(inner, key)];
-        node_prefetch(node);
+        prefetch_lines(node, NODE_PREFETCH_BYTES);
     }
     struct store_leaf *leaf = (void *)(uintptr_t)node;
     return (struct store_tree_pos){leaf, store_leaf_lower(leaf, key, ret_equal)};
@@ -160,7 +174,7 @@ struct store_key *store_tree_locate(const struct store_tree *t, struct bytes key
         ret->inner[level] = inner;
         ret->child[level] = child;
         node = inner->children[child];
-        node_prefetch(node);
+        prefetch_lines(node, NODE_PREFETCH_BYTES);
     }
     struct store_leaf *leaf = node;
     bool equal;
@@ -223,6 +237,12 @@ struct store_tree_pos store_tree_prev(struct store_tree_pos pos)
         pos.slot--;
     }
     return pos;
+}
+
+void store_tree_set_newest(const struct store_tree_path *path)
+{
+    struct store_leaf *leaf = path->pos.leaf;
+    leaf->newest[path->pos.slot] = leaf->keys[path->pos.slot]->head;
 }
 
 void store_tree_set_live(struct store_tree *t, const struct store_tree_path *path, bool live)

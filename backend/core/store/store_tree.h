@@ -68,6 +68,9 @@ void store_tree_remove(struct store_tree *t, struct store_tree_path *path);
 /* Says that the located key became live, or ceased to be; it must have been the other. */
 void store_tree_set_live(struct store_tree *t, const struct store_tree_path *path, bool live);
 
+/* Says that the located key has a new head. */
+void store_tree_set_newest(const struct store_tree_path *path);
+
 /* The first key not below `key`. */
 struct store_tree_pos store_tree_seek(const struct store_tree *t, struct bytes key);
 

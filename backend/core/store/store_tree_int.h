@@ -17,11 +17,15 @@ struct store_leaf {
     struct store_leaf *next;
     uint64_t heads[STORE_LEAF_FANOUT];
     struct store_key *keys[STORE_LEAF_FANOUT];
+    /* Each key's head, so that a search can ask for it together with the key, and not after it. */
+    struct store_version *newest[STORE_LEAF_FANOUT];
 };
 
 struct store_inner {
     uint32_t count; /* of children; one more than of separators */
-    uint32_t skip;
+    uint32_t skip;  /* bytes that all keys between the fences have in common, or, if open, that the
+                     * separators have: then a search compares them first */
+    bool open;      /* at an edge of the tree, where a fence is missing */
     uint64_t heads[STORE_INNER_FANOUT];               /* of the separators */
     struct store_separator *seps[STORE_INNER_FANOUT]; /* seps[i]: above child i, not above i + 1 */
     void *children[STORE_INNER_FANOUT];
@@ -83,7 +87,8 @@ uint32_t store_inner_child(const struct store_inner *inner, struct bytes key);
 /* The fences of the node at `level` of a path; 0 is the root, `height` the leaf. */
 struct store_fences store_path_fences(const struct store_tree_path *path, uint32_t level);
 
-/* Recomputes skip and heads for these fences. */
+/* What skip is to be, and recomputing it with the heads. */
+uint32_t store_inner_skip(const struct store_inner *inner, const struct store_fences *f);
 void store_leaf_refence(struct store_leaf *leaf, const struct store_fences *f);
 void store_inner_refence(struct store_inner *inner, const struct store_fences *f);
 

@@ -59,9 +59,22 @@ void store_leaf_refence(struct store_leaf *leaf, const struct store_fences *f)
     }
 }
 
+uint32_t store_inner_skip(const struct store_inner *inner, const struct store_fences *f)
+{
+    if (f->has_lo && f->has_hi) {
+        return store_fences_skip(f);
+    }
+    if (inner->count < 2) {
+        return 0;
+    }
+    return (uint32_t)store_bytes_common(store_separator_view(inner->seps[0]),
+                                        store_separator_view(inner->seps[inner->count - 2]));
+}
+
 void store_inner_refence(struct store_inner *inner, const struct store_fences *f)
 {
-    inner->skip = store_fences_skip(f);
+    inner->open = !(f->has_lo && f->has_hi);
+    inner->skip = store_inner_skip(inner, f);
     for (uint32_t i = 0; i + 1 < inner->count; i++) {
         inner->heads[i] = store_tree_head(store_separator_view(inner->seps[i]), inner->skip);
     }
@@ -77,10 +90,12 @@ static void leaf_put(struct store_leaf *leaf, uint32_t slot, struct store_key *k
     uint32_t after = leaf->count - slot;
     memmove(&leaf->heads[slot + 1], &leaf->heads[slot], after * sizeof leaf->heads[0]);
     memmove(&leaf->keys[slot + 1], &leaf->keys[slot], after * sizeof(struct store_key *));
+    memmove(&leaf->newest[slot + 1], &leaf->newest[slot], after * sizeof(struct store_version *));
     uint64_t low = bits_below(slot);
     leaf->live = (leaf->live & low) | ((leaf->live & ~low) << 1);
     leaf->heads[slot] = store_tree_head(store_key_view(key), leaf->skip);
     leaf->keys[slot] = key;
+    leaf->newest[slot] = key->head;
     leaf->count++;
 }
 
@@ -127,6 +142,7 @@ static void tree_grow_root(struct store_tree *t, struct store_separator *sep, vo
     root->children[0] = t->root;
     root->live[0] = t->live;
     inner_put(root, 0, sep, right, right_live);
+    store_inner_refence(root, &(struct store_fences){0});
     t->root = root;
     t->height++;
 }
@@ -140,11 +156,14 @@ static void tree_put_child(struct store_tree *t, struct store_tree_path *path, u
         level--;
         struct store_inner *inner = path->inner[level];
         uint32_t left = path->child[level];
+        struct store_fences f = store_path_fences(path, level);
         if (inner->count < STORE_INNER_FANOUT) {
             inner_put(inner, left, sep, right, right_live);
+            if (inner->open) {
+                store_inner_refence(inner, &f);
+            }
             return;
         }
-        struct store_fences f = store_path_fences(path, level);
         uint32_t from = left + 1 == inner->count ? inner->count - 1 : inner->count / 2;
         struct store_separator *middle;
         struct store_inner *half = inner_split(t, inner, from, &middle);
@@ -183,6 +202,7 @@ static void leaf_split_insert(struct store_tree *t, struct store_tree_path *path
         right->next->prev = right;
     }
     memcpy(right->keys, &leaf->keys[from], right->count * sizeof(struct store_key *));
+    memcpy(right->newest, &leaf->newest[from], right->count * sizeof(struct store_version *));
     leaf->next = right;
     leaf->count = from;
     leaf->live &= bits_below(from);
@@ -228,6 +248,8 @@ static void leaf_merge(struct store_tree *t, struct store_leaf *left, struct sto
                        const struct store_fences *f)
 {
     memcpy(&left->keys[left->count], right->keys, right->count * sizeof(struct store_key *));
+    memcpy(&left->newest[left->count], right->newest,
+           right->count * sizeof(struct store_version *));
     if (right->count > 0) {
         left->live |= right->live << left->count;
     }
@@ -293,6 +315,10 @@ static bool tree_merge_at(struct store_tree *t, struct store_tree_path *path, ui
                     store_separator_view(parent->seps[left]), &f);
     }
     inner_drop(t, parent, left);
+    if (parent->open) {
+        struct store_fences parent_f = store_path_fences(path, level - 1);
+        store_inner_refence(parent, &parent_f);
+    }
     return true;
 }
 
@@ -304,6 +330,7 @@ void store_tree_remove(struct store_tree *t, struct store_tree_path *path)
     uint32_t after = leaf->count - slot - 1;
     memmove(&leaf->heads[slot], &leaf->heads[slot + 1], after * sizeof leaf->heads[0]);
     memmove(&leaf->keys[slot], &leaf->keys[slot + 1], after * sizeof(struct store_key *));
+    memmove(&leaf->newest[slot], &leaf->newest[slot + 1], after * sizeof(struct store_version *));
     uint64_t low = bits_below(slot);
     leaf->live = (leaf->live & low) | ((leaf->live >> 1) & ~low);
     leaf->count--;
@@ -336,6 +363,7 @@ static void leaf_check(const struct store_leaf *leaf, const struct store_fences 
         CHECK(!f->has_hi || store_bytes_cmp(key, f->hi) < 0);
         CHECK(i == 0 || store_bytes_cmp(store_key_view(leaf->keys[i - 1]), key) < 0);
         CHECK(leaf->heads[i] == store_tree_head(key, leaf->skip));
+        CHECK(leaf->newest[i] == leaf->keys[i]->head);
         CHECK((leaf->live >> i & 1) == (store_key_is_live(leaf->keys[i]) ? 1u : 0u));
     }
 }
@@ -352,7 +380,8 @@ static uint64_t tree_check_node(const struct store_tree *t, struct store_tree_pa
     }
     struct store_inner *inner = node;
     CHECK(inner->count >= 1 && inner->count <= STORE_INNER_FANOUT);
-    CHECK(inner->skip == store_fences_skip(&f));
+    CHECK(inner->skip == store_inner_skip(inner, &f));
+    CHECK(inner->open == !(f.has_lo && f.has_hi));
     path->inner[level] = inner;
     for (uint32_t i = 0; i < inner->count; i++) {
         path->child[level] = i;

@@ -138,7 +138,7 @@ static enum store_status watch_check(const struct store_stream *stream,
     if (r->watch_id != 0 && store_avl_find(&stream->watches, &r->watch_id) != NULL) {
         return STORE_WATCH_ID_DUPLICATE;
     }
-    return stream->watches.count < STORE_STREAM_WATCHES_MAX ? STORE_OK : STORE_WATCH_TOO_MANY;
+    return stream->watches.count < STORE_STREAM_WATCHES_MAX ? STORE_OK : STORE_TOO_MANY_REQUESTS;
 }
 
 static int64_t watch_choose_id(struct store_stream *stream, int64_t asked)
@@ -291,6 +291,9 @@ static void stream_move(struct store_stream *stream, struct store *to, uint64_t 
         } else {
             store_watch_make_ready(w);
         }
+    }
+    if (!store_link_is_alone(&stream->ready) && store_link_is_alone(&stream->listed)) {
+        store_link_append(&to->watches.ready, &stream->listed);
     }
 }
 

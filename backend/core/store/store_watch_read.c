@@ -186,7 +186,7 @@ static enum store_watch_next build_step(struct store_stream *stream, size_t *bud
     struct store_watch *w = build->watch;
     struct store_mvcc *m = &stream->store->mvcc;
     enum watch_fill fill = watch_fill(build, m, budget, response);
-    if (fill == FILL_BUDGET && m->pin_count == STORE_PINS_MAX && !build->pinned) {
+    if (fill == FILL_BUDGET && m->pin_count >= STORE_READERS_MAX && !build->pinned) {
         /* There is no way to come back to this place: look at all there is, this once. */
         size_t unbounded = SIZE_MAX;
         fill = watch_fill(build, m, &unbounded, response);

@@ -179,8 +179,8 @@ static void fills_its_leaves_when_keys_come_in_order(void **state)
         store_tree_insert(&t, &path, keys[i]);
     }
     store_tree_check(&t);
-    /* 100 full leaves of 1 KiB and some, and a handful of inner nodes. */
-    assert_true(slab.used_bytes < 100 * 1280 + 8 * 2560 + 100 * 32);
+    /* 200 full leaves of 800 bytes and some, and a handful of inner nodes. */
+    assert_true(slab.used_bytes < 200 * 896 + 8 * 2560 + 200 * 32);
     store_tree_deinit(&t);
     store_slab_deinit(&slab);
     for (size_t i = 0; i < COUNT_OF(keys); i++) {
