@@ -87,6 +87,8 @@ static enum found_snapshot meet_snapshot(struct wal_recovering *r)
     struct wal_state *state = &r->scan.state;
     uint64_t index = r->snapshot_index;
 
+    r->found.named_snapshot_index = state->snapshot_index;
+    r->found.named_snapshot_term = state->snapshot_term;
     r->found.is_snapshot_stale = state->snapshot_index > index;
     if (state->damage_count > 0 && state->damage[0].lo <= r->scan.head_index) {
         wal_state_mark(state, index, r->snapshot_term);
