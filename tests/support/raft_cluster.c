@@ -203,8 +203,7 @@ static void network_put(struct cluster *c, node_id from, node_id to, struct byte
     if (prng_chance(&c->prng, c->faults.late, 1000)) {
         delay += prng_below(&c->prng, 10 * NANOS_PER_S);
     }
-    struct cluster_message m = {
-        .at = c->now + delay, .order = c->order++, .from = from, .to = to};
+    struct cluster_message m = {.at = c->now + delay, .order = c->order++, .from = from, .to = to};
     buf_init(&m.bytes);
     buf_put(&m.bytes, b.data, b.len);
     queue_push(c, m);
@@ -329,7 +328,8 @@ static void trace_step(const struct cluster *c, const struct cluster_node *node,
     if (e->type == RAFT_EVENT_MESSAGE) {
         trace_message(e->message);
     }
-    fprintf(stderr, " => %s %s t%" PRIu64 " v%" PRIu64 " l%" PRIu64 " log %" PRIu64 "..%" PRIu64
+    fprintf(stderr,
+            " => %s %s t%" PRIu64 " v%" PRIu64 " l%" PRIu64 " log %" PRIu64 "..%" PRIu64
             " d%" PRIu64 " c%" PRIu64 " a%" PRIu64 "%s%s\n",
             err_name(result), raft_role_name(r->role), r->term, r->vote, r->leader,
             r->log.snapshot_index, r->log.last, r->log.durable, r->log.committed, r->log.applied,
@@ -337,7 +337,8 @@ static void trace_step(const struct cluster *c, const struct cluster_node *node,
     if (e->type == RAFT_EVENT_APPLIED || e->type == RAFT_EVENT_CHANGE) {
         for (uint32_t i = 0; i < r->membership.n; i++) {
             const struct raft_member *m = &r->membership.member[i];
-            fprintf(stderr, "%s%" PRIu64 ":%x", i == 0 ? "           members " : " ", m->id, m->roles);
+            fprintf(stderr, "%s%" PRIu64 ":%x", i == 0 ? "           members " : " ", m->id,
+                    m->roles);
         }
         fprintf(stderr, "\n");
     }
@@ -352,6 +353,10 @@ enum err cluster_step(struct cluster *c, node_id id, const struct raft_event *e)
     enum err result = raft_step(node->raft, &copy);
     if (c->trace) {
         trace_step(c, node, &copy, result);
+    }
+    if (!raft_status(node->raft).impaired) {
+        node->disk.lost_vote = false;
+        node->disk.lost_from = 0;
     }
     raft_check(node->raft);
     oracle_led(c, node);
@@ -532,8 +537,7 @@ static void node_serve_chunks(struct cluster *c, struct cluster_node *node,
     }
     for (uint32_t i = 0; i < write_count; i++) {
         struct cluster_disk *d = &node->disk;
-        bool same = d->partial.index == writes[i].snapshot &&
-                    d->partial.digest == writes[i].digest;
+        bool same = d->partial.index == writes[i].snapshot && d->partial.digest == writes[i].digest;
         if (writes[i].len == 0) {
             d->partial_bytes = same ? d->partial_bytes : 0;
             d->partial.index = writes[i].snapshot;
@@ -946,8 +950,8 @@ enum err cluster_read(struct cluster *c, node_id id)
 enum err cluster_change(struct cluster *c, node_id id, enum raft_conf_op op, node_id node)
 {
     struct raft_conf_change change = {.transition = RAFT_TRANSITION_AUTO, .n = 1};
-    change.single[0] = (struct raft_conf_single){
-        .op = op, .node = node, .priority = RAFT_PRIORITY_DEFAULT};
+    change.single[0] =
+        (struct raft_conf_single){.op = op, .node = node, .priority = RAFT_PRIORITY_DEFAULT};
     struct raft_event e = {.type = RAFT_EVENT_CHANGE, .change = &change};
     enum err result = cluster_step(c, id, &e);
     node_drive(c, cluster_node(c, id));

@@ -89,7 +89,7 @@ struct cluster_node {
     bool up;
     bool disk_stuck;
     bool witness; /* is, or was, one: its log has no payloads */
-    bool frozen; /* receives no events, as under SIGSTOP */
+    bool frozen;  /* receives no events, as under SIGSTOP */
     struct raft *raft;
     struct raft_config cfg;
     uint64_t boots;
@@ -127,7 +127,7 @@ struct cluster {
     struct cluster_node node[CLUSTER_NODES_MAX]; /* node[i] has id i + 1 */
     uint32_t n;
     bool cut[CLUSTER_NODES_MAX + 1][CLUSTER_NODES_MAX + 1]; /* [from][to] */
-    struct cluster_message *queue; /* a heap by (at, order) */
+    struct cluster_message *queue;                          /* a heap by (at, order) */
     size_t queue_len, queue_cap;
 
     /* the oracle */

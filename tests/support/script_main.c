@@ -22,7 +22,7 @@ struct script_options {
 static void print_usage(const struct script_program *p, FILE *file)
 {
     bool levels = p->level_count > 1;
-    fprintf(file, "usage: %s %s%sFILE...\n", p->name, levels ? "[--level NAME] " : "",
+    fprintf(file, "usage: %s %s%sFILE|FOLDER...\n", p->name, levels ? "[--level NAME] " : "",
             p->rewrites ? "[--rewrite] " : "");
     if (p->conformance) {
         fprintf(file, "       %s %s--conformance SOURCE_ROOT\n", p->name,
@@ -81,7 +81,7 @@ static bool parse_options(const struct script_program *p, int argc, char **argv,
     return ret->level && (ret->help || (ret->file_count > 0) != (ret->source_root != NULL));
 }
 
-static bool run_script(const struct script_program *p, const struct script_options *o,
+static void run_script(const struct script_program *p, const struct script_options *o,
                        const char *path, struct script_totals *totals)
 {
     void *state = p->begin ? p->begin() : NULL;
@@ -97,13 +97,18 @@ static bool run_script(const struct script_program *p, const struct script_optio
     }
     totals->passed += own.passed;
     totals->failed += own.failed + (good ? 0 : 1);
-    return good;
 }
 
 static int script_is_text(const struct dirent *entry)
 {
     size_t n = strlen(entry->d_name);
     return n > 4 && strcmp(entry->d_name + n - 4, ".txt") == 0;
+}
+
+static bool path_is_folder(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
 /* Where the data of others lie; false where they are absent. */
@@ -114,25 +119,31 @@ static bool find_conformance(const struct script_program *p, const char *source_
                 ? snprintf(ret, SCRIPT_PATH_MAX, "%s/conformance/%s", shared, p->conformance)
                 : snprintf(ret, SCRIPT_PATH_MAX, "%s/../shared/conformance/%s", source_root,
                            p->conformance);
-    struct stat st;
-    return n > 0 && n < SCRIPT_PATH_MAX && stat(ret, &st) == 0 && S_ISDIR(st.st_mode);
+    return n > 0 && n < SCRIPT_PATH_MAX && path_is_folder(ret);
 }
 
-/* All scripts of a folder, in the order of their names; false where there is none. */
-static bool run_folder(const struct script_program *p, const struct script_options *o,
-                       const char *folder, struct script_totals *totals)
+/* A script, or all scripts of a folder in the order of their names. */
+static void run_path(const struct script_program *p, const struct script_options *o,
+                     const char *path, struct script_totals *totals)
 {
+    if (!path_is_folder(path)) {
+        run_script(p, o, path, totals);
+        return;
+    }
     struct dirent **entries = NULL;
-    int count = scandir(folder, &entries, script_is_text, alphasort);
+    int count = scandir(path, &entries, script_is_text, alphasort);
     for (int i = 0; i < count; i++) {
-        char path[SCRIPT_PATH_MAX + 256];
-        int n = snprintf(path, sizeof(path), "%s/%s", folder, entries[i]->d_name);
-        CHECK(n > 0 && (size_t)n < sizeof(path));
-        (void)run_script(p, o, path, totals);
+        char inside[SCRIPT_PATH_MAX + 256];
+        int n = snprintf(inside, sizeof(inside), "%s/%s", path, entries[i]->d_name);
+        CHECK(n > 0 && (size_t)n < sizeof(inside));
+        run_script(p, o, inside, totals);
         free(entries[i]);
     }
     free(entries);
-    return count > 0;
+    if (count <= 0) {
+        printf("%s: no scripts here\n", path);
+        totals->failed++;
+    }
 }
 
 int script_main(const struct script_program *program, int argc, char **argv)
@@ -153,13 +164,10 @@ int script_main(const struct script_program *program, int argc, char **argv)
             printf("skipped: the test data of %s are not at %s\n", program->conformance, folder);
             return SCRIPT_EXIT_SKIPPED;
         }
-        if (!run_folder(program, &o, folder, &totals)) {
-            printf("%s: no scripts here\n", folder);
-            totals.failed++;
-        }
+        run_path(program, &o, folder, &totals);
     }
     for (int i = 0; i < o.file_count; i++) {
-        (void)run_script(program, &o, o.files[i], &totals);
+        run_path(program, &o, o.files[i], &totals);
     }
     printf("%u passed, %u failed\n", totals.passed, totals.failed);
     return totals.failed == 0 ? 0 : 1;

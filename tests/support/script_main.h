@@ -1,12 +1,12 @@
 /*
  * A program that runs scripts:
  *
- *     PROGRAM [--level NAME] [--rewrite] FILE...
+ *     PROGRAM [--level NAME] [--rewrite] FILE|FOLDER...
  *     PROGRAM [--level NAME] --conformance SOURCE_ROOT
  *
- * The second form runs every script of the test data that others publish, which lie beside a
- * checkout in shared/conformance (NOVACRON_SHARED names another place for `shared`), and exits with
- * 77, which Meson counts as skipped, where they are absent.
+ * A folder means every *.txt in it. The second form runs every script of the test data that others
+ * publish, which lie beside a checkout in shared/conformance (NOVACRON_SHARED names another place
+ * for `shared`), and exits with 77, which Meson counts as skipped, where they are absent.
  */
 #ifndef NOVACRON_TESTS_SUPPORT_SCRIPT_MAIN_H
 #define NOVACRON_TESTS_SUPPORT_SCRIPT_MAIN_H

@@ -26,7 +26,7 @@ static void end_etcd_script(void *env)
 
 static void run_etcd_command(void *env, const struct script_command *c, struct buf *out)
 {
-    script_env_run(env, etcd_verbs, etcd_verb_count, c, out);
+    script_env_run(env, &(struct script_verbs){etcd_verbs, etcd_verb_count}, 1, c, out);
 }
 
 static bool line_is_logged(struct bytes line)

@@ -9,14 +9,14 @@
 #include "tests/support/datadriven.h"
 #include "tests/support/text.h"
 
+/* etcd-raft's letters, and ours: a witness, and a learner that is promoted by itself. */
 static const struct {
     char letter;
     enum raft_conf_op op;
-} conf_letters[] = {{'v', RAFT_ADD_VOTER},
-                    {'l', RAFT_ADD_LEARNER},
-                    {'r', RAFT_REMOVE},
-                    {'u', RAFT_UPDATE},
-                    {'w', RAFT_ADD_WITNESS}};
+    bool auto_promote;
+} conf_letters[] = {{'v', RAFT_ADD_VOTER, false},   {'l', RAFT_ADD_LEARNER, false},
+                    {'r', RAFT_REMOVE, false},      {'u', RAFT_UPDATE, false},
+                    {'w', RAFT_ADD_WITNESS, false}, {'a', RAFT_ADD_LEARNER, true}};
 
 const char *etcd_role_name(enum raft_role role)
 {
@@ -75,6 +75,9 @@ void etcd_describe_snapshot(const struct raft_snapshot *s, struct buf *out)
         describe_ids(ms, RAFT_WITNESS, " Witnesses:[", "]", out);
         describe_ids(ms, RAFT_IN_SYNC, " InSync:[", "]", out);
     }
+    if (s->size > 0) {
+        text_add(out, " Size:%" PRIu64, s->size);
+    }
 }
 
 void etcd_describe_hard_state(const struct raft_hard_state *hs, struct buf *out)
@@ -127,10 +130,11 @@ static void describe_quoted(struct bytes b, struct buf *out)
     buf_put_u8(out, '"');
 }
 
-static char letter_of(enum raft_conf_op op)
+static char letter_of(const struct raft_conf_single *single)
 {
     for (size_t i = 0; i < COUNT_OF(conf_letters); i++) {
-        if (conf_letters[i].op == op) {
+        if (conf_letters[i].op == single->op &&
+            conf_letters[i].auto_promote == single->auto_promote) {
             return conf_letters[i].letter;
         }
     }
@@ -148,7 +152,7 @@ static void describe_change(struct bytes payload, struct buf *out)
     bool simple = change.transition == RAFT_TRANSITION_SIMPLE;
     text_add(out, "%s", simple ? "EntryConfChange" : "EntryConfChangeV2");
     for (uint32_t i = 0; i < change.n; i++) {
-        text_add(out, " %c%" PRIu64, letter_of(change.single[i].op), change.single[i].node);
+        text_add(out, " %c%" PRIu64, letter_of(&change.single[i]), change.single[i].node);
     }
 }
 
@@ -209,6 +213,7 @@ struct etcd_message etcd_message_of(const struct raft_message *m)
         .entries = m->entries,
         .entry_count = m->entry_count,
         .snapshot = m->snapshot,
+        .own = m,
     };
     if (m->type == RAFT_MSG_TRANSFER_LEADER) {
         e.from = m->source; /* that project sends it in the name of whom it makes the leader */
@@ -246,6 +251,24 @@ static void describe_message_entries(const struct etcd_message *m, const char *i
     }
 }
 
+/* What etcd-raft's messages do not have, or do not print. Nothing for those that it would send. */
+static void describe_own_fields(const struct raft_message *m, struct buf *out)
+{
+    if (m->context != 0 && m->type != RAFT_MSG_REPAIR && m->type != RAFT_MSG_REPAIR_RESP) {
+        text_add(out, " Context:%" PRIu64, m->context);
+    }
+    if (m->type == RAFT_MSG_SNAP && m->snapshot->size > 0) {
+        text_add(out, " Source:%" PRIu64, m->source);
+    } else if (m->type == RAFT_MSG_SNAP_FETCH) {
+        text_add(out, " Offset:%" PRIu64 " Bytes:%" PRIu64, m->offset, m->hint);
+    } else if (m->type == RAFT_MSG_SNAP_CHUNK && !m->reject) {
+        text_add(out, " Offset:%" PRIu64 " Bytes:%zu", m->offset, m->chunk.len);
+    } else if (m->type == RAFT_MSG_REPAIR && m->index != 0) {
+        text_add(out, " Damaged:%" PRIu64 "-%" PRIu64, m->index, m->hint);
+    }
+    text_add(out, "%s%s", m->lost_log ? " LostLog" : "", m->lost_vote ? " LostVote" : "");
+}
+
 static void describe_without_responses(const struct etcd_message *m, const char *indent,
                                        struct buf *out)
 {
@@ -263,6 +286,9 @@ static void describe_without_responses(const struct etcd_message *m, const char 
     }
     if (m->vote != NODE_NONE) {
         text_add(out, " Vote:%" PRIu64, m->vote);
+    }
+    if (m->own) {
+        describe_own_fields(m->own, out);
     }
     describe_message_entries(m, indent, out);
     if (m->snapshot) {
@@ -296,6 +322,7 @@ static bool parse_one_change(const char *token, struct raft_conf_single *ret, st
     for (size_t i = 0; i < COUNT_OF(conf_letters); i++) {
         if (conf_letters[i].letter == token[0]) {
             ret->op = conf_letters[i].op;
+            ret->auto_promote = conf_letters[i].auto_promote;
             ret->priority = RAFT_PRIORITY_DEFAULT;
             if (script_number(token + 1, &ret->node)) {
                 return true;

@@ -28,6 +28,7 @@ struct etcd_message {
     const struct raft_entry *entries;
     uint32_t entry_count;
     const struct raft_snapshot *snapshot; /* NULL: none */
+    const struct raft_message *own;       /* whose further fields are printed; NULL: none */
     const struct etcd_message *responses;
     uint32_t response_count;
 };
@@ -57,7 +58,7 @@ void etcd_describe_progress(const struct raft_member *m, const struct raft_progr
 /* "StateLeader". */
 const char *etcd_role_name(enum raft_role role);
 
-/* Reads "v1 l2 r3 u4 w5" into `ret`, whose transition it leaves alone. False, with the reason in
+/* Reads "v1 l2 r3 u4 w5 a6" into `ret`, whose transition it leaves alone. False, with the reason in
  * `out`, where it cannot be read. */
 bool etcd_conf_changes_parse(struct bytes text, struct raft_conf_change *ret, struct buf *out);
 

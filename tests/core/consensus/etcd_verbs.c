@@ -4,127 +4,11 @@
 #include <string.h>
 #include <strings.h>
 
-#include "core/base/check.h"
 #include "core/consensus/raft/raft_int.h"
+#include "tests/core/consensus/script_plan.h"
 #include "tests/support/text.h"
 
-#define ETCD_HEARTBEAT_TICKS 1
-#define ETCD_ELECTION_TICKS  3
-#define ETCD_INFLIGHT_MAX    (1 << 20)
-#define ETCD_UNLIMITED       (UINT64_MAX / 2)
-
 /* --- add-nodes ------------------------------------------------------------------------------- */
-
-struct raft_config etcd_config(node_id id)
-{
-    struct raft_config c = raft_config_default(id, id);
-    c.election_timeout = ETCD_ELECTION_TICKS * SCRIPT_TICK;
-    c.heartbeat_interval = ETCD_HEARTBEAT_TICKS * SCRIPT_TICK;
-    c.pre_vote = false;
-    c.check_quorum = false;
-    c.stall_timeout = 0;
-    c.priority_hold = 0;
-    c.max_append_bytes = RAFT_MESSAGE_BYTES_MAX / 2;
-    c.max_inflight_messages = ETCD_INFLIGHT_MAX;
-    c.max_inflight_bytes = 0;
-    c.max_uncommitted_bytes = 0;
-    c.max_applying_bytes = ETCD_UNLIMITED;
-    c.max_cached_bytes = ETCD_UNLIMITED;
-    c.require_caught_up = false;
-    c.follower_snapshots = false;
-    c.removal = RAFT_REMOVAL_STAY;
-    return c;
-}
-
-/* What add-nodes builds its nodes from. */
-struct node_plan {
-    struct raft_config config;
-    struct raft_snapshot snapshot;
-    bool async;
-};
-
-static bool plan_members(struct script_env *env, const struct script_arg *arg,
-                         struct node_plan *plan)
-{
-    uint8_t roles = strcmp(arg->key, "voters") == 0 ? RAFT_VOTER : RAFT_LEARNER;
-    for (size_t i = 0; i < arg->n; i++) {
-        uint64_t id = 0;
-        struct raft_membership *ms = &plan->snapshot.membership;
-        if (!script_number(arg->values[i], &id) || id == NODE_NONE || ms->n == RAFT_MEMBERS_MAX ||
-            raft_membership_slot(ms, id) >= 0) {
-            script_env_fail(env, "cannot add member %s", arg->values[i]);
-            return false;
-        }
-        raft_membership_insert(ms, id, roles);
-    }
-    return true;
-}
-
-static bool plan_flag(const char *key, bool on, struct node_plan *plan)
-{
-    const struct {
-        const char *key;
-        bool *flag;
-    } flags[] = {{"async-storage-writes", &plan->async},
-                 {"prevote", &plan->config.pre_vote},
-                 {"checkquorum", &plan->config.check_quorum}};
-    for (size_t i = 0; i < COUNT_OF(flags); i++) {
-        if (strcmp(key, flags[i].key) == 0) {
-            *flags[i].flag = on;
-            return true;
-        }
-    }
-    if (strcmp(key, "disable-conf-change-validation") == 0) {
-        plan->config.validate_changes = !on;
-        return true;
-    }
-    if (strcmp(key, "step-down-on-removal") == 0) {
-        plan->config.removal = on ? RAFT_REMOVAL_STEP_DOWN : RAFT_REMOVAL_STAY;
-        return true;
-    }
-    return false;
-}
-
-static bool plan_number(const char *key, uint64_t v, struct node_plan *plan)
-{
-    if (strcmp(key, "index") == 0) {
-        plan->snapshot.index = v;
-    } else if (strcmp(key, "inflight") == 0) {
-        plan->config.max_inflight_messages = (uint32_t)v;
-    } else if (strcmp(key, "max-committed-size-per-ready") == 0) {
-        plan->config.max_applying_bytes = v;
-    } else {
-        return false;
-    }
-    return true;
-}
-
-static bool plan_option(struct script_env *env, const struct script_arg *arg,
-                        struct node_plan *plan)
-{
-    if (strcmp(arg->key, "voters") == 0 || strcmp(arg->key, "learners") == 0) {
-        return plan_members(env, arg, plan);
-    }
-    const char *value = arg->n == 1 ? arg->values[0] : "";
-    if (strcmp(arg->key, "content") == 0) {
-        return true; /* of the state machine: never printed */
-    }
-    if (strcmp(arg->key, "read-only") == 0) {
-        plan->config.lease_reads = strcmp(value, "lease-based") == 0;
-        if (plan->config.lease_reads || strcmp(value, "safe") == 0) {
-            return true;
-        }
-        script_env_fail(env, "invalid read-only option \"%s\"", value);
-        return false;
-    }
-    uint64_t v = 0;
-    if (script_number(value, &v) ? plan_number(arg->key, v, plan)
-                                 : plan_flag(arg->key, strcmp(value, "true") == 0, plan)) {
-        return true;
-    }
-    script_env_fail(env, "cannot understand %s", arg->key);
-    return false;
-}
 
 static void run_add_nodes(struct script_env *env, const struct script_command *c, struct buf *out)
 {
@@ -134,23 +18,13 @@ static void run_add_nodes(struct script_env *env, const struct script_command *c
         script_env_fail(env, "how many nodes?");
         return;
     }
-    struct node_plan plan = {.config = etcd_config(1)};
-    for (size_t i = 1; i < c->arg_count; i++) {
-        if (!plan_option(env, &c->args[i], &plan)) {
-            return;
-        }
-    }
-    bool bootstrap = plan.snapshot.index != 0 || plan.snapshot.membership.n > 0;
-    if (bootstrap && plan.snapshot.index <= 1) {
-        script_env_fail(env, "index must be specified as > 1 due to bootstrap");
+    struct script_plan plan;
+    if (!script_plan_parse(c, &plan, &env->error)) {
         return;
     }
-    plan.snapshot.term = bootstrap ? 1 : 0;
-    plan.config.apply_before_durable = !plan.async;
     for (uint64_t i = 0; i < n; i++) {
         plan.config.id = env->n + 1;
-        plan.config.seed = plan.config.id;
-        env->nodes[env->n++] = script_node_new(&plan.config, plan.async, &plan.snapshot);
+        env->nodes[env->n++] = script_node_new(&plan);
     }
 }
 
@@ -242,20 +116,24 @@ static bool parse_first_kind(struct script_env *env, const struct script_command
     return true;
 }
 
+bool etcd_parse_change(struct script_env *env, const struct script_command *c,
+                       struct raft_conf_change *ret)
+{
+    memset(ret, 0, sizeof(*ret));
+    return parse_transition(env, c, ret) && etcd_conf_changes_parse(c->input, ret, &env->error) &&
+           parse_first_kind(env, c, ret);
+}
+
 static void run_propose_conf_change(struct script_env *env, const struct script_command *c,
                                     struct buf *out)
 {
     (void)out;
     struct script_node *n = script_env_node(env, c, 0);
-    struct raft_conf_change change = {0};
-    if (!n || !parse_transition(env, c, &change) ||
-        !etcd_conf_changes_parse(c->input, &change, &env->error) ||
-        !parse_first_kind(env, c, &change)) {
-        return;
+    struct raft_conf_change change;
+    if (n && etcd_parse_change(env, c, &change)) {
+        struct raft_event e = {.type = RAFT_EVENT_CHANGE, .change = &change};
+        fail_if_dropped(env, script_node_step(n, e));
     }
-    enum err e =
-        script_node_step(n, (struct raft_event){.type = RAFT_EVENT_CHANGE, .change = &change});
-    fail_if_dropped(env, e);
 }
 
 static void run_transfer_leadership(struct script_env *env, const struct script_command *c,
@@ -311,8 +189,7 @@ static void run_ticks(struct script_env *env, const struct script_command *c, un
 {
     struct script_node *n = script_env_node(env, c, 0);
     for (unsigned i = 0; n && i < ticks; i++) {
-        n->now += SCRIPT_TICK;
-        (void)script_node_step(n, (struct raft_event){.type = RAFT_EVENT_TICK});
+        script_node_advance(n, SCRIPT_TICK);
     }
 }
 

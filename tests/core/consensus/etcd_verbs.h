@@ -7,8 +7,8 @@
 extern const struct script_verb etcd_verbs[];
 extern const size_t etcd_verb_count;
 
-/* What that project's tests run nodes with, as far as it has a counterpart here: ticks of 100 ms,
- * a heartbeat each tick, elections after three, no limits, and nothing that it does not have. */
-struct raft_config etcd_config(node_id id);
+/* The change that propose-conf-change spells. False fails the command. */
+bool etcd_parse_change(struct script_env *env, const struct script_command *c,
+                       struct raft_conf_change *ret);
 
 #endif

@@ -34,16 +34,26 @@ void script_env_fail(struct script_env *env, const char *format, ...)
     text_add(&env->error, "%s", text);
 }
 
-void script_env_run(struct script_env *env, const struct script_verb *verbs, size_t n,
+static const struct script_verb *env_find_verb(const struct script_verbs *tables, size_t n,
+                                               const char *name)
+{
+    for (size_t t = 0; t < n; t++) {
+        for (size_t i = 0; i < tables[t].n; i++) {
+            if (strcmp(tables[t].verbs[i].name, name) == 0) {
+                return &tables[t].verbs[i];
+            }
+        }
+    }
+    return NULL;
+}
+
+void script_env_run(struct script_env *env, const struct script_verbs *tables, size_t n,
                     const struct script_command *c, struct buf *out)
 {
     buf_clear(&env->error);
-    size_t i = 0;
-    while (i < n && strcmp(verbs[i].name, c->name) != 0) {
-        i++;
-    }
-    if (i < n) {
-        verbs[i].run(env, c, out);
+    const struct script_verb *verb = env_find_verb(tables, n, c->name);
+    if (verb) {
+        verb->run(env, c, out);
     } else {
         script_env_fail(env, "unknown command");
     }
@@ -157,6 +167,48 @@ size_t script_env_deliver(struct script_env *env, node_id to, const char *type, 
     return n;
 }
 
+/* Is the network cut between the two? */
+static bool env_is_cut(const struct script_env *env, node_id a, node_id b)
+{
+    bool known = a >= 1 && a <= SCRIPT_NODES_MAX && b >= 1 && b <= SCRIPT_NODES_MAX;
+    return known && ((env->cut >> (a - 1)) & 1) != ((env->cut >> (b - 1)) & 1);
+}
+
+typedef bool env_loses(const struct script_env *env, const struct script_message *m, node_id id);
+
+/* Loses the messages that `loses` says. */
+static void env_lose_messages(struct script_env *env, env_loses *loses, node_id id)
+{
+    struct script_queue rest = {0};
+    for (struct script_message *m; (m = script_queue_shift(&env->network)) != NULL;) {
+        if (loses(env, m, id)) {
+            script_message_free(m);
+        } else {
+            script_queue_push(&rest, m);
+        }
+    }
+    script_queue_append(&env->network, &rest);
+    script_queue_deinit(&rest);
+}
+
+static bool message_crosses_cut(const struct script_env *env, const struct script_message *m,
+                                node_id id)
+{
+    (void)id;
+    return env_is_cut(env, m->shown.from, m->shown.to);
+}
+
+static bool message_is_own(const struct script_env *env, const struct script_message *m, node_id id)
+{
+    (void)env;
+    return m->shown.to == id && message_is_local(m);
+}
+
+void script_env_forget_local(struct script_env *env, node_id id)
+{
+    env_lose_messages(env, message_is_own, id);
+}
+
 /* --- stabilize ------------------------------------------------------------------------------- */
 
 /* Prints what `part` holds two spaces further in, and empties it. */
@@ -186,6 +238,9 @@ static bool stabilize_deliver(struct script_env *env, const struct script_node_l
                               struct buf *part, struct buf *out)
 {
     bool busy = false;
+    if (env->cut != 0) {
+        env_lose_messages(env, message_crosses_cut, NODE_NONE);
+    }
     for (size_t i = 0; i < list->n; i++) {
         node_id id = list->nodes[i]->id;
         if (env_has_message_for(env, id)) {
@@ -198,30 +253,40 @@ static bool stabilize_deliver(struct script_env *env, const struct script_node_l
     return busy;
 }
 
-static bool stabilize_work(struct script_env *env, const struct script_node_list *list,
+/* All the work of one kind. */
+static bool stabilize_work(struct script_env *env, struct script_node *n, const char *title,
+                           struct script_queue *work,
+                           void (*part_of)(struct script_node *, struct script_queue *,
+                                           struct buf *),
                            struct buf *part, struct buf *out)
+{
+    if (work->n == 0) {
+        return false;
+    }
+    text_add(out, "> %" PRIu64 " processing %s thread\n", n->id, title);
+    while (work->n > 0) {
+        part_of(n, &env->network, part);
+        print_part(out, part);
+    }
+    return true;
+}
+
+static bool stabilize_storage(struct script_env *env, const struct script_node_list *list,
+                              struct buf *part, struct buf *out)
 {
     bool busy = false;
     for (size_t i = 0; i < list->n; i++) {
         struct script_node *n = list->nodes[i];
-        if (n->append_work.n > 0) {
-            text_add(out, "> %" PRIu64 " processing append thread\n", n->id);
-            busy = true;
-        }
-        while (n->append_work.n > 0) {
-            script_node_append_thread(n, &env->network, part);
-            print_part(out, part);
+        if (n->disk_stalled == 0) {
+            busy |= stabilize_work(env, n, "append", &n->append_work, script_node_append_thread,
+                                   part, out);
         }
     }
     for (size_t i = 0; i < list->n; i++) {
         struct script_node *n = list->nodes[i];
-        if (n->apply_work.n > 0) {
-            text_add(out, "> %" PRIu64 " processing apply thread\n", n->id);
-            busy = true;
-        }
-        while (n->apply_work.n > 0) {
-            script_node_apply_thread(n, &env->network, part);
-            print_part(out, part);
+        if (!n->apply_stalled) {
+            busy |= stabilize_work(env, n, "apply", &n->apply_work, script_node_apply_thread, part,
+                                   out);
         }
     }
     return busy;
@@ -236,7 +301,7 @@ void script_env_stabilize(struct script_env *env, const struct script_node_list 
     for (bool busy = true; busy && rounds < SCRIPT_ROUNDS_MAX; rounds++) {
         busy = stabilize_ready(env, list, &part, out);
         busy |= stabilize_deliver(env, list, &part, out);
-        busy |= stabilize_work(env, list, &part, out);
+        busy |= stabilize_storage(env, list, &part, out);
     }
     if (rounds == SCRIPT_ROUNDS_MAX) {
         script_env_fail(env, "no rest after %u rounds", rounds);

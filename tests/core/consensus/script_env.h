@@ -28,6 +28,8 @@ struct script_env {
     struct script_node *nodes[SCRIPT_NODES_MAX]; /* owned; node `id` is at id - 1 */
     size_t n;
     struct script_queue network;
+    uint32_t cut; /* the nodes, bit id - 1, that no message passes to or from the others */
+    uint64_t reads;
     enum script_log_level log_level;
     struct buf error; /* of the present command */
 };
@@ -37,12 +39,18 @@ struct script_verb {
     void (*run)(struct script_env *env, const struct script_command *c, struct buf *out);
 };
 
+/* A table of them. */
+struct script_verbs {
+    const struct script_verb *verbs;
+    size_t n;
+};
+
 struct script_env *script_env_new(void);
 void script_env_free(struct script_env *env);
 
-/* Carries out a command by the first verb of that name, in the manner of etcd-raft: nothing printed
- * is "ok", an error stands behind what was printed, and NONE silences all but errors. */
-void script_env_run(struct script_env *env, const struct script_verb *verbs, size_t n,
+/* Carries out a command by the verb of that name, in the manner of etcd-raft: nothing printed is
+ * "ok", an error stands behind what was printed, and NONE silences all but errors. */
+void script_env_run(struct script_env *env, const struct script_verbs *tables, size_t n,
                     const struct script_command *c, struct buf *out);
 
 /* Says why the present command failed. */
@@ -65,7 +73,10 @@ bool script_env_nodes(struct script_env *env, const struct script_command *c,
 size_t script_env_deliver(struct script_env *env, node_id to, const char *type, bool drop,
                           struct buf *out);
 
-/* Lets the nodes work and talk until nothing is left to do. */
+/* Loses what a node that restarts had told itself. */
+void script_env_forget_local(struct script_env *env, node_id id);
+
+/* Lets the nodes work and talk until nothing is left to do but what stands still. */
 void script_env_stabilize(struct script_env *env, const struct script_node_list *list,
                           struct buf *out);
 

@@ -38,6 +38,7 @@ void script_message_free(struct script_message *m)
     buf_deinit(&m->bytes);
     raft_message_space_deinit(&m->space);
     entry_list_deinit(&m->entries);
+    entry_list_deinit(&m->repairs);
     script_queue_deinit(&m->responses);
     mem_free(m->shown_responses);
     mem_free(m);

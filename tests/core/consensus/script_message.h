@@ -41,6 +41,8 @@ struct script_message {
     struct entry_list entries;
     struct raft_snapshot snapshot;
     bool has_snapshot;
+    bool keeps_log; /* the entries after the snapshot stay */
+    struct entry_list repairs;
     struct script_queue responses; /* of SCRIPT_APPEND and SCRIPT_APPLY */
     struct etcd_message *shown_responses;
 

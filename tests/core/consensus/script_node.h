@@ -10,39 +10,53 @@
 #define NOVACRON_TESTS_SCRIPT_NODE_H
 
 #include "core/consensus/raft/raft.h"
+#include "tests/core/consensus/script_disk.h"
 #include "tests/core/consensus/script_message.h"
 
 /* One tick of etcd-raft. */
 #define SCRIPT_TICK (100 * NANOS_PER_MS)
 
-/* What survives a restart. */
-struct script_disk {
-    struct raft_hard_state hard_state;
-    raft_index base; /* the entries follow this one, which is compacted or in a snapshot */
-    raft_term base_term;
-    struct entry_list entries;
+/* What a node is made from. */
+struct script_plan {
+    struct raft_config config;
+    struct raft_snapshot snapshot; /* what it begins with; index 0: nothing */
+    bool async;
+    bool takes_snapshots;    /* only when told; otherwise the applied state always is one */
+    uint64_t snapshot_bytes; /* of those that it is told to take */
 };
 
 struct script_node {
     node_id id;
-    struct raft_config config;
-    bool async;
+    struct script_plan plan;
     struct raft *raft;
     nanos now;
+    uint64_t boots;
     struct script_disk disk;
     struct raft_snapshot applied; /* the state machine, and what a snapshot of it would be */
     raft_index unstable;          /* where the part begins that etcd-raft counts as not durable */
     struct script_queue append_work;
     struct script_queue apply_work;
+    nanos disk_stalled; /* since when the disk does not answer; 0: it does */
+    bool apply_stalled;
+    struct entry_list loaded; /* entries that were read back, until the next ones are */
+    struct buf news;          /* what script_print_news said since somebody looked */
 };
 
-/* A node that begins with `snapshot` (index 0: with nothing) and an empty log. */
-struct script_node *script_node_new(const struct raft_config *config, bool async,
-                                    const struct raft_snapshot *snapshot);
+struct script_node *script_node_new(const struct script_plan *plan);
 void script_node_free(struct script_node *n);
+
+/* Starts anew with what is on its disk. */
+struct script_loss {
+    bool vote;       /* the disk lost the term and vote */
+    raft_index from; /* and the log from here on; 0: it did not */
+};
+enum err script_node_restart(struct script_node *n, const struct script_loss *loss);
 
 /* Steps at the node's present time, and checks the core's invariants. */
 enum err script_node_step(struct script_node *n, struct raft_event e);
+
+/* Lets time pass, and tells how long the disk has been standing. */
+void script_node_advance(struct script_node *n, nanos span);
 
 /* Takes an update, prints it, and carries it out. What it sends goes behind `network`. */
 void script_node_ready(struct script_node *n, struct script_queue *network, struct buf *out);
@@ -58,6 +72,7 @@ enum err script_node_receive(struct script_node *n, struct script_message *m);
 /* Forgets the log up to `index`. False where it is gone already, or not there yet. */
 bool script_node_compact(struct script_node *n, raft_index index);
 
-raft_index script_disk_last(const struct script_disk *d);
+/* Takes a snapshot of the state machine. */
+void script_node_take_snapshot(struct script_node *n);
 
 #endif

@@ -515,6 +515,30 @@ static void bounds_the_number_of_entries(void **state)
     buf_deinit(&b);
 }
 
+static void bounds_the_size_of_a_message(void **state)
+{
+    (void)state;
+    struct raft_message m = message_sample(RAFT_MSG_SNAP_CHUNK);
+    struct buf b;
+    struct buf big;
+    buf_init(&b);
+    buf_init(&big);
+    m.chunk.len = 0;
+    raft_message_encode(&m, &b);
+    b.len--; /* the length of the chunk, which takes four bytes below */
+    for (size_t over = 0; over <= 1; over++) {
+        size_t len = RAFT_MESSAGE_BYTES_MAX - b.len - 4 + over;
+        buf_clear(&big);
+        buf_put(&big, b.data, b.len);
+        buf_put_varint(&big, len);
+        memset(buf_extend(&big, len), 0, len);
+        assert_int_equal(big.len, RAFT_MESSAGE_BYTES_MAX + over);
+        assert_int_equal(decode_of(&big), over ? ERR_CORRUPT : OK);
+    }
+    buf_deinit(&b);
+    buf_deinit(&big);
+}
+
 static void rejects_entries_of_unknown_type(void **state)
 {
     (void)state;
@@ -765,6 +789,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(rejects_trailing_bytes),
         cmocka_unit_test(allocates_nothing_for_entries_that_are_not_there),
         cmocka_unit_test(bounds_the_number_of_entries),
+        cmocka_unit_test(bounds_the_size_of_a_message),
         cmocka_unit_test(rejects_entries_of_unknown_type),
         cmocka_unit_test(rejects_entries_above_the_message_term),
         cmocka_unit_test(rejects_indexes_that_overflow),

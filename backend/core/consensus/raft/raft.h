@@ -97,6 +97,8 @@ enum raft_removal {
     X(forward_proposals, bool, "", true, false, true, "a follower passes proposals on")            \
     X(validate_changes, bool, "", true, false, true,                                               \
       "refuse membership changes that do not fit the present one")                                 \
+    X(strict_changes, bool, "", true, false, true,                                                 \
+      "refuse a change after which the voters that are heard from, and whole, form no quorum")     \
     X(require_caught_up, bool, "", true, false, true,                                              \
       "promote a learner only after its catch-up rounds [Ongaro14 4.2.1]")                         \
     X(chunk_bytes, uint32_t, "B", 256 * 1024, 1, 16 * 1024 * 1024, "of a snapshot in one message") \
@@ -134,7 +136,8 @@ MUST_USE enum err raft_config_check(const struct raft_config *c, const char **re
 struct raft_saved {
     struct raft_hard_state hard_state;
     struct raft_snapshot snapshot; /* index 0: none, and no members are known */
-    raft_index applied;            /* the state machine holds this much; >= snapshot.index */
+    raft_index applied; /* the state machine holds this much; >= snapshot.index, whose membership is
+                           then the one as of `applied` */
     /* The disk lost the term and vote: this node may have voted in terms that it does not know. */
     bool lost_vote;
     /* The log is lost from this index on (0: it is whole): it may have acknowledged entries that

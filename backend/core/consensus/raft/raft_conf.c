@@ -81,7 +81,9 @@ void raft_membership_to_come(const struct raft *r, size_t n, struct raft_members
     for (size_t i = 0; i < n; i++) {
         struct raft_conf_change change;
         struct bytes payload = {r->conf[i].payload, r->conf[i].len};
-        if (r->conf[i].type == RAFT_ENTRY_CONF && raft_conf_change_decode(payload, &change) == OK) {
+        if (r->conf[i].type == RAFT_ENTRY_IN_SYNC) {
+            raft_in_sync_change(ret, r->conf[i].index, payload);
+        } else if (raft_conf_change_decode(payload, &change) == OK) {
             enum raft_change_result ignored = raft_membership_apply(ret, &change, ret);
             (void)ignored; /* what cannot be applied will be skipped */
         }
@@ -175,6 +177,38 @@ static bool conf_learners_ready(const struct raft *r, const struct raft_conf_cha
     return true;
 }
 
+/* Is the member of this leader's group alive and whole, as far as it can tell? */
+static bool conf_is_well(const struct raft *r, node_id id)
+{
+    int slot = raft_membership_slot(&r->membership, id);
+    if (id == r->cfg.id || slot < 0) {
+        return id == r->cfg.id;
+    }
+    const struct raft_progress *pr = &r->peer[slot].pr;
+    bool impaired = pr->impaired != 0 && r->now - pr->impaired < 2 * r->cfg.election_timeout;
+    return pr->heard != 0 && r->now - pr->heard < r->cfg.election_timeout && !impaired;
+}
+
+/* Would those that are well be a quorum, or would the change stop the group? */
+static bool conf_keeps_quorum(const struct raft *r, const struct raft_membership *next)
+{
+    const uint8_t halves[2] = {RAFT_VOTER, RAFT_VOTER_OUTGOING};
+    for (int h = 0; h < 2; h++) {
+        unsigned well = 0;
+        unsigned n = 0;
+        for (uint32_t i = 0; i < next->n; i++) {
+            if (next->member[i].roles & halves[h]) {
+                n++;
+                well += conf_is_well(r, next->member[i].id);
+            }
+        }
+        if (quorum_tally(well, n - well, n) != QUORUM_WON) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static enum err conf_validate(const struct raft *r, const struct raft_conf_change *change)
 {
     if (change->transition == RAFT_TRANSITION_FORCED) {
@@ -191,9 +225,12 @@ static enum err conf_validate(const struct raft *r, const struct raft_conf_chang
     if (joint != (change->n == 0)) {
         return ERR_REFUSED; /* first leave the joint configuration; or there is none to leave */
     }
-    struct raft_membership next = r->membership;
-    raft_in_sync_mark(r, &next); /* as it will be when the change is applied */
+    struct raft_membership next;
+    raft_membership_to_come(r, r->conf_count, &next); /* as it will be when it is applied */
     if (raft_membership_apply(&next, change, &next) != RAFT_CHANGE_OK) {
+        return ERR_REFUSED;
+    }
+    if (r->cfg.strict_changes && !conf_keeps_quorum(r, &next)) {
         return ERR_REFUSED;
     }
     return r->cfg.require_caught_up && !conf_learners_ready(r, change) ? ERR_REFUSED : OK;
@@ -226,8 +263,8 @@ void raft_leave_joint_if_due(struct raft *r)
 {
     bool due = r->role == RAFT_LEADER && r->membership.auto_leave &&
                r->log.applied >= r->pending_conf_index;
-    struct raft_membership next = r->membership;
-    raft_in_sync_mark(r, &next);
+    struct raft_membership next;
+    raft_membership_to_come(r, r->conf_count, &next);
     if (!due || raft_own_slot(r) < 0 || r->transferee != NODE_NONE ||
         raft_membership_leave_joint(&next, &next) != RAFT_CHANGE_OK) {
         return;

@@ -32,10 +32,15 @@ struct raft_config raft_config_stretch(node_id id, uint64_t seed)
     return c;
 }
 
+static bool config_is_outside(uint64_t value, uint64_t lo, uint64_t hi)
+{
+    return value < lo || value > hi;
+}
+
 static bool config_within_bounds(const struct raft_config *c, const char **ret_why)
 {
 #define RAFT_CONFIG_BOUND(key, type, unit, preset, lo, hi, doc)                                    \
-    if ((uint64_t)c->key > (uint64_t)(hi) || (uint64_t)c->key + 1 <= (uint64_t)(lo)) {             \
+    if (config_is_outside((uint64_t)c->key, (uint64_t)(lo), (uint64_t)(hi))) {                     \
         *ret_why = #key " is outside its bounds";                                                  \
         return false;                                                                              \
     }

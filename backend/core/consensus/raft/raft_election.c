@@ -123,6 +123,7 @@ void raft_on_vote_response(struct raft *r, const struct raft_message *m)
     bool mine = (r->role == RAFT_PRE_CANDIDATE && m->type == RAFT_MSG_PRE_VOTE_RESP) ||
                 (r->role == RAFT_CANDIDATE && m->type == RAFT_MSG_VOTE_RESP);
     struct raft_peer *p = raft_peer_of(r, m->from);
+    const struct raft_peer *own = raft_peer_of(r, r->cfg.id);
     if (!mine || !p) {
         return;
     }
@@ -134,6 +135,12 @@ void raft_on_vote_response(struct raft *r, const struct raft_message *m)
     }
     switch (raft_tally_votes(r)) {
     case QUORUM_WON:
+        /* Others may be enough to win, but not to begin: until its own vote is on its own disk, a
+         * crash would make this node forget the term, win it once more, and write other entries
+         * under the same indexes and terms. */
+        if (!own || own->vote != RAFT_VOTE_YES) {
+            break;
+        }
         if (r->role == RAFT_PRE_CANDIDATE) {
             if (raft_campaign(r, RAFT_CAMPAIGN_REAL) != OK) {
                 raft_become_follower(r, r->term, NODE_NONE);

@@ -208,8 +208,7 @@ static void fetch_refused(struct raft *r, const struct raft_message *m)
         return; /* it refused an earlier request, for another one */
     }
     bool useful = other->size > 0 && other->index >= f->oldest && other->index > r->log.committed &&
-                  !fetch_same(other, &f->snapshot) && raft_membership_valid(&other->membership) &&
-                  raft_membership_lookup(&other->membership, r->cfg.id);
+                  raft_membership_valid(&other->membership);
     if (useful) {
         raft_index oldest = f->oldest;
         fetch_open(r, other, m->from, f->leader);
@@ -369,7 +368,8 @@ void raft_tick_fetch(struct raft *r)
     }
     struct raft_fetch *f = &r->fetch;
     if (f->active && !f->opening && r->now - f->heard >= r->cfg.election_timeout) {
-        fetch_turn_to(r, f->leader);
+        /* Once more from the same source, more slowly; then from the leader. */
+        fetch_turn_to(r, f->window > 1 ? f->source : f->leader);
     }
 }
 

@@ -40,10 +40,15 @@ void raft_truncate(struct raft *r, raft_index from)
 }
 
 /* An acknowledgement vouches for a durable copy of everything up to its index. What is damaged here
- * is not counted until it is repaired. */
+ * is not counted until it is repaired. And a node that lost its vote may have given it to a later
+ * leader, who will not have what this one would commit with its help: it vouches for what is
+ * committed already. */
 void raft_acknowledge(struct raft *r, node_id to, raft_index index)
 {
     raft_index vouched = u64_min(index, raft_vouched(r));
+    if (r->repair.lost_vote) {
+        vouched = u64_min(vouched, r->log.committed);
+    }
     raft_send(r, RAFT_MSG_APP_RESP, to)->index = vouched;
 }
 
@@ -125,8 +130,11 @@ enum err raft_on_heartbeat(struct raft *r, const struct raft_message *m)
         raft_commit_to(r, m->commit);
     }
     struct raft_message *out = raft_send(r, RAFT_MSG_HEARTBEAT_RESP, m->from);
-    out->context = m->context;
-    out->sent_at = m->sent_at;
+    if (!r->repair.lost_vote) {
+        /* With its vote lost it cannot say that nobody else leads by now: no reads on its word. */
+        out->context = m->context;
+        out->sent_at = m->sent_at;
+    }
     if (r->fetch.active) {
         out->index = r->fetch.snapshot.index;
         out->hint = r->fetch.durable;

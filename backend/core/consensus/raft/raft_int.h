@@ -166,6 +166,7 @@ struct raft_range {
 };
 
 struct raft_repair {
+    bool told;            /* the driver knows that this node is impaired */
     bool lost_vote;       /* votes may have been cast that this node forgot */
     raft_index lost_from; /* entries from here on may have been acknowledged; 0: none */
     bool floor_known;     /* `floor` holds for `floor_term` */
@@ -337,17 +338,17 @@ void raft_tick_promotions(struct raft *r);
 bool raft_in_sync_rule_applies(const struct raft *r);
 /* Is `id` in the newest in-sync set that this node has stored? True where the rule is off. */
 bool raft_in_sync_has(const struct raft *r, node_id id);
-/* Is a log that ends with (index, term) up-to-date enough for `id` to lead [Ongaro14 §3.6.1], as far
- * as this voter's log can tell, and is `id` in sync? */
+/* Is a log that ends with (index, term) up-to-date enough for `id` to lead [Ongaro14 §3.6.1], as
+ * far as this voter's log can tell, and is `id` in sync? */
 bool raft_in_sync_lets_lead(const struct raft *r, node_id id, raft_index index, raft_term term);
 /* The last entry that may be sent to others now. */
 raft_index raft_in_sync_sendable(const struct raft *r);
-/* Marks the members of the newest set in `ms`, which is this node's membership. */
-void raft_in_sync_mark(const struct raft *r, struct raft_membership *ms);
 /* The largest index that may be committed by what the members have acknowledged. */
 raft_index raft_commit_candidate(const struct raft *r);
 void raft_note_in_sync(struct raft *r, raft_index index, struct bytes payload);
 void raft_forget_in_sync_from(struct raft *r, raft_index from);
+/* What the in-sync entry at `index` does to a membership. False: nothing. */
+bool raft_in_sync_change(struct raft_membership *ms, raft_index index, struct bytes payload);
 void raft_apply_in_sync(struct raft *r, raft_index index, struct bytes payload);
 void raft_tick_in_sync(struct raft *r);
 bool raft_is_exposed(const struct raft *r);

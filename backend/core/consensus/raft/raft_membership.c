@@ -230,7 +230,7 @@ static enum raft_change_result membership_settle_in_sync(struct raft_membership 
         bool counts = (m->roles & RAFT_VOTER) && !(m->roles & RAFT_WITNESS);
         if (!has_witness) {
             m->roles &= (uint8_t)~RAFT_IN_SYNC;
-        } else if (!had_witness && raft_member_is_full_voter(m)) {
+        } else if (!had_witness && raft_member_is_full_voter(m) && !(m->roles & RAFT_FRESH)) {
             m->roles |= RAFT_IN_SYNC;
         }
         full += counts;

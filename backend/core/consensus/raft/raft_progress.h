@@ -68,6 +68,7 @@ struct raft_progress {
     uint64_t read_acked; /* the newest read round that it confirmed (raft_read.c) */
     nanos lease_acked;   /* when the newest heartbeat that it answered was sent */
     nanos heard;         /* when anything was last heard from it; 0: never in this term */
+    nanos impaired;      /* when it last said that it cannot vouch for its log; 0: never */
     struct raft_catch_up catch_up;
     struct raft_inflights inflights;
 };

@@ -246,6 +246,9 @@ void raft_on_repair_request(struct raft *r, const struct raft_message *m)
     struct raft_peer *p = raft_peer_of(r, m->from);
     struct raft_message *out = repair_answer(r, m->from, m->context);
     bool leads = r->role == RAFT_LEADER && p;
+    if (p) {
+        p->pr.impaired = r->now;
+    }
     if (m->lost_log && leads) {
         out->lost_log = true;
         out->index = r->log.last;
@@ -360,9 +363,10 @@ static bool repair_all_told(const struct raft *r)
 void raft_repair_progress(struct raft *r)
 {
     struct raft_repair *q = &r->repair;
-    if (!raft_is_impaired(r)) {
+    if (!q->told && !raft_is_impaired(r)) {
         return;
     }
+    q->told = true;
     if (q->lost_from != 0 && q->floor_known && q->floor_term == r->term && r->matched >= q->floor &&
         r->log.durable >= q->floor) {
         q->lost_from = 0;
@@ -375,6 +379,7 @@ void raft_repair_progress(struct raft *r)
         }
     }
     if (!raft_is_impaired(r)) {
+        q->told = false;
         r->alarms |= RAFT_ALARM_REPAIRED;
         if (r->role == RAFT_FOLLOWER && r->leader != NODE_NONE) {
             raft_acknowledge(r, r->leader, u64_min(r->matched, r->log.durable));

@@ -296,11 +296,13 @@ static void update_take_batch(struct raft *r, struct raft_outbox *o, size_t used
     u->hard_state = (struct raft_hard_state){r->term, r->vote, r->log.committed};
     u->has_hard_state = update_hard_state_changed(r);
     u->entry_count = (uint32_t)(r->log.last - r->log.handed);
-    u->must_sync = u->entry_count > 0 || r->told_hard_state.term != r->term ||
-                   r->told_hard_state.vote != r->vote;
+    u->must_sync = u->entry_count > 0 || o->repair_count > 0 ||
+                   r->told_hard_state.term != r->term || r->told_hard_state.vote != r->vote;
     r->told_hard_state = u->hard_state;
-    update_copy_entries(r, r->log.handed + 1, u->entry_count, o->entries + used);
-    u->entries = o->entries + used;
+    if (u->entry_count > 0) {
+        update_copy_entries(r, r->log.handed + 1, u->entry_count, o->entries + used);
+        u->entries = o->entries + used;
+    }
     r->log.handed = r->log.last;
     if (r->installing && !r->install_handed) {
         o->install = r->installing_snapshot;

@@ -7,25 +7,24 @@
  * entry. So, while a membership has a witness:
  *
  *  1. There is an in-sync set I of full voters, part of the replicated state. It begins with all of
- *     them, and changes by entries of type RAFT_ENTRY_IN_SYNC, each of which decides, for itself and
- *     what follows it, from where it stands in the log, applied or not.
+ *     them, and changes by entries of type RAFT_ENTRY_IN_SYNC, each of which decides, for itself
+ * and what follows it, from where it stands in the log, applied or not.
  *  2. An entry commits when a majority of all voters (witnesses among them) has stored it, and
  *     min(|I|, N - q + 1) members of I have, where N is the number of voters and q their majority:
  *     then every majority that could elect contains a member of I with the entry. With two replicas
  *     and a witness that is both replicas while both are in sync.
- *  3. A replica campaigns only as a member of the newest I that it has stored, and a witness grants
- *     its vote only to one. The entry that takes a replica out of I is itself committed by a
- *     majority that has stored it, so whoever in a later majority of voters is a witness refuses
- *     that replica, and whoever is not has a longer log. (A replica's own comparison of logs is
- *     enough: it holds what it compares. It may also know less of I than the candidate.) The leader
- *     sends such an entry to others only when it is on its own disk: a witness that knows of it
- *     then knows that the remaining set has it.
- *  4. A witness compares the candidate's log with its own only up to p, the entry from which the
- *     newest I decides. It must: what follows p on the witness may be heads that no replica has any
- *     more, and a replica that has everything that was committed could never be elected. And it may:
- *     let e be committed. If e <= p, the ordinary argument holds for the witness's log cut at p. If
- *     e > p, then either all of I has e, and the candidate is in I; or N - q + 1 replicas have it,
- *     any majority of voters contains one of them, and replicas compare whole logs.
+ *  3. A replica campaigns only as a member of the newest I that it has stored.
+ *  4. A voter grants its vote to a candidate whose log is up to date with its own, as ever. One that
+ *     is not itself in the newest I that it has stored (a witness, or a replica that fell behind)
+ *     grants it also to a member of that I whose log is up to date with its own up to p, the entry
+ *     from which that I decides. The first is Raft. The second is needed: what follows p outside of
+ *     I may be entries that no member of I has any more, and then one with everything that was
+ *     committed could never be elected. And it is safe: let e be committed. If e <= p, the ordinary
+ *     argument holds for the voter's log cut at p. If e > p, then either all of I has e, and the
+ *     candidate is in I; or N - q + 1 members of I have it, any majority of voters contains one of
+ *     them, and those compare whole logs. A leader sends an entry that changes I to others only when
+ *     it is on its own disk: whoever refuses a replica by it then knows that the remaining set has
+ *     it.
  *  5. A change of the members changes N and q. From where its entry stands in the log, an entry
  *     must have the copies that rule 2 asks under the members before and after it. Whoever elects
  *     under the new members has applied the change, which is therefore committed with those copies,
@@ -90,13 +89,13 @@ static raft_index in_sync_position(const struct raft *r)
 bool raft_in_sync_lets_lead(const struct raft *r, node_id id, raft_index index, raft_term term)
 {
     const struct raft_member *own = raft_own_member(r);
-    bool witness = own && (own->roles & RAFT_WITNESS);
-    if (witness && !raft_in_sync_has(r, id)) {
-        return false;
+    if (raft_log_is_up_to_date(&r->log, index, term)) {
+        return true;
     }
-    raft_index p = witness ? in_sync_position(r) : 0;
-    if (p == 0 || p > r->log.last) {
-        return raft_log_is_up_to_date(&r->log, index, term);
+    raft_index p = in_sync_position(r);
+    bool outside = own && raft_in_sync_rule_applies(r) && !raft_in_sync_has(r, r->cfg.id);
+    if (!outside || !raft_in_sync_has(r, id) || p > r->log.last) {
+        return false;
     }
     /* A position that was compacted away was committed, and so was the snapshot that covers it. */
     p = u64_max(p, r->log.snapshot_index);
@@ -176,14 +175,13 @@ static void in_sync_drop_applied(struct raft *r, raft_index index)
     memmove(r->in_sync, r->in_sync + n, r->in_sync_count * sizeof(r->in_sync[0]));
 }
 
-void raft_apply_in_sync(struct raft *r, raft_index index, struct bytes payload)
+bool raft_in_sync_change(struct raft_membership *ms, raft_index index, struct bytes payload)
 {
     struct raft_in_sync set;
-    in_sync_drop_applied(r, index);
-    if (in_sync_decode(payload, &set) != OK || !raft_in_sync_rule_applies(r)) {
-        return;
+    if (in_sync_decode(payload, &set) != OK || !raft_membership_has_witness(ms)) {
+        return false;
     }
-    struct raft_membership next = r->membership;
+    struct raft_membership next = *ms;
     unsigned left = 0;
     for (uint32_t i = 0; i < next.n; i++) {
         struct raft_member *m = &next.member[i];
@@ -194,12 +192,18 @@ void raft_apply_in_sync(struct raft *r, raft_index index, struct bytes payload)
         }
     }
     if (left == 0) {
-        return; /* the membership moved on under it: the set never becomes empty */
+        return false; /* the membership moved on under it: the set never becomes empty */
     }
     next.in_sync_since = index;
+    *ms = next;
+    return true;
+}
+
+void raft_apply_in_sync(struct raft *r, raft_index index, struct bytes payload)
+{
     bool was_exposed = raft_is_exposed(r);
-    r->membership = next;
-    if (raft_is_exposed(r) && !was_exposed) {
+    in_sync_drop_applied(r, index);
+    if (raft_in_sync_change(&r->membership, index, payload) && raft_is_exposed(r) && !was_exposed) {
         r->alarms |= RAFT_ALARM_EXPOSED;
     }
 }
@@ -394,20 +398,6 @@ static struct raft_in_sync in_sync_newest(const struct raft *r)
         }
     }
     return set;
-}
-
-void raft_in_sync_mark(const struct raft *r, struct raft_membership *ms)
-{
-    if (!raft_in_sync_rule_applies(r)) {
-        return;
-    }
-    struct raft_in_sync set = in_sync_newest(r);
-    for (uint32_t i = 0; i < ms->n; i++) {
-        ms->member[i].roles &= (uint8_t)~RAFT_IN_SYNC;
-        if (in_sync_contains(&set, ms->member[i].id)) {
-            ms->member[i].roles |= RAFT_IN_SYNC;
-        }
-    }
 }
 
 /* Once an election timeout, before the check of the quorum forgets who was heard. */
