@@ -37,26 +37,26 @@ static const struct wal_config config = {
     .reserve_bytes = 4096,
 };
 
-static void fill(uint8_t *payload, uint64_t index)
+static void fill_payload(uint8_t *payload, uint64_t index)
 {
     for (size_t i = 0; i < PAYLOAD_BYTES; i++) {
         payload[i] = (uint8_t)(index * 13 + i);
     }
 }
 
-static void told_entry(void *ctx, const struct wal_entry *entry, bool is_repair)
+static void child_told_entry(void *ctx, const struct wal_entry *entry, bool is_repair)
 {
     struct process *p = ctx;
     uint8_t expected[PAYLOAD_BYTES];
 
-    fill(expected, entry->index);
+    fill_payload(expected, entry->index);
     p->is_right &= !is_repair && entry->index == p->last + 1 &&
                    entry->payload.len == PAYLOAD_BYTES &&
                    memcmp(entry->payload.data, expected, PAYLOAD_BYTES) == 0;
     p->last = entry->index;
 }
 
-static void told_durable(void *ctx, uint64_t seq)
+static void child_told_durable(void *ctx, uint64_t seq)
 {
     struct process *p = ctx;
     p->durable = seq;
@@ -65,7 +65,7 @@ static void told_durable(void *ctx, uint64_t seq)
     }
 }
 
-static void told_recovered(void *owner, const struct wal_recovery *found)
+static void child_told_recovered(void *owner, const struct wal_recovery *found)
 {
     struct process *p = owner;
     p->found = *found;
@@ -74,13 +74,13 @@ static void told_recovered(void *owner, const struct wal_recovery *found)
 
 static void process_begin(struct process *p, const char *root, int pipe)
 {
-    const struct wal_events events = {.ctx = p, .durable = told_durable};
-    const struct wal_scan_sink sink = {.ctx = p, .entry = told_entry};
+    const struct wal_events events = {.ctx = p, .durable = child_told_durable};
+    const struct wal_scan_sink sink = {.ctx = p, .entry = child_told_entry};
 
     *p = (struct process){.pipe = pipe, .is_right = true};
     CHECK(linux_world_open(root, &p->lw) == OK);
     p->wal = wal_new(linux_world_table(p->lw), &config, &events);
-    wal_recover(p->wal, 0, 0, &sink, told_recovered, p);
+    wal_recover(p->wal, 0, 0, &sink, child_told_recovered, p);
     while (!p->is_recovered) {
         (void)linux_world_poll(p->lw, NANOS_PER_S);
     }
@@ -94,7 +94,7 @@ __attribute__((noreturn)) static void child_main(const char *root, int pipe)
 
     process_begin(&p, root, pipe);
     for (uint64_t index = p.last + 1;; index++) {
-        fill(payload, index);
+        fill_payload(payload, index);
         const struct wal_entry entry = {index, 1, 0, {payload, sizeof payload}};
         const struct wal_append append = {.seq = index, .entries = &entry, .entry_count = 1};
         while (wal_append(p.wal, &append) == ERR_BUSY) {

@@ -291,7 +291,7 @@ static void unlink_on(struct wal_recovering *r)
     adopt_files(r);
 }
 
-static void parent_synced(struct world_file_request *request)
+static void log_parent_synced(struct world_file_request *request)
 {
     struct wal_recovering *r = request->owner;
     if (request->result != OK) {
@@ -309,12 +309,11 @@ static void directory_made(struct world_file_request *request)
         return;
     }
     /* Its name is in the directory above. */
-    const char *slash = strrchr(r->wal->config.dir, '/');
-    size_t n = slash == NULL ? 0 : (size_t)(slash - r->wal->config.dir);
+    size_t n = world_parent_length(r->wal->config.dir);
     memcpy(r->path, r->wal->config.dir, n);
     r->path[n] = '\0';
     request->path = r->path;
-    wal_recover_submit(r, WORLD_SYNC_DIR, parent_synced);
+    wal_recover_submit(r, WORLD_SYNC_DIR, log_parent_synced);
 }
 
 void wal_resume(struct wal_recovering *r)
