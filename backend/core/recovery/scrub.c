@@ -2,7 +2,16 @@
 
 #include "core/base/check.h"
 #include "core/base/mem.h"
+#include "core/recovery/snapshot_int.h"
 #include "core/recovery/wal_int.h"
+
+/* What the next step of a pass is: LOG until it is read, then OPEN and READ for each snapshot. */
+enum scrub_phase { SCRUB_LOG, SCRUB_OPEN, SCRUB_READ };
+
+struct scrub_listed {
+    uint64_t index;
+    uint64_t term;
+};
 
 struct scrub {
     struct wal *wal;                    /* borrowed */
@@ -13,10 +22,17 @@ struct scrub {
     struct world_file_request request;
     uint8_t *buffer; /* owned */
 
+    enum scrub_phase phase;
+    uint64_t bytes;   /* read in this pass */
     uint64_t segment; /* the one that is being read; 0: the pass has not begun */
     uint64_t sector;
-    uint64_t snapshot_below; /* snapshots are verified from the newest down; 0: not begun */
-    uint64_t bytes;
+
+    struct scrub_listed listed[SNAPFILE_LISTED_MAX];
+    size_t count;
+    size_t at;
+    struct snapfile_check check;
+    uint64_t offset;
+    char path[WORLD_PATH_MAX_BYTES];
 };
 
 static void scrub_next(struct scrub *s);
@@ -100,31 +116,158 @@ static void segment_scrubbed(struct world_file_request *request)
     scrub_wait(s, pause_after(s, request->length));
 }
 
-static void snapshot_scrubbed(void *ctx, const struct snapfile_found *found)
+/* Reads the next piece of the log; false at the end of it. */
+static bool scrub_log(struct scrub *s)
 {
-    struct scrub *s = ctx;
+    const struct wal_file *file = scrub_file(s, s->segment);
 
-    if (found->result == OK) {
-        s->bytes += snapfile_bytes(found->meta.payload_bytes);
-    } else if (found->damaged > 0) {
-        s->events.snapshot_damage(s->events.ctx, s->snapshot_below, 0);
+    if (file != NULL && (file->seq != s->segment || s->sector >= scrub_end(s, file))) {
+        bool is_new = file->seq != s->segment;
+        file = is_new ? file : scrub_file(s, s->segment + 1);
+        s->sector = 0;
+        s->segment = file != NULL ? file->seq : s->segment;
     }
+    if (file == NULL || s->sector >= scrub_end(s, file)) {
+        return false;
+    }
+    s->request.fd = file->fd;
+    s->request.offset = s->sector * WAL_SECTOR_BYTES;
+    s->request.length =
+        u64_min(SCRUB_READ_BYTES, (scrub_end(s, file) - s->sector) * WAL_SECTOR_BYTES);
+    s->request.buffer = s->buffer;
+    s->wal->reads++;
+    snapfile_submit(s->place, &s->request, WORLD_READ, segment_scrubbed, s);
+    return true;
+}
+
+static void pass_ends(struct scrub *s)
+{
+    s->events.pass(s->events.ctx, s->bytes);
+    s->segment = 0;
+    s->sector = 0;
+    s->bytes = 0;
+    s->phase = SCRUB_LOG;
+    scrub_wait(s, s->config.pause);
+}
+
+static void snapshot_closed(struct world_file_request *request)
+{
+    struct scrub *s = request->owner;
+
+    if (!snapfile_check_is_done(&s->check)) {
+        s->events.snapshot_damage(s->events.ctx, s->listed[s->at].index, s->listed[s->at].term);
+    }
+    snapfile_check_deinit(&s->check);
+    snapfile_check_init(&s->check);
+    s->at++;
+    s->phase = SCRUB_OPEN;
     scrub_wait(s, pause_after(s, SCRUB_READ_BYTES));
+}
+
+static void snapshot_scrubbed(struct world_file_request *request)
+{
+    struct scrub *s = request->owner;
+    struct bytes got = {request->buffer, (size_t)request->count};
+
+    bool goes_on = request->result == OK && got.len > 0 &&
+                   snapfile_check_feed(&s->check, got) == OK && got.len == request->length;
+    s->bytes += got.len;
+    s->offset += got.len;
+    if (goes_on) {
+        scrub_wait(s, pause_after(s, got.len));
+        return;
+    }
+    snapfile_submit(s->place, request, WORLD_CLOSE, snapshot_closed, s);
+}
+
+static void snapshot_opened(struct world_file_request *request)
+{
+    struct scrub *s = request->owner;
+
+    if (request->result != OK) {
+        /* Pruned meanwhile, most likely; where it is not, loading it will tell. */
+        s->at++;
+    } else {
+        s->offset = 0;
+        s->phase = SCRUB_READ;
+    }
+    scrub_next(s);
+}
+
+static void snapshots_listed(struct world_file_request *request)
+{
+    struct scrub *s = request->owner;
+    s->phase = SCRUB_OPEN;
+    scrub_next(s);
+}
+
+static void snapshot_listed(struct world_file_request *request, const char *name)
+{
+    struct scrub *s = request->owner;
+    struct scrub_listed *at = &s->listed[s->count];
+
+    if (s->count < SNAPFILE_LISTED_MAX &&
+        snapfile_name_parse(name, SNAPFILE_SUFFIX, &at->index, &at->term) == OK) {
+        s->count++;
+    }
+}
+
+static void scrub_next(struct scrub *s)
+{
+    switch (s->phase) {
+    case SCRUB_LOG:
+        if (scrub_log(s)) {
+            return;
+        }
+        s->count = s->at = 0;
+        s->request.path = s->place->dir;
+        s->request.entry = snapshot_listed;
+        snapfile_submit(s->place, &s->request, WORLD_LIST, snapshots_listed, s);
+        return;
+    case SCRUB_OPEN:
+        if (s->at == s->count) {
+            pass_ends(s);
+            return;
+        }
+        snapfile_path(s->place->dir, s->listed[s->at].index, s->listed[s->at].term, SNAPFILE_SUFFIX,
+                      s->path);
+        s->request.path = s->path;
+        s->request.flags = 0;
+        snapfile_submit(s->place, &s->request, WORLD_OPEN, snapshot_opened, s);
+        return;
+    case SCRUB_READ:
+        s->request.offset = s->offset;
+        s->request.length = SCRUB_READ_BYTES;
+        s->request.buffer = s->buffer;
+        snapfile_submit(s->place, &s->request, WORLD_READ, snapshot_scrubbed, s);
+        return;
+    }
 }
 
 struct scrub *scrub_new(struct wal *wal, const struct snapfile_place *place,
                         const struct scrub_config *config, const struct scrub_events *events)
 {
-    CHECK(config->bytes_per_second > 0);
+    CHECK(wal->is_ready && config->bytes_per_second > 0);
     struct scrub *s = mem_alloc_zero(sizeof *s);
-    (void)snapshot_scrubbed;
+
     s->wal = wal;
     s->place = place;
     s->config = *config;
     s->events = *events;
     s->buffer = mem_alloc(SCRUB_READ_BYTES);
+    snapfile_check_init(&s->check);
     s->timer.fire = scrub_fired;
     s->timer.owner = s;
     scrub_wait(s, config->pause);
     return s;
+}
+
+void scrub_free(struct scrub *s)
+{
+    if (s->timer.is_set) { /* a world that was torn down has unset it */
+        world_timer_cancel(s->wal->world, &s->timer);
+    }
+    snapfile_check_deinit(&s->check);
+    mem_free(s->buffer);
+    mem_free(s);
 }

@@ -1,10 +1,12 @@
 /*
- * Scrubbing: reads, in the background and at a bounded rate, what nobody reads otherwise, so that damage is
- * found while peers still have what is lost here [Bairavasundaram08: latent sector errors].
+ * Scrubbing: reads, in the background and at a bounded rate, what nobody reads otherwise, so that
+ * damage is found while peers still have what is lost here [Bairavasundaram08: latent sector
+ * errors].
  *
- * One pass reads every segment of the running log but the sectors that are being written, then every snapshot
- * file; passes follow each other, with a pause. Damage is told by place, and for the log also as the
- * entries that lie there; what follows (marking, asking peers) is the owner's decision.
+ * One pass reads every segment of the running log but the sectors that are being written, then
+ * every snapshot file; passes follow each other, with a pause. Damage is told by place, and for the
+ * log also as the entries that lie there; what follows (marking, asking peers) is the owner's
+ * decision.
  */
 #ifndef NOVACRON_RECOVERY_SCRUB_H
 #define NOVACRON_RECOVERY_SCRUB_H
