@@ -4,7 +4,7 @@ BENCH =
 FUZZ =
 SECONDS = 60
 
-.PHONY: build help setup test test-long bench fuzz lint format clean
+.PHONY: build help setup test test-long bench fuzz lint format docs clean
 
 build: ## build with gcc into build/ (what plain `make` does)
 	@scripts/configure.sh build
@@ -32,6 +32,9 @@ lint: build ## layout, include direction, names, imports of the core
 
 format: ## lay out every C file as .clang-format says
 	@scripts/layout.sh -i
+
+docs: build ## write the pages that are generated from the code
+	@build/tests/raft-config-page > docs/raft-config.md
 
 clean: ## remove all build folders
 	@rm -rf build build-clang build-asan build-fuzz build-release

@@ -40,8 +40,8 @@ struct raft_peer *raft_peer_of(struct raft *r, node_id id)
 void raft_draw_election_timeout(struct raft *r)
 {
     /* Uniform in [1, 2) timeouts, so that splits of the vote are rare [Ongaro14 §3.4]. */
-    nanos spread = prng_below(&r->prng, r->cfg.election_timeout);
-    r->election_timeout_drawn = r->cfg.election_timeout + spread + raft_priority_delay(r);
+    nanos base = r->now < r->hurry_until ? r->cfg.reset_campaign_delay : r->cfg.election_timeout;
+    r->election_timeout_drawn = base + prng_below(&r->prng, base) + raft_priority_delay(r);
 }
 
 static void raft_reset(struct raft *r, raft_term term)
@@ -426,6 +426,10 @@ static enum err raft_message_from_leader(struct raft *r, const struct raft_messa
     r->election_start = r->now;
     r->leader = m->from;
     r->leader_suspected = false;
+    if (r->hurry_until != 0) {
+        r->hurry_until = 0;
+        raft_draw_election_timeout(r);
+    }
     if (m->type == RAFT_MSG_APP) {
         return raft_on_append(r, m);
     }
@@ -582,6 +586,7 @@ static void raft_on_stream_reset(struct raft *r, node_id node)
         return;
     }
     r->leader_suspected = true;
+    r->hurry_until = r->now + r->cfg.election_timeout; /* if the vote splits, not a timeout later */
     nanos soon = 1 + prng_below(&r->prng, r->cfg.reset_campaign_delay) + raft_priority_delay(r);
     nanos elapsed = raft_election_elapsed(r);
     r->election_timeout_drawn = u64_min(r->election_timeout_drawn, elapsed + soon);
@@ -640,13 +645,6 @@ static void raft_on_compact(struct raft *r, raft_index index)
     }
 }
 
-static void raft_on_snapshot_taken(struct raft *r, const struct raft_snapshot *s)
-{
-    if (s->index >= r->snapshot.index) {
-        r->snapshot = *s;
-    }
-}
-
 static void raft_on_snapshot_failed(struct raft *r, node_id node)
 {
     struct raft_peer *p = r->role == RAFT_LEADER ? raft_peer_of(r, node) : NULL;
@@ -692,8 +690,7 @@ static enum err raft_handle(struct raft *r, const struct raft_event *e)
         raft_on_loaded(r, e);
         return OK;
     case RAFT_EVENT_SNAPSHOT_TAKEN:
-        raft_on_snapshot_taken(r, e->snapshot);
-        return OK;
+        return raft_on_snapshot_taken(r, e->snapshot);
     case RAFT_EVENT_SNAPSHOT_FAILED:
         raft_on_snapshot_failed(r, e->node);
         return OK;

@@ -235,7 +235,8 @@ struct raft_event {
 
 /* Feeds one event. OK, or why the request in it was refused; a refusal changes nothing but time:
  *   ERR_DROPPED    proposal: no leader, a transfer under way, or removed; try again
- *   ERR_BUSY       proposal or read: a declared limit is reached; try again later
+ *   ERR_BUSY       proposal or read: a declared limit is reached; try again later;
+ *                  snapshot taken: the one before is being fetched. Keep both, and tell it again
  *   ERR_PENDING    change: another one is not applied yet
  *   ERR_REFUSED    change, transfer, campaign, recovery: it does not fit the present state
  *   ERR_NO_LEADER  read, transfer: nobody leads
@@ -346,9 +347,11 @@ struct raft_status {
     raft_index applied;
     uint64_t cached_bytes;
     uint64_t uncommitted_bytes;
-    bool impaired; /* cannot vouch for its log */
-    bool stalled;  /* its disk or apply loop stands */
-    bool exposed;  /* there is a witness, and fewer replicas in sync than a full set */
+    raft_index snapshot; /* the newest that this node has; 0: none */
+    bool installing;     /* a snapshot is replacing the log and the state machine */
+    bool impaired;       /* cannot vouch for its log */
+    bool stalled;        /* its disk or apply loop stands */
+    bool exposed;        /* there is a witness, and fewer replicas in sync than a full set */
     const struct raft_membership *membership; /* borrowed until the next step */
 };
 

@@ -18,6 +18,8 @@ struct raft_status raft_status(const struct raft *r)
         .applied = r->log.applied,
         .cached_bytes = r->log.cached_bytes,
         .uncommitted_bytes = r->uncommitted_bytes,
+        .snapshot = r->snapshot.index,
+        .installing = r->installing,
         .impaired = raft_is_impaired(r),
         .stalled = raft_is_stalled(r),
         .exposed = raft_is_exposed(r),

@@ -342,8 +342,35 @@ void raft_on_fetch(struct raft *r, const struct raft_message *m)
                                                            .size = s->size,
                                                            .offset = m->offset,
                                                            .len = m->hint};
+    r->serve.asked = r->now;
     serve_refill(r);
     serve_next(r);
+}
+
+/* A member that fetches this node's snapshot would have to begin anew with another one, and never
+ * end where they are taken faster than they are fetched (far-behind-snapshot-loop). */
+static bool serve_is_being_fetched(const struct raft *r)
+{
+    nanos patience = 2 * r->cfg.election_timeout;
+    bool asked = r->serve.asked != 0 && r->now - r->serve.asked < patience;
+    for (uint32_t i = 0; r->role == RAFT_LEADER && i < r->membership.n; i++) {
+        const struct raft_progress *pr = &r->peer[i].pr;
+        asked = asked || (pr->state == RAFT_SNAPSHOT && pr->pending_snapshot == r->snapshot.index);
+    }
+    return asked && r->snapshot.size > 0;
+}
+
+enum err raft_on_snapshot_taken(struct raft *r, const struct raft_snapshot *s)
+{
+    if (s->index < r->snapshot.index || fetch_same(s, &r->snapshot)) {
+        return OK;
+    }
+    if (serve_is_being_fetched(r)) {
+        return ERR_BUSY;
+    }
+    r->snapshot = *s;
+    r->serve.asked = 0;
+    return OK;
 }
 
 void raft_on_chunk_read(struct raft *r, const struct raft_event *e)

@@ -156,6 +156,7 @@ struct raft_fetch {
 struct raft_serve {
     uint64_t tokens;
     nanos filled;
+    nanos asked; /* when the newest request for the present snapshot came; 0: never */
     uint32_t count;
     struct raft_chunk queue[RAFT_SERVE_QUEUE_MAX]; /* oldest first */
 };
@@ -208,6 +209,7 @@ struct raft {
     nanos lead_since;
     nanos deadline; /* as given to the driver; waking long after it, this node was not running */
     bool leader_suspected; /* its stream broke */
+    nanos hurry_until;     /* its death was seen: until then campaigns follow one another closely */
 
     node_id transferee;
     raft_index pending_conf_index; /* no change of the membership until this is applied */
@@ -383,6 +385,7 @@ bool raft_offer_snapshot(struct raft *r, uint32_t slot);
 MUST_USE enum err raft_on_snapshot(struct raft *r, const struct raft_message *m);
 void raft_on_fetch(struct raft *r, const struct raft_message *m);
 void raft_on_chunk(struct raft *r, const struct raft_message *m);
+MUST_USE enum err raft_on_snapshot_taken(struct raft *r, const struct raft_snapshot *s);
 void raft_on_chunk_read(struct raft *r, const struct raft_event *e);
 void raft_on_chunk_written(struct raft *r, const struct raft_event *e);
 void raft_tick_fetch(struct raft *r);

@@ -421,9 +421,11 @@ static nanos update_deadline(const struct raft *r)
         deadline = u64_min(deadline, r->heartbeat_start + r->cfg.heartbeat_interval);
         return u64_min(deadline, r->election_start + r->cfg.election_timeout);
     }
-    /* Whoever may not campaign now may do so later: look again then. */
     nanos campaign = r->election_start + r->election_timeout_drawn;
-    return u64_min(deadline, u64_max(campaign, r->now + r->cfg.heartbeat_interval));
+    if (campaign <= r->now) {
+        campaign = r->now + r->cfg.heartbeat_interval; /* it may not now, but perhaps then */
+    }
+    return u64_min(deadline, campaign);
 }
 
 static void update_expose(const struct raft_outbox *o, struct raft_update *u)

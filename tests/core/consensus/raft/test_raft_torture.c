@@ -151,8 +151,9 @@ static bool torture_may_lose(struct torture *t, node_id id)
         return false;
     }
     const struct raft *lead = cluster_node(&t->c, leader)->raft;
-    if (lead->conf_count > 0) {
-        return false; /* a change under way may make this loss one too many */
+    const struct raft_member *member = raft_membership_lookup(&lead->membership, id);
+    if (lead->conf_count > 0 || (member && (member->roles & RAFT_LEARNER))) {
+        return false; /* a change under way, or a promotion, may make this loss one too many */
     }
     unsigned in_sync = 0;
     unsigned voters[2] = {0};

@@ -1,0 +1,510 @@
+#include "core/node/node.h"
+
+#include <string.h>
+
+#include "core/node/node_int.h"
+
+/* The highest level that this program knows. */
+#define NODE_FEATURE_LEVEL 1
+
+struct node_config node_config_default(node_id id)
+{
+    struct node_config c;
+    memset(&c, 0, sizeof(c));
+    c.id = id;
+    c.raft = raft_config_default(id, 0);
+    c.feature_level = NODE_FEATURE_LEVEL;
+    c.snapshot_entries = 100000;
+    c.tail_entries = 10000;
+    c.segment_bytes = WAL_SEGMENT_BYTES;
+    c.request_timeout = 5 * NANOS_PER_S;
+    return c;
+}
+
+/* --- the pump -------------------------------------------------------------------------------- */
+
+enum err node_tell(struct node *n, struct raft_event e)
+{
+    CHECK(n->state == NODE_RUNNING);
+    e.now = world_now(n->world);
+    return raft_step(n->raft, &e);
+}
+
+static void node_tell_role(struct node *n, const struct raft_update *u)
+{
+    if (!u->has_soft_state) {
+        return;
+    }
+    if (u->role == RAFT_LEADER) {
+        store_lease_promote(n->store, world_now(n->world));
+    } else {
+        store_lease_demote(n->store);
+    }
+    if (u->leader != NODE_NONE) {
+        node_repropose(n);
+    }
+    if (n->events.leader_changed) {
+        n->events.leader_changed(n->events.ctx, u->role, u->leader, raft_status(n->raft).term);
+    }
+}
+
+static void node_tell_alarms(struct node *n, uint32_t alarms)
+{
+    for (uint32_t bit = 1; alarms != 0 && n->events.alarm; bit <<= 1) {
+        if (alarms & bit) {
+            n->events.alarm(n->events.ctx, (enum raft_alarm)bit);
+            alarms &= ~bit;
+        }
+    }
+}
+
+static void node_take_reads(struct node *n, const struct raft_update *u)
+{
+    for (uint32_t i = 0; i < u->read_count; i++) {
+        for (struct node_read *read = n->reads; read; read = read->next) {
+            if (read->id == u->reads[i].id) {
+                read->index = u64_max(u->reads[i].index, 1);
+            }
+        }
+    }
+    for (uint32_t i = 0; i < u->read_lost_count; i++) {
+        for (struct node_read *read = n->reads; read; read = read->next) {
+            if (read->id == u->reads_lost[i]) {
+                read->asked = 0; /* asked again at the next tick */
+            }
+        }
+    }
+}
+
+/* One update, in the order that raft.h asks for; nothing here steps but the very last line. */
+static void node_carry_out(struct node *n)
+{
+    struct raft_update u;
+    raft_take_update(n->raft, &u);
+    node_tell_role(n, &u);
+    node_tell_alarms(n, u.alarms);
+    node_persist(n, &u);
+    for (uint32_t i = 0; i < u.message_count; i++) {
+        node_send(n, &u.messages[i]);
+    }
+    node_take_reads(n, &u);
+    node_begin_loads(n, &u);
+    node_serve_chunks(n, &u);
+    node_receive_chunks(n, &u);
+    world_timer_set(n->world, &n->tick, u.deadline);
+    node_apply(n, &u);
+}
+
+static void node_tell_outcomes(struct node *n)
+{
+    while (n->finished) {
+        struct node_request *request = n->finished;
+        n->finished = request->next;
+        if (!n->finished) {
+            n->finished_end = &n->finished;
+        }
+        n->request_count--;
+        request->done(request);
+        buf_deinit(&request->response);
+    }
+    while (n->reads_done) {
+        struct node_read *read = n->reads_done;
+        n->reads_done = read->next;
+        n->request_count--;
+        read->done(read);
+    }
+}
+
+void node_pump(struct node *n)
+{
+    if (n->pumping || n->state != NODE_RUNNING) {
+        return;
+    }
+    n->pumping = true;
+    do {
+        while (n->state == NODE_RUNNING && raft_has_update(n->raft)) {
+            node_carry_out(n);
+            node_loads_failed(n);
+            node_persist_complete(n);
+        }
+        node_answer_reads(n);
+        node_tell_outcomes(n);
+    } while (n->state == NODE_RUNNING && raft_has_update(n->raft));
+    if (n->state == NODE_RUNNING) {
+        node_snapshot_if_due(n);
+        wal_flush(n->wal);
+    }
+    n->pumping = false;
+}
+
+/* --- time ------------------------------------------------------------------------------------ */
+
+static void node_expire_requests(struct node *n, nanos now)
+{
+    struct node_request **at = &n->waiting;
+    while (*at) {
+        struct node_request *request = *at;
+        if (now < request->deadline) {
+            at = &request->next;
+            continue;
+        }
+        *at = request->next;
+        if (!*at) {
+            n->waiting_end = at;
+        }
+        node_finish_request(n, request, request->is_accepted ? ERR_UNKNOWN : ERR_NO_LEADER);
+    }
+}
+
+static void node_ask_read(struct node *n, struct node_read *read, nanos now)
+{
+    /* A new number each time: a late answer to an earlier question must not count for this one. */
+    read->id = ++n->read_id;
+    read->asked = now;
+    struct raft_event e = {.type = RAFT_EVENT_READ, .read = {read->id}};
+    enum err later = node_tell(n, e);
+    (void)later; /* without a leader, or with a full queue, it is asked again */
+}
+
+static void node_check_reads(struct node *n, nanos now)
+{
+    struct node_read **at = &n->reads;
+    while (*at) {
+        struct node_read *read = *at;
+        if (now >= read->deadline) {
+            *at = read->next;
+            read->result = ERR_TIMEOUT;
+            read->next = n->reads_done;
+            n->reads_done = read;
+            continue;
+        }
+        if (read->index == 0 &&
+            (read->asked == 0 || now - read->asked >= n->cfg.raft.election_timeout)) {
+            node_ask_read(n, read, now);
+        }
+        at = &read->next;
+    }
+}
+
+static void node_on_tick(struct world_timer *timer)
+{
+    struct node *n = timer->owner;
+    if (n->state != NODE_RUNNING) {
+        return;
+    }
+    nanos now = world_now(n->world);
+    nanos stalled = wal_stalled_since(n->wal);
+    struct raft_event disk = {.type = RAFT_EVENT_DISK};
+    disk.stalled = n->lacks_space ? NANOS_FOREVER : u64_sub_sat(now, stalled);
+    enum err ignored = node_tell(n, disk);
+    ignored = node_tell(n, (struct raft_event){.type = RAFT_EVENT_TICK});
+    (void)ignored;
+    node_expire_requests(n, now);
+    node_check_reads(n, now);
+    node_persist_retry(n);
+    node_pump(n);
+    if (n->state == NODE_RUNNING && !timer->is_set) {
+        world_timer_set(n->world, timer, now + n->cfg.raft.heartbeat_interval);
+    }
+}
+
+/* --- requests -------------------------------------------------------------------------------- */
+
+void node_finish_request(struct node *n, struct node_request *request, enum err result)
+{
+    request->result = result;
+    request->next = NULL;
+    *n->finished_end = request;
+    n->finished_end = &request->next;
+}
+
+static void node_encode(struct node *n, const struct node_request *request, struct buf *b)
+{
+    struct store_envelope e = {
+        .kind = (uint8_t)request->kind,
+        .feature_level = (uint16_t)store_kind_level((uint8_t)request->kind),
+        .origin = n->cfg.id,
+        .boot = n->boot,
+        .sequence = request->sequence,
+        /* For a lease without an id: unique for this node, boot and request. */
+        .assigned_id = (n->cfg.id << 48 ^ n->boot << 24 ^ request->sequence) & INT64_MAX,
+        .term = raft_status(n->raft).term,
+        .body = request->body,
+    };
+    e.assigned_id += e.assigned_id == 0;
+    store_envelope_encode(b, &e);
+}
+
+/* Proposes what has gathered, as one. */
+static void node_propose_queued(struct node *n)
+{
+    struct bytes payloads[64];
+    size_t ends[COUNT_OF(payloads)];
+    while (n->queued) {
+        struct node_request *first = n->queued;
+        struct node_request *last = NULL;
+        uint32_t count = 0;
+        buf_clear(&n->scratch);
+        for (struct node_request *r = first;
+             r && count < COUNT_OF(payloads) && (count == 0 || n->scratch.len < NODE_TURN_BYTES);
+             r = r->next) {
+            node_encode(n, r, &n->scratch);
+            ends[count++] = n->scratch.len;
+            last = r;
+        }
+        CHECK(last);
+        for (uint32_t i = 0; i < count; i++) {
+            size_t begin = i == 0 ? 0 : ends[i - 1];
+            payloads[i] = (struct bytes){n->scratch.data + begin, ends[i] - begin};
+        }
+        struct raft_event e = {.type = RAFT_EVENT_PROPOSE};
+        e.propose.payloads = payloads;
+        e.propose.n = count;
+        enum err result = node_tell(n, e);
+        n->queued = last->next;
+        n->queued_end = n->queued ? n->queued_end : &n->queued;
+        last->next = NULL;
+        /* Refused for now: with a leader, or room, they are proposed again. */
+        for (struct node_request *r = first; r; r = r->next) {
+            r->is_accepted = r->is_accepted || result == OK;
+        }
+        *n->waiting_end = first;
+        n->waiting_end = &last->next;
+    }
+}
+
+static void node_on_turn(struct world_timer *timer)
+{
+    struct node *n = timer->owner;
+    if (n->state == NODE_RUNNING) {
+        node_propose_queued(n);
+        node_pump(n);
+    }
+}
+
+/* There is a leader again, or another one: what waits may have been lost with the old one. The
+ * envelope's number keeps it from being applied twice. */
+void node_repropose(struct node *n)
+{
+    if (!n->waiting) {
+        return;
+    }
+    *n->waiting_end = n->queued;
+    if (!n->queued) {
+        n->queued_end = n->waiting_end;
+    }
+    n->queued = n->waiting;
+    n->waiting = NULL;
+    n->waiting_end = &n->waiting;
+    world_timer_set(n->world, &n->turn, world_now(n->world));
+}
+
+enum err node_propose(struct node *n, struct node_request *request)
+{
+    if (n->state != NODE_RUNNING) {
+        return ERR_CLOSED;
+    }
+    if (n->request_count == NODE_REQUESTS_MAX || n->lacks_space) {
+        return n->lacks_space ? ERR_NO_SPACE : ERR_BUSY;
+    }
+    n->request_count++;
+    request->sequence = ++n->sequence;
+    request->deadline = world_now(n->world) + n->cfg.request_timeout;
+    request->is_accepted = false;
+    request->is_duplicate = false;
+    request->next = NULL;
+    buf_init(&request->response);
+    *n->queued_end = request;
+    n->queued_end = &request->next;
+    world_timer_set(n->world, &n->turn, world_now(n->world));
+    return OK;
+}
+
+enum err node_read(struct node *n, struct node_read *read)
+{
+    if (n->state != NODE_RUNNING) {
+        return ERR_CLOSED;
+    }
+    if (n->request_count == NODE_REQUESTS_MAX) {
+        return ERR_BUSY;
+    }
+    n->request_count++;
+    nanos now = world_now(n->world);
+    read->index = 0;
+    read->deadline = now + n->cfg.request_timeout;
+    read->next = n->reads;
+    n->reads = read;
+    node_ask_read(n, read, now);
+    world_timer_set(n->world, &n->turn, now);
+    return OK;
+}
+
+/* Reads whose index has been applied are answered. */
+void node_answer_reads(struct node *n)
+{
+    struct node_read **at = &n->reads;
+    while (*at) {
+        struct node_read *read = *at;
+        if (read->index == 0 || read->index > n->applied) {
+            at = &read->next;
+            continue;
+        }
+        *at = read->next;
+        read->result = OK;
+        read->next = n->reads_done;
+        n->reads_done = read;
+    }
+}
+
+static enum err node_tell_and_turn(struct node *n, struct raft_event e)
+{
+    if (n->state != NODE_RUNNING) {
+        return ERR_CLOSED;
+    }
+    enum err result = node_tell(n, e);
+    world_timer_set(n->world, &n->turn, world_now(n->world));
+    return result;
+}
+
+enum err node_change(struct node *n, const struct raft_conf_change *change)
+{
+    return node_tell_and_turn(n, (struct raft_event){.type = RAFT_EVENT_CHANGE, .change = change});
+}
+
+enum err node_transfer(struct node *n, node_id to)
+{
+    return node_tell_and_turn(n, (struct raft_event){.type = RAFT_EVENT_TRANSFER, .node = to});
+}
+
+enum err node_campaign(struct node *n)
+{
+    return node_tell_and_turn(n, (struct raft_event){.type = RAFT_EVENT_CAMPAIGN});
+}
+
+void node_stop(struct node *n)
+{
+    enum err ignored = node_tell_and_turn(n, (struct raft_event){.type = RAFT_EVENT_STOP});
+    (void)ignored; /* nobody to hand over to: then nobody is lost */
+}
+
+/* --- life ------------------------------------------------------------------------------------ */
+
+struct node *node_open(const struct world *world, const struct node_config *config,
+                       const struct node_events *events)
+{
+    CHECK(strlen(config->dir) <= NODE_DIR_MAX_BYTES && config->peer_count <= NODE_PEERS_MAX);
+    struct node *n = mem_alloc_zero(sizeof(*n));
+    n->cfg = *config;
+    n->world = world;
+    n->events = *events;
+    if (config->founders) {
+        n->founders = *config->founders;
+        n->cfg.founders = &n->founders;
+    }
+    n->state = NODE_RECOVERING;
+    n->batches_end = &n->batches;
+    n->queued_end = &n->queued;
+    n->waiting_end = &n->waiting;
+    n->finished_end = &n->finished;
+    n->pieces_end = &n->pieces;
+    n->tick = (struct world_timer){.fire = node_on_tick, .owner = n};
+    n->turn = (struct world_timer){.fire = node_on_turn, .owner = n};
+    buf_init(&n->scratch);
+    buf_init(&n->snap_block);
+    node_start(n);
+    return n;
+}
+
+void node_close(struct node *n)
+{
+    if (!n) {
+        return;
+    }
+    node_start_free(n);
+    node_links_free(n);
+    node_snapshot_free(n);
+    node_install_free(n);
+    node_loads_free(n);
+    node_batches_free(n);
+    if (n->wal) {
+        wal_free(n->wal);
+    }
+    raft_free(n->raft);
+    if (n->store) {
+        store_close(n->store);
+    }
+    world_timer_cancel(n->world, &n->tick);
+    world_timer_cancel(n->world, &n->turn);
+    buf_deinit(&n->scratch);
+    buf_deinit(&n->snap_block);
+    mem_free(n->wal_entries);
+    mem_free(n);
+}
+
+void node_halt(struct node *n, enum err error, const char *why)
+{
+    if (n->state == NODE_HALTED) {
+        return;
+    }
+    n->state = NODE_HALTED;
+    if (n->events.halted) {
+        n->events.halted(n->events.ctx, error, why);
+    }
+}
+
+/* Recovery is over: takes part. */
+void node_run(struct node *n)
+{
+    n->state = NODE_RUNNING;
+    node_links_open(n);
+    enum err ignored = node_tell(n, (struct raft_event){.type = RAFT_EVENT_TICK});
+    (void)ignored;
+    if (n->events.ready) {
+        n->events.ready(n->events.ctx, n->verdict, n->verdict_why);
+    }
+    world_timer_set(n->world, &n->tick, world_now(n->world));
+    node_pump(n);
+}
+
+/* --- looking in ------------------------------------------------------------------------------ */
+
+struct store *node_store(struct node *n)
+{
+    return n->state == NODE_RUNNING ? n->store : NULL;
+}
+
+bool node_is_ready(const struct node *n)
+{
+    return n->state == NODE_RUNNING;
+}
+
+bool node_is_halted(const struct node *n)
+{
+    return n->state == NODE_HALTED;
+}
+
+struct raft_status node_status(const struct node *n)
+{
+    CHECK(n->raft);
+    return raft_status(n->raft);
+}
+
+raft_index node_applied(const struct node *n)
+{
+    return n->applied;
+}
+
+bool node_lacks_space(const struct node *n)
+{
+    return n->lacks_space;
+}
+
+void node_check(const struct node *n)
+{
+    if (n->state != NODE_RUNNING) {
+        return;
+    }
+    raft_check(n->raft);
+    CHECK(n->applied >= raft_status(n->raft).applied || n->is_loading);
+    CHECK(n->wal_durable <= n->wal_seq);
+}

@@ -1,0 +1,155 @@
+/*
+ * node: the glue of a node. What joins the log, Raft and the store into one member of a group:
+ * persists before it sends, applies after commit, answers proposals and reads, takes and installs
+ * snapshots, recovers. One code for the daemon and the simulator: it is deterministic, lives on one
+ * thread, and speaks to the outside through core/world/world.h alone.
+ *
+ *     client --node_propose--> queue --one proposal a turn--> raft --entries--> wal --durable-->
+ * raft
+ *                                                                --messages--> links --> peers
+ *     client <----done--------- store <----------committed------ raft
+ *
+ * Who may call it: the daemon, the simulator, tests. What it includes: raft, store, recovery,
+ * world.
+ *
+ *   node_open --> RECOVERING --recovery, then node_ready--> RUNNING --node_halted--> HALTED
+ *
+ * HALTED is final: the disk failed, belongs to somebody else, or cannot be read. The owner closes
+ * the node and, in the daemon, ends the process.
+ */
+#ifndef NOVACRON_NODE_NODE_H
+#define NOVACRON_NODE_NODE_H
+
+#include "core/base/buf.h"
+#include "core/consensus/raft/raft.h"
+#include "core/recovery/recovery_table.h"
+#include "core/store/store.h"
+#include "core/world/world.h"
+
+/* Members that a node can be told addresses of. */
+#define NODE_PEERS_MAX RAFT_MEMBERS_MAX
+
+/* Requests that wait for their outcome; more are refused with ERR_BUSY. */
+#define NODE_REQUESTS_MAX 65536
+
+/* The longest path of a node's directory, so that every file below it has a path in the world. */
+#define NODE_DIR_MAX_BYTES (WORLD_PATH_MAX_BYTES - 64)
+
+/* Payload bytes and entries of one proposal to Raft: what gathered in a turn of the loop. */
+#define NODE_TURN_BYTES   (1024 * 1024)
+#define NODE_TURN_ENTRIES 4096
+
+struct node_peer {
+    node_id id;
+    struct world_endpoint at;
+};
+
+struct node_config {
+    const char *dir; /* of this node in the world's files; borrowed for the node's life */
+    uint64_t cluster;
+    node_id id;
+    struct raft_config raft; /* its seed is drawn anew at each start */
+    /* The members that found the group, each of which is started with the same; NULL: the node
+     * joins one, or has been here before. */
+    const struct raft_membership *founders;
+    bool is_member; /* it took part before, so an empty disk is a lost one */
+    uint16_t port;  /* to listen on; 0: a group of one, no network */
+    struct node_peer peers[NODE_PEERS_MAX];
+    uint32_t peer_count;
+    uint16_t feature_level;    /* of a new group */
+    uint64_t snapshot_entries; /* a snapshot is taken after so many */
+    uint64_t tail_entries;     /* so many stay in the log behind it, for slow members */
+    uint64_t segment_bytes;    /* of the log */
+    nanos request_timeout;     /* then a request's outcome is unknown */
+};
+
+/* Sensible numbers for everything but dir, cluster, id, founders, port and peers. */
+struct node_config node_config_default(node_id id);
+
+struct node; /* opaque */
+
+/* What the owner is told; from the node's thread, never inside a call of the owner's. Each function
+ * may be NULL. */
+struct node_events {
+    void *ctx;
+    void (*ready)(void *ctx, enum recovery_verdict verdict, const char *why);
+    /* `why` says what, where, and what it means; a static string. */
+    void (*halted)(void *ctx, enum err error, const char *why);
+    void (*leader_changed)(void *ctx, enum raft_role role, node_id leader, raft_term term);
+    void (*alarm)(void *ctx, enum raft_alarm alarm);
+};
+
+/* Begins to recover what is in `config->dir`. The world outlives the node; the configuration is
+ * copied, but for dir. */
+struct node *node_open(const struct world *world, const struct node_config *config,
+                       const struct node_events *events);
+
+/* Forgets everything at once, as a crash would; requests under way are not told. The world must
+ * have no request of the node under way: it is idle, or was torn down. */
+void node_close(struct node *n);
+
+/* A change of the replicated state. The caller's, in place until `done`. */
+struct node_request {
+    enum store_kind kind;
+    struct bytes body; /* the client's own bytes; borrowed until done */
+    void (*done)(struct node_request *request);
+    void *owner;
+
+    /* OK: applied, with `status`, `revision` and `response`. ERR_UNKNOWN: it may be applied or not,
+     * and will not be tried again. Anything else: it was not, and will not be. */
+    enum err result;
+    enum store_status status;
+    int64_t revision;
+    struct buf response; /* the node's until done returns */
+
+    /* The node's own. */
+    uint64_t sequence;
+    nanos deadline;
+    bool is_accepted;
+    bool is_duplicate;
+    struct node_request *next;
+};
+
+/* Proposes it; every member may. ERR_BUSY: too many are waiting; ERR_CLOSED: halted, or not ready.
+ */
+MUST_USE enum err node_propose(struct node *n, struct node_request *request);
+
+/* A linearizable read. The caller's, in place until `done`; with OK the store, as it is inside
+ * `done`, holds everything that was committed when the read began. */
+struct node_read {
+    void (*done)(struct node_read *read);
+    void *owner;
+    enum err result;
+
+    /* The node's own. */
+    uint64_t id;
+    raft_index index; /* 0: not confirmed yet */
+    nanos deadline;
+    nanos asked;
+    struct node_read *next;
+};
+
+MUST_USE enum err node_read(struct node *n, struct node_read *read);
+
+/* Requests to Raft, as in raft.h. */
+MUST_USE enum err node_change(struct node *n, const struct raft_conf_change *change);
+MUST_USE enum err node_transfer(struct node *n, node_id to);
+MUST_USE enum err node_campaign(struct node *n);
+
+/* Hands leadership over and takes no more proposals; then it may be closed. */
+void node_stop(struct node *n);
+
+/* Looking in. The store is the node's; it changes when events run. NULL before it is ready. */
+struct store *node_store(struct node *n);
+bool node_is_ready(const struct node *n);
+bool node_is_halted(const struct node *n);
+struct raft_status node_status(const struct node *n);
+raft_index node_applied(const struct node *n);
+
+/* Has the disk no room: payloads are refused, votes go on? */
+bool node_lacks_space(const struct node *n);
+
+/* Asserts what a node can see of its own state; for tests and simulation. */
+void node_check(const struct node *n);
+
+#endif

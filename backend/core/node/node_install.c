@@ -1,0 +1,223 @@
+/* Fetching a snapshot piece by piece, and putting it in the place of the store. */
+#include <string.h>
+
+#include "core/node/node_int.h"
+
+/* --- pieces from a peer ---------------------------------------------------------------------- */
+
+static void install_tell(struct node *n, uint64_t offset, enum err error)
+{
+    if (n->state != NODE_RUNNING) {
+        return;
+    }
+    struct raft_event e = {.type = RAFT_EVENT_CHUNK_WRITTEN};
+    e.chunk.snapshot = n->install_index;
+    e.chunk.offset = offset;
+    e.chunk.error = error;
+    enum err ignored = node_tell(n, e);
+    (void)ignored;
+    node_pump(n);
+}
+
+static void install_drop_pieces(struct node *n)
+{
+    while (n->pieces) {
+        struct node_piece *piece = n->pieces;
+        n->pieces = piece->next;
+        mem_free(piece);
+    }
+    n->pieces_end = &n->pieces;
+}
+
+static void install_next_piece(struct node *n);
+
+static void install_on_put(void *ctx, enum err result, uint64_t offset)
+{
+    struct node *n = ctx;
+    n->install_busy = false;
+    struct node_piece *piece = n->pieces;
+    if (piece) {
+        n->pieces = piece->next;
+        n->pieces_end = n->pieces ? n->pieces_end : &n->pieces;
+        mem_free(piece);
+    }
+    if (result == ERR_EXISTS) {
+        n->installer = NULL; /* that was the last: the file is whole and durable */
+    } else if (result != OK) {
+        install_drop_pieces(n);
+    }
+    install_tell(n, offset, result == ERR_EXISTS ? OK : result);
+    install_next_piece(n);
+}
+
+static void install_next_piece(struct node *n)
+{
+    if (n->install_busy || !n->pieces || !n->installer || n->state != NODE_RUNNING) {
+        return;
+    }
+    n->install_busy = true;
+    snapfile_install_put(n->installer, (struct bytes){n->pieces->bytes, n->pieces->len},
+                         install_on_put);
+}
+
+static void install_on_ready(void *ctx, uint64_t offset)
+{
+    struct node *n = ctx;
+    n->install_busy = false;
+    install_tell(n, offset, OK);
+    install_next_piece(n);
+}
+
+static void install_open(struct node *n, const struct raft_chunk *chunk)
+{
+    if (n->installer && !n->install_busy) {
+        snapfile_install_close(n->installer);
+        n->installer = NULL;
+    }
+    install_drop_pieces(n);
+    n->install_index = chunk->snapshot;
+    if (n->installer) {
+        return; /* a piece is under way: the core asks again after a while */
+    }
+    n->install_busy = true;
+    n->installer =
+        snapfile_install(&n->place, chunk->snapshot, chunk->snapshot_term, install_on_ready, n);
+}
+
+void node_receive_chunks(struct node *n, const struct raft_update *u)
+{
+    for (uint32_t i = 0; i < u->chunk_write_count; i++) {
+        const struct raft_chunk *chunk = &u->chunk_writes[i];
+        if (chunk->len == 0) {
+            install_open(n, chunk);
+            continue;
+        }
+        if (chunk->snapshot != n->install_index) {
+            continue;
+        }
+        struct node_piece *piece = mem_alloc(sizeof(*piece) + chunk->data.len);
+        piece->next = NULL;
+        piece->offset = chunk->offset;
+        piece->len = chunk->data.len;
+        memcpy(piece->bytes, chunk->data.data, chunk->data.len);
+        *n->pieces_end = piece;
+        n->pieces_end = &piece->next;
+    }
+    install_next_piece(n);
+}
+
+/* --- into the store -------------------------------------------------------------------------- */
+
+static void install_replace_store(struct node *n, struct store *store,
+                                  const struct raft_snapshot *s)
+{
+    store_streams_move(n->store, store);
+    store_close(n->store);
+    n->store = store;
+    n->applied = s->index;
+    n->applied_term = s->term;
+}
+
+static struct node_batch *install_batch(struct node *n)
+{
+    struct node_batch *b = n->batches;
+    while (b && b->state != BATCH_WAITS_INSTALL) {
+        b = b->next;
+    }
+    return b;
+}
+
+/* The store holds the snapshot: the batch goes on to the log. */
+static void install_finish(struct node *n, struct store *store)
+{
+    struct node_batch *b = install_batch(n);
+    CHECK(b);
+    install_replace_store(n, store, &b->install);
+    n->is_loading = false;
+    b->state = BATCH_WAITS_LOG;
+    node_persist_retry(n);
+    node_persist_complete(n);
+    node_pump(n);
+}
+
+static void install_on_begin(void *ctx, const struct snapfile_meta *meta)
+{
+    struct node *n = ctx;
+    (void)meta;
+    if (n->restore) {
+        store_restore_abort(n->restore);
+    }
+    n->restore = store_restore_begin();
+}
+
+static void install_on_payload(void *ctx, uint64_t offset, struct bytes payload)
+{
+    struct node *n = ctx;
+    (void)offset;
+    if (n->restore && store_restore_feed(n->restore, payload) != OK) {
+        store_restore_abort(n->restore);
+        n->restore = NULL;
+    }
+}
+
+static void install_on_loaded(void *ctx, const struct snapfile_found *found)
+{
+    struct node *n = ctx;
+    const struct node_batch *b = install_batch(n);
+    struct store *store = NULL;
+    bool good = n->restore && store_restore_finish(n->restore, &store) == OK;
+    if (good) {
+        n->restore = NULL;
+    }
+    if (!b || n->state != NODE_RUNNING) {
+        return;
+    }
+    bool right = good && found->result == OK && found->meta.index == b->install.index &&
+                 found->meta.term == b->install.term;
+    if (!right) {
+        if (store) {
+            store_close(store);
+        }
+        node_halt(n, ERR_CORRUPT, "a snapshot that was just received cannot be read back");
+        return;
+    }
+    install_finish(n, store);
+}
+
+void node_install(struct node *n, const struct raft_snapshot *s)
+{
+    n->is_loading = true;
+    if (n->snap_writer && !n->snap_finishing) {
+        snapfile_abort(n->snap_writer);
+        n->snap_writer = NULL;
+    }
+    if (n->snap) {
+        store_snapshot_end(n->snap);
+        n->snap = NULL;
+    }
+    if (s->size == 0) {
+        /* The group's founding snapshot, or a witness's: there is nothing in it. */
+        struct node_batch *b = install_batch(n);
+        CHECK(b);
+        install_replace_store(n, store_open(n->cfg.feature_level), s);
+        n->is_loading = false;
+        b->state = BATCH_WAITS_LOG;
+        world_timer_set(n->world, &n->tick, world_now(n->world));
+        node_persist_retry(n);
+        return;
+    }
+    struct snapfile_sink sink = {.ctx = n,
+                                 .begin = install_on_begin,
+                                 .payload = install_on_payload,
+                                 .done = install_on_loaded};
+    snapfile_load(&n->place, &sink);
+}
+
+void node_install_free(struct node *n)
+{
+    install_drop_pieces(n);
+    if (n->restore) {
+        store_restore_abort(n->restore);
+        n->restore = NULL;
+    }
+}

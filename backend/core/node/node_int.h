@@ -1,0 +1,263 @@
+/*
+ * Private to core/node: the state of a node, and what its files call in each other.
+ *
+ *     node.c           life, the pump that carries updates out, requests and reads
+ *     node_start.c     recovery: boot number, snapshot, log, and the start of Raft
+ *     node_persist.c   batches: from an update to the log, and back when they are durable
+ *     node_apply.c     committed entries into the store, outcomes to those who wait
+ *     node_link.c      messages to and from peers
+ *     node_snapshot.c  taking snapshots, and serving them in chunks
+ *     node_install.c   fetching and installing a snapshot
+ *
+ * One rule holds the files together: what a struct raft_update points to dies with the next step.
+ * So an update is carried out without stepping (node_pump), whatever follows from it later is
+ * copied, and completions step from the world's loop.
+ */
+#ifndef NOVACRON_NODE_NODE_INT_H
+#define NOVACRON_NODE_NODE_INT_H
+
+#include "core/base/check.h"
+#include "core/base/mem.h"
+#include "core/node/node.h"
+#include "core/recovery/snapshot_file.h"
+#include "core/recovery/wal.h"
+
+/* Frames on a stream: see node_link.c. */
+#define NODE_FRAME_HEADER_BYTES 8
+#define NODE_HELLO_BYTES        40
+
+/* A stream that broke is opened again after this, doubling up to the longest. */
+#define NODE_RECONNECT_MIN (50 * NANOS_PER_MS)
+#define NODE_RECONNECT_MAX (2 * NANOS_PER_S)
+
+/* Incoming streams, at most: two from each peer, and as many that are being replaced. */
+#define NODE_INCOMING_MAX (4 * NODE_PEERS_MAX)
+
+/* How much of a snapshot is written in one turn of the loop, in keys. */
+#define NODE_SNAPSHOT_BUDGET 512
+
+/* What a Raft batch waits for. */
+enum node_batch_state {
+    BATCH_WAITS_INSTALL, /* its snapshot is being loaded */
+    BATCH_WAITS_LOG,     /* the log has no room at the moment */
+    BATCH_WRITTEN        /* durable once the log is up to wal_seq */
+};
+
+struct node_batch {
+    enum node_batch_state state;
+    uint64_t raft_seq;
+    uint64_t wal_seq;
+    bool has_hard;
+    struct wal_hard_state hard;
+    struct raft_snapshot install; /* index 0: none */
+    struct wal_entry *entries;    /* copies; only while it waits */
+    size_t entry_count;
+    struct wal_entry *repairs;
+    size_t repair_count;
+    struct buf payloads; /* of the copies */
+    struct buf frames;   /* messages to send when it is durable: to (u64), length (u32), bytes */
+    bool vote_written;   /* without room for its entries, its hard state went ahead ... */
+    bool votes_sent;     /* ... and, once that was durable, its votes */
+    struct node_batch *next;
+};
+
+enum node_stream_kind { NODE_STREAM_LOG, NODE_STREAM_BULK, NODE_STREAM_KINDS };
+
+/* The way out to one peer: two streams, so that a snapshot never delays a heartbeat. */
+struct node_link {
+    struct node *node;
+    node_id peer;
+    struct world_endpoint at;
+    struct node_out {
+        struct node_link *link;
+        enum node_stream_kind kind;
+        struct world_stream *stream; /* NULL: not connected, or connecting after `retry` */
+        bool is_open;
+        nanos backoff;
+        struct world_timer retry;
+        struct world_stream_sink sink;
+    } out[NODE_STREAM_KINDS];
+};
+
+/* A way in. */
+struct node_incoming {
+    struct node *node;
+    struct world_stream *stream; /* NULL: free */
+    struct world_stream_sink sink;
+    node_id peer; /* NODE_NONE before its hello */
+    struct buf pending;
+};
+
+/* Old entries being read back for Raft. */
+struct node_load {
+    struct node *node;
+    struct raft_load wanted;
+    struct wal_read read;
+    struct buf payloads;
+    struct raft_entry *entries;
+    size_t *offsets;
+    size_t count, cap, offset_cap;
+    struct node_load *next; /* in the list of those under way, or of those that failed at once */
+};
+
+/* A piece of a snapshot file being read for a peer. */
+struct node_chunk_read {
+    struct node *node;
+    struct raft_chunk chunk;
+    struct world_file_request request;
+    char path[WORLD_PATH_MAX_BYTES];
+    uint8_t *bytes;
+    enum err result;
+    struct node_chunk_read *next;
+};
+
+/* A received piece that waits for the installer. */
+struct node_piece {
+    uint64_t offset;
+    size_t len;
+    struct node_piece *next;
+    uint8_t bytes[];
+};
+
+struct node_start; /* node_start.c */
+
+enum node_state { NODE_RECOVERING, NODE_RUNNING, NODE_HALTED };
+
+struct node {
+    struct node_config cfg;
+    struct raft_membership founders;
+    const struct world *world;
+    struct node_events events;
+    enum node_state state;
+    enum recovery_verdict verdict;
+    const char *verdict_why;
+    uint64_t boot;
+    char wal_dir[WORLD_PATH_MAX_BYTES];
+    char snap_dir[WORLD_PATH_MAX_BYTES];
+    struct snapfile_place place;
+    struct node_start *start; /* owned, until recovery is over */
+
+    struct raft *raft;
+    struct store *store;
+    struct wal *wal;
+    raft_index applied;
+    raft_term applied_term;
+    bool is_witness;
+
+    bool pumping;
+    struct world_timer tick;
+    struct world_timer turn; /* due at once: something was queued */
+
+    /* batches, oldest first */
+    struct node_batch *batches;
+    struct node_batch **batches_end;
+    uint64_t wal_seq;
+    uint64_t wal_durable;
+    bool lacks_space;
+    struct wal_entry *wal_entries; /* scratch */
+    size_t wal_entry_cap;
+
+    /* requests: queued to be proposed, waiting to be applied, finished; reads */
+    struct node_request *queued;
+    struct node_request **queued_end;
+    struct node_request *waiting;
+    struct node_request **waiting_end;
+    struct node_request *finished;
+    struct node_request **finished_end;
+    uint32_t request_count;
+    uint64_t sequence;
+    struct node_read *reads;
+    struct node_read *reads_done;
+    uint64_t read_id;
+    struct buf scratch;
+
+    struct node_link links[NODE_PEERS_MAX];
+    struct node_incoming incoming[NODE_INCOMING_MAX];
+    struct world_listener listener;
+    bool is_listening;
+    uint64_t frames_dropped;
+
+    struct node_load *loads;
+    struct node_load *loads_failed;
+    struct node_load *apply_load; /* feeds what is being applied */
+    struct node_chunk_read *chunk_reads;
+
+    /* taking a snapshot */
+    struct store_snapshot *snap; /* NULL: none under way */
+    struct snapfile_writer *snap_writer;
+    struct raft_snapshot snap_name;
+    struct buf snap_block;
+    size_t snap_put;
+    bool snap_ended;
+    bool snap_finishing;
+    struct world_timer snap_turn;
+
+    /* fetching and installing one */
+    struct snapfile_installer *installer;
+    uint64_t install_index;
+    bool install_busy;
+    struct node_piece *pieces;
+    struct node_piece **pieces_end;
+    struct store_restore *restore;
+    bool is_loading; /* the installed file is being read into a store */
+};
+
+/* --- node.c ---------------------------------------------------------------------------------- */
+
+/* Steps Raft with the world's time. */
+enum err node_tell(struct node *n, struct raft_event e);
+/* Carries out all updates that Raft has. Every completion ends with it. */
+void node_pump(struct node *n);
+void node_halt(struct node *n, enum err error, const char *why);
+void node_run(struct node *n);
+void node_finish_request(struct node *n, struct node_request *request, enum err result);
+void node_answer_reads(struct node *n);
+void node_repropose(struct node *n);
+
+/* --- node_start.c ---------------------------------------------------------------------------- */
+
+void node_start(struct node *n);
+void node_start_free(struct node *n);
+
+/* --- node_persist.c -------------------------------------------------------------------------- */
+
+void node_persist(struct node *n, const struct raft_update *u);
+/* Goes on with batches that wait, if they can. */
+void node_persist_retry(struct node *n);
+void node_persist_complete(struct node *n);
+struct wal_events node_wal_events(struct node *n);
+void node_batches_free(struct node *n);
+/* Notes in the log that a snapshot is durable. */
+void node_persist_marker(struct node *n, const struct raft_snapshot *s);
+
+/* --- node_apply.c ---------------------------------------------------------------------------- */
+
+void node_apply(struct node *n, const struct raft_update *u);
+void node_begin_loads(struct node *n, const struct raft_update *u);
+void node_loads_free(struct node *n);
+void node_loads_failed(struct node *n);
+
+/* --- node_link.c ----------------------------------------------------------------------------- */
+
+void node_links_open(struct node *n);
+void node_links_free(struct node *n);
+void node_send(struct node *n, const struct raft_message *m);
+void node_send_encoded(struct node *n, node_id to, struct bytes message);
+
+/* --- node_snapshot.c ------------------------------------------------------------------------- */
+
+void node_snapshot_if_due(struct node *n);
+void node_snapshot_free(struct node *n);
+void node_serve_chunks(struct node *n, const struct raft_update *u);
+/* The name of a snapshot of `store`, whose file has so much payload. */
+struct raft_snapshot node_snapshot_name(const struct store *store, raft_index index, raft_term term,
+                                        const struct raft_membership *ms, uint64_t payload_bytes);
+
+/* --- node_install.c -------------------------------------------------------------------------- */
+
+void node_receive_chunks(struct node *n, const struct raft_update *u);
+/* Begins to load what an update wants installed; its batch waits. */
+void node_install(struct node *n, const struct raft_snapshot *s);
+void node_install_free(struct node *n);
+
+#endif

@@ -1,0 +1,354 @@
+/*
+ * Messages to and from peers, over the world's streams.
+ *
+ * A node opens two streams to each peer and sends on them; what it receives comes in on those that
+ * peers opened. One is for the log, one for snapshots, so that a snapshot never delays a heartbeat.
+ * A stream begins with a hello and goes on with frames; docs/formats/peer-stream.md has them byte
+ * by byte. A frame that does not check, or a hello of another cluster or node, ends the stream.
+ *
+ *     hello:  magic u32 "NCPS", version u16, kind u16, cluster u64, from u64, to u64, zero u32,
+ *             CRC32C of the bytes before u32
+ *     frame:  length u32, CRC32C of the message u32, message (raft_message.h)
+ *
+ * Nothing is kept for a peer that cannot be reached: Raft sends again what still matters.
+ */
+#include <string.h>
+
+#include "core/base/crc.h"
+#include "core/base/cursor.h"
+#include "core/node/node_int.h"
+
+#define LINK_MAGIC   0x5350434eU /* "NCPS", read as little-endian */
+#define LINK_VERSION 1
+
+_Static_assert(RAFT_MESSAGE_BYTES_MAX + NODE_FRAME_HEADER_BYTES < UINT32_MAX, "a frame's length");
+
+/* --- the way out ----------------------------------------------------------------------------- */
+
+static void link_connect(struct node_out *out);
+
+static void link_hello(struct node_out *out)
+{
+    struct node *n = out->link->node;
+    struct buf b;
+    buf_init(&b);
+    buf_put_u32(&b, LINK_MAGIC);
+    buf_put_u16(&b, LINK_VERSION);
+    buf_put_u16(&b, (uint16_t)out->kind);
+    buf_put_u64(&b, n->cfg.cluster);
+    buf_put_u64(&b, n->cfg.id);
+    buf_put_u64(&b, out->link->peer);
+    buf_put_u32(&b, 0);
+    buf_put_u32(&b, crc32c(0, b.data, b.len));
+    CHECK(b.len == NODE_HELLO_BYTES);
+    enum err ignored = n->world->net->stream_send(n->world->self, out->stream, buf_view(&b));
+    (void)ignored; /* the first bytes of a stream always fit its queue */
+    buf_deinit(&b);
+}
+
+static void link_on_opened(struct world_stream_sink *sink)
+{
+    struct node_out *out = sink->owner;
+    out->is_open = true;
+    out->backoff = NODE_RECONNECT_MIN;
+}
+
+static void link_on_answer(struct world_stream_sink *sink, struct bytes bytes)
+{
+    (void)sink;
+    (void)bytes; /* a peer says nothing on the streams that we opened */
+}
+
+static void link_on_writable(struct world_stream_sink *sink)
+{
+    (void)sink; /* what did not fit was dropped: Raft sends again */
+}
+
+static void link_tell_lost(struct node *n, enum raft_event_type type, node_id peer)
+{
+    if (n->state == NODE_RUNNING) {
+        enum err ignored = node_tell(n, (struct raft_event){.type = type, .node = peer});
+        (void)ignored;
+        world_timer_set(n->world, &n->turn, world_now(n->world));
+    }
+}
+
+static void link_on_out_closed(struct world_stream_sink *sink, enum err why)
+{
+    struct node_out *out = sink->owner;
+    struct node *n = out->link->node;
+    (void)why;
+    out->stream = NULL;
+    out->is_open = false;
+    world_timer_set(n->world, &out->retry, world_now(n->world) + out->backoff);
+    out->backoff = u64_min(out->backoff * 2, NODE_RECONNECT_MAX);
+    link_tell_lost(n, RAFT_EVENT_UNREACHABLE, out->link->peer);
+}
+
+static void link_on_retry(struct world_timer *timer)
+{
+    struct node_out *out = timer->owner;
+    if (out->link->node->state == NODE_RUNNING) {
+        link_connect(out);
+    }
+}
+
+static void link_connect(struct node_out *out)
+{
+    struct node *n = out->link->node;
+    out->sink = (struct world_stream_sink){.opened = link_on_opened,
+                                           .received = link_on_answer,
+                                           .writable = link_on_writable,
+                                           .closed = link_on_out_closed,
+                                           .owner = out};
+    out->stream = n->world->net->connect(n->world->self, &out->link->at, &out->sink);
+    link_hello(out);
+}
+
+static struct node_link *link_find(struct node *n, node_id peer)
+{
+    for (uint32_t i = 0; i < n->cfg.peer_count; i++) {
+        if (n->links[i].peer == peer && n->links[i].node) {
+            return &n->links[i];
+        }
+    }
+    return NULL;
+}
+
+static enum node_stream_kind link_kind(enum raft_message_type type)
+{
+    return type == RAFT_MSG_SNAP_CHUNK ? NODE_STREAM_BULK : NODE_STREAM_LOG;
+}
+
+static void link_send(struct node *n, node_id to, enum node_stream_kind kind, struct bytes frame)
+{
+    struct node_link *link = link_find(n, to);
+    struct node_out *out = link ? &link->out[kind] : NULL;
+    if (!out || !out->stream ||
+        n->world->net->stream_send(n->world->self, out->stream, frame) != OK) {
+        n->frames_dropped++;
+    }
+}
+
+static void link_seal(struct buf *frame)
+{
+    uint32_t length = (uint32_t)(frame->len - NODE_FRAME_HEADER_BYTES);
+    buf_set_u32(frame, 0, length);
+    buf_set_u32(frame, 4, crc32c(0, frame->data + NODE_FRAME_HEADER_BYTES, length));
+}
+
+void node_send(struct node *n, const struct raft_message *m)
+{
+    buf_clear(&n->scratch);
+    buf_put_u64(&n->scratch, 0);
+    raft_message_encode(m, &n->scratch);
+    link_seal(&n->scratch);
+    link_send(n, m->to, link_kind(m->type), buf_view(&n->scratch));
+}
+
+void node_send_encoded(struct node *n, node_id to, struct bytes message)
+{
+    buf_clear(&n->scratch);
+    buf_put_u64(&n->scratch, 0);
+    buf_put(&n->scratch, message.data, message.len);
+    link_seal(&n->scratch);
+    link_send(n, to, NODE_STREAM_LOG, buf_view(&n->scratch));
+}
+
+/* --- the way in ------------------------------------------------------------------------------ */
+
+static void link_drop_incoming(struct node_incoming *in)
+{
+    if (in->stream) {
+        in->node->world->net->stream_close(in->node->world->self, in->stream);
+        in->stream = NULL;
+    }
+    buf_clear(&in->pending);
+}
+
+static bool link_read_hello(struct node_incoming *in, struct cursor *c)
+{
+    struct node *n = in->node;
+    const uint8_t *begin = c->at;
+    uint32_t magic = cursor_u32(c);
+    uint16_t version = cursor_u16(c);
+    uint16_t kind = cursor_u16(c);
+    uint64_t cluster = cursor_u64(c);
+    node_id from = cursor_u64(c);
+    node_id to = cursor_u64(c);
+    uint32_t zero = cursor_u32(c);
+    uint32_t crc = cursor_u32(c);
+    in->peer = from;
+    return cursor_ok(c) && crc == crc32c(0, begin, NODE_HELLO_BYTES - sizeof(crc)) &&
+           magic == LINK_MAGIC && version == LINK_VERSION && kind < NODE_STREAM_KINDS &&
+           zero == 0 && cluster == n->cfg.cluster && to == n->cfg.id && from != NODE_NONE &&
+           from != n->cfg.id;
+}
+
+/* A message from a peer. False: it is no message, or not the peer's own. */
+static bool link_read_message(struct node_incoming *in, struct raft_message_space *space,
+                              struct bytes bytes)
+{
+    struct raft_message m;
+    if (raft_message_decode(bytes, space, &m) != OK || m.from != in->peer) {
+        return false;
+    }
+    enum err ignored =
+        node_tell(in->node, (struct raft_event){.type = RAFT_EVENT_MESSAGE, .message = &m});
+    (void)ignored; /* a refusal is Raft's affair, and counted there */
+    return true;
+}
+
+/* Takes one hello or frame from the front. Returns how many bytes it had; 0: not whole yet. Clears
+ * *good where the stream must end. */
+static size_t link_take(struct node_incoming *in, struct raft_message_space *space,
+                        struct bytes bytes, bool *good)
+{
+    struct cursor c;
+    cursor_init(&c, bytes);
+    if (in->peer == NODE_NONE) {
+        if (bytes.len < NODE_HELLO_BYTES) {
+            return 0;
+        }
+        *good = link_read_hello(in, &c);
+        return NODE_HELLO_BYTES;
+    }
+    if (bytes.len < NODE_FRAME_HEADER_BYTES) {
+        return 0;
+    }
+    uint32_t length = cursor_u32(&c);
+    uint32_t crc = cursor_u32(&c);
+    if (length > RAFT_MESSAGE_BYTES_MAX) {
+        *good = false;
+        return 0;
+    }
+    if (cursor_left(&c) < length) {
+        return 0;
+    }
+    struct bytes message = cursor_take(&c, length);
+    *good = crc32c(0, message.data, message.len) == crc && link_read_message(in, space, message);
+    return NODE_FRAME_HEADER_BYTES + length;
+}
+
+static void link_on_received(struct world_stream_sink *sink, struct bytes bytes)
+{
+    struct node_incoming *in = sink->owner;
+    struct node *n = in->node;
+    struct raft_message_space space;
+    memset(&space, 0, sizeof(space));
+    buf_put(&in->pending, bytes.data, bytes.len);
+    size_t at = 0;
+    bool good = true;
+    while (good && n->state == NODE_RUNNING) {
+        struct bytes rest = {in->pending.data + at, in->pending.len - at};
+        size_t taken = link_take(in, &space, rest, &good);
+        at += taken;
+        if (taken == 0) {
+            break;
+        }
+    }
+    raft_message_space_deinit(&space);
+    if (good) {
+        memmove(in->pending.data, in->pending.data + at, in->pending.len - at);
+        in->pending.len -= at;
+    } else {
+        link_drop_incoming(in);
+    }
+    node_pump(n);
+}
+
+static void link_on_in_closed(struct world_stream_sink *sink, enum err why)
+{
+    struct node_incoming *in = sink->owner;
+    (void)why;
+    in->stream = NULL;
+    buf_clear(&in->pending);
+    if (in->peer != NODE_NONE) {
+        link_tell_lost(in->node, RAFT_EVENT_STREAM_RESET, in->peer);
+    }
+}
+
+static void link_on_in_opened(struct world_stream_sink *sink)
+{
+    (void)sink;
+}
+
+static struct world_stream_sink *link_on_accepted(struct world_listener *listener,
+                                                  struct world_stream *stream,
+                                                  const struct world_endpoint *from)
+{
+    struct node *n = listener->owner;
+    (void)from; /* the hello says who it is */
+    for (size_t i = 0; i < NODE_INCOMING_MAX && n->state == NODE_RUNNING; i++) {
+        struct node_incoming *in = &n->incoming[i];
+        if (in->stream) {
+            continue;
+        }
+        in->node = n;
+        in->stream = stream;
+        in->peer = NODE_NONE;
+        buf_clear(&in->pending);
+        in->sink = (struct world_stream_sink){.opened = link_on_in_opened,
+                                              .received = link_on_received,
+                                              .writable = link_on_writable,
+                                              .closed = link_on_in_closed,
+                                              .owner = in};
+        return &in->sink;
+    }
+    return NULL;
+}
+
+/* --- life ------------------------------------------------------------------------------------ */
+
+void node_links_open(struct node *n)
+{
+    if (n->cfg.port == 0) {
+        return;
+    }
+    CHECK(n->world->net);
+    n->listener = (struct world_listener){.accepted = link_on_accepted, .owner = n};
+    if (n->world->net->listen(n->world->self, n->cfg.port, &n->listener) != OK) {
+        node_halt(n, ERR_EXISTS, "the peer port is taken");
+        return;
+    }
+    n->is_listening = true;
+    for (uint32_t i = 0; i < n->cfg.peer_count; i++) {
+        struct node_link *link = &n->links[i];
+        if (n->cfg.peers[i].id == n->cfg.id) {
+            continue;
+        }
+        link->node = n;
+        link->peer = n->cfg.peers[i].id;
+        link->at = n->cfg.peers[i].at;
+        for (int kind = 0; kind < NODE_STREAM_KINDS; kind++) {
+            struct node_out *out = &link->out[kind];
+            out->link = link;
+            out->kind = (enum node_stream_kind)kind;
+            out->backoff = NODE_RECONNECT_MIN;
+            out->retry = (struct world_timer){.fire = link_on_retry, .owner = out};
+            link_connect(out);
+        }
+    }
+}
+
+void node_links_free(struct node *n)
+{
+    for (uint32_t i = 0; i < n->cfg.peer_count; i++) {
+        for (int kind = 0; kind < NODE_STREAM_KINDS && n->links[i].node; kind++) {
+            struct node_out *out = &n->links[i].out[kind];
+            world_timer_cancel(n->world, &out->retry);
+            if (out->stream) {
+                n->world->net->stream_close(n->world->self, out->stream);
+            }
+        }
+    }
+    for (size_t i = 0; i < NODE_INCOMING_MAX; i++) {
+        if (n->incoming[i].stream) {
+            link_drop_incoming(&n->incoming[i]);
+        }
+        buf_deinit(&n->incoming[i].pending);
+    }
+    if (n->is_listening) {
+        n->world->net->listen_close(n->world->self, n->cfg.port);
+    }
+}

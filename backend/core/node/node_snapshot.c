@@ -1,0 +1,223 @@
+/*
+ * Taking snapshots while writes go on, a piece a turn, and serving them to peers in chunks.
+ *
+ * A snapshot is named by its index and term, the size of its file, and the hash of the state that
+ * it holds: members that applied the same have the same bytes, and a fetch may go on at another
+ * one.
+ */
+#include <string.h>
+
+#include "core/base/hash.h"
+#include "core/node/node_int.h"
+
+struct raft_snapshot node_snapshot_name(const struct store *store, raft_index index, raft_term term,
+                                        const struct raft_membership *ms, uint64_t payload_bytes)
+{
+    return (struct raft_snapshot){.index = index,
+                                  .term = term,
+                                  .size = snapfile_bytes(payload_bytes),
+                                  .digest = hash_u64(store_hash(store), index),
+                                  .membership = *ms};
+}
+
+/* --- taking ---------------------------------------------------------------------------------- */
+
+static void snapshot_compact(struct node *n)
+{
+    raft_index to = raft_compactable(n->raft, n->cfg.tail_entries);
+    enum err ignored = node_tell(n, (struct raft_event){.type = RAFT_EVENT_COMPACT, .index = to});
+    (void)ignored;
+    wal_compact(n->wal, to);
+}
+
+static void snapshot_end(struct node *n)
+{
+    if (n->snap) {
+        store_snapshot_end(n->snap);
+        n->snap = NULL;
+    }
+    buf_clear(&n->snap_block);
+    n->snap_put = 0;
+    n->snap_ended = false;
+}
+
+static void snapshot_on_done(void *ctx, enum err result)
+{
+    struct node *n = ctx;
+    n->snap_writer = NULL;
+    n->snap_finishing = false;
+    if (n->state != NODE_RUNNING) {
+        return;
+    }
+    /* A snapshot that could not be written is tried again with the next entries: the log that it
+     * would have replaced is still there. */
+    if (result == OK && n->snap_name.index > raft_status(n->raft).snapshot) {
+        node_persist_marker(n, &n->snap_name);
+        enum err ignored = node_tell(
+            n, (struct raft_event){.type = RAFT_EVENT_SNAPSHOT_TAKEN, .snapshot = &n->snap_name});
+        (void)ignored;
+        snapshot_compact(n);
+    }
+    node_pump(n);
+}
+
+/* Gives the writer what it takes of the present block; false where it must wait. */
+static bool snapshot_put(struct node *n)
+{
+    while (n->snap_put < n->snap_block.len) {
+        size_t left = n->snap_block.len - n->snap_put;
+        size_t len = left < SNAPFILE_BLOCK_PAYLOAD ? left : SNAPFILE_BLOCK_PAYLOAD;
+        struct bytes piece = {n->snap_block.data + n->snap_put, len};
+        if (snapfile_put(n->snap_writer, piece) != OK) {
+            return false;
+        }
+        n->snap_put += len;
+        n->snap_name.size += len; /* payload bytes, until the end */
+    }
+    buf_clear(&n->snap_block);
+    n->snap_put = 0;
+    return true;
+}
+
+static void snapshot_work(struct node *n)
+{
+    if (!n->snap || !snapshot_put(n)) {
+        return; /* the writer tells when it has room */
+    }
+    if (n->snap_ended) {
+        snapshot_end(n);
+        n->snap_name.size = snapfile_bytes(n->snap_name.size);
+        n->snap_finishing = true;
+        snapfile_finish(n->snap_writer, snapshot_on_done);
+        return;
+    }
+    enum err e = store_snapshot_step(n->snap, NODE_SNAPSHOT_BUDGET, &n->snap_block);
+    CHECK(e == OK || e == ERR_PENDING);
+    n->snap_ended = e == OK;
+    world_timer_set(n->world, &n->snap_turn, world_now(n->world));
+}
+
+static void snapshot_on_turn(struct world_timer *timer)
+{
+    struct node *n = timer->owner;
+    if (n->state == NODE_RUNNING) {
+        snapshot_work(n);
+    }
+}
+
+static void snapshot_on_room(void *ctx)
+{
+    snapshot_on_turn(&((struct node *)ctx)->snap_turn);
+}
+
+void node_snapshot_if_due(struct node *n)
+{
+    struct raft_status status = raft_status(n->raft);
+    bool busy = n->snap || n->snap_writer || n->is_loading || status.installing;
+    if (busy || n->is_witness || n->applied < status.snapshot + n->cfg.snapshot_entries) {
+        return;
+    }
+    n->snap_name = node_snapshot_name(n->store, n->applied, n->applied_term,
+                                      status.membership, 0);
+    n->snap_name.size = 0;
+    struct raft_snapshot header = n->snap_name;
+    header.digest = 0; /* the file's bytes must not depend on its own name */
+    struct buf membership;
+    buf_init(&membership);
+    raft_snapshot_encode(&header, &membership);
+    n->snap_turn = (struct world_timer){.fire = snapshot_on_turn, .owner = n};
+    n->snap = store_snapshot_begin(n->store);
+    n->snap_writer = snapfile_create(&n->place, n->applied, n->applied_term, buf_view(&membership),
+                                     snapshot_on_room, n);
+    buf_deinit(&membership);
+    world_timer_set(n->world, &n->snap_turn, world_now(n->world));
+}
+
+void node_snapshot_free(struct node *n)
+{
+    world_timer_cancel(n->world, &n->snap_turn);
+    snapshot_end(n);
+    while (n->chunk_reads) {
+        struct node_chunk_read *read = n->chunk_reads;
+        n->chunk_reads = read->next;
+        mem_free(read->bytes);
+        mem_free(read);
+    }
+}
+
+/* --- serving --------------------------------------------------------------------------------- */
+
+static void chunk_finish(struct node_chunk_read *read, enum err result)
+{
+    struct node *n = read->node;
+    for (struct node_chunk_read **at = &n->chunk_reads; *at; at = &(*at)->next) {
+        if (*at == read) {
+            *at = read->next;
+            break;
+        }
+    }
+    if (n->state == NODE_RUNNING) {
+        struct raft_event e = {.type = RAFT_EVENT_CHUNK_READ};
+        e.chunk.peer = read->chunk.peer;
+        e.chunk.snapshot = read->chunk.snapshot;
+        e.chunk.offset = read->chunk.offset;
+        e.chunk.data = (struct bytes){read->bytes, (size_t)read->chunk.len};
+        e.chunk.error = result;
+        enum err ignored = node_tell(n, e);
+        (void)ignored;
+        node_pump(n);
+    }
+    mem_free(read->bytes);
+    mem_free(read);
+}
+
+static void chunk_on_closed(struct world_file_request *request)
+{
+    struct node_chunk_read *read = request->owner;
+    chunk_finish(read, read->result);
+}
+
+static void chunk_on_read(struct world_file_request *request)
+{
+    struct node_chunk_read *read = request->owner;
+    bool whole = request->result == OK && request->count == read->chunk.len;
+    read->result = whole ? OK : ERR_IO;
+    request->op = WORLD_CLOSE;
+    request->done = chunk_on_closed;
+    world_submit(read->node->world, request);
+}
+
+static void chunk_on_opened(struct world_file_request *request)
+{
+    struct node_chunk_read *read = request->owner;
+    if (request->result != OK) {
+        chunk_finish(read, request->result);
+        return;
+    }
+    request->op = WORLD_READ;
+    request->buffer = read->bytes;
+    request->length = read->chunk.len;
+    request->offset = read->chunk.offset;
+    request->done = chunk_on_read;
+    world_submit(read->node->world, request);
+}
+
+void node_serve_chunks(struct node *n, const struct raft_update *u)
+{
+    for (uint32_t i = 0; i < u->chunk_read_count; i++) {
+        struct node_chunk_read *read = mem_alloc_zero(sizeof(*read));
+        read->node = n;
+        read->chunk = u->chunk_reads[i];
+        read->bytes = mem_alloc((size_t)read->chunk.len);
+        snapfile_path(n->snap_dir, read->chunk.snapshot, read->chunk.snapshot_term, ".snap",
+                      read->path);
+        read->request = (struct world_file_request){.op = WORLD_OPEN,
+                                                    .lane = WORLD_LANE_BULK,
+                                                    .path = read->path,
+                                                    .done = chunk_on_opened,
+                                                    .owner = read};
+        read->next = n->chunk_reads;
+        n->chunk_reads = read;
+        world_submit(n->world, &read->request);
+    }
+}
