@@ -192,7 +192,7 @@ static void erased(struct world_file_request *request)
 
 static void erase_on(struct wal_recovering *r)
 {
-    uint64_t n = u64_min(r->erase_to - r->erase_from, WAL_READ_SECTORS);
+    uint64_t n = u64_min(r->erase_to - r->erase_from, r->chunk_sectors);
 
     if (n == 0) {
         wal_recover_submit(r, WORLD_SYNC, erase_synced);
@@ -223,7 +223,7 @@ static void erase_torn_tail(struct wal_recovering *r)
             r->request.fd = r->segments[i].fd;
         }
     }
-    memset(r->chunks[0].bytes, 0, (size_t)WAL_READ_SECTORS * WAL_SECTOR_BYTES);
+    memset(r->chunks[0].bytes, 0, (size_t)r->chunk_sectors * WAL_SECTOR_BYTES);
     erase_on(r);
 }
 

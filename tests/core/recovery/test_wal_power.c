@@ -18,7 +18,7 @@
 
 /* Up to so many units that are not durable, all subsets are tried; above, a sample of so many. */
 #define UNITS_EXHAUSTIVE 10
-#define SUBSETS_SAMPLED  64
+#define SUBSETS_SAMPLED  32
 
 #define OPS_MAX 128
 
@@ -318,7 +318,7 @@ static void any_life_survives_every_power_cut(void **state)
     struct tally tally = {0};
     static struct op ops[OPS_MAX];
 
-    for (size_t round = 0; round < test_rounds(4); round++) {
+    for (size_t round = 0; round < test_rounds(2); round++) {
         size_t count = draw_script(&prng, ops);
         live_and_cut(ops, count, prng_range(&prng, 1, 6), &prng, &tally);
     }
