@@ -76,7 +76,7 @@ static void tell_log_damage(struct scrub *s, uint64_t sector)
 static const struct wal_file *scrub_file(const struct scrub *s, uint64_t seq)
 {
     for (size_t i = 0; i < s->wal->file_count; i++) {
-        if (s->wal->files[i].seq >= seq) {
+        if (s->wal->files[i].seq >= seq && s->wal->files[i].fd != WORLD_FD_NONE) {
             return &s->wal->files[i];
         }
     }

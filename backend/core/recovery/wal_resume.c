@@ -276,7 +276,12 @@ static void unlink_on(struct wal_recovering *r)
 
     if (r->segment_count > r->wanted_files) {
         r->request.fd = r->segments[r->segment_count - 1].fd;
-        wal_recover_submit(r, WORLD_CLOSE, surplus_closed);
+        if (r->request.fd == WORLD_FD_NONE) {
+            r->request.owner = r;
+            surplus_closed(&r->request);
+        } else {
+            wal_recover_submit(r, WORLD_CLOSE, surplus_closed);
+        }
         return;
     }
     if (begins_anew(r) && w->spare_count > 0) {
