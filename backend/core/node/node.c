@@ -202,6 +202,7 @@ static void node_on_tick(struct world_timer *timer)
     node_expire_requests(n, now);
     node_check_reads(n, now);
     node_persist_retry(n);
+    node_snapshot_tell(n);
     node_pump(n);
     if (n->state == NODE_RUNNING && !timer->is_set) {
         world_timer_set(n->world, timer, now + n->cfg.raft.heartbeat_interval);
@@ -433,8 +434,6 @@ void node_close(struct node *n)
     if (n->store) {
         store_close(n->store);
     }
-    world_timer_cancel(n->world, &n->tick);
-    world_timer_cancel(n->world, &n->turn);
     buf_deinit(&n->scratch);
     buf_deinit(&n->snap_block);
     mem_free(n->wal_entries);

@@ -190,6 +190,7 @@ struct node {
     size_t snap_put;
     bool snap_ended;
     bool snap_finishing;
+    bool snap_untold; /* snap_name is durable, and Raft does not want it yet */
     struct world_timer snap_turn;
 
     /* fetching and installing one */
@@ -248,10 +249,14 @@ void node_send_encoded(struct node *n, node_id to, struct bytes message);
 
 void node_snapshot_if_due(struct node *n);
 void node_snapshot_free(struct node *n);
+/* Tells Raft of a snapshot that it did not want yet. */
+void node_snapshot_tell(struct node *n);
 void node_serve_chunks(struct node *n, const struct raft_update *u);
 /* The name of a snapshot of `store`, whose file has so much payload. */
 struct raft_snapshot node_snapshot_name(const struct store *store, raft_index index, raft_term term,
                                         const struct raft_membership *ms, uint64_t payload_bytes);
+/* What its file says of it: the membership, in the header. */
+void node_snapshot_membership(const struct raft_snapshot *s, struct buf *b);
 
 /* --- node_install.c -------------------------------------------------------------------------- */
 

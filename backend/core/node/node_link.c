@@ -333,22 +333,7 @@ void node_links_open(struct node *n)
 
 void node_links_free(struct node *n)
 {
-    for (uint32_t i = 0; i < n->cfg.peer_count; i++) {
-        for (int kind = 0; kind < NODE_STREAM_KINDS && n->links[i].node; kind++) {
-            struct node_out *out = &n->links[i].out[kind];
-            world_timer_cancel(n->world, &out->retry);
-            if (out->stream) {
-                n->world->net->stream_close(n->world->self, out->stream);
-            }
-        }
-    }
     for (size_t i = 0; i < NODE_INCOMING_MAX; i++) {
-        if (n->incoming[i].stream) {
-            link_drop_incoming(&n->incoming[i]);
-        }
         buf_deinit(&n->incoming[i].pending);
-    }
-    if (n->is_listening) {
-        n->world->net->listen_close(n->world->self, n->cfg.port);
     }
 }

@@ -20,6 +20,14 @@ struct raft_snapshot node_snapshot_name(const struct store *store, raft_index in
                                   .membership = *ms};
 }
 
+void node_snapshot_membership(const struct raft_snapshot *s, struct buf *b)
+{
+    struct raft_snapshot header = *s;
+    header.size = 0; /* a file's bytes must not depend on its own size or digest */
+    header.digest = 0;
+    raft_snapshot_encode(&header, b);
+}
+
 /* --- taking ---------------------------------------------------------------------------------- */
 
 static void snapshot_compact(struct node *n)
@@ -41,6 +49,16 @@ static void snapshot_end(struct node *n)
     n->snap_ended = false;
 }
 
+/* While a member is fetching the one before, Raft holds on to that: then this waits. */
+void node_snapshot_tell(struct node *n)
+{
+    struct raft_event e = {.type = RAFT_EVENT_SNAPSHOT_TAKEN, .snapshot = &n->snap_name};
+    if (n->snap_untold && node_tell(n, e) == OK) {
+        n->snap_untold = false;
+        snapshot_compact(n);
+    }
+}
+
 static void snapshot_on_done(void *ctx, enum err result)
 {
     struct node *n = ctx;
@@ -53,10 +71,8 @@ static void snapshot_on_done(void *ctx, enum err result)
      * would have replaced is still there. */
     if (result == OK && n->snap_name.index > raft_status(n->raft).snapshot) {
         node_persist_marker(n, &n->snap_name);
-        enum err ignored = node_tell(
-            n, (struct raft_event){.type = RAFT_EVENT_SNAPSHOT_TAKEN, .snapshot = &n->snap_name});
-        (void)ignored;
-        snapshot_compact(n);
+        n->snap_untold = true;
+        node_snapshot_tell(n);
     }
     node_pump(n);
 }
@@ -113,18 +129,15 @@ static void snapshot_on_room(void *ctx)
 void node_snapshot_if_due(struct node *n)
 {
     struct raft_status status = raft_status(n->raft);
-    bool busy = n->snap || n->snap_writer || n->is_loading || status.installing;
+    bool busy = n->snap || n->snap_writer || n->snap_untold || n->is_loading || status.installing;
     if (busy || n->is_witness || n->applied < status.snapshot + n->cfg.snapshot_entries) {
         return;
     }
-    n->snap_name = node_snapshot_name(n->store, n->applied, n->applied_term,
-                                      status.membership, 0);
+    n->snap_name = node_snapshot_name(n->store, n->applied, n->applied_term, status.membership, 0);
     n->snap_name.size = 0;
-    struct raft_snapshot header = n->snap_name;
-    header.digest = 0; /* the file's bytes must not depend on its own name */
     struct buf membership;
     buf_init(&membership);
-    raft_snapshot_encode(&header, &membership);
+    node_snapshot_membership(&n->snap_name, &membership);
     n->snap_turn = (struct world_timer){.fire = snapshot_on_turn, .owner = n};
     n->snap = store_snapshot_begin(n->store);
     n->snap_writer = snapfile_create(&n->place, n->applied, n->applied_term, buf_view(&membership),
@@ -135,7 +148,6 @@ void node_snapshot_if_due(struct node *n)
 
 void node_snapshot_free(struct node *n)
 {
-    world_timer_cancel(n->world, &n->snap_turn);
     snapshot_end(n);
     while (n->chunk_reads) {
         struct node_chunk_read *read = n->chunk_reads;

@@ -30,6 +30,7 @@ struct node_start {
     struct world_file_request request;
     char boot_path[WORLD_PATH_MAX_BYTES];
     char boot_new[WORLD_PATH_MAX_BYTES];
+    char parent[WORLD_PATH_MAX_BYTES];
     uint8_t boot_bytes[START_BOOT_BYTES];
     struct store_restore *restore;
     bool restore_failed;
@@ -38,6 +39,9 @@ struct node_start {
     struct wal_read read;
     raft_index end; /* the last entry that can be loaded */
     bool bad_entry;
+    struct snapfile_writer *founding;
+    struct buf founding_bytes;
+    size_t founding_put;
 };
 
 static void start_path(const struct node *n, const char *name, char path[WORLD_PATH_MAX_BYTES])
@@ -78,9 +82,7 @@ static void start_finish(struct node_start *s)
         node_halt(n, ERR_CORRUPT, "the recovered log contradicts itself");
         return;
     }
-    n->start = NULL;
-    wal_read_deinit(&s->read);
-    mem_free(s);
+    node_start_free(n);
     node_run(n);
 }
 
@@ -193,6 +195,58 @@ static void start_raft(struct node_start *s)
     start_read_on(s);
 }
 
+/* --- the founding snapshot ------------------------------------------------------------------- */
+
+/* It is durable: the log begins behind it. */
+static void start_on_founded(void *ctx, enum err result)
+{
+    struct node_start *s = ctx;
+    struct node *n = s->node;
+    s->founding = NULL;
+    if (result != OK) {
+        node_halt(n, result, "the snapshot that founds the group could not be written");
+        return;
+    }
+    node_persist_marker(n, &s->snapshot);
+    s->found.state = wal_log(n->wal);
+    start_raft(s);
+}
+
+static void start_put_founding(void *ctx)
+{
+    struct node_start *s = ctx;
+    while (s->founding_put < s->founding_bytes.len) {
+        size_t left = s->founding_bytes.len - s->founding_put;
+        size_t len = left < SNAPFILE_BLOCK_PAYLOAD ? left : SNAPFILE_BLOCK_PAYLOAD;
+        struct bytes piece = {s->founding_bytes.data + s->founding_put, len};
+        if (snapfile_put(s->founding, piece) != OK) {
+            return; /* called again when there is room */
+        }
+        s->founding_put += len;
+    }
+    snapfile_finish(s->founding, start_on_founded);
+}
+
+/* Every founder writes the same beginning: an empty state, and who the members are. If it dies
+ * before that is durable, it does it again. */
+static void start_found(struct node_start *s)
+{
+    struct node *n = s->node;
+    struct store_snapshot *snap = store_snapshot_begin(n->store);
+    while (store_snapshot_step(snap, NODE_SNAPSHOT_BUDGET, &s->founding_bytes) == ERR_PENDING) {
+    }
+    store_snapshot_end(snap);
+    s->snapshot = node_snapshot_name(n->store, START_FOUNDING_INDEX, START_FOUNDING_TERM,
+                                     n->cfg.founders, s->founding_bytes.len);
+    struct buf membership;
+    buf_init(&membership);
+    node_snapshot_membership(&s->snapshot, &membership);
+    s->founding = snapfile_create(&n->place, START_FOUNDING_INDEX, START_FOUNDING_TERM,
+                                  buf_view(&membership), start_put_founding, s);
+    buf_deinit(&membership);
+    start_put_founding(s);
+}
+
 /* --- the log --------------------------------------------------------------------------------- */
 
 static void start_on_recovered(void *owner, const struct wal_recovery *found)
@@ -208,15 +262,10 @@ static void start_on_recovered(void *owner, const struct wal_recovery *found)
     }
     bool fresh = found->verdict == RECOVERY_EMPTY && s->snapshot.index == 0;
     if (fresh && n->cfg.founders) {
-        /* Every founder writes the same beginning. Until it is in the log, a restart does it again.
-         */
-        s->snapshot = (struct raft_snapshot){.index = START_FOUNDING_INDEX,
-                                             .term = START_FOUNDING_TERM,
-                                             .membership = *n->cfg.founders};
-        node_persist_marker(n, &s->snapshot);
-        s->found.state = wal_log(n->wal);
+        start_found(s);
+    } else {
+        start_raft(s);
     }
-    start_raft(s);
 }
 
 static void start_log(struct node_start *s)
@@ -412,6 +461,25 @@ static void start_on_boot_opened(struct world_file_request *request)
     }
 }
 
+static void start_on_dir_durable(struct world_file_request *request)
+{
+    struct node_start *s = request->owner;
+    if (start_ok(s, "the node's directory could not be made durable")) {
+        s->request.path = s->boot_path;
+        s->request.flags = 0;
+        start_submit(s, WORLD_OPEN, start_on_boot_opened);
+    }
+}
+
+/* The directory that holds the node's; "" for the world's root. */
+static void start_parent(const struct node *n, char path[WORLD_PATH_MAX_BYTES])
+{
+    const char *slash = strrchr(n->cfg.dir, '/');
+    size_t len = slash ? (size_t)(slash - n->cfg.dir) : 0;
+    memcpy(path, n->cfg.dir, len);
+    path[len] = '\0';
+}
+
 static void start_on_dir(struct world_file_request *request)
 {
     struct node_start *s = request->owner;
@@ -419,9 +487,10 @@ static void start_on_dir(struct world_file_request *request)
         node_halt(s->node, s->request.result, "the node's directory could not be made");
         return;
     }
-    s->request.path = s->boot_path;
-    s->request.flags = 0;
-    start_submit(s, WORLD_OPEN, start_on_boot_opened);
+    /* Also where it was there: an earlier life may have died between the two. */
+    start_parent(s->node, s->parent);
+    s->request.path = s->parent;
+    start_submit(s, WORLD_SYNC_DIR, start_on_dir_durable);
 }
 
 void node_start(struct node *n)
@@ -447,6 +516,7 @@ void node_start_free(struct node *n)
             store_restore_abort(s->restore);
         }
         wal_read_deinit(&s->read);
+        buf_deinit(&s->founding_bytes);
         mem_free(s);
         n->start = NULL;
     }

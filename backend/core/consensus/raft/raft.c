@@ -218,7 +218,12 @@ enum err raft_load_done(struct raft *r)
         }
     }
     /* The hard state never goes below the terms of the log's entries. (It may be below that of a
-     * snapshot: a group may be begun from one that was made elsewhere.) */
+     * snapshot: a group may be begun from one that was made elsewhere. Its first leader then takes
+     * that term, at least: terms in a log never fall.) */
+    if (r->term + 1 < r->log.snapshot_term) {
+        r->term = r->log.snapshot_term - 1;
+        r->vote = NODE_NONE;
+    }
     if (r->log.last > r->log.snapshot_index && raft_log_last_term(&r->log) > r->term) {
         r->term = raft_log_last_term(&r->log);
         r->vote = NODE_NONE;
@@ -289,7 +294,7 @@ static bool message_entries_sane(const struct raft_message *m)
     if (m->entry_count == 0) {
         return true;
     }
-    if (m->entry_count > RAFT_MESSAGE_ENTRIES_MAX || m->index > UINT64_MAX - m->entry_count - 1) {
+    if (m->entry_count > RAFT_MESSAGE_ENTRIES_MAX || m->index > RAFT_INDEX_MAX) {
         return false;
     }
     if (m->type != RAFT_MSG_APP) {
@@ -310,7 +315,8 @@ static bool message_entries_sane(const struct raft_message *m)
 /* Could an honest member have sent this? The decoder checked its form; this checks its sense. */
 static bool message_is_sane(const struct raft *r, const struct raft_message *m)
 {
-    if ((unsigned)m->type >= RAFT_MSG_TYPES || m->from == NODE_NONE || m->to != r->cfg.id) {
+    if ((unsigned)m->type >= RAFT_MSG_TYPES || m->from == NODE_NONE || m->to != r->cfg.id ||
+        m->term > RAFT_TERM_MAX) {
         return false;
     }
     /* Only a node that has seen no election yet speaks in term 0, and then only to refuse. */
@@ -325,8 +331,8 @@ static bool message_is_sane(const struct raft *r, const struct raft_message *m)
         return false;
     }
     if (m->type == RAFT_MSG_SNAP &&
-        (!m->snapshot || m->snapshot->index == 0 || m->snapshot->term > m->term ||
-         !raft_membership_valid(&m->snapshot->membership))) {
+        (!m->snapshot || m->snapshot->index == 0 || m->snapshot->index > RAFT_INDEX_MAX ||
+         m->snapshot->term > m->term || !raft_membership_valid(&m->snapshot->membership))) {
         return false;
     }
     if ((m->type == RAFT_MSG_SNAP_FETCH || m->type == RAFT_MSG_SNAP_CHUNK) && !m->snapshot) {

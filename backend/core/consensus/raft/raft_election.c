@@ -64,7 +64,8 @@ enum err raft_campaign(struct raft *r, enum raft_campaign kind)
     if (r->role == RAFT_LEADER) {
         return OK;
     }
-    if (!raft_is_promotable(r) || raft_has_unapplied_conf(r) || r->stopping) {
+    if (!raft_is_promotable(r) || raft_has_unapplied_conf(r) || r->stopping ||
+        r->term >= RAFT_TERM_MAX) {
         return ERR_REFUSED;
     }
     if (kind == RAFT_CAMPAIGN_PRE) {

@@ -86,6 +86,7 @@ static void fetch_install(struct raft *r, const struct raft_snapshot *s, bool ke
     raft_outbox_drop_appends(r);
     r->fetch.active = false;
     if (keeps_log) {
+        raft_commit_to(r, s->index);
         raft_apply_conf_to(r, s->index);
         r->log.applied = s->index;
         r->log.applying = u64_max(r->log.applying, s->index);

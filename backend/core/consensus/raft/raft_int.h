@@ -29,6 +29,11 @@
 
 /* --- limits ---------------------------------------------------------------------------------- */
 
+/* Beyond these nothing is taken from a peer: sums of terms and indexes do not overflow, whatever a
+ * member that lies may send. No group gets there by itself. */
+#define RAFT_TERM_MAX  ((raft_term)1 << 62)
+#define RAFT_INDEX_MAX ((raft_index)1 << 62)
+
 /* Batches handed to the disk and not yet durable. When it is full, further entries gather and go
  * out as one batch: a slow disk makes larger batches, not longer queues. */
 #define RAFT_BATCHES_MAX 64

@@ -19,8 +19,8 @@
 enum err raft_recover_quorum(struct raft *r, uint64_t consent)
 {
     const struct raft_member *own = raft_own_member(r);
-    bool able =
-        own && raft_member_is_full_voter(own) && r->repair.range_count == 0 && !r->installing;
+    bool able = own && raft_member_is_full_voter(own) && r->repair.range_count == 0 &&
+                !r->installing && r->term <= RAFT_TERM_MAX - RAFT_RECOVER_TERM_STEP;
     bool led = r->role == RAFT_LEADER || r->leader != NODE_NONE;
     if (consent != RAFT_RECOVER_CONSENT || !able || led) {
         return ERR_REFUSED;
