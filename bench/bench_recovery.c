@@ -33,20 +33,20 @@ struct node {
     enum recovery_verdict verdict;
 };
 
-static void told_durable(void *ctx, uint64_t seq)
+static void learnt_durable(void *ctx, uint64_t seq)
 {
     struct node *n = ctx;
     n->durable = seq;
 }
 
-static void told_recovered(void *owner, const struct wal_recovery *found)
+static void learnt_recovered(void *owner, const struct wal_recovery *found)
 {
     struct node *n = owner;
     n->verdict = found->verdict;
     n->is_over = true;
 }
 
-static void told_entry(void *ctx, const struct wal_entry *entry, bool is_repair)
+static void learnt_entry(void *ctx, const struct wal_entry *entry, bool is_repair)
 {
     struct node *n = ctx;
     (void)is_repair;
@@ -54,21 +54,21 @@ static void told_entry(void *ctx, const struct wal_entry *entry, bool is_repair)
     n->payload_bytes += entry->payload.len;
 }
 
-static void told_finished(void *ctx, enum err result)
+static void learnt_finished(void *ctx, enum err result)
 {
     struct node *n = ctx;
     CHECK(result == OK);
     n->is_over = true;
 }
 
-static void told_payload(void *ctx, uint64_t offset, struct bytes payload)
+static void learnt_payload(void *ctx, uint64_t offset, struct bytes payload)
 {
     struct node *n = ctx;
     (void)offset;
     n->payload_bytes += payload.len;
 }
 
-static void told_loaded(void *ctx, const struct snapfile_found *found)
+static void learnt_loaded(void *ctx, const struct snapfile_found *found)
 {
     struct node *n = ctx;
     CHECK(found->result == OK);
@@ -93,13 +93,13 @@ static void node_open(struct node *n, const char *root)
         .batch_bytes = WAL_BATCH_BYTES,
         .reserve_bytes = WAL_RESERVE_BYTES,
     };
-    const struct wal_events events = {.ctx = n, .durable = told_durable};
-    const struct wal_scan_sink sink = {.ctx = n, .entry = told_entry};
+    const struct wal_events events = {.ctx = n, .durable = learnt_durable};
+    const struct wal_scan_sink sink = {.ctx = n, .entry = learnt_entry};
 
     *n = (struct node){0};
     CHECK(linux_world_open(root, &n->lw) == OK);
     n->wal = wal_new(linux_world_table(n->lw), &config, &events);
-    wal_recover(n->wal, 0, 0, &sink, told_recovered, n);
+    wal_recover(n->wal, 0, 0, &sink, learnt_recovered, n);
     run_until_over(n);
 }
 
@@ -109,7 +109,7 @@ static void node_close(struct node *n)
     wal_free(n->wal);
 }
 
-static void write_log(struct node *n, uint64_t bytes)
+static void write_bench_log(struct node *n, uint64_t bytes)
 {
     static uint8_t payload[ENTRY_BYTES];
     uint64_t seq = 0;
@@ -133,7 +133,7 @@ static void write_log(struct node *n, uint64_t bytes)
     }
 }
 
-static void write_snapshot(struct node *n, uint64_t bytes)
+static void write_bench_snapshot(struct node *n, uint64_t bytes)
 {
     static uint8_t payload[SNAPFILE_BLOCK_PAYLOAD];
     const struct snapfile_place place = {linux_world_table(n->lw), "snap", 1};
@@ -144,7 +144,7 @@ static void write_snapshot(struct node *n, uint64_t bytes)
             (void)linux_world_poll(n->lw, NANOS_PER_S);
         }
     }
-    snapfile_finish(w, told_finished);
+    snapfile_finish(w, learnt_finished);
     run_until_over(n);
 }
 
@@ -196,7 +196,7 @@ static nanos recover_once(const char *root, uint64_t *entries)
     node_open(&n, root);
     CHECK(n.verdict == RECOVERY_CLEAN);
     const struct snapfile_place place = {linux_world_table(n.lw), "snap", 1};
-    const struct snapfile_sink sink = {&n, NULL, told_payload, told_loaded};
+    const struct snapfile_sink sink = {&n, NULL, learnt_payload, learnt_loaded};
     snapfile_load(&place, &sink);
     run_until_over(&n);
     nanos spent = bench_now() - began;
@@ -221,8 +221,8 @@ int main(int argc, char **argv)
         return 1;
     }
     node_open(&n, root);
-    write_log(&n, log_bytes);
-    write_snapshot(&n, log_bytes / 4);
+    write_bench_log(&n, log_bytes);
+    write_bench_snapshot(&n, log_bytes / 4);
     node_close(&n);
     for (int turn = 0; turn < TURNS; turn++) {
         (void)each_file(root, "wal", forget);

@@ -48,20 +48,20 @@ struct our_log {
     uint32_t waiting;
 };
 
-static void told_durable(void *ctx, uint64_t seq)
+static void heard_durable(void *ctx, uint64_t seq)
 {
     struct our_log *o = ctx;
     o->durable = seq;
 }
 
-static void told_status(void *ctx, enum wal_status status, enum err why)
+static void heard_status(void *ctx, enum wal_status status, enum err why)
 {
     (void)ctx;
     fprintf(stderr, "bench-wal: the log's status is %d: %s\n", (int)status, err_text(why));
     CHECK(status == WAL_OK);
 }
 
-static void told_recovered(void *owner, const struct wal_recovery *found)
+static void heard_recovered(void *owner, const struct wal_recovery *found)
 {
     struct our_log *o = owner;
     CHECK(found->verdict == RECOVERY_EMPTY);
@@ -78,11 +78,11 @@ static void log_open(struct our_log *o, const char *root)
         .batch_bytes = WAL_BATCH_BYTES,
         .reserve_bytes = WAL_RESERVE_BYTES,
     };
-    const struct wal_events events = {.ctx = o, .durable = told_durable, .status = told_status};
+    const struct wal_events events = {.ctx = o, .durable = heard_durable, .status = heard_status};
 
     CHECK(linux_world_open(root, &o->lw) == OK);
     o->wal = wal_new(linux_world_table(o->lw), &config, &events);
-    wal_recover(o->wal, 0, 0, NULL, told_recovered, o);
+    wal_recover(o->wal, 0, 0, NULL, heard_recovered, o);
     while (!o->is_recovered) {
         (void)linux_world_poll(o->lw, NANOS_PER_S);
     }

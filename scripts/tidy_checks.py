@@ -32,6 +32,7 @@ LEVELS = {
     "backend/drivers": 7,
     "backend/world": 7,
     "backend/novacrond": 8,
+    "cli": 8,
     "tests": 9,
     "bench": 9,
 }

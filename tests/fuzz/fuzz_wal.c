@@ -50,7 +50,7 @@ static void scan_all(uint8_t *sectors, uint64_t count, uint64_t per_segment, boo
     wal_scan_deinit(&scan);
 }
 
-static void check_snapshot(const uint8_t *bytes, size_t n)
+static void check_snapshot_file(const uint8_t *bytes, size_t n)
 {
     struct snapfile_check check;
 
@@ -70,6 +70,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
     memcpy(copy, bytes + 1, (size_t)count * WAL_SECTOR_BYTES);
     scan_all(copy, count, 1 + (bytes[0] & 0x1F), (bytes[0] & 0x80) != 0);
     mem_free(copy);
-    check_snapshot(bytes + 1, n - 1);
+    check_snapshot_file(bytes + 1, n - 1);
     return 0;
 }

@@ -5,6 +5,7 @@
 
 #include "tests/support/test.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -29,7 +30,7 @@ static void bench_open_sim(struct bench *b)
 
 static void bench_open_linux(struct bench *b)
 {
-    strcpy(b->root, "/tmp/novacron-world-XXXXXX");
+    (void)snprintf(b->root, sizeof b->root, "/tmp/novacron-world-XXXXXX");
     assert_non_null(mkdtemp(b->root));
     assert_int_equal(linux_world_open(b->root, &b->lw), OK);
     b->world = linux_world_table(b->lw);
@@ -43,8 +44,7 @@ static void bench_close(struct bench *b)
     }
     char command[96];
     linux_world_close(b->lw);
-    strcpy(command, "rm -r ");
-    strcat(command, b->root);
+    (void)snprintf(command, sizeof command, "rm -r %s", b->root);
     assert_int_equal(system(command), 0);
 }
 
@@ -63,7 +63,7 @@ static void count_done(struct world_file_request *request)
 }
 
 /* Submits, checks that nothing completes inside the call, and waits. */
-static enum err run(struct bench *b, struct world_file_request *request)
+static enum err run_request(struct bench *b, struct world_file_request *request)
 {
     int done = 0;
 
@@ -81,27 +81,27 @@ static enum err run(struct bench *b, struct world_file_request *request)
 static enum err on_path(struct bench *b, enum world_file_op op, const char *path,
                         const char *path_to)
 {
-    return run(b, &(struct world_file_request){.op = op, .path = path, .path_to = path_to});
+    return run_request(b, &(struct world_file_request){.op = op, .path = path, .path_to = path_to});
 }
 
 static enum err open_file(struct bench *b, const char *path, uint32_t flags, world_fd *fd)
 {
     struct world_file_request request = {.op = WORLD_OPEN, .path = path, .flags = flags};
-    enum err e = run(b, &request);
+    enum err e = run_request(b, &request);
     *fd = request.fd;
     return e;
 }
 
 static enum err on_fd(struct bench *b, enum world_file_op op, world_fd fd, uint64_t length)
 {
-    return run(b, &(struct world_file_request){.op = op, .fd = fd, .length = length});
+    return run_request(b, &(struct world_file_request){.op = op, .fd = fd, .length = length});
 }
 
 static uint64_t read_at(struct bench *b, world_fd fd, uint64_t offset, void *buffer, size_t n)
 {
     struct world_file_request request = {
         .op = WORLD_READ, .fd = fd, .offset = offset, .buffer = buffer, .length = n};
-    assert_int_equal(run(b, &request), OK);
+    assert_int_equal(run_request(b, &request), OK);
     return request.count;
 }
 
@@ -111,13 +111,13 @@ static void write_at(struct bench *b, world_fd fd, uint64_t offset, const char *
     memcpy(bytes, text, strlen(text));
     struct world_file_request request = {
         .op = WORLD_WRITE, .fd = fd, .offset = offset, .buffer = bytes, .length = strlen(text)};
-    assert_int_equal(run(b, &request), OK);
+    assert_int_equal(run_request(b, &request), OK);
 }
 
 static uint64_t size_of(struct bench *b, const char *path)
 {
     struct world_file_request request = {.op = WORLD_STAT, .path = path};
-    assert_int_equal(run(b, &request), OK);
+    assert_int_equal(run_request(b, &request), OK);
     return request.size;
 }
 
@@ -194,7 +194,8 @@ static char listed[64];
 static void list_name(struct world_file_request *request, const char *name)
 {
     (void)request;
-    strcat(strcat(listed, name), " ");
+    size_t n = strlen(listed);
+    (void)snprintf(listed + n, sizeof listed - n, "%s ", name);
 }
 
 static void listing(struct bench *b)
@@ -209,12 +210,12 @@ static void listing(struct bench *b)
     assert_int_equal(on_path(b, WORLD_MKDIR, "d", NULL), OK);
     assert_int_equal(open_file(b, "d/inside", WORLD_OPEN_CREATE, &fd), OK);
     struct world_file_request request = {.op = WORLD_LIST, .path = "", .entry = list_name};
-    assert_int_equal(run(b, &request), OK);
+    assert_int_equal(run_request(b, &request), OK);
     assert_string_equal(listed, "a d m m0 z ");
     request.path = "missing";
-    assert_int_equal(run(b, &request), ERR_NOT_FOUND);
+    assert_int_equal(run_request(b, &request), ERR_NOT_FOUND);
     struct world_file_request space = {.op = WORLD_SPACE, .path = ""};
-    assert_int_equal(run(b, &space), OK);
+    assert_int_equal(run_request(b, &space), OK);
     assert_true(space.count > 0 && space.count <= space.size);
 }
 

@@ -278,10 +278,9 @@ static void drop_orphans(struct simdisk_names *names)
 
     for (size_t i = 0; i < names->count; i++) {
         const struct simdisk_name *name = &names->names[i];
-        const char *slash = strrchr(name->path, '/');
-        bool has_parent = slash == NULL;
+        size_t n = world_parent_length(name->path);
+        bool has_parent = n == 0;
         for (size_t k = 0; k < kept && !has_parent; k++) {
-            size_t n = (size_t)(slash - name->path);
             has_parent = strlen(names->names[k].path) == n &&
                          memcmp(names->names[k].path, name->path, n) == 0;
         }
@@ -349,18 +348,7 @@ static void settle_file(struct simdisk_inode *inode, uint64_t stamp, bool is_goo
 static bool is_inside(const char *path, const char *dir)
 {
     size_t n = strlen(dir);
-    const char *rest = path;
-
-    if (path[0] == '\0') {
-        return false;
-    }
-    if (n > 0) {
-        if (strncmp(path, dir, n) != 0 || path[n] != '/') {
-            return false;
-        }
-        rest = path + n + 1;
-    }
-    return strchr(rest, '/') == NULL;
+    return path[0] != '\0' && world_parent_length(path) == n && memcmp(path, dir, n) == 0;
 }
 
 /* A rename across directories is durable once both were synced: each sync settles its half. */

@@ -26,12 +26,11 @@ static enum err reserve(const struct simdisk *d, uint64_t now, uint64_t then)
 static bool has_parent(const struct simdisk *d, const char *path)
 {
     char parent[WORLD_PATH_MAX_BYTES];
-    const char *slash = strrchr(path, '/');
+    size_t n = world_parent_length(path);
 
-    if (slash == NULL) {
+    if (n == 0) {
         return true;
     }
-    size_t n = (size_t)(slash - path);
     memcpy(parent, path, n);
     parent[n] = '\0';
     const struct simdisk_name *name = simdisk_names_find(&d->live, parent);
@@ -236,10 +235,8 @@ static enum err op_list(struct simdisk *d, struct world_file_request *request)
     }
     for (size_t i = 0; i < d->live.count; i++) {
         const char *path = d->live.names[i].path;
-        const char *name = n == 0 ? path : path + n + 1;
-        bool is_in = n == 0 || (strncmp(path, request->path, n) == 0 && path[n] == '/');
-        if (is_in && strchr(name, '/') == NULL) {
-            request->entry(request, name);
+        if (world_parent_length(path) == n && memcmp(path, request->path, n) == 0) {
+            request->entry(request, n == 0 ? path : path + n + 1);
         }
     }
     return OK;

@@ -191,13 +191,13 @@ struct simhost *simworld_find(const struct simworld *sim, const char *name)
     return NULL;
 }
 
-static nanos op_now(void *self)
+static nanos sim_now(void *self)
 {
     const struct simhost *host = self;
     return host->sim->now;
 }
 
-static void op_timer_cancel(void *self, struct world_timer *timer)
+static void sim_timer_cancel(void *self, struct world_timer *timer)
 {
     struct simhost *host = self;
 
@@ -213,11 +213,11 @@ static void op_timer_cancel(void *self, struct world_timer *timer)
     timer->is_set = false;
 }
 
-static void op_timer_set(void *self, struct world_timer *timer, nanos due)
+static void sim_timer_set(void *self, struct world_timer *timer, nanos due)
 {
     struct simhost *host = self;
 
-    op_timer_cancel(self, timer);
+    sim_timer_cancel(self, timer);
     timer->at = due;
     timer->ticket = ++host->sim->tickets;
     timer->is_set = true;
@@ -229,7 +229,7 @@ static void op_timer_set(void *self, struct world_timer *timer, nanos due)
     *at = timer;
 }
 
-static void op_random(void *self, uint8_t *bytes, size_t n)
+static void sim_random(void *self, uint8_t *bytes, size_t n)
 {
     struct simhost *host = self;
     for (size_t i = 0; i < n; i++) {
@@ -246,7 +246,7 @@ static void file_completed(void *arg)
     request->done(request);
 }
 
-static void op_submit(void *self, struct world_file_request *request)
+static void sim_submit(void *self, struct world_file_request *request)
 {
     struct simhost *host = self;
     nanos latency = SIMDISK_OP_LATENCY + host->extra_operation;
@@ -264,9 +264,9 @@ static void op_submit(void *self, struct world_file_request *request)
     simworld_schedule(host->sim, host, begin + latency, file_completed, NULL, request);
 }
 
-static const struct world_time_ops time_ops = {op_now, op_timer_set, op_timer_cancel};
-static const struct world_file_ops file_ops = {op_submit};
-static const struct world_random_ops random_ops = {op_random};
+static const struct world_time_ops sim_time_ops = {sim_now, sim_timer_set, sim_timer_cancel};
+static const struct world_file_ops sim_file_ops = {sim_submit};
+static const struct world_random_ops sim_random_ops = {sim_random};
 
 struct simhost *simhost_new(struct simworld *sim, const char *name, uint64_t disk_capacity)
 {
@@ -278,7 +278,7 @@ struct simhost *simhost_new(struct simworld *sim, const char *name, uint64_t dis
     host->incarnation = 1;
     host->disk = simdisk_new(disk_capacity);
     host->prng = prng_fork(&sim->prng, 1000 + sim->host_count);
-    host->world = (struct world){host, &time_ops, &file_ops, &simnet_ops, &random_ops};
+    host->world = (struct world){host, &sim_time_ops, &sim_file_ops, &simnet_ops, &sim_random_ops};
     mem_grow((void **)&sim->hosts, &sim->host_cap, sim->host_count + 1, sizeof *sim->hosts);
     sim->hosts[sim->host_count++] = host;
     return host;

@@ -73,7 +73,7 @@ enum err snapfile_name_parse(const char *name, const char *suffix, uint64_t *ind
     return OK;
 }
 
-static void parent_synced(struct world_file_request *request)
+static void snapshot_parent_synced(struct world_file_request *request)
 {
     struct snapfile_dir *d = request->owner;
     d->then(d->owner, request->result);
@@ -91,12 +91,11 @@ static void dir_made(struct world_file_request *request)
         d->then(d->owner, request->result);
         return;
     }
-    const char *slash = strrchr(d->place->dir, '/');
-    size_t n = slash == NULL ? 0 : (size_t)(slash - d->place->dir);
+    size_t n = world_parent_length(d->place->dir);
     memcpy(d->parent, d->place->dir, n);
     d->parent[n] = '\0';
     request->path = d->parent;
-    snapfile_submit(d->place, request, WORLD_SYNC_DIR, parent_synced, d);
+    snapfile_submit(d->place, request, WORLD_SYNC_DIR, snapshot_parent_synced, d);
 }
 
 void snapfile_dir_make(struct snapfile_dir *d)

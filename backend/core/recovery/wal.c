@@ -139,8 +139,8 @@ static struct wal_batch *batch_for(struct wal *w, uint64_t bytes)
     return b != NULL ? b : open_batch(w);
 }
 
-static void put(struct wal *w, enum wal_record_type type, uint8_t entry_type, uint64_t index,
-                uint64_t term, struct bytes body)
+static void put_record(struct wal *w, enum wal_record_type type, uint8_t entry_type, uint64_t index,
+                       uint64_t term, struct bytes body)
 {
     struct wal_batch *b = batch_for(w, WAL_RECORD_HEADER_BYTES + body.len);
     wal_batch_put(b, type, entry_type, index, term, body);
@@ -151,7 +151,7 @@ static void put_u64(struct wal *w, enum wal_record_type type, uint64_t index, ui
 {
     uint8_t body[8];
     le64_store(body, value);
-    put(w, type, 0, index, term, (struct bytes){body, sizeof body});
+    put_record(w, type, 0, index, term, (struct bytes){body, sizeof body});
 }
 
 /* What an append would come to. */
@@ -246,8 +246,8 @@ static void put_snapshot(struct wal *w, uint64_t index, uint64_t term)
 {
     bool holds = wal_state_holds(&w->state, index, term);
 
-    put(w, WAL_RECORD_SNAPSHOT, holds ? WAL_SNAPSHOT_KEEPS : WAL_SNAPSHOT_RESTARTS, index, term,
-        (struct bytes){NULL, 0});
+    put_record(w, WAL_RECORD_SNAPSHOT, holds ? WAL_SNAPSHOT_KEEPS : WAL_SNAPSHOT_RESTARTS, index,
+               term, (struct bytes){NULL, 0});
     if (holds) {
         wal_state_mark(&w->state, index, term);
         return;
@@ -265,7 +265,7 @@ static void put_entries(struct wal *w, const struct wal_append *append)
         const struct wal_entry *entry = &append->entries[i];
         enum wal_record_type type = append->is_repair ? WAL_RECORD_REPAIR : WAL_RECORD_ENTRY;
         /* The batch first: one that opens describes the log before this entry. */
-        put(w, type, entry->type, entry->index, entry->term, entry->payload);
+        put_record(w, type, entry->type, entry->index, entry->term, entry->payload);
         if (append->is_repair) {
             (void)wal_state_repair(&w->state, entry->index, entry->term);
         } else {

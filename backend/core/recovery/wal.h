@@ -107,6 +107,8 @@ struct wal_recovery {
     const struct wal_state *state;
     uint64_t cluster;
     node_id node;
+    uint64_t named_snapshot_index; /* the newest that the log speaks of; 0: none */
+    uint64_t named_snapshot_term;
     bool is_snapshot_stale;   /* the log knows of a newer snapshot than the newest whole one */
     uint64_t foreign_cluster; /* with FOREIGN */
     node_id foreign_node;

@@ -87,6 +87,8 @@ static enum found_snapshot meet_snapshot(struct wal_recovering *r)
     struct wal_state *state = &r->scan.state;
     uint64_t index = r->snapshot_index;
 
+    r->found.named_snapshot_index = state->snapshot_index;
+    r->found.named_snapshot_term = state->snapshot_term;
     r->found.is_snapshot_stale = state->snapshot_index > index;
     if (state->damage_count > 0 && state->damage[0].lo <= r->scan.head_index) {
         wal_state_mark(state, index, r->snapshot_term);
@@ -217,7 +219,7 @@ static void read_on(struct wal_recovering *r)
         struct wal_chunk *chunk = &r->chunks[r->turn];
         r->turn = (r->turn + 1) % WAL_RECOVER_CHUNKS;
         bool narrow = r->submitted < r->narrow_until;
-        uint64_t n = narrow ? 1 : u64_min(WAL_READ_SECTORS, sectors - r->submitted);
+        uint64_t n = narrow ? 1 : u64_min(r->chunk_sectors, sectors - r->submitted);
         chunk->request.op = WORLD_READ;
         chunk->request.lane = WORLD_LANE_BULK;
         chunk->request.fd = segment->fd;
@@ -373,8 +375,9 @@ void wal_recover(struct wal *w, uint64_t snapshot_index, uint64_t snapshot_term,
     r->snapshot_index = snapshot_index;
     r->snapshot_term = snapshot_term;
     wal_scan_init(&r->scan, w->config.cluster, w->config.node, snapshot_index, snapshot_term, sink);
+    r->chunk_sectors = u64_min(WAL_READ_SECTORS, wal_segment_sectors(w));
     for (size_t i = 0; i < WAL_RECOVER_CHUNKS; i++) {
-        r->chunks[i].bytes = mem_alloc((size_t)WAL_READ_SECTORS * WAL_SECTOR_BYTES);
+        r->chunks[i].bytes = mem_alloc((size_t)r->chunk_sectors * WAL_SECTOR_BYTES);
     }
     r->request.path = w->config.dir;
     r->request.entry = list_entry;

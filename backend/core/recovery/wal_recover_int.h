@@ -16,7 +16,7 @@ struct wal_listed {
 
 struct wal_chunk {
     struct world_file_request request;
-    uint8_t *bytes; /* owned, WAL_READ_SECTORS sectors */
+    uint8_t *bytes; /* owned, chunk_sectors sectors */
 };
 
 struct wal_recovering {
@@ -37,6 +37,7 @@ struct wal_recovering {
     enum err list_result;
 
     /* Reading: [fed, submitted) of the current segment is under way, in sectors. */
+    uint64_t chunk_sectors;
     struct wal_chunk chunks[WAL_RECOVER_CHUNKS];
     uint64_t fed;
     uint64_t submitted;

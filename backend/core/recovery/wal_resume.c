@@ -192,7 +192,7 @@ static void erased(struct world_file_request *request)
 
 static void erase_on(struct wal_recovering *r)
 {
-    uint64_t n = u64_min(r->erase_to - r->erase_from, WAL_READ_SECTORS);
+    uint64_t n = u64_min(r->erase_to - r->erase_from, r->chunk_sectors);
 
     if (n == 0) {
         wal_recover_submit(r, WORLD_SYNC, erase_synced);
@@ -223,7 +223,7 @@ static void erase_torn_tail(struct wal_recovering *r)
             r->request.fd = r->segments[i].fd;
         }
     }
-    memset(r->chunks[0].bytes, 0, (size_t)WAL_READ_SECTORS * WAL_SECTOR_BYTES);
+    memset(r->chunks[0].bytes, 0, (size_t)r->chunk_sectors * WAL_SECTOR_BYTES);
     erase_on(r);
 }
 
@@ -276,7 +276,12 @@ static void unlink_on(struct wal_recovering *r)
 
     if (r->segment_count > r->wanted_files) {
         r->request.fd = r->segments[r->segment_count - 1].fd;
-        wal_recover_submit(r, WORLD_CLOSE, surplus_closed);
+        if (r->request.fd == WORLD_FD_NONE) {
+            r->request.owner = r;
+            surplus_closed(&r->request);
+        } else {
+            wal_recover_submit(r, WORLD_CLOSE, surplus_closed);
+        }
         return;
     }
     if (begins_anew(r) && w->spare_count > 0) {
@@ -291,7 +296,7 @@ static void unlink_on(struct wal_recovering *r)
     adopt_files(r);
 }
 
-static void parent_synced(struct world_file_request *request)
+static void log_parent_synced(struct world_file_request *request)
 {
     struct wal_recovering *r = request->owner;
     if (request->result != OK) {
@@ -309,12 +314,11 @@ static void directory_made(struct world_file_request *request)
         return;
     }
     /* Its name is in the directory above. */
-    const char *slash = strrchr(r->wal->config.dir, '/');
-    size_t n = slash == NULL ? 0 : (size_t)(slash - r->wal->config.dir);
+    size_t n = world_parent_length(r->wal->config.dir);
     memcpy(r->path, r->wal->config.dir, n);
     r->path[n] = '\0';
     request->path = r->path;
-    wal_recover_submit(r, WORLD_SYNC_DIR, parent_synced);
+    wal_recover_submit(r, WORLD_SYNC_DIR, log_parent_synced);
 }
 
 void wal_resume(struct wal_recovering *r)

@@ -54,7 +54,7 @@ static void pending_begin(struct wal_scan *s, enum wal_pending_state state, uint
     };
 }
 
-static void read_header(struct wal_scan *s, const uint8_t *sector)
+static void meet_header(struct wal_scan *s, const uint8_t *sector)
 {
     struct wal_scan_segment *segment = &s->segment;
     struct wal_segment_header header;
@@ -186,7 +186,7 @@ static void meet_sector(struct wal_scan *s, const uint8_t *bytes)
     uint64_t number = s->segment.at++;
 
     if (number == 0) {
-        read_header(s, bytes);
+        meet_header(s, bytes);
         /* A batch that did not fit behind the tail begins here. */
         if (may_have_begun(s) && s->pending.seq == 0 && !s->pending.bad) {
             pending_begin(s, WAL_TAIL, 0, 0);

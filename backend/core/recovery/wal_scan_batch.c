@@ -215,7 +215,8 @@ static void settle_loss(struct wal_scan *s, uint64_t previous_seq,
             state->hard = (struct wal_hard_state){head->term, head->vote, head->commit};
             return;
         }
-    } else {
+    } else if (previous_seq != s->last_seq + 1) {
+        /* More than one batch: only what is committed was surely not rewritten by them. */
         lo = u64_min(lo, state->hard.commit + 1);
     }
     wal_state_lost(state, head, lo);

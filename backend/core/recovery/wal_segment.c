@@ -305,6 +305,11 @@ void wal_segment_recycle(struct wal *w)
     r->request.fd = w->files[0].fd;
     w->file_count--;
     memmove(w->files, w->files + 1, w->file_count * sizeof w->files[0]);
+    if (r->request.fd == WORLD_FD_NONE) { /* it could never be opened */
+        r->request.owner = w;
+        old_segment_closed(&r->request);
+        return;
+    }
     wal_submit(w, &r->request, WORLD_CLOSE, WORLD_LANE_BULK, old_segment_closed);
 }
 

@@ -254,4 +254,17 @@ static inline void world_submit(const struct world *w, struct world_file_request
     w->file->submit(w->self, request);
 }
 
+/* The length of the path of the directory that `path` is in: 0 for the root. */
+static inline size_t world_parent_length(const char *path)
+{
+    size_t slash = 0;
+
+    for (size_t i = 0; path[i] != '\0'; i++) {
+        if (path[i] == '/') {
+            slash = i;
+        }
+    }
+    return slash;
+}
+
 #endif

@@ -48,7 +48,7 @@ static nanos monotonic_now(void)
     return (nanos)t.tv_sec * NANOS_PER_S + (nanos)t.tv_nsec;
 }
 
-static void queue_push(struct linux_queue *queue, struct world_file_request *request)
+static void requests_push(struct linux_queue *queue, struct world_file_request *request)
 {
     request->next = NULL;
     if (queue->last != NULL) {
@@ -59,7 +59,7 @@ static void queue_push(struct linux_queue *queue, struct world_file_request *req
     queue->last = request;
 }
 
-static struct world_file_request *queue_pop(struct linux_queue *queue)
+static struct world_file_request *requests_pop(struct linux_queue *queue)
 {
     struct world_file_request *request = queue->first;
 
@@ -77,7 +77,7 @@ static void complete(struct linux_world *lw, struct world_file_request *request)
 
     CHECK(pthread_mutex_lock(&lw->done_lock) == 0);
     bool was_empty = lw->done.first == NULL;
-    queue_push(&lw->done, request);
+    requests_push(&lw->done, request);
     CHECK(pthread_mutex_unlock(&lw->done_lock) == 0);
     if (was_empty) {
         CHECK(write(lw->event_fd, &one, sizeof one) == sizeof one);
@@ -90,7 +90,7 @@ static void *lane_main(void *arg)
 
     CHECK(pthread_mutex_lock(&lane->lock) == 0);
     while (!lane->ends) {
-        struct world_file_request *request = queue_pop(&lane->queue);
+        struct world_file_request *request = requests_pop(&lane->queue);
         if (request == NULL) {
             CHECK(pthread_cond_wait(&lane->wake, &lane->lock) == 0);
             continue;
@@ -123,7 +123,7 @@ static void lane_end(struct linux_lane *lane)
     (void)pthread_mutex_destroy(&lane->lock);
 }
 
-static void op_submit(void *self, struct world_file_request *request)
+static void linux_submit(void *self, struct world_file_request *request)
 {
     struct linux_world *lw = self;
     struct linux_lane *lane = &lw->lanes[request->lane];
@@ -133,20 +133,20 @@ static void op_submit(void *self, struct world_file_request *request)
     request->count = 0;
     CHECK(pthread_mutex_lock(&lane->lock) == 0);
     bool was_empty = lane->queue.first == NULL;
-    queue_push(&lane->queue, request);
+    requests_push(&lane->queue, request);
     if (was_empty) {
         CHECK(pthread_cond_signal(&lane->wake) == 0);
     }
     CHECK(pthread_mutex_unlock(&lane->lock) == 0);
 }
 
-static nanos op_now(void *self)
+static nanos linux_now(void *self)
 {
     (void)self;
     return monotonic_now();
 }
 
-static void op_timer_cancel(void *self, struct world_timer *timer)
+static void linux_timer_cancel(void *self, struct world_timer *timer)
 {
     struct linux_world *lw = self;
 
@@ -162,11 +162,11 @@ static void op_timer_cancel(void *self, struct world_timer *timer)
     timer->is_set = false;
 }
 
-static void op_timer_set(void *self, struct world_timer *timer, nanos due)
+static void linux_timer_set(void *self, struct world_timer *timer, nanos due)
 {
     struct linux_world *lw = self;
 
-    op_timer_cancel(self, timer);
+    linux_timer_cancel(self, timer);
     timer->at = due;
     timer->is_set = true;
     struct world_timer **at = &lw->timers;
@@ -177,7 +177,7 @@ static void op_timer_set(void *self, struct world_timer *timer, nanos due)
     *at = timer;
 }
 
-static void op_random(void *self, uint8_t *bytes, size_t n)
+static void linux_random(void *self, uint8_t *bytes, size_t n)
 {
     (void)self;
     while (n > 0) {
@@ -190,9 +190,10 @@ static void op_random(void *self, uint8_t *bytes, size_t n)
     }
 }
 
-static const struct world_time_ops time_ops = {op_now, op_timer_set, op_timer_cancel};
-static const struct world_file_ops file_ops = {op_submit};
-static const struct world_random_ops random_ops = {op_random};
+static const struct world_time_ops linux_time_ops = {linux_now, linux_timer_set,
+                                                     linux_timer_cancel};
+static const struct world_file_ops linux_file_ops = {linux_submit};
+static const struct world_random_ops linux_random_ops = {linux_random};
 
 enum err linux_world_open(const char *root, struct linux_world **ret)
 {
@@ -205,7 +206,7 @@ enum err linux_world_open(const char *root, struct linux_world **ret)
     lw->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     CHECK(lw->event_fd >= 0);
     CHECK(pthread_mutex_init(&lw->done_lock, NULL) == 0);
-    lw->table = (struct world){lw, &time_ops, &file_ops, NULL, &random_ops};
+    lw->table = (struct world){lw, &linux_time_ops, &linux_file_ops, NULL, &linux_random_ops};
     for (size_t i = 0; i < WORLD_LANES; i++) {
         lane_begin(lw, &lw->lanes[i]);
     }
@@ -218,7 +219,8 @@ void linux_world_close(struct linux_world *lw)
     for (size_t i = 0; i < WORLD_LANES; i++) {
         lane_end(&lw->lanes[i]);
     }
-    for (struct world_file_request *r = queue_pop(&lw->done); r != NULL; r = queue_pop(&lw->done)) {
+    for (struct world_file_request *r = requests_pop(&lw->done); r != NULL;
+         r = requests_pop(&lw->done)) {
         linux_file_forget(r);
     }
     for (; lw->timers != NULL; lw->timers = lw->timers->next) {
@@ -250,7 +252,7 @@ static size_t run_completions(struct linux_world *lw)
     struct linux_queue done = lw->done;
     lw->done = (struct linux_queue){NULL, NULL};
     CHECK(pthread_mutex_unlock(&lw->done_lock) == 0);
-    for (struct world_file_request *r = queue_pop(&done); r != NULL; r = queue_pop(&done)) {
+    for (struct world_file_request *r = requests_pop(&done); r != NULL; r = requests_pop(&done)) {
         linux_file_finish(r);
         r->done(r);
         count++;

@@ -259,6 +259,24 @@ static void a_lost_segment_in_the_middle_is_told_and_repaired(void **state)
     simdisk_free(truth->disk);
 }
 
+static void a_segment_that_cannot_be_opened_is_damage(void **state)
+{
+    (void)state;
+    const struct truth *truth = truth_new();
+
+    for (uint32_t failures = 1; failures <= 3; failures++) {
+        struct patient p;
+        patient_new(&p, truth);
+        /* The identity, and the first segments. */
+        simdisk_fail(simhost_disk(p.host), WORLD_OPEN, ERR_IO, failures);
+        enum recovery_verdict verdict = patient_open(&p);
+        assert_int_equal(verdict, failures == 1 ? RECOVERY_HEALED : RECOVERY_DAMAGED);
+        assert_nothing_is_invented(&p, truth);
+        patient_free(&p);
+    }
+    simdisk_free(truth->disk);
+}
+
 static void a_lost_log_is_not_a_new_one(void **state)
 {
     (void)state;
@@ -346,6 +364,7 @@ int main(void)
         cmocka_unit_test(a_flipped_bit_in_any_byte_is_told),
         cmocka_unit_test(any_sector_that_is_lost_is_told),
         cmocka_unit_test(a_lost_segment_in_the_middle_is_told_and_repaired),
+        cmocka_unit_test(a_segment_that_cannot_be_opened_is_damage),
         cmocka_unit_test(a_lost_log_is_not_a_new_one),
         cmocka_unit_test(another_nodes_disk_is_left_alone),
         cmocka_unit_test(a_snapshot_that_does_not_reach_the_log_is_told),

@@ -5,13 +5,13 @@
 
 #include "tests/core/recovery/wal_fixture.h"
 
-struct scene {
+struct bed {
     struct simworld *sim;
     struct simhost *host;
     struct wal_fixture f;
 };
 
-static void scene_new(struct scene *s)
+static void bed_new(struct bed *s)
 {
     struct wal_config config = fixture_config();
 
@@ -21,13 +21,13 @@ static void scene_new(struct scene *s)
     simworld_run(s->sim, simworld_now(s->sim) + NANOS_PER_S);
 }
 
-static void scene_free(struct scene *s)
+static void bed_free(struct bed *s)
 {
     fixture_close(&s->f);
     simworld_free(s->sim);
 }
 
-static enum err vote(struct scene *s, uint64_t term)
+static enum err vote(struct bed *s, uint64_t term)
 {
     const struct wal_hard_state hard = {term, 2, 0};
     return fixture_append(&s->f, (struct wal_append){.hard = &hard});
@@ -40,8 +40,8 @@ static void a_failed_sync_is_final(void **state)
     const enum err errors[] = {ERR_IO, ERR_NO_SPACE};
 
     for (size_t i = 0; i < 4; i++) {
-        struct scene s;
-        scene_new(&s);
+        struct bed s;
+        bed_new(&s);
         assert_int_equal(fixture_entry(&s.f, 1, 1, 10), OK);
         fixture_settle(&s.f);
         simdisk_fail(simhost_disk(s.host), ops[i % 2], errors[i / 2], 1);
@@ -54,19 +54,19 @@ static void a_failed_sync_is_final(void **state)
         simworld_run(s.sim, simworld_now(s.sim) + 10 * NANOS_PER_S);
         assert_int_equal(s.f.durable, 1);
         assert_int_equal(wal_status(s.f.wal), WAL_FAILED);
-        scene_free(&s);
+        bed_free(&s);
     }
 }
 
 static void without_space_it_refuses_payloads_keeps_voting_and_heals(void **state)
 {
     (void)state;
-    struct scene s;
+    struct bed s;
     uint64_t index = 0;
     uint64_t term = 1;
     enum err e = OK;
 
-    scene_new(&s);
+    bed_new(&s);
     simdisk_set_capacity(simhost_disk(s.host), 0);
     while (s.f.status == WAL_OK) {
         e = fixture_entry(&s.f, index + 1, 1, 600);
@@ -101,15 +101,15 @@ static void without_space_it_refuses_payloads_keeps_voting_and_heals(void **stat
     assert_int_equal(s.f.found.verdict, RECOVERY_CLEAN);
     assert_int_equal(s.f.found.state->hard.term, last_term);
     assert_int_equal(s.f.found.state->last_index, index + 1);
-    scene_free(&s);
+    bed_free(&s);
 }
 
 static void a_stalled_disk_is_measured(void **state)
 {
     (void)state;
-    struct scene s;
+    struct bed s;
 
-    scene_new(&s);
+    bed_new(&s);
     assert_int_equal(wal_stalled_since(s.f.wal), NANOS_FOREVER);
     nanos began = simworld_now(s.sim);
     simhost_stall(s.host, WORLD_LANE_LOG, began + 5 * NANOS_PER_S);
@@ -121,16 +121,16 @@ static void a_stalled_disk_is_measured(void **state)
     fixture_settle(&s.f);
     assert_int_equal(s.f.syncs, syncs + 1);
     assert_true(simworld_now(s.sim) >= began + 5 * NANOS_PER_S);
-    scene_free(&s);
+    bed_free(&s);
 }
 
 static void a_sync_that_lies_loses_no_more_than_it_lied_about(void **state)
 {
     (void)state;
     struct wal_config config = fixture_config();
-    struct scene s;
+    struct bed s;
 
-    scene_new(&s);
+    bed_new(&s);
     for (uint64_t i = 1; i <= 5; i++) {
         assert_int_equal(fixture_entry(&s.f, i, 1, 10), OK);
         fixture_settle(&s.f);
@@ -146,17 +146,17 @@ static void a_sync_that_lies_loses_no_more_than_it_lied_about(void **state)
     /* A last batch that vanished whole leaves no trace: no log can see that. */
     assert_int_equal(s.f.found.verdict, RECOVERY_CLEAN);
     assert_int_equal(s.f.found.state->last_index, 5);
-    scene_free(&s);
+    bed_free(&s);
 }
 
 static void a_repair_of_what_is_not_damaged_is_refused(void **state)
 {
     (void)state;
-    struct scene s;
+    struct bed s;
     uint8_t storage[16];
     struct wal_entry entry = fixture_make_entry(1, 1, 10, storage);
 
-    scene_new(&s);
+    bed_new(&s);
     assert_int_equal(fixture_entry(&s.f, 1, 1, 10), OK);
     fixture_settle(&s.f);
     assert_int_equal(
@@ -167,7 +167,7 @@ static void a_repair_of_what_is_not_damaged_is_refused(void **state)
     entry = fixture_make_entry(2, 1, sizeof large, large);
     assert_int_equal(fixture_append(&s.f, (struct wal_append){.entries = &entry, .entry_count = 1}),
                      ERR_TOO_LARGE);
-    scene_free(&s);
+    bed_free(&s);
 }
 
 int main(void)

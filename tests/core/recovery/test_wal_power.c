@@ -18,7 +18,7 @@
 
 /* Up to so many units that are not durable, all subsets are tried; above, a sample of so many. */
 #define UNITS_EXHAUSTIVE 10
-#define SUBSETS_SAMPLED  64
+#define SUBSETS_SAMPLED  32
 
 #define OPS_MAX 128
 
@@ -132,6 +132,30 @@ static bool is_known_state(const struct life *life, uint64_t hash)
     return false;
 }
 
+/* A second cut, while what recovery went on with is on its way: what the first one left of a batch
+ * must not mix with the new one. */
+static void cut_again(const struct life *life, const struct simdisk *disk, uint64_t last)
+{
+    uint64_t units = u64_min(simdisk_pending(disk), 5);
+    static struct wal_fixture third;
+    struct wal_config config = fixture_config();
+
+    config.is_member = true;
+    for (uint64_t mask = 1; mask < 1ULL << units; mask++) {
+        struct simworld *sim = simworld_new(9);
+        struct simhost *host = simhost_new(sim, "a", 0);
+        struct simdisk *copy = simdisk_clone(disk);
+        simdisk_cut_power(copy, survives_by_mask, &mask);
+        simhost_replace_disk(host, copy);
+        fixture_open(&third, sim, host, &config, life->snapshot_index, life->snapshot_term);
+        assert_true(recovery_may_vote(third.found.verdict));
+        assert_int_equal(third.spots, 0);
+        assert_true(third.read.last == last || third.read.last == last + 1);
+        fixture_close(&third);
+        simworld_free(sim);
+    }
+}
+
 /* Recovers from the host's disk, and compares with what may be there. */
 static void check_recovery(struct life *life, struct simhost *host, struct simworld *sim,
                            struct tally *tally)
@@ -156,10 +180,13 @@ static void check_recovery(struct life *life, struct simhost *host, struct simwo
     assert_true(is_known_state(life, model_hash(&again.read, life->snapshot_index)));
     /* It goes on from there, also through a second restart. */
     enum err e = ERR_BUSY;
-    while ((e = fixture_entry(&again, again.read.last + 1, 1000, 600)) == ERR_BUSY) {
+    while ((e = fixture_entry(&again, again.read.last + 1, 1000, 1400)) == ERR_BUSY) {
         assert_true(simworld_step(sim));
     }
     assert_int_equal(e, OK);
+    if (again.found.verdict == RECOVERY_TORN_TAIL && tally->disks % 8 == 0) {
+        cut_again(life, simhost_disk(host), again.read.last);
+    }
     fixture_settle(&again);
     assert_int_equal(again.durable, again.appended);
     uint64_t last = again.read.last + 1;
@@ -318,7 +345,7 @@ static void any_life_survives_every_power_cut(void **state)
     struct tally tally = {0};
     static struct op ops[OPS_MAX];
 
-    for (size_t round = 0; round < test_rounds(4); round++) {
+    for (size_t round = 0; round < test_rounds(2); round++) {
         size_t count = draw_script(&prng, ops);
         live_and_cut(ops, count, prng_range(&prng, 1, 6), &prng, &tally);
     }

@@ -84,28 +84,28 @@ static void recovered(void *owner, const struct wal_recovery *found)
     f->read.last = found->state->last_index;
 }
 
-static void told_durable(void *ctx, uint64_t seq)
+static void fixture_told_durable(void *ctx, uint64_t seq)
 {
     struct wal_fixture *f = ctx;
     CHECK(seq > f->durable && seq <= f->appended);
     f->durable = seq;
 }
 
-static void told_status(void *ctx, enum wal_status status, enum err why)
+static void fixture_told_status(void *ctx, enum wal_status status, enum err why)
 {
     struct wal_fixture *f = ctx;
     (void)why;
     f->status = status;
 }
 
-static void told_synced(void *ctx, nanos latency)
+static void fixture_told_synced(void *ctx, nanos latency)
 {
     struct wal_fixture *f = ctx;
     CHECK(latency > 0);
     f->syncs++;
 }
 
-static void told_room(void *ctx)
+static void fixture_told_room(void *ctx)
 {
     struct wal_fixture *f = ctx;
     f->rooms++;
@@ -117,7 +117,8 @@ void fixture_open(struct wal_fixture *f, struct simworld *sim, struct simhost *h
     memset(f, 0, sizeof *f);
     f->sim = sim;
     f->host = host;
-    const struct wal_events events = {f, told_durable, told_status, told_synced, told_room};
+    const struct wal_events events = {f, fixture_told_durable, fixture_told_status,
+                                      fixture_told_synced, fixture_told_room};
     const struct wal_scan_sink sink = {
         .ctx = f, .entry = entry_read, .spot = spot_met, .reset = log_reset};
     f->wal = wal_new(simhost_world(host), config, &events);

@@ -1,0 +1,273 @@
+#include "core/recovery/scrub.h"
+
+#include "core/base/check.h"
+#include "core/base/mem.h"
+#include "core/recovery/snapshot_int.h"
+#include "core/recovery/wal_int.h"
+
+/* What the next step of a pass is: LOG until it is read, then OPEN and READ for each snapshot. */
+enum scrub_phase { SCRUB_LOG, SCRUB_OPEN, SCRUB_READ };
+
+struct scrub_listed {
+    uint64_t index;
+    uint64_t term;
+};
+
+struct scrub {
+    struct wal *wal;                    /* borrowed */
+    const struct snapfile_place *place; /* borrowed */
+    struct scrub_config config;
+    struct scrub_events events;
+    struct world_timer timer;
+    struct world_file_request request;
+    uint8_t *buffer; /* owned */
+
+    enum scrub_phase phase;
+    uint64_t bytes;   /* read in this pass */
+    uint64_t segment; /* the one that is being read; 0: the pass has not begun */
+    uint64_t sector;
+
+    struct scrub_listed listed[SNAPFILE_LISTED_MAX];
+    size_t count;
+    size_t at;
+    struct snapfile_check check;
+    uint64_t offset;
+    char path[WORLD_PATH_MAX_BYTES];
+};
+
+static void scrub_next(struct scrub *s);
+
+static void scrub_fired(struct world_timer *timer)
+{
+    scrub_next(timer->owner);
+}
+
+static void scrub_wait(struct scrub *s, nanos pause)
+{
+    const struct world *world = s->wal->world;
+    world_timer_set(world, &s->timer, u64_add_sat(world_now(world), pause));
+}
+
+/* The pause after so many bytes. */
+static nanos pause_after(const struct scrub *s, uint64_t bytes)
+{
+    return bytes * NANOS_PER_S / s->config.bytes_per_second + 1;
+}
+
+/* Which entries lie in the sector, as far as extents tell. */
+static void tell_log_damage(struct scrub *s, uint64_t sector)
+{
+    const struct wal_index *index = &s->wal->index;
+    const struct wal_spot spot = {s->segment, sector, "a sector is unreadable"};
+    uint64_t lo = UINT64_MAX;
+    uint64_t hi = 0;
+
+    for (size_t i = 0; i < index->count; i++) {
+        const struct wal_extent *extent = &index->extents[i];
+        if (extent->segment == s->segment && extent->sector <= sector && sector < extent->end) {
+            lo = u64_min(lo, extent->first);
+            hi = u64_max(hi, extent->last);
+        }
+    }
+    s->events.log_damage(s->events.ctx, &spot, lo, hi);
+}
+
+/* The file of the segment at or after `seq`, or NULL. */
+static const struct wal_file *scrub_file(const struct scrub *s, uint64_t seq)
+{
+    for (size_t i = 0; i < s->wal->file_count; i++) {
+        if (s->wal->files[i].seq >= seq && s->wal->files[i].fd != WORLD_FD_NONE) {
+            return &s->wal->files[i];
+        }
+    }
+    return NULL;
+}
+
+/* Behind the last sector of a segment that is not in motion. */
+static uint64_t scrub_end(const struct scrub *s, const struct wal_file *file)
+{
+    const struct wal *w = s->wal;
+    bool is_active = file == &w->files[w->file_count - 1];
+
+    if (!is_active || w->active_sector > wal_segment_sectors(w)) {
+        return wal_segment_sectors(w);
+    }
+    return w->in_flight ? w->active_sector - w->batches[w->first].sectors : w->active_sector;
+}
+
+static void segment_scrubbed(struct world_file_request *request)
+{
+    struct scrub *s = request->owner;
+    struct wal *w = s->wal;
+    uint64_t sectors = request->length / WAL_SECTOR_BYTES;
+    bool is_whole = request->result == OK && request->count == request->length;
+
+    w->reads--;
+    for (uint64_t i = 0; i < sectors; i++) {
+        const uint8_t *sector = request->buffer + i * WAL_SECTOR_BYTES;
+        if (!is_whole || (s->sector + i >= WAL_FIRST_SECTOR &&
+                          wal_sector_read(sector, s->sector + i).kind == WAL_SECTOR_BAD)) {
+            tell_log_damage(s, s->sector + i);
+        }
+    }
+    s->sector += sectors;
+    s->bytes += request->length;
+    wal_segment_recycle(w);
+    scrub_wait(s, pause_after(s, request->length));
+}
+
+/* Reads the next piece of the log; false at the end of it. */
+static bool scrub_log(struct scrub *s)
+{
+    const struct wal_file *file = scrub_file(s, s->segment);
+
+    if (file != NULL && (file->seq != s->segment || s->sector >= scrub_end(s, file))) {
+        bool is_new = file->seq != s->segment;
+        file = is_new ? file : scrub_file(s, s->segment + 1);
+        s->sector = 0;
+        s->segment = file != NULL ? file->seq : s->segment;
+    }
+    if (file == NULL || s->sector >= scrub_end(s, file)) {
+        return false;
+    }
+    s->request.fd = file->fd;
+    s->request.offset = s->sector * WAL_SECTOR_BYTES;
+    s->request.length =
+        u64_min(SCRUB_READ_BYTES, (scrub_end(s, file) - s->sector) * WAL_SECTOR_BYTES);
+    s->request.buffer = s->buffer;
+    s->wal->reads++;
+    snapfile_submit(s->place, &s->request, WORLD_READ, segment_scrubbed, s);
+    return true;
+}
+
+static void pass_ends(struct scrub *s)
+{
+    s->events.pass(s->events.ctx, s->bytes);
+    s->segment = 0;
+    s->sector = 0;
+    s->bytes = 0;
+    s->phase = SCRUB_LOG;
+    scrub_wait(s, s->config.pause);
+}
+
+static void snapshot_closed(struct world_file_request *request)
+{
+    struct scrub *s = request->owner;
+
+    if (!snapfile_check_is_done(&s->check)) {
+        s->events.snapshot_damage(s->events.ctx, s->listed[s->at].index, s->listed[s->at].term);
+    }
+    snapfile_check_deinit(&s->check);
+    snapfile_check_init(&s->check);
+    s->at++;
+    s->phase = SCRUB_OPEN;
+    scrub_wait(s, pause_after(s, SCRUB_READ_BYTES));
+}
+
+static void snapshot_scrubbed(struct world_file_request *request)
+{
+    struct scrub *s = request->owner;
+    struct bytes got = {request->buffer, (size_t)request->count};
+
+    bool goes_on = request->result == OK && got.len > 0 &&
+                   snapfile_check_feed(&s->check, got) == OK && got.len == request->length;
+    s->bytes += got.len;
+    s->offset += got.len;
+    if (goes_on) {
+        scrub_wait(s, pause_after(s, got.len));
+        return;
+    }
+    snapfile_submit(s->place, request, WORLD_CLOSE, snapshot_closed, s);
+}
+
+static void snapshot_opened(struct world_file_request *request)
+{
+    struct scrub *s = request->owner;
+
+    if (request->result != OK) {
+        /* Pruned meanwhile, most likely; where it is not, loading it will tell. */
+        s->at++;
+    } else {
+        s->offset = 0;
+        s->phase = SCRUB_READ;
+    }
+    scrub_next(s);
+}
+
+static void snapshots_listed(struct world_file_request *request)
+{
+    struct scrub *s = request->owner;
+    s->phase = SCRUB_OPEN;
+    scrub_next(s);
+}
+
+static void snapshot_listed(struct world_file_request *request, const char *name)
+{
+    struct scrub *s = request->owner;
+    struct scrub_listed *at = &s->listed[s->count];
+
+    if (s->count < SNAPFILE_LISTED_MAX &&
+        snapfile_name_parse(name, SNAPFILE_SUFFIX, &at->index, &at->term) == OK) {
+        s->count++;
+    }
+}
+
+static void scrub_next(struct scrub *s)
+{
+    switch (s->phase) {
+    case SCRUB_LOG:
+        if (scrub_log(s)) {
+            return;
+        }
+        s->count = s->at = 0;
+        s->request.path = s->place->dir;
+        s->request.entry = snapshot_listed;
+        snapfile_submit(s->place, &s->request, WORLD_LIST, snapshots_listed, s);
+        return;
+    case SCRUB_OPEN:
+        if (s->at == s->count) {
+            pass_ends(s);
+            return;
+        }
+        snapfile_path(s->place->dir, s->listed[s->at].index, s->listed[s->at].term, SNAPFILE_SUFFIX,
+                      s->path);
+        s->request.path = s->path;
+        s->request.flags = 0;
+        snapfile_submit(s->place, &s->request, WORLD_OPEN, snapshot_opened, s);
+        return;
+    case SCRUB_READ:
+        s->request.offset = s->offset;
+        s->request.length = SCRUB_READ_BYTES;
+        s->request.buffer = s->buffer;
+        snapfile_submit(s->place, &s->request, WORLD_READ, snapshot_scrubbed, s);
+        return;
+    }
+}
+
+struct scrub *scrub_new(struct wal *wal, const struct snapfile_place *place,
+                        const struct scrub_config *config, const struct scrub_events *events)
+{
+    CHECK(wal->is_ready && config->bytes_per_second > 0);
+    struct scrub *s = mem_alloc_zero(sizeof *s);
+
+    s->wal = wal;
+    s->place = place;
+    s->config = *config;
+    s->events = *events;
+    s->buffer = mem_alloc(SCRUB_READ_BYTES);
+    snapfile_check_init(&s->check);
+    s->timer.fire = scrub_fired;
+    s->timer.owner = s;
+    scrub_wait(s, config->pause);
+    return s;
+}
+
+void scrub_free(struct scrub *s)
+{
+    if (s->timer.is_set) { /* a world that was torn down has unset it */
+        world_timer_cancel(s->wal->world, &s->timer);
+    }
+    snapfile_check_deinit(&s->check);
+    mem_free(s->buffer);
+    mem_free(s);
+}

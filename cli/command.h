@@ -1,0 +1,58 @@
+/*
+ * cli: the program `novacron`, by which people and scripts speak to nodes and look at their disks.
+ *
+ * What lives here: the table of commands (commands.c), from which `--help` is made, and one file a
+ * group of commands (cmd_wal.c). A command parses nothing that the table can say: its arguments
+ * arrive counted and its options recognised.
+ */
+#ifndef NOVACRON_CLI_COMMAND_H
+#define NOVACRON_CLI_COMMAND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* What the program's exit status says, for all commands. */
+enum cli_exit {
+    CLI_OK = 0,
+    CLI_DAMAGED = 1,    /* it was found to be damaged, or a check failed */
+    CLI_UNREADABLE = 2, /* it could not be read or done at all */
+    CLI_USAGE = 64      /* the command line was wrong; nothing was done */
+};
+
+#define CLI_OPTIONS_MAX   4
+#define CLI_ARGUMENTS_MAX 4
+
+struct cli_option {
+    const char *name;  /* "--json"; NULL ends the list */
+    const char *value; /* what its value is called; NULL: it has none */
+    const char *help;
+};
+
+/* What the command line said. Values are borrowed from argv; option i of the table is options[i],
+ * NULL where it was not given, "" where it has no value. */
+struct cli_call {
+    const char *arguments[CLI_ARGUMENTS_MAX];
+    const char *options[CLI_OPTIONS_MAX];
+};
+
+struct cli_command {
+    const char *group;                        /* "wal" */
+    const char *name;                         /* "inspect" */
+    const char *arguments[CLI_ARGUMENTS_MAX]; /* what each is called; NULL ends the list */
+    struct cli_option options[CLI_OPTIONS_MAX];
+    const char *summary; /* one line */
+    const char *help;    /* a paragraph */
+    enum cli_exit (*run)(const struct cli_call *call);
+};
+
+extern const struct cli_command cli_commands[];
+extern const size_t cli_command_count;
+
+/* Parses the line, runs the command or prints help. */
+enum cli_exit cli_main(int argc, char **argv);
+
+/* Commands. */
+enum cli_exit cmd_wal_inspect(const struct cli_call *call);
+enum cli_exit cmd_wal_verify(const struct cli_call *call);
+
+#endif

@@ -1,0 +1,31 @@
+/* The table of commands. */
+#include "cli/command.h"
+
+const struct cli_command cli_commands[] = {
+    {
+        .group = "wal",
+        .name = "inspect",
+        .arguments = {"DIR"},
+        .options = {{"--json", NULL, "one JSON object a line"},
+                    {"--snapshots", "DIR", "where the node's snapshots are"}},
+        .summary = "list the records of a node's log",
+        .help = "Lists every record of the log in DIR in its order, then what recovery would make "
+                "of it.\n"
+                "Reads only. The node should be stopped: the end of a log in use is in motion.",
+        .run = cmd_wal_inspect,
+    },
+    {
+        .group = "wal",
+        .name = "verify",
+        .arguments = {"DIR"},
+        .options = {{"--json", NULL, "one JSON object"},
+                    {"--snapshots", "DIR", "where the node's snapshots are"}},
+        .summary = "say what recovery would make of a node's log",
+        .help = "Checks every sector of the log in DIR and prints the verdict.\n"
+                "Exit status: 0 clean, 1 damaged, 2 unreadable.\n"
+                "Without --snapshots, the snapshot that the log names is taken to be whole.",
+        .run = cmd_wal_verify,
+    },
+};
+
+const size_t cli_command_count = sizeof cli_commands / sizeof cli_commands[0];
