@@ -244,7 +244,9 @@ enum err raft_propose_change(struct raft *r, const struct raft_conf_change *chan
     enum err fits = conf_validate(r, change);
     if (fits != OK) {
         /* As etcd-raft: the proposal's place in the log is taken by an entry that does nothing. */
-        raft_leader_append(r, RAFT_ENTRY_NORMAL, (struct bytes){NULL, 0});
+        if (raft_leader_admit(r, 0, 1) == OK) {
+            raft_leader_append(r, RAFT_ENTRY_NORMAL, (struct bytes){NULL, 0});
+        }
     } else {
         struct buf payload;
         buf_init(&payload);

@@ -302,6 +302,9 @@ enum quorum_result raft_tally_votes(const struct raft *r);
 
 /* Appends one entry in this term and asks for its own acknowledgement once it is durable. */
 void raft_leader_append(struct raft *r, enum raft_entry_type type, struct bytes payload);
+/* Room for `n` entries with this much payload in the bounds on what is not committed, and on what
+ * must stay in memory? (The first entry of a term and the end of a joint membership do not ask.) */
+MUST_USE enum err raft_leader_admit(const struct raft *r, uint64_t bytes, uint32_t n);
 MUST_USE enum err raft_propose(struct raft *r, const struct bytes *payloads, uint32_t n);
 void raft_broadcast_append(struct raft *r);
 bool raft_send_append(struct raft *r, uint32_t slot, bool send_if_empty);

@@ -15,14 +15,9 @@ void raft_leader_append(struct raft *r, enum raft_entry_type type, struct bytes 
     raft_send(r, RAFT_MSG_APP_RESP, r->cfg.id)->index = r->log.last;
 }
 
-/* Room in the bounds on what is not committed, and on what must stay in memory? Empty payloads
- * always pass: the first entry of a term and the end of a joint membership must not fail. */
-static enum err leader_admit(const struct raft *r, uint64_t bytes, uint32_t n)
+enum err raft_leader_admit(const struct raft *r, uint64_t bytes, uint32_t n)
 {
-    if (bytes == 0) {
-        return OK;
-    }
-    if (r->cfg.max_uncommitted_bytes != 0 && r->uncommitted_bytes > 0 &&
+    if (r->cfg.max_uncommitted_bytes != 0 && bytes > 0 && r->uncommitted_bytes > 0 &&
         r->uncommitted_bytes + bytes > r->cfg.max_uncommitted_bytes) {
         return ERR_BUSY;
     }
@@ -46,7 +41,7 @@ enum err raft_propose(struct raft *r, const struct bytes *payloads, uint32_t n)
         }
         bytes += payloads[i].len;
     }
-    TRY(leader_admit(r, bytes, n));
+    TRY(raft_leader_admit(r, bytes, n));
     for (uint32_t i = 0; i < n; i++) {
         raft_append_entry(r, r->term, RAFT_ENTRY_NORMAL, payloads[i]);
     }
