@@ -305,8 +305,11 @@ enum err node_propose(struct node *n, struct node_request *request)
     if (n->state != NODE_RUNNING) {
         return ERR_CLOSED;
     }
-    if (n->request_count == NODE_REQUESTS_MAX || n->lacks_space) {
-        return n->lacks_space ? ERR_NO_SPACE : ERR_BUSY;
+    if (n->lacks_space || n->is_disputed) {
+        return n->lacks_space ? ERR_NO_SPACE : ERR_REFUSED;
+    }
+    if (n->request_count == NODE_REQUESTS_MAX) {
+        return ERR_BUSY;
     }
     n->request_count++;
     request->sequence = ++n->sequence;

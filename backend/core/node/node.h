@@ -77,6 +77,9 @@ struct node_events {
     void (*halted)(void *ctx, enum err error, const char *why);
     void (*leader_changed)(void *ctx, enum raft_role role, node_id leader, raft_term term);
     void (*alarm)(void *ctx, enum raft_alarm alarm);
+    /* This member's state, or another's, is not a majority's; NODE_NONE: no majority agrees, and
+     * writes are refused. */
+    void (*diverged)(void *ctx, node_id member);
 };
 
 /* Begins to recover what is in `config->dir`. The world outlives the node; the configuration is

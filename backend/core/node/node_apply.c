@@ -89,6 +89,7 @@ void node_apply(struct node *n, const struct raft_update *u)
         }
         n->applied = e->index;
         n->applied_term = e->term;
+        node_hash_applied(n);
     }
     if (n->state != NODE_RUNNING) {
         return;

@@ -8,6 +8,7 @@
  *     node_link.c      messages to and from peers
  *     node_snapshot.c  taking snapshots, and serving them in chunks
  *     node_install.c   fetching and installing a snapshot
+ *     node_hash.c      whether the members hold the same state
  *
  * One rule holds the files together: what a struct raft_update points to dies with the next step.
  * So an update is carried out without stepping (node_pump), whatever follows from it later is
@@ -18,6 +19,7 @@
 
 #include "core/base/check.h"
 #include "core/base/mem.h"
+#include "core/consensus/quorum.h"
 #include "core/node/node.h"
 #include "core/recovery/snapshot_file.h"
 #include "core/recovery/wal.h"
@@ -35,6 +37,17 @@
 
 /* How much of a snapshot is written in one turn of the loop, in keys. */
 #define NODE_SNAPSHOT_BUDGET 512
+
+/* The state's hash is noted at every so many entries, and compared with the other members'. */
+#define NODE_HASH_EVERY  64
+#define NODE_HASHES_KEPT 32
+
+/* What a member said about its state, a ring: at which entries it had which hash. */
+struct node_hashes {
+    raft_index index[NODE_HASHES_KEPT];
+    uint64_t hash[NODE_HASHES_KEPT];
+    size_t next;
+};
 
 /* What a Raft batch waits for. */
 enum node_batch_state {
@@ -68,6 +81,7 @@ struct node_link {
     struct node *node;
     node_id peer;
     struct world_endpoint at;
+    struct node_hashes hashes;
     struct node_out {
         struct node_link *link;
         enum node_stream_kind kind;
@@ -176,6 +190,8 @@ struct node {
     struct world_listener listener;
     bool is_listening;
     uint64_t frames_dropped;
+    struct node_hashes hashes; /* this node's own */
+    bool is_disputed;          /* no majority of the members agrees on the state */
 
     struct node_load *loads;
     struct node_load *loads_failed;
@@ -244,6 +260,8 @@ void node_links_open(struct node *n);
 void node_links_free(struct node *n);
 void node_send(struct node *n, const struct raft_message *m);
 void node_send_encoded(struct node *n, node_id to, struct bytes message);
+/* Something that is no Raft message. */
+void node_send_note(struct node *n, node_id to, struct bytes note);
 
 /* --- node_snapshot.c ------------------------------------------------------------------------- */
 
@@ -264,5 +282,12 @@ void node_receive_chunks(struct node *n, const struct raft_update *u);
 /* Begins to load what an update wants installed; its batch waits. */
 void node_install(struct node *n, const struct raft_snapshot *s);
 void node_install_free(struct node *n);
+
+/* --- node_hash.c ----------------------------------------------------------------------------- */
+
+/* An entry was applied. May halt the node. */
+void node_hash_applied(struct node *n);
+/* False: it is no report. May halt the node. */
+bool node_hash_received(struct node *n, node_id from, struct bytes note);
 
 #endif

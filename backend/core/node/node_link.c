@@ -8,7 +8,8 @@
  *
  *     hello:  magic u32 "NCPS", version u16, kind u16, cluster u64, from u64, to u64, zero u32,
  *             CRC32C of the bytes before u32
- *     frame:  length u32, CRC32C of the message u32, message (raft_message.h)
+ *     frame:  length u32, CRC32C of what follows u32, a message (raft_message.h); or, with the
+ * highest bit of the length set, a note (node_hash.c)
  *
  * Nothing is kept for a peer that cannot be reached: Raft sends again what still matters.
  */
@@ -20,8 +21,9 @@
 
 #define LINK_MAGIC   0x5350434eU /* "NCPS", read as little-endian */
 #define LINK_VERSION 1
+#define LINK_NOTE    0x80000000U /* the bit of a frame's length that marks a note */
 
-_Static_assert(RAFT_MESSAGE_BYTES_MAX + NODE_FRAME_HEADER_BYTES < UINT32_MAX, "a frame's length");
+_Static_assert(RAFT_MESSAGE_BYTES_MAX < LINK_NOTE, "a frame's length");
 
 /* --- the way out ----------------------------------------------------------------------------- */
 
@@ -130,10 +132,10 @@ static void link_send(struct node *n, node_id to, enum node_stream_kind kind, st
     }
 }
 
-static void link_seal(struct buf *frame)
+static void link_seal(struct buf *frame, uint32_t mark)
 {
     uint32_t length = (uint32_t)(frame->len - NODE_FRAME_HEADER_BYTES);
-    buf_set_u32(frame, 0, length);
+    buf_set_u32(frame, 0, length | mark);
     buf_set_u32(frame, 4, crc32c(0, frame->data + NODE_FRAME_HEADER_BYTES, length));
 }
 
@@ -142,7 +144,7 @@ void node_send(struct node *n, const struct raft_message *m)
     buf_clear(&n->scratch);
     buf_put_u64(&n->scratch, 0);
     raft_message_encode(m, &n->scratch);
-    link_seal(&n->scratch);
+    link_seal(&n->scratch, 0);
     link_send(n, m->to, link_kind(m->type), buf_view(&n->scratch));
 }
 
@@ -151,7 +153,16 @@ void node_send_encoded(struct node *n, node_id to, struct bytes message)
     buf_clear(&n->scratch);
     buf_put_u64(&n->scratch, 0);
     buf_put(&n->scratch, message.data, message.len);
-    link_seal(&n->scratch);
+    link_seal(&n->scratch, 0);
+    link_send(n, to, NODE_STREAM_LOG, buf_view(&n->scratch));
+}
+
+void node_send_note(struct node *n, node_id to, struct bytes note)
+{
+    buf_clear(&n->scratch);
+    buf_put_u64(&n->scratch, 0);
+    buf_put(&n->scratch, note.data, note.len);
+    link_seal(&n->scratch, LINK_NOTE);
     link_send(n, to, NODE_STREAM_LOG, buf_view(&n->scratch));
 }
 
@@ -216,7 +227,8 @@ static size_t link_take(struct node_incoming *in, struct raft_message_space *spa
     if (bytes.len < NODE_FRAME_HEADER_BYTES) {
         return 0;
     }
-    uint32_t length = cursor_u32(&c);
+    uint32_t marked = cursor_u32(&c);
+    uint32_t length = marked & ~LINK_NOTE;
     uint32_t crc = cursor_u32(&c);
     if (length > RAFT_MESSAGE_BYTES_MAX) {
         *good = false;
@@ -226,7 +238,9 @@ static size_t link_take(struct node_incoming *in, struct raft_message_space *spa
         return 0;
     }
     struct bytes message = cursor_take(&c, length);
-    *good = crc32c(0, message.data, message.len) == crc && link_read_message(in, space, message);
+    *good = crc32c(0, message.data, message.len) == crc &&
+            (marked & LINK_NOTE ? node_hash_received(in->node, in->peer, message)
+                                : link_read_message(in, space, message));
     return NODE_FRAME_HEADER_BYTES + length;
 }
 

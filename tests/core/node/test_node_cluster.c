@@ -7,7 +7,7 @@
 #include "core/base/check.h"
 #include "core/chaos/simnet.h"
 #include "core/chaos/simworld.h"
-#include "core/node/node.h"
+#include "core/node/node_int.h"
 #include "tests/support/test.h"
 
 #define NODES     3
@@ -383,6 +383,31 @@ static void catches_up_by_snapshot_after_a_long_absence(void **state)
     cluster3_deinit(&c);
 }
 
+/* One member's state is replaced by another: it must find out, and not answer any more. */
+static void halts_a_member_whose_state_differs_from_the_majority(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    cluster3_init(&c, 11, NODES);
+    cluster3_start(&c);
+    uint32_t leader = (uint32_t)cluster3_elect(&c);
+    cluster3_put(&c, leader, "before", value_of(1));
+    cluster3_run(&c, NANOS_PER_S);
+    uint32_t wrong = (leader + 1) % NODES;
+    struct node *n = c.member[wrong].node;
+    store_close(n->store);
+    n->store = store_open(n->cfg.feature_level);
+    for (uint64_t i = 0; i < 2 * NODE_HASH_EVERY; i++) {
+        cluster3_put(&c, leader, "key", value_of(i));
+    }
+    cluster3_run(&c, NANOS_PER_S);
+    for (uint32_t i = 0; i < NODES; i++) {
+        assert_int_equal(c.member[i].halted, i == wrong);
+    }
+    assert_true(cluster3_get(&c, leader, "before", value_of(1)));
+    cluster3_deinit(&c);
+}
+
 static void gives_the_same_history_for_the_same_seed_on_whole_nodes(void **state)
 {
     (void)state;
@@ -413,6 +438,7 @@ int main(void)
         cmocka_unit_test(keeps_a_key_when_all_three_lose_power_at_once),
         cmocka_unit_test(answers_puts_and_reads_on_every_member),
         cmocka_unit_test(catches_up_by_snapshot_after_a_long_absence),
+        cmocka_unit_test(halts_a_member_whose_state_differs_from_the_majority),
         cmocka_unit_test(gives_the_same_history_for_the_same_seed_on_whole_nodes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
