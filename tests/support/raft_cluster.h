@@ -6,11 +6,8 @@
  * checks, after every step of every node:
  *
  *   Election Safety         at most one leader a term
- *   Leader Append-Only      (part of raft_check: a leader never truncates)
- *   Log Matching            an entry's index and term name one payload, everywhere
  *   Leader Completeness     a new leader's log holds every entry ever committed
  *   State Machine Safety    no two nodes apply different entries at an index
- *   Durability              a commit is held by the disks that the rules ask for
  *   Linearizable reads      a read sees everything that was committed when it was asked
  *   No double vote          a node's durable votes in a term are for one candidate
  */

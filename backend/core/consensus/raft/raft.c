@@ -66,7 +66,6 @@ static void raft_reset(struct raft *r, raft_term term)
     }
     r->pending_conf_index = 0;
     r->uncommitted_bytes = 0;
-    r->promoting = NODE_NONE;
     raft_reads_reset(r);
 }
 
@@ -391,16 +390,22 @@ static enum err raft_on_forwarded(struct raft *r, const struct raft_message *m)
         /* One hop more, never back: a proposal must not travel in circles. */
         return r->role == RAFT_FOLLOWER && r->leader != m->from ? raft_forward(r, m) : ERR_DROPPED;
     }
+    struct raft_conf_change change;
+    for (uint32_t i = 0; i < m->entry_count; i++) {
+        const struct raft_entry *e = &m->entries[i];
+        bool conf = e->type == RAFT_ENTRY_CONF;
+        if ((!conf && e->type != RAFT_ENTRY_NORMAL) ||
+            (conf && raft_conf_change_decode(e->payload, &change) != OK)) {
+            return ERR_PROTOCOL;
+        }
+    }
     for (uint32_t i = 0; i < m->entry_count; i++) {
         const struct raft_entry *e = &m->entries[i];
         if (e->type == RAFT_ENTRY_CONF) {
-            struct raft_conf_change change;
             TRY(raft_conf_change_decode(e->payload, &change));
             TRY(raft_propose_change(r, &change));
-        } else if (e->type == RAFT_ENTRY_NORMAL) {
-            TRY(raft_propose(r, &e->payload, 1));
         } else {
-            return ERR_PROTOCOL;
+            TRY(raft_propose(r, &e->payload, 1));
         }
     }
     return OK;
@@ -430,6 +435,7 @@ static enum err raft_message_from_leader(struct raft *r, const struct raft_messa
         raft_become_follower(r, m->term, m->from);
     }
     r->election_start = r->now;
+    r->leader_heard = r->now;
     r->leader = m->from;
     r->leader_suspected = false;
     if (r->hurry_until != 0) {
@@ -524,6 +530,13 @@ static enum err raft_on_propose(struct raft *r, const struct raft_event *e)
     }
     if (r->role != RAFT_FOLLOWER || r->leader == NODE_NONE || !r->cfg.forward_proposals) {
         return ERR_DROPPED;
+    }
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < e->propose.n; i++) {
+        bytes = u64_add_sat(bytes, e->propose.payloads[i].len);
+    }
+    if (e->propose.n > RAFT_MESSAGE_ENTRIES_MAX || bytes > RAFT_MESSAGE_BYTES_MAX / 2) {
+        return ERR_TOO_LARGE; /* for one message */
     }
     struct raft_message *out = raft_send(r, RAFT_MSG_PROP, r->leader);
     struct raft_entry *entries = raft_arena_alloc(r, e->propose.n * sizeof(*entries));

@@ -63,7 +63,7 @@ enum raft_removal {
  * docs/raft-config.md is generated from this table. */
 #define RAFT_CONFIG_TABLE(X)                                                                       \
     X(election_timeout, nanos, "ns", 1000 * NANOS_PER_MS, NANOS_PER_MS, 600 * NANOS_PER_S,         \
-      "a follower campaigns after one to two of these without a leader")                           \
+      "a follower campaigns after one to two of these without a leader, later with low priority")  \
     X(heartbeat_interval, nanos, "ns", 100 * NANOS_PER_MS, 1, 60 * NANOS_PER_S,                    \
       "how often a leader says that it lives")                                                     \
     X(pre_vote, bool, "", true, false, true, "ask before disturbing a term [Ongaro14 9.6]")        \
@@ -76,7 +76,8 @@ enum raft_removal {
     X(stall_timeout, nanos, "ns", 1000 * NANOS_PER_MS, 0, 600 * NANOS_PER_S,                       \
       "a leader whose disk or apply loop stands this long hands over; 0: never")                   \
     X(reset_campaign_delay, nanos, "ns", 50 * NANOS_PER_MS, 1, 10 * NANOS_PER_S,                   \
-      "a follower whose stream to the leader was reset pre-votes within this")                     \
+      "a follower whose stream to the leader was reset pre-votes about this soon; not with "       \
+      "leases")                                                                                    \
     X(priority_hold, nanos, "ns", 10 * NANOS_PER_S, 0, 3600 * NANOS_PER_S,                         \
       "a leader yields to a voter of higher priority after leading this long; 0: never")           \
     X(max_append_bytes, uint64_t, "B", 1024 * 1024, 0, RAFT_MESSAGE_BYTES_MAX / 2,                 \
@@ -99,6 +100,9 @@ enum raft_removal {
       "refuse membership changes that do not fit the present one")                                 \
     X(strict_changes, bool, "", true, false, true,                                                 \
       "refuse a change after which the voters that are heard from, and whole, form no quorum")     \
+    X(demote_after, nanos, "ns", 300 * NANOS_PER_S, 0, 86400 * NANOS_PER_S,                        \
+      "voters silent for this long become learners, where that makes the quorum smaller; 0: "      \
+      "never")                                                                                     \
     X(require_caught_up, bool, "", true, false, true,                                              \
       "promote a learner only after its catch-up rounds [Ongaro14 4.2.1]")                         \
     X(chunk_bytes, uint32_t, "B", 256 * 1024, 1, 16 * 1024 * 1024, "of a snapshot in one message") \
@@ -233,14 +237,15 @@ struct raft_event {
     };
 };
 
-/* Feeds one event. OK, or why the request in it was refused; a refusal changes nothing but time:
+/* Feeds one event. OK, or why the request in it was refused; a refusal changes nothing but time
+ * (and a refused change of the membership leaves an entry without effect in the log):
  *   ERR_DROPPED    proposal: no leader, a transfer under way, or removed; try again
  *   ERR_BUSY       proposal or read: a declared limit is reached; try again later;
  *                  snapshot taken: the one before is being fetched. Keep both, and tell it again
  *   ERR_PENDING    change: another one is not applied yet
  *   ERR_REFUSED    change, transfer, campaign, recovery: it does not fit the present state
  *   ERR_NO_LEADER  read, transfer: nobody leads
- *   ERR_TOO_LARGE  proposal: larger than max_append_bytes allows
+ *   ERR_TOO_LARGE  proposal: larger than a message may be
  *   ERR_NOT_FOUND  message: an answer from nobody whom this node knows; transfer: no such voter
  *   ERR_PROTOCOL   message: it contradicts what Raft allows; it was dropped whole */
 MUST_USE enum err raft_step(struct raft *r, const struct raft_event *e);
@@ -249,11 +254,11 @@ MUST_USE enum err raft_step(struct raft *r, const struct raft_event *e);
 
 /* What an operator must hear of. Bits of raft_update.alarms, raised once when it happens. */
 enum raft_alarm {
-    RAFT_ALARM_IMPAIRED = 1 << 0,      /* this node cannot vouch for its log: no votes, no lead */
-    RAFT_ALARM_REPAIRED = 1 << 1,      /* it can again */
-    RAFT_ALARM_STALLED = 1 << 2,       /* gave up the lead because disk or apply loop stands */
-    RAFT_ALARM_EXPOSED = 1 << 3,       /* the in-sync set shrank: one disk holds the newest data */
-    RAFT_ALARM_PROTOCOL = 1 << 4,      /* a peer broke the protocol */
+    RAFT_ALARM_IMPAIRED = 1 << 0, /* this node cannot vouch for its log: no votes, no lead */
+    RAFT_ALARM_REPAIRED = 1 << 1, /* it can again */
+    RAFT_ALARM_STALLED = 1 << 2,  /* gave up the lead because disk or apply loop stands */
+    RAFT_ALARM_EXPOSED = 1 << 3,  /* the in-sync set shrank: fewer disks hold the newest data */
+    RAFT_ALARM_PROTOCOL = 1 << 4, /* a peer broke the protocol */
     RAFT_ALARM_QUORUM_FORCED = 1 << 5, /* RAFT_EVENT_RECOVER_QUORUM was carried out */
     RAFT_ALARM_LOST_ACKED = 1 << 6,    /* the leader counts on entries that this node has not */
 };
@@ -351,7 +356,7 @@ struct raft_status {
     bool installing;     /* a snapshot is replacing the log and the state machine */
     bool impaired;       /* cannot vouch for its log */
     bool stalled;        /* its disk or apply loop stands */
-    bool exposed;        /* there is a witness, and fewer replicas in sync than a full set */
+    bool exposed; /* there is a witness, and fewer replicas are in sync than a commit asks for */
     const struct raft_membership *membership; /* borrowed until the next step */
 };
 

@@ -62,16 +62,14 @@ static void conf_apply_one(struct raft *r, const struct raft_pending_conf *c)
 
 void raft_apply_conf_to(struct raft *r, raft_index index)
 {
-    size_t n = 0;
-    while (n < r->conf_count && r->conf[n].index <= index) {
-        r->log.applied = u64_max(r->log.applied, r->conf[n].index);
-        conf_apply_one(r, &r->conf[n]);
-        mem_free(r->conf[n].payload);
-        n++;
-    }
-    r->conf_count -= n;
-    if (n > 0) {
-        memmove(r->conf, r->conf + n, r->conf_count * sizeof(r->conf[0]));
+    while (r->conf_count > 0 && r->conf[0].index <= index) {
+        /* Out of the list first: what is still to come is looked at while this one is applied. */
+        struct raft_pending_conf c = r->conf[0];
+        r->conf_count--;
+        memmove(r->conf, r->conf + 1, r->conf_count * sizeof(r->conf[0]));
+        r->log.applied = u64_max(r->log.applied, c.index);
+        conf_apply_one(r, &c);
+        mem_free(c.payload);
     }
 }
 
@@ -177,12 +175,13 @@ static bool conf_learners_ready(const struct raft *r, const struct raft_conf_cha
     return true;
 }
 
-/* Is the member of this leader's group alive and whole, as far as it can tell? */
-static bool conf_is_well(const struct raft *r, node_id id)
+/* Is a member of the group to come alive and whole, as far as this leader can tell? A newcomer has
+ * not been heard, and should have come as a learner; but a witness cannot. */
+static bool conf_is_well(const struct raft *r, const struct raft_member *m)
 {
-    int slot = raft_membership_slot(&r->membership, id);
-    if (id == r->cfg.id || slot < 0) {
-        return id == r->cfg.id;
+    int slot = raft_membership_slot(&r->membership, m->id);
+    if (m->id == r->cfg.id || slot < 0) {
+        return m->id == r->cfg.id || (m->roles & RAFT_WITNESS);
     }
     const struct raft_progress *pr = &r->peer[slot].pr;
     bool impaired = pr->impaired != 0 && r->now - pr->impaired < 2 * r->cfg.election_timeout;
@@ -199,7 +198,7 @@ static bool conf_keeps_quorum(const struct raft *r, const struct raft_membership
         for (uint32_t i = 0; i < next->n; i++) {
             if (next->member[i].roles & halves[h]) {
                 n++;
-                well += conf_is_well(r, next->member[i].id);
+                well += conf_is_well(r, &next->member[i]);
             }
         }
         if (quorum_tally(well, n - well, n) != QUORUM_WON) {
@@ -311,10 +310,38 @@ static void conf_expire_round(struct raft *r, struct raft_progress *pr)
     }
 }
 
+/* A voter that has been silent for very long counts against the quorum and helps nobody. It becomes
+ * a learner, and a voter again by itself once it is back and has caught up. Only where that makes
+ * the quorum smaller, and three voters are left. */
+static void conf_demote_dead(struct raft *r)
+{
+    struct raft_conf_change change = {.transition = RAFT_TRANSITION_AUTO};
+    for (uint32_t i = 0; i < r->membership.n; i++) {
+        const struct raft_member *m = &r->membership.member[i];
+        nanos heard = u64_max(r->peer[i].pr.heard, r->lead_since);
+        bool dead = m->id != r->cfg.id && r->now - heard >= r->cfg.demote_after;
+        if (dead && (m->roles & RAFT_VOTER) && !(m->roles & RAFT_WITNESS)) {
+            change.single[change.n++] = (struct raft_conf_single){.op = RAFT_ADD_LEARNER,
+                                                                  .node = m->id,
+                                                                  .priority = m->priority,
+                                                                  .auto_promote = true};
+        }
+    }
+    unsigned voters = raft_membership_count(&r->membership, RAFT_VOTER);
+    if (change.n > 0 && voters - change.n >= 3 &&
+        quorum_size(voters - change.n) < quorum_size(voters) && conf_validate(r, &change) == OK) {
+        enum err ignored = raft_propose_change(r, &change);
+        (void)ignored; /* tried again */
+    }
+}
+
 void raft_tick_promotions(struct raft *r)
 {
     bool free_to_change = r->pending_conf_index <= r->log.applied && raft_committed_in_term(r) &&
                           !raft_membership_is_joint(&r->membership);
+    if (free_to_change && r->cfg.demote_after != 0) {
+        conf_demote_dead(r);
+    }
     for (uint32_t i = 0; i < r->membership.n; i++) {
         const struct raft_member *m = &r->membership.member[i];
         if (!(m->roles & RAFT_LEARNER)) {

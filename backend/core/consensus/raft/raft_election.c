@@ -59,6 +59,14 @@ static void election_ask(struct raft *r, enum raft_campaign kind)
     }
 }
 
+/* With leases: does some leader count on this node to vote for nobody, itself included? It promised
+ * so by every answer, also by those of an earlier life, and whatever became of its role since. */
+static bool raft_promised_to_wait(const struct raft *r)
+{
+    nanos since = u64_max(r->booted, r->leader_heard);
+    return r->cfg.lease_reads && u64_sub_sat(r->now, since) < r->cfg.election_timeout;
+}
+
 enum err raft_campaign(struct raft *r, enum raft_campaign kind)
 {
     if (r->role == RAFT_LEADER) {
@@ -66,6 +74,9 @@ enum err raft_campaign(struct raft *r, enum raft_campaign kind)
     }
     if (!raft_is_promotable(r) || raft_has_unapplied_conf(r) || r->stopping ||
         r->term >= RAFT_TERM_MAX) {
+        return ERR_REFUSED;
+    }
+    if (kind != RAFT_CAMPAIGN_TRANSFER && raft_promised_to_wait(r)) {
         return ERR_REFUSED;
     }
     if (kind == RAFT_CAMPAIGN_PRE) {
@@ -86,8 +97,7 @@ bool raft_vote_is_barred(const struct raft *r, const struct raft_message *m)
     if (r->leader != NODE_NONE && recent && !r->leader_suspected) {
         return true; /* within the minimum election timeout of hearing from a leader [§4.2.3] */
     }
-    /* Before it restarted it may have answered a leader whose lease counts on it. */
-    return r->cfg.lease_reads && u64_sub_sat(r->now, r->booted) < r->cfg.election_timeout;
+    return raft_promised_to_wait(r);
 }
 
 static bool election_may_grant(const struct raft *r, const struct raft_message *m)

@@ -208,7 +208,8 @@ static void fetch_refused(struct raft *r, const struct raft_message *m)
     if (fetch_same(other, &f->snapshot)) {
         return; /* it refused an earlier request, for another one */
     }
-    bool useful = other->size > 0 && other->index >= f->oldest && other->index > r->log.committed &&
+    bool useful = other->size > 0 && other->index >= f->oldest && other->index <= RAFT_INDEX_MAX &&
+                  other->term <= r->term && other->index > r->log.committed &&
                   raft_membership_valid(&other->membership);
     if (useful) {
         raft_index oldest = f->oldest;
@@ -292,14 +293,13 @@ void raft_on_chunk_written(struct raft *r, const struct raft_event *e)
 static void serve_refill(struct raft *r)
 {
     uint64_t rate = r->cfg.snapshot_bytes_per_s;
-    nanos elapsed = r->now - r->serve.filled;
-    uint64_t burst = u64_max(rate / 4, (uint64_t)r->cfg.chunk_bytes);
-    if (elapsed >= NANOS_PER_S) {
-        r->serve.tokens = burst;
-    } else {
-        r->serve.tokens = u64_min(burst, r->serve.tokens + rate / 1000 * elapsed / NANOS_PER_MS);
+    nanos elapsed = u64_min(r->now - r->serve.filled, NANOS_PER_S);
+    uint64_t burst = u64_max(rate / 4, r->cfg.chunk_bytes);
+    uint64_t more = (uint64_t)((unsigned __int128)rate * elapsed / NANOS_PER_S);
+    if (more > 0) {
+        r->serve.tokens = u64_min(burst, u64_add_sat(r->serve.tokens, more));
+        r->serve.filled = r->now; /* not before: what is too little to count must not be lost */
     }
-    r->serve.filled = r->now;
 }
 
 static void serve_next(struct raft *r)

@@ -5,7 +5,7 @@
  *     raft.c            life, the step function, terms and roles
  *     raft_election.c   campaigns and votes
  *     raft_leader.c     replication: proposals, appends, acknowledgements, the commit index
- *     raft_follower.c   appends, heartbeats and snapshots as a follower receives them
+ *     raft_follower.c   appends and heartbeats as a follower receives them
  *     raft_conf.c       membership changes, catch-up rounds, promotion
  *     raft_witness.c    the in-sync set, and what it means for commits and votes
  *     raft_transfer.c   leadership transfer, priority, graceful stop
@@ -15,6 +15,7 @@
  *     raft_recover.c    the way out when a quorum is gone for good
  *     raft_health.c     stalled disks and apply loops
  *     raft_update.c     what has gathered for the driver
+ *     raft_config.c     presets and bounds of the configuration
  *     raft_check.c      the invariants that one node can see; the fingerprint
  */
 #ifndef NOVACRON_RAFT_INT_H
@@ -49,8 +50,6 @@
 /* Requests for snapshot chunks that wait for the rate limit; a member whose request does not fit
  * asks again. */
 #define RAFT_SERVE_QUEUE_MAX 64
-
-_Static_assert(RAFT_MEMBERS_MAX <= 32, "sets of members are 32-bit masks");
 
 /* --- parts of the state ---------------------------------------------------------------------- */
 
@@ -187,7 +186,7 @@ struct raft_repair {
 };
 
 struct raft_health {
-    nanos apply_since;  /* the oldest unapplied hand-out; 0: none */
+    nanos apply_since; /* the last progress while entries are handed out and not applied; 0: none */
     nanos disk_stalled; /* as told by RAFT_EVENT_DISK */
     bool stalled;
 };
@@ -213,6 +212,7 @@ struct raft {
     nanos heartbeat_start;
     nanos lead_since;
     nanos deadline; /* as given to the driver; waking long after it, this node was not running */
+    nanos leader_heard;    /* when any leader was last heard; 0: never */
     bool leader_suspected; /* its stream broke */
     nanos hurry_until;     /* its death was seen: until then campaigns follow one another closely */
 
@@ -225,7 +225,6 @@ struct raft {
     struct raft_in_sync in_sync[RAFT_IN_SYNC_PENDING_MAX]; /* ascending, not yet applied */
     uint32_t in_sync_count;
     raft_index in_sync_mark; /* the end of the log at the last look at who keeps up */
-    node_id promoting;       /* the learner whose promotion was proposed by this leader */
 
     struct raft_reads reads;
     bool lease_void; /* until the next term: a transfer was begun, or the host slept */

@@ -180,7 +180,7 @@ static enum raft_change_result membership_make_learner(struct raft_membership *m
             m->roles &= (uint8_t)~RAFT_IN_SYNC;
         }
     }
-    if (c->auto_promote && (m->roles & RAFT_LEARNER)) {
+    if (c->auto_promote) {
         m->roles |= RAFT_AUTO_PROMOTE;
     }
     m->priority = c->priority;
@@ -217,7 +217,7 @@ static enum raft_change_result membership_change_one(struct raft_membership *ms,
 }
 
 /* The in-sync set follows the membership: it begins with every full voter when the first witness
- * joins, ends when the last one leaves, and must never become empty between (raft_witness.h). */
+ * joins, ends when the last one leaves, and must never become empty between (raft_witness.c). */
 static enum raft_change_result membership_settle_in_sync(struct raft_membership *ms,
                                                          bool had_witness)
 {
@@ -350,7 +350,7 @@ enum raft_change_result raft_membership_leave_joint(const struct raft_membership
     for (uint32_t i = next.n; i-- > 0;) {
         struct raft_member *m = &next.member[i];
         if (m->roles & RAFT_LEARNER_NEXT) {
-            m->roles = RAFT_LEARNER;
+            m->roles = RAFT_LEARNER | (m->roles & RAFT_AUTO_PROMOTE);
         }
         m->roles &= (uint8_t)~RAFT_VOTER_OUTGOING;
         if (!(m->roles & (RAFT_VOTER | RAFT_LEARNER))) {

@@ -15,7 +15,7 @@
  *     learner is marked RAFT_LEARNER_NEXT until the joint membership is left;
  *   - a plain membership has no outgoing voters, no next learners and no auto_leave;
  *   - a witness is a voter (of either half); only full voters are in sync;
- *   - in_sync marks exist only while there is a witness (raft_witness.h).
+ *   - in_sync marks exist only while there is a witness (raft_witness.c).
  */
 #ifndef NOVACRON_RAFT_MEMBERSHIP_H
 #define NOVACRON_RAFT_MEMBERSHIP_H
@@ -41,7 +41,7 @@ enum raft_member_role {
     RAFT_LEARNER_NEXT = 1 << 3,   /* becomes a learner when the joint configuration is left */
     RAFT_WITNESS = 1 << 4,        /* votes, holds no payloads, never leads */
     RAFT_IN_SYNC = 1 << 5,        /* a full voter that belongs to the in-sync set */
-    RAFT_AUTO_PROMOTE = 1 << 6,   /* a learner that the leader promotes once it has caught up */
+    RAFT_AUTO_PROMOTE = 1 << 6,   /* a learner, or next learner, that the leader promotes in time */
     RAFT_FRESH = 1 << 7,          /* joined by the last change: its progress starts anew */
 };
 

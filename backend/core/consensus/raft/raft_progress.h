@@ -18,7 +18,7 @@
  * REPLICATE: `next` runs ahead of `match` by what is in flight, bounded in messages and in bytes.
  * SNAPSHOT:  the entries that the member needs are compacted away; it fetches a snapshot.
  *
- * What always holds: match < next; in SNAPSHOT next = pending_snapshot + 1; what is in flight are
+ * What always holds: match < next; in SNAPSHOT next > pending_snapshot; what is in flight are
  * indexes in (match, next).
  */
 #ifndef NOVACRON_RAFT_PROGRESS_H

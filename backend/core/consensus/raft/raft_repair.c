@@ -220,14 +220,16 @@ static void repair_answer_bodies(struct raft *r, const struct raft_message *m,
                                  struct raft_message *out)
 {
     const struct raft_member *own = raft_own_member(r);
-    if (m->index == 0 || (own && (own->roles & RAFT_WITNESS))) {
+    if (m->index == 0 || m->hint < m->index || (own && (own->roles & RAFT_WITNESS))) {
         return;
     }
     uint32_t n = repair_available(r, m->index, m->hint);
     if (n > 0) {
         out->index = m->index;
         out->entry_count = n;
-        out->entries = repair_collect(r, m->index, n);
+        struct raft_entry *entries = repair_collect(r, m->index, n);
+        raft_strip_for_witness(r, m->from, entries, n);
+        out->entries = entries;
         return;
     }
     bool on_disk =
@@ -274,8 +276,10 @@ void raft_repair_loaded(struct raft *r, const struct raft_event *e)
     }
     struct raft_message *out = repair_answer(r, e->loaded.peer, e->loaded.repair);
     out->index = e->loaded.first;
+    struct raft_entry *entries = raft_arena_copy_entries(r, e->loaded.entries, e->loaded.n);
+    raft_strip_for_witness(r, e->loaded.peer, entries, e->loaded.n);
     out->entry_count = e->loaded.n;
-    out->entries = raft_arena_copy_entries(r, e->loaded.entries, e->loaded.n);
+    out->entries = entries;
 }
 
 /* --- being answered -------------------------------------------------------------------------- */

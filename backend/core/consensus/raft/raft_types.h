@@ -15,7 +15,7 @@ typedef uint64_t raft_index; /* 0: before the first entry */
 enum raft_entry_type {
     RAFT_ENTRY_NORMAL = 0,  /* the state machine's; an empty one opens a leader's term */
     RAFT_ENTRY_CONF = 1,    /* a change of the membership; empty: leave the joint configuration */
-    RAFT_ENTRY_IN_SYNC = 2, /* a change of the in-sync set (raft_witness.h) */
+    RAFT_ENTRY_IN_SYNC = 2, /* a change of the in-sync set (raft_witness.c) */
     RAFT_ENTRY_TYPES
 };
 

@@ -14,16 +14,16 @@
  *     then every majority that could elect contains a member of I with the entry. With two replicas
  *     and a witness that is both replicas while both are in sync.
  *  3. A replica campaigns only as a member of the newest I that it has stored.
- *  4. A voter grants its vote to a candidate whose log is up to date with its own, as ever. One that
- *     is not itself in the newest I that it has stored (a witness, or a replica that fell behind)
+ *  4. A voter grants its vote to a candidate whose log is up to date with its own, as ever. One
+ * that is not itself in the newest I that it has stored (a witness, or a replica that fell behind)
  *     grants it also to a member of that I whose log is up to date with its own up to p, the entry
  *     from which that I decides. The first is Raft. The second is needed: what follows p outside of
  *     I may be entries that no member of I has any more, and then one with everything that was
  *     committed could never be elected. And it is safe: let e be committed. If e <= p, the ordinary
  *     argument holds for the voter's log cut at p. If e > p, then either all of I has e, and the
  *     candidate is in I; or N - q + 1 members of I have it, any majority of voters contains one of
- *     them, and those compare whole logs. A leader sends an entry that changes I to others only when
- *     it is on its own disk: whoever refuses a replica by it then knows that the remaining set has
+ *     them, and those compare whole logs. A leader sends an entry that changes I to others only
+ * when it is on its own disk: whoever refuses a replica by it then knows that the remaining set has
  *     it.
  *  5. A change of the members changes N and q. From where its entry stands in the log, an entry
  *     must have the copies that rule 2 asks under the members before and after it. Whoever elects

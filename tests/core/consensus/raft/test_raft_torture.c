@@ -3,7 +3,7 @@
  * family is wholly off in about half of the seeds. A seed ends with everything healed, and then the
  * cluster must elect, commit, repair and converge within a bound.
  *
- * NOVACRON_SEED=N runs the seeds from N on; NOVACRON_SCALE multiplies how many; TORTURE_SEED=N runs
+ * NOVACRON_SEED=N draws other seeds; NOVACRON_SCALE multiplies how many; TORTURE_SEED=N runs
  * one of those that were printed, TORTURE_TRACE=1 with every step.
  */
 #include <inttypes.h>
