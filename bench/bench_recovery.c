@@ -83,7 +83,7 @@ static void run_until_over(struct node *n)
     n->is_over = false;
 }
 
-static void lab_open(struct node *n, const char *root)
+static void bench_node_open(struct node *n, const char *root)
 {
     const struct wal_config config = {
         .dir = "wal",
@@ -103,7 +103,7 @@ static void lab_open(struct node *n, const char *root)
     run_until_over(n);
 }
 
-static void lab_close(struct node *n)
+static void bench_node_close(struct node *n)
 {
     linux_world_close(n->lw);
     wal_free(n->wal);
@@ -193,7 +193,7 @@ static nanos recover_once(const char *root, uint64_t *entries)
     struct node n;
     nanos began = bench_now();
 
-    lab_open(&n, root);
+    bench_node_open(&n, root);
     CHECK(n.verdict == RECOVERY_CLEAN);
     const struct snapfile_place place = {linux_world_table(n.lw), "snap", 1};
     const struct snapfile_sink sink = {&n, NULL, learnt_payload, learnt_loaded};
@@ -201,7 +201,7 @@ static nanos recover_once(const char *root, uint64_t *entries)
     run_until_over(&n);
     nanos spent = bench_now() - began;
     *entries = n.entries;
-    lab_close(&n);
+    bench_node_close(&n);
     return spent;
 }
 
@@ -220,10 +220,10 @@ int main(int argc, char **argv)
         fprintf(stderr, "bench-recovery: cannot make a directory %s: %s\n", root, strerror(errno));
         return 1;
     }
-    lab_open(&n, root);
+    bench_node_open(&n, root);
     write_bench_log(&n, log_bytes);
     write_bench_snapshot(&n, log_bytes / 4);
-    lab_close(&n);
+    bench_node_close(&n);
     for (int turn = 0; turn < TURNS; turn++) {
         (void)each_file(root, "wal", forget);
         (void)each_file(root, "snap", forget);

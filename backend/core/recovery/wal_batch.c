@@ -32,7 +32,7 @@ static void batch_reserve(struct wal_batch *b, size_t more)
 }
 
 /* Copies record bytes around the trailers. */
-static void batch_copy(struct wal_batch *b, const uint8_t *from, size_t n)
+static void batch_write(struct wal_batch *b, const uint8_t *from, size_t n)
 {
     while (n > 0) {
         size_t sector = b->used / WAL_SECTOR_BODY_BYTES;
@@ -79,8 +79,8 @@ void wal_batch_put(struct wal_batch *b, enum wal_record_type type, uint8_t entry
 
     wal_record_encode(&record, header);
     batch_reserve(b, WAL_RECORD_HEADER_BYTES + body.len);
-    batch_copy(b, header, sizeof header);
-    batch_copy(b, body.data, body.len);
+    batch_write(b, header, sizeof header);
+    batch_write(b, body.data, body.len);
     b->chain = wal_chain_next(header);
     if (type != WAL_RECORD_BATCH && type != WAL_RECORD_END) {
         b->records++;

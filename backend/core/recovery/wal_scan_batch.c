@@ -56,8 +56,8 @@ static void index_entry(struct wal_scan *s, const struct wal_record *record)
     }
 }
 
-static enum outcome apply_entry(struct wal_scan *s, const struct wal_record *record,
-                                struct bytes body, bool body_ok)
+static enum outcome scan_entry(struct wal_scan *s, const struct wal_record *record,
+                               struct bytes body, bool body_ok)
 {
     bool is_repair = record->type == WAL_RECORD_REPAIR;
 
@@ -86,7 +86,7 @@ static void reach_back(struct wal_scan *s)
     }
 }
 
-static void apply_snapshot(struct wal_scan *s, const struct wal_record *record)
+static void scan_snapshot(struct wal_scan *s, const struct wal_record *record)
 {
     if (record->entry_type != WAL_SNAPSHOT_RESTARTS) {
         wal_state_mark(&s->state, record->index, record->term);
@@ -100,8 +100,8 @@ static void apply_snapshot(struct wal_scan *s, const struct wal_record *record)
     reach_back(s);
 }
 
-static enum outcome apply_record(struct wal_scan *s, const struct wal_record *record,
-                                 struct bytes body, bool body_ok)
+static enum outcome scan_record(struct wal_scan *s, const struct wal_record *record,
+                                struct bytes body, bool body_ok)
 {
     struct wal_state *state = &s->state;
 
@@ -111,7 +111,7 @@ static enum outcome apply_record(struct wal_scan *s, const struct wal_record *re
     switch (record->type) {
     case WAL_RECORD_ENTRY:
     case WAL_RECORD_REPAIR:
-        return apply_entry(s, record, body, body_ok);
+        return scan_entry(s, record, body, body_ok);
     case WAL_RECORD_HARD_STATE:
         if (body_ok) {
             state->hard =
@@ -119,7 +119,7 @@ static enum outcome apply_record(struct wal_scan *s, const struct wal_record *re
         }
         return body_ok ? BATCH_WHOLE : BATCH_VOTELESS;
     case WAL_RECORD_SNAPSHOT:
-        apply_snapshot(s, record);
+        scan_snapshot(s, record);
         return BATCH_WHOLE;
     case WAL_RECORD_DAMAGE:
         if (body_ok) {
@@ -171,7 +171,7 @@ static enum outcome apply_batch(struct wal_scan *s)
             outcome = body_ok ? outcome : BATCH_BROKEN;
             continue;
         }
-        outcome = worse(outcome, apply_record(s, &record, body, body_ok));
+        outcome = worse(outcome, scan_record(s, &record, body, body_ok));
         if (outcome == BATCH_BROKEN) {
             return BATCH_BROKEN;
         }
