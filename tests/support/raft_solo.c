@@ -575,6 +575,10 @@ static void solo_grant(struct solo *s, enum raft_message_type ask, enum raft_mes
 void solo_elect(struct solo *s)
 {
     solo_forget(s);
+    if (s->cfg.lease_reads) {
+        s->now +=
+            s->cfg.election_timeout; /* in which a node that has just started promised to wait */
+    }
     enum err e = solo_event(s, RAFT_EVENT_CAMPAIGN, 0);
     CHECK(e == OK);
     solo_grant(s, RAFT_MSG_PRE_VOTE, RAFT_MSG_PRE_VOTE_RESP);

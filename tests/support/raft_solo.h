@@ -137,8 +137,8 @@ void solo_apply(struct solo *s, raft_index index);
 void solo_serve_loads(struct solo *s);
 
 void solo_forget(struct solo *s);
-/* Delivers what `from` has sent to `to`, in order, and forgets all that `from` has sent. Returns how
- * many messages of `type` were among them. */
+/* Delivers what `from` has sent to `to`, in order, and forgets all that `from` has sent. Returns
+ * how many messages of `type` were among them. */
 uint32_t solo_relay(struct solo *from, struct solo *to, enum raft_message_type type);
 /* The newest message of a type to a node (NODE_NONE: to anybody) that left since solo_forget, or
  * NULL. Valid until solo_forget. */

@@ -474,8 +474,10 @@ static void start_on_dir_durable(struct world_file_request *request)
 /* The directory that holds the node's; "" for the world's root. */
 static void start_parent(const struct node *n, char path[WORLD_PATH_MAX_BYTES])
 {
-    const char *slash = strrchr(n->cfg.dir, '/');
-    size_t len = slash ? (size_t)(slash - n->cfg.dir) : 0;
+    size_t len = strlen(n->cfg.dir);
+    while (len > 0 && n->cfg.dir[len] != '/') {
+        len--;
+    }
     memcpy(path, n->cfg.dir, len);
     path[len] = '\0';
 }

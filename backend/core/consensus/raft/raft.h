@@ -21,7 +21,8 @@
  *  2. Begin to write `hard_state` (where has_hard_state), `entries` and `repairs`, as one batch
  *     called persist_seq. Entries replace whatever the log held from the first one's index on;
  *     repairs rewrite single entries in place. Batches become durable in their order.
- *     Without must_sync, the batch need not be forced to the disk for its own sake.
+ *     Without must_sync, and without install, which is always made durable, the batch need not be
+ *     forced to the disk for its own sake.
  *  3. Send `messages` at once: the leader's followers write while it does.
  *  4. When the batch is durable (for an empty batch: when those before it are), step
  *     RAFT_EVENT_DURABLE with persist_seq, and send `messages_durable`. A message whose `to` is

@@ -295,7 +295,8 @@ static void serve_refill(struct raft *r)
     uint64_t rate = r->cfg.snapshot_bytes_per_s;
     nanos elapsed = u64_min(r->now - r->serve.filled, NANOS_PER_S);
     uint64_t burst = u64_max(rate / 4, r->cfg.chunk_bytes);
-    uint64_t more = (uint64_t)((unsigned __int128)rate * elapsed / NANOS_PER_S);
+    /* rate x elapsed / 1 s, without overflow. */
+    uint64_t more = rate / NANOS_PER_S * elapsed + rate % NANOS_PER_S * elapsed / NANOS_PER_S;
     if (more > 0) {
         r->serve.tokens = u64_min(burst, u64_add_sat(r->serve.tokens, more));
         r->serve.filled = r->now; /* not before: what is too little to count must not be lost */

@@ -296,8 +296,7 @@ static void update_take_batch(struct raft *r, struct raft_outbox *o, size_t used
     u->hard_state = (struct raft_hard_state){r->term, r->vote, r->log.committed};
     u->has_hard_state = update_hard_state_changed(r);
     u->entry_count = (uint32_t)(r->log.last - r->log.handed);
-    bool installs = r->installing && !r->install_handed;
-    u->must_sync = u->entry_count > 0 || o->repair_count > 0 || installs ||
+    u->must_sync = u->entry_count > 0 || o->repair_count > 0 ||
                    r->told_hard_state.term != r->term || r->told_hard_state.vote != r->vote;
     r->told_hard_state = u->hard_state;
     if (u->entry_count > 0) {
