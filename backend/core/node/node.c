@@ -17,6 +17,8 @@ struct node_config node_config_default(node_id id)
     c.snapshot_entries = 100000;
     c.tail_entries = 10000;
     c.segment_bytes = WAL_SEGMENT_BYTES;
+    c.scrub_bytes_per_s = 8 * 1024 * 1024;
+    c.scrub_pause = 3600 * NANOS_PER_S;
     c.request_timeout = 5 * NANOS_PER_S;
     return c;
 }
@@ -83,6 +85,9 @@ static void node_carry_out(struct node *n)
     raft_take_update(n->raft, &u);
     node_tell_role(n, &u);
     node_tell_alarms(n, u.alarms);
+    if (u.alarms & RAFT_ALARM_REPAIRED) {
+        node_upkeep_repaired(n);
+    }
     node_persist(n, &u);
     for (uint32_t i = 0; i < u.message_count; i++) {
         node_send(n, &u.messages[i]);
@@ -91,7 +96,7 @@ static void node_carry_out(struct node *n)
     node_begin_loads(n, &u);
     node_serve_chunks(n, &u);
     node_receive_chunks(n, &u);
-    world_timer_set(n->world, &n->tick, u.deadline);
+    world_timer_set(n->world, &n->tick, u64_min(u.deadline, node_upkeep_deadline(n)));
     node_apply(n, &u);
 }
 
@@ -203,6 +208,7 @@ static void node_on_tick(struct world_timer *timer)
     node_check_reads(n, now);
     node_persist_retry(n);
     node_snapshot_tell(n);
+    node_upkeep(n);
     node_pump(n);
     if (n->state == NODE_RUNNING && !timer->is_set) {
         world_timer_set(n->world, timer, now + n->cfg.raft.heartbeat_interval);
@@ -430,6 +436,7 @@ void node_close(struct node *n)
     node_install_free(n);
     node_loads_free(n);
     node_batches_free(n);
+    node_upkeep_free(n);
     if (n->wal) {
         wal_free(n->wal);
     }
@@ -459,6 +466,7 @@ void node_run(struct node *n)
 {
     n->state = NODE_RUNNING;
     node_links_open(n);
+    node_upkeep_begin(n);
     enum err ignored = node_tell(n, (struct raft_event){.type = RAFT_EVENT_TICK});
     (void)ignored;
     if (n->events.ready) {

@@ -56,11 +56,13 @@ struct node_config {
     uint16_t port;  /* to listen on; 0: a group of one, no network */
     struct node_peer peers[NODE_PEERS_MAX];
     uint32_t peer_count;
-    uint16_t feature_level;    /* of a new group */
-    uint64_t snapshot_entries; /* a snapshot is taken after so many */
-    uint64_t tail_entries;     /* so many stay in the log behind it, for slow members */
-    uint64_t segment_bytes;    /* of the log */
-    nanos request_timeout;     /* then a request's outcome is unknown */
+    uint16_t feature_level;     /* of a new group */
+    uint64_t snapshot_entries;  /* a snapshot is taken after so many */
+    uint64_t tail_entries;      /* so many stay in the log behind it, for slow members */
+    uint64_t segment_bytes;     /* of the log */
+    uint64_t scrub_bytes_per_s; /* the disk is read for damage at this rate; 0: never */
+    nanos scrub_pause;          /* between two passes */
+    nanos request_timeout;      /* then a request's outcome is unknown */
 };
 
 /* Sensible numbers for everything but dir, cluster, id, founders, port and peers. */

@@ -8,6 +8,7 @@
  *     node_link.c      messages to and from peers
  *     node_snapshot.c  taking snapshots, and serving them in chunks
  *     node_install.c   fetching and installing a snapshot
+ *     node_upkeep.c    leases, scrubbing, and what else time brings
  *     node_hash.c      whether the members hold the same state
  *
  * One rule holds the files together: what a struct raft_update points to dies with the next step.
@@ -21,6 +22,7 @@
 #include "core/base/mem.h"
 #include "core/consensus/quorum.h"
 #include "core/node/node.h"
+#include "core/recovery/scrub.h"
 #include "core/recovery/snapshot_file.h"
 #include "core/recovery/wal.h"
 
@@ -48,6 +50,10 @@ struct node_hashes {
     uint64_t hash[NODE_HASHES_KEPT];
     size_t next;
 };
+
+/* Leases that are ended in one turn, and history that is freed in one, in changes. */
+#define NODE_LEASES_AT_ONCE 64
+#define NODE_WORK_BUDGET    1000
 
 /* What a Raft batch waits for. */
 enum node_batch_state {
@@ -198,6 +204,10 @@ struct node {
     struct node_load *apply_load; /* feeds what is being applied */
     struct node_chunk_read *chunk_reads;
 
+    struct scrub *scrub; /* NULL: none */
+    uint64_t scrub_passes;
+    uint64_t scrub_bytes;
+
     /* taking a snapshot */
     struct store_snapshot *snap; /* NULL: none under way */
     struct snapfile_writer *snap_writer;
@@ -206,6 +216,7 @@ struct node {
     size_t snap_put;
     bool snap_ended;
     bool snap_finishing;
+    bool snap_forced; /* the newest file is damaged: take another at once */
     bool snap_untold; /* snap_name is durable, and Raft does not want it yet */
     struct world_timer snap_turn;
 
@@ -282,6 +293,16 @@ void node_receive_chunks(struct node *n, const struct raft_update *u);
 /* Begins to load what an update wants installed; its batch waits. */
 void node_install(struct node *n, const struct raft_snapshot *s);
 void node_install_free(struct node *n);
+
+/* --- node_upkeep.c --------------------------------------------------------------------------- */
+
+void node_upkeep_begin(struct node *n);
+void node_upkeep_free(struct node *n);
+/* At each tick. */
+void node_upkeep(struct node *n);
+nanos node_upkeep_deadline(const struct node *n);
+/* Raft is no longer impaired. */
+void node_upkeep_repaired(struct node *n);
 
 /* --- node_hash.c ----------------------------------------------------------------------------- */
 

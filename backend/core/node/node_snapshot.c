@@ -130,9 +130,12 @@ void node_snapshot_if_due(struct node *n)
 {
     struct raft_status status = raft_status(n->raft);
     bool busy = n->snap || n->snap_writer || n->snap_untold || n->is_loading || status.installing;
-    if (busy || n->is_witness || n->applied < status.snapshot + n->cfg.snapshot_entries) {
+    bool due = n->applied >= status.snapshot + n->cfg.snapshot_entries ||
+               (n->snap_forced && n->applied > status.snapshot);
+    if (busy || n->is_witness || !due) {
         return;
     }
+    n->snap_forced = false;
     n->snap_name = node_snapshot_name(n->store, n->applied, n->applied_term, status.membership, 0);
     n->snap_name.size = 0;
     struct buf membership;
