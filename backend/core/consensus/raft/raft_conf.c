@@ -16,6 +16,11 @@
 void raft_note_conf(struct raft *r, raft_index index, enum raft_entry_type type,
                     struct bytes payload)
 {
+    for (size_t i = 0; i < r->conf_count; i++) {
+        if (r->conf[i].index == index) {
+            return; /* known since it came; its body was damaged and repaired meanwhile */
+        }
+    }
     mem_grow((void **)&r->conf, &r->conf_cap, r->conf_count + 1, sizeof(r->conf[0]));
     size_t at = r->conf_count++;
     for (; at > 0 && r->conf[at - 1].index > index; at--) {

@@ -104,7 +104,6 @@ struct raft_outbox {
 struct raft_batch {
     uint64_t seq;
     raft_index covers; /* entries up to here are durable once the batch is */
-    uint32_t repairs;  /* how many repaired entries it carries */
     bool install;      /* it carries the pending snapshot */
     nanos handed;      /* when the driver got it */
 };
@@ -182,7 +181,8 @@ struct raft_repair {
     nanos asked;
     uint32_t range_count;
     struct raft_range range[RAFT_DAMAGED_MAX]; /* ascending; bodies that are damaged */
-    uint32_t writing; /* entries from range[0].first on that are on their way to the disk */
+    uint32_t writing; /* entries from range[0].first on that are on their way to the disk, */
+    uint64_t writing_batch; /* in this batch; 0: not handed out yet */
 };
 
 struct raft_health {
@@ -411,7 +411,7 @@ void raft_repair_truncated(struct raft *r, raft_index from);
 void raft_repair_restored(struct raft *r, raft_index index);
 void raft_on_repair_request(struct raft *r, const struct raft_message *m);
 MUST_USE enum err raft_on_repair_response(struct raft *r, const struct raft_message *m);
-void raft_repair_written(struct raft *r, uint32_t repairs);
+void raft_repair_written(struct raft *r, uint64_t batch);
 void raft_repair_loaded(struct raft *r, const struct raft_event *e);
 void raft_repair_progress(struct raft *r);
 void raft_tick_repair(struct raft *r);

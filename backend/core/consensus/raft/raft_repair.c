@@ -292,6 +292,7 @@ static enum err repair_take_bodies(struct raft *r, const struct raft_message *m)
         return OK;
     }
     struct raft_outbox *o = raft_out(r);
+    q->writing_batch = 0;
     for (uint32_t i = 0; i < m->entry_count; i++) {
         struct raft_entry e = m->entries[i];
         raft_index next = q->range[0].first + q->writing;
@@ -333,15 +334,16 @@ enum err raft_on_repair_response(struct raft *r, const struct raft_message *m)
     return repair_take_bodies(r, m);
 }
 
-/* Repaired entries reached the disk. */
-void raft_repair_written(struct raft *r, uint32_t repairs)
+/* A batch reached the disk. Repairs in an earlier one, of what was asked for before further damage
+ * was found, say nothing about those that are being written now. */
+void raft_repair_written(struct raft *r, uint64_t batch)
 {
     struct raft_repair *q = &r->repair;
-    if (repairs == 0 || q->range_count == 0 || q->writing != repairs) {
-        return; /* the range was cut, or replaced, meanwhile: ask again */
+    if (q->range_count == 0 || q->writing == 0 || q->writing_batch != batch) {
+        return;
     }
+    q->range[0].first += q->writing;
     q->writing = 0;
-    q->range[0].first += repairs;
     if (q->range[0].first > q->range[0].last) {
         q->range_count--;
         memmove(q->range, q->range + 1, q->range_count * sizeof(q->range[0]));

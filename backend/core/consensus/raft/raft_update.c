@@ -199,7 +199,7 @@ void raft_batch_done(struct raft *r, uint64_t seq)
             r->snapshot = r->installing_snapshot;
             raft_leave_joint_if_due(r);
         }
-        raft_repair_written(r, b.repairs);
+        raft_repair_written(r, b.seq);
     }
     raft_tick_health(r);
 }
@@ -313,7 +313,9 @@ static void update_take_batch(struct raft *r, struct raft_outbox *o, size_t used
     }
     u->repairs = o->repairs;
     u->repair_count = (uint32_t)o->repair_count;
-    b->repairs = u->repair_count;
+    if (u->repair_count > 0 && r->repair.writing > 0 && r->repair.writing_batch == 0) {
+        r->repair.writing_batch = b->seq;
+    }
     u->messages_durable = o->durable;
     u->message_durable_count = (uint32_t)o->durable_count;
 }
