@@ -234,7 +234,11 @@ static bool torture_losing(struct torture *t)
     for (uint32_t i = 0; i < t->c.n; i++) {
         const struct cluster_node *node = &t->c.node[i];
         bool impaired = node->up && raft_status(node->raft).impaired;
-        if (impaired || node->disk.lost_vote || node->disk.lost_from != 0) {
+        bool damaged = impaired || node->disk.lost_vote || node->disk.lost_from != 0;
+        for (size_t k = 0; k < node->disk.len && !damaged && !node->up; k++) {
+            damaged = node->disk.log[k].damaged;
+        }
+        if (damaged) {
             return true;
         }
     }
@@ -473,7 +477,9 @@ static void keeps_every_promise_under_drawn_faults(void **state)
     size_t seeds = only ? 1 : test_rounds(TORTURE_SEEDS);
     for (size_t i = 0; i < seeds; i++) {
         uint64_t seed = only ? strtoull(only, NULL, 0) : first + i;
-        fprintf(stderr, isatty(2) ? "\r# TORTURE_SEED=%" PRIu64 " " : "", seed);
+        if (isatty(STDERR_FILENO)) {
+            fprintf(stderr, "\r# TORTURE_SEED=%" PRIu64 " ", seed);
+        }
         torture_seed = seed;
         torture_run(seed, &sum);
     }
