@@ -163,7 +163,8 @@ static void fetch_begin(struct raft *r, const struct raft_message *m)
         r->fetch.leader = m->from; /* offered again: go on */
         return;
     }
-    fetch_open(r, m->snapshot, m->source == r->cfg.id ? m->from : m->source, m->from);
+    bool elsewhere = m->source != NODE_NONE && m->source != r->cfg.id;
+    fetch_open(r, m->snapshot, elsewhere ? m->source : m->from, m->from);
     r->fetch.oldest = m->hint;
 }
 
