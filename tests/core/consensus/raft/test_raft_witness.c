@@ -1,0 +1,259 @@
+/* Witnesses: the rules that the opening of raft_witness.c numbers, each sentence of them. */
+#include "core/consensus/raft/raft_int.h"
+#include "tests/support/raft_solo.h"
+#include "tests/support/test.h"
+
+/* Voters 1..n of which the last `witnesses` are witnesses; in_sync: a mask of ids, 0: not said. */
+static struct raft_membership with_witnesses(uint32_t n, uint32_t witnesses, uint32_t in_sync)
+{
+    struct raft_membership ms = solo_voters(n);
+    for (uint32_t i = 0; i < n; i++) {
+        bool witness = i >= n - witnesses;
+        bool in = !witness && (in_sync >> ms.member[i].id & 1);
+        ms.member[i].roles |= (uint8_t)((witness ? RAFT_WITNESS : 0) | (in ? RAFT_IN_SYNC : 0));
+    }
+    return ms;
+}
+
+static void start_member(struct solo *s, node_id id, const struct raft_membership *ms)
+{
+    struct raft_config cfg = raft_config_default(id, 42);
+    solo_start(s, &cfg, ms);
+}
+
+static unsigned bits(uint32_t set)
+{
+    return (unsigned)__builtin_popcount(set);
+}
+
+static uint32_t in_sync_of(const struct solo *s)
+{
+    const struct raft_membership *ms = solo_status(s).membership;
+    uint32_t set = 0;
+    for (uint32_t i = 0; i < ms->n; i++) {
+        set |= ms->member[i].roles & RAFT_IN_SYNC ? 1U << ms->member[i].id : 0;
+    }
+    return set;
+}
+
+/* Rule 1: "It begins with all of them". */
+static void everybody_with_the_data_is_in_sync_at_first(void **state)
+{
+    (void)state;
+    struct raft_membership ms = with_witnesses(5, 2, 0);
+    struct solo s;
+    start_member(&s, 1, &ms);
+    assert_int_equal(in_sync_of(&s), 2 + 4 + 8);
+    assert_false(solo_status(&s).exposed);
+    solo_stop(&s);
+}
+
+/* Does any majority of `n` voters lack a member of `in_sync` that stored the entry? */
+static bool some_majority_lacks_it(uint32_t n, uint32_t stored, uint32_t in_sync)
+{
+    for (uint32_t majority = 0; majority < 1U << (n + 1); majority += 2) {
+        if (2 * bits(majority) > n && (majority & stored & in_sync) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* One case of rule 2: the leader, 1, and the members of `stored` have the entry. */
+static void check_commit_rule(uint32_t n, uint32_t witnesses, uint32_t in_sync, uint32_t stored)
+{
+    struct raft_membership ms = with_witnesses(n, witnesses, in_sync);
+    struct solo s;
+    start_member(&s, 1, &ms);
+    solo_elect(&s);
+    for (node_id id = 2; id <= n; id++) {
+        if (stored >> id & 1) {
+            solo_ack(&s, id, 2);
+        }
+    }
+    unsigned quorum = n / 2 + 1;
+    unsigned copies = (unsigned)u64_min(bits(in_sync), n - quorum + 1);
+    bool asked = bits(stored) >= quorum && bits(stored & in_sync) >= copies;
+    bool committed = solo_status(&s).committed == 2;
+    assert_int_equal(committed, asked);
+    /* What the rule is for: whoever may elect meets a copy; where all of I has it, the candidate,
+     * who is in I, is one. */
+    bool all_have_it = (in_sync & ~stored) == 0;
+    assert_true(!committed || all_have_it || !some_majority_lacks_it(n, stored, in_sync));
+    solo_stop(&s);
+}
+
+/* Rule 2, in every case of three to five voters. */
+static void an_entry_commits_with_a_majority_and_enough_copies_in_sync(void **state)
+{
+    (void)state;
+    for (uint32_t n = 3; n <= 5; n++) {
+        for (uint32_t witnesses = 1; 2 * witnesses < n; witnesses++) {
+            uint32_t replicas = (1U << (n - witnesses + 1)) - 2;
+            for (uint32_t in_sync = 2; in_sync <= replicas; in_sync += 4) { /* with 1 in it */
+                for (uint32_t stored = 2; stored < 1U << (n + 1); stored += 4) {
+                    check_commit_rule(n, witnesses, in_sync, stored);
+                }
+            }
+        }
+    }
+}
+
+/* Rule 3: "A replica campaigns only as a member of the newest I that it has stored." */
+static void whoever_is_out_of_sync_does_not_campaign(void **state)
+{
+    (void)state;
+    struct raft_membership ms = with_witnesses(3, 1, 1U << 2);
+    struct solo s;
+    start_member(&s, 1, &ms);
+    assert_int_equal(solo_event(&s, RAFT_EVENT_CAMPAIGN, 0), ERR_REFUSED);
+    solo_wait(&s, 5 * s.cfg.election_timeout);
+    assert_int_equal(solo_count(&s, RAFT_MSG_PRE_VOTE, NODE_NONE), 0);
+    solo_stop(&s);
+    start_member(&s, 2, &ms);
+    assert_int_equal(solo_event(&s, RAFT_EVENT_CAMPAIGN, 0), OK);
+    solo_stop(&s);
+}
+
+static bool grants(struct solo *s, node_id from, raft_index index, raft_term log_term)
+{
+    struct raft_message ask = {.type = RAFT_MSG_PRE_VOTE, .from = from, .term = 50};
+    ask.index = index;
+    ask.log_term = log_term;
+    solo_forget(s);
+    assert_int_equal(solo_receive(s, ask), OK);
+    return !solo_sent(s, RAFT_MSG_PRE_VOTE_RESP, from)->reject;
+}
+
+/* Rule 4: a voter outside of I grants its vote also "to a member of that I whose log is up to date
+ * with its own up to p, the entry from which that I decides". */
+static void a_witness_measures_the_in_sync_by_where_their_set_begins(void **state)
+{
+    (void)state;
+    struct raft_membership ms = with_witnesses(3, 1, 1U << 2); /* replica 1 is out */
+    struct raft_saved saved = solo_founding(&ms);
+    saved.hard_state.term = 5;
+    const raft_term terms[] = {4, 4, 5}; /* heads that perhaps no replica has any more */
+    struct raft_config cfg = raft_config_default(3, 42);
+    struct solo s;
+    solo_start_saved(&s, &cfg, &saved, terms, 3);
+    assert_true(grants(&s, 1, 4, 5)); /* Raft's own rule, for anybody */
+    assert_false(grants(&s, 1, 3, 4));
+    assert_true(grants(&s, 2, 1, 1)); /* p is 1 */
+    assert_true(grants(&s, 2, 3, 4));
+    assert_false(grants(&s, 2, 0, 0));
+    solo_stop(&s);
+    cfg.id = 2; /* and a voter inside of I compares whole logs */
+    solo_start_saved(&s, &cfg, &saved, terms, 3);
+    assert_false(grants(&s, 1, 3, 4));
+    solo_stop(&s);
+}
+
+static void lead_with_witness(struct solo *s)
+{
+    struct raft_membership ms = with_witnesses(3, 1, 0);
+    start_member(s, 1, &ms);
+    solo_elect(s);
+    solo_ack_all(s);
+    solo_forget(s);
+}
+
+/* The witness alone answers for `span`. */
+static void lose_the_replica(struct solo *s, nanos span)
+{
+    for (nanos until = s->now + span; s->now < until;) {
+        solo_wait(s, s->cfg.heartbeat_interval);
+        solo_pulse(s, 3);
+        solo_ack(s, 3, s->raft->peer[2].pr.next - 1);
+    }
+}
+
+/* Rule 6: "A leader takes a replica out when it falls silent for an election timeout [...] it adds
+ * one that has caught up." Then the witness makes the majority, and an operator hears of it. */
+static void a_silent_replica_is_taken_out_and_comes_back(void **state)
+{
+    (void)state;
+    struct solo s;
+    lead_with_witness(&s);
+    assert_int_equal(solo_propose(&s, 10), OK);
+    solo_ack(&s, 3, 3);
+    assert_int_equal(solo_status(&s).committed, 2); /* one copy of the data is not enough */
+    lose_the_replica(&s, 3 * s.cfg.election_timeout);
+    assert_int_equal(in_sync_of(&s), 2);
+    assert_int_equal(solo_status(&s).committed, solo_status(&s).last);
+    assert_true(solo_status(&s).exposed);
+    assert_true(s.alarms & RAFT_ALARM_EXPOSED);
+    for (int i = 0; i < 40; i++) {
+        solo_wait_in_touch(&s, s.cfg.heartbeat_interval);
+        solo_ack_all(&s);
+    }
+    assert_int_equal(in_sync_of(&s), 2 + 4);
+    assert_false(solo_status(&s).exposed);
+    solo_stop(&s);
+}
+
+/* Rule 4, the end: "A leader sends an entry that changes I to others only when it is on its own
+ * disk". */
+static void a_change_of_the_set_waits_for_the_leaders_disk(void **state)
+{
+    (void)state;
+    struct solo s;
+    lead_with_witness(&s);
+    s.cfg.stall_timeout = 0;
+    s.raft->cfg.stall_timeout = 0; /* this disk is slow on purpose */
+    s.hold_disk = true;
+    lose_the_replica(&s, 3 * s.cfg.election_timeout);
+    raft_index change = s.raft->in_sync[0].index;
+    assert_true(s.raft->in_sync_count > 0);
+    for (size_t i = 0; i < s.sent_count; i++) {
+        const struct raft_message *m = &s.sent[i]->m;
+        assert_true(m->type != RAFT_MSG_APP || m->index + m->entry_count < change);
+    }
+    s.hold_disk = false;
+    solo_sync(&s, s.batch_count);
+    assert_true(solo_sent(&s, RAFT_MSG_APP, 3)->index +
+                    solo_sent(&s, RAFT_MSG_APP, 3)->entry_count >=
+                change);
+    solo_stop(&s);
+}
+
+/* The set never becomes empty: a leader stays in sync with itself. */
+static void the_last_one_in_sync_stays(void **state)
+{
+    (void)state;
+    struct solo s;
+    lead_with_witness(&s);
+    lose_the_replica(&s, 10 * s.cfg.election_timeout);
+    assert_int_equal(in_sync_of(&s), 2);
+    assert_int_equal(solo_status(&s).role, RAFT_LEADER);
+    solo_stop(&s);
+}
+
+/* "A witness votes and stores the heads of all entries, but no payloads." */
+static void a_witness_is_sent_heads_alone(void **state)
+{
+    (void)state;
+    struct solo s;
+    lead_with_witness(&s);
+    assert_int_equal(solo_propose(&s, 100), OK);
+    assert_int_equal(solo_sent(&s, RAFT_MSG_APP, 2)->entries[0].payload.len, 100);
+    assert_int_equal(solo_sent(&s, RAFT_MSG_APP, 3)->entries[0].payload.len, 0);
+    assert_int_equal(solo_sent(&s, RAFT_MSG_APP, 3)->entries[0].index, 3);
+    assert_int_equal(solo_event(&s, RAFT_EVENT_TRANSFER, 3), ERR_REFUSED); /* and never leads */
+    solo_stop(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(everybody_with_the_data_is_in_sync_at_first),
+        cmocka_unit_test(an_entry_commits_with_a_majority_and_enough_copies_in_sync),
+        cmocka_unit_test(whoever_is_out_of_sync_does_not_campaign),
+        cmocka_unit_test(a_witness_measures_the_in_sync_by_where_their_set_begins),
+        cmocka_unit_test(a_silent_replica_is_taken_out_and_comes_back),
+        cmocka_unit_test(a_change_of_the_set_waits_for_the_leaders_disk),
+        cmocka_unit_test(the_last_one_in_sync_stays),
+        cmocka_unit_test(a_witness_is_sent_heads_alone),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
