@@ -14,18 +14,18 @@ struct log_model {
     const uint8_t *data[MODEL_MAX]; /* where the log keeps it */
 };
 
-static void fill_payload(uint8_t *to, size_t len, uint8_t seed)
+static void log_model_fill(uint8_t *to, size_t len, uint8_t seed)
 {
     for (size_t i = 0; i < len; i++) {
         to[i] = (uint8_t)(seed + i * 7);
     }
 }
 
-static void model_append(struct raft_log *log, struct log_model *m, raft_term term, size_t len,
-                         uint8_t seed)
+static void log_model_append(struct raft_log *log, struct log_model *m, raft_term term, size_t len,
+                             uint8_t seed)
 {
     static uint8_t bytes[200000];
-    fill_payload(bytes, len, seed);
+    log_model_fill(bytes, len, seed);
     const struct raft_entry *e =
         raft_log_append(log, term, RAFT_ENTRY_NORMAL, (struct bytes){bytes, len});
     raft_index i = log->last;
@@ -65,7 +65,7 @@ static void draw_operation(struct prng *p, struct raft_log *log, struct log_mode
     if (op < 10) {
         size_t len = prng_chance(p, 1, 40) ? prng_below(p, 200000) : prng_below(p, 3000);
         raft_term term = u64_max(raft_log_last_term(log), 1) + prng_chance(p, 1, 10);
-        model_append(log, m, term, prng_chance(p, 1, 10) ? 0 : len, (uint8_t)prng_u64(p));
+        log_model_append(log, m, term, prng_chance(p, 1, 10) ? 0 : len, (uint8_t)prng_u64(p));
     } else if (op < 12 && log->last > log->committed) {
         raft_log_truncate(log, prng_range(p, log->committed + 1, log->last));
     } else if (op < 14) {
