@@ -528,7 +528,8 @@ uint32_t solo_relay(struct solo *from, struct solo *to, enum raft_message_type t
 void solo_wait(struct solo *s, nanos span)
 {
     nanos until = s->now + span;
-    while (s->deadline <= until) {
+    for (int i = 0; s->deadline <= until; i++) {
+        CHECK(i < SOLO_TURNS_MAX); /* a deadline that stays in the past would spin a driver */
         s->now = u64_max(s->now + 1, s->deadline);
         (void)solo_event(s, RAFT_EVENT_TICK, 0);
     }
