@@ -14,17 +14,18 @@
  *     then every majority that could elect contains a member of I with the entry. With two replicas
  *     and a witness that is both replicas while both are in sync.
  *  3. A replica campaigns only as a member of the newest I that it has stored.
- *  4. A voter grants its vote to a candidate whose log is up to date with its own, as ever. One
- * that is not itself in the newest I that it has stored (a witness, or a replica that fell behind)
- *     grants it also to a member of that I whose log is up to date with its own up to p, the entry
- *     from which that I decides. The first is Raft. The second is needed: what follows p outside of
- *     I may be entries that no member of I has any more, and then one with everything that was
- *     committed could never be elected. And it is safe: let e be committed. If e <= p, the ordinary
- *     argument holds for the voter's log cut at p. If e > p, then either all of I has e, and the
- *     candidate is in I; or N - q + 1 members of I have it, any majority of voters contains one of
- *     them, and those compare whole logs. A leader sends an entry that changes I to others only
- * when it is on its own disk: whoever refuses a replica by it then knows that the remaining set has
- *     it.
+ *  4. A voter grants its vote to a candidate whose log is up to date with its own, as ever. Let p
+ * be the position from which on, in the voter's log, every I has the candidate in it and the voter
+ *     not. If there is one, the voter grants its vote also to a candidate whose log is up to date
+ *     with the voter's cut at p. The first is Raft. The second is needed: what follows p may be
+ *     entries that no member of those I has any more, and then one with everything that was
+ *     committed could never be elected. And it is safe: let e be committed, and decided upon by
+ * some I. If e <= p, the ordinary argument holds for the voter's log cut at p. If e > p, then
+ * either all of I has e, and the candidate is in I; or N - q + 1 members of I have it, any majority
+ * of voters contains one of them, and that one compares logs up to e at least: it is in the I that
+ *     decided upon e, so its own p lies behind e. A leader sends an entry that changes I to others
+ *     only when it is on its own disk: whoever refuses a replica by it then knows that the
+ * remaining set has it.
  *  5. A change of the members changes N and q. From where its entry stands in the log, an entry
  *     must have the copies that rule 2 asks under the members before and after it. Whoever elects
  *     under the new members has applied the change, which is therefore committed with those copies,
@@ -79,22 +80,34 @@ bool raft_in_sync_has(const struct raft *r, node_id id)
     return m && in_sync_piece_has(r, r->in_sync_count, m);
 }
 
-/* The position from which the newest set decides. */
-static raft_index in_sync_position(const struct raft *r)
+/* Rule 4: the position from which on every set that the log holds has `id` in it and this node not;
+ * false: the newest is not such a set. */
+static bool in_sync_cut(const struct raft *r, node_id id, raft_index *ret)
 {
-    return r->in_sync_count > 0 ? r->in_sync[r->in_sync_count - 1].index
-                                : r->membership.in_sync_since;
+    const struct raft_member *own = raft_own_member(r);
+    const struct raft_member *other = raft_membership_lookup(&r->membership, id);
+    if (!own || !other || !raft_in_sync_rule_applies(r)) {
+        return false;
+    }
+    uint32_t k = r->in_sync_count + 1;
+    uint32_t lowest = r->in_sync_gap ? 1 : 0; /* what is not held may be another set */
+    while (k > lowest && !in_sync_piece_has(r, k - 1, own) && in_sync_piece_has(r, k - 1, other)) {
+        k--;
+    }
+    if (k > r->in_sync_count) {
+        return false;
+    }
+    *ret = k == 0 ? r->membership.in_sync_since : r->in_sync[k - 1].index;
+    return true;
 }
 
 bool raft_in_sync_lets_lead(const struct raft *r, node_id id, raft_index index, raft_term term)
 {
-    const struct raft_member *own = raft_own_member(r);
     if (raft_log_is_up_to_date(&r->log, index, term)) {
         return true;
     }
-    raft_index p = in_sync_position(r);
-    bool outside = own && raft_in_sync_rule_applies(r) && !raft_in_sync_has(r, r->cfg.id);
-    if (!outside || !raft_in_sync_has(r, id) || p > r->log.last) {
+    raft_index p;
+    if (!in_sync_cut(r, id, &p) || p > r->log.last) {
         return false;
     }
     /* A position that was compacted away was committed, and so was the snapshot that covers it. */
@@ -147,7 +160,8 @@ void raft_note_in_sync(struct raft *r, raft_index index, struct bytes payload)
     set.index = index;
     if (r->in_sync_count == RAFT_IN_SYNC_PENDING_MAX) {
         /* A leader does not propose so many; a follower that applies late may see them. The oldest
-         * decides about nothing that is still open. */
+         * is committed, and decides about nothing that is still open. */
+        r->in_sync_gap = true;
         memmove(r->in_sync, r->in_sync + 1, (RAFT_IN_SYNC_PENDING_MAX - 1) * sizeof(set));
         r->in_sync_count--;
     }
@@ -171,6 +185,7 @@ static void in_sync_drop_applied(struct raft *r, raft_index index)
     while (n < r->in_sync_count && r->in_sync[n].index <= index) {
         n++;
     }
+    r->in_sync_gap = r->in_sync_gap && n == 0;
     r->in_sync_count -= n;
     memmove(r->in_sync, r->in_sync + n, r->in_sync_count * sizeof(r->in_sync[0]));
 }

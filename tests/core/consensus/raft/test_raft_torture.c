@@ -405,6 +405,15 @@ static void torture_describe(struct torture *t)
                     r->membership.member[k].id, r->membership.member[k].roles, r->peer[k].pr.match,
                     r->peer[k].pr.next, (int)r->peer[k].pr.state);
         }
+        for (uint32_t k = 0; k < r->in_sync_count; k++) {
+            fprintf(stderr, " I@%" PRIu64, r->in_sync[k].index);
+            for (uint32_t j = 0; j < r->in_sync[k].n; j++) {
+                fprintf(stderr, "%c%" PRIu64, j == 0 ? '=' : ',', r->in_sync[k].ids[j]);
+            }
+        }
+        for (size_t k = 0; k < r->conf_count; k++) {
+            fprintf(stderr, " C@%" PRIu64 ":%d", r->conf[k].index, (int)r->conf[k].type);
+        }
         fprintf(stderr, "\n");
     }
 }
