@@ -226,9 +226,10 @@ static enum err admit(struct wal *w, const struct wal_append *append)
     }
     if (append->is_repair) {
         for (size_t i = 0; i < append->entry_count; i++) {
-            uint64_t known = wal_state_term_at(&w->state, append->entries[i].index);
-            if (!wal_state_is_damaged(&w->state, append->entries[i].index) ||
-                (known != 0 && known != append->entries[i].term)) {
+            uint64_t index = append->entries[i].index;
+            uint64_t known = wal_state_term_at(&w->state, index);
+            bool is_here = index > w->state.base_index && index <= w->state.last_index;
+            if (!is_here || (known != 0 && known != append->entries[i].term)) {
                 return ERR_REFUSED;
             }
         }

@@ -149,20 +149,23 @@ static void a_sync_that_lies_loses_no_more_than_it_lied_about(void **state)
     bed_free(&s);
 }
 
-static void a_repair_of_what_is_not_damaged_is_refused(void **state)
+static void a_repair_of_another_entry_is_refused(void **state)
 {
     (void)state;
     struct bed s;
     uint8_t storage[16];
-    struct wal_entry entry = fixture_make_entry(1, 1, 10, storage);
+    struct wal_entry entry = fixture_make_entry(1, 2, 10, storage);
+    struct wal_append repair = {.entries = &entry, .entry_count = 1, .is_repair = true};
 
     bed_new(&s);
     assert_int_equal(fixture_entry(&s.f, 1, 1, 10), OK);
     fixture_settle(&s.f);
-    assert_int_equal(
-        fixture_append(&s.f,
-                       (struct wal_append){.entries = &entry, .entry_count = 1, .is_repair = true}),
-        ERR_REFUSED);
+    assert_int_equal(fixture_append(&s.f, repair), ERR_REFUSED);
+    entry = fixture_make_entry(2, 1, 10, storage); /* it is not held at all */
+    assert_int_equal(fixture_append(&s.f, repair), ERR_REFUSED);
+    entry = fixture_make_entry(1, 1, 10, storage); /* the scrubber may have found it damaged */
+    assert_int_equal(fixture_append(&s.f, repair), OK);
+    fixture_settle(&s.f);
     static uint8_t large[8 * WAL_SECTOR_BYTES];
     entry = fixture_make_entry(2, 1, sizeof large, large);
     assert_int_equal(fixture_append(&s.f, (struct wal_append){.entries = &entry, .entry_count = 1}),
@@ -177,7 +180,7 @@ int main(void)
         cmocka_unit_test(without_space_it_refuses_payloads_keeps_voting_and_heals),
         cmocka_unit_test(a_stalled_disk_is_measured),
         cmocka_unit_test(a_sync_that_lies_loses_no_more_than_it_lied_about),
-        cmocka_unit_test(a_repair_of_what_is_not_damaged_is_refused),
+        cmocka_unit_test(a_repair_of_another_entry_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
