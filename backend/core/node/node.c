@@ -207,6 +207,7 @@ static void node_on_tick(struct world_timer *timer)
     node_expire_requests(n, now);
     node_check_reads(n, now);
     node_persist_retry(n);
+    node_persist_complete(n);
     node_snapshot_tell(n);
     node_upkeep(n);
     node_pump(n);

@@ -219,10 +219,16 @@ void node_persist(struct node *n, const struct raft_update *u)
     }
 }
 
-/* Without room: the hard state goes into the reserve, so that votes can be given. */
+/* Without room: the hard state goes into the reserve, so that votes can be given. A batch without
+ * one (a pre-vote promises nothing) waits for those before it. */
 static void batch_write_vote(struct node *n, struct node_batch *b)
 {
-    if (!b->has_hard || b->vote_written) {
+    if (b->vote_written) {
+        return;
+    }
+    if (!b->has_hard) {
+        b->vote_written = true;
+        b->wal_seq = n->wal_seq;
         return;
     }
     struct wal_hard_state hard = b->hard;

@@ -1,0 +1,413 @@
+/*
+ * Whole nodes on disks that betray them: replaced, damaged in the middle, full, failing at a sync.
+ * What was acknowledged stays, and a node that cannot vouch for its log neither votes nor leads.
+ */
+#include <string.h>
+
+#include "core/chaos/simdisk.h"
+#include "core/node/node_int.h"
+#include "tests/support/node_cluster.h"
+#include "tests/support/test.h"
+
+#define DISK (256ULL * 1024 * 1024)
+
+/* --- disks ----------------------------------------------------------------------------------- */
+
+static void member_lose_disk(struct cluster3 *c, uint32_t i)
+{
+    member_kill(c, i, true);
+    simhost_replace_disk(c->member[i].host, simdisk_new(DISK));
+    c->member[i].is_member = true;
+}
+
+static bool file_is_log(const char *name)
+{
+    size_t n = strlen(name);
+    return n > 4 && memcmp(name + n - 4, ".wal", 4) == 0;
+}
+
+/* Flips a bit of each copy of the value in the member's log; returns how many there were. */
+static unsigned member_damage_log(struct cluster3 *c, uint32_t i, uint64_t value)
+{
+    struct simdisk *d = simhost_disk(c->member[i].host);
+    unsigned found = 0;
+    const char *name;
+    for (size_t at = 0; (name = simdisk_name(d, at)) != NULL; at++) {
+        struct bytes all;
+        if (!file_is_log(name) || simdisk_look(d, name, &all) != OK) {
+            continue;
+        }
+        const uint8_t *hit = memmem(all.data, all.len, &value, sizeof(value));
+        while (hit) {
+            uint64_t offset = (uint64_t)(hit - all.data);
+            assert_int_equal(simdisk_flip(d, name, offset, 1), OK);
+            found++;
+            assert_int_equal(simdisk_look(d, name, &all), OK);
+            size_t rest = all.len - (size_t)offset - 1;
+            hit = memmem(all.data + offset + 1, rest, &value, sizeof(value));
+        }
+    }
+    return found;
+}
+
+static uint64_t disk_used(struct cluster3 *c, uint32_t i)
+{
+    struct simdisk *d = simhost_disk(c->member[i].host);
+    uint64_t used = 0;
+    const char *name;
+    for (size_t at = 0; (name = simdisk_name(d, at)) != NULL; at++) {
+        struct bytes all;
+        assert_int_equal(simdisk_look(d, name, &all), OK);
+        used += all.len;
+    }
+    return used;
+}
+
+/* The members other than these two, in a group of three. */
+static uint32_t third(uint32_t a, uint32_t b)
+{
+    return NODES - a - b;
+}
+
+static void put_many(struct cluster3 *c, uint64_t from, uint64_t to)
+{
+    for (uint64_t i = from; i < to; i++) {
+        cluster3_put(c, cluster3_elect(c), "filler", value_of(1000 + i));
+    }
+}
+
+/* Puts of many bytes, so that segments fill. */
+static enum err put_large(struct cluster3 *c, uint32_t at, uint64_t i)
+{
+    static uint8_t large[256 * 1024];
+    struct store_put_request put = {.key = {(const uint8_t *)"large", 5},
+                                    .value = {large, sizeof(large)}};
+    memcpy(large, &i, sizeof(i));
+    struct buf body;
+    buf_init(&body);
+    store_put_encode(&body, &put);
+    struct put p;
+    put_begin_kind(&p, c->member[at].node, STORE_KIND_PUT, buf_view(&body));
+    put_wait(c, &p);
+    buf_deinit(&body);
+    return p.result;
+}
+
+/* --- a disk that is replaced ------------------------------------------------------------------ */
+
+static void a_replaced_disk_rejoins(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    cluster3_init(&c, 21, NODES);
+    cluster3_start(&c);
+    uint32_t leader = cluster3_elect(&c);
+    cluster3_put(&c, leader, "answer", value_of(42));
+    uint32_t lost = (leader + 1) % NODES;
+    member_lose_disk(&c, lost);
+    member_start(&c, lost);
+    cluster3_run(&c, 10 * NANOS_PER_S);
+    assert_false(c.member[lost].halted);
+    assert_int_equal(c.member[lost].verdict, RECOVERY_WIPED);
+    assert_false(node_status(c.member[lost].node).impaired);
+    assert_true(cluster3_get(&c, lost, "answer", value_of(42)));
+    /* and now it counts: the group lives on with it alone at the other's side */
+    member_kill(&c, third(leader, lost), true);
+    cluster3_put(&c, cluster3_elect(&c), "later", value_of(43));
+    assert_true(cluster3_get(&c, lost, "later", value_of(43)));
+    cluster3_deinit(&c);
+}
+
+/* Acknowledged by two; one of them loses its disk, and the other is away: the one that lost its
+ * disk and the one that never had the key are a majority, and must not act as one. */
+static void a_replaced_disk_does_not_uncommit(void **state)
+{
+    (void)state;
+    struct prng p = test_prng(__func__);
+    for (size_t round = 0; round < test_rounds(5); round++) {
+        struct cluster3 c;
+        cluster3_init(&c, prng_u64(&p), NODES);
+        cluster3_start(&c);
+        uint32_t leader = cluster3_elect(&c);
+        uint32_t lost = (leader + 1) % NODES;
+        uint32_t stale = third(leader, lost);
+        member_kill(&c, stale, prng_chance(&p, 1, 2));
+        cluster3_put(&c, leader, "answer", value_of(42));
+        member_kill(&c, leader, prng_chance(&p, 1, 2));
+        member_lose_disk(&c, lost);
+        member_start(&c, lost);
+        member_start(&c, stale);
+        cluster3_run(&c, 30 * NANOS_PER_S);
+        assert_int_equal(cluster3_leader(&c), -1);
+        member_start(&c, leader);
+        uint32_t next = cluster3_elect(&c);
+        assert_true(cluster3_get(&c, next, "answer", value_of(42)));
+        cluster3_run(&c, 10 * NANOS_PER_S);
+        assert_true(cluster3_get(&c, lost, "answer", value_of(42)));
+        cluster3_deinit(&c);
+    }
+}
+
+/* --- damage in the middle --------------------------------------------------------------------- */
+
+static void damaged_entries_are_fetched_from_peers(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    cluster3_init(&c, 22, NODES);
+    cluster3_start(&c);
+    uint32_t leader = cluster3_elect(&c);
+    cluster3_put(&c, leader, "answer", value_of(42));
+    put_many(&c, 0, 20);
+    cluster3_run(&c, NANOS_PER_S);
+    for (uint32_t i = 0; i < NODES; i++) {
+        member_kill(&c, i, false);
+        assert_true(member_damage_log(&c, i, value_of(i == leader ? 42 : 1003 + i)) > 0);
+    }
+    cluster3_start(&c);
+    uint32_t next = cluster3_elect(&c);
+    for (uint32_t i = 0; i < NODES; i++) {
+        assert_int_equal(c.member[i].verdict, RECOVERY_DAMAGED);
+    }
+    cluster3_run(&c, 10 * NANOS_PER_S);
+    for (uint32_t i = 0; i < NODES; i++) {
+        assert_false(node_status(c.member[i].node).impaired);
+        assert_true(cluster3_get(&c, i, "answer", value_of(42)));
+    }
+    assert_true(cluster3_get(&c, next, "filler", value_of(1019)));
+    /* the disks are whole again: what was fetched is durable, and nothing is in doubt */
+    for (uint32_t i = 0; i < NODES; i++) {
+        member_kill(&c, i, true);
+    }
+    cluster3_start(&c);
+    cluster3_elect(&c);
+    for (uint32_t i = 0; i < NODES; i++) {
+        assert_true(c.member[i].verdict <= RECOVERY_HEALED);
+        assert_true(cluster3_get(&c, i, "answer", value_of(42)));
+    }
+    cluster3_deinit(&c);
+}
+
+/* As with a replaced disk: the intact copy is away, the others must wait for it. */
+static void damage_is_not_truncated_away(void **state)
+{
+    (void)state;
+    struct prng p = test_prng(__func__);
+    for (size_t round = 0; round < test_rounds(5); round++) {
+        struct cluster3 c;
+        cluster3_init(&c, prng_u64(&p), NODES);
+        cluster3_start(&c);
+        uint32_t leader = cluster3_elect(&c);
+        uint32_t damaged = (leader + 1) % NODES;
+        uint32_t stale = third(leader, damaged);
+        member_kill(&c, stale, prng_chance(&p, 1, 2));
+        cluster3_put(&c, leader, "answer", value_of(42));
+        put_many(&c, 0, 3);
+        cluster3_run(&c, NANOS_PER_S);
+        member_kill(&c, leader, false);
+        member_kill(&c, damaged, false);
+        assert_true(member_damage_log(&c, damaged, value_of(42)) > 0);
+        member_start(&c, damaged);
+        member_start(&c, stale);
+        cluster3_run(&c, 30 * NANOS_PER_S);
+        assert_int_equal(cluster3_leader(&c), -1);
+        member_start(&c, leader);
+        uint32_t next = cluster3_elect(&c);
+        assert_true(cluster3_get(&c, next, "answer", value_of(42)));
+        cluster3_run(&c, 10 * NANOS_PER_S);
+        assert_true(cluster3_get(&c, damaged, "answer", value_of(42)));
+        cluster3_deinit(&c);
+    }
+}
+
+/* No copy is left: nobody invents one, and nobody leads. */
+static void without_an_intact_copy_nobody_leads(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    cluster3_init(&c, 23, NODES);
+    cluster3_start(&c);
+    uint32_t leader = cluster3_elect(&c);
+    cluster3_put(&c, leader, "answer", value_of(42));
+    put_many(&c, 0, 5);
+    cluster3_run(&c, NANOS_PER_S);
+    for (uint32_t i = 0; i < NODES; i++) {
+        member_kill(&c, i, false);
+        assert_true(member_damage_log(&c, i, value_of(42)) > 0);
+    }
+    cluster3_start(&c);
+    cluster3_run(&c, 60 * NANOS_PER_S);
+    assert_int_equal(cluster3_leader(&c), -1);
+    for (uint32_t i = 0; i < NODES; i++) {
+        assert_true(c.member[i].halted || node_status(c.member[i].node).impaired);
+    }
+    cluster3_deinit(&c);
+}
+
+/* The scrubber reads what nobody else does, and peers mend it while the node goes on. */
+static void a_scrub_finds_damage_and_peers_mend_it(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    cluster3_init(&c, 24, NODES);
+    c.scrub_bytes_per_s = 64 * 1024 * 1024;
+    cluster3_start(&c);
+    uint32_t leader = cluster3_elect(&c);
+    cluster3_put(&c, leader, "answer", value_of(42));
+    for (uint64_t i = 0; i < 80; i++) {
+        assert_int_equal(put_large(&c, cluster3_elect(&c), i), OK);
+    }
+    uint32_t damaged = (leader + 1) % NODES;
+    assert_true(member_damage_log(&c, damaged, value_of(42)) > 0);
+    cluster3_run(&c, 10 * NANOS_PER_S);
+    assert_true(c.member[damaged].node->scrub_passes > 1);
+    assert_true(c.member[damaged].alarms & RAFT_ALARM_IMPAIRED);
+    assert_true(c.member[damaged].alarms & RAFT_ALARM_REPAIRED);
+    assert_false(node_status(c.member[damaged].node).impaired);
+    assert_false(c.member[leader].alarms & RAFT_ALARM_IMPAIRED);
+    member_kill(&c, damaged, true);
+    member_start(&c, damaged);
+    cluster3_run(&c, 5 * NANOS_PER_S);
+    assert_true(c.member[damaged].verdict <= RECOVERY_HEALED);
+    assert_true(cluster3_get(&c, damaged, "answer", value_of(42)));
+    cluster3_deinit(&c);
+}
+
+/* --- a full disk, and one that fails ---------------------------------------------------------- */
+
+static void a_full_disk_steps_down_votes_and_heals(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    cluster3_init(&c, 25, NODES);
+    cluster3_start(&c);
+    uint32_t full = cluster3_elect(&c);
+    cluster3_put(&c, full, "answer", value_of(42));
+    simdisk_set_capacity(simhost_disk(c.member[full].host), disk_used(&c, full));
+    uint64_t done = 0;
+    while (!node_lacks_space(c.member[full].node) && done < 200) {
+        enum err e = put_large(&c, full, done++);
+        assert_true(e == OK || e == ERR_UNKNOWN || e == ERR_NO_SPACE);
+    }
+    assert_true(node_lacks_space(c.member[full].node));
+    cluster3_run(&c, 5 * NANOS_PER_S);
+    assert_false(c.member[full].halted);
+    struct put refused;
+    memset(&refused, 0, sizeof(refused));
+    assert_int_equal(node_propose(c.member[full].node, &refused.request), ERR_NO_SPACE);
+    uint32_t next = cluster3_elect(&c);
+    assert_int_not_equal(next, full);
+    cluster3_put(&c, next, "more", value_of(43));
+    /* Its vote still counts: the next leader needs it. */
+    raft_term before = node_status(c.member[full].node).term;
+    uint32_t other = third(full, next);
+    member_kill(&c, next, false);
+    cluster3_run(&c, 5 * NANOS_PER_S);
+    assert_true(node_status(c.member[full].node).term > before);
+    assert_int_equal(cluster3_leader(&c), (int)other);
+    /* There is room again: it follows, and the group commits with it. */
+    simdisk_set_capacity(simhost_disk(c.member[full].host), DISK);
+    cluster3_run(&c, 10 * NANOS_PER_S);
+    assert_false(node_lacks_space(c.member[full].node));
+    cluster3_put(&c, cluster3_elect(&c), "after", value_of(44));
+    assert_true(cluster3_get(&c, full, "answer", value_of(42)));
+    assert_true(cluster3_get(&c, full, "more", value_of(43)));
+    assert_true(cluster3_get(&c, full, "after", value_of(44)));
+    cluster3_deinit(&c);
+}
+
+static void a_failed_sync_ends_the_node(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    cluster3_init(&c, 26, NODES);
+    cluster3_start(&c);
+    uint32_t leader = cluster3_elect(&c);
+    cluster3_put(&c, leader, "answer", value_of(42));
+    simdisk_fail(simhost_disk(c.member[leader].host), WORLD_SYNC, ERR_IO, 1);
+    struct put p;
+    put_begin(&p, c.member[leader].node, "middle", value_of(1));
+    cluster3_run(&c, 5 * NANOS_PER_S);
+    assert_true(c.member[leader].halted);
+    buf_deinit(&p.body);
+    uint32_t next = cluster3_elect(&c);
+    assert_int_not_equal(next, leader);
+    assert_true(cluster3_get(&c, next, "answer", value_of(42)));
+    cluster3_deinit(&c);
+}
+
+static void a_stalled_disk_gives_the_lead_away(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    cluster3_init(&c, 27, NODES);
+    cluster3_start(&c);
+    uint32_t leader = cluster3_elect(&c);
+    simhost_stall(c.member[leader].host, WORLD_LANE_LOG, simworld_now(c.sim) + 60 * NANOS_PER_S);
+    struct put p;
+    put_begin(&p, c.member[leader].node, "middle", value_of(1));
+    nanos twice = 2 * c.member[leader].node->cfg.raft.election_timeout;
+    cluster3_run(&c, twice + c.member[leader].node->cfg.raft.heartbeat_interval);
+    assert_int_not_equal(cluster3_leader(&c), (int)leader);
+    uint32_t next = cluster3_elect(&c);
+    cluster3_put(&c, next, "answer", value_of(42));
+    cluster3_deinit(&c);
+    buf_deinit(&p.body);
+}
+
+/* --- leases ----------------------------------------------------------------------------------- */
+
+static void a_lease_ends_once_and_takes_its_keys_along(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    cluster3_init(&c, 28, NODES);
+    cluster3_start(&c);
+    uint32_t leader = cluster3_elect(&c);
+    static const uint8_t grant[] = {0x08, 3, 0x10, 7}; /* TTL 3 s, lease 7 */
+    struct put p;
+    put_begin(&p, c.member[leader].node, "unused", 0);
+    put_wait(&c, &p);
+    put_begin_kind(&p, c.member[leader].node, STORE_KIND_LEASE_GRANT,
+                   (struct bytes){grant, sizeof(grant)});
+    put_wait(&c, &p);
+    assert_int_equal(p.result, OK);
+    uint64_t value = value_of(5);
+    struct store_put_request put = {.key = {(const uint8_t *)"mine", 4},
+                                    .value = {(const uint8_t *)&value, sizeof(value)},
+                                    .lease = 7};
+    struct buf body;
+    buf_init(&body);
+    store_put_encode(&body, &put);
+    put_begin_kind(&p, c.member[leader].node, STORE_KIND_PUT, buf_view(&body));
+    put_wait(&c, &p);
+    assert_int_equal(p.result, OK);
+    buf_deinit(&body);
+    cluster3_run(&c, NANOS_PER_S);
+    assert_true(cluster3_get(&c, leader, "mine", value));
+    /* The next leader arms it anew: it lives at least its time from then on, and then ends. */
+    member_kill(&c, leader, true);
+    uint32_t next = cluster3_elect(&c);
+    cluster3_run(&c, 2 * NANOS_PER_S);
+    assert_true(cluster3_get(&c, next, "mine", value));
+    cluster3_run(&c, 4 * NANOS_PER_S);
+    assert_false(cluster3_get(&c, next, "mine", value));
+    cluster3_deinit(&c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_replaced_disk_rejoins),
+        cmocka_unit_test(a_replaced_disk_does_not_uncommit),
+        cmocka_unit_test(damaged_entries_are_fetched_from_peers),
+        cmocka_unit_test(damage_is_not_truncated_away),
+        cmocka_unit_test(without_an_intact_copy_nobody_leads),
+        cmocka_unit_test(a_scrub_finds_damage_and_peers_mend_it),
+        cmocka_unit_test(a_full_disk_steps_down_votes_and_heals),
+        cmocka_unit_test(a_failed_sync_ends_the_node),
+        cmocka_unit_test(a_stalled_disk_gives_the_lead_away),
+        cmocka_unit_test(a_lease_ends_once_and_takes_its_keys_along),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

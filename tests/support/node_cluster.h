@@ -1,0 +1,75 @@
+/*
+ * node_cluster: whole nodes on simulated hosts, and a client that puts and reads keys; for tests.
+ * Virtual time passes only in the functions that wait.
+ */
+#ifndef NOVACRON_TESTS_SUPPORT_NODE_CLUSTER_H
+#define NOVACRON_TESTS_SUPPORT_NODE_CLUSTER_H
+
+#include "core/chaos/simworld.h"
+#include "core/node/node.h"
+
+#define NODES     3
+#define KEY_BYTES 24
+
+struct member {
+    struct simhost *host;
+    struct node *node; /* NULL: down */
+    char name[16];
+    bool is_member; /* as in node_config: an empty disk is a lost one */
+    bool halted;
+    enum recovery_verdict verdict; /* of the last start, as are the alarms */
+    uint32_t alarms;               /* enum raft_alarm */
+};
+
+struct cluster3 {
+    struct simworld *sim;
+    struct member member[NODES];
+    uint32_t n;
+    struct raft_membership founders;
+    uint64_t snapshot_entries; /* as in node_config; change them before the start */
+    uint64_t scrub_bytes_per_s;
+};
+
+void cluster3_init(struct cluster3 *c, uint64_t seed, uint32_t n);
+void cluster3_deinit(struct cluster3 *c);
+void cluster3_start(struct cluster3 *c);
+void member_start(struct cluster3 *c, uint32_t i);
+
+/* The process dies, or the power goes: what survives of unsynced writes is drawn. */
+void member_kill(struct cluster3 *c, uint32_t i, bool power);
+
+/* Time passes; every node's invariants are checked at its end. */
+void cluster3_run(struct cluster3 *c, nanos span);
+
+/* The member that leads; -1: none does. */
+int cluster3_leader(const struct cluster3 *c);
+
+/* Waits for one, asserts that there is one. */
+uint32_t cluster3_elect(struct cluster3 *c);
+
+/* One put; in place until it is done and put_wait was called, or until its node is gone. */
+struct put {
+    struct node_request request;
+    struct buf body;
+    bool done;
+    enum err result;
+};
+
+void put_begin(struct put *p, struct node *node, const char *key, uint64_t value);
+
+/* Any other request; it borrows the body. */
+void put_begin_kind(struct put *p, struct node *node, enum store_kind kind, struct bytes body);
+
+void put_wait(struct cluster3 *c, struct put *p);
+
+/* The same in one, at a member; returns its result. */
+enum err cluster3_try_put(struct cluster3 *c, uint32_t at, const char *key, uint64_t value);
+void cluster3_put(struct cluster3 *c, uint32_t at, const char *key, uint64_t value);
+
+/* A linearizable read at one member; does the key hold this value? */
+bool cluster3_get(struct cluster3 *c, uint32_t at, const char *key, uint64_t value);
+
+/* Values that no length or revision in a response looks like. */
+uint64_t value_of(uint64_t i);
+
+#endif
