@@ -351,8 +351,8 @@ bool raft_in_sync_has(const struct raft *r, node_id id);
 /* Is a log that ends with (index, term) up-to-date enough for `id` to lead [Ongaro14 §3.6.1], as
  * far as this voter's log can tell, and is `id` in sync? */
 bool raft_in_sync_lets_lead(const struct raft *r, node_id id, raft_index index, raft_term term);
-/* The last entry that may be sent to others now. */
-raft_index raft_in_sync_sendable(const struct raft *r);
+/* The last entry that may be sent to the member in `slot` now. */
+raft_index raft_in_sync_sendable(const struct raft *r, uint32_t slot);
 /* The largest index that may be committed by what the members have acknowledged. */
 raft_index raft_commit_candidate(const struct raft *r);
 void raft_note_in_sync(struct raft *r, raft_index index, struct bytes payload);

@@ -59,7 +59,7 @@ static void leader_ask_load(struct raft *r, uint32_t slot)
     pr->loading = true;
     raft_push_load(r, (struct raft_load){.peer = r->membership.member[slot].id,
                                          .first = pr->next,
-                                         .last = raft_in_sync_sendable(r),
+                                         .last = raft_in_sync_sendable(r, slot),
                                          .max_bytes = r->cfg.max_append_bytes});
 }
 
@@ -89,7 +89,7 @@ bool raft_send_append(struct raft *r, uint32_t slot, bool send_if_empty)
     bool window_open = pr->state != RAFT_REPLICATE || !raft_inflights_full(&pr->inflights);
     uint32_t n = 0;
     uint64_t bytes = 0;
-    raft_index last = raft_in_sync_sendable(r);
+    raft_index last = raft_in_sync_sendable(r, slot);
     if (window_open && pr->next <= last) {
         if (!raft_log_has_body(&r->log, pr->next)) {
             leader_ask_load(r, slot);
@@ -256,10 +256,10 @@ void raft_on_append_response(struct raft *r, uint32_t slot, const struct raft_me
     if (raft_advance_commit(r)) {
         raft_reads_committed(r);
         raft_broadcast_append(r);
+    } else if (r->in_sync_count > 0) {
+        raft_broadcast_append(r); /* a change of the in-sync set may have waited for this disk */
     } else if (!own && raft_progress_can_bump_commit(pr, r->log.committed)) {
         raft_send_append(r, slot, true);
-    } else if (own && r->in_sync_count > 0) {
-        raft_broadcast_append(r); /* a change of the in-sync set waited for this node's disk */
     }
     if (!own) {
         /* Each turn moves `next`, so this ends; a full window or the log's end stops it. */

@@ -6,33 +6,35 @@
  * replica is then lost, the other two are a majority, too, but the remaining replica lacks the
  * entry. So, while a membership has a witness:
  *
- *  1. There is an in-sync set I of full voters, part of the replicated state. It begins with all of
- *     them, and changes by entries of type RAFT_ENTRY_IN_SYNC, each of which decides, for itself
- * and what follows it, from where it stands in the log, applied or not.
- *  2. An entry commits when a majority of all voters (witnesses among them) has stored it, and
- *     min(|I|, N - q + 1) members of I have, where N is the number of voters and q their majority:
- *     then every majority that could elect contains a member of I with the entry. With two replicas
- *     and a witness that is both replicas while both are in sync.
+ *  1. There is an in-sync set I of full voters, part of the replicated state. It begins with
+ *     all of them, and changes by entries of type RAFT_ENTRY_IN_SYNC, each of which decides, for
+ *     itself and what follows it, from where it stands in the log, applied or not.
+ *  2. An entry commits when a majority of all voters (witnesses among them) has stored it,
+ *     and min(|I|, N - q + 1) members of I have, where N is the number of voters and q their
+ *     majority: then every majority that could elect contains a member of I with the entry. With
+ *     two replicas and a witness that is both replicas while both are in sync.
  *  3. A replica campaigns only as a member of the newest I that it has stored.
- *  4. A voter grants its vote to a candidate whose log is up to date with its own, as ever. Let p
- * be the position from which on, in the voter's log, every I has the candidate in it and the voter
- *     not. If there is one, the voter grants its vote also to a candidate whose log is up to date
- *     with the voter's cut at p. The first is Raft. The second is needed: what follows p may be
- *     entries that no member of those I has any more, and then one with everything that was
- *     committed could never be elected. And it is safe: let e be committed, and decided upon by
- * some I. If e <= p, the ordinary argument holds for the voter's log cut at p. If e > p, then
- * either all of I has e, and the candidate is in I; or N - q + 1 members of I have it, any majority
- * of voters contains one of them, and that one compares logs up to e at least: it is in the I that
- *     decided upon e, so its own p lies behind e. A leader sends an entry that changes I to others
- *     only when it is on its own disk: whoever refuses a replica by it then knows that the
- * remaining set has it.
- *  5. A change of the members changes N and q. From where its entry stands in the log, an entry
- *     must have the copies that rule 2 asks under the members before and after it. Whoever elects
- *     under the new members has applied the change, which is therefore committed with those copies,
- *     and all before it.
- *  6. A leader takes a replica out when it falls silent for an election timeout, or holds a commit
- *     up for one; it adds one that has caught up. A change that takes out may overtake one that is
- *     not committed yet, or a replica that dies while it is being added would block for ever.
+ *  4. A voter grants its vote to a candidate whose log is up to date with its own, as ever.
+ *     Let p be the position from which on, in the voter's log, every I has the candidate in it
+ *     and the voter not. If there is one, the voter grants its vote also to a candidate whose
+ *     log is up to date with the voter's cut at p. The first is Raft. The second is needed: what
+ *     follows p may be entries that no member of those I has any more, and then one with
+ *     everything that was committed could never be elected. And it is safe: let e be committed,
+ *     and decided upon by some I. If e <= p, the ordinary argument holds for the voter's log cut
+ *     at p. If e > p, then either all of I has e, and the candidate is in I; or N - q + 1
+ *     members of I have it, any majority of voters contains one of them, and that one compares
+ *     logs up to e at least: it is in the I that decided upon e, so its own p lies behind e. A
+ *     leader sends an entry that changes I only when it is on its own disk, and outside of that
+ *     I only when a member of it that stays has it (the leader may be on its way out): whoever
+ *     refuses a replica by it then knows that the remaining set has it.
+ *  5. A change of the members changes N and q. From where its entry stands in the log, an
+ *     entry must have the copies that rule 2 asks under the members before and after it. Whoever
+ *     elects under the new members has applied the change, which is therefore committed with
+ *     those copies, and all before it.
+ *  6. A leader takes a replica out when it falls silent for an election timeout, or holds a
+ *     commit up for one; it adds one that has caught up. A change that takes out may overtake
+ *     one that is not committed yet, or a replica that dies while it is being added would block
+ *     for ever.
  *
  * What rule 2 asks depends on the position: between two changes of I, the one before decides. The
  * commit index is the largest index that satisfies its own I; those before it come along.
@@ -116,12 +118,43 @@ bool raft_in_sync_lets_lead(const struct raft *r, node_id id, raft_index index, 
     return term > p_term || (term == p_term && index >= p);
 }
 
-raft_index raft_in_sync_sendable(const struct raft *r)
+static raft_index in_sync_match(const struct raft *r, node_id id)
 {
-    int slot = raft_own_slot(r);
+    int slot = raft_membership_slot(&r->membership, id);
+    return slot < 0 ? 0 : r->peer[slot].pr.match;
+}
+
+/* Does a member of `set` that stays have it on its disk? Also true if none of the set stays. */
+static bool in_sync_stayer_has(const struct raft *r, const struct raft_membership *future,
+                               const struct raft_in_sync *set)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < future->n; i++) {
+        const struct raft_member *m = &future->member[i];
+        if ((m->roles & RAFT_VOTER) && raft_member_is_full_voter(m) &&
+            in_sync_contains(set, m->id)) {
+            any = true;
+            if (in_sync_match(r, m->id) >= set->index) {
+                return true;
+            }
+        }
+    }
+    return !any;
+}
+
+raft_index raft_in_sync_sendable(const struct raft *r, uint32_t slot)
+{
+    if (r->in_sync_count == 0) {
+        return r->log.last;
+    }
+    struct raft_membership future;
+    raft_membership_to_come(r, r->conf_count, &future);
     for (uint32_t i = 0; i < r->in_sync_count; i++) {
-        if (slot >= 0 && r->in_sync[i].index > r->peer[slot].pr.match) {
-            return r->in_sync[i].index - 1;
+        const struct raft_in_sync *set = &r->in_sync[i];
+        bool is_here = in_sync_match(r, r->cfg.id) >= set->index;
+        bool goes_first = in_sync_contains(set, r->membership.member[slot].id);
+        if (!is_here || (!goes_first && !in_sync_stayer_has(r, &future, set))) {
+            return set->index - 1;
         }
     }
     return r->log.last;
@@ -232,12 +265,6 @@ struct in_sync_half {
     uint64_t acked[RAFT_MEMBERS_MAX];         /* by every voter */
     uint64_t acked_in_sync[RAFT_MEMBERS_MAX]; /* by those of the set */
 };
-
-static raft_index in_sync_match(const struct raft *r, node_id id)
-{
-    int slot = raft_membership_slot(&r->membership, id);
-    return slot < 0 ? 0 : r->peer[slot].pr.match;
-}
 
 /* One half of `ms`, which is this node's membership or one to come, while set `piece` decides. */
 static void in_sync_gather(const struct raft *r, const struct raft_membership *ms, uint8_t half,
