@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "core/base/hash.h"
 #include "core/node/node_int.h"
 
 /* The highest level that this program knows. */
@@ -96,7 +97,8 @@ static void node_carry_out(struct node *n)
     node_begin_loads(n, &u);
     node_serve_chunks(n, &u);
     node_receive_chunks(n, &u);
-    world_timer_set(n->world, &n->tick, u64_min(u.deadline, node_upkeep_deadline(n)));
+    nanos due = u64_min(u64_min(u.deadline, node_upkeep_deadline(n)), n->tick_due);
+    world_timer_set(n->world, &n->tick, due);
     node_apply(n, &u);
 }
 
@@ -198,6 +200,7 @@ static void node_on_tick(struct world_timer *timer)
         return;
     }
     nanos now = world_now(n->world);
+    n->tick_due = now + n->cfg.raft.heartbeat_interval; /* whatever else Raft asks for meanwhile */
     nanos stalled = wal_stalled_since(n->wal);
     struct raft_event disk = {.type = RAFT_EVENT_DISK};
     disk.stalled = n->lacks_space ? NANOS_FOREVER : u64_sub_sat(now, stalled);
@@ -208,11 +211,13 @@ static void node_on_tick(struct world_timer *timer)
     node_check_reads(n, now);
     node_persist_retry(n);
     node_persist_complete(n);
-    node_snapshot_tell(n);
-    node_upkeep(n);
+    if (n->state == NODE_RUNNING) {
+        node_snapshot_tell(n);
+        node_upkeep(n);
+    }
     node_pump(n);
     if (n->state == NODE_RUNNING && !timer->is_set) {
-        world_timer_set(n->world, timer, now + n->cfg.raft.heartbeat_interval);
+        world_timer_set(n->world, timer, n->tick_due);
     }
 }
 
@@ -226,20 +231,41 @@ void node_finish_request(struct node *n, struct node_request *request, enum err 
     n->finished_end = &request->next;
 }
 
+/* Positive, and as good as unique; the same whenever the request is proposed again. */
+static uint64_t node_assigned_id(node_id id, const struct node_request *request)
+{
+    uint64_t mixed = hash_u64(hash_u64(hash_u64(0, id), request->boot), request->sequence);
+    return u64_max(mixed & INT64_MAX, 1);
+}
+
+/* A boot number that was lost with its disk may have been drawn below the one before, and the store
+ * refuses what an earlier life may have proposed. By what it knows, this life starts beyond; far
+ * enough that another life which did the same before is not met. */
+static void node_check_boot(struct node *n)
+{
+    uint64_t known = store_origin_boot(n->store, n->cfg.id);
+    if (known > n->boot) {
+        uint8_t bytes[8] = {0};
+        n->world->random->fill(n->world->self, bytes, NODE_BOOT_JUMP_BYTES);
+        uint64_t jump;
+        memcpy(&jump, bytes, sizeof(jump));
+        n->boot = known + 1 + jump;
+    }
+}
+
 static void node_encode(struct node *n, const struct node_request *request, struct buf *b)
 {
     struct store_envelope e = {
         .kind = (uint8_t)request->kind,
         .feature_level = (uint16_t)store_kind_level((uint8_t)request->kind),
         .origin = n->cfg.id,
-        .boot = n->boot,
+        .boot = request->boot,
         .sequence = request->sequence,
-        /* For a lease without an id: unique for this node, boot and request. */
-        .assigned_id = (n->cfg.id << 48 ^ n->boot << 24 ^ request->sequence) & INT64_MAX,
+        /* For a lease without an id. */
+        .assigned_id = node_assigned_id(n->cfg.id, request),
         .term = raft_status(n->raft).term,
         .body = request->body,
     };
-    e.assigned_id += e.assigned_id == 0;
     store_envelope_encode(b, &e);
 }
 
@@ -312,13 +338,18 @@ enum err node_propose(struct node *n, struct node_request *request)
     if (n->state != NODE_RUNNING) {
         return ERR_CLOSED;
     }
-    if (n->lacks_space || n->is_disputed) {
-        return n->lacks_space ? ERR_NO_SPACE : ERR_REFUSED;
+    if (n->is_disputed || n->is_witness) {
+        return ERR_REFUSED;
+    }
+    if (n->lacks_space) {
+        return ERR_NO_SPACE;
     }
     if (n->request_count == NODE_REQUESTS_MAX) {
         return ERR_BUSY;
     }
     n->request_count++;
+    node_check_boot(n);
+    request->boot = n->boot;
     request->sequence = ++n->sequence;
     request->deadline = world_now(n->world) + n->cfg.request_timeout;
     request->is_accepted = false;
@@ -335,6 +366,9 @@ enum err node_read(struct node *n, struct node_read *read)
 {
     if (n->state != NODE_RUNNING) {
         return ERR_CLOSED;
+    }
+    if (n->is_witness) {
+        return ERR_REFUSED;
     }
     if (n->request_count == NODE_REQUESTS_MAX) {
         return ERR_BUSY;

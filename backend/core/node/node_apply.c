@@ -7,11 +7,12 @@
 /* --- outcomes -------------------------------------------------------------------------------- */
 
 static struct node_request *apply_take_waiting(struct node_request **list,
-                                               struct node_request ***end, uint64_t sequence)
+                                               struct node_request ***end, uint64_t boot,
+                                               uint64_t sequence)
 {
     for (struct node_request **at = list; *at; at = &(*at)->next) {
         struct node_request *request = *at;
-        if (request->sequence == sequence) {
+        if (request->boot == boot && request->sequence == sequence) {
             *at = request->next;
             if (!*at) {
                 *end = at;
@@ -23,10 +24,10 @@ static struct node_request *apply_take_waiting(struct node_request **list,
 }
 
 /* Whoever waits for this number: proposed and waiting, or queued to be proposed once more. */
-static struct node_request *apply_find_waiter(struct node *n, uint64_t sequence)
+static struct node_request *apply_find_waiter(struct node *n, uint64_t boot, uint64_t sequence)
 {
-    struct node_request *request = apply_take_waiting(&n->waiting, &n->waiting_end, sequence);
-    return request ? request : apply_take_waiting(&n->queued, &n->queued_end, sequence);
+    struct node_request *request = apply_take_waiting(&n->waiting, &n->waiting_end, boot, sequence);
+    return request ? request : apply_take_waiting(&n->queued, &n->queued_end, boot, sequence);
 }
 
 static void apply_one(struct node *n, const struct raft_entry *e)
@@ -46,8 +47,8 @@ static void apply_one(struct node *n, const struct raft_entry *e)
         node_halt(n, applied, "the log holds an entry that this program cannot apply");
         return;
     }
-    bool ours = entry.payload.len > 0 && result.origin == n->cfg.id && result.boot == n->boot;
-    struct node_request *request = ours ? apply_find_waiter(n, result.sequence) : NULL;
+    bool ours = entry.payload.len > 0 && result.origin == n->cfg.id;
+    struct node_request *request = ours ? apply_find_waiter(n, result.boot, result.sequence) : NULL;
     if (!request) {
         buf_deinit(&response);
         return;

@@ -31,10 +31,27 @@ static void install_drop_pieces(struct node *n)
 
 static void install_next_piece(struct node *n);
 
+/* Another snapshot was asked for while the file of this one was busy: what it says is of no use. */
+static bool install_given_up(struct node *n, bool is_whole)
+{
+    if (n->install_index != 0) {
+        return false;
+    }
+    if (!is_whole) {
+        snapfile_install_close(n->installer);
+    }
+    n->installer = NULL;
+    install_drop_pieces(n);
+    return true;
+}
+
 static void install_on_put(void *ctx, enum err result, uint64_t offset)
 {
     struct node *n = ctx;
     n->install_busy = false;
+    if (install_given_up(n, result == ERR_EXISTS)) {
+        return;
+    }
     struct node_piece *piece = n->pieces;
     if (piece) {
         n->pieces = piece->next;
@@ -64,6 +81,9 @@ static void install_on_ready(void *ctx, uint64_t offset)
 {
     struct node *n = ctx;
     n->install_busy = false;
+    if (install_given_up(n, false)) {
+        return;
+    }
     install_tell(n, offset, OK);
     install_next_piece(n);
 }
@@ -75,7 +95,7 @@ static void install_open(struct node *n, const struct raft_chunk *chunk)
         n->installer = NULL;
     }
     install_drop_pieces(n);
-    n->install_index = chunk->snapshot;
+    n->install_index = n->installer ? 0 : chunk->snapshot;
     if (n->installer) {
         return; /* a piece is under way: the core asks again after a while */
     }
@@ -172,8 +192,11 @@ static void install_on_loaded(void *ctx, const struct snapfile_found *found)
     if (!b || n->state != NODE_RUNNING) {
         return;
     }
-    bool right = good && found->result == OK && found->meta.index == b->install.index &&
-                 found->meta.term == b->install.term;
+    bool right =
+        good && found->result == OK && found->meta.index == b->install.index &&
+        found->meta.term == b->install.term &&
+        node_snapshot_name(store, b->install.index, b->install.term, &b->install.membership, 0)
+                .digest == b->install.digest;
     if (!right) {
         if (store) {
             store_close(store);
@@ -191,10 +214,8 @@ void node_install(struct node *n, const struct raft_snapshot *s)
         snapfile_abort(n->snap_writer);
         n->snap_writer = NULL;
     }
-    if (n->snap) {
-        store_snapshot_end(n->snap);
-        n->snap = NULL;
-    }
+    node_snapshot_end(n);
+    n->snap_untold = false; /* what is being installed covers it */
     if (s->size == 0) {
         /* The group's founding snapshot, or a witness's: there is nothing in it. */
         struct node_batch *b = install_batch(n);

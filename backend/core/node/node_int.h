@@ -55,6 +55,9 @@ struct node_hashes {
 #define NODE_LEASES_AT_ONCE 64
 #define NODE_WORK_BUDGET    1000
 
+/* How far a boot number jumps beyond one that was lost: below 2^40. */
+#define NODE_BOOT_JUMP_BYTES 5
+
 /* What a Raft batch waits for. */
 enum node_batch_state {
     BATCH_WAITS_INSTALL, /* its snapshot is being loaded */
@@ -151,7 +154,7 @@ struct node {
     enum node_state state;
     enum recovery_verdict verdict;
     const char *verdict_why;
-    uint64_t boot;
+    uint64_t boot; /* of this life; raised when the store knows of a later one */
     char wal_dir[WORLD_PATH_MAX_BYTES];
     char snap_dir[WORLD_PATH_MAX_BYTES];
     struct snapfile_place place;
@@ -166,6 +169,7 @@ struct node {
 
     bool pumping;
     struct world_timer tick;
+    nanos tick_due;          /* at the latest then */
     struct world_timer turn; /* due at once: something was queued */
 
     /* batches, oldest first */
@@ -204,6 +208,8 @@ struct node {
     struct node_load *apply_load; /* feeds what is being applied */
     struct node_chunk_read *chunk_reads;
 
+    bool heal_due; /* Raft vouches for the log, and the log has not been told */
+
     struct scrub *scrub; /* NULL: none */
     uint64_t scrub_passes;
     uint64_t scrub_bytes;
@@ -217,7 +223,8 @@ struct node {
     bool snap_ended;
     bool snap_finishing;
     bool snap_forced; /* the newest file is damaged: take another at once */
-    bool snap_untold; /* snap_name is durable, and Raft does not want it yet */
+    bool snap_untold; /* snap_name is durable, and the log or Raft does not want it yet */
+    bool snap_marked; /* the log has its marker */
     struct world_timer snap_turn;
 
     /* fetching and installing one */
@@ -256,7 +263,7 @@ void node_persist_complete(struct node *n);
 struct wal_events node_wal_events(struct node *n);
 void node_batches_free(struct node *n);
 /* Notes in the log that a snapshot is durable. */
-void node_persist_marker(struct node *n, const struct raft_snapshot *s);
+MUST_USE bool node_persist_marker(struct node *n, const struct raft_snapshot *s);
 
 /* --- node_apply.c ---------------------------------------------------------------------------- */
 
@@ -276,6 +283,7 @@ void node_send_note(struct node *n, node_id to, struct bytes note);
 
 /* --- node_snapshot.c ------------------------------------------------------------------------- */
 
+void node_snapshot_end(struct node *n);
 void node_snapshot_if_due(struct node *n);
 void node_snapshot_free(struct node *n);
 /* Tells Raft of a snapshot that it did not want yet. */

@@ -182,8 +182,8 @@ void node_persist(struct node *n, const struct raft_update *u)
     b->raft_seq = u->persist_seq;
     buf_init(&b->payloads);
     buf_init(&b->frames);
-    /* A commit index alone is not worth a write: the next batch carries it. */
-    b->has_hard = u->has_hard_state && (u->must_sync || u->install);
+    /* A commit index alone is not worth a write: the next batch that has one carries it. */
+    b->has_hard = u->must_sync || u->install;
     b->hard = (struct wal_hard_state){u->hard_state.term, u->hard_state.vote, u->hard_state.commit};
     batch_keep_messages(b, u);
     bool behind = false;
@@ -276,7 +276,7 @@ void node_persist_retry(struct node *n)
 /* Batches that are durable are complete, in order. */
 void node_persist_complete(struct node *n)
 {
-    for (struct node_batch *b = n->batches; b; b = b->next) {
+    for (struct node_batch *b = n->batches; b && n->state == NODE_RUNNING; b = b->next) {
         bool vote_durable = b->vote_written && b->wal_seq <= n->wal_durable;
         if (b->state == BATCH_WAITS_LOG && vote_durable && !b->votes_sent) {
             batch_release(n, b, true);
@@ -344,12 +344,14 @@ struct wal_events node_wal_events(struct node *n)
                                .room = persist_on_room};
 }
 
-void node_persist_marker(struct node *n, const struct raft_snapshot *s)
+bool node_persist_marker(struct node *n, const struct raft_snapshot *s)
 {
     struct wal_append append = {
         .seq = n->wal_seq + 1, .snapshot_index = s->index, .snapshot_term = s->term};
-    if (wal_append(n->wal, &append) == OK) {
-        n->wal_seq++;
-        wal_flush(n->wal);
+    if (wal_append(n->wal, &append) != OK) {
+        return false;
     }
+    n->wal_seq++;
+    wal_flush(n->wal);
+    return true;
 }

@@ -38,7 +38,8 @@ static void snapshot_compact(struct node *n)
     wal_compact(n->wal, to);
 }
 
-static void snapshot_end(struct node *n)
+/* What was being read out of the store, and was not written yet, is forgotten. */
+void node_snapshot_end(struct node *n)
 {
     if (n->snap) {
         store_snapshot_end(n->snap);
@@ -52,8 +53,12 @@ static void snapshot_end(struct node *n)
 /* While a member is fetching the one before, Raft holds on to that: then this waits. */
 void node_snapshot_tell(struct node *n)
 {
+    if (!n->snap_untold) {
+        return;
+    }
+    n->snap_marked = n->snap_marked || node_persist_marker(n, &n->snap_name);
     struct raft_event e = {.type = RAFT_EVENT_SNAPSHOT_TAKEN, .snapshot = &n->snap_name};
-    if (n->snap_untold && node_tell(n, e) == OK) {
+    if (n->snap_marked && node_tell(n, e) == OK) {
         n->snap_untold = false;
         snapshot_compact(n);
     }
@@ -70,8 +75,8 @@ static void snapshot_on_done(void *ctx, enum err result)
     /* A snapshot that could not be written is tried again with the next entries: the log that it
      * would have replaced is still there. */
     if (result == OK && n->snap_name.index > raft_status(n->raft).snapshot) {
-        node_persist_marker(n, &n->snap_name);
         n->snap_untold = true;
+        n->snap_marked = false;
         node_snapshot_tell(n);
     }
     node_pump(n);
@@ -101,7 +106,7 @@ static void snapshot_work(struct node *n)
         return; /* the writer tells when it has room */
     }
     if (n->snap_ended) {
-        snapshot_end(n);
+        node_snapshot_end(n);
         n->snap_name.size = snapfile_bytes(n->snap_name.size);
         n->snap_finishing = true;
         snapfile_finish(n->snap_writer, snapshot_on_done);
@@ -151,7 +156,7 @@ void node_snapshot_if_due(struct node *n)
 
 void node_snapshot_free(struct node *n)
 {
-    snapshot_end(n);
+    node_snapshot_end(n);
     while (n->chunk_reads) {
         struct node_chunk_read *read = n->chunk_reads;
         n->chunk_reads = read->next;

@@ -207,7 +207,10 @@ static void start_on_founded(void *ctx, enum err result)
         node_halt(n, result, "the snapshot that founds the group could not be written");
         return;
     }
-    node_persist_marker(n, &s->snapshot);
+    if (!node_persist_marker(n, &s->snapshot)) {
+        node_halt(n, ERR_BUSY, "the log of a new group took no marker");
+        return;
+    }
     s->found.state = wal_log(n->wal);
     start_raft(s);
 }
@@ -249,6 +252,19 @@ static void start_found(struct node_start *s)
 
 /* --- the log --------------------------------------------------------------------------------- */
 
+/* A founder that never was part of the group: on an empty disk, or one on which its first start
+ * came no further than an empty log. It cannot have promised anything. */
+static bool start_is_founding(const struct node_start *s)
+{
+    const struct node_config *cfg = &s->node->cfg;
+    const struct wal_state *state = s->found.state;
+    bool empty =
+        s->found.verdict == RECOVERY_EMPTY ||
+        (recovery_may_vote(s->found.verdict) && !cfg->is_member && state->base_index == 0 &&
+         state->last_index == 0 && state->hard.term == 0 && !state->in_doubt);
+    return cfg->founders && empty && s->snapshot.index == 0;
+}
+
 static void start_on_recovered(void *owner, const struct wal_recovery *found)
 {
     struct node_start *s = owner;
@@ -260,8 +276,7 @@ static void start_on_recovered(void *owner, const struct wal_recovery *found)
         node_halt(n, found->error == OK ? ERR_CORRUPT : found->error, found->why);
         return;
     }
-    bool fresh = found->verdict == RECOVERY_EMPTY && s->snapshot.index == 0;
-    if (fresh && n->cfg.founders) {
+    if (start_is_founding(s)) {
         start_found(s);
     } else {
         start_raft(s);
@@ -414,7 +429,8 @@ static void start_write_boot(struct node_start *s, uint64_t before)
     start_submit(s, WORLD_UNLINK, start_on_boot_unlinked);
 }
 
-/* No boot number, or a damaged one: begins at a random place that no earlier life came near. */
+/* No boot number, or a damaged one: begins at a random place. If an earlier life is beyond it, this
+ * one learns so from the store (node_check_boot). */
 static void start_draw_boot(struct node_start *s)
 {
     uint8_t bytes[4];

@@ -81,9 +81,11 @@ static void upkeep_on_pass(void *ctx, uint64_t bytes)
 /* Raft vouches for the whole log again: what the log doubted, it may forget. */
 void node_upkeep_repaired(struct node *n)
 {
+    n->heal_due = true;
     struct wal_append heal = {.seq = n->wal_seq + 1, .heal_lo = 1, .heal_hi = WAL_INDEX_OPEN};
     if (wal_append(n->wal, &heal) == OK) {
         n->wal_seq++;
+        n->heal_due = false; /* otherwise it is tried again at the next tick */
     }
 }
 
@@ -91,6 +93,9 @@ void node_upkeep_repaired(struct node *n)
 
 void node_upkeep(struct node *n)
 {
+    if (n->heal_due) {
+        node_upkeep_repaired(n);
+    }
     if (raft_status(n->raft).role == RAFT_LEADER) {
         upkeep_expire_leases(n);
     }

@@ -92,6 +92,9 @@ void store_stats_read(const struct store *s, struct store_stats *ret);
  */
 uint64_t store_hash(const struct store *s);
 
+/* The newest boot of an origin of which something was applied; 0: none. */
+uint64_t store_origin_boot(const struct store *s, node_id origin);
+
 /* Of all changes up to `revision` (0: the newest), whether compacted or not: what etcd's HashKV is
  * for. STORE_REVISION_COMPACTED or _FUTURE outside the history. */
 MUST_USE enum store_status store_hash_kv(const struct store *s, int64_t revision,

@@ -74,6 +74,12 @@ enum store_dedup_verdict store_dedup_ask(const struct store_dedup *d, node_id or
     return STORE_DEDUP_DUPLICATE;
 }
 
+uint64_t store_dedup_boot(const struct store_dedup *d, node_id origin)
+{
+    const struct store_origin *o = origin_find(d, origin);
+    return o ? o->boot : 0;
+}
+
 struct store_origin *store_dedup_add(struct store_dedup *d, node_id origin)
 {
     CHECK(d->count < STORE_ORIGINS_MAX);

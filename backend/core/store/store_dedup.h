@@ -59,6 +59,9 @@ enum store_dedup_verdict store_dedup_ask(const struct store_dedup *d, node_id or
 void store_dedup_record(struct store_dedup *d, node_id origin, uint64_t boot, uint64_t sequence,
                         uint64_t index, struct store_outcome outcome);
 
+/* The newest boot that is known of this origin; 0: none. */
+uint64_t store_dedup_boot(const struct store_dedup *d, node_id origin);
+
 /* Adds an empty window for an origin that is above all that are there: for a restore. */
 struct store_origin *store_dedup_add(struct store_dedup *d, node_id origin);
 

@@ -38,6 +38,11 @@ uint64_t store_hash(const struct store *s)
     return hash_u64(hash, s->dedup.chain);
 }
 
+uint64_t store_origin_boot(const struct store *s, node_id origin)
+{
+    return store_dedup_boot(&s->dedup, origin);
+}
+
 enum store_status store_hash_kv(const struct store *s, int64_t revision, uint64_t *ret_hash,
                                 int64_t *ret_revision)
 {

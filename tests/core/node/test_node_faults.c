@@ -355,6 +355,97 @@ static void a_stalled_disk_gives_the_lead_away(void **state)
     buf_deinit(&p.body);
 }
 
+/* --- what a life leaves to the next ----------------------------------------------------------- */
+
+/* The first start is interrupted after each of its events: the next one founds the group. */
+static void a_founder_that_dies_at_first_founds_again(void **state)
+{
+    (void)state;
+    bool led = false;
+    for (uint64_t events = 1; !led; events++) {
+        assert_true(events < 1000);
+        struct cluster3 c;
+        cluster3_init(&c, 29, 1);
+        cluster3_start(&c);
+        while (simworld_events(c.sim) < events && simworld_step(c.sim)) {
+        }
+        led = cluster3_leader(&c) >= 0;
+        member_kill(&c, 0, events % 2 == 0);
+        member_start(&c, 0);
+        cluster3_put(&c, cluster3_elect(&c), "answer", value_of(42));
+        cluster3_deinit(&c);
+    }
+}
+
+static void a_restart_remembers_what_was_committed(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    cluster3_init(&c, 30, NODES);
+    cluster3_start(&c);
+    uint32_t leader = cluster3_elect(&c);
+    for (uint64_t i = 0; i < 10; i++) {
+        cluster3_put(&c, leader, "answer", value_of(i));
+        cluster3_run(&c, NANOS_PER_S);
+    }
+    raft_index committed = node_status(c.member[leader].node).committed;
+    for (uint32_t i = 0; i < NODES; i++) {
+        member_kill(&c, i, true);
+    }
+    for (uint32_t i = 0; i < NODES; i++) {
+        member_start(&c, i);
+        cluster3_run(&c, NANOS_PER_S / 10);
+        assert_true(node_status(c.member[i].node).committed + 1 >= committed);
+        member_kill(&c, i, false);
+    }
+    cluster3_deinit(&c);
+}
+
+/* The boot number is lost, and the one that is drawn may be below it: the store would refuse this
+ * member's requests for good. */
+static void a_lost_boot_number_is_overtaken(void **state)
+{
+    (void)state;
+    struct prng p = test_prng(__func__);
+    for (size_t round = 0; round < test_rounds(10); round++) {
+        struct cluster3 c;
+        cluster3_init(&c, prng_u64(&p), NODES);
+        cluster3_start(&c);
+        uint32_t leader = cluster3_elect(&c);
+        cluster3_put(&c, leader, "answer", value_of(1));
+        member_kill(&c, leader, true);
+        assert_int_equal(simdisk_remove(simhost_disk(c.member[leader].host), "node/boot"), OK);
+        member_start(&c, leader);
+        cluster3_run(&c, 5 * NANOS_PER_S);
+        cluster3_put(&c, leader, "answer", value_of(2));
+        assert_true(cluster3_get(&c, leader, "answer", value_of(2)));
+        cluster3_deinit(&c);
+    }
+}
+
+/* Heartbeats come, and a request whose message was lost still ends in time. */
+static void a_follower_with_a_leader_ends_requests_in_time(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    cluster3_init(&c, 31, NODES);
+    cluster3_start(&c);
+    uint32_t leader = cluster3_elect(&c);
+    cluster3_run(&c, NANOS_PER_S);
+    struct node *n = c.member[(leader + 1) % NODES].node;
+    struct put p;
+    put_begin(&p, n, "lost", value_of(1));
+    n->waiting = n->queued;
+    n->waiting_end = n->queued_end;
+    n->queued = NULL;
+    n->queued_end = &n->queued;
+    cluster3_run(&c, n->cfg.request_timeout + NANOS_PER_S);
+    assert_true(p.done);
+    assert_int_not_equal(p.result, OK);
+    buf_deinit(&p.body);
+    cluster3_deinit(&c);
+}
+
 /* --- leases ----------------------------------------------------------------------------------- */
 
 static void a_lease_ends_once_and_takes_its_keys_along(void **state)
@@ -407,6 +498,10 @@ int main(void)
         cmocka_unit_test(a_full_disk_steps_down_votes_and_heals),
         cmocka_unit_test(a_failed_sync_ends_the_node),
         cmocka_unit_test(a_stalled_disk_gives_the_lead_away),
+        cmocka_unit_test(a_founder_that_dies_at_first_founds_again),
+        cmocka_unit_test(a_restart_remembers_what_was_committed),
+        cmocka_unit_test(a_lost_boot_number_is_overtaken),
+        cmocka_unit_test(a_follower_with_a_leader_ends_requests_in_time),
         cmocka_unit_test(a_lease_ends_once_and_takes_its_keys_along),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
