@@ -219,8 +219,9 @@ static struct raft_entry *repair_collect(struct raft *r, raft_index first, uint3
 static void repair_answer_bodies(struct raft *r, const struct raft_message *m,
                                  struct raft_message *out)
 {
+    /* A witness has no bodies, and whoever is no member any more may have been one. */
     const struct raft_member *own = raft_own_member(r);
-    if (m->index == 0 || m->hint < m->index || (own && (own->roles & RAFT_WITNESS))) {
+    if (m->index == 0 || m->hint < m->index || !own || (own->roles & RAFT_WITNESS)) {
         return;
     }
     uint32_t n = repair_available(r, m->index, m->hint);

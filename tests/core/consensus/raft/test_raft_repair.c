@@ -363,6 +363,30 @@ static void a_snapshot_takes_the_damage_with_the_log(void **state)
     solo_stop(&s);
 }
 
+/* Whoever is no member any more may have been a witness, whose bodies are empty. */
+static void a_removed_witness_serves_no_bodies(void **state)
+{
+    (void)state;
+    static const raft_term terms[] = {1, 1, 1};
+    struct raft_config cfg = raft_config_default(1, 42);
+    for (int round = 0; round < 2; round++) {
+        struct raft_membership ms = {0};
+        for (node_id id = round == 0 ? 2 : 1; id <= 3; id++) {
+            raft_membership_insert(&ms, id, RAFT_VOTER);
+        }
+        struct raft_saved saved = solo_founding(&ms);
+        struct solo s;
+        solo_start_saved(&s, &cfg, &saved, terms, COUNT_OF(terms));
+        struct raft_message ask = {
+            .type = RAFT_MSG_REPAIR, .from = 2, .index = 2, .hint = 3, .context = 7};
+        assert_int_equal(solo_receive(&s, ask), OK);
+        const struct raft_message *answer = solo_sent(&s, RAFT_MSG_REPAIR_RESP, 2);
+        assert_non_null(answer);
+        assert_int_equal(answer->entry_count, round == 0 ? 0 : 2);
+        solo_stop(&s);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -379,6 +403,7 @@ int main(void)
         cmocka_unit_test(a_lost_vote_waits_for_every_other_voter),
         cmocka_unit_test(a_lost_vote_helps_no_leader_to_commit),
         cmocka_unit_test(notices_by_a_heartbeat_that_the_log_is_too_short),
+        cmocka_unit_test(a_removed_witness_serves_no_bodies),
         cmocka_unit_test(a_snapshot_takes_the_damage_with_the_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
