@@ -136,7 +136,7 @@ static void write_bench_log(struct node *n, uint64_t bytes)
 static void write_bench_snapshot(struct node *n, uint64_t bytes)
 {
     static uint8_t payload[SNAPFILE_BLOCK_PAYLOAD];
-    const struct snapfile_place place = {linux_world_table(n->lw), "snap", 1};
+    const struct snapfile_place place = {linux_world_table(n->lw), "snap", 1, NULL};
     struct snapfile_writer *w = snapfile_create(&place, 1, 1, (struct bytes){NULL, 0}, NULL, n);
 
     for (uint64_t at = 0; at < bytes; at += sizeof payload) {
@@ -195,7 +195,7 @@ static nanos recover_once(const char *root, uint64_t *entries)
 
     bench_node_open(&n, root);
     CHECK(n.verdict == RECOVERY_CLEAN);
-    const struct snapfile_place place = {linux_world_table(n.lw), "snap", 1};
+    const struct snapfile_place place = {linux_world_table(n.lw), "snap", 1, NULL};
     const struct snapfile_sink sink = {&n, NULL, learnt_payload, learnt_loaded};
     snapfile_load(&place, &sink);
     run_until_over(&n);

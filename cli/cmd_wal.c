@@ -198,7 +198,7 @@ static bool find_snapshot(struct looking *l, const char *dir)
     if (lw == NULL) {
         return false;
     }
-    const struct snapfile_place place = {linux_world_table(lw), "", 0};
+    const struct snapfile_place place = {linux_world_table(lw), "", 0, NULL};
     const struct snapfile_sink sink = {.ctx = l, .done = snapshot_looked};
 
     snapfile_load(&place, &sink);

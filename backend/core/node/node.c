@@ -111,8 +111,9 @@ static void node_tell_outcomes(struct node *n)
             n->finished_end = &n->finished;
         }
         n->request_count--;
+        struct buf response = request->response; /* its owner may free the request */
         request->done(request);
-        buf_deinit(&request->response);
+        buf_deinit(&response);
     }
     while (n->reads_done) {
         struct node_read *read = n->reads_done;
@@ -472,6 +473,7 @@ void node_close(struct node *n)
     node_loads_free(n);
     node_batches_free(n);
     node_upkeep_free(n);
+    snapfile_forget(&n->snapfile_tasks);
     if (n->wal) {
         wal_free(n->wal);
     }

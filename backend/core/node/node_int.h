@@ -158,7 +158,8 @@ struct node {
     char wal_dir[WORLD_PATH_MAX_BYTES];
     char snap_dir[WORLD_PATH_MAX_BYTES];
     struct snapfile_place place;
-    struct node_start *start; /* owned, until recovery is over */
+    struct snapfile_task *snapfile_tasks; /* what is under way there */
+    struct node_start *start;             /* owned, until recovery is over */
 
     struct raft *raft;
     struct store *store;

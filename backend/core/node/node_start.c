@@ -520,8 +520,10 @@ void node_start(struct node *n)
     start_path(n, "snap", n->snap_dir);
     start_path(n, "boot", s->boot_path);
     start_path(n, "boot.new", s->boot_new);
-    n->place =
-        (struct snapfile_place){.world = n->world, .dir = n->snap_dir, .cluster = n->cfg.cluster};
+    n->place = (struct snapfile_place){.world = n->world,
+                                       .dir = n->snap_dir,
+                                       .cluster = n->cfg.cluster,
+                                       .tasks = &n->snapfile_tasks};
     s->request.path = n->cfg.dir;
     start_submit(s, WORLD_MKDIR, start_on_dir);
 }

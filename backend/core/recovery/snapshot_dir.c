@@ -167,6 +167,7 @@ struct pruned_name {
 };
 
 struct pruning {
+    struct snapfile_task task;
     struct snapfile_place place;
     struct world_file_request request;
     struct pruned_name names[SNAPFILE_LISTED_MAX];
@@ -185,6 +186,12 @@ static void prune_unlinked(struct world_file_request *request)
     prune_on(request->owner);
 }
 
+static void prune_free(struct snapfile_task *task)
+{
+    snapfile_task_end(task);
+    mem_free(task);
+}
+
 static void prune_ends(struct world_file_request *request)
 {
     struct pruning *p = request->owner;
@@ -192,7 +199,7 @@ static void prune_ends(struct world_file_request *request)
     void *ctx = p->ctx;
     enum err result = request->result;
 
-    mem_free(p);
+    prune_free(&p->task);
     done(ctx, result);
 }
 
@@ -251,10 +258,45 @@ void snapfile_prune(const struct snapfile_place *place, void (*done)(void *ctx, 
 {
     struct pruning *p = mem_alloc_zero(sizeof *p);
 
+    snapfile_task_begin(&p->task, place, prune_free);
     p->place = *place;
     p->done = done;
     p->ctx = ctx;
     p->request.path = p->place.dir;
     p->request.entry = prune_entry;
     snapfile_submit(&p->place, &p->request, WORLD_LIST, prune_listed, p);
+}
+
+/* --- what is under way ------------------------------------------------------------------------ */
+
+void snapfile_task_begin(struct snapfile_task *task, const struct snapfile_place *place,
+                         void (*forget)(struct snapfile_task *task))
+{
+    *task = (struct snapfile_task){.forget = forget};
+    if (place->tasks) {
+        task->next = *place->tasks;
+        task->link = place->tasks;
+        if (task->next) {
+            task->next->link = &task->next;
+        }
+        *place->tasks = task;
+    }
+}
+
+void snapfile_task_end(struct snapfile_task *task)
+{
+    if (task->link) {
+        *task->link = task->next;
+        if (task->next) {
+            task->next->link = task->link;
+        }
+        task->link = NULL;
+    }
+}
+
+void snapfile_forget(struct snapfile_task **tasks)
+{
+    while (*tasks) {
+        (*tasks)->forget(*tasks);
+    }
 }

@@ -32,12 +32,23 @@
 /* Snapshots in the directory, at most; more are not looked at. */
 #define SNAPFILE_LISTED_MAX 64
 
+/* Something that is under way at a place, so that its owner can forget it. */
+struct snapfile_task {
+    struct snapfile_task *next;
+    struct snapfile_task **link; /* what points here; NULL: nothing */
+    void (*forget)(struct snapfile_task *task);
+};
+
 /* Where snapshots are. `dir` is borrowed for as long as it is used. */
 struct snapfile_place {
     const struct world *world;
     const char *dir;
     uint64_t cluster;
+    struct snapfile_task **tasks; /* the owner's list of what is under way; NULL: it keeps none */
 };
+
+/* Frees all that is under way, as a crash would, and tells nobody: the world was torn down. */
+void snapfile_forget(struct snapfile_task **tasks);
 
 struct snapfile_writer; /* opaque */
 

@@ -9,6 +9,7 @@
 #define RESUME_BYTES (256 * 1024)
 
 struct snapfile_installer {
+    struct snapfile_task task;
     struct snapfile_place place;
     uint64_t index;
     uint64_t term;
@@ -30,9 +31,15 @@ struct snapfile_installer {
 
 static void installer_free(struct snapfile_installer *i)
 {
+    snapfile_task_end(&i->task);
     snapfile_check_deinit(&i->check);
     buf_deinit(&i->bytes);
     mem_free(i);
+}
+
+static void installer_forget(struct snapfile_task *task)
+{
+    installer_free((struct snapfile_installer *)task);
 }
 
 /* What follows the last whole unit is not trusted: it will be written again. */
@@ -135,6 +142,7 @@ struct snapfile_installer *snapfile_install(const struct snapfile_place *place, 
                                             void (*ready)(void *ctx, uint64_t offset), void *ctx)
 {
     struct snapfile_installer *i = mem_alloc_zero(sizeof *i);
+    snapfile_task_begin(&i->task, place, installer_forget);
 
     i->place = *place;
     i->index = index;

@@ -45,4 +45,9 @@ void snapfile_seal_run(struct snapfile_seal *s);
 void snapfile_submit(const struct snapfile_place *place, struct world_file_request *request,
                      enum world_file_op op, void (*done)(struct world_file_request *), void *owner);
 
+/* The first member of what a place has under way is its task; these keep the owner's list. */
+void snapfile_task_begin(struct snapfile_task *task, const struct snapfile_place *place,
+                         void (*forget)(struct snapfile_task *task));
+void snapfile_task_end(struct snapfile_task *task);
+
 #endif

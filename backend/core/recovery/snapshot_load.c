@@ -14,6 +14,7 @@ struct listed_snapshot {
 };
 
 struct loading {
+    struct snapfile_task task;
     struct snapfile_place place;
     struct snapfile_sink sink;
     struct snapfile_check check;
@@ -34,6 +35,18 @@ struct loading {
     enum err error;
 };
 
+static void loading_free(struct snapfile_task *task)
+{
+    struct loading *l = (struct loading *)task;
+
+    snapfile_task_end(task);
+    snapfile_check_deinit(&l->check);
+    for (size_t i = 0; i < LOAD_BUFFERS; i++) {
+        mem_free(l->buffers[i]);
+    }
+    mem_free(l);
+}
+
 static void loading_ends(struct loading *l, enum err result)
 {
     struct snapfile_sink sink = l->sink;
@@ -42,12 +55,9 @@ static void loading_ends(struct loading *l, enum err result)
     if (result == OK) {
         l->found.meta = l->check.meta;
     }
+    snapfile_task_end(&l->task); /* the sink may forget what is under way */
     sink.done(sink.ctx, &l->found);
-    snapfile_check_deinit(&l->check);
-    for (size_t i = 0; i < LOAD_BUFFERS; i++) {
-        mem_free(l->buffers[i]);
-    }
-    mem_free(l);
+    loading_free(&l->task);
 }
 
 static void payload_read(void *ctx, uint64_t offset, struct bytes payload)
@@ -185,6 +195,7 @@ static struct loading *loading_new(const struct snapfile_place *place,
 {
     struct loading *l = mem_alloc_zero(sizeof *l);
 
+    snapfile_task_begin(&l->task, place, loading_free);
     l->place = *place;
     l->sink = *sink;
     snapfile_check_init(&l->check);

@@ -13,6 +13,7 @@ struct slot {
 };
 
 struct snapfile_writer {
+    struct snapfile_task task;
     struct snapfile_place place;
     struct snapfile_meta meta;
     struct buf membership;
@@ -46,8 +47,14 @@ struct snapfile_writer {
 
 static void writer_free(struct snapfile_writer *w)
 {
+    snapfile_task_end(&w->task);
     buf_deinit(&w->membership);
     mem_free(w);
+}
+
+static void writer_forget(struct snapfile_task *task)
+{
+    writer_free((struct snapfile_writer *)task);
 }
 
 static void writer_ends(void *owner, enum err result)
@@ -203,6 +210,7 @@ struct snapfile_writer *snapfile_create(const struct snapfile_place *place, uint
 {
     CHECK(index > 0 && membership.len <= SNAPFILE_MEMBERSHIP_MAX_BYTES);
     struct snapfile_writer *w = mem_alloc_zero(sizeof *w);
+    snapfile_task_begin(&w->task, place, writer_forget);
     w->place = *place;
     buf_init(&w->membership);
     buf_put(&w->membership, membership.data, membership.len);

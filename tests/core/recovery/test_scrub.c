@@ -60,7 +60,7 @@ static void watch_new(struct watch *w)
 
     *w = (struct watch){.sim = simworld_new(1)};
     w->host = simhost_new(w->sim, "a", 1 << 22);
-    w->place = (struct snapfile_place){simhost_world(w->host), "snap", FIXTURE_CLUSTER};
+    w->place = (struct snapfile_place){simhost_world(w->host), "snap", FIXTURE_CLUSTER, NULL};
     fixture_open(&w->f, w->sim, w->host, &log, 0, 0);
     for (uint64_t i = 1; i <= 30; i++) {
         while (fixture_entry(&w->f, i, 1, 600) == ERR_BUSY) {

@@ -22,7 +22,7 @@ static void scene_new(struct scene *s, struct simdisk *disk)
     if (disk != NULL) {
         simhost_replace_disk(s->host, disk);
     }
-    s->place = (struct snapfile_place){simhost_world(s->host), "snap", 77};
+    s->place = (struct snapfile_place){simhost_world(s->host), "snap", 77, NULL};
 }
 
 static uint8_t byte_of(uint64_t index, uint64_t at)

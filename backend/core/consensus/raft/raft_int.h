@@ -181,7 +181,7 @@ struct raft_repair {
     nanos asked;
     uint32_t range_count;
     struct raft_range range[RAFT_DAMAGED_MAX]; /* ascending; bodies that are damaged */
-    uint32_t writing; /* entries from range[0].first on that are on their way to the disk, */
+    uint32_t writing;       /* entries from range[0].first on that are on their way to the disk, */
     uint64_t writing_batch; /* in this batch; 0: not handed out yet */
 };
 
@@ -224,7 +224,7 @@ struct raft {
     size_t conf_count, conf_cap;
     struct raft_in_sync in_sync[RAFT_IN_SYNC_PENDING_MAX]; /* ascending, not yet applied */
     uint32_t in_sync_count;
-    bool in_sync_gap; /* between the applied set and the first of those, some are not held */
+    bool in_sync_gap;        /* between the applied set and the first of those, some are not held */
     raft_index in_sync_mark; /* the end of the log at the last look at who keeps up */
 
     struct raft_reads reads;
