@@ -194,6 +194,8 @@ static void node_check_reads(struct node *n, nanos now)
     }
 }
 
+static void node_retry_refused(struct node *n);
+
 static void node_on_tick(struct world_timer *timer)
 {
     struct node *n = timer->owner;
@@ -209,6 +211,7 @@ static void node_on_tick(struct world_timer *timer)
     ignored = node_tell(n, (struct raft_event){.type = RAFT_EVENT_TICK});
     (void)ignored;
     node_expire_requests(n, now);
+    node_retry_refused(n);
     node_check_reads(n, now);
     node_persist_retry(n);
     node_persist_complete(n);
@@ -332,6 +335,28 @@ void node_repropose(struct node *n)
     n->waiting = NULL;
     n->waiting_end = &n->waiting;
     world_timer_set(n->world, &n->turn, world_now(n->world));
+}
+
+/* What Raft refused for the moment is proposed again while there is a leader to take it. */
+static void node_retry_refused(struct node *n)
+{
+    if (raft_status(n->raft).leader == NODE_NONE) {
+        return;
+    }
+    struct node_request **at = &n->waiting;
+    while (*at) {
+        struct node_request *request = *at;
+        if (request->is_accepted) {
+            at = &request->next;
+            continue;
+        }
+        *at = request->next;
+        request->next = NULL;
+        *n->queued_end = request;
+        n->queued_end = &request->next;
+        world_timer_set(n->world, &n->turn, world_now(n->world));
+    }
+    n->waiting_end = at;
 }
 
 enum err node_propose(struct node *n, struct node_request *request)

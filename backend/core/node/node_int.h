@@ -108,6 +108,7 @@ struct node_incoming {
     struct world_stream *stream; /* NULL: free */
     struct world_stream_sink sink;
     node_id peer; /* NODE_NONE before its hello */
+    enum node_stream_kind kind;
     struct buf pending;
 };
 

@@ -84,7 +84,9 @@ static void link_on_out_closed(struct world_stream_sink *sink, enum err why)
     out->is_open = false;
     world_timer_set(n->world, &out->retry, world_now(n->world) + out->backoff);
     out->backoff = u64_min(out->backoff * 2, NODE_RECONNECT_MAX);
-    link_tell_lost(n, RAFT_EVENT_UNREACHABLE, out->link->peer);
+    if (out == &out->link->out[NODE_STREAM_LOG]) {
+        link_tell_lost(n, RAFT_EVENT_UNREACHABLE, out->link->peer);
+    }
 }
 
 static void link_on_retry(struct world_timer *timer)
@@ -190,6 +192,7 @@ static bool link_read_hello(struct node_incoming *in, struct cursor *c)
     uint32_t zero = cursor_u32(c);
     uint32_t crc = cursor_u32(c);
     in->peer = from;
+    in->kind = (enum node_stream_kind)kind;
     return cursor_ok(c) && crc == crc32c(0, begin, NODE_HELLO_BYTES - sizeof(crc)) &&
            magic == LINK_MAGIC && version == LINK_VERSION && kind < NODE_STREAM_KINDS &&
            zero == 0 && cluster == n->cfg.cluster && to == n->cfg.id && from != NODE_NONE &&
@@ -252,7 +255,7 @@ static void link_on_received(struct world_stream_sink *sink, struct bytes bytes)
     memset(&space, 0, sizeof(space));
     buf_put(&in->pending, bytes.data, bytes.len);
     size_t at = 0;
-    bool good = true;
+    bool good = n->state != NODE_HALTED; /* which answers nobody: no stream is kept for it */
     while (good && n->state == NODE_RUNNING) {
         struct bytes rest = {in->pending.data + at, in->pending.len - at};
         size_t taken = link_take(in, &space, rest, &good);
@@ -277,7 +280,9 @@ static void link_on_in_closed(struct world_stream_sink *sink, enum err why)
     (void)why;
     in->stream = NULL;
     buf_clear(&in->pending);
-    if (in->peer != NODE_NONE) {
+    /* A snapshot's pieces are asked for again in time; the end of their stream says nothing of the
+     * peer. */
+    if (in->peer != NODE_NONE && in->kind == NODE_STREAM_LOG) {
         link_tell_lost(in->node, RAFT_EVENT_STREAM_RESET, in->peer);
     }
 }
