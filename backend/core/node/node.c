@@ -276,7 +276,7 @@ static void node_encode(struct node *n, const struct node_request *request, stru
 /* Proposes what has gathered, as one. */
 static void node_propose_queued(struct node *n)
 {
-    struct bytes payloads[64];
+    struct bytes payloads[NODE_TURN_ENTRIES];
     size_t ends[COUNT_OF(payloads)];
     while (n->queued) {
         struct node_request *first = n->queued;
@@ -361,7 +361,7 @@ static void node_retry_refused(struct node *n)
 
 enum err node_propose(struct node *n, struct node_request *request)
 {
-    if (n->state != NODE_RUNNING) {
+    if (n->state != NODE_RUNNING || n->is_stopping) {
         return ERR_CLOSED;
     }
     if (n->is_disputed || n->is_witness) {
@@ -454,6 +454,7 @@ enum err node_campaign(struct node *n)
 
 void node_stop(struct node *n)
 {
+    n->is_stopping = true;
     enum err ignored = node_tell_and_turn(n, (struct raft_event){.type = RAFT_EVENT_STOP});
     (void)ignored; /* nobody to hand over to: then nobody is lost */
 }

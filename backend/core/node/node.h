@@ -4,10 +4,9 @@
  * snapshots, recovers. One code for the daemon and the simulator: it is deterministic, lives on one
  * thread, and speaks to the outside through core/world/world.h alone.
  *
- *     client --node_propose--> queue --one proposal a turn--> raft --entries--> wal --durable-->
- * raft
- *                                                                --messages--> links --> peers
- *     client <----done--------- store <----------committed------ raft
+ *     client --node_propose--> queue --each turn--> raft --entries--> wal --durable--> raft
+ *                                                   raft --messages--> links --> peers
+ *     client <----done--------- store <--committed-- raft
  *
  * Who may call it: the daemon, the simulator, tests. What it includes: raft, store, recovery,
  * world.
@@ -37,7 +36,7 @@
 
 /* Payload bytes and entries of one proposal to Raft: what gathered in a turn of the loop. */
 #define NODE_TURN_BYTES   (1024 * 1024)
-#define NODE_TURN_ENTRIES 4096
+#define NODE_TURN_ENTRIES 64
 
 struct node_peer {
     node_id id;
@@ -50,7 +49,8 @@ struct node_config {
     node_id id;
     struct raft_config raft; /* its seed is drawn anew at each start */
     /* The members that found the group, each of which is started with the same; NULL: the node
-     * joins one, or has been here before. */
+     * joins one, or has been here before. On an empty disk a node with founders founds: set
+     * is_member before a disk is replaced, or it forgets whom it voted for. */
     const struct raft_membership *founders;
     bool is_member; /* it took part before, so an empty disk is a lost one */
     uint16_t port;  /* to listen on; 0: a group of one, no network */
@@ -100,11 +100,12 @@ struct node_request {
     void (*done)(struct node_request *request);
     void *owner;
 
-    /* OK: applied, with `status`, `revision` and `response`. ERR_UNKNOWN: it may be applied or not,
-     * and will not be tried again. Anything else: it was not, and will not be. */
+    /* OK: applied, or refused by the store, as `status` says. ERR_UNKNOWN: it may be applied or
+     * not, and will not be tried again. Anything else: it was not, and will not be. */
     enum err result;
     enum store_status status;
     int64_t revision;
+    bool is_duplicate;   /* an earlier copy was applied: its status and revision, no response */
     struct buf response; /* the node's until done returns */
 
     /* The node's own. */
@@ -112,12 +113,14 @@ struct node_request {
     uint64_t sequence;
     nanos deadline;
     bool is_accepted;
-    bool is_duplicate;
     struct node_request *next;
 };
 
-/* Proposes it; every member may. ERR_BUSY: too many are waiting; ERR_CLOSED: halted, or not ready.
- */
+/* Proposes it; every member may but a witness. With an error `done` is not called:
+ *   ERR_BUSY      too many are waiting;
+ *   ERR_NO_SPACE  the disk is full;
+ *   ERR_REFUSED   this is a witness, or no majority agrees on the state;
+ *   ERR_CLOSED    halted, stopping, or not ready. */
 MUST_USE enum err node_propose(struct node *n, struct node_request *request);
 
 /* A linearizable read. The caller's, in place until `done`; with OK the store, as it is inside
@@ -135,6 +138,8 @@ struct node_read {
     struct node_read *next;
 };
 
+/* ERR_BUSY, ERR_REFUSED from a witness, ERR_CLOSED: as above, but a full disk and a dispute do not
+ * keep from reading. */
 MUST_USE enum err node_read(struct node *n, struct node_read *read);
 
 /* Requests to Raft, as in raft.h. */
@@ -142,7 +147,8 @@ MUST_USE enum err node_change(struct node *n, const struct raft_conf_change *cha
 MUST_USE enum err node_transfer(struct node *n, node_id to);
 MUST_USE enum err node_campaign(struct node *n);
 
-/* Hands leadership over and takes no more proposals; then it may be closed. */
+/* Hands leadership over and takes no more proposals; once it does not lead any more, it may be
+ * closed without costing the group an election. */
 void node_stop(struct node *n);
 
 /* Looking in. The store is the node's; it changes when events run. NULL before it is ready. */

@@ -58,7 +58,8 @@ static void apply_one(struct node *n, const struct raft_entry *e)
     request->is_duplicate = result.duplicate;
     buf_deinit(&request->response);
     request->response = response;
-    node_finish_request(n, request, OK);
+    bool known = result.status != STORE_OUTCOME_UNKNOWN;
+    node_finish_request(n, request, known ? OK : ERR_UNKNOWN);
 }
 
 static void load_free(struct node_load *load)

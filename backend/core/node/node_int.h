@@ -170,6 +170,7 @@ struct node {
     bool is_witness;
 
     bool pumping;
+    bool is_stopping; /* takes no more proposals */
     struct world_timer tick;
     nanos tick_due;          /* at the latest then */
     struct world_timer turn; /* due at once: something was queued */
@@ -224,7 +225,7 @@ struct node {
     size_t snap_put;
     bool snap_ended;
     bool snap_finishing;
-    bool snap_forced; /* the newest file is damaged: take another at once */
+    bool snap_forced; /* the newest file is damaged: the next entry brings another */
     bool snap_untold; /* snap_name is durable, and the log or Raft does not want it yet */
     bool snap_marked; /* the log has its marker */
     struct world_timer snap_turn;

@@ -8,8 +8,8 @@
  *
  *     hello:  magic u32 "NCPS", version u16, kind u16, cluster u64, from u64, to u64, zero u32,
  *             CRC32C of the bytes before u32
- *     frame:  length u32, CRC32C of what follows u32, a message (raft_message.h); or, with the
- * highest bit of the length set, a note (node_hash.c)
+ *     frame:  length u32, CRC32C of what follows u32, a message (raft_message.h);
+ *             with the highest bit of the length set, a note instead (node_hash.c)
  *
  * Nothing is kept for a peer that cannot be reached: Raft sends again what still matters.
  */

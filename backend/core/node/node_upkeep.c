@@ -65,7 +65,7 @@ static void upkeep_on_snapshot_damage(void *ctx, uint64_t index, uint64_t term)
     struct node *n = ctx;
     (void)index;
     (void)term;
-    n->snap_forced = true; /* the state is in memory: a new one takes its place */
+    n->snap_forced = true; /* the state is in memory: a new one takes its place, soon */
     if (n->state == NODE_RUNNING) {
         node_pump(n);
     }
@@ -78,10 +78,14 @@ static void upkeep_on_pass(void *ctx, uint64_t bytes)
     n->scrub_bytes += bytes;
 }
 
-/* Raft vouches for the whole log again: what the log doubted, it may forget. */
+/* Raft vouches for the whole log again: what the log doubted, it may forget. Not if more damage was
+ * found meanwhile: then Raft says so once more. */
 void node_upkeep_repaired(struct node *n)
 {
-    n->heal_due = true;
+    n->heal_due = !raft_status(n->raft).impaired;
+    if (!n->heal_due) {
+        return;
+    }
     struct wal_append heal = {.seq = n->wal_seq + 1, .heal_lo = 1, .heal_hi = WAL_INDEX_OPEN};
     if (wal_append(n->wal, &heal) == OK) {
         n->wal_seq++;

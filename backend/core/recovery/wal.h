@@ -150,11 +150,12 @@ struct wal_append {
 
 /*
  * Encodes an append into the batch that is being filled: everything or, on error, nothing.
- *   ERR_BUSY      the queue is full, or the next segment is not ready; `room` tells when it is
- * over; ERR_NO_SPACE  the status is NO_SPACE and this has entries, or the reserve is used up;
+ *   ERR_BUSY      the queue is full, or the next segment is not ready: `room` tells when it is;
+ *   ERR_NO_SPACE  the status is NO_SPACE and this has entries, or the reserve is used up;
  *   ERR_TOO_LARGE an entry is larger than any batch;
- *   ERR_REFUSED   a repair of an entry that is not held, or known to be another, or the status is
- * FAILED. That entries follow the log, and that seq ascends, is the owner's duty (CHECK).
+ *   ERR_REFUSED   a repair of an entry that is not held or known to be another; status FAILED.
+ *
+ * That entries follow the log, and that seq ascends, is the owner's duty (CHECK).
  */
 MUST_USE enum err wal_append(struct wal *w, const struct wal_append *append);
 
