@@ -1,3 +1,74 @@
+/*
+ * Raft with witnesses: the in-sync rule of docs/raft.md#witnesses, as raft_witness.c has it.
+ *
+ * WHAT IS MODELLED. R replicas and W witnesses elect, replicate, commit, shrink and grow the in-sync
+ * set I, and crash; the leader's own disk lags behind what it sends. Any node may stand still for as
+ * long as it likes, which is also how one dies, or loses its disk for good: it never acts again, and
+ * what must hold has to hold without it.
+ *
+ *   here                        rule   code
+ *   MAY_CAMPAIGN                3      raft_is_promotable, raft_in_sync_has
+ *   find_cut, lets_lead         4      in_sync_cut, raft_in_sync_lets_lead
+ *   choose                      2      raft_commit_candidate, raft_advance_commit
+ *   compare (HOLDS_BACK)        4      raft_in_sync_sendable
+ *   may_change                  6      in_sync_judge, raft_tick_in_sync
+ *   lead                               raft_become_leader
+ *   take                               follower_store, raft_acknowledge
+ *   sync, leave                        RAFT_EVENT_DURABLE; a crash, or a step down
+ *
+ * WHAT MUST HOLD.
+ *   I4, I5  whoever leads has all that was committed, and what is committed stays the same. With I19
+ *           (a replica leads, so with the payloads) that is promise 1: an acknowledged write is never
+ *           lost, whoever dies.
+ *   I16     progress is possible: in every state, of any ALIVE nodes (a majority, unless said
+ *           otherwise) among which a replica is in sync, one could be elected by the others' logs as
+ *           they are. It is not enough that an election may succeed after somebody else is back.
+ *
+ * WHAT IS LEFT OUT, AND WHY THAT IS SOUND.
+ *   - Elections are one step, by a majority that votes at that moment. Voters vote at different times
+ *     in truth; but a vote takes a node out of the terms before, so nothing that it does in between
+ *     depends on them, and each vote can be moved to the moment of the last one. A failed election
+ *     is a voter that stands still. What a candidate forgets in a crash, and late votes, are
+ *     spec/persist.pml.
+ *   - Hence only the highest term has messages: a node that is not among the voters of a term can
+ *     take what it still takes of the term before before they vote, and a leader that is deposed can
+ *     do what it still does before, too. For the same reason nobody's term has to be remembered, and
+ *     a late message is one that was taken in time, as nothing is ever taken back within a term.
+ *   - A follower's disk: what it stores has no effect before it is durable, as acknowledgements and
+ *     votes wait for that. A lost message is one that is not taken.
+ *   - An acknowledgement counts when it is made. A commit that a leader learns later, or never, is
+ *     counted all the same: what must hold is harder.
+ *   - Time: nobody is barred from voting by having heard a leader, and a leader takes a replica out
+ *     of the set whenever it likes. That is more than the code does.
+ *   - Membership changes, snapshots, damage (spec/repair.pml) are not here.
+ *   - Entries of one message are taken one by one, which passes through every state that a longer
+ *     message leads to.
+ *   - Voters apply late (p reaches far back) where that makes an election easier, for safety; and at
+ *     once where they vote in I16.
+ *   - The first leader is replica 0: replicas are alike.
+ *
+ * BOUNDS. T terms, K entries in a log. spec/check.py has the list of runs; docs/models.md the states.
+ *
+ * WRONG VARIANTS, by -D.
+ *   COUNT_THE_WITNESS          a majority is enough: the witness counts as a copy
+ *   SET_DECIDES_AT_ONCE        the newest set of the leader's log decides about all of it
+ *   ACK_BEFORE_SYNC            the witness acknowledges before its disk has it
+ *   WITNESS_LEADS              a witness campaigns
+ *   NO_CUT                     votes compare whole logs alone (track record: "a witness ahead")
+ *   CUT_BY_WITNESSES_ONLY      rule 4 until commit cf82fca ("an out-of-sync replica with a tail")
+ *   WITNESS_REFUSES_OUTSIDERS  rule 3 of commit f9ffead ("a witness that knew an old in-sync set")
+ *   REFUSE_OUTSIDERS           all voters do ("a full voter refused candidates")
+ *   CHANGE_SENT_AT_ONCE        a set is sent before the leader's own disk has it
+ * and three that are no bugs here: CUT_AT_NEWEST_SET (rule 4 until 2105423: it takes three replicas to
+ * block, where today's rule blocks as well), OUTSIDER_CAMPAIGNS (rule 3 dropped: nothing breaks),
+ * and WITNESS_LAST.
+ *
+ * WHAT IT FOUND. With three replicas, or two witnesses, the rules are safe but one death can block:
+ * see docs/models.md. WITNESS_LAST is a rule that the checker finds neither unsafe nor blocking
+ * there: a witness is sent the log only up to an entry of which min(|I|, N - q + 1) members of its I
+ * have a durable copy, and stores what comes in one message whole or not at all; rules 3 and 4 go,
+ * any replica campaigns and votes are Raft's.
+ */
 #ifndef R
 #define R 2 /* replicas: nodes 0 .. R - 1 */
 #endif
@@ -20,6 +91,10 @@
 
 /* --- variants --------------------------------------------------------------------------------- */
 
+#ifdef WITNESS_LAST
+#define OUTSIDER_CAMPAIGNS
+#define NO_CUT
+#endif
 #ifdef COUNT_THE_WITNESS
 #define COPIES_ASKED 0
 #else
@@ -34,8 +109,12 @@
 #define MAY_CAMPAIGN(n) (HAS(set, n) || n >= R)
 #elif defined(OUTSIDER_CAMPAIGNS)
 #define MAY_CAMPAIGN(n) (n < R)
+#define CAMPAIGNS(n) true
 #else
 #define MAY_CAMPAIGN(n) HAS(set, n)
+#endif
+#ifndef CAMPAIGNS
+#define CAMPAIGNS(n) HAS(newest[n], n)
 #endif
 #ifdef NO_CUT
 #define MAY_CUT(v) false
@@ -53,6 +132,9 @@
 #define HOLDS_BACK false
 #else
 #define HOLDS_BACK (durable < top)
+#endif
+#ifndef ALIVE
+#define ALIVE Q
 #endif
 #ifdef SAFETY_ONLY
 #define SAFETY_ALONE true
@@ -88,7 +170,7 @@ byte stored[N]; /* of the log of a node that does not lead */
 /* Scratch, not a part of the state. */
 hidden byte h, i, j, k, m, n_in, n_all, set, older, top, cut, cut_term;
 hidden byte found, ok, unanimous;
-hidden byte newest[N], would[R];
+hidden byte newest[N], stands[N], in_sync[N], would[R];
 
 /* --- what a log says -------------------------------------------------------------------------- */
 
@@ -128,7 +210,7 @@ inline find_cut(v, c, applied) {
                 found = true;
                 cut = i;
                 if
-                :: i <= applied || CUT_IS_NEWEST -> break
+                :: CUT_IS_NEWEST || (i <= applied && LOG(v, i) == chosen_term[i]) -> break
                 :: else -> i--
                 fi
             :: else -> break
@@ -245,8 +327,9 @@ inline forget_kinds() {
     od
 }
 
-/* Progress is possible: each majority in which a replica is in sync, as far as any of them knows,
- * could elect one of its own. */
+/* Progress is possible: each ALIVE nodes with a replica that is in sync could elect one of their own.
+ * In sync is a replica that is in the newest set of each of their logs, but for sets that its own log
+ * goes on from, and in all sets of its own log from the committed one on. */
 inline check_electable() {
     h = 0;
     do
@@ -254,17 +337,24 @@ inline check_electable() {
     :: else ->
         find_set(h, size[h]);
         newest[h] = set;
+        stands[h] = i;
+        in_sync[h] = HAS(set, h);
+        do
+        :: i == 0 -> break
+        :: i > 0 && i <= chosen && LOG(h, i) == chosen_term[i] -> break
+        :: else -> j = i - 1; find_set(h, j); in_sync[h] = in_sync[h] && HAS(set, h)
+        od;
         h++
     od;
     h = 0;
     do
-    :: h == R -> break
+    :: h == R || SAFETY_ALONE -> break
     :: else ->
         would[h] = 0;
         k = 0;
         do
         :: k == N -> break
-        :: k < N && !HAS(newest[h], h) -> break
+        :: k < N && !CAMPAIGNS(h) -> break
         :: else ->
             lets_lead(k, h, chosen);
             would[h] = would[h] | (ok << k);
@@ -274,20 +364,34 @@ inline check_electable() {
     od;
     m = 1;
     do
-    :: m == (1 << N) -> break
+    :: m == (1 << N) || SAFETY_ALONE -> break
     :: else ->
-        n_all = 0; set = m; ok = false; j = 0;
+        n_all = 0; found = false; ok = false; h = 0;
         do
-        :: j == N -> break
+        :: h == N -> break
+        :: h < N && !HAS(m, h) -> h++
         :: else ->
+            n_all++;
             if
-            :: HAS(m, j) -> n_all++; set = set & newest[j]
+            :: h < R ->
+                n_in = 0; unanimous = in_sync[h]; j = 0;
+                do
+                :: j == N -> break
+                :: j < N && !HAS(m, j) -> j++
+                :: else ->
+                    n_in = n_in + HAS(would[h], j);
+                    k = stands[j];
+                    unanimous = unanimous && (HAS(newest[j], h) ||
+                        (size[h] >= k && LOG(h, (k == 0 -> 1 : k)) == LOG(j, (k == 0 -> 1 : k))));
+                    j++
+                od;
+                found = found || unanimous;
+                ok = ok || n_in >= Q
             :: else
             fi;
-            ok = ok || (j < R && HAS(m, j) && (would[(j < R -> j : 0)] & m) == m);
-            j++
+            h++
         od;
-        assert(n_all != Q || set == 0 || ok || SAFETY_ALONE); /* somebody can be elected */
+        assert(n_all != ALIVE || !found || ok); /* somebody can be elected */
         m++
     od
 }
@@ -371,26 +475,31 @@ inline leave() {
 
 /* top: up to where the leader sends its log. i: up to where it is that of n. */
 inline compare(n) {
-    top = 1;
+#ifdef WITNESS_LAST
+    top = size[leader];
     do
-    :: top > size[leader] -> break
-    :: top <= size[leader] && KIND(LOG(leader, top), top) != 0 && HOLDS_BACK -> break
-#ifdef OUTSIDE_LAST
-    :: top <= size[leader] && KIND(LOG(leader, top), top) != 0 && !HOLDS_BACK ->
-        set = KIND(LOG(leader, top), top);
+    :: top == 0 || n < R -> break
+    :: else ->
+        find_set(leader, top);
         n_in = 0; m = 0; j = 0;
         do
         :: j == R -> break
         :: else -> m = m + HAS(set, j); n_in = n_in + (HAS(set, j) && acked[j] >= top); j++
         od;
         if
-        :: !HAS(set, n) && n_in < m && n_in < COPIES -> break
-        :: else -> top++
+        :: n_in >= m || n_in >= COPIES -> break
+        :: else -> top--
         fi
-#endif
+    od;
+#else
+    top = 1;
+    do
+    :: top > size[leader] -> break
+    :: top <= size[leader] && KIND(LOG(leader, top), top) != 0 && HOLDS_BACK -> break
     :: else -> top++
     od;
     top--;
+#endif
     i = 0;
     do
     :: i < size[n] && i < top && LOG(n, i + 1) == LOG(leader, i + 1) -> i++
@@ -407,6 +516,13 @@ inline take(n) {
     od;
     size[n] = h;
     LOG(n, h) = LOG(leader, h);
+#ifdef WITNESS_LAST
+    do
+    :: h < top && n >= R -> h++; LOG(n, h) = LOG(leader, h)
+    :: else -> break
+    od;
+    size[n] = h;
+#endif
     acked[n] = h;
 #ifdef ACK_BEFORE_SYNC
     if
