@@ -14,7 +14,7 @@ HOLDS, REFUTED = "holds", "refuted"
 
 
 def refutes(model, bounds, *variants):
-    return [Run(model, f"{bounds} -D{variant}", REFUTED) for variant in variants]
+    return [Run(model, f"{bounds} -D{variant}".strip(), REFUTED) for variant in variants]
 
 
 QUICK = [
@@ -35,6 +35,19 @@ QUICK = [
     Run("witness", "-DT=3 -DK=5 -DWITNESS_LAST", HOLDS),
     Run("witness", "-DR=3 -DT=2 -DK=4 -DWITNESS_LAST", HOLDS),
     Run("witness", "-DR=2 -DW=2 -DT=3 -DK=4 -DWITNESS_LAST", HOLDS),
+    Run("lease", "", HOLDS),
+    *refutes(
+        "lease", "",
+        "NO_DRIFT", "COUNT_FROM_ANSWER", "CLOCK_STOPS_ASLEEP", "LEASE_KEPT_OVER_PAUSE", "LEASE_KEPT_IN_TRANSFER",
+        "VOTES_ANY_TIME", "RESTART_FORGETS", "CAMPAIGN_FORGETS", "TIME_READ_EARLY",
+    ),
+    Run("ownership", "", HOLDS),
+    *refutes(
+        "ownership", "",
+        "LEASE_FROM_ARRIVAL", "GRANT_UNCONFIRMED", "CONFIRMED_BEFORE", "NEW_LEADER_AT_ONCE", "NO_DRIFT",
+        "NO_WATCHDOG_TIME", "NO_IO_TIME", "UNATTESTED", "KEEP", "VIRTUAL_HOST", "HOST_SLEEPS",
+        "OFF_WITHOUT_READ_BACK", "FENCE_AT_ONCE", "STARTS_ALONE", "SAYS_STOPPED_EARLY",
+    ),
 ]
 
 LONG = [
