@@ -237,35 +237,7 @@ static void sim_random(void *self, uint8_t *bytes, size_t n)
     }
 }
 
-static void file_completed(void *arg)
-{
-    struct world_file_request *request = arg;
-    struct simhost *host = request->world;
-
-    simdisk_settle(host->disk, request);
-    request->done(request);
-}
-
-static void sim_submit(void *self, struct world_file_request *request)
-{
-    struct simhost *host = self;
-    nanos latency = SIMDISK_OP_LATENCY + host->extra_operation;
-
-    CHECK(request->lane < WORLD_LANES && request->done != NULL);
-    if (request->op == WORLD_SYNC || request->op == WORLD_SYNC_DIR) {
-        latency += SIMDISK_SYNC_LATENCY + host->extra_sync;
-    } else if (request->op == WORLD_READ || request->op == WORLD_WRITE) {
-        latency += request->length * NANOS_PER_S / SIMDISK_BYTE_RATE;
-    }
-    simdisk_execute(host->disk, request);
-    nanos begin = u64_max(host->lane_free[request->lane], host->sim->now);
-    host->lane_free[request->lane] = begin + latency;
-    request->world = host;
-    simworld_schedule(host->sim, host, begin + latency, file_completed, NULL, request);
-}
-
 static const struct world_time_ops sim_time_ops = {sim_now, sim_timer_set, sim_timer_cancel};
-static const struct world_file_ops sim_file_ops = {sim_submit};
 static const struct world_random_ops sim_random_ops = {sim_random};
 
 struct simhost *simhost_new(struct simworld *sim, const char *name, uint64_t disk_capacity)
@@ -278,7 +250,7 @@ struct simhost *simhost_new(struct simworld *sim, const char *name, uint64_t dis
     host->incarnation = 1;
     host->disk = simdisk_new(disk_capacity);
     host->prng = prng_fork(&sim->prng, 1000 + sim->host_count);
-    host->world = (struct world){host, &sim_time_ops, &sim_file_ops, &simnet_ops, &sim_random_ops};
+    host->world = (struct world){host, &sim_time_ops, &simfile_ops, &simnet_ops, &sim_random_ops};
     mem_grow((void **)&sim->hosts, &sim->host_cap, sim->host_count + 1, sizeof *sim->hosts);
     sim->hosts[sim->host_count++] = host;
     return host;
@@ -334,16 +306,4 @@ void simhost_cut_power(struct simhost *host, uint64_t num, uint64_t den)
 
     simhost_kill(host);
     simdisk_cut_power(host->disk, survives_by_luck, &luck);
-}
-
-void simhost_stall(struct simhost *host, enum world_lane lane, nanos until)
-{
-    CHECK(lane < WORLD_LANES);
-    host->lane_free[lane] = u64_max(host->lane_free[lane], until);
-}
-
-void simhost_slow(struct simhost *host, nanos operation, nanos sync)
-{
-    host->extra_operation = operation;
-    host->extra_sync = sync;
 }

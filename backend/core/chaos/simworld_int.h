@@ -1,4 +1,5 @@
-/* Private to the simulated world: simworld.c is time, hosts and files, simnet.c the network. */
+/* Private to the simulated world: simworld.c is time and hosts, simfile.c the files, simnet.c the
+ * network. */
 #ifndef NOVACRON_CHAOS_SIMWORLD_INT_H
 #define NOVACRON_CHAOS_SIMWORLD_INT_H
 
@@ -55,6 +56,7 @@ void simworld_schedule(struct simworld *sim, struct simhost *host, nanos due, vo
 
 struct simhost *simworld_find(const struct simworld *sim, const char *name);
 
+extern const struct world_file_ops simfile_ops;
 extern const struct world_net_ops simnet_ops;
 
 /* The host's process is gone: closes its ports, and tells the peers of its streams. */
