@@ -7,6 +7,8 @@
  * a file's changes over; power loss lets each unit of change (a sector of a write, a change of
  * size, a change of a name) survive or vanish, as a chooser says; then the live state is what is
  * stable. This is the least that core/world/world.h promises, and every subset of it can be had.
+ * Both contents are sparse and share the pages on which they agree, as does a clone, so that a disk
+ * takes the memory of what was written to it, and a clone next to none.
  *
  * Faults are set from outside: operations that fail, space that runs out, sectors that rot or
  * cannot be read, syncs that lie. Everything is deterministic, and a disk can be cloned in the
@@ -15,6 +17,7 @@
 #ifndef NOVACRON_CHAOS_SIMDISK_H
 #define NOVACRON_CHAOS_SIMDISK_H
 
+#include "core/base/buf.h"
 #include "core/base/types.h"
 #include "core/world/world.h"
 
@@ -61,10 +64,12 @@ MUST_USE enum err simdisk_remove(struct simdisk *d, const char *path);
 MUST_USE enum err simdisk_copy(struct simdisk *d, const char *path, const char *path_to);
 MUST_USE enum err simdisk_cut(struct simdisk *d, const char *path, uint64_t size);
 
-/* The live content, borrowed until the next change; ERR_NOT_FOUND. */
-MUST_USE enum err simdisk_look(const struct simdisk *d, const char *path, struct bytes *ret);
+/* The live content, copied over what `into` holds, and its size in bytes; ERR_NOT_FOUND. */
+MUST_USE enum err simdisk_look(const struct simdisk *d, const char *path, struct buf *into);
+MUST_USE enum err simdisk_size(const struct simdisk *d, const char *path, uint64_t *ret);
 
-/* The names of all files, in ascending order; NULL behind the last. Borrowed likewise. */
+/* The names of all files, in ascending order; NULL behind the last. Borrowed until the next change
+ * of names. */
 const char *simdisk_name(const struct simdisk *d, size_t at);
 
 /* Chained onto `seed`: all stable contents and names. For comparing runs. */

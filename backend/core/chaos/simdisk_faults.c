@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "core/base/buf.h"
 #include "core/base/check.h"
 #include "core/base/mem.h"
 
@@ -28,17 +29,27 @@ static struct simdisk_inode *file_at(const struct simdisk *d, const char *path)
     return name != NULL && name->inode >= 0 ? d->inodes[name->inode] : NULL;
 }
 
+/* Writes below everything, live and stable, where the file reaches that far. */
+static void damage(struct simdisk *d, struct simdisk_inode *inode, uint64_t offset,
+                   const uint8_t *bytes, size_t n)
+{
+    simdisk_image_write(&d->pool, &inode->live, offset, bytes, n);
+    if (offset + n <= inode->stable.size) {
+        simdisk_image_write(&d->pool, &inode->stable, offset, bytes, n);
+    }
+}
+
 enum err simdisk_flip(struct simdisk *d, const char *path, uint64_t offset, uint8_t mask)
 {
     struct simdisk_inode *inode = file_at(d, path);
+    uint8_t byte = 0;
 
     if (inode == NULL || offset >= inode->live.size) {
         return ERR_NOT_FOUND;
     }
-    inode->live.bytes[offset] ^= mask;
-    if (offset < inode->stable.size) {
-        inode->stable.bytes[offset] ^= mask;
-    }
+    simdisk_image_read(&inode->live, offset, &byte, 1);
+    byte ^= mask;
+    damage(d, inode, offset, &byte, 1);
     return OK;
 }
 
@@ -66,11 +77,8 @@ enum err simdisk_misdirect(struct simdisk *d, const char *path, uint64_t from, c
         to + sizeof sector > target->live.size) {
         return ERR_NOT_FOUND;
     }
-    memcpy(sector, source->live.bytes + from, sizeof sector);
-    memcpy(target->live.bytes + to, sector, sizeof sector);
-    if (to + sizeof sector <= target->stable.size) {
-        memcpy(target->stable.bytes + to, sector, sizeof sector);
-    }
+    simdisk_image_read(&source->live, from, sector, sizeof sector);
+    damage(d, target, to, sector, sizeof sector);
     return OK;
 }
 
@@ -85,15 +93,6 @@ enum err simdisk_remove(struct simdisk *d, const char *path)
     return OK;
 }
 
-static void copy_image(struct simdisk_image *to, const struct simdisk_image *from)
-{
-    simdisk_image_resize(to, 0);
-    simdisk_image_resize(to, from->size);
-    if (from->size > 0) {
-        memcpy(to->bytes, from->bytes, (size_t)from->size);
-    }
-}
-
 enum err simdisk_copy(struct simdisk *d, const char *path, const char *path_to)
 {
     const struct simdisk_inode *source = file_at(d, path);
@@ -102,8 +101,8 @@ enum err simdisk_copy(struct simdisk *d, const char *path, const char *path_to)
     if (source == NULL || name == NULL || name->inode < 0) {
         return ERR_NOT_FOUND;
     }
-    copy_image(&d->inodes[name->inode]->live, &source->live);
-    copy_image(&d->inodes[name->inode]->stable, &source->live);
+    simdisk_image_copy(&d->pool, &d->inodes[name->inode]->live, &source->live);
+    simdisk_image_copy(&d->pool, &d->inodes[name->inode]->stable, &source->live);
     return OK;
 }
 
@@ -114,19 +113,32 @@ enum err simdisk_cut(struct simdisk *d, const char *path, uint64_t size)
     if (inode == NULL) {
         return ERR_NOT_FOUND;
     }
-    simdisk_image_resize(&inode->live, size);
-    simdisk_image_resize(&inode->stable, size);
+    simdisk_image_resize(&d->pool, &inode->live, size);
+    simdisk_image_resize(&d->pool, &inode->stable, size);
     return OK;
 }
 
-enum err simdisk_look(const struct simdisk *d, const char *path, struct bytes *ret)
+enum err simdisk_look(const struct simdisk *d, const char *path, struct buf *into)
 {
     const struct simdisk_inode *inode = file_at(d, path);
 
     if (inode == NULL) {
         return ERR_NOT_FOUND;
     }
-    *ret = (struct bytes){inode->live.bytes, (size_t)inode->live.size};
+    size_t n = (size_t)inode->live.size;
+    buf_clear(into);
+    simdisk_image_read(&inode->live, 0, buf_extend(into, n), n);
+    return OK;
+}
+
+enum err simdisk_size(const struct simdisk *d, const char *path, uint64_t *ret)
+{
+    const struct simdisk_inode *inode = file_at(d, path);
+
+    if (inode == NULL) {
+        return ERR_NOT_FOUND;
+    }
+    *ret = inode->live.size;
     return OK;
 }
 

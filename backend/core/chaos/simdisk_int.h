@@ -3,25 +3,30 @@
 #ifndef NOVACRON_CHAOS_SIMDISK_INT_H
 #define NOVACRON_CHAOS_SIMDISK_INT_H
 
+#include "core/base/buf.h"
 #include "core/chaos/simdisk.h"
+#include "core/chaos/simdisk_image_int.h"
+
+/* What a file keeps of its buffer for pending writes when it is clean again, in bytes. */
+#define SIMDISK_WRITTEN_KEPT_MAX (256 * 1024)
 
 #define SIMDISK_DIRECTORY ((int32_t)-1)
 #define SIMDISK_CLOSED    ((int32_t)-2)
 
-struct simdisk_image {
-    uint8_t *bytes; /* owned */
-    uint64_t size;
-    size_t cap;
+enum simdisk_change_kind {
+    SIMDISK_WRITE, /* the bytes [offset, offset + length) */
+    SIMDISK_GROW,  /* the size becomes at least `length` */
+    SIMDISK_CUT    /* the size becomes `length` */
 };
 
-/* A change of a file that is not durable: a write, or, without bytes, of the size. */
+/* A change of a file that is not durable. */
 struct simdisk_change {
     uint64_t stamp;
     uint64_t offset;
     uint64_t length;
-    uint8_t *bytes; /* owned */
-    bool is_cut;    /* the size may become smaller */
-    bool in_limbo;  /* a sync that was for it failed */
+    size_t at; /* of a write: where its bytes begin in `written` of the file */
+    enum simdisk_change_kind kind;
+    bool in_limbo; /* a sync that was for it failed */
 };
 
 struct simdisk_inode {
@@ -30,7 +35,8 @@ struct simdisk_inode {
     struct simdisk_change *changes; /* owned, in the order they were made */
     size_t change_count;
     size_t change_cap;
-    uint64_t *spoiled; /* owned: sectors that cannot be read */
+    struct buf written; /* the bytes of all pending writes, in their order */
+    uint64_t *spoiled;  /* owned: sectors that cannot be read */
     size_t spoiled_count;
     size_t spoiled_cap;
 };
@@ -82,18 +88,20 @@ struct simdisk {
     size_t open_cap;
     struct simdisk_fault faults[WORLD_FILE_OPS];
     bool is_lying;
+    struct simpage_pool pool;
 };
 
-void simdisk_image_resize(struct simdisk_image *image, uint64_t size);
 size_t simdisk_names_at(const struct simdisk_names *names, const char *path);
 struct simdisk_name *simdisk_names_find(const struct simdisk_names *names, const char *path);
 void simdisk_names_set(struct simdisk_names *names, const char *path, int32_t inode);
 void simdisk_names_unset(struct simdisk_names *names, const char *path);
 
-/* Changes the live state, and remembers that it is not durable. Bytes are copied. */
+/* Change the live state, and remember that it is not durable. Bytes are copied. */
 void simdisk_change_name(struct simdisk *d, const char *removed, const char *set, int32_t inode);
-void simdisk_change_file(struct simdisk *d, struct simdisk_inode *inode,
-                         const struct simdisk_change *change);
+void simdisk_change_bytes(struct simdisk *d, struct simdisk_inode *inode, uint64_t offset,
+                          const uint8_t *bytes, size_t n);
+void simdisk_change_size(struct simdisk *d, struct simdisk_inode *inode, uint64_t size,
+                         enum simdisk_change_kind kind);
 
 /* Frees files that nothing leads to. */
 void simdisk_collect(struct simdisk *d);

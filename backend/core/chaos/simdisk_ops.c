@@ -18,8 +18,10 @@ uint64_t simdisk_used(const struct simdisk *d)
 /* ERR_NO_SPACE if a file of `now` bytes cannot become `then`. */
 static enum err reserve(const struct simdisk *d, uint64_t now, uint64_t then)
 {
-    uint64_t used = simdisk_used(d);
-    return then > now && then - now > u64_sub_sat(d->capacity, used) ? ERR_NO_SPACE : OK;
+    if (then <= now) {
+        return OK;
+    }
+    return then - now > u64_sub_sat(d->capacity, simdisk_used(d)) ? ERR_NO_SPACE : OK;
 }
 
 /* Does the directory that `path` is in exist? */
@@ -120,7 +122,7 @@ static enum err op_read(struct simdisk *d, struct world_file_request *request)
         }
     }
     if (count > 0) {
-        memcpy(request->buffer, inode->live.bytes + request->offset, (size_t)count);
+        simdisk_image_read(&inode->live, request->offset, request->buffer, (size_t)count);
     }
     request->count = count;
     return OK;
@@ -145,25 +147,20 @@ static enum err op_write(struct simdisk *d, struct world_file_request *request)
 
     CHECK(d->open[request->fd].may_write && request->length > 0);
     TRY(reserve(d, inode->live.size, request->offset + request->length));
-    const struct simdisk_change change = {
-        .offset = request->offset,
-        .length = request->length,
-        .bytes = request->buffer,
-    };
-    simdisk_change_file(d, inode, &change);
+    simdisk_change_bytes(d, inode, request->offset, request->buffer, (size_t)request->length);
     unspoil(inode, request->offset, request->length);
     request->count = request->length;
     return OK;
 }
 
-static enum err op_resize(struct simdisk *d, struct world_file_request *request, bool is_cut)
+static enum err op_resize(struct simdisk *d, struct world_file_request *request,
+                          enum simdisk_change_kind kind)
 {
     struct simdisk_inode *inode = inode_of(d, request->fd);
 
     CHECK(d->open[request->fd].may_write);
     TRY(reserve(d, inode->live.size, request->length));
-    simdisk_change_file(d, inode,
-                        &(struct simdisk_change){.length = request->length, .is_cut = is_cut});
+    simdisk_change_size(d, inode, request->length, kind);
     return OK;
 }
 
@@ -268,9 +265,9 @@ static enum err op_any(struct simdisk *d, struct world_file_request *request)
         (void)inode_of(d, request->fd);
         return OK;
     case WORLD_PREALLOCATE:
-        return op_resize(d, request, false);
+        return op_resize(d, request, SIMDISK_GROW);
     case WORLD_TRUNCATE:
-        return op_resize(d, request, true);
+        return op_resize(d, request, SIMDISK_CUT);
     case WORLD_RENAME:
         return op_rename(d, request);
     case WORLD_LINK:
