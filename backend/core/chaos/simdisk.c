@@ -11,7 +11,19 @@ struct simdisk *simdisk_new(uint64_t capacity)
 {
     struct simdisk *d = mem_alloc_zero(sizeof *d);
     d->capacity = capacity;
+    d->quota = UINT64_MAX;
+    prng_init(&d->prng, 0);
     return d;
+}
+
+void simdisk_seed(struct simdisk *d, const struct prng *prng)
+{
+    d->prng = *prng;
+}
+
+struct prng simdisk_prng(const struct simdisk *d)
+{
+    return d->prng;
 }
 
 static void inode_free(struct simdisk *d, struct simdisk_inode *inode)
@@ -23,6 +35,7 @@ static void inode_free(struct simdisk *d, struct simdisk_inode *inode)
     buf_deinit(&inode->written);
     simdisk_image_deinit(&d->pool, &inode->live);
     simdisk_image_deinit(&d->pool, &inode->stable);
+    simdisk_image_deinit(&d->pool, &inode->remembered);
     mem_free(inode->spoiled);
     mem_free(inode);
 }
@@ -57,6 +70,7 @@ static struct simdisk_inode *inode_clone(struct simdisk *d, const struct simdisk
 
     simdisk_image_copy(&d->pool, &copy->live, &inode->live);
     simdisk_image_copy(&d->pool, &copy->stable, &inode->stable);
+    simdisk_image_copy(&d->pool, &copy->remembered, &inode->remembered);
     copy->changes = copy_of(inode->changes, inode->change_count * sizeof *inode->changes);
     copy->change_count = inode->change_count;
     copy->change_cap = inode->change_count;
@@ -381,6 +395,28 @@ static void leave_in_limbo(struct simdisk_inode *inode, uint64_t stamp)
     }
 }
 
+/* Or the disk forgets them: what the host sees is what is stable, and what it changed since. */
+static void forget_changes(struct simdisk *d, struct simdisk_inode *inode, uint64_t stamp)
+{
+    size_t kept = 0;
+
+    simdisk_image_copy(&d->pool, &inode->live, &inode->stable);
+    for (size_t i = 0; i < inode->change_count; i++) {
+        const struct simdisk_change *change = &inode->changes[i];
+        if (change->stamp <= stamp) {
+            continue;
+        }
+        inode->changes[kept++] = *change;
+        if (change->kind == SIMDISK_WRITE) {
+            simdisk_image_write(&d->pool, &inode->live, change->offset,
+                                inode->written.data + change->at, (size_t)change->length);
+        } else {
+            apply_size(&d->pool, &inode->live, change);
+        }
+    }
+    keep_changes(inode, kept);
+}
+
 /* Is the file or directory `path` an entry of the directory `dir` itself? */
 static bool is_inside(const char *path, const char *dir)
 {
@@ -418,7 +454,9 @@ void simdisk_settle(struct simdisk *d, struct world_file_request *request)
     if (request->op == WORLD_SYNC && (size_t)request->fd < d->open_count &&
         d->open[request->fd].inode >= 0) {
         struct simdisk_inode *inode = d->inodes[d->open[request->fd].inode];
-        if (request->result != OK) {
+        if (request->result != OK && d->is_forgetful) {
+            forget_changes(d, inode, request->ticket);
+        } else if (request->result != OK) {
             leave_in_limbo(inode, request->ticket);
         } else if (!d->is_lying) {
             settle_file(d, inode, request->ticket);

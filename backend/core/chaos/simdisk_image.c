@@ -195,6 +195,16 @@ void simdisk_image_deinit(struct simpage_pool *pool, struct simdisk_image *image
     memset(image, 0, sizeof *image);
 }
 
+uint64_t simdisk_image_memory(const struct simdisk_image *image)
+{
+    uint64_t bytes = image->page_cap * sizeof(struct simpage *);
+
+    for (size_t i = 0; i < image->page_count; i++) {
+        bytes += image->pages[i] != NULL ? sizeof(struct simpage) : 0;
+    }
+    return bytes;
+}
+
 bool simdisk_is_blank(const uint8_t *bytes, size_t n)
 {
     return n == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, n - 1) == 0);

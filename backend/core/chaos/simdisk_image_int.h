@@ -66,6 +66,9 @@ void simdisk_image_deinit(struct simpage_pool *pool, struct simdisk_image *image
 /* Chained onto `seed`. Absent pages and pages of zeros hash alike. */
 uint64_t simdisk_image_hash(const struct simdisk_image *image, uint64_t seed);
 
+/* What its pages and their table take, in bytes. */
+uint64_t simdisk_image_memory(const struct simdisk_image *image);
+
 /* Are these bytes all zero? */
 bool simdisk_is_blank(const uint8_t *bytes, size_t n);
 

@@ -10,6 +10,9 @@
 /* What a file keeps of its buffer for pending writes when it is clean again, in bytes. */
 #define SIMDISK_WRITTEN_KEPT_MAX (256 * 1024)
 
+/* Odds are parts of it. */
+#define SIMDISK_MILLION 1000000U
+
 #define SIMDISK_DIRECTORY ((int32_t)-1)
 #define SIMDISK_CLOSED    ((int32_t)-2)
 
@@ -35,8 +38,9 @@ struct simdisk_inode {
     struct simdisk_change *changes; /* owned, in the order they were made */
     size_t change_count;
     size_t change_cap;
-    struct buf written; /* the bytes of all pending writes, in their order */
-    uint64_t *spoiled;  /* owned: sectors that cannot be read */
+    struct buf written;              /* the bytes of all pending writes, in their order */
+    struct simdisk_image remembered; /* for stale reads */
+    uint64_t *spoiled;               /* owned: sectors that cannot be read */
     size_t spoiled_count;
     size_t spoiled_cap;
 };
@@ -68,8 +72,17 @@ struct simdisk_open {
 };
 
 struct simdisk_fault {
-    enum err error;
+    enum err error; /* of the next `count` */
     uint32_t count;
+    uint32_t ppm;
+    enum err odds_error;
+};
+
+struct simdisk_armed {
+    enum simdisk_class class;
+    uint32_t count;
+    uint64_t played;
+    struct simdisk_spot at; /* of the last */
 };
 
 struct simdisk {
@@ -87,7 +100,12 @@ struct simdisk {
     size_t open_count;
     size_t open_cap;
     struct simdisk_fault faults[WORLD_FILE_OPS];
+    struct simdisk_armed armed[SIMDISK_TRICKS];
+    struct prng prng;
+    uint64_t quota;
     bool is_lying;
+    bool is_forgetful;
+    bool is_armed; /* does any trick wait? */
     struct simpage_pool pool;
 };
 
@@ -102,6 +120,26 @@ void simdisk_change_bytes(struct simdisk *d, struct simdisk_inode *inode, uint64
                           const uint8_t *bytes, size_t n);
 void simdisk_change_size(struct simdisk *d, struct simdisk_inode *inode, uint64_t size,
                          enum simdisk_change_kind kind);
+
+/* The live file of that name, or NULL. */
+struct simdisk_inode *simdisk_file_at(const struct simdisk *d, const char *path);
+
+/* Writes below everything: stable, where the file reaches that far, and live too. */
+void simdisk_damage(struct simdisk *d, struct simdisk_inode *inode, uint64_t offset,
+                    const uint8_t *bytes, size_t n);
+
+/* A sector of the file that is stable and not blank, by the disk's generator; false: none. */
+bool simdisk_pick_sector(struct simdisk *d, const struct simdisk_inode *inode, uint64_t *offset);
+
+/* A name of the class whose file has such a sector; NULL: none. Borrowed. */
+const char *simdisk_pick_file(struct simdisk *d, enum simdisk_class class);
+
+/* Plays the tricks that wait for such an operation. A write: true, if nothing is left to be done. A
+ * read: after it was done right. */
+bool simdisk_trick_write(struct simdisk *d, struct simdisk_inode *inode,
+                         const struct world_file_request *request);
+void simdisk_trick_read(struct simdisk *d, const struct simdisk_inode *inode,
+                        const struct world_file_request *request);
 
 /* Frees files that nothing leads to. */
 void simdisk_collect(struct simdisk *d);

@@ -21,7 +21,8 @@ static enum err reserve(const struct simdisk *d, uint64_t now, uint64_t then)
     if (then <= now) {
         return OK;
     }
-    return then - now > u64_sub_sat(d->capacity, simdisk_used(d)) ? ERR_NO_SPACE : OK;
+    uint64_t limit = u64_min(d->capacity, d->quota);
+    return then - now > u64_sub_sat(limit, simdisk_used(d)) ? ERR_NO_SPACE : OK;
 }
 
 /* Does the directory that `path` is in exist? */
@@ -125,6 +126,9 @@ static enum err op_read(struct simdisk *d, struct world_file_request *request)
         simdisk_image_read(&inode->live, request->offset, request->buffer, (size_t)count);
     }
     request->count = count;
+    if (d->is_armed && count > 0) {
+        simdisk_trick_read(d, inode, request);
+    }
     return OK;
 }
 
@@ -147,10 +151,26 @@ static enum err op_write(struct simdisk *d, struct world_file_request *request)
 
     CHECK(d->open[request->fd].may_write && request->length > 0);
     TRY(reserve(d, inode->live.size, request->offset + request->length));
+    request->count = request->length;
+    if (d->is_armed && simdisk_trick_write(d, inode, request)) {
+        return OK;
+    }
     simdisk_change_bytes(d, inode, request->offset, request->buffer, (size_t)request->length);
     unspoil(inode, request->offset, request->length);
-    request->count = request->length;
     return OK;
+}
+
+/* A write that fails has written some of its first sectors, as far as the file reaches. */
+static void write_in_part(struct simdisk *d, const struct world_file_request *request)
+{
+    struct simdisk_inode *inode = inode_of(d, request->fd);
+    uint64_t sectors = prng_below(&d->prng, request->length / WORLD_SECTOR_BYTES + 1);
+    uint64_t room = u64_sub_sat(inode->live.size, request->offset);
+    uint64_t n = u64_min(sectors * WORLD_SECTOR_BYTES, room);
+
+    if (n > 0) {
+        simdisk_change_bytes(d, inode, request->offset, request->buffer, (size_t)n);
+    }
 }
 
 static enum err op_resize(struct simdisk *d, struct world_file_request *request,
@@ -305,6 +325,13 @@ void simdisk_execute(struct simdisk *d, struct world_file_request *request)
     if (fault->count > 0) {
         fault->count--;
         request->result = fault->error;
+        return;
+    }
+    if (fault->ppm > 0 && prng_chance(&d->prng, fault->ppm, SIMDISK_MILLION)) {
+        request->result = fault->odds_error;
+        if (request->op == WORLD_WRITE) {
+            write_in_part(d, request);
+        }
         return;
     }
     request->result = op_any(d, request);

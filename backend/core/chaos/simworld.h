@@ -19,6 +19,7 @@
 #include "core/base/prng.h"
 #include "core/base/types.h"
 #include "core/chaos/simdisk.h"
+#include "core/chaos/simfile.h"
 #include "core/world/world.h"
 
 /* What a disk of our time gives, before faults: the defaults of a host. */
@@ -66,11 +67,5 @@ void simhost_kill(struct simhost *host);
 /* Power is lost: simhost_kill, and of what is not durable each unit survives in `num` of `den`
  * cases, drawn from the host's generator. */
 void simhost_cut_power(struct simhost *host, uint64_t num, uint64_t den);
-
-/* Until then no file request of the lane completes. */
-void simhost_stall(struct simhost *host, enum world_lane lane, nanos until);
-
-/* Every further file operation, and every sync, takes so much longer. */
-void simhost_slow(struct simhost *host, nanos operation, nanos sync);
 
 #endif

@@ -30,8 +30,11 @@ struct simhost {
     struct prng prng;
     struct world_timer *timers; /* borrowed list, by (at, ticket) */
     nanos lane_free[WORLD_LANES];
+    nanos stalled_until[WORLD_LANES];
     nanos extra_operation;
     nanos extra_sync;
+    struct simfile_speed speed;
+    struct prng latency_prng;
     struct simport *ports;        /* owned list */
     struct world_stream *streams; /* owned list */
 };
@@ -57,6 +60,10 @@ void simworld_schedule(struct simworld *sim, struct simhost *host, nanos due, vo
 struct simhost *simworld_find(const struct simworld *sim, const char *name);
 
 extern const struct world_file_ops simfile_ops;
+
+/* The host has its generator and its disk; gives both of them speed, and draws of their own. */
+void simfile_init(struct simhost *host);
+
 extern const struct world_net_ops simnet_ops;
 
 /* The host's process is gone: closes its ports, and tells the peers of its streams. */
