@@ -387,6 +387,20 @@ static void settle_file(struct simdisk *d, struct simdisk_inode *inode, uint64_t
     keep_changes(inode, kept);
 }
 
+void simdisk_write_back(struct simdisk *d)
+{
+    for (size_t i = 0; i < d->inode_count; i++) {
+        if (d->inodes[i] != NULL) {
+            settle_file(d, d->inodes[i], d->stamp);
+        }
+    }
+    for (size_t i = 0; i < d->name_change_count; i++) {
+        apply_name_change(&d->stable, &d->name_changes[i]);
+    }
+    d->name_change_count = 0;
+    simdisk_collect(d);
+}
+
 /* A sync failed that was for the changes up to `stamp`. */
 static void leave_in_limbo(struct simdisk_inode *inode, uint64_t stamp)
 {

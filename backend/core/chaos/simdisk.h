@@ -69,6 +69,10 @@ void simdisk_forget(struct simdisk *d, bool is_forgetful);
 /* While set, syncs say OK and make nothing durable. */
 void simdisk_lie(struct simdisk *d, bool is_lying);
 
+/* What an operating system does in time, and a disk that lied before it is trusted again: all that
+ * is pending becomes durable, but for what a failed sync left in limbo. */
+void simdisk_write_back(struct simdisk *d);
+
 /* How many bytes all files may take. A quota is the same, but SPACE does not know of it. */
 void simdisk_set_capacity(struct simdisk *d, uint64_t capacity);
 void simdisk_set_quota(struct simdisk *d, uint64_t bytes);

@@ -202,6 +202,29 @@ static void what_was_written_after_a_forgetful_sync_began_stays(void **state)
     simdisk_free(s.d);
 }
 
+static void a_lie_costs_what_was_not_written_back_before_power_loss(void **state)
+{
+    (void)state;
+
+    for (int written_back = 0; written_back < 2; written_back++) {
+        struct subject s = subject_new(1);
+        simdisk_lie(s.d, true);
+        assert_int_equal(put_sectors(s.d, s.log, 2, 1, 60), OK);
+        assert_int_equal(sync_it(s.d, s.log), OK);
+        (void)make_file(s.d, "late");
+        simdisk_lie(s.d, false);
+        if (written_back == 1) {
+            simdisk_write_back(s.d);
+            assert_int_equal(simdisk_pending(s.d), 0);
+        }
+        simdisk_cut_power(s.d, never, NULL);
+        uint64_t size = 0;
+        assert_int_equal(wrong_sectors(&s, true), written_back);
+        assert_int_equal(simdisk_size(s.d, "late", &size) == OK, written_back);
+        simdisk_free(s.d);
+    }
+}
+
 static void a_quota_is_not_told_beforehand(void **state)
 {
     (void)state;
@@ -477,6 +500,7 @@ int main(void)
         cmocka_unit_test(a_write_that_fails_may_have_written_its_first_sectors),
         cmocka_unit_test(a_forgetful_disk_drops_what_it_failed_to_sync),
         cmocka_unit_test(what_was_written_after_a_forgetful_sync_began_stays),
+        cmocka_unit_test(a_lie_costs_what_was_not_written_back_before_power_loss),
         cmocka_unit_test(a_quota_is_not_told_beforehand),
         cmocka_unit_test(a_lost_write_was_never_there),
         cmocka_unit_test(a_misdirected_write_overwrites_something_else),
