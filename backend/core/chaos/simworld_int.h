@@ -103,6 +103,7 @@ struct simworld {
     struct simkey *keys; /* owned; one a source, up to source_cap, a power of two */
     uint32_t *winners;   /* owned; the tournament, [1] is the first of all */
     uint32_t source_cap;
+    struct simhost *ran;     /* of the last event; NULL: none */
     struct simhost *running; /* whose key is looked at when its event is over; or NULL */
     void (*line)(void *ctx, nanos at, const struct simhost *host, enum simtrace kind,
                  const struct simhost *other, uint64_t number);

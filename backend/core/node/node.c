@@ -452,6 +452,14 @@ enum err node_campaign(struct node *n)
     return node_tell_and_turn(n, (struct raft_event){.type = RAFT_EVENT_CAMPAIGN});
 }
 
+void node_take_snapshot(struct node *n)
+{
+    if (n->state == NODE_RUNNING) {
+        n->snap_forced = true;
+        world_timer_set(n->world, &n->turn, world_now(n->world));
+    }
+}
+
 void node_stop(struct node *n)
 {
     n->is_stopping = true;

@@ -225,7 +225,7 @@ struct node {
     size_t snap_put;
     bool snap_ended;
     bool snap_finishing;
-    bool snap_forced; /* the newest file is damaged: the next entry brings another */
+    bool snap_forced; /* asked for, or the newest file is damaged: with the next entry */
     bool snap_untold; /* snap_name is durable, and the log or Raft does not want it yet */
     bool snap_marked; /* the log has its marker */
     struct world_timer snap_turn;
