@@ -9,6 +9,7 @@ static void file_completed(void *arg)
     struct simhost *host = request->world;
 
     simdisk_settle(host->disk, request);
+    simworld_mix_file(host->sim, request);
     request->done(request);
 }
 
