@@ -284,6 +284,7 @@ struct simhost *simhost_new(struct simworld *sim, const char *name, uint64_t dis
     host->name_hash = hash_bytes(0, name, strlen(name));
     host->disk = simdisk_new(disk_capacity);
     host->prng = prng_fork(&sim->prng, 1000 + sim->host_count);
+    simfile_init(host);
     host->world = (struct world){host, &simclock_ops, &simfile_ops, &simnet_ops, &sim_random_ops};
     simclock_begin(host, sim->now);
     mem_grow((void **)&sim->hosts, &sim->host_cap, sim->host_count + 1, sizeof *sim->hosts);
@@ -310,6 +311,10 @@ struct simdisk *simhost_disk(struct simhost *host)
 
 void simhost_replace_disk(struct simhost *host, struct simdisk *disk)
 {
+    struct prng prng = simdisk_prng(host->disk);
+
+    simdisk_seed(disk, &prng);
+    simdisk_close_all(disk);
     simdisk_free(host->disk);
     host->disk = disk;
 }

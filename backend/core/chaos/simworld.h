@@ -36,6 +36,7 @@
 #include "core/base/prng.h"
 #include "core/base/types.h"
 #include "core/chaos/simdisk.h"
+#include "core/chaos/simfile.h"
 #include "core/world/world.h"
 
 /* What a disk of our time gives, before faults: the defaults of a host. */
@@ -134,12 +135,6 @@ void simhost_cut_power(struct simhost *host, uint64_t num, uint64_t den);
 /* The kernel runs again; nothing happens if it does. */
 void simhost_power_on(struct simhost *host);
 bool simhost_is_on(const struct simhost *host);
-
-/* Until then no file request of the lane completes. */
-void simhost_stall(struct simhost *host, enum world_lane lane, nanos until);
-
-/* Every further file operation, and every sync, takes so much longer. */
-void simhost_slow(struct simhost *host, nanos operation, nanos sync);
 
 /* Until then nothing happens to the process; then all that waited. `until` now or earlier: it goes
  * on. */

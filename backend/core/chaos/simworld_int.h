@@ -70,8 +70,11 @@ struct simhost {
 
     /* simfile.c */
     nanos lane_free[WORLD_LANES];
+    nanos stalled_until[WORLD_LANES];
     nanos extra_operation;
     nanos extra_sync;
+    struct simfile_speed speed;
+    struct prng latency_prng;
 
     /* simnet.c */
     struct simport *ports;        /* owned list */
@@ -159,6 +162,8 @@ void simtimers_forget(struct simhost *host);
 
 extern const struct world_file_ops simfile_ops;
 
+/* The host has its generator and its disk; gives both of them speed, and draws of their own. */
+void simfile_init(struct simhost *host);
 /* --- simnet.c -------------------------------------------------------------------------------- */
 
 extern const struct world_net_ops simnet_ops;
