@@ -95,6 +95,7 @@ static void file_completed(void *arg)
         return;
     }
     simdisk_settle(host->disk, request);
+    simworld_mix_file(host->sim, request);
     request->done(request);
 }
 

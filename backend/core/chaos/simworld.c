@@ -181,6 +181,15 @@ void simworld_run(struct simworld *sim, nanos until)
     }
 }
 
+void simworld_mix_file(struct simworld *sim, const struct world_file_request *request)
+{
+    bool has_read = request->op == WORLD_READ && request->result == OK;
+
+    simworld_mix(sim, (uint64_t)request->op << 32 | (uint64_t)request->result);
+    simworld_mix(sim, has_read ? hash_bytes(request->offset, request->buffer, request->count)
+                               : request->length);
+}
+
 /* --- the world ------------------------------------------------------------------------------- */
 
 struct simworld *simworld_new(uint64_t seed)

@@ -133,6 +133,9 @@ static inline void simworld_mix(struct simworld *sim, uint64_t number)
     sim->hash = mixed ^ mixed >> 32;
 }
 
+/* A completed request: what it was, and what came of it. */
+void simworld_mix_file(struct simworld *sim, const struct world_file_request *request);
+
 static inline void simworld_tell(const struct simworld *sim, const struct simhost *host,
                                  enum simtrace kind, const struct simhost *other, uint64_t number)
 {
