@@ -1,6 +1,7 @@
 #include "core/chaos/simfile.h"
 
 #include "core/base/check.h"
+#include "core/base/hash.h"
 #include "core/chaos/simworld_int.h"
 
 /* Labels of the generators that a host's disk has. */
@@ -95,6 +96,11 @@ static void file_completed(void *arg)
         return;
     }
     simdisk_settle(host->disk, request);
+    simworld_mix(host->sim, (uint64_t)request->op << 32 | (uint64_t)request->result);
+    if (request->op == WORLD_READ || request->op == WORLD_WRITE) {
+        simworld_mix(host->sim,
+                     hash_bytes(request->offset, request->buffer, (size_t)request->count));
+    }
     request->done(request);
 }
 
