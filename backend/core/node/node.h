@@ -82,6 +82,14 @@ struct node_events {
     /* This member's state, or another's, is not a majority's; NODE_NONE: no majority agrees, and
      * writes are refused. */
     void (*diverged)(void *ctx, node_id member);
+
+    /* Observation points, for debug pages, traces and the simulator's oracle. Unlike those above
+     * they are called in the middle of what the node does: what they point to is borrowed for the
+     * call, and nothing of the node may be called but what looks in. */
+    /* A Raft message was handed to the network, which may lose it; what it promises is durable. */
+    void (*sent)(void *ctx, const struct raft_message *m);
+    /* A committed entry was applied, to the store unless this is a witness. */
+    void (*applied)(void *ctx, const struct raft_entry *e);
 };
 
 /* Begins to recover what is in `config->dir`. The world outlives the node; the configuration is

@@ -280,7 +280,8 @@ void node_loads_failed(struct node *n);
 void node_links_open(struct node *n);
 void node_links_free(struct node *n);
 void node_send(struct node *n, const struct raft_message *m);
-void node_send_encoded(struct node *n, node_id to, struct bytes message);
+/* The same, where its bytes are at hand. */
+void node_send_encoded(struct node *n, const struct raft_message *m, struct bytes encoded);
 /* Something that is no Raft message. */
 void node_send_note(struct node *n, node_id to, struct bytes note);
 

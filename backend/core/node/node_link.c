@@ -141,22 +141,29 @@ static void link_seal(struct buf *frame, uint32_t mark)
     buf_set_u32(frame, 4, crc32c(0, frame->data + NODE_FRAME_HEADER_BYTES, length));
 }
 
+static void link_send_message(struct node *n, const struct raft_message *m)
+{
+    link_seal(&n->scratch, 0);
+    link_send(n, m->to, link_kind(m->type), buf_view(&n->scratch));
+    if (n->events.sent) {
+        n->events.sent(n->events.ctx, m);
+    }
+}
+
 void node_send(struct node *n, const struct raft_message *m)
 {
     buf_clear(&n->scratch);
     buf_put_u64(&n->scratch, 0);
     raft_message_encode(m, &n->scratch);
-    link_seal(&n->scratch, 0);
-    link_send(n, m->to, link_kind(m->type), buf_view(&n->scratch));
+    link_send_message(n, m);
 }
 
-void node_send_encoded(struct node *n, node_id to, struct bytes message)
+void node_send_encoded(struct node *n, const struct raft_message *m, struct bytes encoded)
 {
     buf_clear(&n->scratch);
     buf_put_u64(&n->scratch, 0);
-    buf_put(&n->scratch, message.data, message.len);
-    link_seal(&n->scratch, 0);
-    link_send(n, to, NODE_STREAM_LOG, buf_view(&n->scratch));
+    buf_put(&n->scratch, encoded.data, encoded.len);
+    link_send_message(n, m);
 }
 
 void node_send_note(struct node *n, node_id to, struct bytes note)

@@ -18,6 +18,7 @@ static void member_lose_disk(struct cluster3 *c, uint32_t i)
     member_kill(c, i, true);
     simhost_replace_disk(c->member[i].host, simdisk_new(DISK));
     c->member[i].is_member = true;
+    c->member[i].lost = ORACLE_LOST_ALL;
 }
 
 static bool file_is_log(const char *name)
@@ -31,6 +32,7 @@ static unsigned member_damage_log(struct cluster3 *c, uint32_t i, uint64_t value
 {
     struct simdisk *d = simhost_disk(c->member[i].host);
     unsigned found = 0;
+    c->member[i].lost = ORACLE_LOST_TAIL;
     const char *name;
     struct buf all;
     buf_init(&all);
