@@ -88,7 +88,10 @@ uint64_t simworld_hash(const struct simworld *sim);
     X(SIMTRACE_STEP, "clock step", "nanoseconds forward")                                          \
     X(SIMTRACE_LINK, "link", "1: cut, 2: clogged, 3: both, 0: neither")                            \
     X(SIMTRACE_RESET, "reset", "streams that were reset")                                          \
-    X(SIMTRACE_STALL, "stall", "until when")
+    X(SIMTRACE_STALL, "stall", "until when")                                                       \
+    X(SIMTRACE_FENCE, "fence", "what its device was told: 0 off, 1 on")                            \
+    X(SIMTRACE_VM_BEGAN, "vm began", "the epoch")                                                  \
+    X(SIMTRACE_VM_ENDED, "vm ended", "the epoch")
 
 enum simtrace {
 #define SIMTRACE_ENUM(name, text, number) name,
