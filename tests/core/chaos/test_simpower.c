@@ -94,7 +94,7 @@ static enum world_power_state status_of(struct pair *p, const char *device)
     return order.request.state;
 }
 
-static enum err result_of(struct pair *p, enum world_power_op op)
+static enum err power_result(struct pair *p, enum world_power_op op)
 {
     return order_and_wait(p, op, "b").request.result;
 }
@@ -112,15 +112,15 @@ static void switches_off_and_on_and_tells_the_power(void **state)
 
     pair_new(&p);
     assert_int_equal(status_of(&p, "b"), WORLD_POWER_IS_ON);
-    assert_int_equal(result_of(&p, WORLD_POWER_OFF), OK);
+    assert_int_equal(power_result(&p, WORLD_POWER_OFF), OK);
     assert_int_equal(simhost_power(p.b), SIMHOST_OFF);
     assert_int_equal(p.went_off, 1);
     assert_int_equal(status_of(&p, "b"), WORLD_POWER_IS_OFF);
     /* Off is off already, and nobody is told twice. */
-    assert_int_equal(result_of(&p, WORLD_POWER_OFF), OK);
+    assert_int_equal(power_result(&p, WORLD_POWER_OFF), OK);
     assert_int_equal(p.went_off, 1);
     assert_int_equal(p.came_on, 0);
-    assert_int_equal(result_of(&p, WORLD_POWER_ON), OK);
+    assert_int_equal(power_result(&p, WORLD_POWER_ON), OK);
     assert_int_equal(p.came_on, 1);
     assert_int_equal(status_of(&p, "b"), WORLD_POWER_IS_ON);
     assert_int_equal(status_of(&p, "a"), WORLD_POWER_IS_ON);
@@ -140,7 +140,7 @@ static void power_off_takes_what_is_not_durable(void **state)
     simdisk_execute(simhost_disk(p.b), &made);
     assert_int_equal(made.result, OK);
     assert_non_null(simdisk_name(simhost_disk(p.b), 0));
-    assert_int_equal(result_of(&p, WORLD_POWER_OFF), OK);
+    assert_int_equal(power_result(&p, WORLD_POWER_OFF), OK);
     assert_null(simdisk_name(simhost_disk(p.b), 0));
     simworld_free(p.sim);
 }
@@ -152,14 +152,14 @@ static void a_device_that_does_not_answer_ends_at_the_deadline(void **state)
 
     pair_new(&p);
     with_faults(&p, (struct simdevice_faults){.is_hung = true});
-    assert_int_equal(result_of(&p, WORLD_POWER_OFF), ERR_TIMEOUT);
+    assert_int_equal(power_result(&p, WORLD_POWER_OFF), ERR_TIMEOUT);
     assert_int_equal(p.went_off, 0);
-    assert_int_equal(result_of(&p, WORLD_POWER_STATUS), ERR_TIMEOUT);
+    assert_int_equal(power_result(&p, WORLD_POWER_STATUS), ERR_TIMEOUT);
     /* The answer is lost, and what was asked for is done. */
     with_faults(&p, (struct simdevice_faults){.loses_answers = true});
-    assert_int_equal(result_of(&p, WORLD_POWER_OFF), ERR_TIMEOUT);
+    assert_int_equal(power_result(&p, WORLD_POWER_OFF), ERR_TIMEOUT);
     assert_int_equal(p.went_off, 1);
-    assert_int_equal(result_of(&p, WORLD_POWER_STATUS), ERR_TIMEOUT);
+    assert_int_equal(power_result(&p, WORLD_POWER_STATUS), ERR_TIMEOUT);
     simdevice_set_faults(p.sim, "b", NULL);
     assert_int_equal(status_of(&p, "b"), WORLD_POWER_IS_OFF);
     simworld_free(p.sim);
@@ -172,13 +172,13 @@ static void a_device_that_is_not_reached_says_nothing_of_the_power(void **state)
 
     pair_new(&p);
     with_faults(&p, (struct simdevice_faults){.is_unreachable = true});
-    assert_int_equal(result_of(&p, WORLD_POWER_OFF), ERR_CLOSED);
+    assert_int_equal(power_result(&p, WORLD_POWER_OFF), ERR_CLOSED);
     simdevice_set_faults(p.sim, "b", NULL);
     simhost_cut_management(p.a, true);
-    assert_int_equal(result_of(&p, WORLD_POWER_OFF), ERR_CLOSED);
+    assert_int_equal(power_result(&p, WORLD_POWER_OFF), ERR_CLOSED);
     simhost_cut_management(p.a, false);
     with_faults(&p, (struct simdevice_faults){.denies = true});
-    assert_int_equal(result_of(&p, WORLD_POWER_OFF), ERR_DENIED);
+    assert_int_equal(power_result(&p, WORLD_POWER_OFF), ERR_DENIED);
     assert_int_equal(p.went_off, 0);
     struct order order = order_and_wait(&p, WORLD_POWER_STATUS, "b");
     assert_int_equal(order.request.result, ERR_DENIED);
@@ -193,7 +193,7 @@ static void a_device_lies_in_either_direction(void **state)
 
     pair_new(&p);
     with_faults(&p, (struct simdevice_faults){.only_says_ok = true});
-    assert_int_equal(result_of(&p, WORLD_POWER_OFF), OK);
+    assert_int_equal(power_result(&p, WORLD_POWER_OFF), OK);
     assert_int_equal(status_of(&p, "b"), WORLD_POWER_IS_ON);
     assert_int_equal(p.went_off, 0);
     with_faults(&p, (struct simdevice_faults){.only_says_ok = true, .tells_order = true});
@@ -202,7 +202,7 @@ static void a_device_lies_in_either_direction(void **state)
     with_faults(&p, (struct simdevice_faults){.cannot_tell = true});
     assert_int_equal(status_of(&p, "b"), WORLD_POWER_UNKNOWN);
     with_faults(&p, (struct simdevice_faults){.says_failed = true});
-    assert_int_equal(result_of(&p, WORLD_POWER_OFF), ERR_IO);
+    assert_int_equal(power_result(&p, WORLD_POWER_OFF), ERR_IO);
     assert_int_equal(p.went_off, 1);
     assert_int_equal(status_of(&p, "b"), WORLD_POWER_IS_OFF);
     simworld_free(p.sim);
@@ -220,7 +220,7 @@ static void power_may_go_after_the_answer_and_come_back(void **state)
     faults.returns_after = 5 * NANOS_PER_S;
     simdevice_set_faults(p.sim, "b", &faults);
     nanos begin = simworld_now(p.sim);
-    assert_int_equal(result_of(&p, WORLD_POWER_OFF), OK);
+    assert_int_equal(power_result(&p, WORLD_POWER_OFF), OK);
     assert_int_equal(simhost_power(p.b), SIMHOST_ON);
     simworld_run(p.sim, begin + 9 * NANOS_PER_S);
     assert_int_equal(simhost_power(p.b), SIMHOST_OFF);
@@ -243,7 +243,7 @@ static void a_controller_loses_power_with_its_host_and_an_outlet_does_not(void *
     simhost_unplug(p.b);
     assert_int_equal(p.went_off, 1);
     assert_int_equal(simhost_power(p.b), SIMHOST_UNPLUGGED);
-    assert_int_equal(result_of(&p, WORLD_POWER_STATUS), ERR_CLOSED);
+    assert_int_equal(power_result(&p, WORLD_POWER_STATUS), ERR_CLOSED);
     assert_int_equal(status_of(&p, "outlet"), WORLD_POWER_IS_OFF);
     assert_int_equal(order_and_wait(&p, WORLD_POWER_ON, "outlet").request.result, ERR_IO);
     simhost_plug_in(p.b, false);
