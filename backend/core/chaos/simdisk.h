@@ -51,6 +51,9 @@ void simdisk_close_all(struct simdisk *d);
 uint64_t simdisk_pending(const struct simdisk *d);
 void simdisk_cut_power(struct simdisk *d, bool (*survives)(void *ctx, uint64_t unit), void *ctx);
 
+/* The same, where each unit survives in `num` of `den` cases, by the disk's generator. */
+void simdisk_lose_power(struct simdisk *d, uint64_t num, uint64_t den);
+
 /* --- faults that last -------------------------------------------------------------------------
  */
 

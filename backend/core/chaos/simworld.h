@@ -94,7 +94,10 @@ uint64_t simworld_hash(const struct simworld *sim);
     X(SIMTRACE_STEP, "clock step", "nanoseconds forward")                                          \
     X(SIMTRACE_LINK, "link", "1: cut, 2: clogged, 3: both, 0: neither")                            \
     X(SIMTRACE_RESET, "reset", "streams that were reset")                                          \
-    X(SIMTRACE_STALL, "stall", "until when")
+    X(SIMTRACE_STALL, "stall", "until when")                                                       \
+    X(SIMTRACE_FENCE, "fence", "what its device was told: 0 off, 1 on")                            \
+    X(SIMTRACE_VM_BEGAN, "vm began", "the epoch")                                                  \
+    X(SIMTRACE_VM_ENDED, "vm ended", "the epoch")
 
 enum simtrace {
 #define SIMTRACE_ENUM(name, text, number) name,
@@ -135,7 +138,7 @@ void simhost_replace_disk(struct simhost *host, struct simdisk *disk);
 void simhost_kill(struct simhost *host);
 
 /* Power is lost: the process dies, nobody is told of it, and of what is not durable each unit
- * survives in `num` of `den` cases, drawn from the host's generator. */
+ * survives in `num` of `den` cases, drawn from the disk's generator. */
 void simhost_cut_power(struct simhost *host, uint64_t num, uint64_t den);
 
 /* The kernel runs again; nothing happens if it does. */
