@@ -224,6 +224,8 @@ void oracle_look_at_members(struct oracle *o, struct oracle_host *h);
 void oracle_applied_one(struct oracle *o, struct oracle_host *h, const struct raft_entry *e);
 /* The membership after `index`; NULL: not known. */
 const struct raft_membership *oracle_members_at(const struct oracle *o, raft_index index);
+/* Does every quorum of one share a member with every quorum of the other? */
+bool oracle_members_overlap(const struct raft_membership *a, const struct raft_membership *b);
 bool oracle_holds_state(const struct oracle_host *h);
 
 #endif
