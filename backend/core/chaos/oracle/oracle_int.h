@@ -115,6 +115,7 @@ struct oracle_host {
     raft_index kept;     /* what must be there in the next life ... */
     raft_term kept_term; /* ... and the term of that entry */
     raft_term promised;  /* the highest term in which it promised something */
+    raft_term forgiven;  /* votes up to this term, and all it promised, went with a disk */
     uint64_t cached_at_start;
 
     struct oracle_effect effect; /* of the store after `applied` */
