@@ -152,6 +152,7 @@ struct world_timer {
     nanos at; /* the world's from here on */
     struct world_timer *next;
     uint64_t ticket;
+    uint32_t place;
     bool is_set;
 };
 
@@ -162,6 +163,9 @@ struct world_time_ops {
     void (*timer_set)(void *self, struct world_timer *timer, nanos at);
     /* Nothing happens if it is not set. */
     void (*timer_cancel)(void *self, struct world_timer *timer);
+    /* Monotonic, and standing still while the machine is suspended; its origin is its own. Where
+     * `now` has gained on it, the machine slept, or its clock was stepped, in between. */
+    nanos (*awake)(void *self);
 };
 
 /* Where to reach a peer: a name or address, and a port. */
@@ -237,6 +241,11 @@ struct world {
 static inline nanos world_now(const struct world *w)
 {
     return w->time->now(w->self);
+}
+
+static inline nanos world_awake(const struct world *w)
+{
+    return w->time->awake(w->self);
 }
 
 static inline void world_timer_set(const struct world *w, struct world_timer *timer, nanos at)
