@@ -7,6 +7,7 @@
 #include "core/chaos/simdisk.h"
 #include "core/consensus/raft/raft_int.h"
 #include "core/node/node_int.h"
+#include "core/recovery/wal_int.h"
 #include "tests/support/node_cluster.h"
 #include "tests/support/test.h"
 
@@ -375,6 +376,27 @@ static void a_snapshot_waits_for_its_entries_in_the_log(void **state)
     cluster3_deinit(&c);
 }
 
+/* The log refuses an entry in the middle of an update: of that update nothing leaves any more,
+ * which the oracle asserts (I29). */
+static void a_node_that_halts_in_an_update_sends_nothing_of_it(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    cluster3_init(&c, 31, NODES);
+    cluster3_start(&c);
+    uint32_t leader = cluster3_elect(&c);
+    cluster3_put(&c, leader, "answer", value_of(42));
+    c.member[leader].node->wal->config.batch_bytes = 64 * 1024; /* less than the next entry has */
+    struct put p;
+    put_begin(&p, c.member[leader].node, "large", value_of(1));
+    static uint8_t large[256 * 1024];
+    p.request.body = (struct bytes){large, sizeof(large)};
+    cluster3_run(&c, 20 * NANOS_PER_MS);
+    assert_true(c.member[leader].halted);
+    buf_deinit(&p.body);
+    cluster3_deinit(&c);
+}
+
 static void a_founder_that_dies_at_first_founds_again(void **state)
 {
     (void)state;
@@ -578,6 +600,7 @@ int main(void)
         cmocka_unit_test(a_failed_sync_ends_the_node),
         cmocka_unit_test(a_stalled_disk_gives_the_lead_away),
         cmocka_unit_test(a_snapshot_waits_for_its_entries_in_the_log),
+        cmocka_unit_test(a_node_that_halts_in_an_update_sends_nothing_of_it),
         cmocka_unit_test(a_founder_that_dies_at_first_founds_again),
         cmocka_unit_test(a_restart_remembers_what_was_committed),
         cmocka_unit_test(a_lost_boot_number_is_overtaken),
