@@ -90,6 +90,9 @@ static void node_carry_out(struct node *n)
         node_upkeep_repaired(n);
     }
     node_persist(n, &u);
+    if (n->state != NODE_RUNNING) {
+        return; /* the log failed: nothing of this update leaves */
+    }
     for (uint32_t i = 0; i < u.message_count; i++) {
         node_send(n, &u.messages[i]);
     }
