@@ -164,6 +164,9 @@ static void sim_begin(struct sim *s)
     s->inject.touched = sim_touched;
     s->inject.injected = sim_injected;
     s->inject.ctx = s;
+    if (s->options->traces_network) {
+        sim_trace_network(s);
+    }
 }
 
 static void sim_end(struct sim *s)
