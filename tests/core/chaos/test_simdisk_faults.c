@@ -255,6 +255,15 @@ static void a_lost_write_was_never_there(void **state)
     assert_int_equal(simdisk_played_at(s.d, SIMDISK_LOST_WRITE)->offset, 5 * SECTOR);
     assert_int_equal(sync_it(s.d, s.log), OK);
     assert_int_equal(get_sector(s.d, s.log, 5), 6);
+    simdisk_play(s.d, SIMDISK_LOST_WRITE, SIMDISK_LOG, 5);
+    simdisk_heal(s.d);
+    simdisk_play(s.d, SIMDISK_STALE_READ, SIMDISK_LOG, 1);
+    assert_int_equal(put_sectors(s.d, s.log, 5, 1, 6), OK);
+    assert_int_equal(simdisk_played(s.d, SIMDISK_LOST_WRITE), 1);
+    /* Where the file becomes longer by it, it does, by zeros. */
+    simdisk_play(s.d, SIMDISK_LOST_WRITE, SIMDISK_LOG, 1);
+    assert_int_equal(put_sectors(s.d, s.log, 16, 1, 90), OK);
+    assert_int_equal(get_sector(s.d, s.log, 16), 0);
     simdisk_cut_power(s.d, never, NULL);
     assert_int_equal(wrong_sectors(&s, true), 0);
     simdisk_free(s.d);
