@@ -28,14 +28,17 @@ LEVELS = {
     "backend/core/recovery": 4,
     "backend/core/node": 5,
     "backend/core/chaos": 6,
+    "backend/core/chaos/check": 1,  # pure: what clients saw goes in, a verdict comes out
     "backend/core/chaos/oracle": 6,
+    "backend/core/chaos/sim": 7,
     "backend/api": 7,
     "backend/drivers": 7,
     "backend/world": 7,
     "backend/novacrond": 8,
     "cli": 8,
-    "tests": 9,
-    "bench": 9,
+    "cli/sim": 9,
+    "tests": 10,
+    "bench": 10,
 }
 
 # Folders of one level which know each other all the same.
@@ -45,11 +48,11 @@ SIDEWAYS = {
 
 # The simulated world is for the simulator and for tests.
 CHAOS = "backend/core/chaos"
-CHAOS_USERS = ("tests", "bench")
+CHAOS_USERS = ("cli/sim", "tests", "bench")
 
-# Private headers are for their folder and for tests; and for the oracle, which holds what nodes have
-# in memory against each other and must not have to ask them.
-READS_PRIVATE = ("tests", "backend/core/chaos/oracle")
+# Private headers are for their folder and for tests; and for the oracle and the simulator, which hold
+# what nodes have in memory against each other and must not have to ask them.
+READS_PRIVATE = ("tests", "backend/core/chaos/oracle", "backend/core/chaos/sim")
 
 # The headers that the core may have: those of a freestanding compiler, and string.h.
 CORE_HEADERS = {

@@ -47,6 +47,21 @@ void say_seconds(struct buf *b, nanos time)
     say(b, "s");
 }
 
+void say_time(struct buf *b, nanos time)
+{
+    say_u64(b, time / NANOS_PER_S);
+    say(b, ".");
+    say_digits(b, time % NANOS_PER_S, 10, 9);
+    say(b, " s");
+}
+
+void say_column(struct buf *b, size_t begin, size_t column)
+{
+    do {
+        say(b, " ");
+    } while (b->len - begin < column);
+}
+
 const char *say_end(struct buf *b)
 {
     buf_put_u8(b, 0);

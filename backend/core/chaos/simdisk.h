@@ -80,6 +80,9 @@ void simdisk_write_back(struct simdisk *d);
 void simdisk_set_capacity(struct simdisk *d, uint64_t capacity);
 void simdisk_set_quota(struct simdisk *d, uint64_t bytes);
 
+/* Bytes that all files take. */
+uint64_t simdisk_used(const struct simdisk *d);
+
 /* Ends all faults that last, and those that wait. The capacity and what is damaged stay. */
 void simdisk_heal(struct simdisk *d);
 

@@ -96,11 +96,7 @@ static void file_completed(void *arg)
         return;
     }
     simdisk_settle(host->disk, request);
-    simworld_mix(host->sim, (uint64_t)request->op << 32 | (uint64_t)request->result);
-    if (request->op == WORLD_READ || request->op == WORLD_WRITE) {
-        simworld_mix(host->sim,
-                     hash_bytes(request->offset, request->buffer, (size_t)request->count));
-    }
+    simworld_mix_file(host->sim, request);
     request->done(request);
 }
 

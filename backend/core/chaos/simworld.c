@@ -142,6 +142,16 @@ static void step_host(struct simworld *sim, struct simhost *host, nanos due)
     simhost_refresh(host);
 }
 
+nanos simworld_next(const struct simworld *sim)
+{
+    return sim->keys[sim->winners[1]].due;
+}
+
+const struct simhost *simworld_ran(const struct simworld *sim)
+{
+    return sim->ran;
+}
+
 bool simworld_step(struct simworld *sim)
 {
     uint32_t source = sim->winners[1];
@@ -150,6 +160,7 @@ bool simworld_step(struct simworld *sim)
     if (due == NANOS_FOREVER) {
         return false;
     }
+    sim->ran = source != 0 ? sim->hosts[source - 1] : NULL;
     if (source != 0) {
         step_host(sim, sim->hosts[source - 1], due);
         return true;
@@ -163,11 +174,20 @@ bool simworld_step(struct simworld *sim)
 
 void simworld_run(struct simworld *sim, nanos until)
 {
-    while (sim->keys[sim->winners[1]].due <= until && simworld_step(sim)) {
+    while (simworld_next(sim) <= until && simworld_step(sim)) {
     }
     if (until != NANOS_FOREVER) {
         sim->now = u64_max(sim->now, until);
     }
+}
+
+void simworld_mix_file(struct simworld *sim, const struct world_file_request *request)
+{
+    bool has_read = request->op == WORLD_READ && request->result == OK;
+
+    simworld_mix(sim, (uint64_t)request->op << 32 | (uint64_t)request->result);
+    simworld_mix(sim, has_read ? hash_bytes(request->offset, request->buffer, request->count)
+                               : request->length);
 }
 
 /* --- the world ------------------------------------------------------------------------------- */
@@ -379,6 +399,12 @@ void simhost_pause(struct simhost *host, nanos until)
     host->paused_until = until;
     simworld_tell(host->sim, host, SIMTRACE_PAUSE, NULL, until);
     simhost_refresh(host);
+}
+
+bool simhost_is_paused(const struct simhost *host)
+{
+    nanos now = host->sim->now;
+    return host->is_asleep || host->is_off || host->paused_until > now || host->busy_until > now;
 }
 
 void simhost_slow_cpu(struct simhost *host, nanos per_event)

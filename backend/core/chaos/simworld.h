@@ -61,6 +61,12 @@ bool simworld_step(struct simworld *sim);
 /* Events happen until there is none, or `until`; time ends there. */
 void simworld_run(struct simworld *sim, nanos until);
 
+/* When the next event happens; NANOS_FOREVER: never. */
+nanos simworld_next(const struct simworld *sim);
+
+/* The host on which the last event happened; NULL: on none, or there was no event. */
+const struct simhost *simworld_ran(const struct simworld *sim);
+
 /* How many events have happened. */
 uint64_t simworld_events(const struct simworld *sim);
 
@@ -142,6 +148,9 @@ bool simhost_is_on(const struct simhost *host);
 /* Until then nothing happens to the process; then all that waited. `until` now or earlier: it goes
  * on. */
 void simhost_pause(struct simhost *host, nanos until);
+
+/* Does its process stand still now, paused or asleep, or with its processor busy? */
+bool simhost_is_paused(const struct simhost *host);
 
 /* Each event of the process takes its processor so long, and the next one waits for it; 0: none. */
 void simhost_slow_cpu(struct simhost *host, nanos per_event);

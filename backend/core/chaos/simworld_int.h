@@ -110,6 +110,7 @@ struct simworld {
     struct simkey *keys; /* owned; one a source, up to source_cap, a power of two */
     uint32_t *winners;   /* owned; the tournament, [1] is the first of all */
     uint32_t source_cap;
+    struct simhost *ran;     /* of the last event; NULL: none */
     struct simhost *running; /* whose key is looked at when its event is over; or NULL */
     void (*line)(void *ctx, nanos at, const struct simhost *host, enum simtrace kind,
                  const struct simhost *other, uint64_t number);
@@ -141,6 +142,9 @@ static inline void simworld_mix(struct simworld *sim, uint64_t number)
     uint64_t mixed = (sim->hash ^ number) * UINT64_C(0x9fb21c651e98df25);
     sim->hash = mixed ^ mixed >> 32;
 }
+
+/* A completed request: what it was, and what came of it. */
+void simworld_mix_file(struct simworld *sim, const struct world_file_request *request);
 
 static inline void simworld_tell(const struct simworld *sim, const struct simhost *host,
                                  enum simtrace kind, const struct simhost *other, uint64_t number)

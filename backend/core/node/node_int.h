@@ -55,6 +55,10 @@ struct node_hashes {
 #define NODE_LEASES_AT_ONCE 64
 #define NODE_WORK_BUDGET    1000
 
+/* A shorter sleep is none: the two clocks are not read at one instant, and whoever reads them may
+ * be interrupted in between. */
+#define NODE_SLEEP_MIN (20 * NANOS_PER_MS)
+
 /* How far a boot number jumps beyond one that was lost: below 2^40. */
 #define NODE_BOOT_JUMP_BYTES 5
 
@@ -173,6 +177,7 @@ struct node {
     bool is_stopping; /* takes no more proposals */
     struct world_timer tick;
     nanos tick_due;          /* at the latest then */
+    nanos clock_ahead;       /* of world_awake, modulo 2^64; grows while the host sleeps */
     struct world_timer turn; /* due at once: something was queued */
 
     /* batches, oldest first */
@@ -225,7 +230,7 @@ struct node {
     size_t snap_put;
     bool snap_ended;
     bool snap_finishing;
-    bool snap_forced; /* the newest file is damaged: the next entry brings another */
+    bool snap_forced; /* asked for, or the newest file is damaged: with the next entry */
     bool snap_untold; /* snap_name is durable, and the log or Raft does not want it yet */
     bool snap_marked; /* the log has its marker */
     struct world_timer snap_turn;

@@ -50,10 +50,13 @@ void node_snapshot_end(struct node *n)
     n->snap_ended = false;
 }
 
-/* While a member is fetching the one before, Raft holds on to that: then this waits. */
+/* While a member is fetching the one before, Raft holds on to that: then this waits. It also waits
+ * while the log has not been given the last of its entries, which are applied before they are
+ * written where the disk is slow: a marker beyond the log's end would make the log begin there, and
+ * the entries, which still come, would not follow. */
 void node_snapshot_tell(struct node *n)
 {
-    if (!n->snap_untold) {
+    if (!n->snap_untold || wal_log(n->wal)->last_index < n->snap_name.index) {
         return;
     }
     n->snap_marked = n->snap_marked || node_persist_marker(n, &n->snap_name);

@@ -35,6 +35,23 @@ static void says_seconds_with_six_decimals(void **state)
     expect_said(&b, "12.003450s");
     say_seconds(&b, 0);
     expect_said(&b, "0.000000s");
+    say_time(&b, 12 * NANOS_PER_S + 7);
+    expect_said(&b, "12.000000007 s");
+    buf_deinit(&b);
+}
+
+static void fills_up_to_a_column_with_one_space_at_least(void **state)
+{
+    (void)state;
+    struct buf b;
+    buf_init(&b);
+    say(&b, "> ");
+    size_t begin = b.len;
+    say(&b, "ab");
+    say_column(&b, begin, 4);
+    say(&b, "c");
+    say_column(&b, begin, 4);
+    expect_said(&b, "> ab  c ");
     buf_deinit(&b);
 }
 
@@ -55,6 +72,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(says_numbers_in_full),
+        cmocka_unit_test(fills_up_to_a_column_with_one_space_at_least),
         cmocka_unit_test(says_seconds_with_six_decimals),
         cmocka_unit_test(closes_the_text_without_counting_the_zero),
     };

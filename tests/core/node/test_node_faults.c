@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "core/chaos/simdisk.h"
+#include "core/consensus/raft/raft_int.h"
 #include "core/node/node_int.h"
+#include "core/recovery/wal_int.h"
 #include "tests/support/node_cluster.h"
 #include "tests/support/test.h"
 
@@ -348,6 +350,53 @@ static void a_stalled_disk_gives_the_lead_away(void **state)
 /* --- what a life leaves to the next ----------------------------------------------------------- */
 
 /* The first start is interrupted after each of its events: the next one founds the group. */
+/* A follower's log stands still while the others commit, and it applies what they committed. It may
+ * take a snapshot of that, but not say in its log that there is one before the entries are in it.
+ */
+static void a_snapshot_waits_for_its_entries_in_the_log(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    cluster3_init(&c, 29, NODES);
+    c.snapshot_entries = 40;
+    cluster3_start(&c);
+    uint32_t leader = cluster3_elect(&c);
+    uint32_t slow = (leader + 1) % NODES;
+    simhost_stall(c.member[slow].host, WORLD_LANE_LOG, simworld_now(c.sim) + 30 * NANOS_PER_S);
+    for (uint64_t i = 0; i < 3 * RAFT_BATCHES_MAX; i++) {
+        cluster3_put(&c, leader, "key", value_of(i));
+    }
+    assert_true(node_applied(c.member[slow].node) > c.member[slow].node->raft->log.handed);
+    cluster3_run(&c, 40 * NANOS_PER_S);
+    assert_false(c.member[slow].halted);
+    member_kill(&c, slow, true);
+    member_start(&c, slow);
+    cluster3_run(&c, 5 * NANOS_PER_S);
+    assert_true(cluster3_get(&c, slow, "key", value_of(3 * RAFT_BATCHES_MAX - 1)));
+    cluster3_deinit(&c);
+}
+
+/* The log refuses an entry in the middle of an update: of that update nothing leaves any more,
+ * which the oracle asserts (I29). */
+static void a_node_that_halts_in_an_update_sends_nothing_of_it(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    cluster3_init(&c, 31, NODES);
+    cluster3_start(&c);
+    uint32_t leader = cluster3_elect(&c);
+    cluster3_put(&c, leader, "answer", value_of(42));
+    c.member[leader].node->wal->config.batch_bytes = 64 * 1024; /* less than the next entry has */
+    struct put p;
+    put_begin(&p, c.member[leader].node, "large", value_of(1));
+    static uint8_t large[256 * 1024];
+    p.request.body = (struct bytes){large, sizeof(large)};
+    cluster3_run(&c, 20 * NANOS_PER_MS);
+    assert_true(c.member[leader].halted);
+    buf_deinit(&p.body);
+    cluster3_deinit(&c);
+}
+
 static void a_founder_that_dies_at_first_founds_again(void **state)
 {
     (void)state;
@@ -550,6 +599,8 @@ int main(void)
         cmocka_unit_test(a_full_disk_steps_down_votes_and_heals),
         cmocka_unit_test(a_failed_sync_ends_the_node),
         cmocka_unit_test(a_stalled_disk_gives_the_lead_away),
+        cmocka_unit_test(a_snapshot_waits_for_its_entries_in_the_log),
+        cmocka_unit_test(a_node_that_halts_in_an_update_sends_nothing_of_it),
         cmocka_unit_test(a_founder_that_dies_at_first_founds_again),
         cmocka_unit_test(a_restart_remembers_what_was_committed),
         cmocka_unit_test(a_lost_boot_number_is_overtaken),
