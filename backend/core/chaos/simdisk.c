@@ -478,9 +478,45 @@ static void settle_names(struct simdisk *d, const char *dir, uint64_t stamp)
     d->name_change_count = kept;
 }
 
+/* The disk says that the changes up to `stamp` are durable. */
+static void lie_about_file(struct simdisk_inode *inode, uint64_t stamp)
+{
+    for (size_t i = 0; i < inode->change_count; i++) {
+        inode->changes[i].is_owed |= is_settled_by(&inode->changes[i], stamp);
+    }
+}
+
+static void lie_about_names(struct simdisk *d, const char *dir, uint64_t stamp)
+{
+    for (size_t i = 0; i < d->name_change_count; i++) {
+        struct simdisk_name_change *change = &d->name_changes[i];
+        change->is_owed |= change->stamp <= stamp &&
+                           (is_inside(change->removed, dir) || is_inside(change->set, dir));
+    }
+}
+
+uint64_t simdisk_owed(const struct simdisk *d)
+{
+    uint64_t owed = 0;
+
+    for (size_t i = 0; i < d->name_change_count; i++) {
+        owed += d->name_changes[i].is_owed;
+    }
+    for (size_t i = 0; i < d->inode_count; i++) {
+        for (size_t k = 0; d->inodes[i] != NULL && k < d->inodes[i]->change_count; k++) {
+            owed += d->inodes[i]->changes[k].is_owed;
+        }
+    }
+    return owed;
+}
+
 void simdisk_settle(struct simdisk *d, struct world_file_request *request)
 {
-    if (request->op == WORLD_SYNC_DIR && request->result == OK && !d->is_lying) {
+    if (request->op == WORLD_SYNC_DIR && request->result == OK) {
+        if (d->is_lying) {
+            lie_about_names(d, request->path, request->ticket);
+            return;
+        }
         settle_names(d, request->path, request->ticket);
         simdisk_collect(d);
     }
@@ -491,7 +527,9 @@ void simdisk_settle(struct simdisk *d, struct world_file_request *request)
             forget_changes(d, inode, request->ticket);
         } else if (request->result != OK) {
             leave_in_limbo(inode, request->ticket);
-        } else if (!d->is_lying) {
+        } else if (d->is_lying) {
+            lie_about_file(inode, request->ticket);
+        } else {
             settle_file(d, inode, request->ticket);
         }
     }

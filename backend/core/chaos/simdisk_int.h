@@ -30,6 +30,7 @@ struct simdisk_change {
     size_t at; /* of a write: where its bytes begin in `written` of the file */
     enum simdisk_change_kind kind;
     bool in_limbo; /* a sync that was for it failed */
+    bool is_owed;  /* a sync lied about it */
 };
 
 struct simdisk_inode {
@@ -64,6 +65,7 @@ struct simdisk_name_change {
     int32_t inode;
     bool is_removed_synced;
     bool is_set_synced;
+    bool is_owed; /* a sync lied about it */
 };
 
 struct simdisk_open {

@@ -210,12 +210,17 @@ static void a_lie_costs_what_was_not_written_back_before_power_loss(void **state
         struct subject s = subject_new(1);
         simdisk_lie(s.d, true);
         assert_int_equal(put_sectors(s.d, s.log, 2, 1, 60), OK);
+        assert_int_equal(simdisk_owed(s.d), 0);
         assert_int_equal(sync_it(s.d, s.log), OK);
+        assert_int_equal(simdisk_owed(s.d), 1);
         (void)make_file(s.d, "late");
+        assert_int_equal(simdisk_owed(s.d), 2);
         simdisk_lie(s.d, false);
+        assert_int_equal(simdisk_owed(s.d), 2);
         if (written_back == 1) {
             simdisk_write_back(s.d);
             assert_int_equal(simdisk_pending(s.d), 0);
+            assert_int_equal(simdisk_owed(s.d), 0);
         }
         simdisk_cut_power(s.d, never, NULL);
         uint64_t size = 0;
