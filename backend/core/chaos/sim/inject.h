@@ -52,8 +52,10 @@ struct inject {
         uint32_t life; /* in which its disk was damaged; 0: it is whole */
         uint64_t passes;
         uint32_t lost; /* what its next life may lack: bits of oracle.h */
+        bool is_lying;
         bool may_halt; /* an operation of its disk was made to fail */
     } damage[SIM_HOSTS_MAX];
+    struct simdisk_spot spot; /* that the last row damaged; its path is "" where there is none */
     struct node_request compaction;
     struct buf compaction_body;
     bool is_compacting;

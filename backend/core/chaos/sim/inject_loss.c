@@ -129,6 +129,7 @@ static enum inject_outcome harm(struct inject_active *a, enum simdisk_harm harm,
 
     for (uint64_t i = 0; i < u64_max(a->row.number, 1); i++) {
         if (simdisk_harm(disk, harm, class, &spot) == OK) {
+            a->inject->spot = spot;
             outcome = INJECT_DONE;
         }
     }
@@ -188,7 +189,11 @@ enum inject_outcome inject_begin_loss(struct inject_active *a)
         return INJECT_NO_TARGET;
     }
     if (a->row.kind == FAULT_LIE) {
+        if (a->inject->damage[a->at->i].is_lying) {
+            return INJECT_SPARED;
+        }
         simdisk_lie(simhost_disk(a->at->host), true); /* it loses at the end, if it may */
+        a->inject->damage[a->at->i].is_lying = true;
         return INJECT_DONE;
     }
     if (a->row.kind == FAULT_OLD_DISK) {
@@ -228,8 +233,10 @@ static void end_of_lies(struct inject_active *a)
 {
     bool loses = a->at->state == MEMBER_UP && may_lose(a);
 
+    a->inject->damage[a->at->i].is_lying = !loses;
     inject_kill(a->inject, a->at, true, loses ? a->row.number : 4);
     simdisk_lie(simhost_disk(a->at->host), false);
+    a->inject->damage[a->at->i].is_lying = false;
     if (loses) {
         mark_damaged(a, ORACLE_LOST_ALL);
     }

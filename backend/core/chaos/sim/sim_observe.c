@@ -42,6 +42,12 @@ void sim_injected(void *ctx, const struct fault *row, enum inject_outcome outcom
     if (outcome == INJECT_DONE && struck != NULL) {
         say(line, " -> ");
         say(line, struck->name);
+        if (s->inject.spot.path[0] != '\0') {
+            say(line, " ");
+            say(line, s->inject.spot.path);
+            say(line, " at ");
+            say_u64(line, s->inject.spot.offset);
+        }
     } else if (outcome != INJECT_DONE) {
         say(line, outcome == INJECT_SPARED ? " (spared)" : " (nobody fits)");
     }

@@ -108,6 +108,7 @@ static void op_return(struct simop *op, enum simcall_outcome outcome)
     }
     op->is_awaited = false;
     call->outcome = outcome;
+    call->is_pending = false;
     call->returned = outcome == SIMCALL_UNKNOWN ? NANOS_FOREVER : world_now(c->world);
     c->counts[call->kind][outcome]++;
     if (op->client != NULL) {
@@ -162,6 +163,7 @@ static size_t call_begin(struct simclients *c, const struct simcall *call)
     c->calls[c->call_count] = *call;
     c->calls[c->call_count].called = world_now(c->world);
     c->calls[c->call_count].returned = NANOS_FOREVER;
+    c->calls[c->call_count].is_pending = true;
     return c->call_count++;
 }
 
