@@ -52,6 +52,7 @@ struct inject {
         uint32_t life; /* in which its disk was damaged; 0: it is whole */
         uint64_t passes;
         uint32_t lost; /* what its next life may lack: bits of oracle.h */
+        bool is_silent; /* its node may not know what it lost */
         bool is_lying;
         bool may_halt; /* an operation of its disk was made to fail */
     } damage[SIM_HOSTS_MAX];

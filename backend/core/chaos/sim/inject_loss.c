@@ -84,7 +84,8 @@ static enum simatlas_kind atlas_kind(enum fault_kind kind)
     case FAULT_ROT:
         return SIMATLAS_ROT;
     case FAULT_SPOIL:
-        return SIMATLAS_SPOILED;
+    case FAULT_FAIL_READ:
+        return SIMATLAS_SPOILED; /* to whoever reads, an error that passes is damage, too */
     case FAULT_CUT_FILE:
         return SIMATLAS_TRUNCATED;
     case FAULT_LOSE_FILE:
@@ -116,6 +117,7 @@ static void mark_damaged(struct inject_active *a, uint32_t lost)
     inject->damage[i].life = a->at->life;
     inject->damage[i].passes = a->at->node != NULL ? a->at->node->scrub_passes : 0;
     inject->damage[i].lost |= lost;
+    inject->damage[i].is_silent = (lost & ORACLE_LOST_ALL) != 0;
     simatlas_struck(&inject->atlas, i, atlas_kind(a->row.kind), SIMATLAS_WHOLE);
 }
 
@@ -217,6 +219,10 @@ enum inject_outcome inject_begin_loss(struct inject_active *a)
         return harm(a, SIMDISK_HARM_VANISHED, rot_classes[a->row.mode + 1]);
     case FAULT_MISDIRECT:
         return play(a);
+    case FAULT_FAIL_READ:
+        simdisk_fail(simhost_disk(a->at->host), WORLD_READ, ERR_IO, (uint32_t)a->row.number);
+        mark_damaged(a, ORACLE_LOST_TAIL);
+        return INJECT_DONE;
     case FAULT_WIPE:
         inject_kill(a->inject, a->at, true, 0);
         simdisk_wipe(simhost_disk(a->at->host));

@@ -246,7 +246,11 @@ static void sim_sum_up(struct sim *s)
         result->operations += s->clients.counts[kind][SIMCALL_OK];
         result->coverage.reached[REACHED_UNKNOWN] += s->clients.counts[kind][SIMCALL_UNKNOWN];
     }
-    memcpy(result->coverage.faults, s->inject.counts, sizeof result->coverage.faults);
+    for (size_t kind = 0; kind < FAULT_KINDS; kind++) {
+        for (size_t k = 0; k < INJECT_OUTCOMES; k++) {
+            result->coverage.faults[kind][k] = s->inject.counts[kind][k];
+        }
+    }
     result->hash = sim_hash(s);
 }
 
