@@ -93,11 +93,10 @@ static bool end_is_held(const struct world_stream *e)
     return e->seg_count > 0 && simend_seg(e, e->seg_count - 1)->due == NANOS_FOREVER;
 }
 
-/* A clogged link takes one flight: what follows is the same bytes again, which count once. */
+/* What is sent now will be held. */
 static bool end_may_clog(const struct world_stream *e)
 {
-    return e->link->set.is_clogged && !e->link->set.is_cut && simlink_is_up(e->link) &&
-           !end_is_held(e);
+    return e->link->set.is_clogged && !e->link->set.is_cut && simlink_is_up(e->link);
 }
 
 static bool end_may_pass(const struct world_stream *e, size_t size)

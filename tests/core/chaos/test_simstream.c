@@ -181,6 +181,9 @@ static void a_cut_that_acknowledgements_pass_is_one_way_for_streams(void **state
     sim_pair_run(&p, SIMNET_USER_TIMEOUT + NANOS_PER_MS);
     assert_int_equal(p.a.got.len, 0);
     assert_int_equal(p.b.why, ERR_TIMEOUT);
+    sim_pair_connect(&p);
+    sim_pair_run(&p, NANOS_PER_MS);
+    assert_int_equal(p.a.opened, 2);
     sim_pair_deinit(&p);
 }
 
@@ -501,6 +504,27 @@ static void a_host_that_is_on_again_denies_the_stream(void **state)
     sim_pair_deinit(&p);
 }
 
+static void a_denial_that_does_not_come_back_is_none(void **state)
+{
+    (void)state;
+    struct sim_pair p;
+    struct simnet_link link = simnet_link_plain();
+
+    sim_pair_init(&p, 20);
+    simhost_cut_power(p.b.host, 0, 1);
+    sim_pair_run(&p, NANOS_PER_S);
+    simhost_power_on(p.b.host);
+    sim_pair_run(&p, 1000 * NANOS_PER_S);
+    assert_int_equal(p.a.closed, 0); /* it has sent nothing */
+    link.is_cut = true;
+    sim_pair_link(&p, true, &link);
+    assert_int_equal(sim_peer_send(&p.a, "x", 1), OK);
+    sim_pair_run(&p, SIMNET_USER_TIMEOUT + NANOS_PER_MS);
+    assert_int_equal(p.a.closed, 1);
+    assert_int_equal(p.a.why, ERR_TIMEOUT);
+    sim_pair_deinit(&p);
+}
+
 static void a_host_is_on_once_its_process_uses_it(void **state)
 {
     (void)state;
@@ -651,6 +675,7 @@ int main(void)
         cmocka_unit_test(a_process_that_closes_while_connecting_is_never_told),
         cmocka_unit_test(power_loss_leaves_the_other_end_half_open_until_it_times_out),
         cmocka_unit_test(a_host_that_is_on_again_denies_the_stream),
+        cmocka_unit_test(a_denial_that_does_not_come_back_is_none),
         cmocka_unit_test(a_host_is_on_once_its_process_uses_it),
         cmocka_unit_test(a_process_that_dies_behind_a_cut_leaves_a_half_open_end),
         cmocka_unit_test(the_end_of_a_stream_passes_a_cut_that_was_short),
