@@ -1,6 +1,7 @@
 #include "core/chaos/simfile.h"
 
 #include "core/base/check.h"
+#include "core/base/hash.h"
 #include "core/chaos/simworld_int.h"
 
 /* Labels of the generators that a host's disk has. */

@@ -1,6 +1,6 @@
 /*
  * Private to the simulated streams: TCP between two kernels, as far as processes can tell.
- * simconn.c is their life and their segments, simstream.c sends, simarrive.c receives, simcall.c
+ * simconn.c is their life and their segments, simstream.c sends, simarrive.c receives, simdial.c
  * opens.
  *
  * A connection has two ends, allocated together, which live until both are forgotten and nothing
@@ -20,7 +20,7 @@
  *     CLOSING         has closed it, or died sends what is left, and the end of it
  *     GONE            -                      knows nothing of it
  *
- * CONNECTING -> OPEN in end_opens (simcall.c), ACCEPTING -> OPEN or CLOSING in end_accept, OPEN ->
+ * CONNECTING -> OPEN in end_opens (simdial.c), ACCEPTING -> OPEN or CLOSING in end_accept, OPEN ->
  * CLOSING in simstream_close and when the process dies, CLOSING -> GONE once the end has arrived,
  * any -> GONE in simend_forget.
  */

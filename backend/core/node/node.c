@@ -90,6 +90,9 @@ static void node_carry_out(struct node *n)
         node_upkeep_repaired(n);
     }
     node_persist(n, &u);
+    if (n->state != NODE_RUNNING) {
+        return; /* the log failed: nothing of this update leaves */
+    }
     for (uint32_t i = 0; i < u.message_count; i++) {
         node_send(n, &u.messages[i]);
     }
@@ -463,6 +466,14 @@ enum err node_transfer(struct node *n, node_id to)
 enum err node_campaign(struct node *n)
 {
     return node_tell_and_turn(n, (struct raft_event){.type = RAFT_EVENT_CAMPAIGN});
+}
+
+void node_take_snapshot(struct node *n)
+{
+    if (n->state == NODE_RUNNING) {
+        n->snap_forced = true;
+        world_timer_set(n->world, &n->turn, world_now(n->world));
+    }
 }
 
 void node_stop(struct node *n)

@@ -40,6 +40,9 @@
 /* How much of a snapshot is written in one turn of the loop, in keys. */
 #define NODE_SNAPSHOT_BUDGET 512
 
+/* A snapshot that could not be written is tried again after this. */
+#define NODE_SNAPSHOT_RETRY NANOS_PER_S
+
 /* The state's hash is noted at every so many entries, and compared with the other members'. */
 #define NODE_HASH_EVERY  64
 #define NODE_HASHES_KEPT 32
@@ -230,7 +233,8 @@ struct node {
     size_t snap_put;
     bool snap_ended;
     bool snap_finishing;
-    bool snap_forced; /* the newest file is damaged: the next entry brings another */
+    nanos snap_retry; /* no snapshot is begun before this */
+    bool snap_forced; /* asked for, or the newest file is damaged: with the next entry */
     bool snap_untold; /* snap_name is durable, and the log or Raft does not want it yet */
     bool snap_marked; /* the log has its marker */
     struct world_timer snap_turn;

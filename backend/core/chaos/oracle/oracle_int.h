@@ -115,6 +115,7 @@ struct oracle_host {
     raft_index kept;     /* what must be there in the next life ... */
     raft_term kept_term; /* ... and the term of that entry */
     raft_term promised;  /* the highest term in which it promised something */
+    raft_term forgiven;  /* votes up to this term, and all it promised, went with a disk */
     uint64_t cached_at_start;
 
     struct oracle_effect effect; /* of the store after `applied` */
@@ -224,6 +225,8 @@ void oracle_look_at_members(struct oracle *o, struct oracle_host *h);
 void oracle_applied_one(struct oracle *o, struct oracle_host *h, const struct raft_entry *e);
 /* The membership after `index`; NULL: not known. */
 const struct raft_membership *oracle_members_at(const struct oracle *o, raft_index index);
+/* Does every quorum of one share a member with every quorum of the other? */
+bool oracle_members_overlap(const struct raft_membership *a, const struct raft_membership *b);
 bool oracle_holds_state(const struct oracle_host *h);
 
 #endif

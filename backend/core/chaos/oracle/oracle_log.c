@@ -207,7 +207,7 @@ static void log_recovered(struct oracle *o, const struct oracle_host *h)
                      h->id, h->promised, r->term);
     }
     const struct oracle_mark *vote = oracle_mark_find(&h->votes, r->term);
-    if (vote && r->vote != vote->value) {
+    if (vote && r->term > h->forgiven && r->vote != vote->value) {
         ORACLE_BLAME(o, h, "I24", "node % voted for % in term %, and restarts with a vote for %",
                      h->id, vote->value, r->term, r->vote);
     }
@@ -221,6 +221,11 @@ void oracle_begin_log(struct oracle *o, struct oracle_host *h, uint32_t lost)
     bool owes = h->kept > 0 || h->promised > 0;
     if (owes && lost == ORACLE_LOST_NOTHING && !h->is_witness) {
         log_recovered(o, h);
+    }
+    if (lost != ORACLE_LOST_NOTHING) {
+        size_t votes = h->votes.count;
+        h->forgiven = votes > 0 ? h->votes.mark[votes - 1].term : 0;
+        h->promised = 0;
     }
     h->last = log->snapshot_index;
     h->last_term = log->snapshot_term;

@@ -148,20 +148,28 @@ static void members_gather(struct members_voters *v, unsigned which,
     }
 }
 
+static unsigned members_in(uint64_t set)
+{
+    unsigned n = 0;
+    for (; set != 0; set &= set - 1) {
+        n++;
+    }
+    return n;
+}
+
 static bool members_decide(const uint64_t half[2], uint64_t set)
 {
     for (int k = 0; k < 2; k++) {
-        unsigned n = (unsigned)__builtin_popcountll(half[k]);
-        if (n > 0 && (unsigned)__builtin_popcountll(half[k] & set) < quorum_size(n)) {
+        unsigned n = members_in(half[k]);
+        if (n > 0 && members_in(half[k] & set) < quorum_size(n)) {
             return false;
         }
     }
     return true;
 }
 
-/* Does every quorum of one share a member with every quorum of the other? Tries all ways to split
- * the voters in two. */
-static bool members_overlap(const struct raft_membership *a, const struct raft_membership *b)
+/* Tries all ways to split the voters in two. */
+bool oracle_members_overlap(const struct raft_membership *a, const struct raft_membership *b)
 {
     struct members_voters v;
     memset(&v, 0, sizeof(v));
@@ -267,7 +275,7 @@ static void members_change(struct oracle *o, const struct oracle_host *h,
         }
     }
     const struct raft_membership *before = &o->membership[o->membership_count - 1].members;
-    if (!is_forced && !members_overlap(before, &next)) {
+    if (!is_forced && !oracle_members_overlap(before, &next)) {
         ORACLE_BLAME(o, h, "I15", "the members after entry % have a quorum without any of before",
                      e->index);
     }

@@ -10,6 +10,8 @@
 #include "tests/support/node_cluster.h"
 #include "tests/support/test.h"
 
+#define DISK (256ULL * 1024 * 1024)
+
 /* --- clients that do not wait ---------------------------------------------------------------- */
 
 /* A request that outlives whoever asked; it is given up with its node. */
@@ -61,43 +63,103 @@ static void crowd_free(struct crowd *w)
 
 /* --- weather --------------------------------------------------------------------------------- */
 
-static unsigned members_up(const struct cluster3 *c)
+struct weather {
+    struct cluster3 c;
+    struct crowd crowd;
+    struct prng prng;
+    bool has_witness;         /* the last member */
+    bool has_changes;         /* of the members */
+    bool has_losses;          /* of whole disks, one at a time */
+    uint32_t lost[NODES_MAX]; /* enum oracle_lost, until the node is whole again */
+};
+
+/* Up, running, and able to vouch for its log. */
+static bool weather_is_whole(const struct weather *w, uint32_t i)
 {
-    unsigned up = 0;
-    for (uint32_t i = 0; i < c->n; i++) {
-        up += c->member[i].node != NULL;
-    }
-    return up;
+    const struct node *n = w->c.member[i].node;
+    return n && node_is_ready(n) && !node_status(n).impaired;
 }
 
-static void weather_kill(struct cluster3 *c, struct prng *p, uint32_t i)
+static unsigned weather_whole(const struct weather *w)
 {
-    if (c->member[i].node && members_up(c) > c->n / 2 + 1) {
-        member_kill(c, i, prng_chance(p, 1, 2));
+    unsigned whole = 0;
+    for (uint32_t i = 0; i < w->c.n; i++) {
+        whole += weather_is_whole(w, i);
+    }
+    return whole;
+}
+
+static void weather_kill(struct weather *w, uint32_t i, bool power)
+{
+    if (weather_is_whole(w, i)) {
+        w->lost[i] = ORACLE_LOST_NOTHING;
+    }
+    member_kill(&w->c, i, power);
+}
+
+static void weather_begin(struct weather *w, uint32_t i)
+{
+    struct member *m = &w->c.member[i];
+    m->is_member = true;
+    m->lost = w->lost[i];
+    member_start(&w->c, i);
+}
+
+static void weather_strike_down(struct weather *w, uint32_t i)
+{
+    if (w->c.member[i].node && weather_whole(w) > w->c.n / 2 + 1) {
+        weather_kill(w, i, prng_chance(&w->prng, 1, 2));
     }
 }
 
-static void weather_strike(struct cluster3 *c, struct prng *p)
+/* Only where all others are whole: no more than one disk at a time. */
+static void weather_lose_disk(struct weather *w, uint32_t i)
 {
-    uint32_t i = (uint32_t)prng_below(p, c->n);
-    uint32_t k = (uint32_t)((i + 1 + prng_below(p, c->n - 1)) % c->n);
-    struct member *m = &c->member[i];
-    if (m->halted || !m->node) {
-        if (m->node) {
-            member_kill(c, i, false);
-        }
-        member_start(c, i);
+    if (!w->has_losses || weather_whole(w) < w->c.n) {
         return;
     }
-    switch (prng_below(p, 8)) {
+    weather_kill(w, i, true);
+    simhost_replace_disk(w->c.member[i].host, simdisk_new(DISK));
+    w->lost[i] = ORACLE_LOST_ALL;
+    weather_begin(w, i);
+}
+
+/* A voter becomes a learner, which is promoted again in time; or two at once. */
+static void weather_change(struct weather *w)
+{
+    int leader = cluster3_leader(&w->c);
+    if (!w->has_changes || leader < 0) {
+        return;
+    }
+    struct raft_conf_change change = {.transition = RAFT_TRANSITION_AUTO,
+                                      .n = (uint32_t)prng_range(&w->prng, 1, 2)};
+    uint32_t first = (uint32_t)prng_below(&w->prng, w->c.n);
+    for (uint32_t i = 0; i < change.n; i++) {
+        change.single[i] = (struct raft_conf_single){.op = RAFT_ADD_LEARNER,
+                                                     .node = (first + i) % w->c.n + 1,
+                                                     .priority = RAFT_PRIORITY_DEFAULT,
+                                                     .auto_promote = true};
+    }
+    (void)!node_change(w->c.member[leader].node, &change);
+}
+
+static void weather_strike(struct weather *w)
+{
+    struct cluster3 *c = &w->c;
+    uint32_t i = (uint32_t)prng_below(&w->prng, c->n);
+    uint32_t k = (uint32_t)((i + 1 + prng_below(&w->prng, c->n - 1)) % c->n);
+    struct member *m = &c->member[i];
+    if (!m->node) {
+        weather_begin(w, i);
+        return;
+    }
+    switch (prng_below(&w->prng, 12)) {
     case 0:
     case 1:
-        weather_kill(c, p, i);
+        weather_strike_down(w, i);
         break;
     case 2:
-        if (cluster3_leader(c) >= 0) {
-            weather_kill(c, p, (uint32_t)cluster3_leader(c));
-        }
+        weather_strike_down(w, cluster3_leader(c) >= 0 ? (uint32_t)cluster3_leader(c) : i);
         break;
     case 3:
         simnet_cut(m->host, c->member[k].host, true);
@@ -109,7 +171,14 @@ static void weather_strike(struct cluster3 *c, struct prng *p)
         break;
     case 5:
         simhost_stall(m->host, WORLD_LANE_LOG,
-                      simworld_now(c->sim) + prng_below(p, 2 * NANOS_PER_S));
+                      simworld_now(c->sim) + prng_below(&w->prng, 2 * NANOS_PER_S));
+        break;
+    case 6:
+        weather_change(w);
+        break;
+    case 7:
+    case 8:
+        weather_lose_disk(w, i);
         break;
     default:
         simnet_cut(m->host, c->member[k].host, false);
@@ -117,8 +186,9 @@ static void weather_strike(struct cluster3 *c, struct prng *p)
     }
 }
 
-static void weather_end(struct cluster3 *c)
+static void weather_end(struct weather *w)
 {
+    struct cluster3 *c = &w->c;
     for (uint32_t i = 0; i < c->n; i++) {
         for (uint32_t k = 0; k < c->n; k++) {
             if (k != i) {
@@ -126,70 +196,132 @@ static void weather_end(struct cluster3 *c)
             }
         }
         if (!c->member[i].node) {
-            member_start(c, i);
+            weather_begin(w, i);
         }
     }
-    cluster3_run(c, 20 * NANOS_PER_S);
+    cluster3_run(c, 30 * NANOS_PER_S);
+    oracle_converged(c->oracle, simworld_now(c->sim));
 }
 
-static void cluster_weathers(struct cluster3 *c, struct prng *p, unsigned strikes)
+static void weather_init(struct weather *w, struct prng *p, uint32_t n)
 {
-    struct crowd w = {.c = c};
+    memset(w, 0, sizeof(*w));
+    w->prng = prng_fork(p, n);
+    cluster3_init(&w->c, prng_u64(p), n);
+    w->c.snapshot_entries = 40;
+    w->crowd.c = &w->c;
+}
+
+/* The cluster lives through so many strikes; what the oracle did meanwhile. */
+static struct oracle_counts weather_pass(struct weather *w, unsigned strikes)
+{
+    struct cluster3 *c = &w->c;
+    for (uint32_t i = 0; w->has_witness && i < c->n; i++) {
+        c->founders.member[i].roles |= i == c->n - 1 ? RAFT_WITNESS : RAFT_IN_SYNC;
+    }
     cluster3_start(c);
     cluster3_elect(c);
     for (unsigned i = 0; i < strikes; i++) {
-        weather_strike(c, p);
+        weather_strike(w);
         for (unsigned k = 0; k < 20; k++) {
-            crowd_put(&w, (uint32_t)prng_below(p, c->n));
-            cluster3_run(c, prng_below(p, 40 * NANOS_PER_MS));
+            crowd_put(&w->crowd, (uint32_t)prng_below(&w->prng, c->n));
+            cluster3_run(c, prng_below(&w->prng, 40 * NANOS_PER_MS));
         }
         oracle_full(c->oracle, simworld_now(c->sim));
     }
-    weather_end(c);
-    oracle_converged(c->oracle, simworld_now(c->sim));
-    crowd_free(&w);
-    assert_true(w.acked > 0);
+    weather_end(w);
+    struct oracle_counts n = oracle_counts(c->oracle);
+    assert_true(w->crowd.acked > 0 && oracle_committed(c->oracle) > w->crowd.acked);
+    crowd_free(&w->crowd);
+    cluster3_deinit(c);
+    return n;
 }
 
 /* --- tests ----------------------------------------------------------------------------------- */
+
+/* What the oracle of several clusters did, together. */
+static void counts_add(struct oracle_counts *sum, struct oracle_counts n)
+{
+    sum->steps += n.steps;
+    sum->changed += n.changed;
+    sum->leaders += n.leaders;
+    sum->commits += n.commits;
+    sum->acks += n.acks;
+    sum->votes += n.votes;
+    sum->truncations += n.truncations;
+    sum->installs += n.installs;
+    sum->lives += n.lives;
+    sum->recovered += n.recovered;
+    sum->states += n.states;
+    sum->copies += n.copies;
+    sum->memberships += n.memberships;
+    sum->in_sync += n.in_sync;
+}
 
 static void finds_nothing_in_three_nodes_that_crash_and_restart(void **state)
 {
     (void)state;
     struct prng p = test_prng(__func__);
+    struct oracle_counts n = {0};
     for (size_t round = 0; round < test_rounds(4); round++) {
-        struct cluster3 c;
-        cluster3_init(&c, prng_u64(&p), 3);
-        c.snapshot_entries = 40;
-        cluster_weathers(&c, &p, 30);
-        struct oracle_counts n = oracle_counts(c.oracle);
-        assert_true(n.leaders > 1 && n.commits > 100 && n.acks > 200 && n.votes > 2);
-        assert_true(n.recovered > 2 && n.states > 100);
-        assert_true(oracle_committed(c.oracle) > 100);
-        cluster3_deinit(&c);
+        struct weather w;
+        weather_init(&w, &p, 3);
+        counts_add(&n, weather_pass(&w, 30));
     }
+    assert_true(n.steps > 3 * n.changed && n.changed > 1000);
+    assert_true(n.leaders > 5 && n.commits > 400 && n.acks > 1000 && n.votes > 10);
+    assert_true(n.recovered > 10 && n.states > 1000 && n.copies > 0 && n.truncations > 0);
 }
 
-static void finds_nothing_in_five_nodes_that_crash_and_restart(void **state)
+static void finds_nothing_in_five_nodes_that_change_their_members(void **state)
 {
     (void)state;
     struct prng p = test_prng(__func__);
+    struct oracle_counts n = {0};
     for (size_t round = 0; round < test_rounds(2); round++) {
-        struct cluster3 c;
-        cluster3_init(&c, prng_u64(&p), 5);
-        c.snapshot_entries = 40;
-        cluster_weathers(&c, &p, 30);
-        struct oracle_counts n = oracle_counts(c.oracle);
-        assert_true(n.leaders > 1 && n.commits > 100 && n.recovered > 2);
-        cluster3_deinit(&c);
+        struct weather w;
+        weather_init(&w, &p, 5);
+        w.has_changes = true;
+        counts_add(&n, weather_pass(&w, 40));
     }
+    assert_true(n.leaders > 1 && n.commits > 100 && n.recovered > 2 && n.memberships > 5);
+}
+
+static void finds_nothing_where_disks_are_lost(void **state)
+{
+    (void)state;
+    struct prng p = test_prng(__func__);
+    struct oracle_counts n = {0};
+    for (size_t round = 0; round < test_rounds(3); round++) {
+        struct weather w;
+        weather_init(&w, &p, 3);
+        w.has_losses = true;
+        counts_add(&n, weather_pass(&w, 40));
+    }
+    assert_true(n.lives > n.recovered + 12 && n.installs > 0);
+}
+
+static void finds_nothing_under_a_witness(void **state)
+{
+    (void)state;
+    struct prng p = test_prng(__func__);
+    struct oracle_counts n = {0};
+    for (size_t round = 0; round < test_rounds(3); round++) {
+        struct weather w;
+        weather_init(&w, &p, 3);
+        w.has_witness = true;
+        counts_add(&n, weather_pass(&w, 30));
+    }
+    assert_true(n.in_sync > 50 && n.leaders > 3);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_nothing_in_three_nodes_that_crash_and_restart),
-        cmocka_unit_test(finds_nothing_in_five_nodes_that_crash_and_restart),
+        cmocka_unit_test(finds_nothing_in_five_nodes_that_change_their_members),
+        cmocka_unit_test(finds_nothing_where_disks_are_lost),
+        cmocka_unit_test(finds_nothing_under_a_witness),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
