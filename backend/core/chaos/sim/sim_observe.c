@@ -7,8 +7,7 @@
 #include "core/consensus/raft/raft_int.h"
 #include "core/node/node_int.h"
 
-/* --- lines -------------------------------------------------------------------------------------
- */
+/* --- lines ------------------------------------------------------------------------------------- */
 
 static struct buf *member_line(struct sim *s, const struct simmember *m, const char *text)
 {
@@ -43,14 +42,19 @@ void sim_injected(void *ctx, const struct fault *row, enum inject_outcome outcom
     if (outcome == INJECT_DONE && struck != NULL) {
         say(line, " -> ");
         say(line, struck->name);
+        if (s->inject.spot.path[0] != '\0') {
+            say(line, " ");
+            say(line, s->inject.spot.path);
+            say(line, " at ");
+            say_u64(line, s->inject.spot.offset);
+        }
     } else if (outcome != INJECT_DONE) {
         say(line, outcome == INJECT_SPARED ? " (spared)" : " (nobody fits)");
     }
     sim_line_end(s);
 }
 
-/* --- nodes -------------------------------------------------------------------------------------
- */
+/* --- nodes ------------------------------------------------------------------------------------- */
 
 static void on_opened(void *ctx, struct simmember *m)
 {
@@ -204,8 +208,7 @@ struct simcluster_events sim_observers(void)
     };
 }
 
-/* --- states ------------------------------------------------------------------------------------
- */
+/* --- states ------------------------------------------------------------------------------------ */
 
 static void look_at_member(struct sim *s, const struct simmember *m)
 {
