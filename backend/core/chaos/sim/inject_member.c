@@ -201,11 +201,9 @@ void inject_step_member(struct inject_active *a)
 
 void inject_end_member(struct inject_active *a)
 {
-    if (a->row.kind == FAULT_OLD_RELEASE) {
-        a->at->is_old_release = false;
-        inject_kill(a->inject, a->at, false, 0);
-    }
     if (a->row.kind == FAULT_STOP || a->row.kind == FAULT_OLD_RELEASE) {
+        a->at->is_old_release = false;
+        inject_kill(a->inject, a->at, false, 0); /* it may still be stopping */
         inject_restart(a->inject, a->at);
     }
 }
