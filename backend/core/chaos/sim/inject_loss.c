@@ -237,12 +237,15 @@ enum inject_outcome inject_begin_loss(struct inject_active *a)
  * it happens to survive. */
 static void end_of_lies(struct inject_active *a)
 {
+    struct simdisk *disk = simhost_disk(a->at->host);
     bool loses = a->at->state == MEMBER_UP && may_lose(a);
 
-    a->inject->damage[a->at->i].is_lying = !loses;
-    inject_kill(a->inject, a->at, true, loses ? a->row.number : 4);
-    simdisk_lie(simhost_disk(a->at->host), false);
+    if (!loses) {
+        simdisk_write_back(disk);
+    }
     a->inject->damage[a->at->i].is_lying = false;
+    inject_kill(a->inject, a->at, true, a->row.number);
+    simdisk_lie(disk, false);
     if (loses) {
         mark_damaged(a, ORACLE_LOST_ALL);
     }
