@@ -201,7 +201,7 @@ static bool read_number(struct history_reader *r, uint64_t *ret)
     return read_token(r) == TOKEN_WORD && word_number(r, ret);
 }
 
-static bool read_key(struct history_reader *r, struct history_event *e)
+static bool read_event_key(struct history_reader *r, struct history_event *e)
 {
     enum history_token token = read_token(r);
     if (token != TOKEN_WORD && token != TOKEN_STRING) {
@@ -235,7 +235,7 @@ static bool read_field(struct history_reader *r, struct history_event *e)
         return read_token(r) == TOKEN_WORD && set_kind(r, e);
     }
     if (word_is(r, ":key")) {
-        return read_key(r, e);
+        return read_event_key(r, e);
     }
     if (word_is(r, ":missed")) {
         bool is_word = read_token(r) == TOKEN_WORD;
@@ -301,7 +301,8 @@ static void set_values(struct lin_op *o, const struct history_event *e)
     }
 }
 
-static bool invoke(struct history_reader *r, const struct history_event *e, uint32_t *pending)
+static bool invoke_operation(struct history_reader *r, const struct history_event *e,
+                             uint32_t *pending)
 {
     struct history *h = r->h;
     if (e->kind == LIN_CAS && e->value_count != 2) {
@@ -320,7 +321,8 @@ static bool invoke(struct history_reader *r, const struct history_event *e, uint
     return true;
 }
 
-static bool complete(struct history_reader *r, const struct history_event *e, uint32_t *pending)
+static bool complete_operation(struct history_reader *r, const struct history_event *e,
+                               uint32_t *pending)
 {
     struct lin_op *o = *pending != 0 ? &r->h->ops[*pending - 1] : NULL;
     if (o == NULL || o->kind != e->kind || o->key != e->key) {
@@ -362,7 +364,8 @@ static bool read_line(struct history_reader *r, size_t line)
     e.time = e.has_time ? e.time : line;
     r->h->has_times = r->h->has_times || e.has_time;
     uint32_t *pending = &r->pending[lin_map_number(&r->processes, e.process)];
-    return e.type == TYPE_INVOKE ? invoke(r, &e, pending) : complete(r, &e, pending);
+    return e.type == TYPE_INVOKE ? invoke_operation(r, &e, pending)
+                                 : complete_operation(r, &e, pending);
 }
 
 static size_t count_lines(struct bytes text)
@@ -466,7 +469,7 @@ struct history_writer {
 static void put_id(struct history_writer *w, bool is_key, uint64_t id)
 {
     if (id == 0 || w->names == NULL) {
-        say(w->out, id == 0 ? "nil" : "");
+        say_words(w->out, id == 0 ? "nil" : "");
         if (id != 0) {
             say_u64(w->out, id);
         }
@@ -479,7 +482,7 @@ static void put_id(struct history_writer *w, bool is_key, uint64_t id)
 
 static void put_number(struct history_writer *w, const char *field, uint64_t v)
 {
-    say(w->out, field);
+    say_words(w->out, field);
     say_u64(w->out, v);
 }
 
@@ -493,13 +496,13 @@ static const char *function_word(uint8_t kind)
 
 static void put_value(struct history_writer *w, const struct lin_op *o, bool is_return)
 {
-    say(w->out, ", :value ");
+    say_words(w->out, ", :value ");
     if (o->kind == LIN_CAS || o->kind == LIN_CAS_MISS) {
-        say(w->out, "[");
+        say_words(w->out, "[");
         put_id(w, false, o->expected);
-        say(w->out, " ");
+        say_words(w->out, " ");
         put_id(w, false, o->value);
-        say(w->out, "]");
+        say_words(w->out, "]");
     } else {
         bool says_nothing = o->kind == LIN_DELETE || (o->kind == LIN_READ && !is_return);
         put_id(w, false, says_nothing ? 0 : o->value);
@@ -509,11 +512,11 @@ static void put_value(struct history_writer *w, const struct lin_op *o, bool is_
 static void put_event(struct history_writer *w, const struct lin_op *o, bool is_return)
 {
     put_number(w, "{:process ", o->process);
-    say(w->out, ", :type ");
-    say(w->out, !is_return ? ":invoke" : o->outcome == LIN_OK ? ":ok" : ":fail");
-    say(w->out, ", :f ");
-    say(w->out, function_word(o->kind));
-    say(w->out, ", :key ");
+    say_words(w->out, ", :type ");
+    say_words(w->out, !is_return ? ":invoke" : o->outcome == LIN_OK ? ":ok" : ":fail");
+    say_words(w->out, ", :f ");
+    say_words(w->out, function_word(o->kind));
+    say_words(w->out, ", :key ");
     put_id(w, true, o->key);
     put_value(w, o, is_return);
     put_number(w, ", :time ", is_return ? o->returned : o->invoked);
@@ -523,7 +526,7 @@ static void put_event(struct history_writer *w, const struct lin_op *o, bool is_
     if (is_return && o->outcome == LIN_OK && o->kind == LIN_READ && o->mod_revision != 0) {
         put_number(w, ", :mod-revision ", o->mod_revision);
     }
-    say(w->out, is_return && o->kind == LIN_CAS_MISS ? ", :missed true}\n" : "}\n");
+    say_words(w->out, is_return && o->kind == LIN_CAS_MISS ? ", :missed true}\n" : "}\n");
 }
 
 /* The returns that stand before the invocations of their time are those of operations that were

@@ -364,9 +364,8 @@ static void make_tiers(struct lin *lin)
     size_t n = 0;
     for (uint32_t i = 0; i < k->act_count; i++) {
         const struct lin_act *a = &k->acts[i];
-        uint64_t revision = a->revision != 0 ? a->revision : a->mod;
-        if (revision != 0) {
-            uint64_t rank = revision * 2 + (lin_is_change(a->kind) ? 0 : 1);
+        if (a->revision != 0) {
+            uint64_t rank = a->revision * 2 + (lin_is_change(a->kind) ? 0 : 1);
             lin->items[n++] = (struct lin_item){rank, i};
         }
     }
@@ -428,7 +427,7 @@ static void make_groups(struct lin *lin)
 
 /* --- All of it -------------------------------------------------------------------------------- */
 
-static void reserve(struct lin_key *k, size_t events)
+static void reserve_key(struct lin_key *k, size_t events)
 {
     size_t ops = events + 1;
     mem_grow((void **)&k->acts, &k->act_cap, ops, sizeof(k->acts[0]));
@@ -468,7 +467,7 @@ void lin_prepare(struct lin *lin, const uint32_t *events, uint32_t event_count)
     k->has_mods = false;
     k->is_impossible = false;
     k->has_appends = key_has_appends(lin);
-    reserve(k, event_count);
+    reserve_key(k, event_count);
 
     lin_map_reset(&lin->numbers, 2 * (size_t)event_count + 1);
     uint32_t absent = number_value(lin, 0);

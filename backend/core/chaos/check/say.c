@@ -16,7 +16,7 @@ static void say_digits(struct buf *out, uint64_t v, size_t at_least)
     buf_put(out, digits + DIGITS_MAX - n, n);
 }
 
-void say(struct buf *out, const char *words)
+void say_words(struct buf *out, const char *words)
 {
     buf_put(out, words, strlen(words));
 }
@@ -31,7 +31,7 @@ void say_time(struct buf *out, nanos t)
     say_digits(out, t / NANOS_PER_S, 1);
     buf_put_u8(out, '.');
     say_digits(out, t % NANOS_PER_S, 9);
-    say(out, " s");
+    say_words(out, " s");
 }
 
 void say_column(struct buf *out, size_t begin, size_t column)

@@ -4,7 +4,7 @@
 
 #include "core/base/buf.h"
 
-void say(struct buf *out, const char *words);
+void say_words(struct buf *out, const char *words);
 void say_u64(struct buf *out, uint64_t v);
 
 /* "12.345678901 s". */
