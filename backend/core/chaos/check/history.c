@@ -335,22 +335,22 @@ static bool complete_operation(struct history_reader *r, const struct history_ev
     if (e->type == TYPE_INFO) {
         return true;
     }
+    o->returned = e->time;
+    if (o->returned < o->invoked) {
+        r->error = "an operation returns before it is invoked";
+        return false;
+    }
     if (e->type == TYPE_FAIL && !is_miss) {
         o->outcome = LIN_FAILED;
         return true;
     }
     o->outcome = LIN_OK;
-    o->returned = e->time;
     o->revision = e->revision;
     if (is_miss) {
         o->kind = LIN_CAS_MISS;
     } else if (o->kind == LIN_READ) {
         set_values(o, e);
         o->mod_revision = e->mod_revision;
-    }
-    if (o->returned < o->invoked) {
-        r->error = "an operation returns before it is invoked";
-        return false;
     }
     return true;
 }

@@ -54,7 +54,7 @@ enum lin_outcome {
  * times that differ, if their order means anything. */
 struct lin_op {
     nanos invoked;
-    nanos returned; /* of LIN_OK alone */
+    nanos returned; /* unless the outcome is unknown */
     uint64_t key;
     uint64_t value; /* an id of the caller's; 0: absent */
     uint64_t expected;
