@@ -36,7 +36,7 @@ LEVELS = {
     "cli": 8,
     "cli/sim": 9,
     "tests": 9,
-    "bench": 9,
+    "bench": 10,
 }
 
 # Folders of one level which know each other all the same.

@@ -42,7 +42,7 @@ const char *watch_fault_text(enum watch_fault fault)
 
 /* --- Keys ------------------------------------------------------------------------------------- */
 
-static int compare_keys(struct bytes a, struct bytes b)
+static int compare_watch_keys(struct bytes a, struct bytes b)
 {
     size_t n = a.len < b.len ? a.len : b.len;
     int order = n > 0 ? memcmp(a.data, b.data, n) : 0;
@@ -52,10 +52,11 @@ static int compare_keys(struct bytes a, struct bytes b)
 static bool is_in_range(const struct watch_interest *i, struct bytes key)
 {
     if (i->to.len == 0) {
-        return compare_keys(i->from, key) == 0;
+        return compare_watch_keys(i->from, key) == 0;
     }
     bool is_open_end = i->to.len == 1 && i->to.data[0] == 0;
-    return compare_keys(i->from, key) <= 0 && (is_open_end || compare_keys(key, i->to) < 0);
+    return compare_watch_keys(i->from, key) <= 0 &&
+           (is_open_end || compare_watch_keys(key, i->to) < 0);
 }
 
 static bool is_wanted_change(const struct watch_interest *i, const struct watch_change *c)
@@ -67,7 +68,7 @@ static bool is_wanted_change(const struct watch_interest *i, const struct watch_
 static bool is_same_change(const struct watch_change *a, const struct watch_change *b)
 {
     return a->revision == b->revision && a->kind == b->kind && a->value == b->value &&
-           compare_keys(a->key, b->key) == 0;
+           compare_watch_keys(a->key, b->key) == 0;
 }
 
 /* --- Verdicts --------------------------------------------------------------------------------- */

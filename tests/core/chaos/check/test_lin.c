@@ -40,8 +40,9 @@ static struct lin_op at_revision(struct lin_op o, uint64_t revision)
 }
 
 /* The report's part is gone with the checker. */
-static struct lin_report judge(const struct lin_op *ops, size_t n, const struct lin_limits *limits,
-                               struct lin_strings *strings, struct buf *text)
+static struct lin_report judge_all(const struct lin_op *ops, size_t n,
+                                   const struct lin_limits *limits, struct lin_strings *strings,
+                                   struct buf *text)
 {
     struct lin_limits plain = lin_limits_plain();
     struct lin *lin = lin_open(limits != NULL ? limits : &plain);
@@ -54,7 +55,7 @@ static struct lin_report judge(const struct lin_op *ops, size_t n, const struct 
 
 static enum lin_verdict verdict_of(const struct lin_op *ops, size_t n)
 {
-    return judge(ops, n, NULL, NULL, NULL).verdict;
+    return judge_all(ops, n, NULL, NULL, NULL).verdict;
 }
 
 #define assert_fits(...)                                                                           \
@@ -229,13 +230,13 @@ static void thirty_unknown_writes_do_not_blow_up(void **state)
     for (uint64_t i = 0; i < 6; i++) {
         ops[n++] = op_of(LIN_READ, 100 + i * 3, 10 + i * 2, 11 + i * 2);
     }
-    struct lin_report report = judge(ops, n, NULL, NULL, NULL);
+    struct lin_report report = judge_all(ops, n, NULL, NULL, NULL);
     assert_int_equal(report.verdict, LIN_LINEARIZABLE);
     assert_in_range(report.steps, 1, 5000);
 
     /* A value comes back, which only one of them wrote. */
     ops[n++] = op_of(LIN_READ, 100, 40, 41);
-    report = judge(ops, n, NULL, NULL, NULL);
+    report = judge_all(ops, n, NULL, NULL, NULL);
     assert_int_equal(report.verdict, LIN_NOT_LINEARIZABLE);
     assert_in_range(report.steps, 1, 50000);
 }
@@ -255,7 +256,7 @@ static void equal_unknown_writes_do_not_blow_up(void **state)
     for (uint64_t i = 20; i < 33; i++) {
         ops[n++] = op_of(LIN_READ, 7 + i % 2, 100 + i * 2, 101 + i * 2);
     }
-    struct lin_report report = judge(ops, n, NULL, NULL, NULL);
+    struct lin_report report = judge_all(ops, n, NULL, NULL, NULL);
     assert_int_equal(report.verdict, LIN_NOT_LINEARIZABLE);
     assert_in_range(report.steps, 1, 2000000);
 }
@@ -279,17 +280,17 @@ static void bounds_leave_it_undecided(void **state)
     struct lin_op ops[64];
     size_t n = tangle(ops, 12);
     struct lin_limits limits = lin_limits_plain();
-    assert_int_equal(judge(ops, n, &limits, NULL, NULL).verdict, LIN_NOT_LINEARIZABLE);
+    assert_int_equal(judge_all(ops, n, &limits, NULL, NULL).verdict, LIN_NOT_LINEARIZABLE);
 
     limits.steps_max = 100;
-    struct lin_report report = judge(ops, n, &limits, NULL, NULL);
+    struct lin_report report = judge_all(ops, n, &limits, NULL, NULL);
     assert_int_equal(report.verdict, LIN_UNDECIDED);
     assert_int_equal(report.bound, LIN_BOUND_STEPS);
     assert_int_equal(report.key, KEY);
 
     limits = lin_limits_plain();
     limits.memory_bytes_max = 4096;
-    report = judge(ops, n, &limits, NULL, NULL);
+    report = judge_all(ops, n, &limits, NULL, NULL);
     assert_int_equal(report.verdict, LIN_UNDECIDED);
     assert_int_equal(report.bound, LIN_BOUND_MEMORY);
 }
@@ -303,7 +304,7 @@ static void key_that_fails_counts_more_than_one_that_is_undecided(void **state)
     limits.steps_max = 100;
     ops[n] = op_of(LIN_READ, 77, 2000, 2001);
     ops[n++].key = KEY + 1;
-    struct lin_report report = judge(ops, n, &limits, NULL, NULL);
+    struct lin_report report = judge_all(ops, n, &limits, NULL, NULL);
     assert_int_equal(report.verdict, LIN_NOT_LINEARIZABLE);
     assert_int_equal(report.key, KEY + 1);
 }
@@ -320,13 +321,13 @@ static void what_is_no_operation_is_refused(void **state)
     wrong[2].outcome = LIN_OUTCOMES;
     wrong[3].revision = LIN_REVISION_MAX;
     for (size_t i = 0; i < COUNT_OF(wrong); i++) {
-        struct lin_report report = judge(&wrong[i], 1, NULL, NULL, NULL);
+        struct lin_report report = judge_all(&wrong[i], 1, NULL, NULL, NULL);
         assert_int_equal(report.verdict, LIN_UNDECIDED);
         assert_int_equal(report.bound, LIN_BOUND_MALFORMED);
     }
     /* An append needs strings. */
     struct lin_op append = op_of(LIN_APPEND, 1, 1, 2);
-    assert_int_equal(judge(&append, 1, NULL, NULL, NULL).bound, LIN_BOUND_MALFORMED);
+    assert_int_equal(judge_all(&append, 1, NULL, NULL, NULL).bound, LIN_BOUND_MALFORMED);
 }
 
 static uint64_t id_of(struct lin_strings *s, const char *text)
@@ -344,18 +345,18 @@ static void appends_make_the_string_that_is_read(void **state)
         op_of(LIN_READ, id_of(&s, "yx"), 6, 7), op_of(LIN_APPEND, id_of(&s, "z"), 8, 9),
         op_of(LIN_READ, id_of(&s, "yxz"), 10, 11)};
     uint32_t strings = s.count;
-    assert_int_equal(judge(ops, COUNT_OF(ops), NULL, &s, NULL).verdict, LIN_LINEARIZABLE);
+    assert_int_equal(judge_all(ops, COUNT_OF(ops), NULL, &s, NULL).verdict, LIN_LINEARIZABLE);
     ops[4].value = id_of(&s, "xyz");
-    assert_int_equal(judge(ops, COUNT_OF(ops), NULL, &s, NULL).verdict, LIN_NOT_LINEARIZABLE);
+    assert_int_equal(judge_all(ops, COUNT_OF(ops), NULL, &s, NULL).verdict, LIN_NOT_LINEARIZABLE);
     /* What the search made is gone. */
     assert_int_equal(s.count, strings + 1);
 
     struct lin_op lost = unknown(op_of(LIN_APPEND, id_of(&s, "u"), 3, 0));
     struct lin_op late[] = {ops[0], lost, op_of(LIN_READ, id_of(&s, "x"), 6, 7),
                             op_of(LIN_READ, id_of(&s, "xu"), 8, 9)};
-    assert_int_equal(judge(late, COUNT_OF(late), NULL, &s, NULL).verdict, LIN_LINEARIZABLE);
+    assert_int_equal(judge_all(late, COUNT_OF(late), NULL, &s, NULL).verdict, LIN_LINEARIZABLE);
     late[3].value = id_of(&s, "xuu");
-    assert_int_equal(judge(late, COUNT_OF(late), NULL, &s, NULL).verdict, LIN_NOT_LINEARIZABLE);
+    assert_int_equal(judge_all(late, COUNT_OF(late), NULL, &s, NULL).verdict, LIN_NOT_LINEARIZABLE);
     lin_strings_deinit(&s);
 }
 
@@ -377,7 +378,7 @@ static void smallest_part_is_what_contradicts(void **state)
     ops[502] = op_of(LIN_READ, 11, 2000004, 2000005);
     struct buf text;
     buf_init(&text);
-    struct lin_report report = judge(ops, COUNT_OF(ops), NULL, NULL, &text);
+    struct lin_report report = judge_all(ops, COUNT_OF(ops), NULL, NULL, &text);
     assert_int_equal(report.part_count, 2);
     buf_put_u8(&text, 0);
     assert_string_equal(

@@ -140,7 +140,7 @@ static struct history_recipe draw_recipe(struct prng *p, size_t count)
 }
 
 /* Lies about a few numbers. */
-static void damage(struct prng *p, struct lin_op *ops, size_t n)
+static void tell_lies(struct prng *p, struct lin_op *ops, size_t n)
 {
     for (uint64_t lies = prng_range(p, 0, 2); lies > 0; lies--) {
         struct lin_op *o = &ops[prng_below(p, n)];
@@ -173,7 +173,7 @@ static void agrees_with_trying_all_orders(void **state)
         size_t n = prng_range(&p, 1, SMALL_MAX);
         struct history_recipe recipe = draw_recipe(&p, n);
         make_history(&p, &recipe, ops);
-        damage(&p, ops, n);
+        tell_lies(&p, ops, n);
         struct lin_report report;
         lin_check(lin, ops, n, NULL, NULL, &report, NULL);
         bool expected = is_explained(ops, n, true);
@@ -223,7 +223,7 @@ static void smallest_part_fails_and_fails_no_more_without_any_of_its_answers(voi
         struct history_recipe recipe = draw_recipe(&p, n);
         recipe.has_revisions = false;
         make_history(&p, &recipe, ops);
-        damage(&p, ops, n);
+        tell_lies(&p, ops, n);
         struct lin_report report;
         lin_check(lin, ops, n, NULL, NULL, &report, NULL);
         if (report.verdict == LIN_LINEARIZABLE) {

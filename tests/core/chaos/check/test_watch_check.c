@@ -4,14 +4,14 @@
 
 #include <string.h>
 
-static struct bytes key_of(const char *key)
+static struct bytes text_key(const char *key)
 {
     return (struct bytes){(const uint8_t *)key, strlen(key)};
 }
 
 static struct watch_change put_of(uint64_t revision, const char *key, uint64_t value)
 {
-    return (struct watch_change){revision, key_of(key), value, WATCH_PUT};
+    return (struct watch_change){revision, text_key(key), value, WATCH_PUT};
 }
 
 /* What the tests' store went through; revision 4 is a transaction. */
@@ -36,14 +36,14 @@ static const struct watch_truth *tell(struct story *s)
 static struct watch_check watch_from(uint64_t start_revision)
 {
     struct watch_interest interest = {
-        .from = key_of("a"), .to = key_of("c"), .start_revision = start_revision};
+        .from = text_key("a"), .to = text_key("c"), .start_revision = start_revision};
     struct watch_check w;
     watch_check_init(&w, &interest);
     return w;
 }
 
-static enum watch_fault deliver(struct watch_check *w, const struct watch_truth *truth, size_t from,
-                                size_t count)
+static enum watch_fault deliver_changes(struct watch_check *w, const struct watch_truth *truth,
+                                        size_t from, size_t count)
 {
     return watch_check_events(w, truth, truth->changes + from, count, false, NULL).fault;
 }
@@ -54,9 +54,9 @@ static void whole_and_in_order_is_right(void **state)
     struct story s;
     const struct watch_truth *truth = tell(&s);
     struct watch_check w = watch_from(1);
-    assert_int_equal(deliver(&w, truth, 0, 2), WATCH_RIGHT);
-    assert_int_equal(deliver(&w, truth, 2, 2), WATCH_RIGHT);
-    assert_int_equal(deliver(&w, truth, 6, 2), WATCH_RIGHT);
+    assert_int_equal(deliver_changes(&w, truth, 0, 2), WATCH_RIGHT);
+    assert_int_equal(deliver_changes(&w, truth, 2, 2), WATCH_RIGHT);
+    assert_int_equal(deliver_changes(&w, truth, 6, 2), WATCH_RIGHT);
     assert_int_equal(watch_check_progress(&w, truth, 7, NULL).fault, WATCH_RIGHT);
     assert_int_equal(watch_check_caught_up(&w, truth, 7, NULL).fault, WATCH_RIGHT);
 }
@@ -67,9 +67,9 @@ static void start_revision_decides_where_it_begins(void **state)
     struct story s;
     const struct watch_truth *truth = tell(&s);
     struct watch_check w = watch_from(5);
-    assert_int_equal(deliver(&w, truth, 6, 1), WATCH_RIGHT);
+    assert_int_equal(deliver_changes(&w, truth, 6, 1), WATCH_RIGHT);
     w = watch_from(5);
-    assert_int_equal(deliver(&w, truth, 2, 2), WATCH_REPEATED);
+    assert_int_equal(deliver_changes(&w, truth, 2, 2), WATCH_REPEATED);
 }
 
 static void change_that_is_left_out_is_missing(void **state)
@@ -78,10 +78,10 @@ static void change_that_is_left_out_is_missing(void **state)
     struct story s;
     const struct watch_truth *truth = tell(&s);
     struct watch_check w = watch_from(1);
-    assert_int_equal(deliver(&w, truth, 0, 1), WATCH_RIGHT);
-    assert_int_equal(deliver(&w, truth, 2, 2), WATCH_MISSING);
+    assert_int_equal(deliver_changes(&w, truth, 0, 1), WATCH_RIGHT);
+    assert_int_equal(deliver_changes(&w, truth, 2, 2), WATCH_MISSING);
     w = watch_from(1);
-    assert_int_equal(deliver(&w, truth, 0, 2), WATCH_RIGHT);
+    assert_int_equal(deliver_changes(&w, truth, 0, 2), WATCH_RIGHT);
     assert_int_equal(watch_check_caught_up(&w, truth, 3, NULL).fault, WATCH_RIGHT);
     assert_int_equal(watch_check_caught_up(&w, truth, 4, NULL).fault, WATCH_MISSING);
 }
@@ -102,8 +102,8 @@ static void change_that_comes_twice_is_repeated(void **state)
     struct story s;
     const struct watch_truth *truth = tell(&s);
     struct watch_check w = watch_from(1);
-    assert_int_equal(deliver(&w, truth, 0, 2), WATCH_RIGHT);
-    assert_int_equal(deliver(&w, truth, 1, 1), WATCH_REPEATED);
+    assert_int_equal(deliver_changes(&w, truth, 0, 2), WATCH_RIGHT);
+    assert_int_equal(deliver_changes(&w, truth, 1, 1), WATCH_REPEATED);
     w = watch_from(4);
     const struct watch_change twice[] = {s.changes[2], s.changes[2]};
     assert_int_equal(watch_check_events(&w, truth, twice, 2, true, NULL).fault, WATCH_REPEATED);
@@ -133,7 +133,7 @@ static void key_outside_is_out_of_range(void **state)
     struct story s;
     const struct watch_truth *truth = tell(&s);
     struct watch_check w = watch_from(5);
-    assert_int_equal(deliver(&w, truth, 5, 1), WATCH_OUT_OF_RANGE);
+    assert_int_equal(deliver_changes(&w, truth, 5, 1), WATCH_OUT_OF_RANGE);
 }
 
 static void filters_leave_kinds_out(void **state)
@@ -143,13 +143,13 @@ static void filters_leave_kinds_out(void **state)
     const struct watch_truth *truth = tell(&s);
     struct watch_check w = watch_from(6);
     w.interest.leaves_deletes_out = true;
-    assert_int_equal(deliver(&w, truth, 7, 1), WATCH_RIGHT);
+    assert_int_equal(deliver_changes(&w, truth, 7, 1), WATCH_RIGHT);
     w = watch_from(6);
     w.interest.leaves_deletes_out = true;
-    assert_int_equal(deliver(&w, truth, 6, 1), WATCH_OUT_OF_RANGE);
+    assert_int_equal(deliver_changes(&w, truth, 6, 1), WATCH_OUT_OF_RANGE);
     w = watch_from(2);
     w.interest.leaves_puts_out = true;
-    assert_int_equal(deliver(&w, truth, 6, 1), WATCH_RIGHT);
+    assert_int_equal(deliver_changes(&w, truth, 6, 1), WATCH_RIGHT);
 }
 
 static void one_key_and_open_ends_are_ranges(void **state)
@@ -159,11 +159,11 @@ static void one_key_and_open_ends_are_ranges(void **state)
     const struct watch_truth *truth = tell(&s);
     struct watch_check w = watch_from(4);
     w.interest.to = (struct bytes){NULL, 0};
-    assert_int_equal(deliver(&w, truth, 2, 1), WATCH_RIGHT);
-    assert_int_equal(deliver(&w, truth, 7, 1), WATCH_RIGHT);
+    assert_int_equal(deliver_changes(&w, truth, 2, 1), WATCH_RIGHT);
+    assert_int_equal(deliver_changes(&w, truth, 7, 1), WATCH_RIGHT);
     w = watch_from(4);
     w.interest.to = (struct bytes){(const uint8_t *)"", 1};
-    assert_int_equal(deliver(&w, truth, 2, 6), WATCH_RIGHT);
+    assert_int_equal(deliver_changes(&w, truth, 2, 6), WATCH_RIGHT);
 }
 
 static void revision_may_be_split_into_fragments_alone(void **state)
@@ -172,11 +172,11 @@ static void revision_may_be_split_into_fragments_alone(void **state)
     struct story s;
     const struct watch_truth *truth = tell(&s);
     struct watch_check w = watch_from(4);
-    assert_int_equal(deliver(&w, truth, 2, 1), WATCH_SPLIT);
+    assert_int_equal(deliver_changes(&w, truth, 2, 1), WATCH_SPLIT);
     w = watch_from(4);
     assert_int_equal(watch_check_events(&w, truth, s.changes + 2, 1, true, NULL).fault,
                      WATCH_RIGHT);
-    assert_int_equal(deliver(&w, truth, 3, 1), WATCH_RIGHT);
+    assert_int_equal(deliver_changes(&w, truth, 3, 1), WATCH_RIGHT);
     assert_int_equal(w.seen, 4);
 }
 
@@ -186,7 +186,7 @@ static void progress_promises_what_came_before(void **state)
     struct story s;
     const struct watch_truth *truth = tell(&s);
     struct watch_check w = watch_from(1);
-    assert_int_equal(deliver(&w, truth, 0, 1), WATCH_RIGHT);
+    assert_int_equal(deliver_changes(&w, truth, 0, 1), WATCH_RIGHT);
     assert_int_equal(watch_check_progress(&w, truth, 2, NULL).fault, WATCH_RIGHT);
     assert_int_equal(watch_check_progress(&w, truth, 3, NULL).fault, WATCH_BROKEN_PROMISE);
 
@@ -197,7 +197,7 @@ static void progress_promises_what_came_before(void **state)
     /* What was promised to be complete gets nothing more. */
     w = watch_from(5);
     assert_int_equal(watch_check_progress(&w, truth, 5, NULL).fault, WATCH_RIGHT);
-    assert_int_equal(deliver(&w, truth, 2, 2), WATCH_REPEATED);
+    assert_int_equal(deliver_changes(&w, truth, 2, 2), WATCH_REPEATED);
 }
 
 static void nothing_follows_a_cancellation(void **state)
@@ -207,7 +207,7 @@ static void nothing_follows_a_cancellation(void **state)
     const struct watch_truth *truth = tell(&s);
     struct watch_check w = watch_from(2);
     assert_int_equal(watch_check_compacted(&w, 4, NULL).fault, WATCH_RIGHT);
-    assert_int_equal(deliver(&w, truth, 0, 1), WATCH_AFTER_CANCEL);
+    assert_int_equal(deliver_changes(&w, truth, 0, 1), WATCH_AFTER_CANCEL);
 
     w = watch_from(2);
     assert_int_equal(watch_check_compacted(&w, 4, NULL).fault, WATCH_RIGHT);
@@ -224,7 +224,7 @@ static void compaction_cancels_only_who_needs_what_is_gone(void **state)
     struct story s;
     const struct watch_truth *truth = tell(&s);
     struct watch_check w = watch_from(2);
-    assert_int_equal(deliver(&w, truth, 0, 2), WATCH_RIGHT);
+    assert_int_equal(deliver_changes(&w, truth, 0, 2), WATCH_RIGHT);
     assert_int_equal(watch_check_compacted(&w, 4, NULL).fault, WATCH_NOT_COMPACTED);
 }
 
@@ -234,19 +234,19 @@ static void resumed_watch_goes_on_where_it_was(void **state)
     struct story s;
     const struct watch_truth *truth = tell(&s);
     struct watch_check w = watch_from(2);
-    assert_int_equal(deliver(&w, truth, 0, 2), WATCH_RIGHT);
+    assert_int_equal(deliver_changes(&w, truth, 0, 2), WATCH_RIGHT);
     assert_int_equal(watch_check_events(&w, truth, s.changes + 2, 1, true, NULL).fault,
                      WATCH_RIGHT);
     /* A half of revision 4 has come: all of it comes again. */
     assert_int_equal(watch_check_resumed(&w, truth, 4, NULL).fault, WATCH_RIGHT);
-    assert_int_equal(deliver(&w, truth, 2, 2), WATCH_RIGHT);
+    assert_int_equal(deliver_changes(&w, truth, 2, 2), WATCH_RIGHT);
     assert_int_equal(watch_check_resumed(&w, truth, 5, NULL).fault, WATCH_RIGHT);
-    assert_int_equal(deliver(&w, truth, 6, 2), WATCH_RIGHT);
+    assert_int_equal(deliver_changes(&w, truth, 6, 2), WATCH_RIGHT);
 
     w = watch_from(2);
-    assert_int_equal(deliver(&w, truth, 0, 2), WATCH_RIGHT);
+    assert_int_equal(deliver_changes(&w, truth, 0, 2), WATCH_RIGHT);
     assert_int_equal(watch_check_resumed(&w, truth, 4, NULL).fault, WATCH_RIGHT);
-    assert_int_equal(deliver(&w, truth, 6, 1), WATCH_MISSING);
+    assert_int_equal(deliver_changes(&w, truth, 6, 1), WATCH_MISSING);
 
     w = watch_from(2);
     assert_int_equal(watch_check_resumed(&w, truth, 3, NULL).fault, WATCH_RESUMED_LATE);
@@ -267,7 +267,7 @@ static void first_fault_stays_and_is_told(void **state)
                         "watch of a from revision 1, seen up to 0, revision 2: what was delivered "
                         "is not what was committed; what should have come is the put of a at "
                         "revision 2; what came is the put of a at revision 2\n");
-    assert_int_equal(deliver(&w, truth, 0, 1), WATCH_INVENTED);
+    assert_int_equal(deliver_changes(&w, truth, 0, 1), WATCH_INVENTED);
     assert_int_equal(watch_check_resumed(&w, truth, 1, NULL).fault, WATCH_INVENTED);
     buf_deinit(&text);
 }
