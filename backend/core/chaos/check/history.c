@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "core/chaos/check/lin_int.h"
-#include "core/chaos/check/say.h"
+#include "core/base/say.h"
 
 /* What a token can be. */
 enum history_token {
@@ -469,7 +469,7 @@ struct history_writer {
 static void put_id(struct history_writer *w, bool is_key, uint64_t id)
 {
     if (id == 0 || w->names == NULL) {
-        say_words(w->out, id == 0 ? "nil" : "");
+        say(w->out, id == 0 ? "nil" : "");
         if (id != 0) {
             say_u64(w->out, id);
         }
@@ -482,7 +482,7 @@ static void put_id(struct history_writer *w, bool is_key, uint64_t id)
 
 static void put_number(struct history_writer *w, const char *field, uint64_t v)
 {
-    say_words(w->out, field);
+    say(w->out, field);
     say_u64(w->out, v);
 }
 
@@ -496,13 +496,13 @@ static const char *function_word(uint8_t kind)
 
 static void put_value(struct history_writer *w, const struct lin_op *o, bool is_return)
 {
-    say_words(w->out, ", :value ");
+    say(w->out, ", :value ");
     if (o->kind == LIN_CAS || o->kind == LIN_CAS_MISS) {
-        say_words(w->out, "[");
+        say(w->out, "[");
         put_id(w, false, o->expected);
-        say_words(w->out, " ");
+        say(w->out, " ");
         put_id(w, false, o->value);
-        say_words(w->out, "]");
+        say(w->out, "]");
     } else {
         bool says_nothing = o->kind == LIN_DELETE || (o->kind == LIN_READ && !is_return);
         put_id(w, false, says_nothing ? 0 : o->value);
@@ -512,11 +512,11 @@ static void put_value(struct history_writer *w, const struct lin_op *o, bool is_
 static void put_event(struct history_writer *w, const struct lin_op *o, bool is_return)
 {
     put_number(w, "{:process ", o->process);
-    say_words(w->out, ", :type ");
-    say_words(w->out, !is_return ? ":invoke" : o->outcome == LIN_OK ? ":ok" : ":fail");
-    say_words(w->out, ", :f ");
-    say_words(w->out, function_word(o->kind));
-    say_words(w->out, ", :key ");
+    say(w->out, ", :type ");
+    say(w->out, !is_return ? ":invoke" : o->outcome == LIN_OK ? ":ok" : ":fail");
+    say(w->out, ", :f ");
+    say(w->out, function_word(o->kind));
+    say(w->out, ", :key ");
     put_id(w, true, o->key);
     put_value(w, o, is_return);
     put_number(w, ", :time ", is_return ? o->returned : o->invoked);
@@ -526,7 +526,7 @@ static void put_event(struct history_writer *w, const struct lin_op *o, bool is_
     if (is_return && o->outcome == LIN_OK && o->kind == LIN_READ && o->mod_revision != 0) {
         put_number(w, ", :mod-revision ", o->mod_revision);
     }
-    say_words(w->out, is_return && o->kind == LIN_CAS_MISS ? ", :missed true}\n" : "}\n");
+    say(w->out, is_return && o->kind == LIN_CAS_MISS ? ", :missed true}\n" : "}\n");
 }
 
 /* The returns that stand before the invocations of their time are those of operations that were

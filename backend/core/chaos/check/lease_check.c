@@ -1,6 +1,6 @@
 #include "core/chaos/check/lease_check.h"
 
-#include "core/chaos/check/say.h"
+#include "core/base/say.h"
 
 #define MILLION 1000000
 
@@ -33,17 +33,17 @@ static struct lease_verdict accuse_lease(struct lease_check *l, enum lease_fault
 {
     l->verdict = (struct lease_verdict){fault, seen, due};
     if (text != NULL) {
-        say_words(text, "lease ");
+        say(text, "lease ");
         say_u64(text, l->id);
-        say_words(text, " at ");
+        say(text, " at ");
         say_time(text, seen);
-        say_words(text, ": ");
-        say_words(text, lease_fault_text(fault));
-        say_words(text, fault == LEASE_EARLY  ? "; it was promised until "
-                        : fault == LEASE_BACK ? "; it was seen gone by "
-                                              : "; it had to be gone by ");
+        say(text, ": ");
+        say(text, lease_fault_text(fault));
+        say(text, fault == LEASE_EARLY  ? "; it was promised until "
+                  : fault == LEASE_BACK ? "; it was seen gone by "
+                                        : "; it had to be gone by ");
         say_time(text, due);
-        say_words(text, "\n");
+        say(text, "\n");
     }
     return l->verdict;
 }

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "core/chaos/check/lin_int.h"
-#include "core/chaos/check/say.h"
+#include "core/base/say.h"
 
 struct lin_limits lin_limits_plain(void)
 {

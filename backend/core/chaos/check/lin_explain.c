@@ -1,6 +1,6 @@
 /* What a person reads. */
 #include "core/chaos/check/lin_int.h"
-#include "core/chaos/check/say.h"
+#include "core/base/say.h"
 
 /* Columns of the table of operations. */
 #define COLUMN_ACTION  14
@@ -21,7 +21,7 @@ static void say_value(const struct lin *lin, uint64_t value, struct buf *out)
     if (lin->names != NULL && lin->names->value != NULL) {
         lin->names->value(lin->names->ctx, value, out);
     } else if (value == 0) {
-        say_words(out, "nil");
+        say(out, "nil");
     } else {
         say_u64(out, value);
     }
@@ -30,7 +30,7 @@ static void say_value(const struct lin *lin, uint64_t value, struct buf *out)
 static void say_when(const struct lin *lin, nanos t, struct buf *out)
 {
     if (lin->names != NULL && lin->names->times_are_lines) {
-        say_words(out, "line ");
+        say(out, "line ");
         say_u64(out, t);
     } else {
         say_time(out, t);
@@ -41,27 +41,27 @@ static void say_action(const struct lin *lin, const struct lin_op *o, struct buf
 {
     switch ((enum lin_kind)o->kind) {
     case LIN_READ:
-        say_words(out, "read -> ");
+        say(out, "read -> ");
         say_value(lin, o->value, out);
         break;
     case LIN_WRITE:
     case LIN_APPEND:
-        say_words(out, o->kind == LIN_WRITE ? "write " : "append ");
+        say(out, o->kind == LIN_WRITE ? "write " : "append ");
         say_value(lin, o->value, out);
         break;
     case LIN_DELETE:
-        say_words(out, "delete");
+        say(out, "delete");
         break;
     case LIN_CAS:
-        say_words(out, "cas ");
+        say(out, "cas ");
         say_value(lin, o->expected, out);
-        say_words(out, " -> ");
+        say(out, " -> ");
         say_value(lin, o->value, out);
         break;
     case LIN_CAS_MISS:
-        say_words(out, "cas ");
+        say(out, "cas ");
         say_value(lin, o->expected, out);
-        say_words(out, " missed");
+        say(out, " missed");
         break;
     case LIN_KINDS:
         break;
@@ -71,16 +71,16 @@ static void say_action(const struct lin *lin, const struct lin_op *o, struct buf
 static void say_outcome(const struct lin_op *o, bool is_open, struct buf *out)
 {
     if (o->outcome == LIN_UNKNOWN) {
-        say_words(out, "outcome unknown");
+        say(out, "outcome unknown");
     } else {
-        say_words(out, is_open ? "ok; its end does not matter" : "ok");
+        say(out, is_open ? "ok; its end does not matter" : "ok");
     }
     if (o->outcome == LIN_OK && o->revision != 0) {
-        say_words(out, ", revision ");
+        say(out, ", revision ");
         say_u64(out, o->revision);
     }
     if (o->outcome == LIN_OK && o->mod_revision != 0) {
-        say_words(out, ", value of revision ");
+        say(out, ", value of revision ");
         say_u64(out, o->mod_revision);
     }
 }
@@ -89,48 +89,47 @@ static void say_operation(const struct lin *lin, const struct lin_culprit *culpr
 {
     const struct lin_op *o = &lin->ops[culprit->op];
     size_t begin = out->len;
-    say_words(out, "  process ");
+    say(out, "  process ");
     say_u64(out, o->process);
     say_column(out, begin, COLUMN_ACTION);
     say_action(lin, o, out);
     if (o->key != lin->report->key) {
-        say_words(out, " of key ");
+        say(out, " of key ");
         say_key(lin, o->key, out);
     }
     say_column(out, begin, COLUMN_TIMES);
     say_when(lin, o->invoked, out);
     if (o->outcome == LIN_OK) {
-        say_words(out, " to ");
+        say(out, " to ");
         say_when(lin, o->returned, out);
     } else {
-        say_words(out, " on");
+        say(out, " on");
     }
     say_column(out, begin, COLUMN_OUTCOME);
     say_outcome(o, culprit->is_open, out);
-    say_words(out, "\n");
+    say(out, "\n");
 }
 
 static void explain_undecided(const struct lin *lin, struct buf *text)
 {
     switch (lin->report->bound) {
     case LIN_BOUND_STEPS:
-        say_words(text, "undecided: the search took all the steps that it may take");
+        say(text, "undecided: the search took all the steps that it may take");
         break;
     case LIN_BOUND_MEMORY:
-        say_words(text, "undecided: the search took all the memory that it may take");
+        say(text, "undecided: the search took all the memory that it may take");
         break;
     case LIN_BOUND_MALFORMED:
     case LIN_BOUND_NONE:
-        say_words(text,
-                  "undecided: this is no operation (it returns before its invocation, or a number "
+        say(text, "undecided: this is no operation (it returns before its invocation, or a number "
                   "is out of its range)");
         break;
     }
     if (lin->report->keys > 1) {
-        say_words(text, "; key ");
+        say(text, "; key ");
         say_key(lin, lin->report->key, text);
     }
-    say_words(text, "\n");
+    say(text, "\n");
 }
 
 void lin_explain(const struct lin *lin, struct buf *text)
@@ -139,12 +138,12 @@ void lin_explain(const struct lin *lin, struct buf *text)
     if (report->verdict == LIN_UNDECIDED) {
         explain_undecided(lin, text);
     } else {
-        say_words(text, "not linearizable: no order explains these operations");
+        say(text, "not linearizable: no order explains these operations");
         if (report->keys > 1) {
-            say_words(text, " of key ");
+            say(text, " of key ");
             say_key(lin, report->key, text);
         }
-        say_words(text, report->is_part_late ? ", whatever was there before them\n" : "\n");
+        say(text, report->is_part_late ? ", whatever was there before them\n" : "\n");
     }
     for (size_t i = 0; i < report->part_count; i++) {
         say_operation(lin, &report->part[i], text);

@@ -49,7 +49,7 @@ static bool fails_from(struct shrinking *s, uint64_t initial, bool is_fresh)
 }
 
 /* Of the values in the beginning, those that no operation looks at are alike. */
-static bool still_fails(struct shrinking *s)
+static bool part_fails(struct shrinking *s)
 {
     if (!s->is_late) {
         return fails_from(s, 0, false);
@@ -94,7 +94,7 @@ static void find_earliest_end(struct shrinking *s)
     while (passes < fails) {
         uint32_t middle = passes + (fails - passes) / 2;
         end_at(s, middle);
-        if (still_fails(s)) {
+        if (part_fails(s)) {
             fails = middle;
         } else {
             passes = middle + 1;
@@ -143,14 +143,14 @@ static void find_latest_beginning(struct shrinking *s)
     uint32_t passes = s->event_count; /* a beginning from here on does not fail */
     s->is_late = true;
     keep_modes(s);
-    if (!still_fails(s)) {
+    if (!part_fails(s)) {
         s->is_late = false;
         return;
     }
     while (passes - fails > 1) {
         uint32_t middle = fails + (passes - fails) / 2;
         begin_at(s, middle);
-        if (still_fails(s)) {
+        if (part_fails(s)) {
             fails = middle;
         } else {
             passes = middle;
@@ -177,7 +177,7 @@ static bool weaken(struct shrinking *s, const uint32_t *ops, uint32_t n)
     for (uint32_t i = 0; i < n; i++) {
         weaken_operation(s, ops[i]);
     }
-    if (still_fails(s)) {
+    if (part_fails(s)) {
         return true;
     }
     for (uint32_t i = 0; i < n; i++) {

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "core/chaos/check/say.h"
+#include "core/base/say.h"
 
 /* The revision of a store without changes. */
 #define REVISION_FIRST 1
@@ -75,9 +75,9 @@ static bool is_same_change(const struct watch_change *a, const struct watch_chan
 
 static void say_change(struct buf *text, const struct watch_change *c)
 {
-    say_words(text, c->kind == WATCH_PUT ? "put of " : "delete of ");
+    say(text, c->kind == WATCH_PUT ? "put of " : "delete of ");
     buf_put(text, c->key.data, c->key.len);
-    say_words(text, " at revision ");
+    say(text, " at revision ");
     say_u64(text, c->revision);
 }
 
@@ -90,25 +90,25 @@ static struct watch_verdict accuse_watch(struct watch_check *w, enum watch_fault
     if (text == NULL) {
         return w->verdict;
     }
-    say_words(text, "watch of ");
+    say(text, "watch of ");
     buf_put(text, w->interest.from.data, w->interest.from.len);
-    say_words(text, " from revision ");
+    say(text, " from revision ");
     say_u64(text, w->interest.start_revision);
-    say_words(text, ", seen up to ");
+    say(text, ", seen up to ");
     say_u64(text, w->seen);
-    say_words(text, ", revision ");
+    say(text, ", revision ");
     say_u64(text, revision);
-    say_words(text, ": ");
-    say_words(text, watch_fault_text(fault));
+    say(text, ": ");
+    say(text, watch_fault_text(fault));
     if (expected != NULL) {
-        say_words(text, "; what should have come is the ");
+        say(text, "; what should have come is the ");
         say_change(text, expected);
     }
     if (found != NULL) {
-        say_words(text, "; what came is the ");
+        say(text, "; what came is the ");
         say_change(text, found);
     }
-    say_words(text, "\n");
+    say(text, "\n");
     return w->verdict;
 }
 

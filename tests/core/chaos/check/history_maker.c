@@ -34,7 +34,7 @@ static int order_by_effect(const void *a, const void *b)
     return x->at != y->at ? (x->at < y->at ? -1 : 1) : (x->op < y->op ? -1 : x->op > y->op);
 }
 
-static uint8_t draw_kind(struct prng *p, const struct history_recipe *recipe)
+static uint8_t draw_operation_kind(struct prng *p, const struct history_recipe *recipe)
 {
     uint64_t draw = prng_below(p, MILLION);
     if (draw < recipe->read_ppm) {
@@ -60,7 +60,7 @@ static void plan_operations(struct prng *p, const struct history_recipe *recipe,
                                  .returned = returned,
                                  .key = 1 + prng_below(p, recipe->keys),
                                  .process = process,
-                                 .kind = draw_kind(p, recipe),
+                                 .kind = draw_operation_kind(p, recipe),
                                  .outcome = LIN_OK};
         if (prng_chance(p, recipe->unknown_ppm, MILLION)) {
             ops[i].outcome = LIN_UNKNOWN;
