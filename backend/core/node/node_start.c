@@ -320,8 +320,8 @@ static void start_on_snapshot_payload(void *ctx, uint64_t offset, struct bytes p
     s->restore_failed = s->restore_failed || store_restore_feed(s->restore, payload) != OK;
 }
 
-/* None is whole. Damaged ones say that this node took part: what they held must come from peers, and
- * the group must not be founded over them. */
+/* None is whole. Damaged ones say that this node took part: what they held must come from peers,
+ * and the group must not be founded over them. */
 static void start_without_snapshot(struct node_start *s, bool has_damaged)
 {
     struct node *n = s->node;
