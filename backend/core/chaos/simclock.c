@@ -247,7 +247,9 @@ static void sim_timer_set(void *self, struct world_timer *timer, nanos due)
     if (timer->is_set) {
         CHECK(at < timers->count && timers->heap[at].timer == timer);
     } else {
-        mem_grow((void **)&timers->heap, &timers->cap, timers->count + 1, sizeof *timers->heap);
+        if (timers->count == timers->cap) {
+            mem_grow((void **)&timers->heap, &timers->cap, timers->count + 1, sizeof *timers->heap);
+        }
         at = timers->count++;
     }
     timer->at = due;

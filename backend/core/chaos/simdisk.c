@@ -361,6 +361,25 @@ void simdisk_cut_power(struct simdisk *d, bool (*survives)(void *ctx, uint64_t u
     simdisk_close_all(d);
 }
 
+struct luck {
+    struct prng *prng;
+    uint64_t num;
+    uint64_t den;
+};
+
+static bool survives_by_luck(void *ctx, uint64_t unit)
+{
+    const struct luck *luck = ctx;
+    (void)unit;
+    return prng_chance(luck->prng, luck->num, luck->den);
+}
+
+void simdisk_lose_power(struct simdisk *d, uint64_t num, uint64_t den)
+{
+    struct luck luck = {&d->prng, num, den};
+    simdisk_cut_power(d, survives_by_luck, &luck);
+}
+
 /* Is this change made durable by a sync that was submitted at `stamp`? */
 static bool is_settled_by(const struct simdisk_change *change, uint64_t stamp)
 {

@@ -51,6 +51,9 @@ void simdisk_close_all(struct simdisk *d);
 uint64_t simdisk_pending(const struct simdisk *d);
 void simdisk_cut_power(struct simdisk *d, bool (*survives)(void *ctx, uint64_t unit), void *ctx);
 
+/* The same, where each unit survives in `num` of `den` cases, by the disk's generator. */
+void simdisk_lose_power(struct simdisk *d, uint64_t num, uint64_t den);
+
 /* --- faults that last -------------------------------------------------------------------------
  */
 
@@ -76,6 +79,9 @@ void simdisk_write_back(struct simdisk *d);
 /* How many bytes all files may take. A quota is the same, but SPACE does not know of it. */
 void simdisk_set_capacity(struct simdisk *d, uint64_t capacity);
 void simdisk_set_quota(struct simdisk *d, uint64_t bytes);
+
+/* Bytes that all files take. */
+uint64_t simdisk_used(const struct simdisk *d);
 
 /* Ends all faults that last, and those that wait. The capacity and what is damaged stay. */
 void simdisk_heal(struct simdisk *d);

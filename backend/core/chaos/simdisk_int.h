@@ -144,7 +144,4 @@ void simdisk_trick_read(struct simdisk *d, const struct simdisk_inode *inode,
 /* Frees files that nothing leads to. */
 void simdisk_collect(struct simdisk *d);
 
-/* Bytes that all live files take. */
-uint64_t simdisk_used(const struct simdisk *d);
-
 #endif

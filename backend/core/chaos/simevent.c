@@ -53,7 +53,9 @@ static void queue_sink(struct simqueue *q, size_t at, const struct simevent *eve
 
 void simqueue_push(struct simqueue *q, const struct simevent *event)
 {
-    mem_grow((void **)&q->events, &q->cap, q->count + 1, sizeof *q->events);
+    if (q->count == q->cap) {
+        mem_grow((void **)&q->events, &q->cap, q->count + 1, sizeof *q->events);
+    }
     q->count++;
     queue_rise(q, q->count - 1, event);
 }

@@ -1,6 +1,7 @@
 #include "core/chaos/simfile.h"
 
 #include "core/base/check.h"
+#include "core/base/hash.h"
 #include "core/chaos/simworld_int.h"
 
 /* Labels of the generators that a host's disk has. */
@@ -95,6 +96,7 @@ static void file_completed(void *arg)
         return;
     }
     simdisk_settle(host->disk, request);
+    simworld_mix_file(host->sim, request);
     request->done(request);
 }
 

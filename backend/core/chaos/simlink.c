@@ -61,7 +61,7 @@ struct simnet_link simnet_link_get(const struct simhost *from, const struct simh
                : simnet_link_plain();
 }
 
-static bool are_up(const struct simlink *link)
+bool simlink_is_up(const struct simlink *link)
 {
     return !link->from->is_off && !link->from->is_asleep && !link->to->is_off &&
            !link->to->is_asleep;
@@ -69,12 +69,12 @@ static bool are_up(const struct simlink *link)
 
 bool simlink_passes(const struct simlink *link)
 {
-    return !link->set.is_cut && !link->set.is_clogged && are_up(link);
+    return !link->set.is_cut && !link->set.is_clogged && simlink_is_up(link);
 }
 
 bool simlink_answers(const struct simlink *link)
 {
-    return link->set.is_cut && link->set.acks_pass ? are_up(link) : simlink_passes(link);
+    return link->set.is_cut && link->set.acks_pass ? simlink_is_up(link) : simlink_passes(link);
 }
 
 /* --- luck ------------------------------------------------------------------------------------ */
@@ -199,7 +199,7 @@ static bool link_is_full(const struct simlink *link)
 static bool link_takes(const struct simlink *link, size_t len)
 {
     bool is_large = link->set.large_loss_bytes != 0 && len > link->set.large_loss_bytes;
-    return !link->set.is_cut && are_up(link) && !is_large && !link_is_full(link) &&
+    return !link->set.is_cut && simlink_is_up(link) && !is_large && !link_is_full(link) &&
            !simlink_loses(link);
 }
 
@@ -245,7 +245,7 @@ static void link_flush_datagrams(struct simlink *link)
     while (link->held != NULL) {
         struct simparcel *parcel = link->held;
         link->held = parcel->next;
-        if (link->set.is_cut || !are_up(link)) {
+        if (link->set.is_cut || !simlink_is_up(link)) {
             parcel_drop(parcel);
             continue;
         }

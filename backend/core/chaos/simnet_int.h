@@ -48,7 +48,9 @@ struct world_endpoint simhost_endpoint(const struct simhost *host, uint16_t port
 
 struct simlink *simlink_get(struct simhost *from, struct simhost *to);
 
-/* Both hosts are up and awake, and the link is neither cut nor clogged. */
+/* Both hosts are on and awake. */
+bool simlink_is_up(const struct simlink *link);
+/* And the link is neither cut nor clogged. */
 bool simlink_passes(const struct simlink *link);
 /* The same for what kernels say to each other. */
 bool simlink_answers(const struct simlink *link);

@@ -328,15 +328,17 @@ static size_t end_window(const struct world_stream *e)
     return window > e->flown ? window - e->flown : 0;
 }
 
-static bool end_may_pass(struct world_stream *e, size_t size)
+/* A clogged link takes one flight: what follows is the same bytes again, which count once. */
+static bool end_may_clog(const struct world_stream *e)
 {
-    const struct simnet_link *link = &e->link->set;
+    bool is_held = e->seg_count > 0 && seg_at(e, e->seg_count - 1)->due == NANOS_FOREVER;
+    return e->link->set.is_clogged && !e->link->set.is_cut && simlink_is_up(e->link) && !is_held;
+}
 
-    if (link->is_clogged && !link->is_cut && !e->link->from->is_asleep && !e->link->to->is_asleep &&
-        !e->link->to->is_off) {
-        return true;
-    }
-    bool is_large = link->large_loss_bytes != 0 && size > link->large_loss_bytes;
+static bool end_may_pass(const struct world_stream *e, size_t size)
+{
+    size_t limit = e->link->set.large_loss_bytes;
+    bool is_large = limit != 0 && size > limit;
     return simlink_passes(e->link) && !is_large && e->stalled_until <= end_now(e);
 }
 
@@ -376,20 +378,20 @@ static bool end_launch(struct world_stream *e, size_t size)
 {
     nanos now = end_now(e);
 
-    if (!end_may_pass(e, size)) {
+    bool is_held = end_may_clog(e);
+    if (!is_held && !end_may_pass(e, size)) {
         return false;
     }
     simlink_begin(e->link);
+    if (simlink_loses(e->link)) {
+        return false;
+    }
     if (e->lacks_ack) {
-        if (!simlink_answers(end_peer(e)->link)) {
+        if (is_held || !simlink_answers(end_peer(e)->link)) {
             return false;
         }
         e->lacks_ack = false;
     }
-    if (simlink_loses(e->link)) {
-        return false;
-    }
-    bool is_held = e->link->set.is_clogged;
     nanos travel = is_held ? 0 : simlink_travel(e->link, size);
     if (!is_held && !end_is_met(e)) {
         end_post(e, NULL, SIMEVENT_WORLD, now + travel, end_meets_nobody);

@@ -142,6 +142,16 @@ static void step_host(struct simworld *sim, struct simhost *host, nanos due)
     simhost_refresh(host);
 }
 
+nanos simworld_next(const struct simworld *sim)
+{
+    return sim->keys[sim->winners[1]].due;
+}
+
+const struct simhost *simworld_ran(const struct simworld *sim)
+{
+    return sim->ran;
+}
+
 bool simworld_step(struct simworld *sim)
 {
     uint32_t source = sim->winners[1];
@@ -150,6 +160,7 @@ bool simworld_step(struct simworld *sim)
     if (due == NANOS_FOREVER) {
         return false;
     }
+    sim->ran = source != 0 ? sim->hosts[source - 1] : NULL;
     if (source != 0) {
         step_host(sim, sim->hosts[source - 1], due);
         return true;
@@ -163,11 +174,20 @@ bool simworld_step(struct simworld *sim)
 
 void simworld_run(struct simworld *sim, nanos until)
 {
-    while (sim->keys[sim->winners[1]].due <= until && simworld_step(sim)) {
+    while (simworld_next(sim) <= until && simworld_step(sim)) {
     }
     if (until != NANOS_FOREVER) {
         sim->now = u64_max(sim->now, until);
     }
+}
+
+void simworld_mix_file(struct simworld *sim, const struct world_file_request *request)
+{
+    bool has_read = request->op == WORLD_READ && request->result == OK;
+
+    simworld_mix(sim, (uint64_t)request->op << 32 | (uint64_t)request->result);
+    simworld_mix(sim, has_read ? hash_bytes(request->offset, request->buffer, request->count)
+                               : request->length);
 }
 
 /* --- the world ------------------------------------------------------------------------------- */
@@ -195,7 +215,10 @@ void simworld_free(struct simworld *sim)
         simqueue_deinit(&sim->hosts[i]->queue);
     }
     simnet_deinit(sim);
+    simpower_deinit(sim);
+    simvolume_deinit(sim);
     for (size_t i = 0; i < sim->host_count; i++) {
+        simvm_deinit(sim->hosts[i]);
         simdisk_free(sim->hosts[i]->disk);
         mem_free(sim->hosts[i]->timers.heap);
         mem_free(sim->hosts[i]);
@@ -276,7 +299,17 @@ struct simhost *simhost_new(struct simworld *sim, const char *name, uint64_t dis
     host->disk = simdisk_new(disk_capacity);
     host->prng = prng_fork(&sim->prng, 1000 + sim->host_count);
     simfile_init(host);
-    host->world = (struct world){host, &simclock_ops, &simfile_ops, &simnet_ops, &sim_random_ops};
+    host->world = (struct world){
+        .self = host,
+        .time = &simclock_ops,
+        .file = &simfile_ops,
+        .net = &simnet_ops,
+        .random = &sim_random_ops,
+        .power = &simpower_ops,
+        .vm = &simvm_ops,
+    };
+    simpower_init(host);
+    simvm_init(host);
     simclock_begin(host, sim->now);
     mem_grow((void **)&sim->hosts, &sim->host_cap, sim->host_count + 1, sizeof *sim->hosts);
     sources_grow(sim);
@@ -325,6 +358,8 @@ static void host_forget_process(struct simhost *host, bool has_power)
     }
     host->paused_until = 0;
     host->busy_until = 0;
+    simpower_forget(host);
+    simvm_forget(host);
     simnet_forget(host, has_power);
     simdisk_close_all(host->disk);
     simhost_refresh(host);
@@ -336,29 +371,14 @@ void simhost_kill(struct simhost *host)
     host_forget_process(host, true);
 }
 
-/* What a power cut leaves, drawn from the host's generator. */
-struct luck {
-    struct prng *prng;
-    uint64_t num;
-    uint64_t den;
-};
-
-static bool survives_by_luck(void *ctx, uint64_t unit)
-{
-    const struct luck *luck = ctx;
-    (void)unit;
-    return prng_chance(luck->prng, luck->num, luck->den);
-}
-
 void simhost_cut_power(struct simhost *host, uint64_t num, uint64_t den)
 {
-    struct luck luck = {&host->prng, num, den};
-
     simworld_tell(host->sim, host, SIMTRACE_POWER_CUT, NULL, 0);
     host->is_off = true;
     simhost_suspend(host, 0);
     host_forget_process(host, false);
-    simdisk_cut_power(host->disk, survives_by_luck, &luck);
+    simvm_lose_power(host);
+    simdisk_lose_power(host->disk, num, den);
 }
 
 void simhost_power_on(struct simhost *host)
@@ -379,6 +399,12 @@ void simhost_pause(struct simhost *host, nanos until)
     host->paused_until = until;
     simworld_tell(host->sim, host, SIMTRACE_PAUSE, NULL, until);
     simhost_refresh(host);
+}
+
+bool simhost_is_paused(const struct simhost *host)
+{
+    nanos now = host->sim->now;
+    return host->is_asleep || host->is_off || host->paused_until > now || host->busy_until > now;
 }
 
 void simhost_slow_cpu(struct simhost *host, nanos per_event)

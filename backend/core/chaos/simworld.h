@@ -61,6 +61,12 @@ bool simworld_step(struct simworld *sim);
 /* Events happen until there is none, or `until`; time ends there. */
 void simworld_run(struct simworld *sim, nanos until);
 
+/* When the next event happens; NANOS_FOREVER: never. */
+nanos simworld_next(const struct simworld *sim);
+
+/* The host on which the last event happened; NULL: on none, or there was no event. */
+const struct simhost *simworld_ran(const struct simworld *sim);
+
 /* How many events have happened. */
 uint64_t simworld_events(const struct simworld *sim);
 
@@ -88,7 +94,10 @@ uint64_t simworld_hash(const struct simworld *sim);
     X(SIMTRACE_STEP, "clock step", "nanoseconds forward")                                          \
     X(SIMTRACE_LINK, "link", "1: cut, 2: clogged, 3: both, 0: neither")                            \
     X(SIMTRACE_RESET, "reset", "streams that were reset")                                          \
-    X(SIMTRACE_STALL, "stall", "until when")
+    X(SIMTRACE_STALL, "stall", "until when")                                                       \
+    X(SIMTRACE_FENCE, "fence", "what its device was told: 0 off, 1 on")                            \
+    X(SIMTRACE_VM_BEGAN, "vm began", "the epoch")                                                  \
+    X(SIMTRACE_VM_ENDED, "vm ended", "the epoch")
 
 enum simtrace {
 #define SIMTRACE_ENUM(name, text, number) name,
@@ -129,7 +138,7 @@ void simhost_replace_disk(struct simhost *host, struct simdisk *disk);
 void simhost_kill(struct simhost *host);
 
 /* Power is lost: the process dies, nobody is told of it, and of what is not durable each unit
- * survives in `num` of `den` cases, drawn from the host's generator. */
+ * survives in `num` of `den` cases, drawn from the disk's generator. */
 void simhost_cut_power(struct simhost *host, uint64_t num, uint64_t den);
 
 /* The kernel runs again; nothing happens if it does. */
@@ -139,6 +148,9 @@ bool simhost_is_on(const struct simhost *host);
 /* Until then nothing happens to the process; then all that waited. `until` now or earlier: it goes
  * on. */
 void simhost_pause(struct simhost *host, nanos until);
+
+/* Does its process stand still now, paused or asleep, or with its processor busy? */
+bool simhost_is_paused(const struct simhost *host);
 
 /* Each event of the process takes its processor so long, and the next one waits for it; 0: none. */
 void simhost_slow_cpu(struct simhost *host, nanos per_event);

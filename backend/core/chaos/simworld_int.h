@@ -20,6 +20,10 @@ struct simport; /* simnet_int.h */
 struct simlink;
 struct simparcel;
 struct simconn;
+struct simdevice; /* simpower.c */
+struct simpower;
+struct simvms; /* simvm_int.h */
+struct simvolume;
 struct world_stream;
 
 /* simclock.c: how a host's clock runs. `at` on the clock was `since` in virtual time. */
@@ -81,6 +85,9 @@ struct simhost {
     struct world_stream *streams; /* list of all ends that are not forgotten, newest first */
     struct simlink **links;       /* owned; to each source, NULL: never used */
     size_t link_count;
+
+    struct simpower *power; /* owned */
+    struct simvms *vms;     /* owned */
 };
 
 /* When a source's first event happens. */
@@ -103,12 +110,16 @@ struct simworld {
     struct simkey *keys; /* owned; one a source, up to source_cap, a power of two */
     uint32_t *winners;   /* owned; the tournament, [1] is the first of all */
     uint32_t source_cap;
+    struct simhost *ran;     /* of the last event; NULL: none */
     struct simhost *running; /* whose key is looked at when its event is over; or NULL */
     void (*line)(void *ctx, nanos at, const struct simhost *host, enum simtrace kind,
                  const struct simhost *other, uint64_t number);
     void *line_ctx;
     struct simparcel *parcels; /* simnet.c: free ones */
     struct simconn *conns;     /* simstream.c: free ones */
+    struct simdevice *devices; /* simpower.c: owned list */
+    struct simvolume *volumes; /* simvolume.c: owned list */
+    struct buf violation;      /* simvolume.c: the first, closed by a zero; empty: none */
 };
 
 /* Something will happen: to the host's process, whose death cancels it, or, where `host` is NULL,
@@ -131,6 +142,9 @@ static inline void simworld_mix(struct simworld *sim, uint64_t number)
     uint64_t mixed = (sim->hash ^ number) * UINT64_C(0x9fb21c651e98df25);
     sim->hash = mixed ^ mixed >> 32;
 }
+
+/* A completed request: what it was, and what came of it. */
+void simworld_mix_file(struct simworld *sim, const struct world_file_request *request);
 
 static inline void simworld_tell(const struct simworld *sim, const struct simhost *host,
                                  enum simtrace kind, const struct simhost *other, uint64_t number)
@@ -161,6 +175,27 @@ extern const struct world_file_ops simfile_ops;
 
 /* The host has its generator and its disk; gives both of them speed, and draws of their own. */
 void simfile_init(struct simhost *host);
+
+/* --- simpower.c and simvm.c ------------------------------------------------------------------ */
+
+extern const struct world_power_ops simpower_ops;
+extern const struct world_vm_ops simvm_ops;
+
+void simpower_init(struct simhost *host);
+void simvm_init(struct simhost *host);
+
+/* The host's process is gone; its machines are not. */
+void simpower_forget(struct simhost *host);
+void simvm_forget(struct simhost *host);
+
+/* The host's power is: its machines end, and nobody is told. */
+void simvm_lose_power(struct simhost *host);
+
+/* After all events. */
+void simpower_deinit(struct simworld *sim);
+void simvm_deinit(struct simhost *host);
+void simvolume_deinit(struct simworld *sim);
+
 /* --- simnet.c -------------------------------------------------------------------------------- */
 
 extern const struct world_net_ops simnet_ops;

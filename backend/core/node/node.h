@@ -155,6 +155,10 @@ MUST_USE enum err node_change(struct node *n, const struct raft_conf_change *cha
 MUST_USE enum err node_transfer(struct node *n, node_id to);
 MUST_USE enum err node_campaign(struct node *n);
 
+/* Takes a snapshot as soon as there is anything to take beyond the newest one: before a backup, or
+ * where memory or the log shall become small. */
+void node_take_snapshot(struct node *n);
+
 /* Hands leadership over and takes no more proposals; once it does not lead any more, it may be
  * closed without costing the group an election. */
 void node_stop(struct node *n);

@@ -206,6 +206,18 @@ static bool link_read_hello(struct node_incoming *in, struct cursor *c)
            from != n->cfg.id;
 }
 
+/* The peer has opened this stream in place of an earlier one, whose end nobody may have told: a
+ * host that loses its power says nothing. Raft is told nothing either, as the peer is there. */
+static void link_replace(struct node_incoming *in)
+{
+    for (size_t i = 0; i < NODE_INCOMING_MAX; i++) {
+        struct node_incoming *old = &in->node->incoming[i];
+        if (old != in && old->stream && old->peer == in->peer && old->kind == in->kind) {
+            link_drop_incoming(old);
+        }
+    }
+}
+
 /* A message from a peer. False: it is no message, or not the peer's own. */
 static bool link_read_message(struct node_incoming *in, struct raft_message_space *space,
                               struct bytes bytes)
@@ -232,6 +244,9 @@ static size_t link_take(struct node_incoming *in, struct raft_message_space *spa
             return 0;
         }
         *good = link_read_hello(in, &c);
+        if (*good) {
+            link_replace(in);
+        }
         return NODE_HELLO_BYTES;
     }
     if (bytes.len < NODE_FRAME_HEADER_BYTES) {

@@ -221,7 +221,15 @@ enum err linux_world_open(const char *root, struct linux_world **ret)
     lw->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     CHECK(lw->event_fd >= 0);
     CHECK(pthread_mutex_init(&lw->done_lock, NULL) == 0);
-    lw->table = (struct world){lw, &linux_time_ops, &linux_file_ops, NULL, &linux_random_ops};
+    lw->table = (struct world){
+        .self = lw,
+        .time = &linux_time_ops,
+        .file = &linux_file_ops,
+        .net = NULL,
+        .random = &linux_random_ops,
+        .power = NULL,
+        .vm = NULL,
+    };
     for (size_t i = 0; i < WORLD_LANES; i++) {
         lane_begin(lw, &lw->lanes[i]);
     }

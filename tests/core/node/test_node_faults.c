@@ -347,6 +347,31 @@ static void a_stalled_disk_gives_the_lead_away(void **state)
     buf_deinit(&p.body);
 }
 
+/* A snapshot that finds no room is tried again, but not without pause: the store and the disk have
+ * other things to do. */
+static void a_snapshot_without_room_is_tried_again_after_a_pause(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    cluster3_init(&c, 35, 1);
+    c.snapshot_entries = 20;
+    cluster3_start(&c);
+    cluster3_elect(&c);
+    cluster3_put(&c, 0, "answer", value_of(1));
+    simdisk_set_capacity(simhost_disk(c.member[0].host), disk_used(&c, 0));
+    for (uint64_t i = 0; i < 30; i++) {
+        cluster3_put(&c, 0, "answer", value_of(i));
+    }
+    uint64_t events = simworld_events(c.sim);
+    cluster3_run(&c, 10 * NANOS_PER_S);
+    assert_true(simworld_events(c.sim) - events < 5000);
+    assert_int_equal(node_status(c.member[0].node).snapshot, 1);
+    simdisk_set_capacity(simhost_disk(c.member[0].host), DISK);
+    cluster3_run(&c, 5 * NANOS_PER_S);
+    assert_true(node_status(c.member[0].node).snapshot > 20);
+    cluster3_deinit(&c);
+}
+
 /* --- what a life leaves to the next ----------------------------------------------------------- */
 
 /* The first start is interrupted after each of its events: the next one founds the group. */
@@ -414,6 +439,32 @@ static void a_founder_that_dies_at_first_founds_again(void **state)
         cluster3_put(&c, cluster3_elect(&c), "answer", value_of(42));
         cluster3_deinit(&c);
     }
+}
+
+/* A start that finds entries to read back is interrupted after each of its events. */
+static void a_member_may_die_at_any_event_of_its_start(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    cluster3_init(&c, 36, 1);
+    cluster3_start(&c);
+    cluster3_elect(&c);
+    for (uint64_t i = 0; i < 30; i++) {
+        cluster3_put(&c, 0, "answer", value_of(i));
+    }
+    bool was_ready = false;
+    for (uint64_t events = 1; !was_ready; events++) {
+        assert_true(events < 1000);
+        member_kill(&c, 0, false);
+        member_start(&c, 0);
+        uint64_t until = simworld_events(c.sim) + events;
+        while (simworld_events(c.sim) < until && simworld_step(c.sim)) {
+        }
+        was_ready = node_is_ready(c.member[0].node);
+    }
+    cluster3_elect(&c);
+    assert_true(cluster3_get(&c, 0, "answer", value_of(29)));
+    cluster3_deinit(&c);
 }
 
 static void a_restart_remembers_what_was_committed(void **state)
@@ -601,7 +652,9 @@ int main(void)
         cmocka_unit_test(a_stalled_disk_gives_the_lead_away),
         cmocka_unit_test(a_snapshot_waits_for_its_entries_in_the_log),
         cmocka_unit_test(a_node_that_halts_in_an_update_sends_nothing_of_it),
+        cmocka_unit_test(a_snapshot_without_room_is_tried_again_after_a_pause),
         cmocka_unit_test(a_founder_that_dies_at_first_founds_again),
+        cmocka_unit_test(a_member_may_die_at_any_event_of_its_start),
         cmocka_unit_test(a_restart_remembers_what_was_committed),
         cmocka_unit_test(a_lost_boot_number_is_overtaken),
         cmocka_unit_test(a_follower_with_a_leader_ends_requests_in_time),
