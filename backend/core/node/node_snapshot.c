@@ -75,8 +75,8 @@ static void snapshot_on_done(void *ctx, enum err result)
     if (n->state != NODE_RUNNING) {
         return;
     }
-    /* A snapshot that could not be written is tried again later: the log that it would have replaced
-     * is still there, and a full disk stays full for a while. */
+    /* A snapshot that could not be written is tried again later: the log that it would have
+     * replaced is still there, and a full disk stays full for a while. */
     if (result != OK) {
         n->snap_retry = world_now(n->world) + NODE_SNAPSHOT_RETRY;
     }

@@ -1,8 +1,8 @@
 /*
  * Carries out a fault plan: each row when it is due, and its end when its span is over.
  *
- * What a row does to links is composed: every link is plain, and each row that is active adds to it.
- * A fault that destroys what a disk has promised to keep asks the atlas first, which leaves the
+ * What a row does to links is composed: every link is plain, and each row that is active adds to
+ * it. A fault that destroys what a disk has promised to keep asks the atlas first, which leaves the
  * copies that the stated fault model says must survive; one that is refused is counted as spared.
  */
 #ifndef NOVACRON_CHAOS_SIM_INJECT_H

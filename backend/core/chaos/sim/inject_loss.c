@@ -104,8 +104,8 @@ static enum simatlas_kind atlas_kind(enum fault_kind kind)
 
 static bool may_lose(struct inject_active *a)
 {
-    return tell_atlas(a->inject) && simatlas_may(&a->inject->atlas, a->at->i,
-                                                 atlas_kind(a->row.kind), SIMATLAS_WHOLE);
+    return tell_atlas(a->inject) &&
+           simatlas_may(&a->inject->atlas, a->at->i, atlas_kind(a->row.kind), SIMATLAS_WHOLE);
 }
 
 static void mark_damaged(struct inject_active *a, uint32_t lost)
@@ -150,8 +150,8 @@ static enum inject_outcome play(struct inject_active *a)
         {SIMDISK_MISDIRECTED_READ, SIMDISK_SNAPSHOT},
     };
     CHECK(a->row.mode < COUNT_OF(tricks));
-    simdisk_play(simhost_disk(a->at->host), tricks[a->row.mode].trick,
-                 tricks[a->row.mode].class, 1);
+    simdisk_play(simhost_disk(a->at->host), tricks[a->row.mode].trick, tricks[a->row.mode].class,
+                 1);
     mark_damaged(a, ORACLE_LOST_TAIL);
     return INJECT_DONE;
 }

@@ -26,7 +26,8 @@ struct heal {
     } probe[SIM_HOSTS_MAX];
 };
 
-/* --- who comes back ---------------------------------------------------------------------------- */
+/* --- who comes back ----------------------------------------------------------------------------
+ */
 
 static uint32_t all_hosts(const struct sim *s)
 {
@@ -72,7 +73,8 @@ static uint32_t choose_core(struct sim *s)
     return core;
 }
 
-/* --- whether it has converged ------------------------------------------------------------------ */
+/* --- whether it has converged ------------------------------------------------------------------
+ */
 
 /* Why not yet: a static string; NULL: it has. */
 static const char *why_not_converged(struct sim *s, const struct heal *heal)
@@ -132,13 +134,13 @@ static const char *why_not_serving(struct sim *s, struct heal *heal)
         if ((heal->core >> i & 1) == 0 || member == NULL || (member->roles & RAFT_WITNESS)) {
             continue;
         }
-        if (!heal->probe[i].has_put || (s->clients.calls[heal->probe[i].put].outcome ==
-                                        SIMCALL_FAILED)) {
+        if (!heal->probe[i].has_put ||
+            (s->clients.calls[heal->probe[i].put].outcome == SIMCALL_FAILED)) {
             heal->probe[i].has_put =
                 simclients_ask(&s->clients, SIMCALL_PUT, i, i, &heal->probe[i].put);
         }
-        if (!heal->probe[i].has_get || (s->clients.calls[heal->probe[i].get].outcome ==
-                                        SIMCALL_FAILED)) {
+        if (!heal->probe[i].has_get ||
+            (s->clients.calls[heal->probe[i].get].outcome == SIMCALL_FAILED)) {
             heal->probe[i].has_get =
                 simclients_ask(&s->clients, SIMCALL_GET, i, i, &heal->probe[i].get);
         }

@@ -7,7 +7,8 @@
 #include "core/consensus/raft/raft_int.h"
 #include "core/node/node_int.h"
 
-/* --- lines ------------------------------------------------------------------------------------- */
+/* --- lines -------------------------------------------------------------------------------------
+ */
 
 static struct buf *member_line(struct sim *s, const struct simmember *m, const char *text)
 {
@@ -48,7 +49,8 @@ void sim_injected(void *ctx, const struct fault *row, enum inject_outcome outcom
     sim_line_end(s);
 }
 
-/* --- nodes ------------------------------------------------------------------------------------- */
+/* --- nodes -------------------------------------------------------------------------------------
+ */
 
 static void on_opened(void *ctx, struct simmember *m)
 {
@@ -202,7 +204,8 @@ struct simcluster_events sim_observers(void)
     };
 }
 
-/* --- states ------------------------------------------------------------------------------------ */
+/* --- states ------------------------------------------------------------------------------------
+ */
 
 static void look_at_member(struct sim *s, const struct simmember *m)
 {
