@@ -334,6 +334,14 @@ static void start_without_snapshot(struct node_start *s, bool has_damaged)
     start_log(s);
 }
 
+static void start_on_snapshot_named(struct world_file_request *request)
+{
+    struct node_start *s = request->owner;
+    if (start_ok(s, "the directory of the snapshots could not be synced")) {
+        start_log(s);
+    }
+}
+
 static void start_on_snapshot(void *ctx, const struct snapfile_found *found)
 {
     struct node_start *s = ctx;
@@ -354,7 +362,10 @@ static void start_on_snapshot(void *ctx, const struct snapfile_found *found)
     s->restore = NULL;
     s->snapshot = node_snapshot_name(n->store, found->meta.index, found->meta.term,
                                      &name.membership, found->meta.payload_bytes);
-    start_log(s);
+    /* The log may give way to it: its name must outlive the power, and whoever named it may have
+     * died before that was so. */
+    s->request.path = n->snap_dir;
+    start_submit(s, WORLD_SYNC_DIR, start_on_snapshot_named);
 }
 
 static void start_snapshot(struct node_start *s)
