@@ -81,7 +81,7 @@ enum fault_family {
     X(FAULT_STALL_DISK, FAMILY_DISK_SLOW, "stall-disk", "nothing completes on a lane")             \
     X(FAULT_FAIL_SYNC, FAMILY_DISK_ERROR, "fail-sync", "one sync fails")                           \
     X(FAULT_FAIL_WRITE, FAMILY_DISK_ERROR, "fail-write", "one write fails")                        \
-    X(FAULT_FAIL_READ, FAMILY_DISK_ERROR, "fail-read", "some reads fail")                          \
+    X(FAULT_FAIL_READ, FAMILY_DISK_LOSS, "fail-read", "some reads fail")                           \
     X(FAULT_FULL, FAMILY_DISK_FULL, "full", "the disk has no more room")                           \
     X(FAULT_ROT, FAMILY_DISK_LOSS, "rot", "bits of what is on the disk flip; mode: which files")   \
     X(FAULT_SPOIL, FAMILY_DISK_LOSS, "spoil", "sectors of the log cannot be read")                 \

@@ -51,9 +51,12 @@ struct inject {
     struct {
         uint32_t life; /* in which its disk was damaged; 0: it is whole */
         uint64_t passes;
-        uint32_t lost; /* what its next life may lack: bits of oracle.h */
+        uint32_t lost;  /* what its next life may lack: bits of oracle.h */
+        bool is_silent; /* its node may not know what it lost */
+        bool is_lying;
         bool may_halt; /* an operation of its disk was made to fail */
     } damage[SIM_HOSTS_MAX];
+    struct simdisk_spot spot; /* that the last row damaged; its path is "" where there is none */
     struct node_request compaction;
     struct buf compaction_body;
     bool is_compacting;

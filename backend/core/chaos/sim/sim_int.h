@@ -58,6 +58,7 @@ struct simcluster_events sim_observers(void);
 void sim_injected(void *ctx, const struct fault *row, enum inject_outcome outcome,
                   const struct simmember *struck);
 void sim_look(struct sim *s);
+void sim_trace_network(struct sim *s);
 
 /* sim_heal.c */
 void sim_heal(struct sim *s);

@@ -35,7 +35,8 @@ struct simcall {
     uint32_t key;
     uint32_t at; /* the member's number */
     nanos called;
-    nanos returned;    /* NANOS_FOREVER while it has not */
+    nanos returned;    /* NANOS_FOREVER where it did not */
+    bool is_pending;   /* nobody has given up on it */
     uint64_t value;    /* written by PUT and SWAP, seen by GET */
     uint64_t expected; /* by SWAP */
     bool changed;      /* a SWAP found what it expected, a DELETE found the key */
