@@ -33,7 +33,8 @@ struct shrink {
 
 static bool still_fails(struct shrink *s)
 {
-    struct sim_job job = {.options = {.seed = s->seed, .profile = s->profile, .plan = &s->trial}};
+    struct sim_job job = {
+        .options = {.seed = s->seed, .profile = s->profile, .plan = &s->trial}};
     struct sim_outcome outcome;
     char signature[sizeof s->signature];
 
@@ -105,9 +106,9 @@ static enum cli_exit print_shrunk(const struct shrink *s, const char *path)
         (void)fprintf(stderr, "novacron-sim shrink: %s cannot be written\n", path);
         return CLI_UNREADABLE;
     }
-    (void)fprintf(
-        out, "# seed %" PRIu64 ", profile %s: %s\n# %" PRIu32 " rows, after %" PRIu64 " tries\n",
-        s->seed, sim_profile_name(s->profile), s->signature, s->best.count, s->tries);
+    (void)fprintf(out, "# seed %" PRIu64 ", profile %s: %s\n# %" PRIu32 " rows, after %" PRIu64
+                       " tries\n",
+                  s->seed, sim_profile_name(s->profile), s->signature, s->best.count, s->tries);
     sim_plan_file_write(out, &s->best);
     if (path != NULL) {
         bool is_written = fclose(out) == 0;

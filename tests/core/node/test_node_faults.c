@@ -237,6 +237,30 @@ static void without_an_intact_copy_nobody_leads(void **state)
     cluster3_deinit(&c);
 }
 
+/* Its only snapshot is damaged: what it held comes from a peer. */
+static void a_node_without_a_whole_snapshot_fetches_one(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    cluster3_init(&c, 37, NODES);
+    cluster3_start(&c);
+    uint32_t leader = cluster3_elect(&c);
+    cluster3_put(&c, leader, "answer", value_of(42));
+    cluster3_run(&c, NANOS_PER_S);
+    uint32_t damaged = (leader + 1) % NODES;
+    member_kill(&c, damaged, false);
+    const char *founding = "node/snap/0000000000000001-0000000000000001.snap";
+    assert_int_equal(simdisk_flip(simhost_disk(c.member[damaged].host), founding, 185, 1), OK);
+    c.member[damaged].lost = ORACLE_LOST_TAIL;
+    member_start(&c, damaged);
+    cluster3_run(&c, 10 * NANOS_PER_S);
+    assert_false(c.member[damaged].halted);
+    assert_int_equal(c.member[damaged].verdict, RECOVERY_DAMAGED);
+    assert_false(node_status(c.member[damaged].node).impaired);
+    assert_true(cluster3_get(&c, damaged, "answer", value_of(42)));
+    cluster3_deinit(&c);
+}
+
 /* The scrubber reads what nobody else does, and peers mend it while the node goes on. */
 static void a_scrub_finds_damage_and_peers_mend_it(void **state)
 {
@@ -802,6 +826,7 @@ int main(void)
         cmocka_unit_test(damaged_entries_are_fetched_from_peers),
         cmocka_unit_test(damage_is_not_truncated_away),
         cmocka_unit_test(without_an_intact_copy_nobody_leads),
+        cmocka_unit_test(a_node_without_a_whole_snapshot_fetches_one),
         cmocka_unit_test(a_scrub_finds_damage_and_peers_mend_it),
         cmocka_unit_test(a_full_disk_steps_down_votes_and_heals),
         cmocka_unit_test(a_failed_sync_ends_the_node),

@@ -30,8 +30,7 @@ static bool is_follower(const struct simmember *m)
     return simmember_serves(m) && node_status(m->node).role != RAFT_LEADER;
 }
 
-/* --- processes ---------------------------------------------------------------------------------
- */
+/* --- processes --------------------------------------------------------------------------------- */
 
 void inject_kill(struct inject *inject, struct simmember *m, bool power, uint64_t num)
 {
@@ -42,7 +41,8 @@ void inject_kill(struct inject *inject, struct simmember *m, bool power, uint64_
         inject->compacting_at = NULL; /* its answer will never come */
         inject->is_compacting = false;
     }
-    simmember_kill(m, power, num);
+    /* What a lying disk loses is the lie's to say, which asks the atlas at its end. */
+    simmember_kill(m, power, inject->damage[m->i].is_lying ? 4 : num);
     inject->touched(inject->ctx, m->i);
 }
 
@@ -54,8 +54,7 @@ void inject_restart(struct inject *inject, struct simmember *m)
     }
 }
 
-/* --- rows --------------------------------------------------------------------------------------
- */
+/* --- rows -------------------------------------------------------------------------------------- */
 
 static struct simmember *row_target(struct inject *inject, const struct fault *row)
 {
@@ -159,6 +158,7 @@ static struct inject_active *active_take(struct inject *inject, const struct fau
 void inject_now(struct inject *inject, const struct fault *row)
 {
     struct inject_active *a = active_take(inject, row);
+    inject->spot.path[0] = '\0';
     enum inject_outcome outcome = INJECT_SPARED;
     const struct simmember *struck = NULL;
 
@@ -193,8 +193,7 @@ static void plan_timer(struct world_timer *timer)
     }
 }
 
-/* --- life --------------------------------------------------------------------------------------
- */
+/* --- life -------------------------------------------------------------------------------------- */
 
 void inject_init(struct inject *inject, struct simcluster *cluster, struct simclients *clients,
                  const struct fault_plan *plan)
@@ -245,14 +244,25 @@ void inject_heal(struct inject *inject, uint32_t core)
     }
 }
 
+/* Does it hold what its leader has committed? */
+static bool has_caught_up(const struct inject *inject, const struct simmember *m)
+{
+    const struct simmember *leader = simcluster_leader(inject->cluster);
+    struct raft_status status = node_status(m->node);
+
+    return leader != NULL && status.term == node_status(leader->node).term &&
+           status.durable >= node_status(leader->node).last;
+}
+
 /* Was its disk damaged, and does the node vouch for it again? A scrub that began after the damage
- * has read all of it; so has a start. */
+ * has read all of it; so has a start. What it cannot know to have lost, its leader does. */
 static bool is_whole_again(const struct inject *inject, const struct simmember *m)
 {
     bool read_again = m->life > inject->damage[m->i].life ||
                       m->node->scrub_passes >= inject->damage[m->i].passes + 2;
 
-    return simmember_serves(m) && read_again && !node_status(m->node).impaired;
+    return simmember_serves(m) && read_again && !node_status(m->node).impaired &&
+           (!inject->damage[m->i].is_silent || has_caught_up(inject, m));
 }
 
 bool inject_explains_halt(const struct inject *inject, const struct simmember *m)

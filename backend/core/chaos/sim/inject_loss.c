@@ -84,7 +84,8 @@ static enum simatlas_kind atlas_kind(enum fault_kind kind)
     case FAULT_ROT:
         return SIMATLAS_ROT;
     case FAULT_SPOIL:
-        return SIMATLAS_SPOILED;
+    case FAULT_FAIL_READ:
+        return SIMATLAS_SPOILED; /* to whoever reads, an error that passes is damage, too */
     case FAULT_CUT_FILE:
         return SIMATLAS_TRUNCATED;
     case FAULT_LOSE_FILE:
@@ -104,8 +105,8 @@ static enum simatlas_kind atlas_kind(enum fault_kind kind)
 
 static bool may_lose(struct inject_active *a)
 {
-    return tell_atlas(a->inject) &&
-           simatlas_may(&a->inject->atlas, a->at->i, atlas_kind(a->row.kind), SIMATLAS_WHOLE);
+    return tell_atlas(a->inject) && simatlas_may(&a->inject->atlas, a->at->i,
+                                                 atlas_kind(a->row.kind), SIMATLAS_WHOLE);
 }
 
 static void mark_damaged(struct inject_active *a, uint32_t lost)
@@ -116,6 +117,7 @@ static void mark_damaged(struct inject_active *a, uint32_t lost)
     inject->damage[i].life = a->at->life;
     inject->damage[i].passes = a->at->node != NULL ? a->at->node->scrub_passes : 0;
     inject->damage[i].lost |= lost;
+    inject->damage[i].is_silent = (lost & ORACLE_LOST_ALL) != 0;
     simatlas_struck(&inject->atlas, i, atlas_kind(a->row.kind), SIMATLAS_WHOLE);
 }
 
@@ -129,6 +131,7 @@ static enum inject_outcome harm(struct inject_active *a, enum simdisk_harm harm,
 
     for (uint64_t i = 0; i < u64_max(a->row.number, 1); i++) {
         if (simdisk_harm(disk, harm, class, &spot) == OK) {
+            a->inject->spot = spot;
             outcome = INJECT_DONE;
         }
     }
@@ -150,8 +153,8 @@ static enum inject_outcome play(struct inject_active *a)
         {SIMDISK_MISDIRECTED_READ, SIMDISK_SNAPSHOT},
     };
     CHECK(a->row.mode < COUNT_OF(tricks));
-    simdisk_play(simhost_disk(a->at->host), tricks[a->row.mode].trick, tricks[a->row.mode].class,
-                 1);
+    simdisk_play(simhost_disk(a->at->host), tricks[a->row.mode].trick,
+                 tricks[a->row.mode].class, 1);
     mark_damaged(a, ORACLE_LOST_TAIL);
     return INJECT_DONE;
 }
@@ -188,7 +191,11 @@ enum inject_outcome inject_begin_loss(struct inject_active *a)
         return INJECT_NO_TARGET;
     }
     if (a->row.kind == FAULT_LIE) {
+        if (a->inject->damage[a->at->i].is_lying) {
+            return INJECT_SPARED;
+        }
         simdisk_lie(simhost_disk(a->at->host), true); /* it loses at the end, if it may */
+        a->inject->damage[a->at->i].is_lying = true;
         return INJECT_DONE;
     }
     if (a->row.kind == FAULT_OLD_DISK) {
@@ -212,6 +219,10 @@ enum inject_outcome inject_begin_loss(struct inject_active *a)
         return harm(a, SIMDISK_HARM_VANISHED, rot_classes[a->row.mode + 1]);
     case FAULT_MISDIRECT:
         return play(a);
+    case FAULT_FAIL_READ:
+        simdisk_fail(simhost_disk(a->at->host), WORLD_READ, ERR_IO, (uint32_t)a->row.number);
+        mark_damaged(a, ORACLE_LOST_TAIL);
+        return INJECT_DONE;
     case FAULT_WIPE:
         inject_kill(a->inject, a->at, true, 0);
         simdisk_wipe(simhost_disk(a->at->host));
@@ -228,8 +239,10 @@ static void end_of_lies(struct inject_active *a)
 {
     bool loses = a->at->state == MEMBER_UP && may_lose(a);
 
+    a->inject->damage[a->at->i].is_lying = !loses;
     inject_kill(a->inject, a->at, true, loses ? a->row.number : 4);
     simdisk_lie(simhost_disk(a->at->host), false);
+    a->inject->damage[a->at->i].is_lying = false;
     if (loses) {
         mark_damaged(a, ORACLE_LOST_ALL);
     }

@@ -15,19 +15,20 @@
 
 #define HEAL_LOOK_EVERY (100 * NANOS_PER_MS)
 
+/* A request that a member of the core is asked to serve. */
+struct heal_probe {
+    size_t call;
+    bool is_asked;
+};
+
 struct heal {
     uint32_t core; /* a bit each */
     nanos bound;
-    struct {
-        size_t put;
-        size_t get;
-        bool has_put;
-        bool has_get;
-    } probe[SIM_HOSTS_MAX];
+    struct heal_probe put[SIM_HOSTS_MAX];
+    struct heal_probe get[SIM_HOSTS_MAX];
 };
 
-/* --- who comes back ----------------------------------------------------------------------------
- */
+/* --- who comes back ---------------------------------------------------------------------------- */
 
 static uint32_t all_hosts(const struct sim *s)
 {
@@ -73,8 +74,7 @@ static uint32_t choose_core(struct sim *s)
     return core;
 }
 
-/* --- whether it has converged ------------------------------------------------------------------
- */
+/* --- whether it has converged ------------------------------------------------------------------ */
 
 /* Why not yet: a static string; NULL: it has. */
 static const char *why_not_converged(struct sim *s, const struct heal *heal)
@@ -117,9 +117,20 @@ static const char *why_not_converged(struct sim *s, const struct heal *heal)
     return NULL;
 }
 
-static bool is_put_done(const struct sim *s, size_t call)
+/* Asks, and asks again where that failed or came to nothing; true: it succeeded. */
+static bool probe_succeeds(struct sim *s, enum simcall_kind kind, uint32_t at,
+                           struct heal_probe *probe)
 {
-    return s->clients.calls[call].outcome == SIMCALL_OK;
+    const struct simcall *call = &s->clients.calls[probe->call];
+
+    if (probe->is_asked && call->is_pending) {
+        return false;
+    }
+    if (probe->is_asked && call->outcome == SIMCALL_OK) {
+        return true;
+    }
+    probe->is_asked = simclients_ask(&s->clients, kind, at, at, &probe->call);
+    return false;
 }
 
 /* Each member of the core takes a write and a read. */
@@ -134,19 +145,9 @@ static const char *why_not_serving(struct sim *s, struct heal *heal)
         if ((heal->core >> i & 1) == 0 || member == NULL || (member->roles & RAFT_WITNESS)) {
             continue;
         }
-        if (!heal->probe[i].has_put ||
-            (s->clients.calls[heal->probe[i].put].outcome == SIMCALL_FAILED)) {
-            heal->probe[i].has_put =
-                simclients_ask(&s->clients, SIMCALL_PUT, i, i, &heal->probe[i].put);
-        }
-        if (!heal->probe[i].has_get ||
-            (s->clients.calls[heal->probe[i].get].outcome == SIMCALL_FAILED)) {
-            heal->probe[i].has_get =
-                simclients_ask(&s->clients, SIMCALL_GET, i, i, &heal->probe[i].get);
-        }
-        if (!heal->probe[i].has_put || !is_put_done(s, heal->probe[i].put)) {
+        if (!probe_succeeds(s, SIMCALL_PUT, i, &heal->put[i])) {
             why = "a member takes no writes";
-        } else if (!heal->probe[i].has_get || !is_put_done(s, heal->probe[i].get)) {
+        } else if (!probe_succeeds(s, SIMCALL_GET, i, &heal->get[i])) {
             why = "a member answers no reads";
         }
     }

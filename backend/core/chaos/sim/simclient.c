@@ -32,7 +32,7 @@ struct simclient {
     struct prng prng;
     struct world_timer timer; /* the next operation, or the end of its patience */
     struct simop *op;
-    uint32_t at; /* the member that it prefers */
+    uint32_t at;       /* the member that it prefers */
     struct {
         uint64_t value;
         int64_t modified;
@@ -55,8 +55,7 @@ uint32_t simclient_key_number(struct bytes name)
     return (uint32_t)(name.data[2] - 'a') * 26 + (uint32_t)(name.data[3] - 'a');
 }
 
-/* --- operations --------------------------------------------------------------------------------
- */
+/* --- operations -------------------------------------------------------------------------------- */
 
 static struct simop *op_take(struct simclients *c)
 {
@@ -109,6 +108,7 @@ static void op_return(struct simop *op, enum simcall_outcome outcome)
     }
     op->is_awaited = false;
     call->outcome = outcome;
+    call->is_pending = false;
     call->returned = outcome == SIMCALL_UNKNOWN ? NANOS_FOREVER : world_now(c->world);
     c->counts[call->kind][outcome]++;
     if (op->client != NULL) {
@@ -163,6 +163,7 @@ static size_t call_begin(struct simclients *c, const struct simcall *call)
     c->calls[c->call_count] = *call;
     c->calls[c->call_count].called = world_now(c->world);
     c->calls[c->call_count].returned = NANOS_FOREVER;
+    c->calls[c->call_count].is_pending = true;
     return c->call_count++;
 }
 
@@ -233,8 +234,7 @@ static struct simop *op_begin(struct simclients *c, const struct simcall *call, 
     return op;
 }
 
-/* --- clients -----------------------------------------------------------------------------------
- */
+/* --- clients ----------------------------------------------------------------------------------- */
 
 static enum simcall_kind client_draw_kind(struct simclient *client)
 {

@@ -62,8 +62,7 @@ static nanos renewal_pause(struct simlessee *lessee)
     return prng_range(&lessee->prng, 1, (uint64_t)lessee->ttl_s * NANOS_PER_S / 2);
 }
 
-/* --- requests ----------------------------------------------------------------------------------
- */
+/* --- requests ---------------------------------------------------------------------------------- */
 
 static void lessee_answered(struct node_request *request)
 {
@@ -108,8 +107,8 @@ static void lessee_confirmed(struct node_read *read)
         struct buf response;
         buf_init(&response);
         /* On the node's clock, as the API would. */
-        renewal =
-            store_lease_renew(store, lessee->lease, world_now(simhost_world(m->host)), &response);
+        renewal = store_lease_renew(store, lessee->lease, world_now(simhost_world(m->host)),
+                                    &response);
         buf_deinit(&response);
     }
     if (renewal == STORE_RENEWED) {
@@ -203,8 +202,7 @@ static void lessee_timer(struct world_timer *timer)
     lessee_asks(lessee);
 }
 
-/* --- life --------------------------------------------------------------------------------------
- */
+/* --- life -------------------------------------------------------------------------------------- */
 
 void simlessees_init(struct simlessees *l, struct simcluster *cluster, const struct prng *root)
 {
@@ -217,7 +215,8 @@ void simlessees_init(struct simlessees *l, struct simcluster *cluster, const str
     for (uint32_t k = 0; k < l->count; k++) {
         struct simlessee *lessee = &l->lessee[k];
         *lessee = (struct simlessee){.all = l, .i = k, .at = k};
-        lessee->prng = prng_fork(root, SIM_STREAM_CLIENTS + SIM_CLIENTS_MAX + SIM_LESSEES_MAX + k);
+        lessee->prng =
+            prng_fork(root, SIM_STREAM_CLIENTS + SIM_CLIENTS_MAX + SIM_LESSEES_MAX + k);
         lessee->timer = (struct world_timer){.fire = lessee_timer, .owner = lessee};
         buf_init(&lessee->body);
         lessee_begins_anew(lessee);
