@@ -320,14 +320,6 @@ static void start_on_snapshot_payload(void *ctx, uint64_t offset, struct bytes p
     s->restore_failed = s->restore_failed || store_restore_feed(s->restore, payload) != OK;
 }
 
-static void start_on_snapshot_named(struct world_file_request *request)
-{
-    struct node_start *s = request->owner;
-    if (start_ok(s, "the directory of the snapshots could not be synced")) {
-        start_log(s);
-    }
-}
-
 /* None is whole. Damaged ones say that this node took part: what they held must come from peers,
  * and the group must not be founded over them. */
 static void start_without_snapshot(struct node_start *s, bool has_damaged)
@@ -340,6 +332,14 @@ static void start_without_snapshot(struct node_start *s, bool has_damaged)
     n->cfg.is_member = n->cfg.is_member || has_damaged;
     n->store = store_open(n->cfg.feature_level);
     start_log(s);
+}
+
+static void start_on_snapshot_named(struct world_file_request *request)
+{
+    struct node_start *s = request->owner;
+    if (start_ok(s, "the directory of the snapshots could not be synced")) {
+        start_log(s);
+    }
 }
 
 static void start_on_snapshot(void *ctx, const struct snapfile_found *found)

@@ -12,7 +12,7 @@ struct lin_limits lin_limits_plain(void)
     return (struct lin_limits){
         .steps_max = 20000000,
         .memory_bytes_max = (size_t)256 << 20,
-        .shrink_max = 2000,
+        .shrink_max = 20000,
     };
 }
 
@@ -286,6 +286,8 @@ void lin_check(struct lin *lin, const struct lin_op *ops, size_t n, struct lin_s
     lin->strings = strings;
     lin->names = names;
     lin->report = report;
+    lin->initial = 0;
+    lin->is_initial_fresh = false;
     if (n > LIN_OPS_MAX) {
         report->verdict = LIN_UNDECIDED;
         report->bound = LIN_BOUND_MEMORY;

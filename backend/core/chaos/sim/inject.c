@@ -30,7 +30,7 @@ static bool is_follower(const struct simmember *m)
     return simmember_serves(m) && node_status(m->node).role != RAFT_LEADER;
 }
 
-/* --- processes --------------------------------------------------------------------------------- */
+/* --- processes -------------------------------------------------------------------------------- */
 
 void inject_kill(struct inject *inject, struct simmember *m, bool power, uint64_t num)
 {
@@ -54,7 +54,7 @@ void inject_restart(struct inject *inject, struct simmember *m)
     }
 }
 
-/* --- rows -------------------------------------------------------------------------------------- */
+/* --- rows ------------------------------------------------------------------------------------- */
 
 static struct simmember *row_target(struct inject *inject, const struct fault *row)
 {
@@ -193,7 +193,7 @@ static void plan_timer(struct world_timer *timer)
     }
 }
 
-/* --- life -------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 void inject_init(struct inject *inject, struct simcluster *cluster, struct simclients *clients,
                  const struct fault_plan *plan)

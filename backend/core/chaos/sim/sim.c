@@ -78,7 +78,7 @@ void sim_reach(struct sim *s, enum reached state)
     s->result->coverage.reached[state]++;
 }
 
-/* --- after each event -------------------------------------------------------------------------- */
+/* --- after each event ------------------------------------------------------------------------- */
 
 static void sim_touched(void *ctx, uint32_t i)
 {
@@ -139,7 +139,7 @@ void sim_pass(struct sim *s, nanos until)
     }
 }
 
-/* --- the course -------------------------------------------------------------------------------- */
+/* --- the course ------------------------------------------------------------------------------- */
 
 static void sim_begin(struct sim *s)
 {

@@ -23,8 +23,8 @@ struct sim {
     struct simtruth truth;
     struct inject inject;
     struct oracle *oracle;
-    uint32_t touched; /* a bit for each host that the next look is due at */
-    bool is_over;     /* a violation was found */
+    uint32_t touched;   /* a bit for each host that the next look is due at */
+    bool is_over;       /* a violation was found */
     uint64_t next_full; /* events at which everything is checked again */
     nanos next_look;
     struct {

@@ -7,7 +7,7 @@
 #include "core/consensus/raft/raft_int.h"
 #include "core/node/node_int.h"
 
-/* --- lines ------------------------------------------------------------------------------------- */
+/* --- lines ------------------------------------------------------------------------------------ */
 
 static struct buf *member_line(struct sim *s, const struct simmember *m, const char *text)
 {
@@ -54,7 +54,7 @@ void sim_injected(void *ctx, const struct fault *row, enum inject_outcome outcom
     sim_line_end(s);
 }
 
-/* --- nodes ------------------------------------------------------------------------------------- */
+/* --- nodes ------------------------------------------------------------------------------------ */
 
 static void on_opened(void *ctx, struct simmember *m)
 {
@@ -178,7 +178,9 @@ static void on_applied(void *ctx, struct simmember *m, const struct raft_entry *
 {
     struct sim *s = ctx;
     oracle_applied_entry(s->oracle, m->i, entry, node_status(m->node).term);
-    simtruth_applied(&s->truth, entry, simworld_now(s->world));
+    if (!m->node->is_witness) { /* which has no payloads */
+        simtruth_applied(&s->truth, entry, simworld_now(s->world));
+    }
 }
 
 static void on_led(void *ctx, struct simmember *m, enum raft_role role, raft_term term)
@@ -259,7 +261,7 @@ struct simcluster_events sim_observers(void)
     };
 }
 
-/* --- states ------------------------------------------------------------------------------------ */
+/* --- states ----------------------------------------------------------------------------------- */
 
 static void look_at_member(struct sim *s, const struct simmember *m)
 {
