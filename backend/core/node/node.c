@@ -438,7 +438,8 @@ void node_answer_reads(struct node *n)
             continue;
         }
         *at = read->next;
-        read->result = OK;
+        /* Since it asked, this node may have learned that it is a witness, and has no state. */
+        read->result = n->is_witness ? ERR_REFUSED : OK;
         read->next = n->reads_done;
         n->reads_done = read;
     }
