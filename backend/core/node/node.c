@@ -606,6 +606,7 @@ void node_check(const struct node *n)
         return;
     }
     raft_check(n->raft);
-    CHECK(n->applied >= raft_status(n->raft).applied || n->is_loading);
+    CHECK(n->applied >= raft_status(n->raft).applied || n->is_loading ||
+          raft_status(n->raft).installing);
     CHECK(n->wal_durable <= n->wal_seq);
 }
