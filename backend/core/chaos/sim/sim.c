@@ -172,13 +172,13 @@ static void sim_begin(struct sim *s)
 static void sim_end(struct sim *s)
 {
     simcluster_deinit(&s->cluster);
+    simworld_free(s->world); /* before those whose timers it unsets */
     simwatches_deinit(&s->watches);
     simlessees_deinit(&s->lessees);
     simclients_deinit(&s->clients);
     simtruth_deinit(&s->truth);
     inject_deinit(&s->inject);
     oracle_free(s->oracle);
-    simworld_free(s->world);
     buf_deinit(&s->line);
 }
 
