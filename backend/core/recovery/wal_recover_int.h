@@ -51,7 +51,9 @@ struct wal_recovering {
     char path_to[WORLD_PATH_MAX_BYTES];
     uint8_t sector[WAL_SECTOR_BYTES];
     uint64_t wanted_files; /* of the listed segments, how many stay */
-    uint64_t erase_from;   /* sectors of the torn tail, still to be erased */
+    uint64_t rewrite_from; /* sectors of the last batch, still to be written once more */
+    uint64_t rewrite_to;
+    uint64_t erase_from; /* sectors of the torn tail, still to be erased */
     uint64_t erase_to;
 };
 

@@ -485,6 +485,34 @@ static void what_a_dead_process_left_is_synced_before_it_counts(void **state)
     cluster3_deinit(&c);
 }
 
+/* A sync that failed leaves its bytes in the page cache, where they pass for written: the next life
+ * reads them, and a sync of its own says that all is well. The oracle asserts I24 here, too. */
+static void what_a_failed_sync_left_is_written_once_more(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    cluster3_init(&c, 39, NODES);
+    cluster3_start(&c);
+    uint32_t leader = cluster3_elect(&c);
+    cluster3_put(&c, leader, "before", value_of(1));
+    cluster3_run(&c, NANOS_PER_S);
+    uint32_t bad = (leader + 1) % NODES;
+    simdisk_fail(simhost_disk(c.member[bad].host), WORLD_SYNC, ERR_IO, 1);
+    cluster3_put(&c, leader, "limbo", value_of(2));
+    cluster3_run(&c, 100 * NANOS_PER_MS);
+    assert_true(c.member[bad].halted);
+    member_kill(&c, bad, false);
+    member_start(&c, bad);
+    cluster3_put(&c, leader, "after", value_of(3));
+    cluster3_run(&c, NANOS_PER_S);
+    member_cut_all_unsynced(&c, bad);
+    member_start(&c, bad);
+    cluster3_run(&c, 5 * NANOS_PER_S);
+    assert_int_equal(c.member[bad].verdict, RECOVERY_CLEAN);
+    assert_true(cluster3_get(&c, bad, "limbo", value_of(2)));
+    cluster3_deinit(&c);
+}
+
 static unsigned member_snapshots(struct cluster3 *c, uint32_t i)
 {
     const struct simdisk *d = simhost_disk(c->member[i].host);
@@ -835,6 +863,7 @@ int main(void)
         cmocka_unit_test(a_node_that_halts_in_an_update_sends_nothing_of_it),
         cmocka_unit_test(a_snapshot_without_room_is_tried_again_after_a_pause),
         cmocka_unit_test(what_a_dead_process_left_is_synced_before_it_counts),
+        cmocka_unit_test(what_a_failed_sync_left_is_written_once_more),
         cmocka_unit_test(a_snapshot_that_a_dead_process_named_is_synced_before_it_counts),
         cmocka_unit_test(an_install_takes_the_snapshot_that_it_was_told),
         cmocka_unit_test(a_founder_that_dies_at_first_founds_again),
