@@ -308,6 +308,8 @@ void node_snapshot_if_due(struct node *n);
 void node_snapshot_free(struct node *n);
 /* Tells Raft of a snapshot that it did not want yet. */
 void node_snapshot_tell(struct node *n);
+/* At each tick. */
+void node_snapshot_cover_damage(struct node *n);
 void node_serve_chunks(struct node *n, const struct raft_update *u);
 /* The name of a snapshot of `store`, whose file has so much payload. A witness's is a name alone,
  * which nobody can fetch. */

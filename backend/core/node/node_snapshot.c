@@ -33,9 +33,9 @@ void node_snapshot_membership(const struct raft_snapshot *s, struct buf *b)
 
 /* --- taking ---------------------------------------------------------------------------------- */
 
-static void snapshot_compact(struct node *n)
+static void snapshot_compact(struct node *n, uint64_t tail)
 {
-    raft_index to = raft_compactable(n->raft, n->cfg.tail_entries);
+    raft_index to = raft_compactable(n->raft, tail);
     enum err ignored = node_tell(n, (struct raft_event){.type = RAFT_EVENT_COMPACT, .index = to});
     (void)ignored;
     wal_compact(n->wal, to);
@@ -66,7 +66,22 @@ void node_snapshot_tell(struct node *n)
     struct raft_event e = {.type = RAFT_EVENT_SNAPSHOT_TAKEN, .snapshot = &n->snap_name};
     if (n->snap_marked && node_tell(n, e) == OK) {
         n->snap_untold = false;
-        snapshot_compact(n);
+        snapshot_compact(n, n->cfg.tail_entries);
+    }
+}
+
+/* Damaged entries that are applied are in the state, and the peers may have compacted them away: a
+ * snapshot of this node's own makes an end of them. */
+void node_snapshot_cover_damage(struct node *n)
+{
+    raft_index from = raft_damaged_from(n->raft);
+    if (from == 0 || from > n->applied) {
+        return;
+    }
+    if (raft_status(n->raft).snapshot >= from) {
+        snapshot_compact(n, 0);
+    } else {
+        n->snap_forced = true;
     }
 }
 

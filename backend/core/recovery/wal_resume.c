@@ -1,12 +1,12 @@
 /*
  * Makes a recovered log ready for appends, step by step:
  *
+ *   0. what was read becomes durable (wal_vouch.c): the process that wrote it may have died before
+ *      its own sync returned, and what is told to Raft as durable must outlive the power, not only
+ *      that process;
  *   1. what is not part of the log goes: prepared segments that do not fit, and, on a disk without
  *      a log, everything;
  *   2. a torn tail is erased with zeros and synced, so that the next batch may bear its number;
- *      a whole last batch is written once more, and synced: the process that wrote it may have died
- *      before its own sync returned, or because it failed, and what is told to Raft as durable must
- *      outlive the power, not only that process;
  *   3. where there is no room behind the tail, or no trust in it, a new segment is prepared;
  *   4. what recovery knows and the log does not is appended: doubt, the adopted snapshot; a new log
  *      begins with an empty batch, so that one without any batch is known to have lost it;
@@ -218,80 +218,13 @@ static world_fd fd_of_segment(const struct wal_recovering *r, uint64_t seq)
     return WORLD_FD_NONE;
 }
 
-static void tail_synced(struct world_file_request *request)
-{
-    struct wal_recovering *r = request->owner;
-    if (request->result != OK) {
-        wal_recover_fail(r, request->result, "the end of the log cannot be synced");
-        return;
-    }
-    find_room(r);
-}
-
-static void rewrite_on(struct wal_recovering *r);
-
-static void rewritten(struct world_file_request *request)
-{
-    struct wal_recovering *r = request->owner;
-    if (request->result != OK) {
-        wal_recover_fail(r, request->result, "the end of the log cannot be written once more");
-        return;
-    }
-    r->rewrite_from += request->length / WAL_SECTOR_BYTES;
-    rewrite_on(r);
-}
-
-static void rewrite_read(struct world_file_request *request)
-{
-    struct wal_recovering *r = request->owner;
-    if (request->result != OK || request->count != request->length) {
-        r->rewrite_from =
-            r->rewrite_to; /* what cannot be read was found so, and counts as damage */
-        rewrite_on(r);
-        return;
-    }
-    wal_recover_submit(r, WORLD_WRITE, rewritten);
-}
-
-static void rewrite_on(struct wal_recovering *r)
-{
-    uint64_t n = u64_min(r->rewrite_to - r->rewrite_from, r->chunk_sectors);
-
-    if (n == 0) {
-        wal_recover_submit(r, WORLD_SYNC, tail_synced);
-        return;
-    }
-    r->request.buffer = r->chunks[0].bytes;
-    r->request.offset = r->rewrite_from * WAL_SECTOR_BYTES;
-    r->request.length = n * WAL_SECTOR_BYTES;
-    wal_recover_submit(r, WORLD_READ, rewrite_read);
-}
-
-/* Only the last batch may be without its sync: a batch is written once the one before it has its
- * own. To sync it again is not enough. Where a sync failed, the page cache may hold its bytes as if
- * they were written, and the next sync says that all is well [Rebello20]; so they are written once
- * more. Interrupted, that leaves each sector as it is. */
-static void sync_tail(struct wal_recovering *r)
-{
-    const struct wal_scan *s = &r->scan;
-
-    r->request.fd = fd_of_segment(r, s->tail_segment);
-    if (s->tail_segment == 0 || r->request.fd == WORLD_FD_NONE) {
-        find_room(r);
-        return;
-    }
-    r->rewrite_from = s->tail_first <= WAL_FIRST_SECTOR ? 0 : s->tail_first;
-    r->rewrite_to = s->tail_sector;
-    rewrite_on(r);
-}
-
 /* The sectors that the interrupted batch left, with the header of a segment that it began. */
 static void erase_torn_tail(struct wal_recovering *r)
 {
     const struct wal_scan *s = &r->scan;
 
     if (!s->torn || !tail_is_usable(r)) {
-        sync_tail(r);
+        find_room(r);
         return;
     }
     bool is_tail = s->torn_segment == s->tail_segment;
@@ -371,16 +304,6 @@ static void unlink_on(struct wal_recovering *r)
     adopt_files(r);
 }
 
-static void log_parent_synced(struct world_file_request *request)
-{
-    struct wal_recovering *r = request->owner;
-    if (request->result != OK) {
-        wal_recover_fail(r, request->result, "the directory above the log's cannot be synced");
-        return;
-    }
-    unlink_on(r);
-}
-
 static void directory_made(struct world_file_request *request)
 {
     struct wal_recovering *r = request->owner;
@@ -388,12 +311,12 @@ static void directory_made(struct world_file_request *request)
         wal_recover_fail(r, request->result, "the directory of the log cannot be made");
         return;
     }
-    /* Its name is in the directory above. */
-    size_t n = world_parent_length(r->wal->config.dir);
-    memcpy(r->path, r->wal->config.dir, n);
-    r->path[n] = '\0';
-    request->path = r->path;
-    wal_recover_submit(r, WORLD_SYNC_DIR, log_parent_synced);
+    wal_vouch(r);
+}
+
+void wal_resume_files(struct wal_recovering *r)
+{
+    unlink_on(r);
 }
 
 void wal_resume(struct wal_recovering *r)
@@ -426,5 +349,5 @@ void wal_resume(struct wal_recovering *r)
         wal_recover_submit(r, WORLD_MKDIR, directory_made);
         return;
     }
-    unlink_on(r);
+    wal_vouch(r);
 }
