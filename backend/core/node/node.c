@@ -438,7 +438,8 @@ void node_answer_reads(struct node *n)
             continue;
         }
         *at = read->next;
-        read->result = OK;
+        /* Since it asked, this node may have learned that it is a witness, and has no state. */
+        read->result = n->is_witness ? ERR_REFUSED : OK;
         read->next = n->reads_done;
         n->reads_done = read;
     }
@@ -605,6 +606,7 @@ void node_check(const struct node *n)
         return;
     }
     raft_check(n->raft);
-    CHECK(n->applied >= raft_status(n->raft).applied || n->is_loading);
+    CHECK(n->applied >= raft_status(n->raft).applied || n->is_loading ||
+          raft_status(n->raft).installing);
     CHECK(n->wal_durable <= n->wal_seq);
 }
