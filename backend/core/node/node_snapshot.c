@@ -35,6 +35,9 @@ void node_snapshot_membership(const struct raft_snapshot *s, struct buf *b)
 
 static void snapshot_compact(struct node *n, uint64_t tail)
 {
+    if (raft_status(n->raft).installing) {
+        return; /* Raft's log begins behind a snapshot that the log on the disk does not know yet */
+    }
     raft_index to = u64_min(raft_compactable(n->raft, tail), wal_log(n->wal)->snapshot_index);
     enum err ignored = node_tell(n, (struct raft_event){.type = RAFT_EVENT_COMPACT, .index = to});
     (void)ignored;
