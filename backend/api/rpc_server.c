@@ -145,6 +145,14 @@ static void listener_on_sweep(uv_timer_t *timer)
     struct rpc_listener *l =
         (struct rpc_listener *)((char *)io - offsetof(struct rpc_listener, io));
     server_sweep(l->server, rpc_io_now(io));
+    /* A connection whose socket takes nothing is not asked for output, and would not be dropped. */
+    struct rpc_conn *next = NULL;
+    for (struct rpc_conn *conn = l->server->conns; conn != NULL; conn = next) {
+        next = conn->next;
+        if (conn->broken) {
+            listener_drop(conn);
+        }
+    }
     l->server->counters.bytes_in = io->bytes_in;
     l->server->counters.bytes_out = io->bytes_out;
 }
