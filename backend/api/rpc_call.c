@@ -350,6 +350,7 @@ void call_half_close(struct rpc_call *call)
     call->remote_closed = true;
     if (call->finished) {
         call_drop_input(call);
+        call_wake(call); /* an answer that waited for this may leave */
         return;
     }
     if (call->kind == KIND_GRPC) {
@@ -519,6 +520,8 @@ static void call_end(struct rpc_call *call, int status, const char *text)
     }
     if (call->kind != KIND_GRPC) {
         gateway_finish(call, status, text);
+    } else if (status == RPC_OK && !call->remote_closed && call->method->shape == RPC_UNARY) {
+        return; /* the client is about to say that this was all: see call_half_close */
     }
     call_wake(call);
 }
