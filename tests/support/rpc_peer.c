@@ -70,11 +70,15 @@ static int peer_on_header(nghttp2_session *session, const nghttp2_frame *frame, 
 static int peer_on_chunk(nghttp2_session *session, uint8_t flags, int32_t stream_id,
                          const uint8_t *bytes, size_t n, void *arg)
 {
-    (void)session;
     (void)flags;
-    struct peer_reply *reply = peer_find(arg, stream_id);
+    struct rpc_peer *peer = arg;
+    struct peer_reply *reply = peer_find(peer, stream_id);
     if (reply != NULL) {
         buf_put(&reply->data, bytes, n);
+    }
+    (void)nghttp2_session_consume_connection(session, n);
+    if (!peer->holds_windows) {
+        (void)nghttp2_session_consume_stream(session, stream_id, n);
     }
     return 0;
 }
@@ -172,7 +176,7 @@ void peer_open(struct rpc_peer *peer, const struct rpc_limits *limits)
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, peer_on_frame);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, peer_on_stream_close);
     nghttp2_option_set_no_http_messaging(option, 1);
-    nghttp2_option_set_no_auto_window_update(option, 0);
+    nghttp2_option_set_no_auto_window_update(option, 1);
     CHECK(nghttp2_session_client_new2(&peer->session, callbacks, peer, option) == 0);
     nghttp2_session_callbacks_del(callbacks);
     nghttp2_option_del(option);

@@ -35,6 +35,7 @@ struct rpc_peer {
     struct peer_reply *replies;
     size_t reply_count;
     size_t input_chunk; /* the server gets this many bytes at a time; 0: all */
+    bool holds_windows; /* streams get more window from the test alone */
     nanos now;
     bool goaway;
     uint32_t goaway_code;
