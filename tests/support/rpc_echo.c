@@ -46,10 +46,14 @@ static void echo_half_closed(struct rpc_call *call)
 static void echo_unary(struct rpc_call *call, struct bytes message)
 {
     echo_count_message(call);
-    /* In two parts, because responses mostly are. */
-    size_t half = message.len / 2;
-    (void)rpc_send(call, (struct bytes){message.data, half},
-                   (struct bytes){message.data + half, message.len - half});
+    if (message.len > 0) {
+        /* In two parts, because responses mostly are. */
+        size_t half = message.len / 2;
+        (void)rpc_send(call, (struct bytes){message.data, half},
+                       (struct bytes){message.data + half, message.len - half});
+    } else {
+        (void)rpc_send(call, nothing, nothing);
+    }
     rpc_finish(call, RPC_OK, NULL);
 }
 
