@@ -333,7 +333,10 @@ def check_links(tree):
 
 
 # Hosts that a page or a licence may name; package registries are not among them.
-HOSTS = {"www.apache.org", "doi.org", "www.rfc-editor.org", "github.com", "raft.github.io"}
+HOSTS = {
+    "www.apache.org", "doi.org", "www.rfc-editor.org", "github.com", "raft.github.io",
+    "127.0.0.1", "localhost",
+}
 MACHINE = (
     r"(?<![\w.])/(?:work|root|home|Users)/[\w.]"
     r"|\b(?:registry|proxy|deb|mirrors?|index|pypi|ftp|files)\.[a-z0-9.-]+\.(?:org|com|net|io|dev)\b"

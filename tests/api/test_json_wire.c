@@ -97,8 +97,8 @@ static const struct json_case cases[] = {
      "\"raftIndex\":\"2\",\"raftAppliedIndex\":\"3\",\"errors\":[\"\",\"x\"],\"isLearner\":true}",
      NULL},
     {MEMBERS,
-     "{\"members\":[{\"ID\":\"1\",\"name\":\"a\",\"peerURLs\":[\"http://a:1\"],"
-     "\"clientURLs\":[\"http://a:2\",\"http://b:2\"]}]}",
+     "{\"members\":[{\"ID\":\"1\",\"name\":\"a\",\"peerURLs\":[\"http://127.0.0.1:1\"],"
+     "\"clientURLs\":[\"http://127.0.0.1:2\",\"http://127.0.0.1:2\"]}]}",
      NULL},
     {ALARM, "{\"alarms\":[{\"memberID\":\"1\",\"alarm\":\"NOSPACE\"}]}", NULL},
     /* 32-bit integers are numbers, and may come as strings */

@@ -87,7 +87,7 @@ static Grpc__Reflection__V1__ServerReflectionResponse *ask(struct rpc_peer *peer
     return response;
 }
 
-static void forget(Grpc__Reflection__V1__ServerReflectionResponse *response)
+static void forget_answer(Grpc__Reflection__V1__ServerReflectionResponse *response)
 {
     grpc__reflection__v1__server_reflection_response__free_unpacked(response, NULL);
 }
@@ -108,7 +108,7 @@ static void lists_every_service_once(void **state)
     for (size_t i = 0; i < COUNT_OF(services); i++) {
         assert_string_equal(response->list_services_response->service[i]->name, services[i]);
     }
-    forget(response);
+    forget_answer(response);
     peer_close(&peer);
 }
 
@@ -140,11 +140,11 @@ static void finds_the_file_of_every_kind_of_symbol(void **state)
         }
         assert_int_equal(response->file_descriptor_response->n_file_descriptor_proto,
                          cases[i].files);
-        forget(response);
+        forget_answer(response);
     }
     Grpc__Reflection__V1__ServerReflectionResponse *response = ask(&peer, 3, "mvccpb.proto");
     assert_int_equal(response->file_descriptor_response->n_file_descriptor_proto, 1);
-    forget(response);
+    forget_answer(response);
     peer_close(&peer);
 }
 
@@ -174,7 +174,7 @@ static void answers_not_found_where_there_is_nothing(void **state)
             response->message_response_case,
             GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_ERROR_RESPONSE);
         assert_int_equal(response->error_response->error_code, 5);
-        forget(response);
+        forget_answer(response);
     }
     peer_close(&peer);
 }

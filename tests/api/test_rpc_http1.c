@@ -7,7 +7,7 @@
 #include "core/base/mem.h"
 #include "tests/support/rpc_peer.h"
 
-static void say(struct rpc_peer *peer, const char *text)
+static void say_text(struct rpc_peer *peer, const char *text)
 {
     peer_raw(peer, text, strlen(text));
     peer_pump(peer);
@@ -18,7 +18,7 @@ static void post(struct rpc_peer *peer, const char *path, const char *headers, c
     char text[2048];
     snprintf(text, sizeof text, "POST %s HTTP/1.1\r\nHost: x\r\n%sContent-Length: %zu\r\n\r\n%s",
              path, headers, strlen(body), body);
-    say(peer, text);
+    say_text(peer, text);
 }
 
 static void assert_says(struct rpc_peer *peer, const char *text)
@@ -131,7 +131,7 @@ static void answers_http_1_0_without_chunks(void **state)
     (void)state;
     struct rpc_peer peer;
     peer_open_raw(&peer, NULL);
-    say(&peer, "POST /v3/test/stream HTTP/1.0\r\nContent-Length: 2\r\n\r\n{}");
+    say_text(&peer, "POST /v3/test/stream HTTP/1.0\r\nContent-Length: 2\r\n\r\n{}");
     assert_says(&peer, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
                        "Connection: close\r\n\r\n"
                        "{\"result\":{}}\n{\"result\":{}}\n{\"result\":{}}\n");
@@ -144,14 +144,14 @@ static void serves_pages_and_what_lies_below_them(void **state)
     (void)state;
     struct rpc_peer peer;
     peer_open_raw(&peer, NULL);
-    say(&peer, "GET /version HTTP/1.1\r\nHost: x\r\n\r\n");
+    say_text(&peer, "GET /version HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_says(&peer, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
                        "Content-Length: 45\r\n\r\n"
                        "{\"etcdserver\":\"3.5.21\",\"etcdcluster\":\"3.5.0\"}");
-    say(&peer, "HEAD /version HTTP/1.1\r\nHost: x\r\n\r\n");
+    say_text(&peer, "HEAD /version HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_says(&peer, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
                        "Content-Length: 45\r\n\r\n");
-    say(&peer, "GET /debug/a/b?c=d HTTP/1.1\r\nHost: x\r\n\r\n");
+    say_text(&peer, "GET /debug/a/b?c=d HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_says(&peer, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
                        "Content-Length: 14\r\n\r\n/debug/a/b?c=d");
     assert_int_equal(peer.log.gone, 3);
@@ -163,11 +163,11 @@ static void answers_what_it_does_not_serve_in_the_way_of_http(void **state)
     (void)state;
     struct rpc_peer peer;
     peer_open_raw(&peer, NULL);
-    say(&peer, "GET /nope HTTP/1.1\r\n\r\n");
+    say_text(&peer, "GET /nope HTTP/1.1\r\n\r\n");
     assert_says(&peer, "HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\n"
                        "Content-Length: 52\r\n\r\n"
                        "{\"error\":\"Not Found\",\"code\":5,\"message\":\"Not Found\"}");
-    say(&peer, "GET /v3/test/unary HTTP/1.1\r\n\r\n");
+    say_text(&peer, "GET /v3/test/unary HTTP/1.1\r\n\r\n");
     assert_status(&peer, 405);
     post(&peer, "/version", "", "{}");
     assert_status(&peer, 405);
@@ -182,9 +182,10 @@ static void takes_requests_that_come_in_one_piece(void **state)
     (void)state;
     struct rpc_peer peer;
     peer_open_raw(&peer, NULL);
-    say(&peer, "GET /debug/1 HTTP/1.1\r\n\r\nGET /debug/2 HTTP/1.1\r\n\r\n"
-               "POST /v3/test/unary HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}"
-               "GET /debug/3 HTTP/1.1\r\nConnection: close\r\n\r\nGET /debug/4 HTTP/1.1\r\n\r\n");
+    say_text(&peer,
+             "GET /debug/1 HTTP/1.1\r\n\r\nGET /debug/2 HTTP/1.1\r\n\r\n"
+             "POST /v3/test/unary HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}"
+             "GET /debug/3 HTTP/1.1\r\nConnection: close\r\n\r\nGET /debug/4 HTTP/1.1\r\n\r\n");
     const char *text = peer_text(&peer);
     const char *one = strstr(text, "/debug/1?"), *two = strstr(text, "/debug/2?");
     const char *three = strstr(text, "/debug/3?");
@@ -214,10 +215,10 @@ static void takes_a_body_in_chunks_and_asks_for_it(void **state)
     (void)state;
     struct rpc_peer peer;
     peer_open_raw(&peer, NULL);
-    say(&peer, "POST /v3/test/unary HTTP/1.1\r\nTransfer-Encoding: chunked\r\n"
-               "Expect: 100-continue\r\n\r\n");
+    say_text(&peer, "POST /v3/test/unary HTTP/1.1\r\nTransfer-Encoding: chunked\r\n"
+                    "Expect: 100-continue\r\n\r\n");
     assert_says(&peer, "HTTP/1.1 100 Continue\r\n\r\n");
-    say(&peer, "3\r\n{\"c\r\nd\r\nompare\":[{}]}\r\n0\r\n\r\n");
+    say_text(&peer, "3\r\n{\"c\r\nd\r\nompare\":[{}]}\r\n0\r\n\r\n");
     assert_says(&peer, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
                        "Content-Length: 16\r\n\r\n{\"compare\":[{}]}");
     peer_close(&peer);
@@ -247,9 +248,9 @@ static void refuses_what_is_too_large(void **state)
     assert_null(peer.conn);
     peer_close(&peer);
     peer_open_raw(&peer, &limits);
-    say(&peer, "GET / HTTP/1.1\r\n");
+    say_text(&peer, "GET / HTTP/1.1\r\n");
     for (int i = 0; i < 100 && peer.conn != NULL; i++) {
-        say(&peer, "A: b\r\n"); /* many small ones count too */
+        say_text(&peer, "A: b\r\n"); /* many small ones count too */
     }
     assert_null(peer.conn);
     assert_status(&peer, 431);
@@ -270,7 +271,7 @@ static void refuses_what_is_no_http(void **state)
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
         struct rpc_peer peer;
         peer_open_raw(&peer, NULL);
-        say(&peer, bad[i]);
+        say_text(&peer, bad[i]);
         assert_status(&peer, 400);
         assert_null(peer.conn);
         peer_close(&peer);
@@ -284,7 +285,7 @@ static void waits_with_the_next_request_until_the_first_is_answered(void **state
     peer_open_raw(&peer, NULL);
     post(&peer, "/v3/test/open", "", "{}");
     buf_clear(&peer.raw);
-    say(&peer, "GET /version HTTP/1.1\r\n\r\n");
+    say_text(&peer, "GET /version HTTP/1.1\r\n\r\n");
     assert_int_equal(peer.raw.len, 0);
     /* What waits is bounded. */
     char junk[1024];
@@ -322,7 +323,7 @@ static void ends_connections_that_are_slow_or_idle(void **state)
     peer_close(&peer);
 
     peer_open_raw(&peer, &limits); /* says its body a byte in ten seconds */
-    say(&peer, "POST /v3/test/unary HTTP/1.1\r\nContent-Length: 100\r\n\r\n");
+    say_text(&peer, "POST /v3/test/unary HTTP/1.1\r\nContent-Length: 100\r\n\r\n");
     for (said = 0; said < 100 && peer.conn != NULL; said++) {
         peer_raw(&peer, " ", 1);
         peer_advance(&peer, 10 * NANOS_PER_S);
@@ -332,7 +333,7 @@ static void ends_connections_that_are_slow_or_idle(void **state)
     peer_close(&peer);
 
     peer_open_raw(&peer, &limits); /* has no more to say */
-    say(&peer, "GET /version HTTP/1.1\r\n\r\n");
+    say_text(&peer, "GET /version HTTP/1.1\r\n\r\n");
     peer_advance(&peer, limits.idle_timeout);
     assert_non_null(peer.conn);
     peer_advance(&peer, NANOS_PER_S);

@@ -161,7 +161,6 @@ void peer_open_raw(struct rpc_peer *peer, const struct rpc_limits *limits)
     peer->now = 1000 * NANOS_PER_S;
     peer->server.now = peer->now;
     peer->conn = conn_open(&peer->server);
-    peer->replies = mem_alloc_zero(PEER_REPLIES_MAX * sizeof *peer->replies);
 }
 
 void peer_open(struct rpc_peer *peer, const struct rpc_limits *limits)
@@ -169,6 +168,7 @@ void peer_open(struct rpc_peer *peer, const struct rpc_limits *limits)
     nghttp2_session_callbacks *callbacks = NULL;
     nghttp2_option *option = NULL;
     peer_open_raw(peer, limits);
+    peer->replies = mem_alloc_zero(PEER_REPLIES_MAX * sizeof *peer->replies);
     CHECK(nghttp2_session_callbacks_new(&callbacks) == 0 && nghttp2_option_new(&option) == 0);
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, peer_on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, peer_on_header);
