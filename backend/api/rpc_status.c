@@ -17,8 +17,7 @@ const char *rpc_status_name(int status)
         "FailedPrecondition",
         "Aborted",
         "OutOfRange",
-        "Un"
-        "implemented", /* in two parts, because that is a word of pretend code */
+        "Unimplemented",
         "Internal",
         "Unavailable",
         "DataLoss",
