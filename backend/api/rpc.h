@@ -208,8 +208,9 @@ uint16_t rpc_server_port(const struct rpc_server *server);
 void rpc_server_drain(struct rpc_server *server);
 uint32_t rpc_server_call_count(const struct rpc_server *server);
 
-/* Ends every call (`gone` is called before this returns) and every connection. `closed`, which may
- * be NULL, is called from the loop when nothing of the server is left in it. */
+/* Ends every call (`gone` is called before this returns) and every connection; not to be called
+ * from inside a callback of a method. `closed`, which may be NULL, is called from the loop when
+ * nothing of the server is left in it. */
 void rpc_server_close(struct rpc_server *server, void (*closed)(void *arg), void *arg);
 
 /* What grpc.health.v1 says of a service; "" is the server as a whole. Copies the name. Services of

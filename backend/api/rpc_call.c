@@ -12,6 +12,9 @@
 /* Calls that the pool keeps; more are freed. */
 #define POOL_CALLS 4096
 
+/* A method that goes on sending without room is cut off at this many times the high mark. */
+#define QUEUE_HARD_FACTOR 8
+
 /* Output that has left is cut off once it is this much and more than what waits. */
 #define OUT_COMPACT_BYTES 4096
 
@@ -430,10 +433,29 @@ bool rpc_has_room(const struct rpc_call *call)
     return call_below_marks(call, 2);
 }
 
+/* The method goes on sending though it was told to wait: the client begins anew, or is gone. */
+static void call_cut_off(struct rpc_call *call)
+{
+    call->cut_off = true;
+    if (call->conn->kind == CONN_HTTP2) {
+        http2_reset_call(call, NGHTTP2_ENHANCE_YOUR_CALM);
+    } else {
+        conn_break(call->conn);
+    }
+}
+
 bool rpc_send(struct rpc_call *call, struct bytes head, struct bytes body)
 {
     CHECK(!call->finished && call->began && call->method != NULL);
     CHECK(call->method->shape != RPC_UNARY || !call->has_sent);
+    if (call->cut_off) {
+        return false;
+    }
+    if (call->wants_room && call_waiting(call) / QUEUE_HARD_FACTOR >
+                                call->conn->server->config.limits.call_queue_bytes) {
+        call_cut_off(call);
+        return false;
+    }
     call->has_sent = true;
     call->counters->messages_out++;
     if (call->kind == KIND_GRPC) {

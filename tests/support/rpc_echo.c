@@ -132,6 +132,17 @@ static void echo_flood(struct rpc_call *call, struct bytes message)
     echo_flood_more(call);
 }
 
+/* Pays no heed to what rpc_send says. */
+static void echo_torrent(struct rpc_call *call, struct bytes message)
+{
+    static const uint8_t chunk[ECHO_FLOOD_BYTES] = {0};
+    (void)message;
+    echo_count_message(call);
+    for (size_t i = 0; i < ECHO_FLOOD_COUNT; i++) {
+        (void)rpc_send(call, nothing, (struct bytes){chunk, sizeof chunk});
+    }
+}
+
 static void echo_flood_writable(struct rpc_call *call)
 {
     struct echo_log *log = rpc_ctx(call);
@@ -166,10 +177,12 @@ ECHO_METHOD(echo_method_fail_late, "/test.Echo/FailLate", "/v3/test/faillate", R
             echo_fail_late, NULL);
 ECHO_METHOD(echo_method_never, "/test.Echo/Never", NULL, RPC_UNARY, echo_never, NULL);
 ECHO_METHOD(echo_method_flood, "/test.Echo/Flood", NULL, RPC_SERVER_STREAM, echo_flood, NULL);
+ECHO_METHOD(echo_method_torrent, "/test.Echo/Torrent", NULL, RPC_SERVER_STREAM, echo_torrent, NULL);
 
 const struct rpc_method *const echo_methods[] = {
-    &echo_method_unary, &echo_method_stream,    &echo_method_bidi,  &echo_method_open,
-    &echo_method_fail,  &echo_method_fail_late, &echo_method_never, &echo_method_flood,
+    &echo_method_unary, &echo_method_stream, &echo_method_bidi,
+    &echo_method_open,  &echo_method_fail,   &echo_method_fail_late,
+    &echo_method_never, &echo_method_flood,  &echo_method_torrent,
 };
 const size_t echo_method_count = COUNT_OF(echo_methods);
 

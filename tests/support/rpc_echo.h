@@ -11,6 +11,7 @@
  *     /test.Echo/Never     unary; answers nothing until echo_answer_all
  *     /test.Echo/Flood     server stream; as many messages of 1000 bytes as there is room for, and
  *                          more when there is again, ECHO_FLOOD_COUNT in all
+ *     /test.Echo/Torrent   the same, but without asking for room
  *     /version /debug/     pages
  *
  * As JSON, requests and responses are etcdserverpb.TxnRequest.

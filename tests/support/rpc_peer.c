@@ -76,6 +76,7 @@ static int peer_on_chunk(nghttp2_session *session, uint8_t flags, int32_t stream
     if (reply != NULL) {
         buf_put(&reply->data, bytes, n);
     }
+    peer->received += n;
     (void)nghttp2_session_consume_connection(session, n);
     if (!peer->holds_windows) {
         (void)nghttp2_session_consume_stream(session, stream_id, n);
@@ -100,6 +101,7 @@ static int peer_on_frame(nghttp2_session *session, const nghttp2_frame *frame, v
     bool carries = frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS;
     if (carries && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) {
         reply->ended = true;
+        reply->received_when_ended = peer->received;
     }
     if (frame->hd.type == NGHTTP2_RST_STREAM) {
         reply->was_reset = true;
@@ -261,7 +263,7 @@ static bool peer_give_input(struct rpc_peer *peer)
 
 void peer_pump(struct rpc_peer *peer)
 {
-    bool busy = true;
+    bool busy = !peer->holds_pump;
     while (busy) {
         busy = peer_give_input(peer);
         busy = peer_take_output(peer) || busy;
