@@ -226,7 +226,7 @@ void call_start(struct rpc_call *call)
     }
 }
 
-void call_begin(struct rpc_call *call)
+void call_admit(struct rpc_call *call)
 {
     struct rpc_conn *conn = call->conn;
     call->headers_done = true;

@@ -139,7 +139,7 @@ static int http2_on_frame(nghttp2_session *session, const nghttp2_frame *frame, 
     case NGHTTP2_HEADERS:
         call = http2_call(session, frame->hd.stream_id);
         if (call != NULL && !call->headers_done) {
-            call_begin(call);
+            call_admit(call);
         }
         break;
     case NGHTTP2_DATA:

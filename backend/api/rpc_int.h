@@ -195,7 +195,7 @@ void call_set_path(struct rpc_call *call, struct bytes target);
 /* A header by its lower-case name, of either HTTP. */
 void call_set_header(struct rpc_call *call, struct bytes name, struct bytes value);
 /* The headers are complete: begins it, or answers that this cannot be. */
-void call_begin(struct rpc_call *call);
+void call_admit(struct rpc_call *call);
 void call_input(struct rpc_call *call, struct bytes input);
 void call_half_close(struct rpc_call *call);
 /* Tells the method, once, that nothing more will come. */
