@@ -69,6 +69,11 @@ static void answers_an_error_with_all_that_clients_look_for(void **state)
                          "Content-Length: 88\r\n\r\n"
                          "{\"error\":\"50 % of it is no good: \xC3\xBC\\n\",\"code\":9,"
                          "\"message\":\"50 % of it is no good: \xC3\xBC\\n\"}");
+    post(&peer, "/v3/test/regret", "", "{}"); /* of a message and a failure, the failure */
+    assert_answer(&peer, "HTTP/1.1 409 Conflict\r\nContent-Type: application/json\r\n"
+                         "Content-Length: 71\r\n\r\n"
+                         "{\"error\":\"on second thoughts\",\"code\":10,"
+                         "\"message\":\"on second thoughts\"}");
     post(&peer, "/v3/test/unary", "", "{\"compare\":7}");
     assert_answer(&peer, "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\n"
                          "Content-Length: 94\r\n\r\n"
