@@ -115,8 +115,8 @@ bool rpc_send(struct rpc_call *call, struct bytes head, struct bytes body);
 /* May a stream send without passing the high mark? Between two looks only sends change it. */
 bool rpc_has_room(const struct rpc_call *call);
 
-/* Ends the call. `text` may be NULL, is copied, and is dropped where the status is RPC_OK. What was
- * sent before leaves first. */
+/* Ends the call. `text` may be NULL, is copied up to 1024 bytes, and is dropped where the status is
+ * RPC_OK. What was sent before leaves first. */
 void rpc_finish(struct rpc_call *call, int status, const char *text);
 
 /* A header of the request by its lower-case name, of those in RPC_METADATA_KEPT; from JSON also by

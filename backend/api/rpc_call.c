@@ -15,6 +15,10 @@
 /* A method that goes on sending without room is cut off at this many times the high mark. */
 #define QUEUE_HARD_FACTOR 8
 
+/* What is told of a failure; more of it is cut off. Percent-encoded it fits in any client's limit
+ * for headers, also where it repeats what the client sent. */
+#define TEXT_MAX_BYTES 1024
+
 /* Output that has left is cut off once it is this much and more than what waits. */
 #define OUT_COMPACT_BYTES 4096
 
@@ -526,8 +530,10 @@ void call_wake(struct rpc_call *call)
 
 static char *call_copy_text(const char *text)
 {
-    size_t n = strlen(text) + 1;
-    return memcpy(mem_alloc(n), text, n);
+    size_t n = strnlen(text, TEXT_MAX_BYTES);
+    char *copy = memcpy(mem_alloc(n + 1), text, n);
+    copy[n] = '\0';
+    return copy;
 }
 
 static void call_end(struct rpc_call *call, int status, const char *text)

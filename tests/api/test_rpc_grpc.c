@@ -185,8 +185,14 @@ static void refuses_methods_that_it_does_not_know(void **state)
             assert_string_equal(reply->message, cases[i].message);
         }
     }
+    char path[12001] = "/";
+    memset(path + 1, '%', 12000 - 1);
+    struct peer_reply *reply = call_with(&peer, path, "x"); /* which is not sent back threefold */
+    assert_int_equal(reply->grpc_status, 12);
+    assert_int_equal(strncmp(reply->message, "malformed method name: /%25%25", 30), 0);
+    assert_int_equal(reply->message_len, 24 + (1024 - 24) * 3);
     assert_int_equal(peer.log.begun, 0);
-    assert_int_equal(peer.server.counters.calls_refused, COUNT_OF(cases));
+    assert_int_equal(peer.server.counters.calls_refused, COUNT_OF(cases) + 1);
     peer_close(&peer);
 }
 

@@ -59,6 +59,7 @@ static int peer_on_header(nghttp2_session *session, const nghttp2_frame *frame, 
         reply->grpc_status = (int)strtol((const char *)value, NULL, 10);
     } else if (strcmp(n, "grpc-message") == 0) {
         peer_copy(reply->message, sizeof reply->message, value, value_len);
+        reply->message_len = value_len;
     } else if (strcmp(n, "content-type") == 0) {
         peer_copy(reply->content_type, sizeof reply->content_type, value, value_len);
     } else if (strcmp(n, "grpc-accept-encoding") == 0) {

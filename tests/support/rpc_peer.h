@@ -19,6 +19,7 @@ struct peer_reply {
     int http_status;   /* 0: no header came */
     int grpc_status;   /* -1: none came */
     char message[512]; /* grpc-message, as it came */
+    size_t message_len;
     char content_type[64], accept_encoding[64];
     struct buf data;
     unsigned blocks; /* of headers */
