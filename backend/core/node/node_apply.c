@@ -91,6 +91,7 @@ void node_apply(struct node *n, const struct raft_update *u)
         }
         n->applied = e->index;
         n->applied_term = e->term;
+        n->has_applied = true;
         node_hash_applied(n);
     }
     if (n->state != NODE_RUNNING) {

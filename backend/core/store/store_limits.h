@@ -37,7 +37,7 @@
 #define STORE_ORIGIN_IDLE_ENTRIES 1000000
 
 /* The newest feature level that this program implements. */
-#define STORE_FEATURE_LEVEL_MAX 1
+#define STORE_FEATURE_LEVEL_MAX 2
 
 /* Keys in a leaf of the key tree: all that a search of it reads is thirteen cache lines, which are
  * asked for at once. At most 64, the bits of the live mask. */
