@@ -104,8 +104,8 @@ void node_close(struct node *n);
 /* A change of the replicated state. The caller's, in place until `done`. */
 struct node_request {
     enum store_kind kind;
-    struct bytes body; /* the client's own bytes; borrowed until done */
-    struct bytes user; /* who asks, by name; empty: nobody said. Borrowed until done */
+    struct bytes body;      /* the client's own bytes; borrowed until done */
+    struct bytes user;      /* who asks, by name; empty: nobody said. Borrowed until done */
     uint64_t auth_revision; /* at which the user was known; 0 with an empty name */
     void (*done)(struct node_request *request);
     void *owner;

@@ -128,8 +128,8 @@ static bool link_send(struct node *n, node_id to, enum node_stream_kind kind, st
 {
     struct node_link *link = link_find(n, to);
     struct node_out *out = link ? &link->out[kind] : NULL;
-    bool sent = out && out->stream &&
-                n->world->net->stream_send(n->world->self, out->stream, frame) == OK;
+    bool sent =
+        out && out->stream && n->world->net->stream_send(n->world->self, out->stream, frame) == OK;
     n->frames_dropped += !sent;
     return sent;
 }
@@ -278,9 +278,9 @@ static size_t link_take(struct node_incoming *in, struct raft_message_space *spa
         return 0;
     }
     struct bytes message = cursor_take(&c, length);
-    *good = crc32c(0, message.data, message.len) == crc &&
-            (marked & LINK_NOTE ? link_read_note(in, message)
-                                : link_read_message(in, space, message));
+    *good =
+        crc32c(0, message.data, message.len) == crc &&
+        (marked & LINK_NOTE ? link_read_note(in, message) : link_read_message(in, space, message));
     return NODE_FRAME_HEADER_BYTES + length;
 }
 
