@@ -5,7 +5,7 @@
 
 #include "core/chaos/simnet.h"
 #include "core/store/store_pb.h"
-#include "tests/api/pb_text.h"
+#include "tests/support/pb_text.h"
 #include "tests/support/test.h"
 
 #define PORT     2380

@@ -4,7 +4,7 @@
 
 #include "core/base/mem.h"
 #include "tests/api/api_cluster.h"
-#include "tests/api/pb_text.h"
+#include "tests/support/pb_text.h"
 #include "tests/support/test.h"
 
 static int solo_setup(void **state)

@@ -4,7 +4,7 @@
 
 #include "core/chaos/simnet.h"
 #include "tests/api/api_cluster.h"
-#include "tests/api/pb_text.h"
+#include "tests/support/pb_text.h"
 #include "tests/support/test.h"
 
 static int lease_setup(void **state)

@@ -4,8 +4,8 @@
  *
  *     1:'key' 3:7 2:{1:'a' 2:-1}
  */
-#ifndef NOVACRON_TESTS_API_PB_TEXT_H
-#define NOVACRON_TESTS_API_PB_TEXT_H
+#ifndef NOVACRON_TESTS_SUPPORT_PB_TEXT_H
+#define NOVACRON_TESTS_SUPPORT_PB_TEXT_H
 
 #include "core/base/buf.h"
 

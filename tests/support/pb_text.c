@@ -1,4 +1,4 @@
-#include "tests/api/pb_text.h"
+#include "tests/support/pb_text.h"
 
 #include <stdio.h>
 #include <string.h>
