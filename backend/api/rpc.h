@@ -5,7 +5,7 @@
  * What lives in this folder: the server (rpc_*), JSON by reflection over protobuf-c descriptors
  * (json_*), our wire-compatible .proto files (proto/), the gRPC client (client/), and on top of
  * those the services of the etcd v3 API. Who may call it: novacrond, the CLI, tests and benches. It
- * follows RFC 9113 (HTTP/2), RFC 9112 (HTTP/1.1), the gRPC protocol [GrpcHttp2] and the rules of
+ * follows RFC 9113 (HTTP/2), RFC 9112 (HTTP/1.1), the gRPC protocol and the rules of
  * grpc-gateway for JSON.
  *
  * Everything happens on the thread of one libuv loop, which the caller owns and runs. Output of one
@@ -150,7 +150,7 @@ struct rpc_page {
 };
 
 /* The path and the query (behind "?", "" without one) that were asked for. Until `gone` returns. */
-const char *rpc_page_path(const struct rpc_call *call);
+struct bytes rpc_page_path(const struct rpc_call *call);
 const char *rpc_page_query(const struct rpc_call *call);
 
 /* Answers. `http_status` is 200, 404, 503 ...; the body is copied. */
@@ -161,32 +161,32 @@ void rpc_page_send(struct rpc_call *call, int http_status, const char *content_t
 
 /* What one client, and all together, may cost. */
 struct rpc_limits {
-    size_t request_max_bytes;     /* a gRPC message; above: RESOURCE_EXHAUSTED in etcd's words */
-    size_t json_body_max_bytes;   /* a JSON request: base64 makes of three bytes four */
-    size_t header_max_bytes;      /* all headers of a request together */
-    uint32_t connections_max;     /* more are accepted and closed at once */
-    uint32_t calls_max;           /* open calls of all connections; more get RESOURCE_EXHAUSTED */
-    uint32_t streams_max;         /* open streams of one connection, as HTTP/2 announces it */
-    size_t call_queue_bytes;      /* high mark of one call's output: rpc_send says false above */
+    size_t request_max_bytes;      /* a gRPC message; above: RESOURCE_EXHAUSTED in etcd's words */
+    size_t json_body_max_bytes;    /* a JSON request: base64 makes of three bytes four */
+    size_t header_max_bytes;       /* all headers of a request together */
+    uint32_t connections_max;      /* more are accepted and closed at once */
+    uint32_t calls_max;            /* open calls of all connections; more get RESOURCE_EXHAUSTED */
+    uint32_t streams_max;          /* open streams of one connection, as HTTP/2 announces it */
+    size_t call_queue_bytes;       /* high mark of one call's output: rpc_send says false above */
     size_t connection_queue_bytes; /* output of one connection; above, new calls are refused */
-    size_t server_queue_bytes;    /* output of all connections; above, new calls are refused */
-    size_t partial_max_bytes;     /* requests of one connection that have come in part */
-    nanos handshake_timeout;      /* from accept to the first whole request header */
-    nanos request_timeout;        /* from the first byte of a header or message to its last */
-    nanos stall_timeout;          /* output waits, and the client takes none of it */
-    nanos idle_timeout;           /* HTTP/1.1 between two requests */
-    nanos ping_interval;          /* a silent HTTP/2 connection is asked whether it lives ... */
-    nanos ping_timeout;           /* ... and is lost when it does not say so within this */
-    nanos ping_min_interval;      /* clients that ping faster are told too_many_pings */
+    size_t server_queue_bytes;     /* output of all connections; above, new calls are refused */
+    size_t partial_max_bytes;      /* requests of one connection that have come in part */
+    nanos handshake_timeout;       /* from accept to the first whole request header */
+    nanos request_timeout;         /* from the first byte of a header or message to its last */
+    nanos stall_timeout;           /* output waits, and the client takes none of it */
+    nanos idle_timeout;            /* HTTP/1.1 between two requests */
+    nanos ping_interval;           /* a silent HTTP/2 connection is asked whether it lives ... */
+    nanos ping_timeout;            /* ... and is lost when it does not say so within this */
+    nanos ping_min_interval;       /* clients that ping faster are told too_many_pings */
 };
 
 /* etcd's limits where it has one. */
 struct rpc_limits rpc_limits_default(void);
 
 struct rpc_config {
-    const char *address; /* "127.0.0.1", "::" */
-    uint16_t port;       /* 0: the system picks one, see rpc_server_port */
-    const struct rpc_tls *tls; /* borrowed until closed; NULL: plain text */
+    const char *address;                     /* "127.0.0.1", "::" */
+    uint16_t port;                           /* 0: the system picks one, see rpc_server_port */
+    const struct rpc_tls *tls;               /* borrowed until closed; NULL: plain text */
     const struct rpc_method *const *methods; /* borrowed until closed */
     size_t method_count;
     const struct rpc_page *pages; /* borrowed until closed */
