@@ -2,6 +2,8 @@
  * The table of methods: paths of gRPC and of the JSON gateway, the messages, and the functions
  * behind them.
  */
+#include <etcdserverpb.pb-c.h>
+
 #include "api/etcd/etcd_int.h"
 
 /* A unary one: service, method, paths, messages, function. */
@@ -27,6 +29,8 @@
         .path = "/etcdserverpb." service "/" #name,                                                \
         .shape = RPC_UNARY,                                                                        \
         .json_paths = {"/v3/" json, json2},                                                        \
+        .request = &etcdserverpb__##in##__descriptor,                                              \
+        .response = &etcdserverpb__##out##__descriptor,                                            \
         .message = (function),                                                                     \
         .gone = etcd_op_gone,                                                                      \
     };
@@ -37,6 +41,8 @@ static const struct rpc_method method_keep_alive = {
     .path = "/etcdserverpb.Lease/LeaseKeepAlive",
     .shape = RPC_BIDI,
     .json_paths = {"/v3/lease/keepalive"},
+    .request = &etcdserverpb__lease_keep_alive_request__descriptor,
+    .response = &etcdserverpb__lease_keep_alive_response__descriptor,
     .begin = etcd_keepalive_begin,
     .message = etcd_keepalive_message,
     .half_closed = etcd_keepalive_half_closed,
@@ -47,6 +53,8 @@ static const struct rpc_method method_watch = {
     .path = "/etcdserverpb.Watch/Watch",
     .shape = RPC_BIDI,
     .json_paths = {"/v3/watch"},
+    .request = &etcdserverpb__watch_request__descriptor,
+    .response = &etcdserverpb__watch_response__descriptor,
     .begin = etcd_watch_begin,
     .message = etcd_watch_message,
     .gone = etcd_watch_gone,

@@ -272,8 +272,7 @@ enum store_status store_auth_role_add(struct store_auth *a, struct bytes name)
         return STORE_ROLE_EXISTS;
     }
     void *roles = a->roles;
-    struct store_role *role =
-        item_insert(&roles, &a->role_count, &a->role_cap, sizeof *role, at);
+    struct store_role *role = item_insert(&roles, &a->role_count, &a->role_cap, sizeof *role, at);
     a->roles = roles;
     role->name = buf_of(name);
     a->revision++;
@@ -327,8 +326,7 @@ enum store_status store_auth_role_grant(struct store_auth *a, struct bytes name,
     }
     if (at == role->count || grant_compare(&role->grants[at], key, range_end) != 0) {
         void *grants = role->grants;
-        struct store_grant *g =
-            item_insert(&grants, &role->count, &role->cap, sizeof *g, at);
+        struct store_grant *g = item_insert(&grants, &role->count, &role->cap, sizeof *g, at);
         role->grants = grants;
         g->key = buf_of(key);
         g->range_end = buf_of(range_end);

@@ -237,11 +237,11 @@ static enum err read_end(struct store_restore *r, struct cursor *c)
     uint64_t hash = cursor_u64(c);
     store_mvcc_commit(&s->mvcc);
     bool sums_match = cursor_done(c) && keys == r->keys && changes == r->changes &&
-                      r->system_read == r->has_system &&
-                      r->leases == h->lease_count && r->origins == h->origin_count &&
-                      s->leases.sum == h->lease_sum && s->mvcc.revision == h->revision &&
-                      s->mvcc.log.next == h->next_seq && s->mvcc.chain == h->chain &&
-                      s->mvcc.live_sum == h->live_sum && s->mvcc.tree.live == h->live_keys &&
+                      r->system_read == r->has_system && r->leases == h->lease_count &&
+                      r->origins == h->origin_count && s->leases.sum == h->lease_sum &&
+                      s->mvcc.revision == h->revision && s->mvcc.log.next == h->next_seq &&
+                      s->mvcc.chain == h->chain && s->mvcc.live_sum == h->live_sum &&
+                      s->mvcc.tree.live == h->live_keys &&
                       s->mvcc.leased_keys == s->leases.attachment_count && store_hash(s) == hash;
     r->done = sums_match;
     return sums_match ? OK : ERR_CORRUPT;

@@ -1,6 +1,6 @@
 /*
- * Who may do what: the rights that a request needs, asked of the user's roles. As in etcd, a request
- * was let in at an auth revision, and is refused if that is not the present one any more; a
+ * Who may do what: the rights that a request needs, asked of the user's roles. As in etcd, a
+ * request was let in at an auth revision, and is refused if that is not the present one any more; a
  * permission must cover the whole span that is asked for [server/auth/store.go isOpPermitted,
  * server/etcdserver/apply/apply_auth.go].
  */

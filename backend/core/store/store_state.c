@@ -65,10 +65,9 @@ void store_stats_read(const struct store *s, struct store_stats *ret)
     const struct store_log *log = &s->mvcc.log;
     size_t log_bytes =
         log->segment_count * STORE_LOG_SEGMENT_ENTRIES * sizeof(struct store_log_entry);
-    size_t other_bytes = log_bytes + log->segment_cap * sizeof(void *) +
-                         s->leases.heap_cap * sizeof(void *) +
-                         s->dedup.count * sizeof(struct store_origin) + s->system.encoded.cap +
-                         sizeof *s;
+    size_t other_bytes =
+        log_bytes + log->segment_cap * sizeof(void *) + s->leases.heap_cap * sizeof(void *) +
+        s->dedup.count * sizeof(struct store_origin) + s->system.encoded.cap + sizeof *s;
     *ret = (struct store_stats){
         .keys = s->mvcc.tree.live,
         .changes = log->next - s->mvcc.compact_seq,

@@ -38,8 +38,7 @@
     X(STORE_CORRUPT, 15, "etcdserver: corrupt cluster")                                            \
     X(STORE_USER_EMPTY, 3, "etcdserver: user name is empty")                                       \
     X(STORE_ROLE_EMPTY, 3, "etcdserver: role name is empty")                                       \
-    X(STORE_AUTH_FAILED, 3,                                                                        \
-      "etcdserver: authentication failed, invalid user ID or password")                            \
+    X(STORE_AUTH_FAILED, 3, "etcdserver: authentication failed, invalid user ID or password")      \
     X(STORE_PERMISSION_NOT_GIVEN, 3, "etcdserver: permission not given")                           \
     X(STORE_AUTH_MANAGEMENT_INVALID, 3, "etcdserver: invalid auth management")                     \
     X(STORE_AUTH_REVISION_OLD, 3, "etcdserver: revision of auth store is old")                     \

@@ -162,9 +162,9 @@ static void covers_a_span_by_several_permissions_or_not_at_all(void **state)
         const char *end;
         bool allowed;
     } cases[] = {
-        {"a", "", true},    {"a", "c", true},  {"a", "e", true},  {"b", "d", true},
-        {"a", "e1", false}, {"Z", "b", false}, {"e", "", false},  {"f", "", true},
-        {"f", "f0", false}, {"g", "z", true},  {"g", "0", true},  {"x", "", true},
+        {"a", "", true},    {"a", "c", true},  {"a", "e", true}, {"b", "d", true},
+        {"a", "e1", false}, {"Z", "b", false}, {"e", "", false}, {"f", "", true},
+        {"f", "f0", false}, {"g", "z", true},  {"g", "0", true}, {"x", "", true},
     };
     static const struct step steps[] = {
         {STORE_KIND_USER_ADD, "1:'root'", STORE_OK},
@@ -196,11 +196,11 @@ static void covers_a_span_by_several_permissions_or_not_at_all(void **state)
     }
     /* A point and the key behind it are neighbours: "f" and "f\0". */
     f.user = text("root");
-    assert_int_equal(
-        fixture_apply_text(&f, STORE_KIND_ROLE_GRANT, "1:'r' 2:{2:'f\\0' 3:'g'}"), STORE_OK);
+    assert_int_equal(fixture_apply_text(&f, STORE_KIND_ROLE_GRANT, "1:'r' 2:{2:'f\\0' 3:'g'}"),
+                     STORE_OK);
     ann.revision = store_auth_revision(f.store);
-    assert_int_equal(
-        store_rights_span(f.store, &ann, text("f"), text("h"), STORE_PERMISSION_READ), STORE_OK);
+    assert_int_equal(store_rights_span(f.store, &ann, text("f"), text("h"), STORE_PERMISSION_READ),
+                     STORE_OK);
     fixture_deinit(&f);
 }
 
@@ -339,7 +339,8 @@ static void survives_a_snapshot_and_makes_a_difference_to_the_hash(void **state)
     for (size_t i = 0; i < COUNT_OF(changes); i++) {
         struct store *before = restored(&f);
         assert_int_equal(store_hash(before), store_hash(f.store));
-        /* The same entry refused, on a copy, so that nothing but the change makes the difference. */
+        /* The same entry refused, on a copy, so that nothing but the change makes the difference.
+         */
         struct store_entry entry = {f.index + 1, f.term, 0, (struct bytes){0}};
         struct store_result ignored;
         assert_int_equal(store_apply(before, &entry, &ignored, NULL), OK);
