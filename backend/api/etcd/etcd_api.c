@@ -11,6 +11,8 @@ struct etcd_config etcd_config_default(void)
 {
     return (struct etcd_config){
         .name = "",
+        .version = ETCD_VERSION,
+        .quota_bytes = ETCD_QUOTA_BYTES,
         .election_timeout = NANOS_PER_S,
         .progress_interval = 600 * NANOS_PER_S,
     };
@@ -35,6 +37,7 @@ static void api_on_turn(struct world_timer *timer)
         api->must_ask_again = false;
         etcd_questions_pulse(api, true);
     }
+    etcd_awaits_check(api);
     etcd_barrier_begin(api);
     etcd_readers_turn(api);
     etcd_watches_turn(api);
@@ -48,6 +51,8 @@ static void api_on_pulse(struct world_timer *timer)
         api->leader == NODE_NONE &&
         now - api->leader_since >= ETCD_NO_LEADER_TIMEOUTS * api->cfg.election_timeout;
     etcd_questions_pulse(api, false);
+    etcd_awaits_check(api);
+    etcd_upkeep_pulse(api);
     etcd_watches_pulse(api, is_leaderless);
     etcd_keepalives_pulse(api, is_leaderless);
     world_timer_set(api->world, timer, now + API_PULSE);
@@ -91,10 +96,11 @@ struct etcd_api *etcd_api_open(const struct etcd_config *config)
     api->world = config->world;
     api->cfg = *config;
     api->cfg.name = api_copy(config->name);
+    api->cfg.version = api_copy(config->version);
     api_copy_urls(config->client_urls, api->cfg.client_urls);
     api_copy_urls(config->peer_urls, api->cfg.peer_urls);
-    struct store_link *lists[] = {&api->ops,      &api->readers, &api->waits,     &api->barriers,
-                                  &api->watchers, &api->due,     &api->keepalives};
+    struct store_link *lists[] = {&api->ops,      &api->awaits,   &api->readers, &api->waits,
+                                  &api->barriers, &api->watchers, &api->due,     &api->keepalives};
     for (size_t i = 0; i < COUNT_OF(lists); i++) {
         store_link_init(lists[i]);
     }
@@ -127,7 +133,7 @@ void etcd_api_stop(struct etcd_api *api)
         struct etcd_op *op = STORE_LINK_OWNER(l, struct etcd_op, all);
         l = l->next;
         CHECK(!op->call);
-        if (!op->is_proposed) {
+        if (!op->is_held) {
             etcd_op_free(op);
         }
     }
@@ -141,6 +147,7 @@ void etcd_api_close(struct etcd_api *api)
     etcd_barriers_free(api);
     buf_deinit(&api->scratch);
     api_free_string(api->cfg.name);
+    api_free_string(api->cfg.version);
     for (size_t i = 0; i < ETCD_URLS_MAX; i++) {
         api_free_string(api->cfg.client_urls[i]);
         api_free_string(api->cfg.peer_urls[i]);
@@ -176,8 +183,8 @@ void etcd_api_applied(struct etcd_api *api)
     if (!api->node) {
         return;
     }
-    if (api->questions.count > 0) {
-        api->must_ask_again = true;
+    api->must_ask_again = api->must_ask_again || api->questions.count > 0;
+    if (api->must_ask_again || !store_link_is_alone(&api->awaits)) {
         etcd_wake(api);
     }
     etcd_watches_turn(api);

@@ -32,6 +32,11 @@ struct etcd_api; /* opaque */
 #define ETCD_URLS_MAX      16
 #define ETCD_URL_BYTES_MAX 256
 
+/* Numbers that etcd_config_default gives: the version that we say we are, so that clients use what
+ * came with it (kube-apiserver wants 3.5.13 for progress requests), and etcd's quota. */
+#define ETCD_VERSION     "3.5.21"
+#define ETCD_QUOTA_BYTES (2ULL * 1024 * 1024 * 1024)
+
 struct etcd_config {
     const struct world *world; /* outlives the API; borrowed */
     uint64_t cluster;          /* as in node_config */
@@ -40,6 +45,8 @@ struct etcd_config {
     const char *client_urls[ETCD_URLS_MAX]; /* where clients reach it; copied; NULL ends */
     const char *peer_urls[ETCD_URLS_MAX];   /* where peers reach it */
     nanos election_timeout;                 /* as in raft_config */
+    uint64_t quota_bytes;   /* of the store's memory; beyond it the alarm NOSPACE is raised */
+    const char *version;    /* of etcd, whose API this is: clients ask for its features */
     nanos progress_interval; /* a watch that asked for it hears so often that nothing happened */
     void *owner;             /* for etcd_api_owner */
 };

@@ -17,6 +17,7 @@
       "etcdserver: request timed out, possibly due to previous leader failure")                    \
     X(ETCD_NOT_LEADER, RPC_FAILED_PRECONDITION, "etcdserver: not leader")                          \
     X(ETCD_LEARNER, RPC_UNAVAILABLE, "etcdserver: rpc not supported for learner")                  \
+    X(ETCD_TOKEN_INVALID, RPC_UNAUTHENTICATED, "etcdserver: invalid auth token")                   \
     X(ETCD_TOO_MANY_REQUESTS, RPC_RESOURCE_EXHAUSTED, "etcdserver: too many requests")             \
     X(ETCD_RESPONSE_TOO_LARGE, RPC_RESOURCE_EXHAUSTED,                                             \
       "grpc: trying to send message larger than max (2147483647)")                                 \

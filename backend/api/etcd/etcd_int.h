@@ -43,8 +43,20 @@
 #define ETCD_RENEWALS_MAX 4096
 #define ETCD_CONTROL_MAX  4096
 
+/* Members whose addresses are followed: as many as the store keeps. */
+#define ETCD_PEERS_MAX 64
+
+/* A member whose store is below this part of its quota clears the alarm that it raised. */
+#define ETCD_QUOTA_CLEAR_PERCENT 90
+
 /* Without a leader for so many election timeouts, streams that asked for one end: etcd's. */
 #define ETCD_NO_LEADER_TIMEOUTS 3
+
+/* What was learned of where a member is reached. */
+struct etcd_peer {
+    node_id id; /* NODE_NONE: a free place */
+    uint64_t urls_hash;
+};
 
 struct etcd_api {
     const struct world *world; /* borrowed */
@@ -53,6 +65,7 @@ struct etcd_api {
     bool is_ready;
 
     struct store_link ops;      /* every op there is */
+    struct store_link awaits;   /* ops that wait for something to become true */
     struct store_link readers;  /* ops whose reader goes on in the next turn */
     struct store_link waits;    /* for the next barrier */
     struct store_link barriers; /* under way */
@@ -64,6 +77,9 @@ struct etcd_api {
     struct store_link due;      /* watch streams that may have something to send */
     struct store_link keepalives;
     struct buf scratch; /* of one response */
+
+    bool upkeep_busy; /* a proposal of this member's own is under way */
+    struct etcd_peer peers[ETCD_PEERS_MAX];
 
     node_id leader;
     nanos leader_since; /* of the last change of `leader` */
@@ -110,9 +126,10 @@ void etcd_barriers_free(struct etcd_api *api);
 /*
  * A unary call, from its message to its answer.
  *
- *     etcd_op_begin --> etcd_op_propose / etcd_op_read --> `then` --> etcd_answer or etcd_fail
- *                             ^                              |
- *                             +------------------------------+   services of several steps
+ *     etcd_op_begin --> `run` --> etcd_op_propose, etcd_op_read, ... --> `then` --> etcd_answer
+ *                                       ^                                 |         etcd_fail
+ *                                       +---------------------------------+
+ *                                             services of several steps
  */
 struct etcd_op {
     struct etcd_api *api;
@@ -120,16 +137,23 @@ struct etcd_op {
     struct store_link all; /* in api->ops */
     nanos began;
     struct buf body; /* the client's own bytes */
+    struct buf user; /* who asks; empty: nobody said */
+    uint64_t auth_revision;
+    void (*run)(struct etcd_op *op); /* the first step, once it is known who asks */
     void (*then)(struct etcd_op *op);
     /* `then` is called whatever became of it, though the client has gone: there are further steps,
      * or something to undo. It looks at `outcome` and request.status itself. */
     bool goes_on;
     enum err outcome;
 
-    bool is_proposed; /* the node has `request` */
+    bool is_held;    /* the node has `request`, or another thread has the job */
     bool may_repeat;  /* an outcome without its response is one all the same */
     struct node_request request;
     struct etcd_wait wait;
+
+    bool (*is_there)(struct etcd_op *op); /* what etcd_op_await waits for */
+    nanos await_until;
+    struct store_link awaiting; /* in api->awaits */
 
     struct store_reader *reader; /* of a long range */
     struct store_link reading;
@@ -139,8 +163,16 @@ struct etcd_op {
     void (*state_free)(struct etcd_op *op);
 };
 
-/* Copies the message. NULL: the call demands a leader, there is none, and it was answered. */
-struct etcd_op *etcd_op_begin(struct rpc_call *call, struct bytes message);
+/* Copies the message, finds out who asks, and calls `run`; or answers why not. */
+void etcd_op_begin(struct rpc_call *call, struct bytes message, void (*run)(struct etcd_op *op));
+
+/* The same for what anybody may ask without saying who it is. */
+void etcd_op_begin_open(struct rpc_call *call, struct bytes message,
+                        void (*run)(struct etcd_op *op));
+
+/* One of this member's own, with nobody to answer to. */
+struct etcd_op *etcd_op_own(struct etcd_api *api);
+struct store_user etcd_op_user(const struct etcd_op *op);
 
 /* The `gone` of every unary method. */
 void etcd_op_gone(struct rpc_call *call);
@@ -154,6 +186,18 @@ void etcd_op_propose(struct etcd_op *op, enum store_kind kind, struct bytes body
 
 /* `then`, when a linearizable read may look at the store; a failure it answers by itself. */
 void etcd_op_read(struct etcd_op *op, void (*then)(struct etcd_op *op));
+
+/* `then`, once `is_there`, which is asked after each apply, or with outcome ERR_TIMEOUT; without
+ * goes_on a timeout is answered. */
+void etcd_op_await(struct etcd_op *op, bool (*is_there)(struct etcd_op *op), nanos patience,
+                   void (*then)(struct etcd_op *op));
+void etcd_awaits_check(struct etcd_api *api);
+
+/* The store; NULL: there is none, and it was answered. */
+struct store *etcd_op_store(struct etcd_op *op);
+
+/* Answers, and returns false, unless the user may administer. */
+bool etcd_op_is_root(struct etcd_op *op);
 
 /* A range by a reader, in turns; answers. */
 void etcd_op_range(struct etcd_op *op, struct bytes request);
@@ -171,6 +215,18 @@ void etcd_answer_request(struct etcd_op *op);
 
 /* What an error of the node means to a client whose call began then. */
 enum etcd_error etcd_error_of(const struct etcd_api *api, enum err e, nanos began);
+
+/* --- etcd_auth_check.c ----------------------------------------------------------------------- */
+
+enum etcd_identity {
+    ETCD_IDENTITY_KNOWN, /* or nobody said who it is */
+    ETCD_IDENTITY_WRONG, /* a token that is nobody's */
+    ETCD_IDENTITY_LATER  /* a token that others may know already: after another entry */
+};
+
+/* Who makes this call, by its token or its certificate? Appends the name. */
+enum etcd_identity etcd_identify(struct etcd_api *api, const struct rpc_call *call,
+                                 struct buf *ret_user);
 
 /* --- etcd_ask.c ------------------------------------------------------------------------------ */
 
@@ -205,6 +261,19 @@ void etcd_ask(struct etcd_api *api, struct etcd_question *q);
 void etcd_ask_cancel(struct etcd_question *q);
 void etcd_questions_pulse(struct etcd_api *api, bool all);
 void etcd_questions_free(struct etcd_api *api);
+
+/* --- etcd_upkeep.c --------------------------------------------------------------------------- */
+
+/* etcd's AlarmAction. */
+enum { ETCD_ALARM_GET, ETCD_ALARM_RAISE, ETCD_ALARM_CLEAR };
+
+/* May the request of the op make the store grow, or does it not? Otherwise it was answered. */
+bool etcd_quota_lets(struct etcd_op *op, enum store_kind kind);
+
+/* "http://host:port" or https; IPv6 addresses in brackets. False: it is none. */
+bool etcd_url_endpoint(struct bytes url, struct world_endpoint *ret);
+
+void etcd_upkeep_pulse(struct etcd_api *api);
 
 /* --- streams --------------------------------------------------------------------------------- */
 

@@ -10,14 +10,10 @@ static void kv_range_now(struct etcd_op *op)
     etcd_op_range(op, buf_view(&op->body));
 }
 
-void etcd_kv_range(struct rpc_call *call, struct bytes message)
+static void kv_range(struct etcd_op *op)
 {
-    struct etcd_op *op = etcd_op_begin(call, message);
-    if (!op) {
-        return;
-    }
     struct store_range_request r;
-    enum store_status status = store_range_decode(message, &r);
+    enum store_status status = store_range_decode(buf_view(&op->body), &r);
     if (status == STORE_OK) {
         status = store_range_check(&r);
     }
@@ -30,46 +26,57 @@ void etcd_kv_range(struct rpc_call *call, struct bytes message)
     }
 }
 
+void etcd_kv_range(struct rpc_call *call, struct bytes message)
+{
+    etcd_op_begin(call, message, kv_range);
+}
+
 /* Checks what needs no data, and proposes. */
 static void kv_write(struct etcd_op *op, enum store_kind kind)
 {
     enum store_status status = store_check_request(kind, buf_view(&op->body));
     if (status != STORE_OK) {
         etcd_fail_status(op, status);
-        return;
+    } else if (etcd_quota_lets(op, kind)) {
+        etcd_op_propose(op, kind, buf_view(&op->body), etcd_answer_request);
     }
-    etcd_op_propose(op, kind, buf_view(&op->body), etcd_answer_request);
+}
+
+static void kv_put(struct etcd_op *op)
+{
+    struct store_put_request r;
+    op->may_repeat = store_put_decode(buf_view(&op->body), &r) == STORE_OK && !r.prev_kv;
+    kv_write(op, STORE_KIND_PUT);
 }
 
 void etcd_kv_put(struct rpc_call *call, struct bytes message)
 {
-    struct etcd_op *op = etcd_op_begin(call, message);
-    if (!op) {
-        return;
-    }
-    struct store_put_request r;
-    op->may_repeat = store_put_decode(message, &r) == STORE_OK && !r.prev_kv;
-    kv_write(op, STORE_KIND_PUT);
+    etcd_op_begin(call, message, kv_put);
+}
+
+static void kv_delete(struct etcd_op *op)
+{
+    kv_write(op, STORE_KIND_DELETE);
 }
 
 void etcd_kv_delete(struct rpc_call *call, struct bytes message)
 {
-    struct etcd_op *op = etcd_op_begin(call, message);
-    if (op) {
-        kv_write(op, STORE_KIND_DELETE);
-    }
+    etcd_op_begin(call, message, kv_delete);
 }
 
 static void kv_txn_now(struct etcd_op *op)
 {
-    enum etcd_error why;
-    struct store *store = etcd_store(op->api, &why);
+    struct store *store = etcd_op_store(op);
     if (!store) {
-        etcd_fail(op, why);
         return;
     }
     int64_t revision = 0;
-    enum store_status status = store_txn_read(store, buf_view(&op->body), &revision, &op->response);
+    struct store_user user = {buf_view(&op->user), store_auth_revision(store)};
+    enum store_status status =
+        store_rights_check(store, &user, STORE_KIND_TXN, buf_view(&op->body));
+    if (status == STORE_OK) {
+        status = store_txn_read(store, buf_view(&op->body), &revision, &op->response);
+    }
     if (status != STORE_OK) {
         etcd_fail_status(op, status);
     } else {
@@ -77,16 +84,12 @@ static void kv_txn_now(struct etcd_op *op)
     }
 }
 
-void etcd_kv_txn(struct rpc_call *call, struct bytes message)
+static void kv_txn(struct etcd_op *op)
 {
-    struct etcd_op *op = etcd_op_begin(call, message);
-    if (!op) {
-        return;
-    }
     struct store_txn_request txn;
-    enum store_status status = store_check_request(STORE_KIND_TXN, message);
+    enum store_status status = store_check_request(STORE_KIND_TXN, buf_view(&op->body));
     if (status == STORE_OK) {
-        status = store_txn_decode(message, &txn);
+        status = store_txn_decode(buf_view(&op->body), &txn);
     }
     if (status != STORE_OK) {
         etcd_fail_status(op, status);
@@ -99,12 +102,18 @@ void etcd_kv_txn(struct rpc_call *call, struct bytes message)
     }
 }
 
-void etcd_kv_compact(struct rpc_call *call, struct bytes message)
+void etcd_kv_txn(struct rpc_call *call, struct bytes message)
 {
-    struct etcd_op *op = etcd_op_begin(call, message);
-    if (!op) {
-        return;
-    }
+    etcd_op_begin(call, message, kv_txn);
+}
+
+static void kv_compact(struct etcd_op *op)
+{
     op->may_repeat = true;
     kv_write(op, STORE_KIND_COMPACTION);
+}
+
+void etcd_kv_compact(struct rpc_call *call, struct bytes message)
+{
+    etcd_op_begin(call, message, kv_compact);
 }

@@ -4,38 +4,42 @@
  */
 #include "api/etcd/etcd_int.h"
 
-void etcd_lease_grant(struct rpc_call *call, struct bytes message)
+static void lease_grant(struct etcd_op *op)
 {
-    struct etcd_op *op = etcd_op_begin(call, message);
-    if (op) {
+    if (etcd_quota_lets(op, STORE_KIND_LEASE_GRANT)) {
         etcd_op_propose(op, STORE_KIND_LEASE_GRANT, buf_view(&op->body), etcd_answer_request);
     }
 }
 
+void etcd_lease_grant(struct rpc_call *call, struct bytes message)
+{
+    etcd_op_begin(call, message, lease_grant);
+}
+
+static void lease_revoke(struct etcd_op *op)
+{
+    op->may_repeat = true;
+    etcd_op_propose(op, STORE_KIND_LEASE_REVOKE, buf_view(&op->body), etcd_answer_request);
+}
+
 void etcd_lease_revoke(struct rpc_call *call, struct bytes message)
 {
-    struct etcd_op *op = etcd_op_begin(call, message);
-    if (op) {
-        op->may_repeat = true;
-        etcd_op_propose(op, STORE_KIND_LEASE_REVOKE, buf_view(&op->body), etcd_answer_request);
-    }
+    etcd_op_begin(call, message, lease_revoke);
 }
 
 /* What this member knows; it needs no leader, as in etcd. */
+static void lease_leases(struct etcd_op *op)
+{
+    const struct store *store = etcd_op_store(op);
+    if (store) {
+        store_lease_list(store, &op->response);
+        etcd_answer(op, store_revision(store), buf_view(&op->response));
+    }
+}
+
 void etcd_lease_leases(struct rpc_call *call, struct bytes message)
 {
-    struct etcd_op *op = etcd_op_begin(call, message);
-    if (!op) {
-        return;
-    }
-    enum etcd_error why;
-    struct store *store = etcd_store(op->api, &why);
-    if (!store) {
-        etcd_fail(op, why);
-        return;
-    }
-    store_lease_list(store, &op->response);
-    etcd_answer(op, store_revision(store), buf_view(&op->response));
+    etcd_op_begin(call, message, lease_leases);
 }
 
 /* --- what is left ---------------------------------------------------------------------------- */
@@ -78,6 +82,13 @@ static void lease_on_left(struct etcd_question *q, enum err result)
         etcd_fail(op, why);
         return;
     }
+    struct store_user user = {buf_view(&op->user), store_auth_revision(store)};
+    enum store_status status =
+        query->wants_keys ? store_rights_lease_keys(store, &user, q->lease) : STORE_OK;
+    if (status != STORE_OK) {
+        etcd_fail_status(op, status);
+        return;
+    }
     store_pb_put_i64(&op->response, 2, q->lease);
     store_pb_put_i64(&op->response, 3, q->left.ttl);
     store_pb_put_i64(&op->response, 4, q->left.granted);
@@ -93,12 +104,8 @@ static void lease_ask_left(struct etcd_op *op)
     etcd_ask(op->api, &query->question);
 }
 
-void etcd_lease_time_to_live(struct rpc_call *call, struct bytes message)
+static void lease_time_to_live(struct etcd_op *op)
 {
-    struct etcd_op *op = etcd_op_begin(call, message);
-    if (!op) {
-        return;
-    }
     struct lease_query *query = mem_alloc_zero(sizeof(*query));
     op->state = query;
     op->state_free = lease_query_free;
@@ -108,7 +115,7 @@ void etcd_lease_time_to_live(struct rpc_call *call, struct bytes message)
     query->question.owner = op;
     struct store_pb pb;
     struct store_pb_field f;
-    store_pb_init(&pb, message);
+    store_pb_init(&pb, buf_view(&op->body));
     while (store_pb_next(&pb, &f)) {
         if (f.number == 1) {
             query->question.lease = store_pb_i64(&pb, &f);
@@ -121,6 +128,11 @@ void etcd_lease_time_to_live(struct rpc_call *call, struct bytes message)
         return;
     }
     etcd_op_read(op, lease_ask_left);
+}
+
+void etcd_lease_time_to_live(struct rpc_call *call, struct bytes message)
+{
+    etcd_op_begin(call, message, lease_time_to_live);
 }
 
 /* --- keeping alive --------------------------------------------------------------------------- */

@@ -3,37 +3,115 @@
 
 #include "api/etcd/etcd_int.h"
 
-struct etcd_op *etcd_op_begin(struct rpc_call *call, struct bytes message)
+struct etcd_op *etcd_op_own(struct etcd_api *api)
+{
+    struct etcd_op *op = mem_alloc_zero(sizeof(*op));
+    op->api = api;
+    op->began = etcd_now(api);
+    store_link_init(&op->all);
+    store_link_init(&op->reading);
+    store_link_init(&op->awaiting);
+    store_link_init(&op->wait.link);
+    store_link_append(&api->ops, &op->all);
+    buf_init(&op->body);
+    buf_init(&op->user);
+    buf_init(&op->response);
+    return op;
+}
+
+static struct etcd_op *op_open(struct rpc_call *call, struct bytes message)
 {
     struct etcd_api *api = rpc_ctx(call);
     if (etcd_lacks_leader(api, call)) {
         rpc_finish(call, etcd_error_code(ETCD_NO_LEADER), etcd_error_text(ETCD_NO_LEADER));
         return NULL;
     }
-    struct etcd_op *op = mem_alloc_zero(sizeof(*op));
-    op->api = api;
+    struct etcd_op *op = etcd_op_own(api);
     op->call = call;
-    op->began = etcd_now(api);
-    store_link_init(&op->all);
-    store_link_init(&op->reading);
-    store_link_init(&op->wait.link);
-    store_link_append(&api->ops, &op->all);
-    buf_init(&op->body);
-    buf_init(&op->response);
     buf_put(&op->body, message.data, message.len);
     rpc_set_state(call, op);
     return op;
 }
 
+void etcd_op_begin_open(struct rpc_call *call, struct bytes message,
+                        void (*run)(struct etcd_op *op))
+{
+    struct etcd_op *op = op_open(call, message);
+    if (op) {
+        run(op);
+    }
+}
+
+static void op_identified(struct etcd_op *op, enum etcd_identity identity)
+{
+    const struct store *store = op->api->node ? node_store(op->api->node) : NULL;
+    if (identity != ETCD_IDENTITY_KNOWN) {
+        etcd_fail(op, ETCD_TOKEN_INVALID);
+        return;
+    }
+    op->auth_revision = op->user.len > 0 && store ? store_auth_revision(store) : 0;
+    op->run(op);
+}
+
+static void op_identify_again(struct etcd_op *op)
+{
+    op_identified(op, etcd_identify(op->api, op->call, &op->user));
+}
+
+void etcd_op_begin(struct rpc_call *call, struct bytes message, void (*run)(struct etcd_op *op))
+{
+    struct etcd_op *op = op_open(call, message);
+    if (!op) {
+        return;
+    }
+    op->run = run;
+    enum etcd_identity identity = etcd_identify(op->api, call, &op->user);
+    if (identity == ETCD_IDENTITY_LATER) {
+        etcd_op_read(op, op_identify_again);
+    } else {
+        op_identified(op, identity);
+    }
+}
+
+struct store_user etcd_op_user(const struct etcd_op *op)
+{
+    return (struct store_user){buf_view(&op->user), op->auth_revision};
+}
+
+struct store *etcd_op_store(struct etcd_op *op)
+{
+    enum etcd_error why;
+    struct store *store = etcd_store(op->api, &why);
+    if (!store) {
+        etcd_fail(op, why);
+    }
+    return store;
+}
+
+bool etcd_op_is_root(struct etcd_op *op)
+{
+    const struct store *store = etcd_op_store(op);
+    if (!store) {
+        return false;
+    }
+    struct store_user user = etcd_op_user(op);
+    enum store_status status = store_rights_root(store, &user);
+    if (status != STORE_OK) {
+        etcd_fail_status(op, status);
+    }
+    return status == STORE_OK;
+}
+
 void etcd_op_free(struct etcd_op *op)
 {
-    CHECK(!op->is_proposed);
+    CHECK(!op->is_held);
     if (op->call) {
         rpc_set_state(op->call, NULL);
     }
     etcd_wait_cancel(&op->wait);
     store_link_remove(&op->all);
     store_link_remove(&op->reading);
+    store_link_remove(&op->awaiting);
     if (op->reader) {
         store_reader_close(op->reader);
     }
@@ -41,6 +119,7 @@ void etcd_op_free(struct etcd_op *op)
         op->state_free(op);
     }
     buf_deinit(&op->body);
+    buf_deinit(&op->user);
     buf_deinit(&op->response);
     mem_free(op);
 }
@@ -52,7 +131,7 @@ void etcd_op_gone(struct rpc_call *call)
         return; /* it was answered */
     }
     op->call = NULL;
-    if (!op->is_proposed && !op->goes_on) {
+    if (!op->is_held && !op->goes_on) {
         etcd_op_free(op);
     }
 }
@@ -62,7 +141,7 @@ void etcd_ops_free(struct etcd_api *api)
 {
     while (!store_link_is_alone(&api->ops)) {
         struct etcd_op *op = STORE_LINK_OWNER(api->ops.next, struct etcd_op, all);
-        op->is_proposed = false;
+        op->is_held = false;
         etcd_op_free(op);
     }
 }
@@ -137,7 +216,7 @@ enum etcd_error etcd_error_of(const struct etcd_api *api, enum err e, nanos bega
 static void op_on_done(struct node_request *request)
 {
     struct etcd_op *op = request->owner;
-    op->is_proposed = false;
+    op->is_held = false;
     op->outcome = request->result;
     if (op->goes_on) {
         op->then(op);
@@ -162,10 +241,12 @@ void etcd_op_propose(struct etcd_op *op, enum store_kind kind, struct bytes body
     memset(&op->request, 0, sizeof(op->request));
     op->request.kind = kind;
     op->request.body = body;
+    op->request.user = buf_view(&op->user);
+    op->request.auth_revision = op->auth_revision;
     op->request.done = op_on_done;
     op->request.owner = op;
     enum err result = api->node ? node_propose(api->node, &op->request) : ERR_CLOSED;
-    op->is_proposed = result == OK;
+    op->is_held = result == OK;
     if (result != OK && op->goes_on) {
         op->outcome = result;
         op->then(op);
@@ -212,14 +293,16 @@ static void op_range_step(struct etcd_op *op)
 
 void etcd_op_range(struct etcd_op *op, struct bytes request)
 {
-    enum etcd_error why;
-    struct store *store = etcd_store(op->api, &why);
+    struct store *store = etcd_op_store(op);
     if (!store) {
-        etcd_fail(op, why);
         return;
     }
+    struct store_user user = {buf_view(&op->user), store_auth_revision(store)};
     struct store_range_request r;
     enum store_status status = store_range_decode(request, &r);
+    if (status == STORE_OK) {
+        status = store_rights_read(store, &user, request);
+    }
     if (status == STORE_OK && r.range_end.len == 0) {
         int64_t revision = 0;
         status = store_range_read(store, request, &revision, &op->response);
@@ -264,5 +347,37 @@ void etcd_readers_restart(struct etcd_api *api)
             op->reader = NULL;
         }
         buf_clear(&op->response);
+    }
+}
+
+/* --- waiting for something to become true ---------------------------------------------------- */
+
+void etcd_op_await(struct etcd_op *op, bool (*is_there)(struct etcd_op *op), nanos patience,
+                   void (*then)(struct etcd_op *op))
+{
+    op->then = then;
+    op->is_there = is_there;
+    op->await_until = etcd_now(op->api) + patience;
+    store_link_append(&op->api->awaits, &op->awaiting);
+    etcd_wake(op->api);
+}
+
+void etcd_awaits_check(struct etcd_api *api)
+{
+    nanos now = etcd_now(api);
+    for (struct store_link *l = api->awaits.next; l != &api->awaits;) {
+        struct etcd_op *op = STORE_LINK_OWNER(l, struct etcd_op, awaiting);
+        l = l->next;
+        bool is_there = op->is_there(op);
+        if (!is_there && now < op->await_until) {
+            continue;
+        }
+        store_link_remove(&op->awaiting);
+        op->outcome = is_there ? OK : ERR_TIMEOUT;
+        if (is_there || op->goes_on) {
+            op->then(op);
+        } else {
+            etcd_fail(op, etcd_error_of(api, ERR_TIMEOUT, op->began));
+        }
     }
 }

@@ -3,6 +3,8 @@
  * the next response when it is asked for one; this file asks when the client has room, so a client
  * that does not read costs no memory, and goes on from where it was.
  */
+#include <string.h>
+
 #include "api/etcd/etcd_int.h"
 
 /* What a response costs of the budget, beside a change for each so many bytes. */
@@ -185,14 +187,59 @@ static void watcher_plan_progress(struct watcher *w)
     w->progress_due = etcd_now(w->api) + interval + interval / 10 * (w->jitter >> 16 & 0xff) / 256;
 }
 
-static void watcher_create(struct watcher *w, struct bytes request)
+/* May the client watch this? Otherwise why not: clients compare the whole string of gRPC's error. */
+static const char *watcher_refusal(const struct watcher *w, const struct store *store,
+                                   const struct store_watch_request *r)
+{
+    static const uint8_t lowest_key[] = {0};
+    struct buf name;
+    buf_init(&name);
+    const char *why = NULL;
+    if (etcd_identify(w->api, w->call, &name) != ETCD_IDENTITY_KNOWN) {
+        why = "rpc error: code = Unauthenticated desc = etcdserver: invalid auth token";
+    } else {
+        struct store_user user = {buf_view(&name), store_auth_revision(store)};
+        struct bytes key = r->key.len > 0 ? r->key : (struct bytes){lowest_key, 1};
+        enum store_status status =
+            store_rights_span(store, &user, key, r->range_end, STORE_PERMISSION_READ);
+        if (status == STORE_USER_EMPTY) {
+            why = "rpc error: code = InvalidArgument desc = etcdserver: user name is empty";
+        } else if (status != STORE_OK) {
+            why = "rpc error: code = PermissionDenied desc = etcdserver: permission denied";
+        }
+    }
+    buf_deinit(&name);
+    return why;
+}
+
+static void watcher_refuse(struct watcher *w, int64_t revision, const char *why)
 {
     struct buf response;
     buf_init(&response);
+    store_pb_put_i64(&response, 2, -1);
+    store_pb_put_bool(&response, 3, true);
+    store_pb_put_bool(&response, 4, true);
+    store_pb_put_bytes(&response, 6, (struct bytes){(const uint8_t *)why, strlen(why)});
+    watcher_control(w, revision, buf_view(&response));
+    buf_deinit(&response);
+}
+
+static void watcher_create(struct watcher *w, const struct store *store, struct bytes request)
+{
     int64_t revision = 0;
     struct store_watch_request r;
-    if (store_watch_decode(request, &r) != STORE_OK ||
-        store_watch_create(w->stream, request, &revision, &response) != STORE_OK) {
+    if (store_watch_decode(request, &r) != STORE_OK) {
+        watcher_finish(w, ETCD_MALFORMED);
+        return;
+    }
+    const char *refusal = watcher_refusal(w, store, &r);
+    if (refusal) {
+        watcher_refuse(w, store_revision(store), refusal);
+        return;
+    }
+    struct buf response;
+    buf_init(&response);
+    if (store_watch_create(w->stream, request, &revision, &response) != STORE_OK) {
         watcher_finish(w, ETCD_MALFORMED);
     } else {
         if (r.progress_notify && w->progress_due == NANOS_FOREVER) {
@@ -260,12 +307,13 @@ void etcd_watch_message(struct rpc_call *call, struct bytes message)
         }
     }
     enum etcd_error why = ETCD_MALFORMED;
-    if (pb.failed || !etcd_store(w->api, &why)) {
+    const struct store *store = pb.failed ? NULL : etcd_store(w->api, &why);
+    if (!store) {
         watcher_finish(w, why);
         return;
     }
     if (kind == WATCH_CREATE) {
-        watcher_create(w, request);
+        watcher_create(w, store, request);
     } else if (kind == WATCH_CANCEL) {
         watcher_cancel(w, request);
     } else if (kind == WATCH_PROGRESS) {

@@ -174,6 +174,9 @@ MUST_USE enum err node_note(struct node *n, node_id to, struct bytes note);
  */
 MUST_USE enum err node_peer_set(struct node *n, const struct node_peer *peer);
 
+/* Is an address known of this member? */
+bool node_peer_known(const struct node *n, node_id peer);
+
 /* Forgets a member's address and ends the streams to it. */
 void node_peer_drop(struct node *n, node_id peer);
 

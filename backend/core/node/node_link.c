@@ -447,6 +447,16 @@ enum err node_peer_set(struct node *n, const struct node_peer *peer)
     return OK;
 }
 
+bool node_peer_known(const struct node *n, node_id peer)
+{
+    for (uint32_t i = 0; i < n->cfg.peer_count; i++) {
+        if (n->links[i].node && n->links[i].peer == peer) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void node_peer_drop(struct node *n, node_id peer)
 {
     struct node_link *link = n->state == NODE_RUNNING ? link_find(n, peer) : NULL;
