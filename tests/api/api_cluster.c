@@ -51,7 +51,7 @@ void api_member_start(struct api_cluster *c, uint32_t i)
 {
     struct api_member *m = &c->member[i];
     bool founds = i < c->n;
-    struct node_config config = node_config_default(i + 1);
+    struct node_config config = node_config_default(m->id);
     config.dir = "node";
     config.cluster = 77;
     config.founders = founds ? &c->founders : NULL;
@@ -63,7 +63,7 @@ void api_member_start(struct api_cluster *c, uint32_t i)
     config.peer_count = founds ? c->n : c->n + 1;
     for (uint32_t k = 0; k < config.peer_count; k++) {
         uint32_t peer = k < c->n ? k : i;
-        config.peers[k].id = peer + 1;
+        config.peers[k].id = c->member[peer].id;
         memcpy(config.peers[k].at.host, c->member[peer].name, sizeof(c->member[peer].name));
         config.peers[k].at.port = PORT;
     }
@@ -74,11 +74,12 @@ void api_member_start(struct api_cluster *c, uint32_t i)
     struct etcd_config api = etcd_config_default();
     api.world = simhost_world(m->host);
     api.cluster = 77;
-    api.member = i + 1;
+    api.member = m->id;
     api.name = m->name;
     api.peer_urls[0] = peer_url;
     api.client_urls[0] = client_url;
     api.progress_interval = c->progress_interval;
+    api.quota_bytes = c->quota_bytes > 0 ? c->quota_bytes : api.quota_bytes;
     m->api = etcd_api_open(&api);
     struct node_events events = {.ctx = m,
                                  .ready = api_on_ready,
@@ -118,6 +119,7 @@ void api_cluster_init(struct api_cluster *c, uint64_t seed, uint32_t n)
         struct api_member *m = &c->member[i];
         (void)snprintf(m->name, sizeof(m->name), "host-%u", i);
         m->host = simhost_new(c->sim, m->name, DISK);
+        m->id = i + 1;
         if (i < n) {
             raft_membership_insert(&c->founders, i + 1, RAFT_VOTER);
         }
@@ -166,7 +168,7 @@ static bool api_is_settled(const struct api_cluster *c)
         }
         leader = node_status(node).leader;
     }
-    return c->member[leader - 1].node != NULL;
+    return leader > API_MEMBERS || c->member[leader - 1].node != NULL;
 }
 
 void api_cluster_start(struct api_cluster *c)
@@ -186,7 +188,12 @@ uint32_t api_cluster_leader(struct api_cluster *c)
     assert_true(api_is_settled(c));
     for (uint32_t i = 0; i < API_MEMBERS; i++) {
         if (c->member[i].node) {
-            return (uint32_t)(node_status(c->member[i].node).leader - 1);
+            node_id leader = node_status(c->member[i].node).leader;
+            for (uint32_t k = 0; k < API_MEMBERS; k++) {
+                if (c->member[k].id == leader) {
+                    return k;
+                }
+            }
         }
     }
     return 0;

@@ -17,6 +17,7 @@ struct api_member {
     struct node *node; /* NULL: down */
     struct etcd_api *api;
     char name[16];
+    node_id id;
 };
 
 struct api_cluster {
@@ -26,6 +27,7 @@ struct api_cluster {
     struct raft_membership founders;
     uint64_t snapshot_entries;
     nanos progress_interval;
+    uint64_t quota_bytes; /* 0: as it comes */
     const struct rpc_method *const *methods;
     size_t method_count;
     struct rpc_call *calls[API_CALLS]; /* open */

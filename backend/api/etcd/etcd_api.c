@@ -41,6 +41,7 @@ static void api_on_turn(struct world_timer *timer)
     etcd_barrier_begin(api);
     etcd_readers_turn(api);
     etcd_watches_turn(api);
+    etcd_snapshots_turn(api);
 }
 
 static void api_on_pulse(struct world_timer *timer)
@@ -99,8 +100,9 @@ struct etcd_api *etcd_api_open(const struct etcd_config *config)
     api->cfg.version = api_copy(config->version);
     api_copy_urls(config->client_urls, api->cfg.client_urls);
     api_copy_urls(config->peer_urls, api->cfg.peer_urls);
-    struct store_link *lists[] = {&api->ops,      &api->awaits,   &api->readers, &api->waits,
-                                  &api->barriers, &api->watchers, &api->due,     &api->keepalives};
+    struct store_link *lists[] = {&api->ops,   &api->awaits,     &api->readers,
+                                  &api->waits, &api->barriers,   &api->watchers,
+                                  &api->due,   &api->keepalives, &api->snapshots};
     for (size_t i = 0; i < COUNT_OF(lists); i++) {
         store_link_init(lists[i]);
     }
@@ -125,7 +127,8 @@ void etcd_api_attach(struct etcd_api *api, struct node *node)
 
 void etcd_api_stop(struct etcd_api *api)
 {
-    CHECK(store_link_is_alone(&api->watchers) && store_link_is_alone(&api->keepalives));
+    CHECK(store_link_is_alone(&api->watchers) && store_link_is_alone(&api->keepalives) &&
+          store_link_is_alone(&api->snapshots));
     world_timer_cancel(api->world, &api->turn);
     world_timer_cancel(api->world, &api->pulse);
     etcd_questions_free(api);
@@ -193,6 +196,7 @@ void etcd_api_applied(struct etcd_api *api)
 void etcd_api_store_leaves(struct etcd_api *api)
 {
     etcd_readers_restart(api);
+    etcd_snapshots_end(api);
     etcd_wake(api);
 }
 

@@ -45,8 +45,8 @@ struct etcd_config {
     const char *client_urls[ETCD_URLS_MAX]; /* where clients reach it; copied; NULL ends */
     const char *peer_urls[ETCD_URLS_MAX];   /* where peers reach it */
     nanos election_timeout;                 /* as in raft_config */
-    uint64_t quota_bytes;   /* of the store's memory; beyond it the alarm NOSPACE is raised */
-    const char *version;    /* of etcd, whose API this is: clients ask for its features */
+    uint64_t quota_bytes;    /* of the store's memory; beyond it the alarm NOSPACE is raised */
+    const char *version;     /* of etcd, whose API this is: clients ask for its features */
     nanos progress_interval; /* a watch that asked for it hears so often that nothing happened */
     void *owner;             /* for etcd_api_owner */
 };

@@ -1,7 +1,8 @@
 /*
- * Questions about leases that only the leader may answer: it alone counts down, and it alone may
- * renew, after it made sure that it still leads (a deposed leader that renewed would promise what
- * the new one does not keep, etcd-io/etcd#15247).
+ * Questions that only the leader may answer. It alone counts down the TTLs of leases, and it alone
+ * may renew them, after it made sure that it still leads (a deposed leader that renewed would
+ * promise what the new one does not keep, etcd-io/etcd#15247). It alone can say whether a change of
+ * the membership fits.
  *
  *     etcd_ask --leads--> barrier --> the store answers
  *        |                               ^
@@ -10,12 +11,14 @@
  *
  * A member that is no leader asks by a note over the stream that it has with the leader anyway:
  * authenticated already, and needing no address of the leader's clients. Notes get lost; a question
- * is asked again after ETCD_ASK_AGAIN, and whenever another leads. Asking twice does no harm: both
- * kinds may be repeated.
+ * is asked again after ETCD_ASK_AGAIN, and whenever another leads. Asking twice does no harm: what
+ * is renewed is renewed again, and a change that was made is not made again.
  *
  * The notes, integers little-endian:
- *     question: kind u8 (enum etcd_question_kind), sequence u64, lease i64
- *     answer:   kind u8 + 128, sequence u64, result u8 (0: answered), ttl i64, granted i64
+ *     question: kind u8 (enum etcd_question_kind), sequence u64, lease or member i64,
+ *               change u8 (enum etcd_change; 0 where it is none)
+ *     answer:   kind u8 + 128, sequence u64, result u8 (0: answered), ttl or enum err i64,
+ *               granted i64
  */
 #include "api/etcd/etcd_int.h"
 #include "core/base/cursor.h"
@@ -39,6 +42,46 @@ void etcd_ask_cancel(struct etcd_question *q)
     }
 }
 
+bool etcd_change_is_made(const struct etcd_api *api, node_id member, enum etcd_change change)
+{
+    const struct raft_member *m = raft_membership_lookup(node_status(api->node).membership, member);
+    switch (change) {
+    case ETCD_CHANGE_REMOVE:
+        return m == NULL;
+    case ETCD_CHANGE_PROMOTE:
+        return m && (m->roles & RAFT_VOTER);
+    case ETCD_CHANGE_ADD_LEARNER:
+    case ETCD_CHANGE_ADD_VOTER:
+    case ETCD_CHANGES:
+    default:
+        return m != NULL;
+    }
+}
+
+/* The leader begins to change the membership; false: not at this moment. What a voter is to be
+ * begins as a learner that is promoted when it has caught up: so a newcomer that never comes costs
+ * no quorum. */
+static bool ask_change(struct etcd_question *q)
+{
+    static const struct raft_conf_single singles[] = {
+        [ETCD_CHANGE_ADD_LEARNER] = {.op = RAFT_ADD_LEARNER},
+        [ETCD_CHANGE_ADD_VOTER] = {.op = RAFT_ADD_LEARNER, .auto_promote = true},
+        [ETCD_CHANGE_PROMOTE] = {.op = RAFT_ADD_VOTER},
+        [ETCD_CHANGE_REMOVE] = {.op = RAFT_REMOVE},
+    };
+    node_id member = (node_id)q->subject;
+    enum err result = OK;
+    if (!etcd_change_is_made(q->api, member, q->change)) {
+        struct raft_conf_change change = {.n = 1};
+        change.single[0] = singles[q->change];
+        change.single[0].node = member;
+        change.single[0].priority = RAFT_PRIORITY_DEFAULT;
+        result = node_change(q->api->node, &change);
+    }
+    q->left = (struct etcd_lease_left){.ttl = (int64_t)result};
+    return result != ERR_PENDING && result != ERR_DROPPED && result != ERR_BUSY;
+}
+
 /* The leader's own answer; false: it cannot be given now. */
 static bool ask_answer(struct etcd_question *q, struct store *store)
 {
@@ -48,11 +91,13 @@ static bool ask_answer(struct etcd_question *q, struct store *store)
     buf_clear(&api->scratch);
     if (node_status(api->node).role != RAFT_LEADER) {
         answers = false;
+    } else if (q->kind == ETCD_ASK_CHANGE) {
+        return ask_change(q);
     } else if (q->kind == ETCD_ASK_RENEW) {
-        enum store_renewal r = store_lease_renew(store, q->lease, now, &api->scratch);
+        enum store_renewal r = store_lease_renew(store, q->subject, now, &api->scratch);
         answers = r == STORE_RENEWED || r == STORE_RENEW_GONE;
     } else {
-        store_lease_time_to_live(store, q->lease, false, now, &api->scratch);
+        store_lease_time_to_live(store, q->subject, false, now, &api->scratch);
     }
     struct store_pb pb;
     struct store_pb_field f;
@@ -104,7 +149,8 @@ static void ask_somebody(struct etcd_question *q)
     buf_init(&note);
     buf_put_u8(&note, (uint8_t)q->kind);
     buf_put_u64(&note, q->sequence);
-    buf_put_u64(&note, (uint64_t)q->lease);
+    buf_put_u64(&note, (uint64_t)q->subject);
+    buf_put_u8(&note, (uint8_t)q->change);
     enum err result = node_note(api->node, status.leader, buf_view(&note));
     buf_deinit(&note);
     if (result != OK) {
@@ -177,8 +223,9 @@ static void ask_for_other(struct etcd_api *api, node_id from, enum etcd_question
                           struct cursor *c)
 {
     uint64_t sequence = cursor_u64(c);
-    int64_t lease = (int64_t)cursor_u64(c);
-    if (!cursor_done(c) || api->questions.count >= ETCD_QUESTIONS_MAX) {
+    int64_t subject = (int64_t)cursor_u64(c);
+    uint8_t change = cursor_u8(c);
+    if (!cursor_done(c) || change >= ETCD_CHANGES || api->questions.count >= ETCD_QUESTIONS_MAX) {
         return;
     }
     if (node_status(api->node).role != RAFT_LEADER) {
@@ -187,7 +234,8 @@ static void ask_for_other(struct etcd_api *api, node_id from, enum etcd_question
     }
     struct etcd_question *q = mem_alloc_zero(sizeof(*q));
     q->kind = kind;
-    q->lease = lease;
+    q->subject = subject;
+    q->change = (enum etcd_change)change;
     q->from = from;
     q->from_sequence = sequence;
     q->done = ask_on_foreign;
@@ -224,10 +272,12 @@ void etcd_api_note(struct etcd_api *api, node_id from, struct bytes note)
     switch (kind) {
     case ETCD_ASK_RENEW:
     case ETCD_ASK_TTL:
+    case ETCD_ASK_CHANGE:
         ask_for_other(api, from, (enum etcd_question_kind)kind, &c);
         break;
     case ETCD_ASK_RENEW + ASK_ANSWER:
     case ETCD_ASK_TTL + ASK_ANSWER:
+    case ETCD_ASK_CHANGE + ASK_ANSWER:
         ask_take_answer(api, (enum etcd_question_kind)(kind - ASK_ANSWER), &c);
         break;
     default:

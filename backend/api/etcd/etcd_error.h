@@ -17,6 +17,23 @@
       "etcdserver: request timed out, possibly due to previous leader failure")                    \
     X(ETCD_NOT_LEADER, RPC_FAILED_PRECONDITION, "etcdserver: not leader")                          \
     X(ETCD_LEARNER, RPC_UNAVAILABLE, "etcdserver: rpc not supported for learner")                  \
+    X(ETCD_MEMBER_NOT_FOUND, RPC_NOT_FOUND, "etcdserver: member not found")                        \
+    X(ETCD_URLS_INVALID, RPC_INVALID_ARGUMENT, "etcdserver: given member URLs are invalid")        \
+    X(ETCD_NOT_ENOUGH_STARTED, RPC_FAILED_PRECONDITION,                                            \
+      "etcdserver: re-configuration failed due to not enough started members")                     \
+    X(ETCD_NOT_A_LEARNER, RPC_FAILED_PRECONDITION,                                                 \
+      "etcdserver: can only promote a learner member")                                             \
+    X(ETCD_LEARNER_BEHIND, RPC_FAILED_PRECONDITION,                                                \
+      "etcdserver: can only promote a learner member which is in sync with leader")                \
+    X(ETCD_TOO_MANY_LEARNERS, RPC_FAILED_PRECONDITION,                                             \
+      "etcdserver: too many learner members in cluster")                                           \
+    X(ETCD_BAD_TRANSFEREE, RPC_FAILED_PRECONDITION, "etcdserver: bad leader transferee")           \
+    X(ETCD_TRANSFER_TIMEOUT, RPC_UNAVAILABLE,                                                      \
+      "etcdserver: request timed out, leader transfer took too long")                              \
+    X(ETCD_DOWNGRADE_FORMAT, RPC_INVALID_ARGUMENT,                                                 \
+      "etcdserver: wrong downgrade target version format")                                         \
+    X(ETCD_DOWNGRADE_TARGET, RPC_INVALID_ARGUMENT, "etcdserver: invalid downgrade target version") \
+    X(ETCD_DOWNGRADE_NONE, RPC_FAILED_PRECONDITION, "etcdserver: no inflight downgrade job")       \
     X(ETCD_TOKEN_INVALID, RPC_UNAUTHENTICATED, "etcdserver: invalid auth token")                   \
     X(ETCD_TOO_MANY_REQUESTS, RPC_RESOURCE_EXHAUSTED, "etcdserver: too many requests")             \
     X(ETCD_RESPONSE_TOO_LARGE, RPC_RESOURCE_EXHAUSTED,                                             \

@@ -76,7 +76,8 @@ struct etcd_api {
     struct store_link watchers; /* watch streams */
     struct store_link due;      /* watch streams that may have something to send */
     struct store_link keepalives;
-    struct buf scratch; /* of one response */
+    struct store_link snapshots; /* streams of snapshots */
+    struct buf scratch;          /* of one response */
 
     bool upkeep_busy; /* a proposal of this member's own is under way */
     struct etcd_peer peers[ETCD_PEERS_MAX];
@@ -147,7 +148,7 @@ struct etcd_op {
     enum err outcome;
 
     bool is_held;    /* the node has `request`, or another thread has the job */
-    bool may_repeat;  /* an outcome without its response is one all the same */
+    bool may_repeat; /* an outcome without its response is one all the same */
     struct node_request request;
     struct etcd_wait wait;
 
@@ -230,21 +231,35 @@ enum etcd_identity etcd_identify(struct etcd_api *api, const struct rpc_call *ca
 
 /* --- etcd_ask.c ------------------------------------------------------------------------------ */
 
-enum etcd_question_kind { ETCD_ASK_RENEW = 1, ETCD_ASK_TTL = 2 };
+enum etcd_question_kind { ETCD_ASK_RENEW = 1, ETCD_ASK_TTL = 2, ETCD_ASK_CHANGE = 3 };
 
-/* The leader's answer; of a lease that is not there, ttl 0 to a renewal and -1 to ETCD_ASK_TTL. */
+/* Of one member of the group. */
+enum etcd_change {
+    ETCD_CHANGE_ADD_LEARNER,
+    ETCD_CHANGE_ADD_VOTER, /* a learner that becomes a voter by itself */
+    ETCD_CHANGE_PROMOTE,
+    ETCD_CHANGE_REMOVE,
+    ETCD_CHANGES
+};
+
+/* Does the membership, as this member knows it, show the change? */
+bool etcd_change_is_made(const struct etcd_api *api, node_id member, enum etcd_change change);
+
+/* The leader's answer; of a lease that is not there, ttl 0 to a renewal and -1 to ETCD_ASK_TTL. To
+ * ETCD_ASK_CHANGE, `ttl` is an enum err: OK, it is under way; or why it does not fit. */
 struct etcd_lease_left {
     int64_t ttl;
     int64_t granted;
 };
 
-/* A question about a lease, answered by who confirmed that it leads. */
+/* A question about a lease or a member, answered by who confirmed that it leads. */
 struct etcd_question {
     struct store_avl_node node; /* first */
     struct etcd_api *api;
     uint64_t sequence;
     enum etcd_question_kind kind;
-    int64_t lease;
+    int64_t subject; /* a lease, or a member */
+    enum etcd_change change;
     void (*done)(struct etcd_question *q, enum err result);
     void *owner;
     struct etcd_lease_left left; /* the answer */
@@ -293,6 +308,25 @@ void etcd_watch_begin(struct rpc_call *call);
 void etcd_watch_message(struct rpc_call *call, struct bytes message);
 void etcd_watch_writable(struct rpc_call *call);
 void etcd_watch_gone(struct rpc_call *call);
+
+void etcd_member_list(struct rpc_call *call, struct bytes message);
+void etcd_member_add(struct rpc_call *call, struct bytes message);
+void etcd_member_remove(struct rpc_call *call, struct bytes message);
+void etcd_member_update(struct rpc_call *call, struct bytes message);
+void etcd_member_promote(struct rpc_call *call, struct bytes message);
+
+void etcd_maintenance_alarm(struct rpc_call *call, struct bytes message);
+void etcd_maintenance_status(struct rpc_call *call, struct bytes message);
+void etcd_maintenance_defragment(struct rpc_call *call, struct bytes message);
+void etcd_maintenance_hash(struct rpc_call *call, struct bytes message);
+void etcd_maintenance_hash_kv(struct rpc_call *call, struct bytes message);
+void etcd_maintenance_move_leader(struct rpc_call *call, struct bytes message);
+void etcd_maintenance_downgrade(struct rpc_call *call, struct bytes message);
+void etcd_snapshot_message(struct rpc_call *call, struct bytes message);
+void etcd_snapshot_writable(struct rpc_call *call);
+void etcd_snapshot_gone(struct rpc_call *call);
+void etcd_snapshots_turn(struct etcd_api *api);
+void etcd_snapshots_end(struct etcd_api *api); /* the store leaves */
 
 void etcd_lease_grant(struct rpc_call *call, struct bytes message);
 void etcd_lease_revoke(struct rpc_call *call, struct bytes message);

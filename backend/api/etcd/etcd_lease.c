@@ -84,16 +84,16 @@ static void lease_on_left(struct etcd_question *q, enum err result)
     }
     struct store_user user = {buf_view(&op->user), store_auth_revision(store)};
     enum store_status status =
-        query->wants_keys ? store_rights_lease_keys(store, &user, q->lease) : STORE_OK;
+        query->wants_keys ? store_rights_lease_keys(store, &user, q->subject) : STORE_OK;
     if (status != STORE_OK) {
         etcd_fail_status(op, status);
         return;
     }
-    store_pb_put_i64(&op->response, 2, q->lease);
+    store_pb_put_i64(&op->response, 2, q->subject);
     store_pb_put_i64(&op->response, 3, q->left.ttl);
     store_pb_put_i64(&op->response, 4, q->left.granted);
     if (query->wants_keys && q->left.ttl >= 0) {
-        lease_put_keys(store, q->lease, &op->api->scratch, &op->response);
+        lease_put_keys(store, q->subject, &op->api->scratch, &op->response);
     }
     etcd_answer(op, store_revision(store), buf_view(&op->response));
 }
@@ -118,7 +118,7 @@ static void lease_time_to_live(struct etcd_op *op)
     store_pb_init(&pb, buf_view(&op->body));
     while (store_pb_next(&pb, &f)) {
         if (f.number == 1) {
-            query->question.lease = store_pb_i64(&pb, &f);
+            query->question.subject = store_pb_i64(&pb, &f);
         } else if (f.number == 2) {
             query->wants_keys = store_pb_bool(&pb, &f);
         }
@@ -210,7 +210,7 @@ static void keepalive_send(struct keepalive *k, const struct etcd_question *q)
     struct buf b;
     buf_init(&b);
     etcd_header(k->api, store ? store_revision(store) : 0, &b);
-    store_pb_put_i64(&b, 2, q->lease);
+    store_pb_put_i64(&b, 2, q->subject);
     store_pb_put_i64(&b, 3, q->left.ttl);
     (void)rpc_send(k->call, buf_view(&b), (struct bytes){0});
     buf_deinit(&b);
@@ -275,7 +275,7 @@ void etcd_keepalive_message(struct rpc_call *call, struct bytes message)
     store_link_append(&k->renewals, &r->link);
     k->count++;
     r->question.kind = ETCD_ASK_RENEW;
-    r->question.lease = lease;
+    r->question.subject = lease;
     r->question.done = renewal_on_answer;
     r->question.owner = r;
     etcd_ask(k->api, &r->question);

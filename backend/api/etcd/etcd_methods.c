@@ -22,7 +22,31 @@
     X("Lease", LeaseTimeToLive, "lease/timetolive", "/v3/kv/lease/timetolive",                     \
       lease_time_to_live_request, lease_time_to_live_response, etcd_lease_time_to_live)            \
     X("Lease", LeaseLeases, "lease/leases", "/v3/kv/lease/leases", lease_leases_request,           \
-      lease_leases_response, etcd_lease_leases)
+      lease_leases_response, etcd_lease_leases)                                                    \
+    X("Cluster", MemberAdd, "cluster/member/add", NULL, member_add_request, member_add_response,   \
+      etcd_member_add)                                                                             \
+    X("Cluster", MemberRemove, "cluster/member/remove", NULL, member_remove_request,               \
+      member_remove_response, etcd_member_remove)                                                  \
+    X("Cluster", MemberUpdate, "cluster/member/update", NULL, member_update_request,               \
+      member_update_response, etcd_member_update)                                                  \
+    X("Cluster", MemberList, "cluster/member/list", NULL, member_list_request,                     \
+      member_list_response, etcd_member_list)                                                      \
+    X("Cluster", MemberPromote, "cluster/member/promote", NULL, member_promote_request,            \
+      member_promote_response, etcd_member_promote)                                                \
+    X("Maintenance", Alarm, "maintenance/alarm", NULL, alarm_request, alarm_response,              \
+      etcd_maintenance_alarm)                                                                      \
+    X("Maintenance", Status, "maintenance/status", NULL, status_request, status_response,          \
+      etcd_maintenance_status)                                                                     \
+    X("Maintenance", Defragment, "maintenance/defragment", NULL, defragment_request,               \
+      defragment_response, etcd_maintenance_defragment)                                            \
+    X("Maintenance", Hash, "maintenance/hash", NULL, hash_request, hash_response,                  \
+      etcd_maintenance_hash)                                                                       \
+    X("Maintenance", HashKV, "maintenance/hashkv", NULL, hash_kvrequest, hash_kvresponse,          \
+      etcd_maintenance_hash_kv)                                                                    \
+    X("Maintenance", MoveLeader, "maintenance/transfer-leadership", NULL, move_leader_request,     \
+      move_leader_response, etcd_maintenance_move_leader)                                          \
+    X("Maintenance", Downgrade, "maintenance/downgrade", NULL, downgrade_request,                  \
+      downgrade_response, etcd_maintenance_downgrade)
 
 #define UNARY_METHOD(service, name, json, json2, in, out, function)                                \
     static const struct rpc_method method_##name = {                                               \
@@ -61,12 +85,24 @@ static const struct rpc_method method_watch = {
     .writable = etcd_watch_writable,
 };
 
+static const struct rpc_method method_snapshot = {
+    .path = "/etcdserverpb.Maintenance/Snapshot",
+    .shape = RPC_SERVER_STREAM,
+    .json_paths = {"/v3/maintenance/snapshot"},
+    .request = &etcdserverpb__snapshot_request__descriptor,
+    .response = &etcdserverpb__snapshot_response__descriptor,
+    .message = etcd_snapshot_message,
+    .gone = etcd_snapshot_gone,
+    .writable = etcd_snapshot_writable,
+};
+
 static const struct rpc_method *const etcd_methods[] = {
 #define UNARY_ROW(service, name, json, json2, in, out, function) &method_##name,
     UNARY_TABLE(UNARY_ROW)
 #undef UNARY_ROW
         & method_keep_alive,
     &method_watch,
+    &method_snapshot,
 };
 
 const struct rpc_method *const *etcd_api_methods(size_t *ret_count)

@@ -187,7 +187,8 @@ static void watcher_plan_progress(struct watcher *w)
     w->progress_due = etcd_now(w->api) + interval + interval / 10 * (w->jitter >> 16 & 0xff) / 256;
 }
 
-/* May the client watch this? Otherwise why not: clients compare the whole string of gRPC's error. */
+/* May the client watch this? Otherwise why not: clients compare the whole string of gRPC's error.
+ */
 static const char *watcher_refusal(const struct watcher *w, const struct store *store,
                                    const struct store_watch_request *r)
 {
