@@ -80,6 +80,9 @@ void api_member_start(struct api_cluster *c, uint32_t i)
     api.client_urls[0] = client_url;
     api.progress_interval = c->progress_interval;
     api.quota_bytes = c->quota_bytes > 0 ? c->quota_bytes : api.quota_bytes;
+    api.password_rounds = 10; /* simulated time is no excuse for spending real time */
+    api.offload = c->offload;
+    api.offload_ctx = c->offload_ctx;
     m->api = etcd_api_open(&api);
     struct node_events events = {.ctx = m,
                                  .ready = api_on_ready,

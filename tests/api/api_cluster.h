@@ -28,6 +28,8 @@ struct api_cluster {
     uint64_t snapshot_entries;
     nanos progress_interval;
     uint64_t quota_bytes; /* 0: as it comes */
+    void (*offload)(void *ctx, struct etcd_job *job);
+    void *offload_ctx;
     const struct rpc_method *const *methods;
     size_t method_count;
     struct rpc_call *calls[API_CALLS]; /* open */

@@ -13,6 +13,7 @@ struct etcd_config etcd_config_default(void)
         .name = "",
         .version = ETCD_VERSION,
         .quota_bytes = ETCD_QUOTA_BYTES,
+        .password_rounds = 100000,
         .election_timeout = NANOS_PER_S,
         .progress_interval = 600 * NANOS_PER_S,
     };

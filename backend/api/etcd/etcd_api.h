@@ -37,6 +37,14 @@ struct etcd_api; /* opaque */
 #define ETCD_VERSION     "3.5.21"
 #define ETCD_QUOTA_BYTES (2ULL * 1024 * 1024 * 1024)
 
+/* Work that takes long and touches nothing but what `owner` leads to. */
+struct etcd_job {
+    void (*work)(struct etcd_job *job);
+    void (*done)(struct etcd_job *job);
+    void *owner;
+    void *next; /* whoever holds the job may use it */
+};
+
 struct etcd_config {
     const struct world *world; /* outlives the API; borrowed */
     uint64_t cluster;          /* as in node_config */
@@ -45,10 +53,15 @@ struct etcd_config {
     const char *client_urls[ETCD_URLS_MAX]; /* where clients reach it; copied; NULL ends */
     const char *peer_urls[ETCD_URLS_MAX];   /* where peers reach it */
     nanos election_timeout;                 /* as in raft_config */
-    uint64_t quota_bytes;    /* of the store's memory; beyond it the alarm NOSPACE is raised */
-    const char *version;     /* of etcd, whose API this is: clients ask for its features */
-    nanos progress_interval; /* a watch that asked for it hears so often that nothing happened */
-    void *owner;             /* for etcd_api_owner */
+    uint64_t quota_bytes;     /* of the store's memory; beyond it the alarm NOSPACE is raised */
+    const char *version;      /* of etcd, whose API this is: clients ask for its features */
+    nanos progress_interval;  /* a watch that asked for it hears so often that nothing happened */
+    uint32_t password_rounds; /* of PBKDF2: what it costs to check a password, and to guess one */
+    /* Runs job->work on another thread, then job->done on the loop's; every job is done before
+     * etcd_api_close. NULL: both at once, which holds up the loop. */
+    void (*offload)(void *ctx, struct etcd_job *job);
+    void *offload_ctx;
+    void *owner; /* for etcd_api_owner */
 };
 
 /* Numbers as etcd has them; everything else is to be filled in. */

@@ -34,6 +34,8 @@
       "etcdserver: wrong downgrade target version format")                                         \
     X(ETCD_DOWNGRADE_TARGET, RPC_INVALID_ARGUMENT, "etcdserver: invalid downgrade target version") \
     X(ETCD_DOWNGRADE_NONE, RPC_FAILED_PRECONDITION, "etcdserver: no inflight downgrade job")       \
+    X(ETCD_NO_PASSWORD_USER, RPC_UNKNOWN,                                                          \
+      "auth: authentication failed, password was given for no password user")                      \
     X(ETCD_TOKEN_INVALID, RPC_UNAUTHENTICATED, "etcdserver: invalid auth token")                   \
     X(ETCD_TOO_MANY_REQUESTS, RPC_RESOURCE_EXHAUSTED, "etcdserver: too many requests")             \
     X(ETCD_RESPONSE_TOO_LARGE, RPC_RESOURCE_EXHAUSTED,                                             \

@@ -79,7 +79,8 @@ struct etcd_api {
     struct store_link snapshots; /* streams of snapshots */
     struct buf scratch;          /* of one response */
 
-    bool upkeep_busy; /* a proposal of this member's own is under way */
+    uint32_t job_count; /* passwords being hashed */
+    bool upkeep_busy;   /* a proposal of this member's own is under way */
     struct etcd_peer peers[ETCD_PEERS_MAX];
 
     node_id leader;
@@ -327,6 +328,16 @@ void etcd_snapshot_writable(struct rpc_call *call);
 void etcd_snapshot_gone(struct rpc_call *call);
 void etcd_snapshots_turn(struct etcd_api *api);
 void etcd_snapshots_end(struct etcd_api *api); /* the store leaves */
+
+void etcd_auth_authenticate(struct rpc_call *call, struct bytes message);
+void etcd_auth_user_add(struct rpc_call *call, struct bytes message);
+void etcd_auth_user_password(struct rpc_call *call, struct bytes message);
+void etcd_auth_write(struct rpc_call *call, struct bytes message);
+void etcd_auth_status(struct rpc_call *call, struct bytes message);
+void etcd_auth_user_list(struct rpc_call *call, struct bytes message);
+void etcd_auth_user_get(struct rpc_call *call, struct bytes message);
+void etcd_auth_role_list(struct rpc_call *call, struct bytes message);
+void etcd_auth_role_get(struct rpc_call *call, struct bytes message);
 
 void etcd_lease_grant(struct rpc_call *call, struct bytes message);
 void etcd_lease_revoke(struct rpc_call *call, struct bytes message);

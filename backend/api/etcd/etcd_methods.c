@@ -46,7 +46,41 @@
     X("Maintenance", MoveLeader, "maintenance/transfer-leadership", NULL, move_leader_request,     \
       move_leader_response, etcd_maintenance_move_leader)                                          \
     X("Maintenance", Downgrade, "maintenance/downgrade", NULL, downgrade_request,                  \
-      downgrade_response, etcd_maintenance_downgrade)
+      downgrade_response, etcd_maintenance_downgrade)                                              \
+    X("Auth", AuthEnable, "auth/enable", NULL, auth_enable_request, auth_enable_response,          \
+      etcd_auth_write)                                                                             \
+    X("Auth", AuthDisable, "auth/disable", NULL, auth_disable_request, auth_disable_response,      \
+      etcd_auth_write)                                                                             \
+    X("Auth", AuthStatus, "auth/status", NULL, auth_status_request, auth_status_response,          \
+      etcd_auth_status)                                                                            \
+    X("Auth", Authenticate, "auth/authenticate", NULL, authenticate_request,                       \
+      authenticate_response, etcd_auth_authenticate)                                               \
+    X("Auth", UserAdd, "auth/user/add", NULL, auth_user_add_request, auth_user_add_response,       \
+      etcd_auth_user_add)                                                                          \
+    X("Auth", UserGet, "auth/user/get", NULL, auth_user_get_request, auth_user_get_response,       \
+      etcd_auth_user_get)                                                                          \
+    X("Auth", UserList, "auth/user/list", NULL, auth_user_list_request, auth_user_list_response,   \
+      etcd_auth_user_list)                                                                         \
+    X("Auth", UserDelete, "auth/user/delete", NULL, auth_user_delete_request,                      \
+      auth_user_delete_response, etcd_auth_write)                                                  \
+    X("Auth", UserChangePassword, "auth/user/changepw", NULL, auth_user_change_password_request,   \
+      auth_user_change_password_response, etcd_auth_user_password)                                 \
+    X("Auth", UserGrantRole, "auth/user/grant", NULL, auth_user_grant_role_request,                \
+      auth_user_grant_role_response, etcd_auth_write)                                              \
+    X("Auth", UserRevokeRole, "auth/user/revoke", NULL, auth_user_revoke_role_request,             \
+      auth_user_revoke_role_response, etcd_auth_write)                                             \
+    X("Auth", RoleAdd, "auth/role/add", NULL, auth_role_add_request, auth_role_add_response,       \
+      etcd_auth_write)                                                                             \
+    X("Auth", RoleGet, "auth/role/get", NULL, auth_role_get_request, auth_role_get_response,       \
+      etcd_auth_role_get)                                                                          \
+    X("Auth", RoleList, "auth/role/list", NULL, auth_role_list_request, auth_role_list_response,   \
+      etcd_auth_role_list)                                                                         \
+    X("Auth", RoleDelete, "auth/role/delete", NULL, auth_role_delete_request,                      \
+      auth_role_delete_response, etcd_auth_write)                                                  \
+    X("Auth", RoleGrantPermission, "auth/role/grant", NULL, auth_role_grant_permission_request,    \
+      auth_role_grant_permission_response, etcd_auth_write)                                        \
+    X("Auth", RoleRevokePermission, "auth/role/revoke", NULL, auth_role_revoke_permission_request, \
+      auth_role_revoke_permission_response, etcd_auth_write)
 
 #define UNARY_METHOD(service, name, json, json2, in, out, function)                                \
     static const struct rpc_method method_##name = {                                               \
