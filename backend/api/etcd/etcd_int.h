@@ -339,6 +339,15 @@ void etcd_auth_user_get(struct rpc_call *call, struct bytes message);
 void etcd_auth_role_list(struct rpc_call *call, struct bytes message);
 void etcd_auth_role_get(struct rpc_call *call, struct bytes message);
 
+void etcd_lock_lock(struct rpc_call *call, struct bytes message);
+void etcd_lock_unlock(struct rpc_call *call, struct bytes message);
+void etcd_election_campaign(struct rpc_call *call, struct bytes message);
+void etcd_election_proclaim(struct rpc_call *call, struct bytes message);
+void etcd_election_leader(struct rpc_call *call, struct bytes message);
+void etcd_election_resign(struct rpc_call *call, struct bytes message);
+void etcd_election_observe(struct rpc_call *call, struct bytes message);
+void etcd_election_observe_writable(struct rpc_call *call);
+
 void etcd_lease_grant(struct rpc_call *call, struct bytes message);
 void etcd_lease_revoke(struct rpc_call *call, struct bytes message);
 void etcd_lease_time_to_live(struct rpc_call *call, struct bytes message);

@@ -3,6 +3,8 @@
  * behind them.
  */
 #include <etcdserverpb.pb-c.h>
+#include <v3electionpb.pb-c.h>
+#include <v3lockpb.pb-c.h>
 
 #include "api/etcd/etcd_int.h"
 
@@ -95,6 +97,43 @@
 UNARY_TABLE(UNARY_METHOD)
 #undef UNARY_METHOD
 
+/* Those of the packages v3lockpb and v3electionpb. */
+#define RECIPE_TABLE(X)                                                                            \
+    X(v3lockpb, "Lock", Lock, "lock/lock", lock_request, lock_response, etcd_lock_lock)            \
+    X(v3lockpb, "Lock", Unlock, "lock/unlock", unlock_request, unlock_response, etcd_lock_unlock)  \
+    X(v3electionpb, "Election", Campaign, "election/campaign", campaign_request,                   \
+      campaign_response, etcd_election_campaign)                                                   \
+    X(v3electionpb, "Election", Proclaim, "election/proclaim", proclaim_request,                   \
+      proclaim_response, etcd_election_proclaim)                                                   \
+    X(v3electionpb, "Election", Leader, "election/leader", leader_request, leader_response,        \
+      etcd_election_leader)                                                                        \
+    X(v3electionpb, "Election", Resign, "election/resign", resign_request, resign_response,        \
+      etcd_election_resign)
+
+#define RECIPE_METHOD(package, service, name, json, in, out, function)                             \
+    static const struct rpc_method method_##name = {                                               \
+        .path = "/" #package "." service "/" #name,                                                \
+        .shape = RPC_UNARY,                                                                        \
+        .json_paths = {"/v3/" json},                                                               \
+        .request = &package##__##in##__descriptor,                                                 \
+        .response = &package##__##out##__descriptor,                                               \
+        .message = (function),                                                                     \
+        .gone = etcd_op_gone,                                                                      \
+    };
+RECIPE_TABLE(RECIPE_METHOD)
+#undef RECIPE_METHOD
+
+static const struct rpc_method method_observe = {
+    .path = "/v3electionpb.Election/Observe",
+    .shape = RPC_SERVER_STREAM,
+    .json_paths = {"/v3/election/observe"},
+    .request = &v3electionpb__leader_request__descriptor,
+    .response = &v3electionpb__leader_response__descriptor,
+    .message = etcd_election_observe,
+    .gone = etcd_op_gone,
+    .writable = etcd_election_observe_writable,
+};
+
 static const struct rpc_method method_keep_alive = {
     .path = "/etcdserverpb.Lease/LeaseKeepAlive",
     .shape = RPC_BIDI,
@@ -135,8 +174,10 @@ static const struct rpc_method *const etcd_methods[] = {
     UNARY_TABLE(UNARY_ROW)
 #undef UNARY_ROW
         & method_keep_alive,
-    &method_watch,
-    &method_snapshot,
+    &method_watch, &method_snapshot, &method_observe,
+#define RECIPE_ROW(package, service, name, json, in, out, function) &method_##name,
+    RECIPE_TABLE(RECIPE_ROW)
+#undef RECIPE_ROW
 };
 
 const struct rpc_method *const *etcd_api_methods(size_t *ret_count)

@@ -357,7 +357,7 @@ void etcd_op_await(struct etcd_op *op, bool (*is_there)(struct etcd_op *op), nan
 {
     op->then = then;
     op->is_there = is_there;
-    op->await_until = etcd_now(op->api) + patience;
+    op->await_until = u64_add_sat(etcd_now(op->api), patience);
     store_link_append(&op->api->awaits, &op->awaiting);
     etcd_wake(op->api);
 }
