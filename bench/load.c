@@ -93,7 +93,7 @@ static void load_on_message(void *arg, struct bytes message)
     client->answered = true;
 }
 
-static void load_on_done(void *arg, int status, const char *text)
+static void load_on_end(void *arg, int status, const char *text)
 {
     struct load_client *client = arg;
     struct load_report *report = &client->loop->report;
@@ -115,7 +115,7 @@ static void load_on_done(void *arg, int status, const char *text)
 
 static const struct rpc_client_ops load_ops = {
     .message = load_on_message,
-    .done = load_on_done,
+    .done = load_on_end,
 };
 
 static void load_begin(struct load_client *client)

@@ -268,7 +268,7 @@ int main(int argc, char **argv)
     struct load_report report;
     if (load_run(&args.config, &report) != OK) {
         fprintf(stderr,
-                "novacron-bench: an endpoint is not host:port, http://... or https://...\n");
+                "novacron-bench: an endpoint is neither host:port nor an http or https URL\n");
         return 1;
     }
     bench_print(&args.config, &report);

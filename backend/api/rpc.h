@@ -54,7 +54,7 @@ struct uv_loop_s;
     X(RPC_FAILED_PRECONDITION, 9)                                                                  \
     X(RPC_ABORTED, 10)                                                                             \
     X(RPC_OUT_OF_RANGE, 11)                                                                        \
-    X(RPC_NO_SUCH_METHOD, 12) /* the field calls this one UNIMPLEMENTED */                         \
+    X(RPC_NO_SUCH_METHOD, 12) /* the field has another name for it: rpc_status_name */             \
     X(RPC_INTERNAL, 13)                                                                            \
     X(RPC_UNAVAILABLE, 14)                                                                         \
     X(RPC_DATA_LOSS, 15)                                                                           \

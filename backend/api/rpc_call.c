@@ -43,7 +43,6 @@ struct rpc_call *call_open(struct rpc_conn *conn, int32_t stream_id)
     call->conn = conn;
     call->stream_id = stream_id;
     call->kind = KIND_ERROR;
-    call->http_status = 404;
     call->next = conn->calls;
     call->link = &conn->calls;
     if (call->next != NULL) {
@@ -241,7 +240,7 @@ void call_begin(struct rpc_call *call)
         call_refuse_http(call, 415);
         return;
     } else if (call->kind == KIND_ERROR) {
-        call_refuse_http(call, call->http_status);
+        call_refuse_http(call, call->has_path ? 404 : 400);
         return;
     } else if (call->kind == KIND_JSON ? !call->is_post : !call->is_get && !call->is_head) {
         call_refuse_http(call, 405);
@@ -350,6 +349,7 @@ void call_half_close(struct rpc_call *call)
     call->remote_closed = true;
     if (call->finished) {
         call_drop_input(call);
+        call_wake(call); /* an answer that waited for this may leave */
         return;
     }
     if (call->kind == KIND_GRPC) {
@@ -519,6 +519,8 @@ static void call_end(struct rpc_call *call, int status, const char *text)
     }
     if (call->kind != KIND_GRPC) {
         gateway_finish(call, status, text);
+    } else if (status == RPC_OK && !call->remote_closed && call->method->shape == RPC_UNARY) {
+        return; /* the client is about to say that this was all: see call_half_close */
     }
     call_wake(call);
 }
@@ -587,6 +589,7 @@ void rpc_page_send(struct rpc_call *call, int http_status, const char *content_t
     CHECK(call->page != NULL && !call->finished);
     call->http_status = http_status;
     call->content_type = content_type;
+    call->body_len = body.len;
     call->responded = true;
     call->finished = true;
     if (!call->is_head) {

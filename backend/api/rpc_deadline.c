@@ -8,22 +8,22 @@
  * so a new call mostly belongs at the end, and costs one comparison.
  */
 
-static void heap_set(struct rpc_server *server, size_t at, struct rpc_call *call)
+static void deadline_set(struct rpc_server *server, size_t at, struct rpc_call *call)
 {
     server->heap[at] = call;
     call->heap_at = at + 1;
 }
 
-static void heap_rise(struct rpc_server *server, size_t at, struct rpc_call *call)
+static void deadline_rise(struct rpc_server *server, size_t at, struct rpc_call *call)
 {
     while (at > 0 && server->heap[(at - 1) / 2]->deadline > call->deadline) {
-        heap_set(server, at, server->heap[(at - 1) / 2]);
+        deadline_set(server, at, server->heap[(at - 1) / 2]);
         at = (at - 1) / 2;
     }
-    heap_set(server, at, call);
+    deadline_set(server, at, call);
 }
 
-static void heap_sink(struct rpc_server *server, size_t at, struct rpc_call *call)
+static void deadline_sink(struct rpc_server *server, size_t at, struct rpc_call *call)
 {
     for (;;) {
         size_t child = 2 * at + 1;
@@ -37,10 +37,10 @@ static void heap_sink(struct rpc_server *server, size_t at, struct rpc_call *cal
         if (server->heap[child]->deadline >= call->deadline) {
             break;
         }
-        heap_set(server, at, server->heap[child]);
+        deadline_set(server, at, server->heap[child]);
         at = child;
     }
-    heap_set(server, at, call);
+    deadline_set(server, at, call);
 }
 
 void deadline_add(struct rpc_call *call)
@@ -49,7 +49,7 @@ void deadline_add(struct rpc_call *call)
     CHECK(call->heap_at == 0 && call->deadline != 0);
     mem_grow((void **)&server->heap, &server->heap_cap, server->heap_count + 1,
              sizeof(struct rpc_call *));
-    heap_rise(server, server->heap_count++, call);
+    deadline_rise(server, server->heap_count++, call);
 }
 
 void deadline_remove(struct rpc_call *call)
@@ -62,8 +62,8 @@ void deadline_remove(struct rpc_call *call)
     call->heap_at = 0;
     struct rpc_call *last = server->heap[--server->heap_count];
     if (last != call) {
-        heap_rise(server, at, last);
-        heap_sink(server, last->heap_at - 1, last);
+        deadline_rise(server, at, last);
+        deadline_sink(server, last->heap_at - 1, last);
     }
 }
 

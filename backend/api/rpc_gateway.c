@@ -93,7 +93,8 @@ static void gateway_put_stream_error(struct buf *out, int status, const char *te
 
 /* --- Requests --------------------------------------------------------------------------------- */
 
-/* The body is one object, or for a stream one after the other; none stands for an empty one. */
+/* The body is one object, or for a bidi method one after the other; none stands for an empty one.
+ * What follows the one object is ignored, as grpc-gateway does. */
 void gateway_body(struct rpc_call *call)
 {
     struct bytes text = buf_view(&call->in);
@@ -106,10 +107,6 @@ void gateway_body(struct rpc_call *call)
             call_fail(call, RPC_INVALID_ARGUMENT, why);
             break;
         }
-        if (text.len > 0 && call->method->shape != RPC_BIDI) {
-            call_fail(call, RPC_INVALID_ARGUMENT, "the body goes on after the object");
-            break;
-        }
         if (!started) {
             started = true;
             call_start(call);
@@ -117,7 +114,7 @@ void gateway_body(struct rpc_call *call)
         if (!call->finished) {
             call_deliver(call, buf_view(&wire));
         }
-    } while (!call->finished && text.len > 0);
+    } while (!call->finished && text.len > 0 && call->method->shape == RPC_BIDI);
     buf_deinit(&wire);
     if (!call->finished && call->method->half_closed != NULL) {
         call->method->half_closed(call);

@@ -28,7 +28,7 @@ bool grpc_timeout_parse(struct bytes text, nanos *ret)
     }
     for (size_t i = 0; i < COUNT_OF(units); i++) {
         if (text.data[text.len - 1] == (uint8_t)units[i].unit) {
-            *ret = count * units[i].span; /* eight digits of hours fit */
+            *ret = count > NANOS_FOREVER / units[i].span ? NANOS_FOREVER : count * units[i].span;
             return true;
         }
     }

@@ -41,7 +41,10 @@ static void conn_sweep_calls(struct rpc_conn *conn, nanos now)
     struct rpc_call *next = NULL;
     for (struct rpc_call *call = conn->calls; call != NULL; call = next) {
         next = call->next;
-        if (limit_passed(call->half_since, limits->request_timeout, now)) {
+        bool late = limit_passed(call->half_since, limits->request_timeout, now);
+        if (late && call->finished && conn->kind == CONN_HTTP2) {
+            http2_reset_call(call, NGHTTP2_CANCEL);
+        } else if (late) {
             call_fail(call, RPC_CANCELED, "the request took too long to arrive");
         } else if (limit_passed(call->stalled_since, limits->stall_timeout, now)) {
             if (conn->kind == CONN_HTTP2) {

@@ -89,7 +89,7 @@ static bool symbol_enter(struct bytes *symbol, struct bytes first)
         *symbol = (struct bytes){NULL, 0};
         return true;
     }
-    if (symbol->data[first.len] != '.') {
+    if (symbol->data[first.len] != '.' || symbol->len == first.len + 1) {
         return false;
     }
     symbol->data += first.len + 1;

@@ -24,6 +24,13 @@ struct rpc_listener {
     void *arg;
 };
 
+_Static_assert(offsetof(struct rpc_listener, io) == 0, "an io of a listener is the listener");
+
+static struct rpc_listener *listener_of(struct rpc_io *io)
+{
+    return (struct rpc_listener *)io;
+}
+
 /* --- Connections ------------------------------------------------------------------------------ */
 
 /* The timer may be set too early, which costs one look; it is never set too late. */
@@ -91,8 +98,7 @@ static const struct rpc_socket_owner listener_ops = {
 static void listener_on_connection(uv_stream_t *stream, int status)
 {
     struct rpc_io *io = stream->data;
-    struct rpc_listener *l =
-        (struct rpc_listener *)((char *)io - offsetof(struct rpc_listener, io));
+    struct rpc_listener *l = listener_of(io);
     struct rpc_server *server = l->server;
     if (status != 0) {
         return;
@@ -119,8 +125,7 @@ static void listener_on_connection(uv_stream_t *stream, int status)
 static void listener_on_deadline(uv_timer_t *timer)
 {
     struct rpc_io *io = timer->data;
-    struct rpc_listener *l =
-        (struct rpc_listener *)((char *)io - offsetof(struct rpc_listener, io));
+    struct rpc_listener *l = listener_of(io);
     l->deadline_at = NANOS_FOREVER;
     (void)server_expire(l->server, rpc_io_now(io));
     listener_arm(l);
@@ -142,8 +147,7 @@ static void listener_arm(struct rpc_listener *l)
 static void listener_on_sweep(uv_timer_t *timer)
 {
     struct rpc_io *io = timer->data;
-    struct rpc_listener *l =
-        (struct rpc_listener *)((char *)io - offsetof(struct rpc_listener, io));
+    struct rpc_listener *l = listener_of(io);
     server_sweep(l->server, rpc_io_now(io));
     /* A connection whose socket takes nothing is not asked for output, and would not be dropped. */
     struct rpc_conn *next = NULL;

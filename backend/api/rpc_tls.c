@@ -152,7 +152,9 @@ struct tls_stream *tls_stream_open(const struct rpc_tls *tls, const char *host)
         (void)X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(stream->ssl), host);
     } else if (host != NULL) {
         (void)SSL_set1_host(stream->ssl, host);
-        (void)SSL_set_tlsext_host_name(stream->ssl, host);
+        /* SSL_set_tlsext_host_name, whose macro drops a const. */
+        (void)SSL_ctrl(stream->ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
+                       (void *)(uintptr_t)host);
     }
     return stream;
 }

@@ -60,23 +60,23 @@ static void adds_promotes_updates_and_removes_a_member(void **state)
     char text[256];
     for (uint32_t at = 0; at < 3; at++) {
         struct rpc_call *call =
-            api_unary(c, at, "Cluster/MemberAdd", "1:'http://10.0.0.9:2380' 2:1");
+            api_unary(c, at, "Cluster/MemberAdd", "1:'http://host-29:2380' 2:1");
         api_assert_status(call, RPC_OK, "");
         uint64_t id = added_id(call);
         (void)snprintf(text, sizeof(text), "1:%llu", (unsigned long long)id);
         api_close(c, call);
-        api_expect_error(c, at, "Cluster/MemberAdd", "1:'http://10.0.0.9:2380'", 9,
+        api_expect_error(c, at, "Cluster/MemberAdd", "1:'http://host-29:2380'", 9,
                          "etcdserver: Peer URLs already exists");
         api_expect_error(c, at, "Cluster/MemberPromote", text, 9,
                          "etcdserver: can only promote a learner member which is in sync with "
                          "leader");
-        (void)snprintf(text, sizeof(text), "1:%llu 2:'http://10.0.0.10:2380'",
+        (void)snprintf(text, sizeof(text), "1:%llu 2:'http://host-210:2380'",
                        (unsigned long long)id);
         call = api_unary(c, at, "Cluster/MemberUpdate", text);
         api_assert_status(call, RPC_OK, "");
         api_close(c, call);
         /* The old URL is free, the new one taken. */
-        api_expect_error(c, at, "Cluster/MemberUpdate", "1:1 2:'http://10.0.0.10:2380'", 9,
+        api_expect_error(c, at, "Cluster/MemberUpdate", "1:1 2:'http://host-210:2380'", 9,
                          "etcdserver: Peer URLs already exists");
         (void)snprintf(text, sizeof(text), "1:%llu", (unsigned long long)id);
         api_expect(c, at, "Cluster/MemberRemove", text, three);
@@ -128,10 +128,10 @@ static void refuses_members_in_the_words_of_etcd(void **state)
         const char *text;
     } cases[] = {
         {"Cluster/MemberAdd", "", 3, "etcdserver: given member URLs are invalid"},
-        {"Cluster/MemberAdd", "1:'10.0.0.1:2380'", 3, "etcdserver: given member URLs are invalid"},
-        {"Cluster/MemberAdd", "1:'http://10.0.0.1'", 3,
+        {"Cluster/MemberAdd", "1:'host-21:2380'", 3, "etcdserver: given member URLs are invalid"},
+        {"Cluster/MemberAdd", "1:'http://host-21'", 3,
          "etcdserver: given member URLs are invalid"},
-        {"Cluster/MemberAdd", "1:'http://10.0.0.1:0'", 3,
+        {"Cluster/MemberAdd", "1:'http://host-21:0'", 3,
          "etcdserver: given member URLs are invalid"},
         {"Cluster/MemberAdd", "1:'http://a:1/path:2'", 3,
          "etcdserver: given member URLs are invalid"},

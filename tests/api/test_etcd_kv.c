@@ -111,7 +111,7 @@ static void refuses_in_the_words_of_etcd(void **state)
     }
 }
 
-static void refuses_what_is_too_large(void **state)
+static void refuses_a_put_that_is_too_large(void **state)
 {
     struct api_cluster *c = *state;
     struct buf b;
@@ -224,7 +224,7 @@ int main(void)
                                         cluster_teardown),
         cmocka_unit_test_setup_teardown(answers_txns_like_etcd, solo_setup, cluster_teardown),
         cmocka_unit_test_setup_teardown(refuses_in_the_words_of_etcd, solo_setup, cluster_teardown),
-        cmocka_unit_test_setup_teardown(refuses_what_is_too_large, solo_setup, cluster_teardown),
+        cmocka_unit_test_setup_teardown(refuses_a_put_that_is_too_large, solo_setup, cluster_teardown),
         cmocka_unit_test_setup_teardown(reads_long_ranges_in_turns, solo_setup, cluster_teardown),
         cmocka_unit_test_setup_teardown(serves_reads_and_writes_on_every_member, trio_setup,
                                         cluster_teardown),

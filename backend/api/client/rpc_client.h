@@ -20,7 +20,7 @@ struct rpc_client_call; /* opaque */
 #define RPC_ENDPOINTS_MAX 32
 
 struct rpc_client_config {
-    /* "10.0.0.7:2379", "http://host:2379", "https://[::1]:2379"; copied. */
+    /* "10.0.0.7:2379", "http://localhost:2379", "https://[::1]:2379"; copied. */
     const char *const *endpoints;
     size_t endpoint_count;
     const struct rpc_tls

@@ -373,8 +373,7 @@ static void auth_user_get_now(struct etcd_op *op)
     }
     struct bytes name = auth_named(op);
     struct store_user user = etcd_op_user(op);
-    bool is_own = user.name.len > 0 && name.len == user.name.len &&
-                  memcmp(name.data, user.name.data, name.len) == 0;
+    bool is_own = user.name.len > 0 && store_bytes_cmp(name, user.name) == 0;
     enum store_status status = is_own ? STORE_OK : store_rights_root(store, &user);
     if (status == STORE_OK) {
         status = store_auth_user_get(store, name, &op->response);

@@ -19,6 +19,7 @@
 #include "core/base/check.h"
 #include "core/base/mem.h"
 #include "core/store/store_avl.h"
+#include "core/store/store_bytes.h"
 #include "core/store/store_link.h"
 #include "core/store/store_pb.h"
 

@@ -19,7 +19,7 @@ struct etcd_op *etcd_op_own(struct etcd_api *api)
     return op;
 }
 
-static struct etcd_op *op_open(struct rpc_call *call, struct bytes message)
+static struct etcd_op *op_make(struct rpc_call *call, struct bytes message)
 {
     struct etcd_api *api = rpc_ctx(call);
     if (etcd_lacks_leader(api, call)) {
@@ -36,7 +36,7 @@ static struct etcd_op *op_open(struct rpc_call *call, struct bytes message)
 void etcd_op_begin_open(struct rpc_call *call, struct bytes message,
                         void (*run)(struct etcd_op *op))
 {
-    struct etcd_op *op = op_open(call, message);
+    struct etcd_op *op = op_make(call, message);
     if (op) {
         run(op);
     }
@@ -60,7 +60,7 @@ static void op_identify_again(struct etcd_op *op)
 
 void etcd_op_begin(struct rpc_call *call, struct bytes message, void (*run)(struct etcd_op *op))
 {
-    struct etcd_op *op = op_open(call, message);
+    struct etcd_op *op = op_make(call, message);
     if (!op) {
         return;
     }

@@ -23,7 +23,7 @@ static bool upkeep_is_over_quota(const struct etcd_api *api, const struct store 
     return stats.used_bytes >= api->cfg.quota_bytes / 100 * percent;
 }
 
-static void upkeep_on_done(struct etcd_op *op)
+static void own_on_done(struct etcd_op *op)
 {
     op->api->upkeep_busy = false;
     etcd_op_free(op);
@@ -36,7 +36,7 @@ static void upkeep_propose(struct etcd_api *api, enum store_kind kind, const str
     api->upkeep_busy = true;
     op->goes_on = true;
     buf_put(&op->body, body->data, body->len);
-    etcd_op_propose(op, kind, buf_view(&op->body), upkeep_on_done);
+    etcd_op_propose(op, kind, buf_view(&op->body), own_on_done);
 }
 
 static void upkeep_alarm(struct etcd_api *api, uint64_t action)
@@ -137,8 +137,7 @@ static void upkeep_publish(struct etcd_api *api, const struct store *store)
     struct store_member_view known = {0};
     bool is_known = store_member_find(store, api->cfg.member, &known);
     struct bytes name = {(const uint8_t *)api->cfg.name, strlen(api->cfg.name)};
-    bool is_right = is_known && known.name.len == name.len &&
-                    memcmp(known.name.data, name.data, name.len) == 0 &&
+    bool is_right = is_known && store_bytes_cmp(known.name, name) == 0 &&
                     list_equals(known.client_urls, api->cfg.client_urls) &&
                     (known.peer_urls.len > 0 || !api->cfg.peer_urls[0]);
     if (is_right || (name.len == 0 && !api->cfg.client_urls[0])) {

@@ -81,8 +81,11 @@ static size_t name_seek(const void *items, size_t count, size_t size, struct byt
 
 static bool name_is_at(const void *items, size_t count, size_t size, size_t at, struct bytes name)
 {
+    if (at == count) {
+        return false;
+    }
     const struct buf *other = (const void *)((const uint8_t *)items + at * size);
-    return at < count && bytes_equal(buf_view(other), name);
+    return bytes_equal(buf_view(other), name);
 }
 
 /* Makes room for an item at `at`. */
@@ -90,7 +93,9 @@ static void *item_insert(void **items, size_t *count, size_t *cap, size_t size, 
 {
     mem_grow(items, cap, *count + 1, size);
     uint8_t *place = (uint8_t *)*items + at * size;
-    memmove(place + size, place, (*count - at) * size);
+    if (at < *count) {
+        memmove(place + size, place, (*count - at) * size);
+    }
     memset(place, 0, size);
     (*count)++;
     return place;
