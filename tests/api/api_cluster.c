@@ -87,7 +87,7 @@ void api_member_start(struct api_cluster *c, uint32_t i)
     struct node_events events = {.ctx = m,
                                  .ready = api_on_ready,
                                  .leader_changed = api_on_leader,
-                                 .applied = api_on_applied,
+                                 .advanced = api_on_applied,
                                  .store_leaves = api_on_store_leaves,
                                  .note = api_on_note};
     m->node = node_open(simhost_world(m->host), &config, &events);

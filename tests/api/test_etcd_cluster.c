@@ -129,8 +129,7 @@ static void refuses_members_in_the_words_of_etcd(void **state)
     } cases[] = {
         {"Cluster/MemberAdd", "", 3, "etcdserver: given member URLs are invalid"},
         {"Cluster/MemberAdd", "1:'host-21:2380'", 3, "etcdserver: given member URLs are invalid"},
-        {"Cluster/MemberAdd", "1:'http://host-21'", 3,
-         "etcdserver: given member URLs are invalid"},
+        {"Cluster/MemberAdd", "1:'http://host-21'", 3, "etcdserver: given member URLs are invalid"},
         {"Cluster/MemberAdd", "1:'http://host-21:0'", 3,
          "etcdserver: given member URLs are invalid"},
         {"Cluster/MemberAdd", "1:'http://a:1/path:2'", 3,

@@ -135,8 +135,7 @@ void pb_text_assert(struct bytes message, bool skips_header, const char *text)
         }
     }
     assert_false(pb.failed);
-    if (got.len != expected.len ||
-        (got.len > 0 && memcmp(got.data, expected.data, got.len) != 0)) {
+    if (got.len != expected.len || (got.len > 0 && memcmp(got.data, expected.data, got.len) != 0)) {
         pb_text_print(message);
         print_message("# is not: %s\n", text);
         fail();

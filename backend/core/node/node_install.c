@@ -235,7 +235,8 @@ void node_install(struct node *n, const struct raft_snapshot *s)
                                  .begin = install_on_begin,
                                  .payload = install_on_payload,
                                  .done = install_on_loaded};
-    snapfile_load(&n->place, &sink);
+    /* Not the newest: that may be of a fetch which was begun, and given up for this one. */
+    snapfile_load_one(&n->place, s->index, s->term, &sink);
 }
 
 void node_install_free(struct node *n)

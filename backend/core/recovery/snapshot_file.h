@@ -104,9 +104,9 @@ struct snapfile_sink {
 /* Loads the newest whole snapshot. The sink is copied. */
 void snapfile_load(const struct snapfile_place *place, const struct snapfile_sink *sink);
 
-/* Reads the snapshot (index, term) alone, to its end: for scrubbing. */
-void snapfile_verify(const struct snapfile_place *place, uint64_t index, uint64_t term,
-                     const struct snapfile_sink *sink);
+/* The snapshot (index, term) alone. */
+void snapfile_load_one(const struct snapfile_place *place, uint64_t index, uint64_t term,
+                       const struct snapfile_sink *sink);
 
 /* Names. The path of a snapshot, and what a name stands for. */
 void snapfile_path(const char *dir, uint64_t index, uint64_t term, const char *suffix,

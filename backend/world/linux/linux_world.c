@@ -41,11 +41,16 @@ enum err linux_err(int error)
     }
 }
 
-static nanos monotonic_now(void)
+static nanos clock_now(clockid_t clock)
 {
     struct timespec t;
-    CHECK(clock_gettime(CLOCK_BOOTTIME, &t) == 0);
+    CHECK(clock_gettime(clock, &t) == 0);
     return (nanos)t.tv_sec * NANOS_PER_S + (nanos)t.tv_nsec;
+}
+
+static nanos monotonic_now(void)
+{
+    return clock_now(CLOCK_BOOTTIME);
 }
 
 static void requests_push(struct linux_queue *queue, struct world_file_request *request)
@@ -190,8 +195,18 @@ static void linux_random(void *self, uint8_t *bytes, size_t n)
     }
 }
 
-static const struct world_time_ops linux_time_ops = {linux_now, linux_timer_set,
-                                                     linux_timer_cancel};
+static nanos linux_awake(void *self)
+{
+    (void)self;
+    return clock_now(CLOCK_MONOTONIC);
+}
+
+static const struct world_time_ops linux_time_ops = {
+    .now = linux_now,
+    .timer_set = linux_timer_set,
+    .timer_cancel = linux_timer_cancel,
+    .awake = linux_awake,
+};
 static const struct world_file_ops linux_file_ops = {linux_submit};
 static const struct world_random_ops linux_random_ops = {linux_random};
 
@@ -206,7 +221,15 @@ enum err linux_world_open(const char *root, struct linux_world **ret)
     lw->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     CHECK(lw->event_fd >= 0);
     CHECK(pthread_mutex_init(&lw->done_lock, NULL) == 0);
-    lw->table = (struct world){lw, &linux_time_ops, &linux_file_ops, NULL, &linux_random_ops};
+    lw->table = (struct world){
+        .self = lw,
+        .time = &linux_time_ops,
+        .file = &linux_file_ops,
+        .net = NULL,
+        .random = &linux_random_ops,
+        .power = NULL,
+        .vm = NULL,
+    };
     for (size_t i = 0; i < WORLD_LANES; i++) {
         lane_begin(lw, &lw->lanes[i]);
     }

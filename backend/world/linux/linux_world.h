@@ -2,8 +2,9 @@
  * world/linux: the real world. The only code, with the drivers behind it, that makes system calls.
  *
  * What lives here so far: files, time, timers and randomness of core/world/world.h. The network
- * part of the table is NULL: it comes with the event loop. Who may call it: the programs that are
- * put together from cores (the daemon, the CLI, benches and tests).
+ * part of the table is NULL: it comes with the event loop; so are those of power and of virtual
+ * machines: they come with their drivers. Who may call it: the programs that are put together from
+ * cores (the daemon, the CLI, benches and tests).
  *
  * Files are blocking on Linux, so each lane has a thread that executes its requests in order; they
  * exchange requests through queues, and wake the loop by an eventfd. Everything else, completions
