@@ -29,10 +29,10 @@ static void api_on_leader(void *ctx, enum raft_role role, node_id leader, raft_t
     etcd_api_leader_changed(m->api);
 }
 
-static void api_on_applied(void *ctx)
+static void api_on_advanced(void *ctx)
 {
     struct api_member *m = ctx;
-    etcd_api_applied(m->api);
+    etcd_api_advanced(m->api);
 }
 
 static void api_on_store_leaves(void *ctx)
@@ -87,7 +87,7 @@ void api_member_start(struct api_cluster *c, uint32_t i)
     struct node_events events = {.ctx = m,
                                  .ready = api_on_ready,
                                  .leader_changed = api_on_leader,
-                                 .advanced = api_on_applied,
+                                 .advanced = api_on_advanced,
                                  .store_leaves = api_on_store_leaves,
                                  .note = api_on_note};
     m->node = node_open(simhost_world(m->host), &config, &events);

@@ -182,7 +182,7 @@ void etcd_api_leader_changed(struct etcd_api *api)
     etcd_wake(api);
 }
 
-void etcd_api_applied(struct etcd_api *api)
+void etcd_api_advanced(struct etcd_api *api)
 {
     if (!api->node) {
         return;

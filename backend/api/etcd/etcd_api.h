@@ -87,7 +87,7 @@ const struct rpc_method *const *etcd_api_methods(size_t *ret_count);
 /* What the node's events of the same names are to be passed on to. */
 void etcd_api_ready(struct etcd_api *api);
 void etcd_api_leader_changed(struct etcd_api *api);
-void etcd_api_applied(struct etcd_api *api);
+void etcd_api_advanced(struct etcd_api *api);
 void etcd_api_store_leaves(struct etcd_api *api);
 void etcd_api_note(struct etcd_api *api, node_id from, struct bytes note);
 
