@@ -28,6 +28,31 @@ struct rpc_call *fake_call_open(void *ctx, const struct rpc_method *const *metho
     return call;
 }
 
+struct rpc_call *fake_page_open(void *ctx, const struct rpc_page *pages, size_t n, const char *path,
+                                const char *query)
+{
+    struct rpc_call *call = mem_alloc_zero(sizeof(*call));
+    for (size_t i = 0; i < n; i++) {
+        call->page = strcmp(pages[i].path, path) == 0 ? &pages[i] : call->page;
+    }
+    assert_non_null(call->page);
+    call->ctx = ctx;
+    call->query = query;
+    call->high_mark = SIZE_MAX;
+    call->page->serve(call);
+    return call;
+}
+
+static void call_tell_gone(struct rpc_call *call)
+{
+    call->is_gone = true;
+    call->is_finished = true;
+    void (*gone)(struct rpc_call *) = call->page ? call->page->gone : call->method->gone;
+    if (gone) {
+        gone(call);
+    }
+}
+
 void fake_call_message(struct rpc_call *call, struct bytes message)
 {
     if (!call->is_finished) {
@@ -45,10 +70,7 @@ void fake_call_half_close(struct rpc_call *call)
 void fake_call_turn(struct rpc_call *call)
 {
     if (call->is_finished && !call->is_gone) {
-        call->is_gone = true;
-        if (call->method->gone) {
-            call->method->gone(call);
-        }
+        call_tell_gone(call);
     }
 }
 
@@ -66,11 +88,7 @@ void fake_call_drain(struct rpc_call *call)
 void fake_call_close(struct rpc_call *call)
 {
     if (!call->is_gone) {
-        call->is_gone = true;
-        call->is_finished = true;
-        if (call->method->gone) {
-            call->method->gone(call);
-        }
+        call_tell_gone(call);
     }
     for (size_t i = 0; i < call->count; i++) {
         buf_deinit(&call->messages[i]);
@@ -112,10 +130,8 @@ bool rpc_has_room(const struct rpc_call *call)
     return call->queued <= call->high_mark;
 }
 
-bool rpc_send(struct rpc_call *call, struct bytes head, struct bytes body)
+static void fake_keep(struct rpc_call *call, struct bytes head, struct bytes body)
 {
-    assert_false(call->is_finished || call->is_gone);
-    assert_false(call->method->shape == RPC_UNARY && call->count > 0);
     void *messages = call->messages;
     mem_grow(&messages, &call->cap, call->count + 1, sizeof(call->messages[0]));
     call->messages = messages;
@@ -124,6 +140,13 @@ bool rpc_send(struct rpc_call *call, struct bytes head, struct bytes body)
     buf_put(b, head.data, head.len);
     buf_put(b, body.data, body.len);
     call->queued += b->len;
+}
+
+bool rpc_send(struct rpc_call *call, struct bytes head, struct bytes body)
+{
+    assert_false(call->is_finished || call->is_gone);
+    assert_false(call->page || (call->method->shape == RPC_UNARY && call->count > 0));
+    fake_keep(call, head, body);
     call->is_full = call->is_full || !rpc_has_room(call);
     return rpc_has_room(call);
 }
@@ -131,6 +154,7 @@ bool rpc_send(struct rpc_call *call, struct bytes head, struct bytes body)
 void rpc_finish(struct rpc_call *call, int status, const char *text)
 {
     assert_false(call->is_finished || call->is_gone);
+    assert_non_null(call->method);
     assert_false(call->method->shape == RPC_UNARY && status == RPC_OK && call->count != 1);
     call->is_finished = true;
     call->status = status;
@@ -172,4 +196,20 @@ bool rpc_is_json(const struct rpc_call *call)
 {
     (void)call;
     return false;
+}
+
+const char *rpc_page_query(const struct rpc_call *call)
+{
+    return call->query;
+}
+
+void rpc_page_send(struct rpc_call *call, int http_status, const char *content_type,
+                   struct bytes body)
+{
+    assert_non_null(call->page);
+    assert_non_null(content_type);
+    assert_false(call->is_finished || call->is_gone);
+    fake_keep(call, (struct bytes){0}, body);
+    call->is_finished = true;
+    call->http_status = http_status;
 }

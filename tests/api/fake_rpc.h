@@ -31,7 +31,15 @@ struct rpc_call {
     bool is_gone;
     int status;
     char text[256];
+    /* of a page */
+    const struct rpc_page *page;
+    const char *query;
+    int http_status;
 };
+
+/* A request for the page of this path; the answer is its one message. */
+struct rpc_call *fake_page_open(void *ctx, const struct rpc_page *pages, size_t n, const char *path,
+                                const char *query);
 
 /* A call to the method of this path of `methods`; fails the test where there is none. `metadata`
  * ends with a NULL name, and may be NULL. */

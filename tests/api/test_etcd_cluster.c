@@ -205,6 +205,46 @@ static void says_how_it_is(void **state)
     api_expect(c, 2, "Maintenance/Defragment", "", "");
 }
 
+static void expect_page(struct api_cluster *c, uint32_t i, const char *path, const char *query,
+                        int status, const char *body)
+{
+    size_t n;
+    const struct rpc_page *pages = etcd_api_pages(&n);
+    struct rpc_call *call = fake_page_open(c->member[i].api, pages, n, path, query);
+    api_wait(c, call);
+    struct bytes answer = fake_call_answer(call, 0);
+    assert_int_equal(answer.len, strlen(body));
+    assert_memory_equal(answer.data, body, answer.len);
+    assert_int_equal(call->http_status, status);
+    fake_call_close(call);
+}
+
+static void serves_the_pages_that_scripts_ask_for(void **state)
+{
+    struct api_cluster *c = *state;
+    expect_page(c, 1, "/version", "", 200, "{\"etcdserver\":\"3.5.21\",\"etcdcluster\":\"3.5.0\"}");
+    expect_page(c, 1, "/health", "", 200, "{\"health\":\"true\",\"reason\":\"\"}");
+    api_expect(c, 1, "Maintenance/Alarm", "1:1 2:9 3:1", "2:{1:9 2:1}");
+    expect_page(c, 2, "/health", "", 503, "{\"health\":\"false\",\"reason\":\"ALARM NOSPACE\"}");
+    api_expect(c, 1, "Maintenance/Alarm", "1:2 2:9 3:1", "2:{1:9 2:1}");
+    /* One that leaves before it was answered. */
+    size_t n;
+    const struct rpc_page *pages = etcd_api_pages(&n);
+    fake_call_close(fake_page_open(c->member[0].api, pages, n, "/health", ""));
+    uint32_t leader = api_cluster_leader(c);
+    uint32_t left = (leader + 1) % 3;
+    for (uint32_t i = 0; i < 3; i++) {
+        if (i != left) {
+            api_member_stop(c, i);
+        }
+    }
+    api_cluster_run(c, 5 * NANOS_PER_S);
+    expect_page(c, left, "/health", "", 503,
+                "{\"health\":\"false\",\"reason\":\"RAFT NO LEADER\"}");
+    expect_page(c, left, "/health", "serializable=true", 200,
+                "{\"health\":\"true\",\"reason\":\"\"}");
+}
+
 static void members_agree_on_their_hashes(void **state)
 {
     struct api_cluster *c = *state;
@@ -336,6 +376,7 @@ int main(void)
         TRIO(refuses_to_remove_what_the_quorum_needs),
         TRIO(moves_the_lead),
         TRIO(says_how_it_is),
+        TRIO(serves_the_pages_that_scripts_ask_for),
         TRIO(members_agree_on_their_hashes),
         TRIO(sends_a_snapshot_that_restores),
         TRIO(raises_the_alarm_at_its_quota_and_clears_it_below),

@@ -84,6 +84,9 @@ void *etcd_api_owner(const struct etcd_api *api);
 /* All methods, for rpc_config; static. The `ctx` of their calls is a struct etcd_api. */
 const struct rpc_method *const *etcd_api_methods(size_t *ret_count);
 
+/* /version and /health, for rpc_config; static, with the same `ctx`. */
+const struct rpc_page *etcd_api_pages(size_t *ret_count);
+
 /* What the node's events of the same names are to be passed on to. */
 void etcd_api_ready(struct etcd_api *api);
 void etcd_api_leader_changed(struct etcd_api *api);
