@@ -363,6 +363,20 @@ static void survives_a_snapshot_and_makes_a_difference_to_the_hash(void **state)
     fixture_deinit(&f);
 }
 
+static void gives_the_hash_that_all_releases_give(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init_at(&f, 2);
+    RUN(&f, house);
+    f.user = text("root");
+    assert_int_equal(fixture_apply_text(&f, STORE_KIND_MEMBER_SET, "1:7 2:'x' 3:'http://a:1'"),
+                     STORE_OK);
+    assert_int_equal(fixture_apply_text(&f, STORE_KIND_ALARM, "1:1 2:7 3:1"), STORE_OK);
+    assert_int_equal(store_hash(f.store), UINT64_C(0x8757a83df4055def));
+    fixture_deinit(&f);
+}
+
 static void below_its_level_refuses_it_and_writes_the_old_format(void **state)
 {
     (void)state;
@@ -423,6 +437,7 @@ int main(void)
         cmocka_unit_test(alarms_refuse_growth_or_every_write),
         cmocka_unit_test(keeps_what_members_say_of_themselves),
         cmocka_unit_test(survives_a_snapshot_and_makes_a_difference_to_the_hash),
+        cmocka_unit_test(gives_the_hash_that_all_releases_give),
         cmocka_unit_test(below_its_level_refuses_it_and_writes_the_old_format),
         cmocka_unit_test(refuses_more_than_its_limit_holds),
     };
