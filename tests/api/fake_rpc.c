@@ -43,7 +43,7 @@ struct rpc_call *fake_page_open(void *ctx, const struct rpc_page *pages, size_t 
     return call;
 }
 
-static void call_tell_gone(struct rpc_call *call)
+static void fake_tell_gone(struct rpc_call *call)
 {
     call->is_gone = true;
     call->is_finished = true;
@@ -70,7 +70,7 @@ void fake_call_half_close(struct rpc_call *call)
 void fake_call_turn(struct rpc_call *call)
 {
     if (call->is_finished && !call->is_gone) {
-        call_tell_gone(call);
+        fake_tell_gone(call);
     }
 }
 
@@ -88,7 +88,7 @@ void fake_call_drain(struct rpc_call *call)
 void fake_call_close(struct rpc_call *call)
 {
     if (!call->is_gone) {
-        call_tell_gone(call);
+        fake_tell_gone(call);
     }
     for (size_t i = 0; i < call->count; i++) {
         buf_deinit(&call->messages[i]);
