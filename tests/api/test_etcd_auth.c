@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "api/etcd/etcd_password.h"
+#include "core/chaos/simnet.h"
 #include "core/store/store_pb.h"
 #include "tests/api/api_cluster.h"
 #include "tests/support/pb_text.h"
@@ -179,6 +180,33 @@ static void lets_in_who_shows_a_token_and_has_the_right(void **state)
     api_expect(c, 0, "KV/Put", "1:'z'", "");
 }
 
+static void waits_for_the_entry_of_a_token_that_it_does_not_know_yet(void **state)
+{
+    struct api_cluster *c = *state;
+    build_house(c);
+    uint32_t leader = api_cluster_leader(c);
+    uint32_t late = api_cluster_follower(c);
+    for (uint32_t i = 0; i < 3; i++) {
+        if (i != late) {
+            simnet_cut(c->member[i].host, c->member[late].host, true);
+        }
+    }
+    struct token ann = log_in(c, leader, "1:'ann' 2:'secret'");
+    struct fake_metadata metadata[] = {{"token", ann.text}, {NULL, NULL}};
+    struct rpc_call *call = api_call(c, late, "KV/Range", metadata);
+    api_message(call, "1:'a' 7:1");
+    api_cluster_run(c, 500 * NANOS_PER_MS);
+    assert_false(call->is_finished);
+    for (uint32_t i = 0; i < 3; i++) {
+        if (i != late) {
+            simnet_cut(c->member[i].host, c->member[late].host, false);
+        }
+    }
+    api_wait(c, call);
+    api_assert_status(call, RPC_OK, "");
+    api_close(c, call);
+}
+
 static void tells_watchers_what_they_may_not_see(void **state)
 {
     struct api_cluster *c = *state;
@@ -323,6 +351,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         AUTH(administers_users_and_roles),
         AUTH(lets_in_who_shows_a_token_and_has_the_right),
+        AUTH(waits_for_the_entry_of_a_token_that_it_does_not_know_yet),
         AUTH(tells_watchers_what_they_may_not_see),
         AUTH(takes_the_name_in_a_certificate_for_the_user),
         AUTH(forgets_tokens_that_nobody_showed_for_long),

@@ -85,6 +85,25 @@ static void adds_promotes_updates_and_removes_a_member(void **state)
     }
 }
 
+static void takes_back_what_was_said_of_a_member_that_could_not_be_added(void **state)
+{
+    struct api_cluster *c = *state;
+    struct rpc_call *call = NULL;
+    for (int i = 0; i < RAFT_MEMBERS_MAX; i++) {
+        char text[64];
+        (void)snprintf(text, sizeof(text), "1:'http://host-%d:2380' 2:1", 100 + i);
+        call = api_unary(c, (uint32_t)i % 3, "Cluster/MemberAdd", text);
+        if (call->status != RPC_OK) {
+            break;
+        }
+        api_close(c, call);
+    }
+    api_assert_status(call, 9, "etcdserver: too many learner members in cluster");
+    api_close(c, call);
+    api_cluster_run(c, NANOS_PER_S);
+    assert_int_equal(store_member_count(node_store(c->member[0].node)), RAFT_MEMBERS_MAX);
+}
+
 static void a_member_that_is_added_catches_up_and_votes(void **state)
 {
     struct api_cluster *c = *state;
@@ -315,6 +334,29 @@ static void sends_a_snapshot_that_restores(void **state)
     api_close(c, call);
 }
 
+static void ends_a_snapshot_when_the_store_is_replaced(void **state)
+{
+    struct api_cluster *c = *state;
+    struct rpc_call *call = api_call(c, 0, "Maintenance/Snapshot", NULL);
+    call->high_mark = 10;
+    api_message(call, "");
+    api_cluster_run(c, NANOS_PER_MS);
+    assert_false(call->is_finished);
+    etcd_api_store_leaves(c->member[0].api);
+    api_assert_status(call, RPC_UNAVAILABLE, "etcdserver: leader changed");
+    api_close(c, call);
+    struct rpc_call *calls[9];
+    for (size_t i = 0; i < COUNT_OF(calls); i++) {
+        calls[i] = api_call(c, 0, "Maintenance/Snapshot", NULL);
+        calls[i]->high_mark = 10;
+        api_message(calls[i], "");
+    }
+    api_assert_status(calls[8], RPC_RESOURCE_EXHAUSTED, "etcdserver: too many requests");
+    for (size_t i = 0; i < COUNT_OF(calls); i++) {
+        api_close(c, calls[i]);
+    }
+}
+
 static void raises_the_alarm_at_its_quota_and_clears_it_below(void **state)
 {
     struct api_cluster *c = *state;
@@ -371,6 +413,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TRIO(lists_members_as_they_say_they_are),
         TRIO(adds_promotes_updates_and_removes_a_member),
+        TRIO(takes_back_what_was_said_of_a_member_that_could_not_be_added),
         TRIO(a_member_that_is_added_catches_up_and_votes),
         TRIO(refuses_members_in_the_words_of_etcd),
         TRIO(refuses_to_remove_what_the_quorum_needs),
@@ -379,6 +422,7 @@ int main(void)
         TRIO(serves_the_pages_that_scripts_ask_for),
         TRIO(members_agree_on_their_hashes),
         TRIO(sends_a_snapshot_that_restores),
+        TRIO(ends_a_snapshot_when_the_store_is_replaced),
         TRIO(raises_the_alarm_at_its_quota_and_clears_it_below),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

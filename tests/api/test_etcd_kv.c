@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/base/mem.h"
+#include "core/store/store_pb.h"
 #include "tests/api/api_cluster.h"
 #include "tests/support/pb_text.h"
 #include "tests/support/test.h"
@@ -129,6 +130,18 @@ static void refuses_a_put_that_is_too_large(void **state)
     buf_deinit(&b);
 }
 
+static size_t count_fields(struct bytes message, uint32_t number)
+{
+    struct store_pb pb;
+    struct store_pb_field f;
+    size_t n = 0;
+    store_pb_init(&pb, message);
+    while (store_pb_next(&pb, &f)) {
+        n += f.number == number;
+    }
+    return n;
+}
+
 static void reads_long_ranges_in_turns(void **state)
 {
     struct api_cluster *c = *state;
@@ -151,6 +164,15 @@ static void reads_long_ranges_in_turns(void **state)
     /* Two at once, one of which is given up; a write in between is not seen. */
     struct rpc_call *kept = api_call(c, 0, "KV/Range", NULL);
     struct rpc_call *left = api_call(c, 0, "KV/Range", NULL);
+    struct rpc_call *anew = api_call(c, 0, "KV/Range", NULL);
+    api_message(anew, "1:'k' 2:'l' 7:1");
+    assert_false(anew->is_finished);
+    /* One that was under way when the store is replaced begins anew, and is whole. */
+    etcd_api_store_leaves(c->member[0].api);
+    api_wait(c, anew);
+    assert_int_equal(api_number(fake_call_answer(anew, 0), 4), keys);
+    assert_int_equal(count_fields(fake_call_answer(anew, 0), 2), keys);
+    api_close(c, anew);
     api_message(kept, "1:'k' 2:'l' 7:1");
     api_message(left, "1:'k' 2:'l' 7:1");
     assert_false(kept->is_finished);

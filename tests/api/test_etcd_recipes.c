@@ -85,6 +85,9 @@ static void gives_up_the_place_of_a_client_that_leaves(void **state)
     struct rpc_call *third = begin(c, 2, "v3lockpb.Lock/Lock", "1:'l' 2:419");
     expect_waiting(c, third);
     api_close(c, second);
+    api_cluster_run(c, NANOS_PER_S);
+    api_expect(c, 0, "KV/Range", "1:'l/1a2' 9:1", "");
+    /* Nor does one stay that left before its place was taken. */
     api_close(c, begin(c, 1, "v3lockpb.Lock/Lock", "1:'l' 2:418"));
     api_cluster_run(c, NANOS_PER_S);
     api_expect(c, 0, "KV/Range", "1:'l/1a2' 9:1", "");

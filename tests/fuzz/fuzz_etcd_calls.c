@@ -5,8 +5,8 @@
  *     bit 0  the client sends no more after it       bit 2  the call stays open, for later rounds
  *     bit 1  time passes                             bit 3  the message goes to an open call
  *
- * With method 255 the message is a note from member 2. Whatever comes, the services answer it or end
- * the call, and the member keeps its invariants.
+ * With method 255 the message is a note from member 2. Whatever comes, the services answer it or
+ * end the call, and the member keeps its invariants.
  */
 #include "tests/fuzz/fuzz_target.h"
 

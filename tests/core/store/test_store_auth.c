@@ -363,6 +363,31 @@ static void survives_a_snapshot_and_makes_a_difference_to_the_hash(void **state)
     fixture_deinit(&f);
 }
 
+static void writes_the_users_of_when_the_snapshot_began(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct buf bytes;
+    struct store *copy = NULL;
+    fixture_init_at(&f, 2);
+    buf_init(&bytes);
+    RUN(&f, house);
+    struct store_snapshot *snap = store_snapshot_begin(f.store);
+    f.user = text("root");
+    assert_int_equal(fixture_apply_text(&f, STORE_KIND_USER_DELETE, "1:'ann'"), STORE_OK);
+    while (store_snapshot_step(snap, 1, &bytes) == ERR_PENDING) {
+    }
+    store_snapshot_end(snap);
+    struct store_restore *r = store_restore_begin();
+    assert_int_equal(store_restore_feed(r, buf_view(&bytes)), OK);
+    assert_int_equal(store_restore_finish(r, &copy), OK);
+    struct bytes hash;
+    assert_int_equal(store_auth_password(copy, text("ann"), &hash), STORE_PASSWORD_HASH);
+    store_close(copy);
+    buf_deinit(&bytes);
+    fixture_deinit(&f);
+}
+
 static void gives_the_hash_that_all_releases_give(void **state)
 {
     (void)state;
@@ -437,6 +462,7 @@ int main(void)
         cmocka_unit_test(alarms_refuse_growth_or_every_write),
         cmocka_unit_test(keeps_what_members_say_of_themselves),
         cmocka_unit_test(survives_a_snapshot_and_makes_a_difference_to_the_hash),
+        cmocka_unit_test(writes_the_users_of_when_the_snapshot_began),
         cmocka_unit_test(gives_the_hash_that_all_releases_give),
         cmocka_unit_test(below_its_level_refuses_it_and_writes_the_old_format),
         cmocka_unit_test(refuses_more_than_its_limit_holds),
