@@ -18,10 +18,12 @@
 #include "bench/bench.h"
 #include "bench/load.h"
 #include "core/base/check.h"
+#include "core/base/mem.h"
 
-#define CALLS        200000
-#define CLIENTS      256
-#define IDLE_STREAMS 10000
+#define CALLS            200000
+#define CLIENTS          256
+#define IDLE_STREAMS     10000
+#define IDLE_CONNECTIONS 400
 
 /* --- The server ------------------------------------------------------------------------------- */
 
@@ -152,14 +154,14 @@ static size_t rpc_bench_resident(pid_t pid)
 
 struct idle_state {
     uv_loop_t loop;
-    size_t created;
+    size_t created, wanted;
 };
 
 static void idle_on_message(void *arg, struct bytes message)
 {
     (void)message;
     struct idle_state *state = arg;
-    if (++state->created == IDLE_STREAMS) {
+    if (++state->created == state->wanted) {
         uv_stop(&state->loop);
     }
 }
@@ -171,7 +173,8 @@ static void idle_on_done(void *arg, int status, const char *text)
     exit(1);
 }
 
-static void rpc_bench_idle(void)
+/* Opens streams on connections, and returns what that added to the server's memory. */
+static size_t rpc_bench_idle(size_t conns, size_t streams_each)
 {
     static const struct rpc_client_ops ops = {.message = idle_on_message, .done = idle_on_done};
     static const uint8_t create[] = {0x0A, 3, 0x0A, 1, 'k'};
@@ -181,27 +184,31 @@ static void rpc_bench_idle(void)
     snprintf(endpoint, sizeof endpoint, "127.0.0.1:%u", (unsigned)port);
     const char *const endpoints[] = {endpoint};
     const struct rpc_client_config config = {.endpoints = endpoints, .endpoint_count = 1};
-    struct idle_state state = {.created = 0};
+    struct idle_state state = {.created = 0, .wanted = conns * streams_each};
+    struct rpc_client **clients = mem_alloc_zero(conns * sizeof(struct rpc_client *));
     struct rpc_io io;
-    struct rpc_client *client = NULL;
     CHECK(uv_loop_init(&state.loop) == 0);
     rpc_io_open(&io, &state.loop);
-    CHECK(rpc_client_open(&io, &config, &client) == OK);
     size_t before = rpc_bench_resident(child);
-    for (size_t i = 0; i < IDLE_STREAMS; i++) {
-        struct rpc_client_call *call =
-            rpc_client_start(client, "/etcdserverpb.Watch/Watch", 0, &ops, &state);
-        (void)rpc_client_send(call, (struct bytes){create, sizeof create}, false);
+    for (size_t i = 0; i < conns; i++) {
+        CHECK(rpc_client_open(&io, &config, &clients[i]) == OK);
+        for (size_t j = 0; j < streams_each; j++) {
+            struct rpc_client_call *call =
+                rpc_client_start(clients[i], "/etcdserverpb.Watch/Watch", 0, &ops, &state);
+            (void)rpc_client_send(call, (struct bytes){create, sizeof create}, false);
+        }
     }
     (void)uv_run(&state.loop, UV_RUN_DEFAULT);
     size_t after = rpc_bench_resident(child);
-    printf("idle: %d streams on one connection, each with one answer behind it\n", IDLE_STREAMS);
-    bench_report("idle_stream", (double)(after - before) / IDLE_STREAMS, "bytes");
-    rpc_client_close(client);
+    for (size_t i = 0; i < conns; i++) {
+        rpc_client_close(clients[i]);
+    }
     rpc_io_close(&io, NULL, NULL);
     (void)uv_run(&state.loop, UV_RUN_DEFAULT);
     CHECK(uv_loop_close(&state.loop) == 0);
+    mem_free(clients);
     (void)null_stop(child);
+    return after - before;
 }
 
 int main(int argc, char **argv)
@@ -209,10 +216,15 @@ int main(int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "serve") == 0) {
         null_serve(STDOUT_FILENO); /* for a profiler: the port is two bytes on standard output */
     }
-    rpc_bench_unary("put_16_conns", LOAD_PUT, 16);
-    rpc_bench_unary("put_256_conns", LOAD_PUT, CLIENTS);
-    rpc_bench_unary("put_1_conn", LOAD_PUT, 1);
-    rpc_bench_unary("range_16_conns", LOAD_RANGE, 16);
-    rpc_bench_idle();
+    rpc_bench_unary("rpc_put_16_conns", LOAD_PUT, 16);
+    rpc_bench_unary("rpc_put_256_conns", LOAD_PUT, CLIENTS);
+    rpc_bench_unary("rpc_put_1_conn", LOAD_PUT, 1);
+    rpc_bench_unary("rpc_range_16_conns", LOAD_RANGE, 16);
+    printf("idle: streams with one answer behind them; %d on one connection, then %d connections\n",
+           IDLE_STREAMS, IDLE_CONNECTIONS);
+    bench_report("rpc_idle_stream", (double)rpc_bench_idle(1, IDLE_STREAMS) / IDLE_STREAMS,
+                 "bytes");
+    bench_report("rpc_idle_connection",
+                 (double)rpc_bench_idle(IDLE_CONNECTIONS, 1) / IDLE_CONNECTIONS, "bytes");
     return 0;
 }

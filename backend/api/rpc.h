@@ -115,8 +115,8 @@ bool rpc_send(struct rpc_call *call, struct bytes head, struct bytes body);
 /* May a stream send without passing the high mark? Between two looks only sends change it. */
 bool rpc_has_room(const struct rpc_call *call);
 
-/* Ends the call. `text` may be NULL, is copied, and is dropped where the status is RPC_OK. What was
- * sent before leaves first. */
+/* Ends the call. `text` may be NULL, is copied up to 1024 bytes, and is dropped where the status is
+ * RPC_OK. What was sent before leaves first. */
 void rpc_finish(struct rpc_call *call, int status, const char *text);
 
 /* A header of the request by its lower-case name, of those in RPC_METADATA_KEPT; from JSON also by
@@ -208,8 +208,9 @@ uint16_t rpc_server_port(const struct rpc_server *server);
 void rpc_server_drain(struct rpc_server *server);
 uint32_t rpc_server_call_count(const struct rpc_server *server);
 
-/* Ends every call (`gone` is called before this returns) and every connection. `closed`, which may
- * be NULL, is called from the loop when nothing of the server is left in it. */
+/* Ends every call (`gone` is called before this returns) and every connection; not to be called
+ * from inside a callback of a method. `closed`, which may be NULL, is called from the loop when
+ * nothing of the server is left in it. */
 void rpc_server_close(struct rpc_server *server, void (*closed)(void *arg), void *arg);
 
 /* What grpc.health.v1 says of a service; "" is the server as a whole. Copies the name. Services of

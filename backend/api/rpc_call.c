@@ -12,6 +12,13 @@
 /* Calls that the pool keeps; more are freed. */
 #define POOL_CALLS 4096
 
+/* A method that goes on sending without room is cut off at this many times the high mark. */
+#define QUEUE_HARD_FACTOR 8
+
+/* What is told of a failure; more of it is cut off. Percent-encoded it fits in any client's limit
+ * for headers, also where it repeats what the client sent. */
+#define TEXT_MAX_BYTES 1024
+
 /* Output that has left is cut off once it is this much and more than what waits. */
 #define OUT_COMPACT_BYTES 4096
 
@@ -223,7 +230,7 @@ void call_start(struct rpc_call *call)
     }
 }
 
-void call_begin(struct rpc_call *call)
+void call_admit(struct rpc_call *call)
 {
     struct rpc_conn *conn = call->conn;
     call->headers_done = true;
@@ -430,10 +437,29 @@ bool rpc_has_room(const struct rpc_call *call)
     return call_below_marks(call, 2);
 }
 
+/* The method goes on sending though it was told to wait: the client begins anew, or is gone. */
+static void call_cut_off(struct rpc_call *call)
+{
+    call->cut_off = true;
+    if (call->conn->kind == CONN_HTTP2) {
+        http2_reset_call(call, NGHTTP2_ENHANCE_YOUR_CALM);
+    } else {
+        conn_break(call->conn);
+    }
+}
+
 bool rpc_send(struct rpc_call *call, struct bytes head, struct bytes body)
 {
     CHECK(!call->finished && call->began && call->method != NULL);
     CHECK(call->method->shape != RPC_UNARY || !call->has_sent);
+    if (call->cut_off) {
+        return false;
+    }
+    if (call->wants_room && call_waiting(call) / QUEUE_HARD_FACTOR >
+                                call->conn->server->config.limits.call_queue_bytes) {
+        call_cut_off(call);
+        return false;
+    }
     call->has_sent = true;
     call->counters->messages_out++;
     if (call->kind == KIND_GRPC) {
@@ -504,8 +530,10 @@ void call_wake(struct rpc_call *call)
 
 static char *call_copy_text(const char *text)
 {
-    size_t n = strlen(text) + 1;
-    return memcpy(mem_alloc(n), text, n);
+    size_t n = strnlen(text, TEXT_MAX_BYTES);
+    char *copy = memcpy(mem_alloc(n + 1), text, n);
+    copy[n] = '\0';
+    return copy;
 }
 
 static void call_end(struct rpc_call *call, int status, const char *text)

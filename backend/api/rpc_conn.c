@@ -97,6 +97,7 @@ void conn_input(struct rpc_conn *conn, struct bytes input)
     }
     conn->heard_at = conn->server->now;
     conn->ping_sent_at = 0;
+    conn->server->inside = true;
     switch (conn->kind) {
     case CONN_GREETING:
         conn_greet(conn, input);
@@ -108,6 +109,7 @@ void conn_input(struct rpc_conn *conn, struct bytes input)
         http1_input(conn, input);
         break;
     }
+    conn->server->inside = false;
     conn_wake(conn);
 }
 
@@ -118,6 +120,7 @@ bool conn_produce(struct rpc_conn *conn, struct buf *sink, size_t room)
     if (conn->broken) {
         return false;
     }
+    conn->server->inside = true;
     if (conn->kind == CONN_HTTP2) {
         more = http2_produce(conn, sink, room);
     } else if (conn->kind == CONN_HTTP1) {
@@ -126,5 +129,6 @@ bool conn_produce(struct rpc_conn *conn, struct buf *sink, size_t room)
     if (conn->wants_room) {
         conn_tell_room(conn);
     }
+    conn->server->inside = false;
     return more;
 }

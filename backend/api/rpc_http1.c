@@ -115,7 +115,7 @@ static int http1_on_headers(http_parser *parser)
     conn->keep_alive =
         http_should_keep_alive(parser) != 0 && parser->upgrade == 0 && !conn->server->draining;
     call_set_path(call, (struct bytes){conn->head.data, conn->target_len});
-    call_begin(call);
+    call_admit(call);
     return 0;
 }
 

@@ -32,6 +32,9 @@
 
 #define FRAME_HEAD_BYTES 9
 
+/* Answers above this take turns with others: see http2_share. */
+#define SHARED_ANSWER_BYTES 65536
+
 #define NV(name, value)                                                                            \
     {                                                                                              \
         (uint8_t *)(uintptr_t)(name), (uint8_t *)(uintptr_t)(value), sizeof(name) - 1,             \
@@ -136,7 +139,7 @@ static int http2_on_frame(nghttp2_session *session, const nghttp2_frame *frame, 
     case NGHTTP2_HEADERS:
         call = http2_call(session, frame->hd.stream_id);
         if (call != NULL && !call->headers_done) {
-            call_begin(call);
+            call_admit(call);
         }
         break;
     case NGHTTP2_DATA:
@@ -187,14 +190,13 @@ static void http2_submit_trailers(struct rpc_call *call)
 {
     char status[12];
     struct buf text = {.data = NULL};
-    int digits = snprintf(status, sizeof status, "%d", call->status);
     nghttp2_nv trailers[] = {
         NV("grpc-status", "0"),
         NV("grpc-message", ""),
     };
     if (call->status != RPC_OK) {
         trailers[0].value = (uint8_t *)status;
-        trailers[0].valuelen = (size_t)digits;
+        trailers[0].valuelen = (size_t)snprintf(status, sizeof status, "%d", call->status);
         trailers[0].flags = NGHTTP2_NV_FLAG_NO_COPY_NAME;
     }
     if (call->text != NULL) {
@@ -334,6 +336,18 @@ static int http2_respond_http(struct rpc_call *call, const nghttp2_data_provider
                                    call->streamed ? 2 : 3, call->is_head ? NULL : provider);
 }
 
+/* Streams, and answers of more than a few frames, take turns on their connection; otherwise a
+ * snapshot would hold up every watch until it is through. */
+static void http2_share(struct rpc_call *call)
+{
+    const nghttp2_extpri turns = {.urgency = NGHTTP2_EXTPRI_DEFAULT_URGENCY, .inc = 1};
+    bool stream = call->method != NULL && call->method->shape != RPC_UNARY;
+    if (stream || call_waiting(call) > SHARED_ANSWER_BYTES) {
+        (void)nghttp2_session_change_extpri_stream_priority(call->conn->session, call->stream_id,
+                                                            &turns, 1);
+    }
+}
+
 void http2_wake_call(struct rpc_call *call)
 {
     nghttp2_session *session = call->conn->session;
@@ -342,6 +356,7 @@ void http2_wake_call(struct rpc_call *call)
     }
     if (!call->headed) {
         call->headed = true;
+        http2_share(call);
         nghttp2_data_provider provider = {.source.ptr = call, .read_callback = http2_on_read};
         int rv = 0;
         if (call->kind != KIND_GRPC) {

@@ -71,6 +71,7 @@ struct rpc_call {
     bool deferred;   /* HTTP/2: nghttp2 waits for rpc_send to go on */
     bool wants_room; /* rpc_send said false */
     bool has_sent;   /* a response message */
+    bool cut_off;    /* it sent without room, and its stream is being reset */
     int status;      /* gRPC's, once finished */
     int http_status;
     const char *content_type;
@@ -143,6 +144,7 @@ struct rpc_server {
     nghttp2_session_callbacks *callbacks;
     nghttp2_option *option;
     bool draining;
+    bool inside;                   /* a connection is being fed or asked for output */
     struct rpc_listener *listener; /* rpc_server.c; NULL in tests */
 };
 
@@ -193,7 +195,7 @@ void call_set_path(struct rpc_call *call, struct bytes target);
 /* A header by its lower-case name, of either HTTP. */
 void call_set_header(struct rpc_call *call, struct bytes name, struct bytes value);
 /* The headers are complete: begins it, or answers that this cannot be. */
-void call_begin(struct rpc_call *call);
+void call_admit(struct rpc_call *call);
 void call_input(struct rpc_call *call, struct bytes input);
 void call_half_close(struct rpc_call *call);
 /* Tells the method, once, that nothing more will come. */

@@ -56,17 +56,17 @@ const struct rpc_route *server_find_route(const struct rpc_server *server, struc
     if (route->path != NULL) {
         return route;
     }
-    /* Pages whose path ends with a slash serve what is below it. */
-    while (path.len > 1) {
-        path.len--;
-        if (path.data[path.len - 1] == '/') {
-            route = &server->routes[route_slot(server, path)];
-            if (route->path != NULL && route->kind == KIND_PAGE) {
-                return route;
-            }
+    /* Pages whose path ends with a slash serve what is below it; the longest one counts. */
+    const struct rpc_route *best = NULL;
+    for (size_t i = 0; i < server->config.page_count; i++) {
+        const char *page = server->config.pages[i].path;
+        size_t n = strlen(page);
+        if (page[n - 1] == '/' && n <= path.len && memcmp(page, path.data, n) == 0 &&
+            (best == NULL || n > best->len)) {
+            best = &server->routes[route_slot(server, (struct bytes){path.data, n})];
         }
     }
-    return NULL;
+    return best;
 }
 
 void server_init(struct rpc_server *server, const struct rpc_config *config)

@@ -268,6 +268,7 @@ void rpc_server_drain(struct rpc_server *server)
 void rpc_server_close(struct rpc_server *server, void (*closed)(void *arg), void *arg)
 {
     struct rpc_listener *l = server->listener;
+    CHECK(!server->inside);
     listener_stop(l);
     while (server->conns != NULL) {
         listener_drop(server->conns);

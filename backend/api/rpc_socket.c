@@ -17,6 +17,14 @@
 /* Shared buffers that grew beyond this for one large message are given back. */
 #define SHARED_BUFFER_KEPT ((size_t)1 << 20)
 
+/* How long a socket that has said all waits for the other side to close, and how many may. */
+#define LINGER_MS     1000
+#define LINGERING_MAX 1024
+
+/* Between two probes of TCP on a silent connection, so that a peer which lost its power is found.
+ */
+#define KEEPALIVE_SECONDS 60
+
 struct rpc_socket {
     uv_tcp_t tcp;
     uv_connect_t connect;
@@ -27,7 +35,10 @@ struct rpc_socket {
     struct tls_stream *tls; /* NULL: plain */
     struct buf
         unsent; /* what the kernel did not take; `write` is under way while it is not empty */
-    struct rpc_socket *next_dirty, **dirty_link; /* NULL: not in the list */
+    struct rpc_socket *next_dirty, **dirty_link;   /* NULL: not in the list */
+    struct rpc_socket *next_linger, **linger_link; /* NULL: does not linger */
+    uv_shutdown_t shutdown;
+    uint64_t linger_until_ms;
     bool connected;
     bool ready; /* the owner may produce */
     bool reading;
@@ -92,18 +103,36 @@ static void io_on_idle(uv_idle_t *handle)
     (void)handle; /* being active is its work: the loop polls without waiting */
 }
 
+static void io_on_linger(uv_timer_t *timer)
+{
+    struct rpc_io *io = timer->data;
+    struct rpc_socket *next = NULL;
+    for (struct rpc_socket *s = io->lingering; s != NULL; s = next) {
+        next = s->next_linger;
+        if (s->linger_until_ms <= uv_now(io->loop)) {
+            rpc_socket_close(s);
+        }
+    }
+    if (io->lingering == NULL) {
+        (void)uv_timer_stop(&io->linger);
+    }
+}
+
 void rpc_io_open(struct rpc_io *io, uv_loop_t *loop)
 {
     memset(io, 0, sizeof *io);
     io->loop = loop;
     io->read_buffer = mem_alloc(READ_BYTES);
-    CHECK(uv_prepare_init(loop, &io->prepare) == 0 && uv_idle_init(loop, &io->idle) == 0);
+    CHECK(uv_prepare_init(loop, &io->prepare) == 0 && uv_idle_init(loop, &io->idle) == 0 &&
+          uv_timer_init(loop, &io->linger) == 0);
     io->prepare.data = io;
     io->idle.data = io;
-    io->handles = 2;
+    io->linger.data = io;
+    io->handles = 3;
     CHECK(uv_prepare_start(&io->prepare, io_on_prepare) == 0);
     uv_unref((uv_handle_t *)&io->prepare);
     uv_unref((uv_handle_t *)&io->idle);
+    uv_unref((uv_handle_t *)&io->linger);
 }
 
 void rpc_io_count(struct rpc_io *io)
@@ -132,6 +161,10 @@ void rpc_io_close(struct rpc_io *io, void (*closed)(void *arg), void *arg)
     io->closing = true;
     io->closed = closed;
     io->arg = arg;
+    while (io->lingering != NULL) {
+        rpc_socket_close(io->lingering);
+    }
+    uv_close((uv_handle_t *)&io->linger, rpc_io_uncount);
     uv_close((uv_handle_t *)&io->prepare, rpc_io_uncount);
     uv_close((uv_handle_t *)&io->idle, rpc_io_uncount);
 }
@@ -155,6 +188,14 @@ void rpc_socket_close(struct rpc_socket *s)
 {
     s->owner = NULL;
     io_unlink_dirty(s);
+    if (s->linger_link != NULL) {
+        *s->linger_link = s->next_linger;
+        if (s->next_linger != NULL) {
+            s->next_linger->linger_link = s->linger_link;
+        }
+        s->linger_link = NULL;
+        s->io->lingering_count--;
+    }
     if (!uv_is_closing((uv_handle_t *)&s->tcp)) {
         uv_close((uv_handle_t *)&s->tcp, socket_on_closed);
     }
@@ -167,6 +208,39 @@ static void socket_lose(struct rpc_socket *s, enum err why)
     if (owner != NULL) {
         s->ops->lost(owner, why);
     }
+}
+
+static void socket_on_shutdown(uv_shutdown_t *request, int status)
+{
+    (void)request;
+    (void)status; /* what follows is the same: wait for the other side, or for the timer */
+}
+
+/* All is said. */
+static void socket_linger(struct rpc_socket *s)
+{
+    struct rpc_io *io = s->io;
+    void *owner = s->owner;
+    s->owner = NULL;
+    io_unlink_dirty(s);
+    if (io->lingering_count >= LINGERING_MAX ||
+        uv_shutdown(&s->shutdown, (uv_stream_t *)&s->tcp, socket_on_shutdown) != 0) {
+        rpc_socket_close(s);
+    } else {
+        socket_read_start(s);
+        s->linger_until_ms = uv_now(io->loop) + LINGER_MS;
+        s->next_linger = io->lingering;
+        s->linger_link = &io->lingering;
+        if (s->next_linger != NULL) {
+            s->next_linger->linger_link = &s->next_linger;
+        }
+        if (io->lingering == NULL) {
+            CHECK(uv_timer_start(&io->linger, io_on_linger, LINGER_MS, LINGER_MS) == 0);
+        }
+        io->lingering = s;
+        io->lingering_count++;
+    }
+    s->ops->lost(owner, ERR_CLOSED);
 }
 
 static struct rpc_socket *socket_create(struct rpc_io *io, const struct rpc_socket_owner *ops,
@@ -190,6 +264,7 @@ enum err rpc_socket_accept(struct rpc_io *io, uv_stream_t *listener, const struc
         return ERR_IO;
     }
     (void)uv_tcp_nodelay(&s->tcp, 1);
+    (void)uv_tcp_keepalive(&s->tcp, 1, KEEPALIVE_SECONDS);
     s->connected = true;
     if (tls != NULL) {
         s->tls = tls_stream_open(tls, NULL);
@@ -212,6 +287,7 @@ static void socket_on_connected(uv_connect_t *request, int status)
         return;
     }
     (void)uv_tcp_nodelay(&s->tcp, 1);
+    (void)uv_tcp_keepalive(&s->tcp, 1, KEEPALIVE_SECONDS);
     s->connected = true;
     socket_read_start(s);
     if (s->tls == NULL) {
@@ -304,6 +380,9 @@ static void socket_decrypt(struct rpc_socket *s, struct bytes cipher)
 static void socket_on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
 {
     struct rpc_socket *s = (struct rpc_socket *)stream;
+    if (s->linger_link != NULL && count < 0) {
+        rpc_socket_close(s);
+    }
     if (s->owner == NULL || count == 0) {
         return;
     }
@@ -397,7 +476,7 @@ static bool socket_pull(struct rpc_socket *s)
     struct buf *output = &io->produced;
     if (s->tls != NULL) {
         buf_clear(&io->cipher);
-        tls_stream_send(s->tls, buf_view(&io->produced), &io->cipher);
+        tls_stream_send(s->tls, buf_view(&io->produced), s->finishing && !more, &io->cipher);
         output = &io->cipher;
     }
     if (output->len > 0 && !socket_write(s, buf_view(output))) {
@@ -421,7 +500,7 @@ static void socket_flush(struct rpc_socket *s)
     if (more) {
         rpc_socket_wake(s);
     } else if (s->finishing) {
-        socket_lose(s, ERR_CLOSED);
+        socket_linger(s);
     }
 }
 

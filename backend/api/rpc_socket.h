@@ -27,6 +27,9 @@ struct rpc_io {
     uv_prepare_t prepare; /* flushes, before the loop waits */
     uv_idle_t idle;       /* keeps the loop from waiting while a flush is due */
     struct rpc_socket *dirty;
+    uv_timer_t linger; /* ends those that linger too long */
+    struct rpc_socket *lingering;
+    size_t lingering_count;
     uint8_t *read_buffer;
     struct buf plain, produced, cipher;
     unsigned handles; /* open in the loop, those of the owner included */
@@ -86,7 +89,9 @@ bool rpc_socket_is_blocked(const struct rpc_socket *socket);
 /* A server reads no more requests from who takes no answers; a client always reads. */
 void rpc_socket_pause_when_blocked(struct rpc_socket *socket);
 
-/* Closes when the output has left. `lost` tells of it. */
+/* Closes when the output has left. `lost` tells of it, and from then on the socket is on its own:
+ * it says that no more will come, and drops what the other side still sends for a while, because
+ * closing over unread input would take our last words from it. */
 void rpc_socket_finish(struct rpc_socket *socket);
 
 /* Closes now, drops the output, and calls the owner no more. */

@@ -202,7 +202,7 @@ enum err tls_stream_receive(struct tls_stream *stream, struct bytes cipher, stru
     }
 }
 
-void tls_stream_send(struct tls_stream *stream, struct bytes plain, struct buf *cipher)
+void tls_stream_send(struct tls_stream *stream, struct bytes plain, bool last, struct buf *cipher)
 {
     ERR_clear_error();
     if (plain.len > 0) {
@@ -212,6 +212,9 @@ void tls_stream_send(struct tls_stream *stream, struct bytes plain, struct buf *
         CHECK(ok != 1 || written == plain.len);
     } else if (!SSL_is_init_finished(stream->ssl)) {
         (void)SSL_do_handshake(stream->ssl);
+    }
+    if (last && SSL_is_init_finished(stream->ssl)) {
+        (void)SSL_shutdown(stream->ssl);
     }
     ERR_clear_error();
     char *pending = NULL;

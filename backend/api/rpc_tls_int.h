@@ -19,8 +19,8 @@ MUST_USE enum err tls_stream_receive(struct tls_stream *stream, struct bytes cip
                                      struct buf *plain);
 
 /* Appends what is to be sent: what the handshake has to say, then `plain` encrypted; `plain` is
- * empty until the handshake is done. */
-void tls_stream_send(struct tls_stream *stream, struct bytes plain, struct buf *cipher);
+ * empty until the handshake is done. `last`: then that no more will come. */
+void tls_stream_send(struct tls_stream *stream, struct bytes plain, bool last, struct buf *cipher);
 
 /* Is the handshake done? */
 bool tls_stream_ready(const struct tls_stream *stream);

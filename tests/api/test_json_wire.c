@@ -253,15 +253,18 @@ static void encodes_parts_of_a_repeated_field_from_anywhere(void **state)
     buf_deinit(&text);
 }
 
+/* Surrogates, sequences that are too long for what they say, ends in the middle. */
 static void encodes_strings_that_are_no_utf8_as_replacements(void **state)
 {
     (void)state;
+#define REPLACED "\xEF\xBF\xBD"
     struct buf text = {.data = NULL};
-    json_put_string(&text, "a\x80\xC3\xBC\xED\xA0\x80\xF5\x01\x7F\xC3");
+    json_put_string(&text, "a\x80\xC3\xBC\xED\xA0\x80\xF5\x01\x7F\xF0\x8F\xBF\xBF\xC1\x81\xC3");
     buf_put_u8(&text, 0);
-    assert_string_equal((const char *)text.data,
-                        "\"a\xEF\xBF\xBD\xC3\xBC\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD"
-                        "\\u0001\\u007f\xEF\xBF\xBD\"");
+    assert_string_equal(
+        (const char *)text.data,
+        "\"a" REPLACED "\xC3\xBC" REPLACED REPLACED REPLACED REPLACED
+        "\\u0001\\u007f" REPLACED REPLACED REPLACED REPLACED REPLACED REPLACED REPLACED "\"");
     buf_deinit(&text);
 }
 

@@ -64,8 +64,8 @@ static void tells_who_watches_of_every_change(void **state)
     peer_close(&peer);
 }
 
-static Grpc__Reflection__V1__ServerReflectionResponse *ask(struct rpc_peer *peer, int number,
-                                                           const char *text)
+static Grpc__Reflection__V1__ServerReflectionResponse *ask_reflection(struct rpc_peer *peer,
+                                                                      int number, const char *text)
 {
     struct buf message = {.data = NULL}, body = {.data = NULL};
     pb_put_text(&message, 1, "host");
@@ -97,7 +97,7 @@ static void lists_every_service_once(void **state)
     (void)state;
     struct rpc_peer peer;
     peer_open(&peer, NULL);
-    Grpc__Reflection__V1__ServerReflectionResponse *response = ask(&peer, 7, "*");
+    Grpc__Reflection__V1__ServerReflectionResponse *response = ask_reflection(&peer, 7, "*");
     static const char *const services[] = {
         "test.Echo",
         "grpc.health.v1.Health",
@@ -133,7 +133,8 @@ static void finds_the_file_of_every_kind_of_symbol(void **state)
     struct rpc_peer peer;
     peer_open(&peer, NULL);
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        Grpc__Reflection__V1__ServerReflectionResponse *response = ask(&peer, 4, cases[i].symbol);
+        Grpc__Reflection__V1__ServerReflectionResponse *response =
+            ask_reflection(&peer, 4, cases[i].symbol);
         if (response->message_response_case !=
             GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_FILE_DESCRIPTOR_RESPONSE) {
             fail_msg("%s was not found", cases[i].symbol);
@@ -142,7 +143,8 @@ static void finds_the_file_of_every_kind_of_symbol(void **state)
                          cases[i].files);
         forget_answer(response);
     }
-    Grpc__Reflection__V1__ServerReflectionResponse *response = ask(&peer, 3, "mvccpb.proto");
+    Grpc__Reflection__V1__ServerReflectionResponse *response =
+        ask_reflection(&peer, 3, "mvccpb.proto");
     assert_int_equal(response->file_descriptor_response->n_file_descriptor_proto, 1);
     forget_answer(response);
     peer_close(&peer);
@@ -169,7 +171,7 @@ static void answers_not_found_where_there_is_nothing(void **state)
     peer_open(&peer, NULL);
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         Grpc__Reflection__V1__ServerReflectionResponse *response =
-            ask(&peer, cases[i].number, cases[i].text);
+            ask_reflection(&peer, cases[i].number, cases[i].text);
         assert_int_equal(
             response->message_response_case,
             GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_ERROR_RESPONSE);

@@ -227,8 +227,10 @@ static void bears_pings_of_clients_that_measure_with_every_answer(void **state)
     peer_put_message(&body, "x", 1);
     for (int i = 0; i < 50; i++) {
         (void)peer_request(&peer, "/test.Echo/Unary", NULL, buf_view(&body), true);
-        assert_int_equal(nghttp2_submit_ping(peer.session, NGHTTP2_FLAG_NONE, NULL), 0);
-        peer_pump(&peer);
+        for (int j = 0; j < 3; j++) {
+            assert_int_equal(nghttp2_submit_ping(peer.session, NGHTTP2_FLAG_NONE, NULL), 0);
+            peer_pump(&peer);
+        }
     }
     assert_false(peer.goaway);
     buf_deinit(&body);
@@ -441,6 +443,57 @@ static void refuses_calls_of_a_connection_that_reads_no_answers(void **state)
     peer_close(&peer);
 }
 
+static void cuts_off_a_method_that_sends_without_room(void **state)
+{
+    (void)state;
+    struct rpc_limits limits = rpc_limits_default();
+    struct rpc_peer peer;
+    peer_open(&peer, &limits);
+    struct buf body = {.data = NULL};
+    peer_put_message(&body, "", 0);
+    peer.holds_pump = true;
+    struct peer_reply *reply =
+        peer_request(&peer, "/test.Echo/Torrent", NULL, buf_view(&body), true);
+    peer.holds_pump = false;
+    size_t most = 0;
+    const uint8_t *bytes = NULL;
+    ssize_t n = nghttp2_session_mem_send(peer.session, &bytes);
+    for (; n > 0; n = nghttp2_session_mem_send(peer.session, &bytes)) {
+        peer_raw(&peer, bytes, (size_t)n);
+        most = peer.conn->queued_bytes > most ? peer.conn->queued_bytes : most;
+    }
+    assert_in_range(most, 8 * limits.call_queue_bytes, 9 * limits.call_queue_bytes);
+    peer_pump(&peer);
+    assert_true(reply->was_reset);
+    assert_int_equal(peer.log.gone, 1);
+    assert_int_equal(peer.server.counters.queued_bytes, 0);
+    buf_deinit(&body);
+    peer_close(&peer);
+}
+
+static void lets_a_small_answer_through_beside_a_large_stream(void **state)
+{
+    (void)state;
+    struct rpc_peer peer;
+    peer_open(&peer, NULL);
+    const nghttp2_settings_entry window = {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 64 << 20};
+    assert_int_equal(nghttp2_submit_settings(peer.session, NGHTTP2_FLAG_NONE, &window, 1), 0);
+    assert_int_equal(
+        nghttp2_session_set_local_window_size(peer.session, NGHTTP2_FLAG_NONE, 0, 64 << 20), 0);
+    peer_pump(&peer);
+    struct buf body = {.data = NULL};
+    peer_put_message(&body, "", 0);
+    peer.holds_pump = true;
+    struct peer_reply *large = peer_request(&peer, "/test.Echo/Flood", NULL, buf_view(&body), true);
+    struct peer_reply *small = peer_request(&peer, "/test.Echo/Unary", NULL, buf_view(&body), true);
+    peer.holds_pump = false;
+    peer_pump(&peer);
+    assert_true(large->ended && small->ended);
+    assert_true(small->received_when_ended < large->received_when_ended / 100);
+    buf_deinit(&body);
+    peer_close(&peer);
+}
+
 static void says_goodbye_in_order(void **state)
 {
     (void)state;
@@ -517,6 +570,8 @@ int main(void)
         cmocka_unit_test(stops_the_method_when_the_client_does_not_read),
         cmocka_unit_test(resets_a_call_whose_answer_nobody_takes),
         cmocka_unit_test(refuses_calls_of_a_connection_that_reads_no_answers),
+        cmocka_unit_test(cuts_off_a_method_that_sends_without_room),
+        cmocka_unit_test(lets_a_small_answer_through_beside_a_large_stream),
         cmocka_unit_test(says_goodbye_in_order),
         cmocka_unit_test(keeps_a_thousand_streams_apart),
     };

@@ -21,7 +21,7 @@ static void post(struct rpc_peer *peer, const char *path, const char *headers, c
     say_text(peer, text);
 }
 
-static void assert_says(struct rpc_peer *peer, const char *text)
+static void assert_answer(struct rpc_peer *peer, const char *text)
 {
     assert_string_equal(peer_text(peer), text);
     buf_clear(&peer->raw);
@@ -45,13 +45,14 @@ static void answers_a_unary_method_with_an_object(void **state)
     for (int i = 0; i < 3; i++) {
         post(&peer, "/v3/test/unary", "",
              "{\"success\":[{\"requestPut\":{\"key\":\"Zm9v\",\"lease\":7}}],\"nope\":1}");
-        assert_says(&peer, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-                           "Content-Length: 56\r\n\r\n"
-                           "{\"success\":[{\"request_put\":{\"key\":\"Zm9v\",\"lease\":\"7\"}}]}");
+        assert_answer(&peer,
+                      "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+                      "Content-Length: 56\r\n\r\n"
+                      "{\"success\":[{\"request_put\":{\"key\":\"Zm9v\",\"lease\":\"7\"}}]}");
     }
     post(&peer, "/v3/test/unary", "", "");
-    assert_says(&peer, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-                       "Content-Length: 2\r\n\r\n{}");
+    assert_answer(&peer, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+                         "Content-Length: 2\r\n\r\n{}");
     assert_int_equal(peer.log.gone, 4);
     assert_int_equal(peer.server.counters.calls_open, 0);
     assert_int_equal(peer.server.counters.queued_bytes, 0);
@@ -64,15 +65,20 @@ static void answers_an_error_with_all_that_clients_look_for(void **state)
     struct rpc_peer peer;
     peer_open_raw(&peer, NULL);
     post(&peer, "/v3/test/fail", "", "{}");
-    assert_says(&peer, "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\n"
-                       "Content-Length: 88\r\n\r\n"
-                       "{\"error\":\"50 % of it is no good: \xC3\xBC\\n\",\"code\":9,"
-                       "\"message\":\"50 % of it is no good: \xC3\xBC\\n\"}");
+    assert_answer(&peer, "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\n"
+                         "Content-Length: 88\r\n\r\n"
+                         "{\"error\":\"50 % of it is no good: \xC3\xBC\\n\",\"code\":9,"
+                         "\"message\":\"50 % of it is no good: \xC3\xBC\\n\"}");
+    post(&peer, "/v3/test/regret", "", "{}"); /* of a message and a failure, the failure */
+    assert_answer(&peer, "HTTP/1.1 409 Conflict\r\nContent-Type: application/json\r\n"
+                         "Content-Length: 71\r\n\r\n"
+                         "{\"error\":\"on second thoughts\",\"code\":10,"
+                         "\"message\":\"on second thoughts\"}");
     post(&peer, "/v3/test/unary", "", "{\"compare\":7}");
-    assert_says(&peer, "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\n"
-                       "Content-Length: 94\r\n\r\n"
-                       "{\"error\":\"compare: an array was expected\",\"code\":3,"
-                       "\"message\":\"compare: an array was expected\"}");
+    assert_answer(&peer, "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\n"
+                         "Content-Length: 94\r\n\r\n"
+                         "{\"error\":\"compare: an array was expected\",\"code\":3,"
+                         "\"message\":\"compare: an array was expected\"}");
     peer_close(&peer);
 }
 
@@ -94,19 +100,19 @@ static void streams_one_line_a_message(void **state)
     struct rpc_peer peer;
     peer_open_raw(&peer, NULL);
     post(&peer, "/v3/test/stream", "", "{}");
-    assert_says(&peer, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-                       "Transfer-Encoding: chunked\r\n\r\n"
-                       "2a\r\n{\"result\":{}}\n{\"result\":{}}\n{\"result\":{}}\n\r\n0\r\n\r\n");
+    assert_answer(&peer, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+                         "Transfer-Encoding: chunked\r\n\r\n"
+                         "2a\r\n{\"result\":{}}\n{\"result\":{}}\n{\"result\":{}}\n\r\n0\r\n\r\n");
     post(&peer, "/v3/test/bidi", "", "{}{} {}");
-    assert_says(&peer, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-                       "Transfer-Encoding: chunked\r\n\r\n"
-                       "2a\r\n{\"result\":{}}\n{\"result\":{}}\n{\"result\":{}}\n\r\n0\r\n\r\n");
+    assert_answer(&peer, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+                         "Transfer-Encoding: chunked\r\n\r\n"
+                         "2a\r\n{\"result\":{}}\n{\"result\":{}}\n{\"result\":{}}\n\r\n0\r\n\r\n");
     post(&peer, "/v3/test/faillate", "", "{}");
-    assert_says(&peer, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-                       "Transfer-Encoding: chunked\r\n\r\n"
-                       "89\r\n{\"result\":{}}\n{\"error\":{\"code\":14,\"grpc_code\":14,"
-                       "\"http_code\":503,\"message\":\"etcdserver: no leader\","
-                       "\"http_status\":\"Service Unavailable\"}}\n\r\n0\r\n\r\n");
+    assert_answer(&peer, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+                         "Transfer-Encoding: chunked\r\n\r\n"
+                         "89\r\n{\"result\":{}}\n{\"error\":{\"code\":14,\"grpc_code\":14,"
+                         "\"http_code\":503,\"message\":\"etcdserver: no leader\","
+                         "\"http_status\":\"Service Unavailable\"}}\n\r\n0\r\n\r\n");
     peer_close(&peer);
 }
 
@@ -116,9 +122,9 @@ static void keeps_a_watch_open_until_the_client_goes(void **state)
     struct rpc_peer peer;
     peer_open_raw(&peer, NULL);
     post(&peer, "/v3/test/open", "", "{\"compare\":[{}]}");
-    assert_says(&peer, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-                       "Transfer-Encoding: chunked\r\n\r\n"
-                       "1c\r\n{\"result\":{\"compare\":[{}]}}\n\r\n");
+    assert_answer(&peer, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+                         "Transfer-Encoding: chunked\r\n\r\n"
+                         "1c\r\n{\"result\":{\"compare\":[{}]}}\n\r\n");
     peer_advance(&peer, 3600 * NANOS_PER_S);
     assert_non_null(peer.conn);
     assert_int_equal(peer.log.gone, 0);
@@ -132,9 +138,9 @@ static void answers_http_1_0_without_chunks(void **state)
     struct rpc_peer peer;
     peer_open_raw(&peer, NULL);
     say_text(&peer, "POST /v3/test/stream HTTP/1.0\r\nContent-Length: 2\r\n\r\n{}");
-    assert_says(&peer, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-                       "Connection: close\r\n\r\n"
-                       "{\"result\":{}}\n{\"result\":{}}\n{\"result\":{}}\n");
+    assert_answer(&peer, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+                         "Connection: close\r\n\r\n"
+                         "{\"result\":{}}\n{\"result\":{}}\n{\"result\":{}}\n");
     assert_null(peer.conn);
     peer_close(&peer);
 }
@@ -145,15 +151,15 @@ static void serves_pages_and_what_lies_below_them(void **state)
     struct rpc_peer peer;
     peer_open_raw(&peer, NULL);
     say_text(&peer, "GET /version HTTP/1.1\r\nHost: x\r\n\r\n");
-    assert_says(&peer, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-                       "Content-Length: 45\r\n\r\n"
-                       "{\"etcdserver\":\"3.5.21\",\"etcdcluster\":\"3.5.0\"}");
+    assert_answer(&peer, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+                         "Content-Length: 45\r\n\r\n"
+                         "{\"etcdserver\":\"3.5.21\",\"etcdcluster\":\"3.5.0\"}");
     say_text(&peer, "HEAD /version HTTP/1.1\r\nHost: x\r\n\r\n");
-    assert_says(&peer, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-                       "Content-Length: 45\r\n\r\n");
+    assert_answer(&peer, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+                         "Content-Length: 45\r\n\r\n");
     say_text(&peer, "GET /debug/a/b?c=d HTTP/1.1\r\nHost: x\r\n\r\n");
-    assert_says(&peer, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
-                       "Content-Length: 14\r\n\r\n/debug/a/b?c=d");
+    assert_answer(&peer, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
+                         "Content-Length: 14\r\n\r\n/debug/a/b?c=d");
     assert_int_equal(peer.log.gone, 3);
     peer_close(&peer);
 }
@@ -164,9 +170,9 @@ static void answers_what_it_does_not_serve_in_the_way_of_http(void **state)
     struct rpc_peer peer;
     peer_open_raw(&peer, NULL);
     say_text(&peer, "GET /nope HTTP/1.1\r\n\r\n");
-    assert_says(&peer, "HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\n"
-                       "Content-Length: 52\r\n\r\n"
-                       "{\"error\":\"Not Found\",\"code\":5,\"message\":\"Not Found\"}");
+    assert_answer(&peer, "HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\n"
+                         "Content-Length: 52\r\n\r\n"
+                         "{\"error\":\"Not Found\",\"code\":5,\"message\":\"Not Found\"}");
     say_text(&peer, "GET /v3/test/unary HTTP/1.1\r\n\r\n");
     assert_status(&peer, 405);
     post(&peer, "/version", "", "{}");
@@ -203,8 +209,8 @@ static void takes_requests_in_pieces_of_any_size(void **state)
         peer_open_raw(&peer, NULL);
         peer.input_chunk = chunk;
         post(&peer, "/v3/test/unary", "Grpc-Metadata-Token: abc  \r\n", "{\"compare\":[{}]}");
-        assert_says(&peer, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-                           "Content-Length: 16\r\n\r\n{\"compare\":[{}]}");
+        assert_answer(&peer, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+                             "Content-Length: 16\r\n\r\n{\"compare\":[{}]}");
         assert_string_equal(peer.log.token, "abc");
         peer_close(&peer);
     }
@@ -217,10 +223,10 @@ static void takes_a_body_in_chunks_and_asks_for_it(void **state)
     peer_open_raw(&peer, NULL);
     say_text(&peer, "POST /v3/test/unary HTTP/1.1\r\nTransfer-Encoding: chunked\r\n"
                     "Expect: 100-continue\r\n\r\n");
-    assert_says(&peer, "HTTP/1.1 100 Continue\r\n\r\n");
+    assert_answer(&peer, "HTTP/1.1 100 Continue\r\n\r\n");
     say_text(&peer, "3\r\n{\"c\r\nd\r\nompare\":[{}]}\r\n0\r\n\r\n");
-    assert_says(&peer, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-                       "Content-Length: 16\r\n\r\n{\"compare\":[{}]}");
+    assert_answer(&peer, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+                         "Content-Length: 16\r\n\r\n{\"compare\":[{}]}");
     peer_close(&peer);
 }
 

@@ -92,6 +92,13 @@ static void echo_fail_late(struct rpc_call *call, struct bytes message)
     rpc_finish(call, RPC_UNAVAILABLE, "etcdserver: no leader");
 }
 
+static void echo_regret(struct rpc_call *call, struct bytes message)
+{
+    echo_count_message(call);
+    (void)rpc_send(call, nothing, message);
+    rpc_finish(call, RPC_ABORTED, "on second thoughts");
+}
+
 static void echo_never(struct rpc_call *call, struct bytes message)
 {
     (void)message;
@@ -132,6 +139,17 @@ static void echo_flood(struct rpc_call *call, struct bytes message)
     echo_flood_more(call);
 }
 
+/* Pays no heed to what rpc_send says. */
+static void echo_torrent(struct rpc_call *call, struct bytes message)
+{
+    static const uint8_t chunk[ECHO_FLOOD_BYTES] = {0};
+    (void)message;
+    echo_count_message(call);
+    for (size_t i = 0; i < ECHO_FLOOD_COUNT; i++) {
+        (void)rpc_send(call, nothing, (struct bytes){chunk, sizeof chunk});
+    }
+}
+
 static void echo_flood_writable(struct rpc_call *call)
 {
     struct echo_log *log = rpc_ctx(call);
@@ -164,12 +182,16 @@ ECHO_METHOD(echo_method_open, "/test.Echo/Open", "/v3/test/open", RPC_BIDI, echo
 ECHO_METHOD(echo_method_fail, "/test.Echo/Fail", "/v3/test/fail", RPC_UNARY, echo_fail, NULL);
 ECHO_METHOD(echo_method_fail_late, "/test.Echo/FailLate", "/v3/test/faillate", RPC_SERVER_STREAM,
             echo_fail_late, NULL);
+ECHO_METHOD(echo_method_regret, "/test.Echo/Regret", "/v3/test/regret", RPC_UNARY, echo_regret,
+            NULL);
 ECHO_METHOD(echo_method_never, "/test.Echo/Never", NULL, RPC_UNARY, echo_never, NULL);
 ECHO_METHOD(echo_method_flood, "/test.Echo/Flood", NULL, RPC_SERVER_STREAM, echo_flood, NULL);
+ECHO_METHOD(echo_method_torrent, "/test.Echo/Torrent", NULL, RPC_SERVER_STREAM, echo_torrent, NULL);
 
 const struct rpc_method *const echo_methods[] = {
-    &echo_method_unary, &echo_method_stream,    &echo_method_bidi,  &echo_method_open,
-    &echo_method_fail,  &echo_method_fail_late, &echo_method_never, &echo_method_flood,
+    &echo_method_unary,   &echo_method_stream,    &echo_method_bidi,  &echo_method_open,
+    &echo_method_fail,    &echo_method_fail_late, &echo_method_never, &echo_method_flood,
+    &echo_method_torrent, &echo_method_regret,
 };
 const size_t echo_method_count = COUNT_OF(echo_methods);
 

@@ -8,9 +8,11 @@
  *     /test.Echo/Open      each message; stays open, like a watch      JSON /v3/test/open
  *     /test.Echo/Fail      unary; FAILED_PRECONDITION, the text in ECHO_FAILURE  JSON /v3/test/fail
  *     /test.Echo/FailLate  server stream; the message, then UNAVAILABLE  JSON /v3/test/faillate
+ *     /test.Echo/Regret    unary; the message, then ABORTED all the same  JSON /v3/test/regret
  *     /test.Echo/Never     unary; answers nothing until echo_answer_all
  *     /test.Echo/Flood     server stream; as many messages of 1000 bytes as there is room for, and
  *                          more when there is again, ECHO_FLOOD_COUNT in all
+ *     /test.Echo/Torrent   the same, but without asking for room
  *     /version /debug/     pages
  *
  * As JSON, requests and responses are etcdserverpb.TxnRequest.

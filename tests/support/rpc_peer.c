@@ -59,6 +59,7 @@ static int peer_on_header(nghttp2_session *session, const nghttp2_frame *frame, 
         reply->grpc_status = (int)strtol((const char *)value, NULL, 10);
     } else if (strcmp(n, "grpc-message") == 0) {
         peer_copy(reply->message, sizeof reply->message, value, value_len);
+        reply->message_len = value_len;
     } else if (strcmp(n, "content-type") == 0) {
         peer_copy(reply->content_type, sizeof reply->content_type, value, value_len);
     } else if (strcmp(n, "grpc-accept-encoding") == 0) {
@@ -76,6 +77,7 @@ static int peer_on_chunk(nghttp2_session *session, uint8_t flags, int32_t stream
     if (reply != NULL) {
         buf_put(&reply->data, bytes, n);
     }
+    peer->received += n;
     (void)nghttp2_session_consume_connection(session, n);
     if (!peer->holds_windows) {
         (void)nghttp2_session_consume_stream(session, stream_id, n);
@@ -100,6 +102,7 @@ static int peer_on_frame(nghttp2_session *session, const nghttp2_frame *frame, v
     bool carries = frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS;
     if (carries && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) {
         reply->ended = true;
+        reply->received_when_ended = peer->received;
     }
     if (frame->hd.type == NGHTTP2_RST_STREAM) {
         reply->was_reset = true;
@@ -261,7 +264,7 @@ static bool peer_give_input(struct rpc_peer *peer)
 
 void peer_pump(struct rpc_peer *peer)
 {
-    bool busy = true;
+    bool busy = !peer->holds_pump;
     while (busy) {
         busy = peer_give_input(peer);
         busy = peer_take_output(peer) || busy;

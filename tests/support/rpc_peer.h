@@ -19,11 +19,13 @@ struct peer_reply {
     int http_status;   /* 0: no header came */
     int grpc_status;   /* -1: none came */
     char message[512]; /* grpc-message, as it came */
+    size_t message_len;
     char content_type[64], accept_encoding[64];
     struct buf data;
     unsigned blocks; /* of headers */
     bool ended, was_reset;
     uint32_t reset_code;
+    size_t received_when_ended;
 };
 
 struct rpc_peer {
@@ -35,6 +37,8 @@ struct rpc_peer {
     struct peer_reply *replies;
     size_t reply_count;
     size_t input_chunk; /* the server gets this many bytes at a time; 0: all */
+    bool holds_pump;    /* peer_pump does nothing */
+    size_t received;    /* of all streams */
     bool holds_windows; /* streams get more window from the test alone */
     nanos now;
     bool goaway;

@@ -4,8 +4,10 @@
  * A client has one connection at a time, to one of its endpoints. When that is lost, or cannot be
  * made, it goes on to the next one: calls that were under way end with UNAVAILABLE (whether they
  * were done is unknown), calls that still waited for a connection wait for the next, and fail when
- * every endpoint was tried in vain. Everything happens on the thread of one libuv loop, in
- * callbacks from the loop: none is called from inside a function of this header.
+ * every endpoint was tried in vain. From a server that is going away (GOAWAY) a client parts when
+ * its calls have ended, or at once when a new call would have to wait for them. Everything happens
+ * on the thread of one libuv loop, in callbacks from the loop: none is called from inside a
+ * function of this header.
  */
 #ifndef NOVACRON_API_CLIENT_RPC_CLIENT_H
 #define NOVACRON_API_CLIENT_RPC_CLIENT_H
