@@ -152,6 +152,7 @@ struct world_timer {
     nanos at; /* the world's from here on */
     struct world_timer *next;
     uint64_t ticket;
+    size_t slot;
     bool is_set;
 };
 
@@ -195,7 +196,8 @@ struct world_stream_sink {
 };
 
 /* Is offered incoming streams; the caller's, in place while the port is open. Returns the sink that
- * the stream shall have, or NULL to refuse it. */
+ * the stream shall have, which is open then (`opened` is not called); or NULL to refuse it, which
+ * is the only way to end it within the call. */
 struct world_listener {
     struct world_stream_sink *(*accepted)(struct world_listener *listener,
                                           struct world_stream *stream,

@@ -1,11 +1,34 @@
-/* Private to the Linux world: linux_world.c is the loop, its threads and timers, linux_file.c what
- * the threads execute. */
+/*
+ * Private to the Linux world.
+ *
+ *     linux_world.c     life, the turn of the loop, the clock, randomness
+ *     linux_timer.c     timers: a heap and a timerfd
+ *     linux_lane.c      the threads that execute file requests
+ *     linux_file.c      what they execute
+ *     linux_net.c       listeners, connecting: how streams come to be
+ *     linux_stream.c    streams that are there
+ *     linux_datagram.c  datagrams
+ *     linux_address.c   names and addresses
+ */
 #ifndef NOVACRON_WORLD_LINUX_LINUX_WORLD_INT_H
 #define NOVACRON_WORLD_LINUX_LINUX_WORLD_INT_H
 
+#include <netinet/in.h>
 #include <pthread.h>
+#include <sys/socket.h>
+#include <uv.h>
 
+#include "core/base/buf.h"
 #include "world/linux/linux_world.h"
+
+/* What one read takes from a socket, at most, in bytes: a burst of a peer's in few calls. */
+#define LINUX_READ_BYTES (256 * 1024)
+
+/* Streams of one world, at most; further incoming ones are refused. */
+#define LINUX_STREAMS_MAX 4096
+
+/* Addresses that a name is tried at. */
+#define LINUX_ADDRESSES_MAX 4
 
 struct linux_queue {
     struct world_file_request *first;
@@ -19,18 +42,135 @@ struct linux_lane {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     struct linux_queue queue;
+    bool joins; /* completions of a run of requests are handed back together */
     bool ends;
 };
 
+/* A socket's address of either family. */
+union linux_address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
+struct linux_listener {
+    struct linux_listener *next;
+    struct linux_world *lw;
+    uv_poll_t poll;
+    int fd;
+    uint16_t port;                   /* as the caller named it */
+    uint16_t real_port;              /* where it was 0 */
+    struct world_listener *accepter; /* borrowed */
+    struct world_timer pause;        /* no file descriptor is left: tried again then */
+};
+
+enum linux_stream_state {
+    STREAM_RESOLVING,  /* a name is being looked up */
+    STREAM_CONNECTING, /* a socket is */
+    STREAM_OPEN,
+    STREAM_FAILED,    /* its sink is told at the end of the turn */
+    STREAM_LINGERING, /* closed by us, and what was sent is still leaving */
+    STREAM_GONE       /* out of its world's list */
+};
+
+/* A socket and what libuv knows of it, which it keeps a little longer than we do. */
+struct linux_socket {
+    uv_poll_t poll; /* data: the stream */
+    int fd;
+    int watched; /* UV_READABLE, UV_WRITABLE */
+};
+
+/* One end of a stream. Freed with its last reference: those of the world's list, of the list of
+ * dirty ones, of a lookup, and of a callback that is running. */
+struct world_stream {
+    struct linux_world *lw;
+    struct world_stream *next;
+    struct world_stream *prev;
+    struct world_stream *next_dirty; /* this turn has to look after it */
+    struct world_stream_sink *sink;  /* borrowed; NULL: nobody listens any more */
+    enum linux_stream_state state;
+    uint32_t references;
+    bool is_dirty;
+    bool wants_room;             /* a send found the queue full */
+    bool is_blocked;             /* the socket takes no more at the moment */
+    enum err why;                /* of FAILED */
+    struct linux_socket *socket; /* NULL: none */
+    uv_getaddrinfo_t resolve;
+    struct world_endpoint far;
+    union linux_address addresses[LINUX_ADDRESSES_MAX];
+    size_t address_count;
+    size_t address_at;
+    struct world_timer deadline; /* of connecting, then of lingering */
+    struct buf out;              /* sent, and not yet taken by the socket: from out_at on */
+    size_t out_at;
+};
+
+/* A datagram port. */
+struct linux_port {
+    struct linux_port *next;
+    struct linux_world *lw;
+    uv_poll_t poll;
+    int fd;
+    sa_family_t family;
+    uint16_t number;
+    struct world_datagram_sink *sink; /* borrowed */
+};
+
+struct linux_names; /* linux_address.c */
+
 struct linux_world {
     struct world table;
+    uv_loop_t loop;
+    uv_prepare_t before_wait;
+    uv_check_t after_wait;
+    uv_idle_t eager; /* active: something is due, so the loop must not wait */
+    size_t ran;      /* callbacks of the world's, for linux_world_poll */
+
+    int timer_fd;
+    uv_poll_t timer_poll;
+    nanos armed_at; /* when the timerfd fires; NANOS_FOREVER: never */
+    struct world_timer **timers;
+    size_t timer_count;
+    size_t timer_cap;
+    uint64_t timer_ticket;
+
     int root;
     int event_fd;
+    uv_poll_t event_poll;
     struct linux_lane lanes[WORLD_LANES];
     pthread_mutex_t done_lock;
-    struct linux_queue done;    /* guarded by done_lock */
-    struct world_timer *timers; /* by (at, order of setting) */
+    struct linux_queue done; /* guarded by done_lock */
+
+    struct linux_net_config net;
+    union linux_address bind;
+    struct linux_listener *listeners;
+    struct world_stream *streams;
+    size_t stream_count;
+    struct world_stream *dirty;
+    struct world_stream **dirty_end;
+    struct linux_port *ports;
+    struct linux_names *names;
+    uint8_t *read_buffer; /* LINUX_READ_BYTES; NULL before the first socket */
 };
+
+/* --- linux_timer.c --------------------------------------------------------------------------- */
+
+void linux_timers_open(struct linux_world *lw);
+void linux_timers_close(struct linux_world *lw);
+extern const struct world_time_ops linux_time_ops;
+nanos linux_boottime(void);
+/* Fires what is due, but not what that sets anew. */
+void linux_timers_run(struct linux_world *lw);
+/* Sees to it that the loop wakes for the earliest timer. True: it is due already. */
+bool linux_timers_arm(struct linux_world *lw);
+
+/* --- linux_lane.c ---------------------------------------------------------------------------- */
+
+void linux_lanes_open(struct linux_world *lw);
+void linux_lanes_close(struct linux_world *lw);
+extern const struct world_file_ops linux_file_ops;
+
+/* --- linux_file.c ---------------------------------------------------------------------------- */
 
 /* On a lane's thread: the system calls. */
 void linux_file_execute(int root, struct world_file_request *request);
@@ -40,5 +180,65 @@ void linux_file_finish(struct world_file_request *request);
 
 /* Frees what a request that will not be finished has. */
 void linux_file_forget(struct world_file_request *request);
+
+/* --- linux_net.c ----------------------------------------------------------------------------- */
+
+void linux_net_close(struct linux_world *lw);
+extern const struct world_net_ops linux_net_ops;
+void linux_net_tell_refused(struct linux_world *lw, const struct world_endpoint *peer, enum err e,
+                            const char *why);
+uint8_t *linux_net_buffer(struct linux_world *lw);
+/* A datagram socket that is bound to the port, or -1 and an errno. */
+int linux_net_bind_datagrams(const struct linux_world *lw, uint16_t port);
+/* A socket that was connecting can tell how it went. */
+void linux_net_connected(struct world_stream *s);
+
+/* --- linux_stream.c -------------------------------------------------------------------------- */
+
+struct world_stream *linux_stream_new(struct linux_world *lw, enum linux_stream_state state);
+void linux_stream_hold(struct world_stream *s);
+void linux_stream_release(struct world_stream *s);
+/* Takes the socket, and watches it for what the state needs. */
+void linux_stream_adopt(struct world_stream *s, int fd);
+/* Drops it, to try another address. */
+void linux_stream_drop_socket(struct world_stream *s);
+/* It is connected: tells the sink, and sends what waited. */
+void linux_stream_begin(struct world_stream *s);
+/* Ends it; its sink is told `why` at the end of the turn. */
+void linux_stream_fail(struct world_stream *s, enum err why);
+/* Ends it; its sink hears nothing. */
+void linux_stream_retire(struct world_stream *s);
+/* At the end of a turn: what was sent leaves, and what failed is told. */
+void linux_streams_flush(struct linux_world *lw);
+void linux_streams_close(struct linux_world *lw);
+enum err linux_stream_send(void *self, struct world_stream *s, struct bytes bytes);
+void linux_stream_close(void *self, struct world_stream *s);
+
+/* --- linux_datagram.c ------------------------------------------------------------------------ */
+
+enum err linux_datagram_open(void *self, uint16_t port, struct world_datagram_sink *sink);
+void linux_datagram_close(void *self, uint16_t port);
+void linux_datagram_send(void *self, uint16_t from_port, const struct world_endpoint *to,
+                         struct bytes datagram);
+void linux_datagrams_close(struct linux_world *lw);
+
+/* --- linux_address.c ------------------------------------------------------------------------- */
+
+/* False: `host` is no numeric address. */
+bool linux_address_parse(const char *host, uint16_t port, union linux_address *ret);
+void linux_address_print(const union linux_address *a, struct world_endpoint *ret);
+socklen_t linux_address_length(const union linux_address *a);
+uint16_t linux_address_port(const union linux_address *a);
+void linux_address_set_port(union linux_address *a, uint16_t port);
+bool linux_address_is_loopback(const union linux_address *a);
+/* As a socket of this family can reach it; false: it cannot. */
+bool linux_address_fit(union linux_address *a, sa_family_t family);
+/* What getaddrinfo found, as many as fit. Returns how many. */
+size_t linux_address_take(const struct addrinfo *found, uint16_t port, union linux_address *ret,
+                          size_t max);
+/* The address of a name from memory; false: it is not there, and is being looked up. */
+bool linux_names_find(struct linux_world *lw, const struct world_endpoint *to,
+                      union linux_address *ret);
+void linux_names_close(struct linux_world *lw);
 
 #endif

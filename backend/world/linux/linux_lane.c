@@ -1,0 +1,184 @@
+/* The lanes: a thread each, which executes file requests in order. */
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "core/base/check.h"
+#include "world/linux/linux_world_int.h"
+
+static void requests_push(struct linux_queue *queue, struct world_file_request *request)
+{
+    request->next = NULL;
+    if (queue->last != NULL) {
+        queue->last->next = request;
+    } else {
+        queue->first = request;
+    }
+    queue->last = request;
+}
+
+static struct world_file_request *requests_pop(struct linux_queue *queue)
+{
+    struct world_file_request *request = queue->first;
+
+    if (request != NULL) {
+        queue->first = request->next;
+        queue->last = queue->first == NULL ? NULL : queue->last;
+    }
+    return request;
+}
+
+static void requests_append(struct linux_queue *queue, struct linux_queue *more)
+{
+    if (more->first == NULL) {
+        return;
+    }
+    if (queue->last != NULL) {
+        queue->last->next = more->first;
+    } else {
+        queue->first = more->first;
+    }
+    queue->last = more->last;
+    *more = (struct linux_queue){NULL, NULL};
+}
+
+/* Hands requests back to the loop. */
+static void lane_complete(struct linux_world *lw, struct linux_queue *executed)
+{
+    const uint64_t one = 1;
+
+    CHECK(pthread_mutex_lock(&lw->done_lock) == 0);
+    bool was_empty = lw->done.first == NULL;
+    requests_append(&lw->done, executed);
+    CHECK(pthread_mutex_unlock(&lw->done_lock) == 0);
+    if (was_empty) {
+        CHECK(write(lw->event_fd, &one, sizeof one) == sizeof one);
+    }
+}
+
+/* Executes what was taken. A write and the sync behind it are one to those who wait: waking the
+ * loop between them would cost a turn of it for nothing. */
+static void lane_execute(struct linux_lane *lane, struct linux_queue *taken)
+{
+    struct linux_queue executed = {NULL, NULL};
+
+    for (struct world_file_request *r = requests_pop(taken); r != NULL; r = requests_pop(taken)) {
+        linux_file_execute(lane->lw->root, r);
+        requests_push(&executed, r);
+        if (!lane->joins) {
+            lane_complete(lane->lw, &executed);
+        }
+    }
+    if (executed.first != NULL) {
+        lane_complete(lane->lw, &executed);
+    }
+}
+
+static void *lane_main(void *arg)
+{
+    struct linux_lane *lane = arg;
+
+    CHECK(pthread_mutex_lock(&lane->lock) == 0);
+    while (!lane->ends) {
+        if (lane->queue.first == NULL) {
+            CHECK(pthread_cond_wait(&lane->wake, &lane->lock) == 0);
+            continue;
+        }
+        struct linux_queue taken = {NULL, NULL};
+        if (lane->joins) {
+            requests_append(&taken, &lane->queue);
+        } else {
+            requests_push(&taken, requests_pop(&lane->queue));
+        }
+        CHECK(pthread_mutex_unlock(&lane->lock) == 0);
+        lane_execute(lane, &taken);
+        CHECK(pthread_mutex_lock(&lane->lock) == 0);
+    }
+    CHECK(pthread_mutex_unlock(&lane->lock) == 0);
+    return NULL;
+}
+
+static void lane_begin(struct linux_world *lw, struct linux_lane *lane)
+{
+    lane->lw = lw;
+    CHECK(pthread_mutex_init(&lane->lock, NULL) == 0);
+    CHECK(pthread_cond_init(&lane->wake, NULL) == 0);
+    CHECK(pthread_create(&lane->thread, NULL, lane_main, lane) == 0);
+}
+
+static void lane_end(struct linux_lane *lane)
+{
+    CHECK(pthread_mutex_lock(&lane->lock) == 0);
+    lane->ends = true;
+    CHECK(pthread_cond_signal(&lane->wake) == 0);
+    CHECK(pthread_mutex_unlock(&lane->lock) == 0);
+    CHECK(pthread_join(lane->thread, NULL) == 0);
+    (void)pthread_cond_destroy(&lane->wake);
+    (void)pthread_mutex_destroy(&lane->lock);
+}
+
+static void linux_submit(void *self, struct world_file_request *request)
+{
+    struct linux_world *lw = self;
+    struct linux_lane *lane = &lw->lanes[request->lane];
+
+    CHECK(request->lane < WORLD_LANES && request->done != NULL);
+    request->world = NULL;
+    request->count = 0;
+    CHECK(pthread_mutex_lock(&lane->lock) == 0);
+    bool was_empty = lane->queue.first == NULL;
+    requests_push(&lane->queue, request);
+    if (was_empty) {
+        CHECK(pthread_cond_signal(&lane->wake) == 0);
+    }
+    CHECK(pthread_mutex_unlock(&lane->lock) == 0);
+}
+
+const struct world_file_ops linux_file_ops = {linux_submit};
+
+static void completions_run(uv_poll_t *poll, int status, int events)
+{
+    struct linux_world *lw = poll->data;
+    uint64_t wakes = 0;
+
+    (void)events;
+    CHECK(status == 0);
+    (void)!read(lw->event_fd, &wakes, sizeof wakes);
+    CHECK(pthread_mutex_lock(&lw->done_lock) == 0);
+    struct linux_queue done = lw->done;
+    lw->done = (struct linux_queue){NULL, NULL};
+    CHECK(pthread_mutex_unlock(&lw->done_lock) == 0);
+    for (struct world_file_request *r = requests_pop(&done); r != NULL; r = requests_pop(&done)) {
+        linux_file_finish(r);
+        lw->ran++;
+        r->done(r);
+    }
+}
+
+void linux_lanes_open(struct linux_world *lw)
+{
+    lw->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    CHECK(lw->event_fd >= 0);
+    CHECK(pthread_mutex_init(&lw->done_lock, NULL) == 0);
+    CHECK(uv_poll_init(&lw->loop, &lw->event_poll, lw->event_fd) == 0);
+    lw->event_poll.data = lw;
+    CHECK(uv_poll_start(&lw->event_poll, UV_READABLE, completions_run) == 0);
+    lw->lanes[WORLD_LANE_LOG].joins = true;
+    for (size_t i = 0; i < WORLD_LANES; i++) {
+        lane_begin(lw, &lw->lanes[i]);
+    }
+}
+
+void linux_lanes_close(struct linux_world *lw)
+{
+    for (size_t i = 0; i < WORLD_LANES; i++) {
+        lane_end(&lw->lanes[i]);
+    }
+    for (struct world_file_request *r = requests_pop(&lw->done); r != NULL;
+         r = requests_pop(&lw->done)) {
+        linux_file_forget(r);
+    }
+    (void)pthread_mutex_destroy(&lw->done_lock);
+    uv_close((uv_handle_t *)&lw->event_poll, NULL);
+    (void)close(lw->event_fd);
+}
