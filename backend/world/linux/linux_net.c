@@ -175,7 +175,7 @@ int linux_net_bind_datagrams(const struct linux_world *lw, uint16_t port)
     return net_bind(lw, SOCK_DGRAM, port);
 }
 
-static enum err net_listen(void *self, uint16_t port, struct world_listener *accepter)
+static enum err linux_listen(void *self, uint16_t port, struct world_listener *accepter)
 {
     struct linux_world *lw = self;
     union linux_address at;
@@ -230,7 +230,7 @@ static void listener_close(struct linux_listener **at)
     listener->fd = -1;
 }
 
-static void net_listen_close(void *self, uint16_t port)
+static void linux_listen_close(void *self, uint16_t port)
 {
     struct linux_world *lw = self;
 
@@ -347,8 +347,8 @@ static void net_resolved(uv_getaddrinfo_t *lookup, int status, struct addrinfo *
     linux_stream_release(s);
 }
 
-static struct world_stream *net_connect(void *self, const struct world_endpoint *to,
-                                        struct world_stream_sink *sink)
+static struct world_stream *linux_connect(void *self, const struct world_endpoint *to,
+                                          struct world_stream_sink *sink)
 {
     struct linux_world *lw = self;
     struct world_stream *s = linux_stream_new(lw, STREAM_RESOLVING);
@@ -375,9 +375,9 @@ const struct world_net_ops linux_net_ops = {
     .datagram_open = linux_datagram_open,
     .datagram_close = linux_datagram_close,
     .datagram_send = linux_datagram_send,
-    .listen = net_listen,
-    .listen_close = net_listen_close,
-    .connect = net_connect,
+    .listen = linux_listen,
+    .listen_close = linux_listen_close,
+    .connect = linux_connect,
     .stream_send = linux_stream_send,
     .stream_close = linux_stream_close,
 };

@@ -28,22 +28,22 @@ static bool timer_precedes(const struct world_timer *a, const struct world_timer
     return a->at < b->at || (a->at == b->at && a->ticket < b->ticket);
 }
 
-static void heap_place(struct linux_world *lw, struct world_timer *timer, size_t slot)
+static void timer_heap_place(struct linux_world *lw, struct world_timer *timer, size_t slot)
 {
     lw->timers[slot] = timer;
     timer->slot = slot;
 }
 
-static void heap_rise(struct linux_world *lw, struct world_timer *timer, size_t slot)
+static void timer_heap_rise(struct linux_world *lw, struct world_timer *timer, size_t slot)
 {
     while (slot > 0 && timer_precedes(timer, lw->timers[(slot - 1) / 2])) {
-        heap_place(lw, lw->timers[(slot - 1) / 2], slot);
+        timer_heap_place(lw, lw->timers[(slot - 1) / 2], slot);
         slot = (slot - 1) / 2;
     }
-    heap_place(lw, timer, slot);
+    timer_heap_place(lw, timer, slot);
 }
 
-static void heap_sink(struct linux_world *lw, struct world_timer *timer, size_t slot)
+static void timer_heap_sink(struct linux_world *lw, struct world_timer *timer, size_t slot)
 {
     for (size_t child = 2 * slot + 1; child < lw->timer_count; child = 2 * slot + 1) {
         if (child + 1 < lw->timer_count &&
@@ -53,10 +53,10 @@ static void heap_sink(struct linux_world *lw, struct world_timer *timer, size_t 
         if (!timer_precedes(lw->timers[child], timer)) {
             break;
         }
-        heap_place(lw, lw->timers[child], slot);
+        timer_heap_place(lw, lw->timers[child], slot);
         slot = child;
     }
-    heap_place(lw, timer, slot);
+    timer_heap_place(lw, timer, slot);
 }
 
 static void linux_timer_cancel(void *self, struct world_timer *timer)
@@ -74,9 +74,9 @@ static void linux_timer_cancel(void *self, struct world_timer *timer)
         return;
     }
     if (slot > 0 && timer_precedes(last, lw->timers[(slot - 1) / 2])) {
-        heap_rise(lw, last, slot);
+        timer_heap_rise(lw, last, slot);
     } else {
-        heap_sink(lw, last, slot);
+        timer_heap_sink(lw, last, slot);
     }
 }
 
@@ -89,7 +89,7 @@ static void linux_timer_set(void *self, struct world_timer *timer, nanos due)
     timer->ticket = ++lw->timer_ticket;
     timer->is_set = true;
     mem_grow((void **)&lw->timers, &lw->timer_cap, lw->timer_count + 1, sizeof *lw->timers);
-    heap_rise(lw, timer, lw->timer_count++);
+    timer_heap_rise(lw, timer, lw->timer_count++);
 }
 
 const struct world_time_ops linux_time_ops = {
