@@ -30,6 +30,16 @@ static void member_on_alarm(void *ctx, enum raft_alarm alarm)
     m->alarms |= alarm;
 }
 
+static void member_on_refused(void *ctx, node_id peer, const struct world_endpoint *at,
+                              const char *why)
+{
+    struct member *m = ctx;
+    (void)at;
+    m->refusals++;
+    m->refused_why = why;
+    m->refused_peer = peer;
+}
+
 void member_start(struct cluster3 *c, uint32_t i)
 {
     struct member *m = &c->member[i];
@@ -52,8 +62,11 @@ void member_start(struct cluster3 *c, uint32_t i)
     }
     m->halted = false;
     m->alarms = 0;
-    struct node_events events = {
-        .ctx = m, .ready = member_on_ready, .halted = member_on_halted, .alarm = member_on_alarm};
+    struct node_events events = {.ctx = m,
+                                 .ready = member_on_ready,
+                                 .halted = member_on_halted,
+                                 .alarm = member_on_alarm,
+                                 .refused = member_on_refused};
     m->node = node_open(simhost_world(m->host), &config, &events);
 }
 

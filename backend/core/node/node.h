@@ -41,6 +41,9 @@
 struct node_peer {
     node_id id;
     struct world_endpoint at;
+    /* What its certificate must name, where the world's streams have certificates; empty: anything
+     * that the cluster's authority signed. */
+    char name[WORLD_HOST_MAX_BYTES];
 };
 
 struct node_config {
@@ -82,6 +85,10 @@ struct node_events {
     /* This member's state, or another's, is not a majority's; NODE_NONE: no majority agrees, and
      * writes are refused. */
     void (*diverged)(void *ctx, node_id member);
+    /* A stream from `at` was refused, or a peer at `at` refused ours; `peer` is whom it says, or
+     * ought, to be; NODE_NONE: it did not say. `why` is a static string for the log. Whoever can
+     * reach the port can cause this, as often as he likes. */
+    void (*refused)(void *ctx, node_id peer, const struct world_endpoint *at, const char *why);
 };
 
 /* Begins to recover what is in `config->dir`. The world outlives the node; the configuration is

@@ -220,6 +220,9 @@ struct world_net_ops {
     enum err (*stream_send)(void *self, struct world_stream *stream, struct bytes bytes);
     /* Bytes that were sent before may still arrive. Our sink hears nothing more. */
     void (*stream_close)(void *self, struct world_stream *stream);
+    /* Of a stream that is open: may its other end bear this name? False where it proved who it is,
+     * and is somebody else. NULL: nobody proves anything in this world. */
+    bool (*stream_may_be)(void *self, const struct world_stream *stream, const char *name);
 };
 
 struct world_random_ops {
