@@ -2,8 +2,8 @@
  * cli: the program `novacron`, by which people and scripts speak to nodes and look at their disks.
  *
  * What lives here: the table of commands (commands.c), from which `--help` is made, and one file a
- * group of commands (cmd_wal.c). A command parses nothing that the table can say: its arguments
- * arrive counted and its options recognised.
+ * group of commands (cmd_ca.c, cmd_wal.c). A command parses nothing that the table can say: its
+ * arguments arrive counted and its options recognised.
  */
 #ifndef NOVACRON_CLI_COMMAND_H
 #define NOVACRON_CLI_COMMAND_H
@@ -52,6 +52,8 @@ extern const size_t cli_command_count;
 enum cli_exit cli_main(int argc, char **argv);
 
 /* Commands. */
+enum cli_exit cmd_ca_init(const struct cli_call *call);
+enum cli_exit cmd_ca_issue(const struct cli_call *call);
 enum cli_exit cmd_wal_inspect(const struct cli_call *call);
 enum cli_exit cmd_wal_verify(const struct cli_call *call);
 

@@ -42,7 +42,7 @@ enum err linux_world_configure_net(struct linux_world *lw, const struct linux_ne
 uint8_t *linux_net_buffer(struct linux_world *lw)
 {
     if (lw->read_buffer == NULL) {
-        lw->read_buffer = mem_alloc(LINUX_READ_BYTES);
+        lw->read_buffer = mem_alloc(2 * LINUX_READ_BYTES);
     }
     return lw->read_buffer;
 }
@@ -55,10 +55,10 @@ void linux_net_tell_refused(struct linux_world *lw, const struct world_endpoint 
     }
 }
 
-/* May what goes to or comes from this address be neither encrypted nor authenticated? */
-static bool net_allows_plaintext(const struct linux_world *lw, const union linux_address *address)
+/* Is what goes to or comes from this address encrypted and authenticated, or need not be? */
+static bool net_is_safe(const struct linux_world *lw, const union linux_address *address)
 {
-    return lw->net.allow_plaintext || linux_address_is_loopback(address);
+    return lw->net.tls != NULL || lw->net.allow_plaintext || linux_address_is_loopback(address);
 }
 
 static void set_option(int fd, int level, int option, int value)
@@ -83,26 +83,44 @@ static void set_stream_options(const struct linux_world *lw, int fd)
 
 /* --- listening ------------------------------------------------------------------------------- */
 
+void linux_net_offer(struct world_stream *s)
+{
+    struct world_listener *accepter = s->listener->accepter;
+
+    linux_stream_admit(s);
+    linux_stream_open(s);
+    s->lw->ran++;
+    s->sink = accepter->accepted(accepter, s, &s->far);
+    if (s->sink == NULL) {
+        linux_stream_retire(s);
+    }
+}
+
 static void net_welcome(struct linux_listener *listener, int fd, const union linux_address *from)
 {
     struct linux_world *lw = listener->lw;
     struct world_endpoint far;
 
     linux_address_print(from, &far);
-    if (lw->stream_count >= LINUX_STREAMS_MAX) {
+    if (lw->stream_count >= LINUX_STREAMS_MAX || lw->handshake_count >= LINUX_HANDSHAKES_MAX) {
         (void)close(fd);
         linux_net_tell_refused(lw, &far, ERR_BUSY, "there are too many streams");
         return;
     }
     set_stream_options(lw, fd);
-    struct world_stream *s = linux_stream_new(lw, STREAM_OPEN);
+    struct world_stream *s = linux_stream_new(lw, STREAM_HANDSHAKING);
     s->far = far;
+    s->listener = listener;
+    lw->handshake_count++;
+    linux_stream_hold(s);
     linux_stream_adopt(s, fd);
-    lw->ran++;
-    s->sink = listener->accepter->accepted(listener->accepter, s, &s->far);
-    if (s->sink == NULL) {
-        linux_stream_retire(s);
+    if (lw->net.tls != NULL) {
+        linux_time_ops.timer_set(lw, &s->deadline, linux_boottime() + lw->net.connect_timeout);
+        linux_stream_secure(s);
+    } else {
+        linux_net_offer(s);
     }
+    linux_stream_release(s);
 }
 
 static void listener_ready(uv_poll_t *poll, int status, int events);
@@ -186,7 +204,7 @@ static enum err linux_listen(void *self, uint16_t port, struct world_listener *a
             return ERR_EXISTS;
         }
     }
-    if (!net_allows_plaintext(lw, &lw->bind)) {
+    if (!net_is_safe(lw, &lw->bind)) {
         struct world_endpoint where;
         linux_address_print(&lw->bind, &where);
         linux_net_tell_refused(lw, &where, ERR_DENIED,
@@ -224,6 +242,12 @@ static void listener_close(struct linux_listener **at)
     struct linux_listener *listener = *at;
 
     *at = listener->next;
+    for (struct world_stream *s = listener->lw->streams, *next = NULL; s != NULL; s = next) {
+        next = s->next;
+        if (s->listener == listener) {
+            linux_stream_retire(s);
+        }
+    }
     linux_time_ops.timer_cancel(listener->lw, &listener->pause);
     uv_close((uv_handle_t *)&listener->poll, listener_let_go);
     (void)close(listener->fd);
@@ -277,7 +301,7 @@ static void net_try(struct world_stream *s, enum err so_far)
 {
     for (; s->address_at < s->address_count; s->address_at++) {
         const union linux_address *to = &s->addresses[s->address_at];
-        if (!net_allows_plaintext(s->lw, to)) {
+        if (!net_is_safe(s->lw, to)) {
             linux_net_tell_refused(s->lw, &s->far, ERR_DENIED,
                                    "its address is not a loopback one, so the stream must be "
                                    "encrypted: give certificates, or allow plaintext explicitly");
@@ -322,7 +346,11 @@ void linux_net_connected(struct world_stream *s)
 
     CHECK(getsockopt(s->socket->fd, SOL_SOCKET, SO_ERROR, &error, &n) == 0);
     if (error == 0 && !reached_itself(s->socket->fd)) {
-        linux_stream_begin(s);
+        if (s->lw->net.tls != NULL) {
+            linux_stream_secure(s);
+        } else {
+            linux_stream_begin(s);
+        }
         return;
     }
     linux_stream_drop_socket(s);
@@ -380,6 +408,7 @@ const struct world_net_ops linux_net_ops = {
     .connect = linux_connect,
     .stream_send = linux_stream_send,
     .stream_close = linux_stream_close,
+    .stream_may_be = linux_stream_may_be,
 };
 
 void linux_net_close(struct linux_world *lw)

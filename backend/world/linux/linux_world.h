@@ -2,9 +2,9 @@
  * world/linux: the real world. The only code, with the drivers behind it, that makes system calls.
  *
  * What lives here: the event loop (linux_world.c, linux_timer.c), files (linux_lane.c,
- * linux_file.c) and the network (linux_net.c, linux_stream.c, linux_datagram.c, linux_address.c) of
- * core/world/world.h. Who may call it: the programs that are put together from cores (the daemon,
- * the CLI, benches and tests).
+ * linux_file.c) and the network (linux_net.c, linux_stream.c, linux_tls.h, linux_datagram.c,
+ * linux_address.c) of core/world/world.h. Who may call it: the programs that are put together from
+ * cores (the daemon, the CLI, benches and tests).
  *
  * THE LOOP is libuv's, one thread, and open to others: a server that wants to share it puts its
  * handles on linux_world_loop. Time, however, is CLOCK_BOOTTIME (what the contract of `now` asks
@@ -27,6 +27,7 @@
 #include "core/base/types.h"
 #include "core/world/world.h"
 
+struct linux_tls;   /* linux_tls.h */
 struct linux_world; /* opaque */
 struct uv_loop_s;   /* uv_loop_t, of <uv.h> */
 
@@ -64,7 +65,10 @@ struct linux_net_config {
     /* The numeric address to listen on and to receive datagrams at: "0.0.0.0", "::" (both families)
      * or one of this host's. */
     char bind[WORLD_HOST_MAX_BYTES];
-    /* Streams off the loopback addresses may be neither encrypted nor authenticated. */
+    /* Encrypts and authenticates every stream; borrowed for the world's life. NULL: plaintext,
+     * which is refused off the loopback addresses ... */
+    struct linux_tls *tls;
+    /* ... but where this allows it. */
     bool allow_plaintext;
     nanos stream_timeout;
     nanos connect_timeout;

@@ -7,6 +7,7 @@
  *     linux_file.c      what they execute
  *     linux_net.c       listeners, connecting: how streams come to be
  *     linux_stream.c    streams that are there
+ *     linux_tls.c       what encrypts them
  *     linux_datagram.c  datagrams
  *     linux_address.c   names and addresses
  */
@@ -26,6 +27,9 @@
 
 /* Streams of one world, at most; further incoming ones are refused. */
 #define LINUX_STREAMS_MAX 4096
+
+/* Incoming streams that have not proven who they are, at most: they cost memory and work. */
+#define LINUX_HANDSHAKES_MAX 256
 
 /* Addresses that a name is tried at. */
 #define LINUX_ADDRESSES_MAX 4
@@ -67,9 +71,10 @@ struct linux_listener {
 enum linux_stream_state {
     STREAM_RESOLVING,  /* a name is being looked up */
     STREAM_CONNECTING, /* a socket is */
+    STREAM_HANDSHAKING,
     STREAM_OPEN,
     STREAM_FAILED,    /* its sink is told at the end of the turn */
-    STREAM_LINGERING, /* closed by us, and what was sent is still leaving */
+    STREAM_LINGERING, /* ended, and what was sent is still leaving */
     STREAM_GONE       /* out of its world's list */
 };
 
@@ -91,18 +96,23 @@ struct world_stream {
     enum linux_stream_state state;
     uint32_t references;
     bool is_dirty;
-    bool wants_room;             /* a send found the queue full */
-    bool is_blocked;             /* the socket takes no more at the moment */
-    enum err why;                /* of FAILED */
-    struct linux_socket *socket; /* NULL: none */
+    bool wants_room;                 /* a send found the queue full */
+    bool is_blocked;                 /* the socket takes no more at the moment */
+    bool is_broken;                  /* nothing is encrypted any more */
+    bool is_shut;                    /* all that was sent has left, and the other end knows */
+    enum err why;                    /* of FAILED */
+    struct linux_socket *socket;     /* NULL: none */
+    struct linux_tls_end *tls;       /* NULL: plaintext */
+    struct linux_listener *listener; /* while an incoming one shakes hands; it counts as such */
     uv_getaddrinfo_t resolve;
     struct world_endpoint far;
     union linux_address addresses[LINUX_ADDRESSES_MAX];
     size_t address_count;
     size_t address_at;
     struct world_timer deadline; /* of connecting, then of lingering */
-    struct buf out;              /* sent, and not yet taken by the socket: from out_at on */
+    struct buf out; /* sent, and taken neither by the socket nor by TLS: from out_at on */
     size_t out_at;
+    size_t cipher_at; /* likewise, what TLS made of it */
 };
 
 /* A datagram port. */
@@ -146,11 +156,13 @@ struct linux_world {
     struct linux_listener *listeners;
     struct world_stream *streams;
     size_t stream_count;
+    size_t handshake_count;
     struct world_stream *dirty;
     struct world_stream **dirty_end;
     struct linux_port *ports;
     struct linux_names *names;
-    uint8_t *read_buffer; /* LINUX_READ_BYTES; NULL before the first socket */
+    uint8_t
+        *read_buffer; /* LINUX_READ_BYTES twice: as read, and decrypted; NULL before the first */
 };
 
 /* --- linux_timer.c --------------------------------------------------------------------------- */
@@ -192,6 +204,8 @@ uint8_t *linux_net_buffer(struct linux_world *lw);
 int linux_net_bind_datagrams(const struct linux_world *lw, uint16_t port);
 /* A socket that was connecting can tell how it went. */
 void linux_net_connected(struct world_stream *s);
+/* An incoming stream may be offered to its listener. */
+void linux_net_offer(struct world_stream *s);
 
 /* --- linux_stream.c -------------------------------------------------------------------------- */
 
@@ -202,6 +216,12 @@ void linux_stream_release(struct world_stream *s);
 void linux_stream_adopt(struct world_stream *s, int fd);
 /* Drops it, to try another address. */
 void linux_stream_drop_socket(struct world_stream *s);
+/* Begins its handshake. */
+void linux_stream_secure(struct world_stream *s);
+/* It no longer counts among those that shake hands. */
+void linux_stream_admit(struct world_stream *s);
+/* What waited may leave. */
+void linux_stream_open(struct world_stream *s);
 /* It is connected: tells the sink, and sends what waited. */
 void linux_stream_begin(struct world_stream *s);
 /* Ends it; its sink is told `why` at the end of the turn. */
@@ -213,6 +233,7 @@ void linux_streams_flush(struct linux_world *lw);
 void linux_streams_close(struct linux_world *lw);
 enum err linux_stream_send(void *self, struct world_stream *s, struct bytes bytes);
 void linux_stream_close(void *self, struct world_stream *s);
+bool linux_stream_may_be(void *self, const struct world_stream *s, const char *name);
 
 /* --- linux_datagram.c ------------------------------------------------------------------------ */
 
