@@ -150,7 +150,7 @@ static void stream_linger(struct world_stream *s)
 }
 
 /* Its sink is told at the end of the turn. */
-static void stream_end(struct world_stream *s, enum err why)
+static void stream_end_later(struct world_stream *s, enum err why)
 {
     linux_time_ops.timer_cancel(s->lw, &s->deadline);
     s->state = STREAM_FAILED;
@@ -164,7 +164,7 @@ void linux_stream_fail(struct world_stream *s, enum err why)
     if (s->sink == NULL) {
         linux_stream_retire(s);
     } else {
-        stream_end(s, why);
+        stream_end_later(s, why);
     }
 }
 
@@ -180,7 +180,7 @@ static void stream_fail_tls(struct world_stream *s)
     if (s->sink == NULL) {
         stream_linger(s);
     } else {
-        stream_end(s, e);
+        stream_end_later(s, e);
         stream_watch(s);
     }
 }
