@@ -219,7 +219,7 @@ static bool real_has_number(const struct real_member *m, uint64_t number)
     bool found = m->is_ready &&
                  store_range_read(node_store(m->node), buf_view(&request), &revision, &response) ==
                      STORE_OK &&
-                 memchr(response.data, 0x20, response.len) != NULL; /* count: field 4, a varint */
+                 response.len > 0; /* a count of 0 is not encoded */
     buf_deinit(&request);
     buf_deinit(&response);
     return found;

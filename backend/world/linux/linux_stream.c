@@ -304,11 +304,11 @@ static bool stream_encrypt(struct world_stream *s)
 /* What the socket shall take next. */
 static struct bytes stream_front(struct world_stream *s)
 {
-    if (s->tls == NULL) {
-        return (struct bytes){s->out.data + s->out_at, stream_unsent(s)};
-    }
-    const struct buf *cipher = linux_tls_cipher(s->tls);
-    return (struct bytes){cipher->data + s->cipher_at, cipher->len - s->cipher_at};
+    const struct buf *from = s->tls != NULL ? linux_tls_cipher(s->tls) : &s->out;
+    size_t at = s->tls != NULL ? s->cipher_at : s->out_at;
+
+    return from->len == at ? (struct bytes){NULL, 0}
+                           : (struct bytes){from->data + at, from->len - at};
 }
 
 static void stream_front_took(struct world_stream *s, size_t n)
