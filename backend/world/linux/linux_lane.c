@@ -1,4 +1,9 @@
-/* The lanes: a thread each, which executes file requests in order. */
+/*
+ * The lanes. Each has a thread which executes file requests in order. The log's lane, besides, has
+ * a shorter way for what the log does all the time, a write and a sync of it (linux_ring.c): so its
+ * requests wait here for their turn, on the loop's thread, and a write waits until the next request
+ * or the end of the turn says whether a sync follows.
+ */
 #include <pthread.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -6,7 +11,7 @@
 #include "core/base/check.h"
 #include "world/linux/linux_world_int.h"
 
-static void requests_push(struct linux_queue *queue, struct world_file_request *request)
+void linux_requests_push(struct linux_queue *queue, struct world_file_request *request)
 {
     request->next = NULL;
     if (queue->last != NULL) {
@@ -17,7 +22,7 @@ static void requests_push(struct linux_queue *queue, struct world_file_request *
     queue->last = request;
 }
 
-static struct world_file_request *requests_pop(struct linux_queue *queue)
+struct world_file_request *linux_requests_pop(struct linux_queue *queue)
 {
     struct world_file_request *request = queue->first;
 
@@ -62,9 +67,10 @@ static void lane_execute(struct linux_lane *lane, struct linux_queue *taken)
 {
     struct linux_queue executed = {NULL, NULL};
 
-    for (struct world_file_request *r = requests_pop(taken); r != NULL; r = requests_pop(taken)) {
+    for (struct world_file_request *r = linux_requests_pop(taken); r != NULL;
+         r = linux_requests_pop(taken)) {
         linux_file_execute(lane->lw->root, r);
-        requests_push(&executed, r);
+        linux_requests_push(&executed, r);
         if (!lane->joins) {
             lane_complete(lane->lw, &executed);
         }
@@ -88,7 +94,7 @@ static void *lane_main(void *arg)
         if (lane->joins) {
             requests_append(&taken, &lane->queue);
         } else {
-            requests_push(&taken, requests_pop(&lane->queue));
+            linux_requests_push(&taken, linux_requests_pop(&lane->queue));
         }
         CHECK(pthread_mutex_unlock(&lane->lock) == 0);
         lane_execute(lane, &taken);
@@ -117,24 +123,83 @@ static void lane_end(struct linux_lane *lane)
     (void)pthread_mutex_destroy(&lane->lock);
 }
 
-static void linux_submit(void *self, struct world_file_request *request)
+void linux_lane_dispatch(struct linux_world *lw, struct world_file_request *request)
 {
-    struct linux_world *lw = self;
     struct linux_lane *lane = &lw->lanes[request->lane];
 
-    CHECK(request->lane < WORLD_LANES && request->done != NULL);
-    request->world = NULL;
-    request->count = 0;
+    linux_opens_note(lw, request);
+    lane->under_way++;
     CHECK(pthread_mutex_lock(&lane->lock) == 0);
     bool was_empty = lane->queue.first == NULL;
-    requests_push(&lane->queue, request);
+    linux_requests_push(&lane->queue, request);
     if (was_empty) {
         CHECK(pthread_cond_signal(&lane->wake) == 0);
     }
     CHECK(pthread_mutex_unlock(&lane->lock) == 0);
 }
 
+/* Lets go what waits in the log's lane, and may. */
+static void lane_advance(struct linux_world *lw, bool turn_ends)
+{
+    struct linux_lane *lane = &lw->lanes[WORLD_LANE_LOG];
+
+    while (lane->waiting.first != NULL && !linux_ring_is_busy(lw)) {
+        struct world_file_request *request = lane->waiting.first;
+        if (linux_ring_wants(lw, request)) {
+            if (request->next == NULL && !turn_ends) {
+                return;
+            }
+            if (request->next != NULL && request->next->op == WORLD_SYNC &&
+                request->next->fd == request->fd) {
+                if (lane->under_way > 0) {
+                    return;
+                }
+                (void)linux_requests_pop(&lane->waiting);
+                linux_ring_submit(lw, request, linux_requests_pop(&lane->waiting));
+                return;
+            }
+        }
+        linux_lane_dispatch(lw, linux_requests_pop(&lane->waiting));
+    }
+}
+
+void linux_lanes_resume(struct linux_world *lw)
+{
+    lane_advance(lw, false);
+}
+
+void linux_lanes_kick(struct linux_world *lw)
+{
+    lane_advance(lw, true);
+}
+
+static void linux_submit(void *self, struct world_file_request *request)
+{
+    struct linux_world *lw = self;
+
+    CHECK(request->lane < WORLD_LANES && request->done != NULL);
+    request->world = NULL;
+    request->count = 0;
+    if (request->op == WORLD_CLOSE) {
+        linux_opens_remove(lw, request->fd);
+    }
+    if (request->lane == WORLD_LANE_LOG) {
+        linux_requests_push(&lw->lanes[WORLD_LANE_LOG].waiting, request);
+        lane_advance(lw, false);
+    } else {
+        linux_lane_dispatch(lw, request);
+    }
+}
+
 const struct world_file_ops linux_file_ops = {linux_submit};
+
+void linux_lane_finish(struct linux_world *lw, struct world_file_request *request)
+{
+    linux_opens_learn(lw, request);
+    linux_file_finish(request);
+    lw->ran++;
+    request->done(request);
+}
 
 static void completions_run(uv_poll_t *poll, int status, int events)
 {
@@ -148,11 +213,12 @@ static void completions_run(uv_poll_t *poll, int status, int events)
     struct linux_queue done = lw->done;
     lw->done = (struct linux_queue){NULL, NULL};
     CHECK(pthread_mutex_unlock(&lw->done_lock) == 0);
-    for (struct world_file_request *r = requests_pop(&done); r != NULL; r = requests_pop(&done)) {
-        linux_file_finish(r);
-        lw->ran++;
-        r->done(r);
+    for (struct world_file_request *r = linux_requests_pop(&done); r != NULL;
+         r = linux_requests_pop(&done)) {
+        lw->lanes[r->lane].under_way--;
+        linux_lane_finish(lw, r);
     }
+    lane_advance(lw, false);
 }
 
 void linux_lanes_open(struct linux_world *lw)
@@ -164,6 +230,7 @@ void linux_lanes_open(struct linux_world *lw)
     lw->event_poll.data = lw;
     CHECK(uv_poll_start(&lw->event_poll, UV_READABLE, completions_run) == 0);
     lw->lanes[WORLD_LANE_LOG].joins = true;
+    linux_ring_open(lw);
     for (size_t i = 0; i < WORLD_LANES; i++) {
         lane_begin(lw, &lw->lanes[i]);
     }
@@ -171,13 +238,15 @@ void linux_lanes_open(struct linux_world *lw)
 
 void linux_lanes_close(struct linux_world *lw)
 {
+    linux_ring_close(lw);
     for (size_t i = 0; i < WORLD_LANES; i++) {
         lane_end(&lw->lanes[i]);
     }
-    for (struct world_file_request *r = requests_pop(&lw->done); r != NULL;
-         r = requests_pop(&lw->done)) {
+    for (struct world_file_request *r = linux_requests_pop(&lw->done); r != NULL;
+         r = linux_requests_pop(&lw->done)) {
         linux_file_forget(r);
     }
+    linux_opens_close(lw);
     (void)pthread_mutex_destroy(&lw->done_lock);
     uv_close((uv_handle_t *)&lw->event_poll, NULL);
     (void)close(lw->event_fd);

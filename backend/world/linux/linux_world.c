@@ -72,6 +72,7 @@ static void loop_goes_on(uv_idle_t *idle)
 static void turn_end(struct linux_world *lw)
 {
     linux_timers_run(lw);
+    linux_lanes_kick(lw);
     linux_streams_flush(lw);
 }
 

@@ -15,8 +15,10 @@
  * sent on a stream within a turn leaves in one system call.
  *
  * FILES are blocking on Linux, so each lane has a thread that executes its requests in order; they
- * exchange requests through queues, and wake the loop by an eventfd. Everything else, completions
- * included, happens on the loop's thread.
+ * exchange requests through queues, and wake the loop by an eventfd. The log's writes take a
+ * shorter way where the kernel has io_uring and the file system direct writes: write and sync are
+ * one request to the kernel, and no thread of ours is woken (docs/decisions/0010-the-logs-way.md).
+ * Everything else, completions included, happens on the loop's thread.
  *
  * An errno becomes an `enum err` here and nowhere else.
  */
@@ -47,6 +49,13 @@ void linux_world_close(struct linux_world *lw);
 
 /* The table. Valid until the world is closed. */
 const struct world *linux_world_table(const struct linux_world *lw);
+
+/* Which way the log's writes take, in words for a log, and why not the shorter one. */
+const char *linux_world_log_path(const struct linux_world *lw);
+
+/* Keeps to threads; before the first file is opened. For benches, and for hosts that are better off
+ * with it. */
+void linux_world_use_threads(struct linux_world *lw);
 
 /* The loop, for other servers of the same thread. */
 struct uv_loop_s *linux_world_loop(struct linux_world *lw);

@@ -3,8 +3,10 @@
  *
  *     linux_world.c     life, the turn of the loop, the clock, randomness
  *     linux_timer.c     timers: a heap and a timerfd
- *     linux_lane.c      the threads that execute file requests
+ *     linux_lane.c      the lanes of file requests, and their threads
  *     linux_file.c      what they execute
+ *     linux_open.c      which files are open, and what of them is durable
+ *     linux_ring.c      the shorter way of the log
  *     linux_net.c       listeners, connecting: how streams come to be
  *     linux_stream.c    streams that are there
  *     linux_tls.c       what encrypts them
@@ -39,10 +41,12 @@ struct linux_queue {
     struct world_file_request *last;
 };
 
-/* Guarded by `lock`: all but `lw` and `thread`. */
+/* Guarded by `lock`: all from there on. What is before it is the loop's alone. */
 struct linux_lane {
     struct linux_world *lw;
     pthread_t thread;
+    struct linux_queue waiting; /* the log's lane: not given to the thread yet */
+    size_t under_way;           /* given to the thread, and not completed */
     pthread_mutex_t lock;
     pthread_cond_t wake;
     struct linux_queue queue;
@@ -127,6 +131,8 @@ struct linux_port {
 };
 
 struct linux_names; /* linux_address.c */
+struct linux_opens; /* linux_open.c */
+struct linux_ring;  /* linux_ring.c */
 
 struct linux_world {
     struct world table;
@@ -150,6 +156,8 @@ struct linux_world {
     struct linux_lane lanes[WORLD_LANES];
     pthread_mutex_t done_lock;
     struct linux_queue done; /* guarded by done_lock */
+    struct linux_opens *opens;
+    struct linux_ring *ring;
 
     struct linux_net_config net;
     union linux_address bind;
@@ -181,6 +189,41 @@ bool linux_timers_arm(struct linux_world *lw);
 void linux_lanes_open(struct linux_world *lw);
 void linux_lanes_close(struct linux_world *lw);
 extern const struct world_file_ops linux_file_ops;
+
+void linux_requests_push(struct linux_queue *queue, struct world_file_request *request);
+struct world_file_request *linux_requests_pop(struct linux_queue *queue);
+/* At the end of a turn: no sync follows what waits. */
+void linux_lanes_kick(struct linux_world *lw);
+/* The log's lane has one request less. */
+void linux_lanes_resume(struct linux_world *lw);
+/* Gives it to its lane's thread. */
+void linux_lane_dispatch(struct linux_world *lw, struct world_file_request *request);
+/* Tells whoever asked. */
+void linux_lane_finish(struct linux_world *lw, struct world_file_request *request);
+
+/* --- linux_open.c ---------------------------------------------------------------------------- */
+
+/* A request goes to a thread: what it changes is not durable. */
+void linux_opens_note(struct linux_world *lw, struct world_file_request *request);
+/* It is back. */
+void linux_opens_learn(struct linux_world *lw, const struct world_file_request *request);
+void linux_opens_remove(struct linux_world *lw, world_fd fd);
+/* A descriptor of the same file for direct, durable writes; -1: there is none, or something in the
+ * file is not durable, so that a sync has to be a real one. */
+int linux_opens_direct(struct linux_world *lw, world_fd fd);
+/* A direct write failed, so the file holds who knows what; or its file system has none. */
+void linux_opens_spoil(struct linux_world *lw, world_fd fd, bool is_unsupported);
+void linux_opens_close(struct linux_world *lw);
+
+/* --- linux_ring.c ---------------------------------------------------------------------------- */
+
+void linux_ring_open(struct linux_world *lw);
+void linux_ring_close(struct linux_world *lw);
+bool linux_ring_is_busy(const struct linux_world *lw);
+/* Could it take this write, if a sync follows it? */
+bool linux_ring_wants(struct linux_world *lw, const struct world_file_request *write);
+void linux_ring_submit(struct linux_world *lw, struct world_file_request *write,
+                       struct world_file_request *sync);
 
 /* --- linux_file.c ---------------------------------------------------------------------------- */
 
