@@ -1,7 +1,7 @@
-/* The table of commands. */
+/* The table of `novacron`'s commands. */
 #include "cli/command.h"
 
-const struct cli_command cli_commands[] = {
+static const struct cli_command novacron_commands[] = {
     {
         .group = "ca",
         .name = "init",
@@ -53,4 +53,9 @@ const struct cli_command cli_commands[] = {
     },
 };
 
-const size_t cli_command_count = sizeof cli_commands / sizeof cli_commands[0];
+const struct cli_program cli_novacron = {
+    .name = "novacron",
+    .summary = "keeps virtual machines running through the loss of hosts",
+    .commands = novacron_commands,
+    .command_count = sizeof novacron_commands / sizeof novacron_commands[0],
+};

@@ -40,6 +40,22 @@ static void member_on_refused(void *ctx, node_id peer, const struct world_endpoi
     m->refused_peer = peer;
 }
 
+static void member_on_sent(void *ctx, const struct raft_message *message)
+{
+    struct member *m = ctx;
+    if (m->cluster->oracle) {
+        oracle_sent(m->cluster->oracle, m->i, message);
+    }
+}
+
+static void member_on_applied(void *ctx, const struct raft_entry *e)
+{
+    struct member *m = ctx;
+    if (m->cluster->oracle) {
+        oracle_applied_entry(m->cluster->oracle, m->i, e, node_status(m->node).term);
+    }
+}
+
 void member_start(struct cluster3 *c, uint32_t i)
 {
     struct member *m = &c->member[i];
@@ -66,19 +82,29 @@ void member_start(struct cluster3 *c, uint32_t i)
                                  .ready = member_on_ready,
                                  .halted = member_on_halted,
                                  .alarm = member_on_alarm,
-                                 .refused = member_on_refused};
+                                 .refused = member_on_refused,
+                                 .sent = member_on_sent,
+                                 .applied = member_on_applied};
     m->node = node_open(simhost_world(m->host), &config, &events);
+    if (c->oracle) {
+        oracle_opened(c->oracle, i, m->node, m->lost);
+        m->lost = ORACLE_LOST_NOTHING;
+    }
 }
 
 void cluster3_init(struct cluster3 *c, uint64_t seed, uint32_t n)
 {
     memset(c, 0, sizeof(*c));
+    CHECK(n <= NODES_MAX);
     c->n = n;
     c->sim = simworld_new(seed);
+    c->oracle = oracle_new(n);
     c->snapshot_entries = 1000000;
     for (uint32_t i = 0; i < n; i++) {
         memcpy(c->member[i].name, "host-0", 7);
         c->member[i].name[5] = (char)('0' + i);
+        c->member[i].cluster = c;
+        c->member[i].i = i;
         c->member[i].host = simhost_new(c->sim, c->member[i].name, DISK);
         raft_membership_insert(&c->founders, i + 1, RAFT_VOTER);
     }
@@ -91,8 +117,28 @@ void cluster3_start(struct cluster3 *c)
     }
 }
 
+void cluster3_unwatch(struct cluster3 *c)
+{
+    oracle_free(c->oracle);
+    c->oracle = NULL;
+}
+
+static void cluster3_assert_sound(struct cluster3 *c)
+{
+    if (!c->oracle) {
+        return;
+    }
+    oracle_full(c->oracle, simworld_now(c->sim));
+    const struct oracle_violation *v = oracle_violation(c->oracle);
+    if (v) {
+        print_message("# %s, on %s: %s\n", v->invariant, c->member[v->host].name, v->text);
+    }
+    assert_null(v);
+}
+
 void cluster3_deinit(struct cluster3 *c)
 {
+    cluster3_assert_sound(c);
     for (uint32_t i = 0; i < c->n; i++) {
         if (c->member[i].node) {
             simhost_kill(c->member[i].host);
@@ -100,6 +146,7 @@ void cluster3_deinit(struct cluster3 *c)
         }
     }
     simworld_free(c->sim);
+    oracle_free(c->oracle);
 }
 
 void member_kill(struct cluster3 *c, uint32_t i, bool power)
@@ -109,6 +156,9 @@ void member_kill(struct cluster3 *c, uint32_t i, bool power)
         simhost_cut_power(m->host, 1, 2);
     } else {
         simhost_kill(m->host);
+    }
+    if (c->oracle) {
+        oracle_closed(c->oracle, i);
     }
     node_close(m->node);
     m->node = NULL;
@@ -125,10 +175,21 @@ int cluster3_leader(const struct cluster3 *c)
     return -1;
 }
 
+bool cluster3_step(struct cluster3 *c)
+{
+    bool stepped = simworld_step(c->sim);
+    for (uint32_t i = 0; c->oracle && i < c->n; i++) {
+        oracle_step(c->oracle, i, simworld_now(c->sim));
+    }
+    return stepped;
+}
+
 void cluster3_run(struct cluster3 *c, nanos span)
 {
     nanos until = simworld_now(c->sim) + span;
-    simworld_run(c->sim, until);
+    while (c->oracle && simworld_now(c->sim) < until && cluster3_step(c)) {
+    }
+    simworld_run(c->sim, u64_max(until, simworld_now(c->sim)));
     for (uint32_t i = 0; i < c->n; i++) {
         if (c->member[i].node) {
             node_check(c->member[i].node);

@@ -137,7 +137,7 @@ static void scene_send_a(struct tls_scene *s, const void *bytes, size_t n)
     assert_int_equal(w->net->stream_send(w->self, s->stream_a, (struct bytes){bytes, n}), OK);
 }
 
-static struct linux_tls *load(const char *name)
+static struct linux_tls *load_ours(const char *name)
 {
     return tls_fixture_load(&ours, &ours, name);
 }
@@ -148,7 +148,7 @@ static void a_good_pair_knows_each_others_names(void **state)
 {
     struct tls_scene s;
     (void)state;
-    tls_scene_open(&s, load("a"), load("b"));
+    tls_scene_open(&s, load_ours("a"), load_ours("b"));
     tls_scene_call(&s);
     SCENE_UNTIL(&s, s.opened == 1 && s.accepted == 1);
     const struct world *a = linux_world_table(s.pair.a);
@@ -166,7 +166,7 @@ static void another_authority_is_refused(void **state)
 {
     struct tls_scene s;
     (void)state;
-    tls_scene_open(&s, tls_fixture_load(&theirs, &theirs, "a"), load("b"));
+    tls_scene_open(&s, tls_fixture_load(&theirs, &theirs, "a"), load_ours("b"));
     tls_scene_call(&s);
     SCENE_UNTIL(&s, s.closed_a == 1);
     assert_int_equal(s.why_a, ERR_DENIED);
@@ -252,7 +252,7 @@ static void an_expired_certificate_is_refused(void **state)
     struct tls_scene s;
     struct rogue r;
     (void)state;
-    tls_scene_open(&s, NULL, load("b"));
+    tls_scene_open(&s, NULL, load_ours("b"));
     rogue_open(&r, &ours, "old");
     expect_refusal(&s, &r, "(old) is refused: certificate has expired");
 }
@@ -262,7 +262,7 @@ static void a_certificate_that_is_not_valid_yet_is_refused(void **state)
     struct tls_scene s;
     struct rogue r;
     (void)state;
-    tls_scene_open(&s, NULL, load("b"));
+    tls_scene_open(&s, NULL, load_ours("b"));
     rogue_open(&r, &ours, "early");
     expect_refusal(&s, &r, "(early) is refused: certificate is not yet valid");
 }
@@ -272,7 +272,7 @@ static void a_certificate_of_another_authority_is_refused_by_name(void **state)
     struct tls_scene s;
     struct rogue r;
     (void)state;
-    tls_scene_open(&s, NULL, load("b"));
+    tls_scene_open(&s, NULL, load_ours("b"));
     rogue_open(&r, &theirs, "a");
     expect_refusal(&s, &r, "(a) is refused: unable to get local issuer certificate");
 }
@@ -282,7 +282,7 @@ static void no_certificate_is_refused(void **state)
     struct tls_scene s;
     struct rogue r;
     (void)state;
-    tls_scene_open(&s, NULL, load("b"));
+    tls_scene_open(&s, NULL, load_ours("b"));
     rogue_open(&r, NULL, NULL);
     expect_refusal(&s, &r, "it shows no certificate");
 }
@@ -292,7 +292,7 @@ static void an_older_tls_is_refused(void **state)
     struct tls_scene s;
     struct rogue r;
     (void)state;
-    tls_scene_open(&s, NULL, load("b"));
+    tls_scene_open(&s, NULL, load_ours("b"));
     rogue_open(&r, &ours, "a");
     assert_int_equal(SSL_CTX_set_max_proto_version(r.context, TLS1_2_VERSION), 1);
     expect_refusal(&s, &r, "unsupported protocol");
@@ -302,7 +302,7 @@ static void plaintext_at_a_port_of_tls_is_refused(void **state)
 {
     struct tls_scene s;
     (void)state;
-    tls_scene_open(&s, NULL, load("b"));
+    tls_scene_open(&s, NULL, load_ours("b"));
     tls_scene_call(&s);
     scene_send_a(&s, "GET / HTTP/1.1\r\n\r\n", 18);
     SCENE_UNTIL(&s, s.closed_a == 1);
@@ -315,7 +315,7 @@ static void tls_at_a_port_of_plaintext_gives_up(void **state)
 {
     struct tls_scene s;
     (void)state;
-    tls_scene_open(&s, load("a"), NULL);
+    tls_scene_open(&s, load_ours("a"), NULL);
     tls_scene_call(&s);
     SCENE_UNTIL(&s, s.closed_a == 1);
     assert_int_equal(s.opened, 0);
@@ -327,7 +327,7 @@ static void who_is_silent_is_sent_away(void **state)
 {
     struct tls_scene s;
     (void)state;
-    tls_scene_open(&s, NULL, load("b"));
+    tls_scene_open(&s, NULL, load_ours("b"));
     tls_scene_call(&s);
     scene_send_a(&s, "\x16\x03\x01", 3); /* a record begins */
     SCENE_UNTIL(&s, s.opened == 1);
@@ -341,7 +341,7 @@ static void a_slow_handshake_is_patiently_heard(void **state)
     struct tls_scene s;
     struct rogue r;
     (void)state;
-    tls_scene_open(&s, NULL, load("b"));
+    tls_scene_open(&s, NULL, load_ours("b"));
     rogue_open(&r, &ours, "a");
     rogue_begin(&r);
     tls_scene_call(&s);
@@ -359,7 +359,7 @@ static void garbage_in_an_open_stream_ends_it(void **state)
     struct rogue r;
     char bytes[64];
     (void)state;
-    tls_scene_open(&s, NULL, load("b"));
+    tls_scene_open(&s, NULL, load_ours("b"));
     rogue_open(&r, &ours, "a");
     rogue_begin(&r);
     tls_scene_call(&s);
@@ -390,7 +390,7 @@ static void a_peer_that_does_not_read_fills_no_memory(void **state)
     static uint8_t block[256 * 1024];
     size_t sent = 0;
     (void)state;
-    tls_scene_open(&s, load("a"), load("b"));
+    tls_scene_open(&s, load_ours("a"), load_ours("b"));
     tls_scene_call(&s);
     SCENE_UNTIL(&s, s.opened == 1 && s.accepted == 1);
     const struct world *a = linux_world_table(s.pair.a);
@@ -417,7 +417,7 @@ static void certificates_are_exchanged_without_a_restart(void **state)
     (void)snprintf(command, sizeof command, "cd %s && cp a.crt now.crt && cp a.key now.key",
                    ours.dir);
     assert_int_equal(system(command), 0);
-    tls_scene_open(&s, load("now"), load("b"));
+    tls_scene_open(&s, load_ours("now"), load_ours("b"));
     tls_scene_call(&s);
     SCENE_UNTIL(&s, s.accepted == 1);
     const struct world *a = linux_world_table(s.pair.a);

@@ -90,6 +90,9 @@ static void node_carry_out(struct node *n)
         node_upkeep_repaired(n);
     }
     node_persist(n, &u);
+    if (n->state != NODE_RUNNING) {
+        return; /* the log failed: nothing of this update leaves */
+    }
     for (uint32_t i = 0; i < u.message_count; i++) {
         node_send(n, &u.messages[i]);
     }
@@ -196,6 +199,18 @@ static void node_check_reads(struct node *n, nanos now)
 
 static void node_retry_refused(struct node *n);
 
+/* Tells Raft of a sleep of the host, or a step of its clock: the clock that counts sleep has gained
+ * on the one that does not. What is too short to be told stays in the difference and adds up. */
+static void node_notice_sleep(struct node *n, nanos now)
+{
+    nanos ahead = now - world_awake(n->world); /* modulo, as the origins may differ */
+    if ((int64_t)(ahead - n->clock_ahead) > (int64_t)NODE_SLEEP_MIN) {
+        n->clock_ahead = ahead;
+        enum err ignored = node_tell(n, (struct raft_event){.type = RAFT_EVENT_SUSPENDED});
+        (void)ignored;
+    }
+}
+
 static void node_on_tick(struct world_timer *timer)
 {
     struct node *n = timer->owner;
@@ -204,6 +219,7 @@ static void node_on_tick(struct world_timer *timer)
     }
     nanos now = world_now(n->world);
     n->tick_due = now + n->cfg.raft.heartbeat_interval; /* whatever else Raft asks for meanwhile */
+    node_notice_sleep(n, now);
     nanos stalled = wal_stalled_since(n->wal);
     struct raft_event disk = {.type = RAFT_EVENT_DISK};
     disk.stalled = n->lacks_space ? NANOS_FOREVER : u64_sub_sat(now, stalled);
@@ -452,6 +468,14 @@ enum err node_campaign(struct node *n)
     return node_tell_and_turn(n, (struct raft_event){.type = RAFT_EVENT_CAMPAIGN});
 }
 
+void node_take_snapshot(struct node *n)
+{
+    if (n->state == NODE_RUNNING) {
+        n->snap_forced = true;
+        world_timer_set(n->world, &n->turn, world_now(n->world));
+    }
+}
+
 void node_stop(struct node *n)
 {
     n->is_stopping = true;
@@ -528,6 +552,7 @@ void node_halt(struct node *n, enum err error, const char *why)
 void node_run(struct node *n)
 {
     n->state = NODE_RUNNING;
+    n->clock_ahead = world_now(n->world) - world_awake(n->world);
     node_links_open(n);
     node_upkeep_begin(n);
     enum err ignored = node_tell(n, (struct raft_event){.type = RAFT_EVENT_TICK});

@@ -89,6 +89,14 @@ struct node_events {
      * ought, to be; NODE_NONE: it did not say. `why` is a static string for the log. Whoever can
      * reach the port can cause this, as often as he likes. */
     void (*refused)(void *ctx, node_id peer, const struct world_endpoint *at, const char *why);
+
+    /* Observation points, for debug pages, traces and the simulator's oracle. Unlike those above
+     * they are called in the middle of what the node does: what they point to is borrowed for the
+     * call, and nothing of the node may be called but what looks in. */
+    /* A Raft message was handed to the network, which may lose it; what it promises is durable. */
+    void (*sent)(void *ctx, const struct raft_message *m);
+    /* A committed entry was applied, to the store unless this is a witness. */
+    void (*applied)(void *ctx, const struct raft_entry *e);
 };
 
 /* Begins to recover what is in `config->dir`. The world outlives the node; the configuration is
@@ -153,6 +161,10 @@ MUST_USE enum err node_read(struct node *n, struct node_read *read);
 MUST_USE enum err node_change(struct node *n, const struct raft_conf_change *change);
 MUST_USE enum err node_transfer(struct node *n, node_id to);
 MUST_USE enum err node_campaign(struct node *n);
+
+/* Takes a snapshot as soon as there is anything to take beyond the newest one: before a backup, or
+ * where memory or the log shall become small. */
+void node_take_snapshot(struct node *n);
 
 /* Hands leadership over and takes no more proposals; once it does not lead any more, it may be
  * closed without costing the group an election. */

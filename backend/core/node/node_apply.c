@@ -91,6 +91,9 @@ void node_apply(struct node *n, const struct raft_update *u)
         }
         n->applied = e->index;
         n->applied_term = e->term;
+        if (n->events.applied && n->state == NODE_RUNNING) {
+            n->events.applied(n->events.ctx, e);
+        }
         node_hash_applied(n);
     }
     if (n->state != NODE_RUNNING) {

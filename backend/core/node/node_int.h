@@ -39,11 +39,17 @@
 #define NODE_RECONNECT_MIN (50 * NANOS_PER_MS)
 #define NODE_RECONNECT_MAX (2 * NANOS_PER_S)
 
+/* One that lasted for so long was not refused: an answer would have been here by then. */
+#define NODE_STREAM_PROVEN (250 * NANOS_PER_MS)
+
 /* Incoming streams, at most: two from each peer, and as many that are being replaced. */
 #define NODE_INCOMING_MAX (4 * NODE_PEERS_MAX)
 
 /* How much of a snapshot is written in one turn of the loop, in keys. */
 #define NODE_SNAPSHOT_BUDGET 512
+
+/* A snapshot that could not be written is tried again after this. */
+#define NODE_SNAPSHOT_RETRY NANOS_PER_S
 
 /* The state's hash is noted at every so many entries, and compared with the other members'. */
 #define NODE_HASH_EVERY  64
@@ -59,6 +65,10 @@ struct node_hashes {
 /* Leases that are ended in one turn, and history that is freed in one, in changes. */
 #define NODE_LEASES_AT_ONCE 64
 #define NODE_WORK_BUDGET    1000
+
+/* A shorter sleep is none: the two clocks are not read at one instant, and whoever reads them may
+ * be interrupted in between. */
+#define NODE_SLEEP_MIN (20 * NANOS_PER_MS)
 
 /* How far a boot number jumps beyond one that was lost: below 2^40. */
 #define NODE_BOOT_JUMP_BYTES 5
@@ -219,6 +229,7 @@ struct node {
     bool is_stopping; /* takes no more proposals */
     struct world_timer tick;
     nanos tick_due;          /* at the latest then */
+    nanos clock_ahead;       /* of world_awake, modulo 2^64; grows while the host sleeps */
     struct world_timer turn; /* due at once: something was queued */
 
     /* batches, oldest first */
@@ -271,7 +282,8 @@ struct node {
     size_t snap_put;
     bool snap_ended;
     bool snap_finishing;
-    bool snap_forced; /* the newest file is damaged: the next entry brings another */
+    nanos snap_retry; /* no snapshot is begun before this */
+    bool snap_forced; /* asked for, or the newest file is damaged: with the next entry */
     bool snap_untold; /* snap_name is durable, and the log or Raft does not want it yet */
     bool snap_marked; /* the log has its marker */
     struct world_timer snap_turn;
@@ -326,7 +338,8 @@ void node_loads_failed(struct node *n);
 void node_links_open(struct node *n);
 void node_links_free(struct node *n);
 void node_send(struct node *n, const struct raft_message *m);
-void node_send_encoded(struct node *n, node_id to, struct bytes message);
+/* The same, where its bytes are at hand. */
+void node_send_encoded(struct node *n, const struct raft_message *m, struct bytes encoded);
 /* Something that is no Raft message. */
 void node_send_note(struct node *n, node_id to, struct bytes note);
 

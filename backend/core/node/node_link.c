@@ -117,13 +117,13 @@ static void link_tell_lost(struct node *n, enum raft_event_type type, node_id pe
     }
 }
 
-/* A stream that lasted is opened again at once; one that did not, because it was refused perhaps,
+/* A stream that lasted is opened again soon; one that did not, because it was refused perhaps,
  * after ever longer pauses. */
 static void link_lost(struct node_out *out)
 {
     struct node *n = out->link->node;
     nanos now = world_now(n->world);
-    if (out->is_open && now >= out->opened_at + NODE_RECONNECT_MAX) {
+    if (out->is_open && now >= out->opened_at + NODE_STREAM_PROVEN) {
         out->backoff = NODE_RECONNECT_MIN;
     }
     out->stream = NULL;
@@ -194,22 +194,29 @@ static void link_seal(struct buf *frame, uint32_t mark)
     buf_set_u32(frame, 4, crc32c(0, frame->data + NODE_FRAME_HEADER_BYTES, length));
 }
 
+static void link_send_message(struct node *n, const struct raft_message *m)
+{
+    link_seal(&n->scratch, 0);
+    link_send(n, m->to, link_kind(m->type), buf_view(&n->scratch));
+    if (n->events.sent) {
+        n->events.sent(n->events.ctx, m);
+    }
+}
+
 void node_send(struct node *n, const struct raft_message *m)
 {
     buf_clear(&n->scratch);
     buf_put_u64(&n->scratch, 0);
     raft_message_encode(m, &n->scratch);
-    link_seal(&n->scratch, 0);
-    link_send(n, m->to, link_kind(m->type), buf_view(&n->scratch));
+    link_send_message(n, m);
 }
 
-void node_send_encoded(struct node *n, node_id to, struct bytes message)
+void node_send_encoded(struct node *n, const struct raft_message *m, struct bytes encoded)
 {
     buf_clear(&n->scratch);
     buf_put_u64(&n->scratch, 0);
-    buf_put(&n->scratch, message.data, message.len);
-    link_seal(&n->scratch, 0);
-    link_send(n, to, NODE_STREAM_LOG, buf_view(&n->scratch));
+    buf_put(&n->scratch, encoded.data, encoded.len);
+    link_send_message(n, m);
 }
 
 void node_send_note(struct node *n, node_id to, struct bytes note)
@@ -291,6 +298,18 @@ static void link_on_hello_due(struct world_timer *timer)
     link_drop_incoming(in);
 }
 
+/* The peer has opened this stream in place of an earlier one, whose end nobody may have told: a
+ * host that loses its power says nothing. Raft is told nothing either, as the peer is there. */
+static void link_replace(struct node_incoming *in)
+{
+    for (size_t i = 0; i < NODE_INCOMING_MAX; i++) {
+        struct node_incoming *old = &in->node->incoming[i];
+        if (old != in && old->stream && old->peer == in->peer && old->kind == in->kind) {
+            link_drop_incoming(old);
+        }
+    }
+}
+
 /* A message from a peer. False: it is no message, or not the peer's own. */
 static bool link_read_message(struct node_incoming *in, struct raft_message_space *space,
                               struct bytes bytes)
@@ -317,6 +336,9 @@ static size_t link_take(struct node_incoming *in, struct raft_message_space *spa
             return 0;
         }
         *good = link_read_hello(in, cursor_take(&c, NODE_HELLO_BYTES));
+        if (*good) {
+            link_replace(in);
+        }
         return NODE_HELLO_BYTES;
     }
     if (bytes.len < NODE_FRAME_HEADER_BYTES) {

@@ -69,7 +69,7 @@ static void batch_release(struct node *n, struct node_batch *b, bool only_votes)
             continue;
         }
         if (to != n->cfg.id) {
-            node_send_encoded(n, to, bytes);
+            node_send_encoded(n, &m, bytes);
             continue;
         }
         enum err ignored =

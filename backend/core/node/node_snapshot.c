@@ -50,10 +50,13 @@ void node_snapshot_end(struct node *n)
     n->snap_ended = false;
 }
 
-/* While a member is fetching the one before, Raft holds on to that: then this waits. */
+/* While a member is fetching the one before, Raft holds on to that: then this waits. It also waits
+ * while the log has not been given the last of its entries, which are applied before they are
+ * written where the disk is slow: a marker beyond the log's end would make the log begin there, and
+ * the entries, which still come, would not follow. */
 void node_snapshot_tell(struct node *n)
 {
-    if (!n->snap_untold) {
+    if (!n->snap_untold || wal_log(n->wal)->last_index < n->snap_name.index) {
         return;
     }
     n->snap_marked = n->snap_marked || node_persist_marker(n, &n->snap_name);
@@ -72,8 +75,11 @@ static void snapshot_on_done(void *ctx, enum err result)
     if (n->state != NODE_RUNNING) {
         return;
     }
-    /* A snapshot that could not be written is tried again with the next entries: the log that it
-     * would have replaced is still there. */
+    /* A snapshot that could not be written is tried again later: the log that it would have replaced
+     * is still there, and a full disk stays full for a while. */
+    if (result != OK) {
+        n->snap_retry = world_now(n->world) + NODE_SNAPSHOT_RETRY;
+    }
     if (result == OK && n->snap_name.index > raft_status(n->raft).snapshot) {
         n->snap_untold = true;
         n->snap_marked = false;
@@ -137,7 +143,7 @@ void node_snapshot_if_due(struct node *n)
     bool busy = n->snap || n->snap_writer || n->snap_untold || n->is_loading || status.installing;
     bool due = n->applied >= status.snapshot + n->cfg.snapshot_entries ||
                (n->snap_forced && n->applied > status.snapshot);
-    if (busy || n->is_witness || !due) {
+    if (busy || n->is_witness || !due || world_now(n->world) < n->snap_retry) {
         return;
     }
     n->snap_forced = false;

@@ -320,13 +320,26 @@ static void start_on_snapshot_payload(void *ctx, uint64_t offset, struct bytes p
     s->restore_failed = s->restore_failed || store_restore_feed(s->restore, payload) != OK;
 }
 
+/* None is whole. Damaged ones say that this node took part: what they held must come from peers, and
+ * the group must not be founded over them. */
+static void start_without_snapshot(struct node_start *s, bool has_damaged)
+{
+    struct node *n = s->node;
+    if (s->restore) {
+        store_restore_abort(s->restore);
+        s->restore = NULL;
+    }
+    n->cfg.is_member = n->cfg.is_member || has_damaged;
+    n->store = store_open(n->cfg.feature_level);
+    start_log(s);
+}
+
 static void start_on_snapshot(void *ctx, const struct snapfile_found *found)
 {
     struct node_start *s = ctx;
     struct node *n = s->node;
-    if (found->result == ERR_NOT_FOUND) {
-        n->store = store_open(n->cfg.feature_level);
-        start_log(s);
+    if (found->result == ERR_NOT_FOUND || found->result == ERR_CORRUPT) {
+        start_without_snapshot(s, found->damaged > 0);
         return;
     }
     struct raft_snapshot name;

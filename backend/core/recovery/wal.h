@@ -185,7 +185,8 @@ struct wal_read {
 /* The struct is the caller's, zeroed at first and in place until `done`; wal_read_deinit frees its
  * buffer when it is used no more. At once, without `done`: ERR_COMPACTED (`lo` is gone), ERR_FUTURE
  * (it is not durable), ERR_CORRUPT (it is damaged). An entry that is being rewritten may be given
- * as it was: compare its term. */
+ * as it was: compare its term. With its world torn down, a read that was under way is no more, and
+ * may be deinitialised. */
 MUST_USE enum err wal_read(struct wal *w, struct wal_read *read);
 void wal_read_deinit(struct wal_read *read);
 

@@ -9,7 +9,6 @@
 
 void wal_read_deinit(struct wal_read *read)
 {
-    CHECK(!read->is_under_way);
     mem_free(read->buffer);
     read->buffer = NULL;
     read->cap = 0;

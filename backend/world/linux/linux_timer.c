@@ -10,17 +10,28 @@
 #include "core/base/mem.h"
 #include "world/linux/linux_world_int.h"
 
-nanos linux_boottime(void)
+static nanos clock_read(clockid_t clock)
 {
     struct timespec t;
-    CHECK(clock_gettime(CLOCK_BOOTTIME, &t) == 0);
+    CHECK(clock_gettime(clock, &t) == 0);
     return (nanos)t.tv_sec * NANOS_PER_S + (nanos)t.tv_nsec;
+}
+
+nanos linux_boottime(void)
+{
+    return clock_read(CLOCK_BOOTTIME);
 }
 
 static nanos linux_now(void *self)
 {
     (void)self;
     return linux_boottime();
+}
+
+static nanos linux_awake(void *self)
+{
+    (void)self;
+    return clock_read(CLOCK_MONOTONIC);
 }
 
 static bool timer_precedes(const struct world_timer *a, const struct world_timer *b)
@@ -31,7 +42,7 @@ static bool timer_precedes(const struct world_timer *a, const struct world_timer
 static void timer_heap_place(struct linux_world *lw, struct world_timer *timer, size_t slot)
 {
     lw->timers[slot] = timer;
-    timer->slot = slot;
+    timer->place = (uint32_t)slot;
 }
 
 static void timer_heap_rise(struct linux_world *lw, struct world_timer *timer, size_t slot)
@@ -66,7 +77,7 @@ static void linux_timer_cancel(void *self, struct world_timer *timer)
     if (!timer->is_set) {
         return;
     }
-    size_t slot = timer->slot;
+    size_t slot = timer->place;
     CHECK(slot < lw->timer_count && lw->timers[slot] == timer);
     timer->is_set = false;
     struct world_timer *last = lw->timers[--lw->timer_count];
@@ -96,6 +107,7 @@ const struct world_time_ops linux_time_ops = {
     .now = linux_now,
     .timer_set = linux_timer_set,
     .timer_cancel = linux_timer_cancel,
+    .awake = linux_awake,
 };
 
 void linux_timers_run(struct linux_world *lw)

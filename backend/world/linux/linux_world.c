@@ -116,7 +116,11 @@ enum err linux_world_open(const char *root, struct linux_world **ret)
     const struct linux_net_config config = linux_net_config_default();
     CHECK(linux_world_configure_net(lw, &config) == OK);
     lw->table = (struct world){
-        lw, &linux_time_ops, &linux_file_ops, &linux_net_ops, &linux_random_ops,
+        .self = lw,
+        .time = &linux_time_ops,
+        .file = &linux_file_ops,
+        .net = &linux_net_ops,
+        .random = &linux_random_ops,
     };
     *ret = lw;
     return OK;

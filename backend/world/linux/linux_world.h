@@ -3,7 +3,8 @@
  *
  * What lives here: the event loop (linux_world.c, linux_timer.c), files (linux_lane.c,
  * linux_file.c) and the network (linux_net.c, linux_stream.c, linux_tls.h, linux_datagram.c,
- * linux_address.c) of core/world/world.h. Who may call it: the programs that are put together from
+ * linux_address.c) of core/world/world.h; the parts of power and of virtual machines are NULL: they
+ * come with their drivers. Who may call it: the programs that are put together from
  * cores (the daemon, the CLI, benches and tests).
  *
  * THE LOOP is libuv's, one thread, and open to others: a server that wants to share it puts its

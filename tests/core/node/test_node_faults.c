@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "core/chaos/simdisk.h"
+#include "core/consensus/raft/raft_int.h"
 #include "core/node/node_int.h"
+#include "core/recovery/wal_int.h"
 #include "tests/support/node_cluster.h"
 #include "tests/support/test.h"
 
@@ -18,6 +20,7 @@ static void member_lose_disk(struct cluster3 *c, uint32_t i)
     member_kill(c, i, true);
     simhost_replace_disk(c->member[i].host, simdisk_new(DISK));
     c->member[i].is_member = true;
+    c->member[i].lost = ORACLE_LOST_ALL;
 }
 
 static bool file_is_log(const char *name)
@@ -31,9 +34,11 @@ static unsigned member_damage_log(struct cluster3 *c, uint32_t i, uint64_t value
 {
     struct simdisk *d = simhost_disk(c->member[i].host);
     unsigned found = 0;
+    c->member[i].lost = ORACLE_LOST_TAIL;
     const char *name;
+    struct buf all;
+    buf_init(&all);
     for (size_t at = 0; (name = simdisk_name(d, at)) != NULL; at++) {
-        struct bytes all;
         if (!file_is_log(name) || simdisk_look(d, name, &all) != OK) {
             continue;
         }
@@ -42,11 +47,11 @@ static unsigned member_damage_log(struct cluster3 *c, uint32_t i, uint64_t value
             uint64_t offset = (uint64_t)(hit - all.data);
             assert_int_equal(simdisk_flip(d, name, offset, 1), OK);
             found++;
-            assert_int_equal(simdisk_look(d, name, &all), OK);
             size_t rest = all.len - (size_t)offset - 1;
             hit = memmem(all.data + offset + 1, rest, &value, sizeof(value));
         }
     }
+    buf_deinit(&all);
     return found;
 }
 
@@ -56,9 +61,9 @@ static uint64_t disk_used(struct cluster3 *c, uint32_t i)
     uint64_t used = 0;
     const char *name;
     for (size_t at = 0; (name = simdisk_name(d, at)) != NULL; at++) {
-        struct bytes all;
-        assert_int_equal(simdisk_look(d, name, &all), OK);
-        used += all.len;
+        uint64_t size = 0;
+        assert_int_equal(simdisk_size(d, name, &size), OK);
+        used += size;
     }
     return used;
 }
@@ -231,6 +236,30 @@ static void without_an_intact_copy_nobody_leads(void **state)
     cluster3_deinit(&c);
 }
 
+/* Its only snapshot is damaged: what it held comes from a peer. */
+static void a_node_without_a_whole_snapshot_fetches_one(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    cluster3_init(&c, 37, NODES);
+    cluster3_start(&c);
+    uint32_t leader = cluster3_elect(&c);
+    cluster3_put(&c, leader, "answer", value_of(42));
+    cluster3_run(&c, NANOS_PER_S);
+    uint32_t damaged = (leader + 1) % NODES;
+    member_kill(&c, damaged, false);
+    const char *founding = "node/snap/0000000000000001-0000000000000001.snap";
+    assert_int_equal(simdisk_flip(simhost_disk(c.member[damaged].host), founding, 185, 1), OK);
+    c.member[damaged].lost = ORACLE_LOST_TAIL;
+    member_start(&c, damaged);
+    cluster3_run(&c, 10 * NANOS_PER_S);
+    assert_false(c.member[damaged].halted);
+    assert_int_equal(c.member[damaged].verdict, RECOVERY_DAMAGED);
+    assert_false(node_status(c.member[damaged].node).impaired);
+    assert_true(cluster3_get(&c, damaged, "answer", value_of(42)));
+    cluster3_deinit(&c);
+}
+
 /* The scrubber reads what nobody else does, and peers mend it while the node goes on. */
 static void a_scrub_finds_damage_and_peers_mend_it(void **state)
 {
@@ -342,9 +371,81 @@ static void a_stalled_disk_gives_the_lead_away(void **state)
     buf_deinit(&p.body);
 }
 
+/* A snapshot that finds no room is tried again, but not without pause: the store and the disk have
+ * other things to do. */
+static void a_snapshot_without_room_is_tried_again_after_a_pause(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    cluster3_init(&c, 35, 1);
+    c.snapshot_entries = 20;
+    cluster3_start(&c);
+    cluster3_elect(&c);
+    cluster3_put(&c, 0, "answer", value_of(1));
+    simdisk_set_capacity(simhost_disk(c.member[0].host), disk_used(&c, 0));
+    for (uint64_t i = 0; i < 30; i++) {
+        cluster3_put(&c, 0, "answer", value_of(i));
+    }
+    uint64_t events = simworld_events(c.sim);
+    cluster3_run(&c, 10 * NANOS_PER_S);
+    assert_true(simworld_events(c.sim) - events < 5000);
+    assert_int_equal(node_status(c.member[0].node).snapshot, 1);
+    simdisk_set_capacity(simhost_disk(c.member[0].host), DISK);
+    cluster3_run(&c, 5 * NANOS_PER_S);
+    assert_true(node_status(c.member[0].node).snapshot > 20);
+    cluster3_deinit(&c);
+}
+
 /* --- what a life leaves to the next ----------------------------------------------------------- */
 
 /* The first start is interrupted after each of its events: the next one founds the group. */
+/* A follower's log stands still while the others commit, and it applies what they committed. It may
+ * take a snapshot of that, but not say in its log that there is one before the entries are in it.
+ */
+static void a_snapshot_waits_for_its_entries_in_the_log(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    cluster3_init(&c, 29, NODES);
+    c.snapshot_entries = 40;
+    cluster3_start(&c);
+    uint32_t leader = cluster3_elect(&c);
+    uint32_t slow = (leader + 1) % NODES;
+    simhost_stall(c.member[slow].host, WORLD_LANE_LOG, simworld_now(c.sim) + 30 * NANOS_PER_S);
+    for (uint64_t i = 0; i < 3 * RAFT_BATCHES_MAX; i++) {
+        cluster3_put(&c, leader, "key", value_of(i));
+    }
+    assert_true(node_applied(c.member[slow].node) > c.member[slow].node->raft->log.handed);
+    cluster3_run(&c, 40 * NANOS_PER_S);
+    assert_false(c.member[slow].halted);
+    member_kill(&c, slow, true);
+    member_start(&c, slow);
+    cluster3_run(&c, 5 * NANOS_PER_S);
+    assert_true(cluster3_get(&c, slow, "key", value_of(3 * RAFT_BATCHES_MAX - 1)));
+    cluster3_deinit(&c);
+}
+
+/* The log refuses an entry in the middle of an update: of that update nothing leaves any more,
+ * which the oracle asserts (I29). */
+static void a_node_that_halts_in_an_update_sends_nothing_of_it(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    cluster3_init(&c, 31, NODES);
+    cluster3_start(&c);
+    uint32_t leader = cluster3_elect(&c);
+    cluster3_put(&c, leader, "answer", value_of(42));
+    c.member[leader].node->wal->config.batch_bytes = 64 * 1024; /* less than the next entry has */
+    struct put p;
+    put_begin(&p, c.member[leader].node, "large", value_of(1));
+    static uint8_t large[256 * 1024];
+    p.request.body = (struct bytes){large, sizeof(large)};
+    cluster3_run(&c, 20 * NANOS_PER_MS);
+    assert_true(c.member[leader].halted);
+    buf_deinit(&p.body);
+    cluster3_deinit(&c);
+}
+
 static void a_founder_that_dies_at_first_founds_again(void **state)
 {
     (void)state;
@@ -362,6 +463,32 @@ static void a_founder_that_dies_at_first_founds_again(void **state)
         cluster3_put(&c, cluster3_elect(&c), "answer", value_of(42));
         cluster3_deinit(&c);
     }
+}
+
+/* A start that finds entries to read back is interrupted after each of its events. */
+static void a_member_may_die_at_any_event_of_its_start(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    cluster3_init(&c, 36, 1);
+    cluster3_start(&c);
+    cluster3_elect(&c);
+    for (uint64_t i = 0; i < 30; i++) {
+        cluster3_put(&c, 0, "answer", value_of(i));
+    }
+    bool was_ready = false;
+    for (uint64_t events = 1; !was_ready; events++) {
+        assert_true(events < 1000);
+        member_kill(&c, 0, false);
+        member_start(&c, 0);
+        uint64_t until = simworld_events(c.sim) + events;
+        while (simworld_events(c.sim) < until && simworld_step(c.sim)) {
+        }
+        was_ready = node_is_ready(c.member[0].node);
+    }
+    cluster3_elect(&c);
+    assert_true(cluster3_get(&c, 0, "answer", value_of(29)));
+    cluster3_deinit(&c);
 }
 
 static void a_restart_remembers_what_was_committed(void **state)
@@ -543,11 +670,16 @@ int main(void)
         cmocka_unit_test(damaged_entries_are_fetched_from_peers),
         cmocka_unit_test(damage_is_not_truncated_away),
         cmocka_unit_test(without_an_intact_copy_nobody_leads),
+        cmocka_unit_test(a_node_without_a_whole_snapshot_fetches_one),
         cmocka_unit_test(a_scrub_finds_damage_and_peers_mend_it),
         cmocka_unit_test(a_full_disk_steps_down_votes_and_heals),
         cmocka_unit_test(a_failed_sync_ends_the_node),
         cmocka_unit_test(a_stalled_disk_gives_the_lead_away),
+        cmocka_unit_test(a_snapshot_waits_for_its_entries_in_the_log),
+        cmocka_unit_test(a_node_that_halts_in_an_update_sends_nothing_of_it),
+        cmocka_unit_test(a_snapshot_without_room_is_tried_again_after_a_pause),
         cmocka_unit_test(a_founder_that_dies_at_first_founds_again),
+        cmocka_unit_test(a_member_may_die_at_any_event_of_its_start),
         cmocka_unit_test(a_restart_remembers_what_was_committed),
         cmocka_unit_test(a_lost_boot_number_is_overtaken),
         cmocka_unit_test(a_follower_with_a_leader_ends_requests_in_time),

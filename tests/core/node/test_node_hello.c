@@ -138,7 +138,8 @@ static void whoever_says_nothing_is_sent_away(void **state)
     struct buf b;
     scene_open(&s);
     buf_init(&b);
-    hello_of(&b, CLUSTER, 2, 1);
+    member_kill(&s.c, 2, false); /* whose streams would replace those of a caller in its name */
+    hello_of(&b, CLUSTER, 3, 1);
     scene_call(&s, (struct bytes){b.data, NODE_HELLO_BYTES - 1}, NODE_HELLO_TIMEOUT / 2);
     assert_false(s.caller.closed);
     cluster3_run(&s.c, NODE_HELLO_TIMEOUT);

@@ -252,7 +252,7 @@ static void a_transfer_goes_on_where_it_broke_off(void **state)
     (void)state;
     struct prng prng = test_prng(__func__);
     struct scene source;
-    struct bytes file;
+    struct buf file;
     char path[WORLD_PATH_MAX_BYTES];
     struct simdisk *disk = NULL;
     bool is_installed = false;
@@ -261,6 +261,7 @@ static void a_transfer_goes_on_where_it_broke_off(void **state)
     scene_new(&source, NULL);
     write_snapshot(&source, 20, 300000);
     snapfile_path("snap", 20, 3, ".snap", path);
+    buf_init(&file);
     assert_int_equal(simdisk_look(simhost_disk(source.host), path, &file), OK);
     while (!is_installed) {
         struct scene s;
@@ -296,6 +297,7 @@ static void a_transfer_goes_on_where_it_broke_off(void **state)
         assert_true(restarts < 1000);
     }
     print_message("# %zu restarts\n", restarts);
+    buf_deinit(&file);
     simdisk_free(disk);
     simworld_free(source.sim);
 }
