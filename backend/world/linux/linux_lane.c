@@ -1,14 +1,15 @@
 /*
- * The lanes. Each has a thread which executes file requests in order. The log's lane, besides, has
- * a shorter way for what the log does all the time, a write and a sync of it (linux_ring.c): so its
- * requests wait here for their turn, on the loop's thread, and a write waits until the next request
- * or the end of the turn says whether a sync follows.
+ * The lanes. Each has a thread which executes file requests in order. What the log does all the
+ * time, a write and a sync of it, is a commit: one direct write that is durable when it returns,
+ * where the file allows that (linux_open.c). So requests of the log's lane wait here, on the loop's
+ * thread, until the next request or the end of the turn says whether a sync follows a write.
  */
 #include <pthread.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "core/base/check.h"
+#include "core/base/mem.h"
 #include "world/linux/linux_world_int.h"
 
 void linux_requests_push(struct linux_queue *queue, struct world_file_request *request)
@@ -69,8 +70,16 @@ static void lane_execute(struct linux_lane *lane, struct linux_queue *taken)
 
     for (struct world_file_request *r = linux_requests_pop(taken); r != NULL;
          r = linux_requests_pop(taken)) {
-        linux_file_execute(lane->lw->root, r);
+        struct world_file_request *sync = r->op == WORLD_WRITE ? r->world : NULL;
+        if (sync != NULL) {
+            linux_file_commit(lane->bounce, r, sync);
+        } else {
+            linux_file_execute(lane->lw->root, r);
+        }
         linux_requests_push(&executed, r);
+        if (sync != NULL) {
+            linux_requests_push(&executed, sync);
+        }
         if (!lane->joins) {
             lane_complete(lane->lw, &executed);
         }
@@ -123,12 +132,8 @@ static void lane_end(struct linux_lane *lane)
     (void)pthread_mutex_destroy(&lane->lock);
 }
 
-void linux_lane_dispatch(struct linux_world *lw, struct world_file_request *request)
+static void lane_give(struct linux_lane *lane, struct world_file_request *request)
 {
-    struct linux_lane *lane = &lw->lanes[request->lane];
-
-    linux_opens_note(lw, request);
-    lane->under_way++;
     CHECK(pthread_mutex_lock(&lane->lock) == 0);
     bool was_empty = lane->queue.first == NULL;
     linux_requests_push(&lane->queue, request);
@@ -138,6 +143,45 @@ void linux_lane_dispatch(struct linux_world *lw, struct world_file_request *requ
     CHECK(pthread_mutex_unlock(&lane->lock) == 0);
 }
 
+void linux_lane_dispatch(struct linux_world *lw, struct world_file_request *request)
+{
+    struct linux_lane *lane = &lw->lanes[request->lane];
+
+    linux_opens_note(lw, request);
+    lane->under_way++;
+    lane_give(lane, request);
+}
+
+/* A commit is one in the thread's queue; the write knows its sync, and the descriptor. */
+static void lane_dispatch_commit(struct linux_world *lw, struct world_file_request *write,
+                                 struct world_file_request *sync)
+{
+    struct linux_lane *lane = &lw->lanes[WORLD_LANE_LOG];
+
+    if (lane->bounce == NULL) {
+        lane->bounce_memory = mem_alloc(LINUX_COMMIT_BYTES_MAX + LINUX_COMMIT_ALIGN);
+        lane->bounce = linux_commit_align(lane->bounce_memory);
+    }
+    write->world = sync;
+    write->ticket = (uint64_t)linux_opens_direct(lw, write->fd);
+    sync->ticket = 0; /* it says nothing of other changes */
+    lane->under_way += 2;
+    lane_give(lane, write);
+}
+
+uint8_t *linux_commit_align(uint8_t *memory)
+{
+    return memory + (LINUX_COMMIT_ALIGN - (uintptr_t)memory % LINUX_COMMIT_ALIGN);
+}
+
+/* Could this write, if a sync follows it, be a commit? */
+static bool may_commit(struct linux_world *lw, const struct world_file_request *write)
+{
+    return write->op == WORLD_WRITE && write->length > 0 &&
+           write->length <= LINUX_COMMIT_BYTES_MAX && write->length % LINUX_COMMIT_ALIGN == 0 &&
+           write->offset % LINUX_COMMIT_ALIGN == 0 && linux_opens_direct(lw, write->fd) >= 0;
+}
+
 /* Lets go what waits in the log's lane, and may. */
 static void lane_advance(struct linux_world *lw, bool turn_ends)
 {
@@ -145,22 +189,33 @@ static void lane_advance(struct linux_world *lw, bool turn_ends)
 
     while (lane->waiting.first != NULL && !linux_ring_is_busy(lw)) {
         struct world_file_request *request = lane->waiting.first;
-        if (linux_ring_wants(lw, request)) {
-            if (request->next == NULL && !turn_ends) {
-                return;
-            }
-            if (request->next != NULL && request->next->op == WORLD_SYNC &&
-                request->next->fd == request->fd) {
-                if (lane->under_way > 0) {
-                    return;
-                }
-                (void)linux_requests_pop(&lane->waiting);
-                linux_ring_submit(lw, request, linux_requests_pop(&lane->waiting));
-                return;
-            }
+        struct world_file_request *next = request->next;
+        bool commits = may_commit(lw, request);
+        if (commits && next == NULL && !turn_ends) {
+            return;
         }
-        linux_lane_dispatch(lw, linux_requests_pop(&lane->waiting));
+        if (!commits || next == NULL || next->op != WORLD_SYNC || next->fd != request->fd) {
+            linux_lane_dispatch(lw, linux_requests_pop(&lane->waiting));
+            continue;
+        }
+        bool takes_ring = linux_ring_is_wanted(lw);
+        if (takes_ring && lane->under_way > 0) {
+            return; /* the lane's order */
+        }
+        (void)linux_requests_pop(&lane->waiting);
+        (void)linux_requests_pop(&lane->waiting);
+        lw->commits++;
+        if (takes_ring) {
+            linux_ring_submit(lw, request, next);
+        } else {
+            lane_dispatch_commit(lw, request, next);
+        }
     }
+}
+
+uint64_t linux_world_commits(const struct linux_world *lw)
+{
+    return lw->commits;
 }
 
 void linux_lanes_resume(struct linux_world *lw)
@@ -230,7 +285,6 @@ void linux_lanes_open(struct linux_world *lw)
     lw->event_poll.data = lw;
     CHECK(uv_poll_start(&lw->event_poll, UV_READABLE, completions_run) == 0);
     lw->lanes[WORLD_LANE_LOG].joins = true;
-    linux_ring_open(lw);
     for (size_t i = 0; i < WORLD_LANES; i++) {
         lane_begin(lw, &lw->lanes[i]);
     }
@@ -247,6 +301,7 @@ void linux_lanes_close(struct linux_world *lw)
         linux_file_forget(r);
     }
     linux_opens_close(lw);
+    mem_free(lw->lanes[WORLD_LANE_LOG].bounce_memory);
     (void)pthread_mutex_destroy(&lw->done_lock);
     uv_close((uv_handle_t *)&lw->event_poll, NULL);
     (void)close(lw->event_fd);

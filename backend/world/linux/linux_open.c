@@ -112,33 +112,39 @@ void linux_opens_remove(struct linux_world *lw, world_fd fd)
     *open = (struct linux_open){NULL, -1};
 }
 
+static bool is_change(const struct world_file_request *request)
+{
+    return request->op == WORLD_WRITE || request->op == WORLD_PREALLOCATE ||
+           request->op == WORLD_TRUNCATE;
+}
+
 void linux_opens_note(struct linux_world *lw, struct world_file_request *request)
 {
-    bool changes = request->op == WORLD_WRITE || request->op == WORLD_PREALLOCATE ||
-                   request->op == WORLD_TRUNCATE;
+    struct linux_open *open =
+        is_change(request) || request->op == WORLD_SYNC ? open_find(lw, request->fd) : NULL;
 
-    if (!changes && request->op != WORLD_SYNC) {
-        return;
-    }
-    struct linux_open *open = open_find(lw, request->fd);
     if (open != NULL) {
-        open->inode->changes += changes ? 1 : 0;
+        open->inode->changes += is_change(request) ? 1 : 0;
         request->ticket = open->inode->changes;
     }
 }
 
 void linux_opens_learn(struct linux_world *lw, const struct world_file_request *request)
 {
-    if (request->result != OK) {
-        return;
-    }
-    if (request->op == WORLD_OPEN &&
+    if (request->op == WORLD_OPEN && request->result == OK &&
         (request->flags & (WORLD_OPEN_WRITE | WORLD_OPEN_CREATE)) != 0) {
         open_add(lw, request->fd);
     }
-    struct linux_open *open = request->op == WORLD_SYNC ? open_find(lw, request->fd) : NULL;
-    if (open != NULL) {
+    struct linux_open *open =
+        is_change(request) || request->op == WORLD_SYNC ? open_find(lw, request->fd) : NULL;
+    if (open == NULL) {
+        return;
+    }
+    if (request->result != OK) {
+        open->inode->changes++; /* the file holds who knows what */
+    } else if (request->op == WORLD_SYNC) {
         open->inode->synced = u64_max(open->inode->synced, request->ticket);
+        open->inode->has_no_direct |= request->count != 0;
     }
 }
 
@@ -157,16 +163,6 @@ int linux_opens_direct(struct linux_world *lw, world_fd fd)
         open_file->inode->has_no_direct = open_file->direct_fd < 0;
     }
     return open_file->direct_fd;
-}
-
-void linux_opens_spoil(struct linux_world *lw, world_fd fd, bool is_unsupported)
-{
-    struct linux_open *open = open_find(lw, fd);
-
-    if (open != NULL) {
-        open->inode->changes++;
-        open->inode->has_no_direct |= is_unsupported;
-    }
 }
 
 void linux_opens_close(struct linux_world *lw)

@@ -1,13 +1,12 @@
 /*
- * The shorter way of the log: a write, and the sync of the same file behind it, become one direct
- * write that is durable when it completes (O_DIRECT, O_DSYNC), given to the kernel through
- * io_uring. The kernel says through the ring's descriptor when it is done; no thread of ours takes
- * part.
+ * Commits of the log through io_uring, for whoever asks for it (linux_world_use_ring): the direct
+ * write is given to the kernel from the loop, and the ring's descriptor says when it is done. No
+ * thread of ours takes part; but where the disk has a volatile cache and no forced writes, one of
+ * the kernel's does, and that one has no priority. docs/decisions/0010-the-logs-way.md has figures.
  *
- * One is under way at a time: the log has no more, and so the lane's order needs no care. Whatever
- * is not of this shape goes to the lane's thread: a write without a sync, one that is not aligned
- * or too large, one to a file that holds something which is not durable. So does a write that the
- * kernel or the file system refuses to do this way: the same bytes are written again, plainly.
+ * One commit is under way at a time, and nothing else of the lane: the log has no more, and so the
+ * lane's order needs no care. What the kernel or the file system refuses to do this way is written
+ * again, plainly, by the lane's thread.
  */
 #include <errno.h>
 #include <liburing.h>
@@ -18,50 +17,26 @@
 #include "core/base/mem.h"
 #include "world/linux/linux_world_int.h"
 
-/* Memory and offsets of direct writes; a disk that wants more refuses, and gets plain ones. */
-#define DIRECT_ALIGN WORLD_SECTOR_BYTES
-
-/* What is aligned here before it is written, at most: more than one batch of a busy log. */
-#define DIRECT_BYTES_MAX (1024 * 1024)
-
 /* Requests in the ring. */
 #define RING_ENTRIES 4
 
 struct linux_ring {
     struct io_uring uring;
-    bool is_there;
-    bool is_unwanted;
-    char words[128];
-    uv_poll_t poll;
+    uv_poll_t poll; /* data: the world */
     uint8_t *memory;
     uint8_t *bounce;                  /* in it, aligned */
     struct world_file_request *write; /* under way, with its sync; NULL: none */
     struct world_file_request *sync;
 };
 
-const char *linux_world_log_path(const struct linux_world *lw)
+bool linux_ring_is_wanted(const struct linux_world *lw)
 {
-    return lw->ring->words;
-}
-
-void linux_world_use_threads(struct linux_world *lw)
-{
-    lw->ring->is_unwanted = true;
-    (void)snprintf(lw->ring->words, sizeof lw->ring->words, "a thread, as was asked for");
+    return lw->ring != NULL;
 }
 
 bool linux_ring_is_busy(const struct linux_world *lw)
 {
-    return lw->ring->write != NULL;
-}
-
-bool linux_ring_wants(struct linux_world *lw, const struct world_file_request *write)
-{
-    const struct linux_ring *ring = lw->ring;
-
-    return ring->is_there && !ring->is_unwanted && write->op == WORLD_WRITE && write->length > 0 &&
-           write->length <= DIRECT_BYTES_MAX && write->length % DIRECT_ALIGN == 0 &&
-           write->offset % DIRECT_ALIGN == 0 && linux_opens_direct(lw, write->fd) >= 0;
+    return lw->ring != NULL && lw->ring->write != NULL;
 }
 
 void linux_ring_submit(struct linux_world *lw, struct world_file_request *write,
@@ -69,9 +44,10 @@ void linux_ring_submit(struct linux_world *lw, struct world_file_request *write,
 {
     struct linux_ring *ring = lw->ring;
     const uint8_t *bytes = write->buffer;
+    int submitted = 0;
 
     CHECK(ring->write == NULL);
-    if ((uintptr_t)bytes % DIRECT_ALIGN != 0) {
+    if ((uintptr_t)bytes % LINUX_COMMIT_ALIGN != 0) {
         memcpy(ring->bounce, bytes, (size_t)write->length);
         bytes = ring->bounce;
     }
@@ -81,14 +57,13 @@ void linux_ring_submit(struct linux_world *lw, struct world_file_request *write,
                         write->offset);
     ring->write = write;
     ring->sync = sync;
-    int submitted = 0;
     do {
         submitted = io_uring_submit(&ring->uring);
     } while (submitted == -EINTR || submitted == -EAGAIN);
     CHECK(submitted == 1);
 }
 
-/* Nobody has written yet, or not all, and a thread can. */
+/* Nothing was written yet, or not all, and a thread can. */
 static bool falls_back(int result, uint64_t length)
 {
     return result == -EINVAL || result == -EOPNOTSUPP || result == -EAGAIN || result == -EINTR ||
@@ -103,13 +78,9 @@ static void ring_complete(struct linux_world *lw, int result)
     lw->ring->write = NULL;
     lw->ring->sync = NULL;
     if (falls_back(result, write->length)) {
-        linux_opens_spoil(lw, write->fd, result == -EINVAL || result == -EOPNOTSUPP);
         linux_lane_dispatch(lw, write);
         linux_lane_dispatch(lw, sync);
         return;
-    }
-    if (result < 0) {
-        linux_opens_spoil(lw, write->fd, false);
     }
     write->result = result < 0 ? linux_err(-result) : OK;
     write->count = result < 0 ? 0 : write->length;
@@ -135,28 +106,27 @@ static void ring_ready(uv_poll_t *poll, int status, int events)
     }
 }
 
-void linux_ring_open(struct linux_world *lw)
+enum err linux_world_use_ring(struct linux_world *lw)
 {
     struct linux_ring *ring = mem_alloc_zero(sizeof *ring);
 
-    lw->ring = ring;
+    CHECK(lw->ring == NULL);
     int error = io_uring_queue_init(RING_ENTRIES, &ring->uring,
                                     IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_COOP_TASKRUN);
     if (error == -EINVAL) { /* before Linux 6.0 */
         error = io_uring_queue_init(RING_ENTRIES, &ring->uring, 0);
     }
     if (error != 0) {
-        (void)snprintf(ring->words, sizeof ring->words,
-                       "a thread, as io_uring is not to be had: %s", strerror(-error));
-        return;
+        mem_free(ring);
+        return error == -EPERM || error == -EACCES ? ERR_DENIED : ERR_UNSUPPORTED;
     }
-    (void)snprintf(ring->words, sizeof ring->words, "io_uring, where files take direct writes");
-    ring->is_there = true;
-    ring->memory = mem_alloc(DIRECT_BYTES_MAX + DIRECT_ALIGN);
-    ring->bounce = ring->memory + (DIRECT_ALIGN - (uintptr_t)ring->memory % DIRECT_ALIGN);
+    ring->memory = mem_alloc(LINUX_COMMIT_BYTES_MAX + LINUX_COMMIT_ALIGN);
+    ring->bounce = linux_commit_align(ring->memory);
+    lw->ring = ring;
     CHECK(uv_poll_init(&lw->loop, &ring->poll, ring->uring.ring_fd) == 0);
     ring->poll.data = lw;
     CHECK(uv_poll_start(&ring->poll, UV_READABLE, ring_ready) == 0);
+    return OK;
 }
 
 static void ring_let_go(uv_handle_t *handle)
@@ -172,9 +142,7 @@ void linux_ring_close(struct linux_world *lw)
     struct linux_ring *ring = lw->ring;
     struct io_uring_cqe *cqe = NULL;
 
-    if (!ring->is_there) {
-        mem_free(ring);
-        lw->ring = NULL;
+    if (ring == NULL) {
         return;
     }
     while (ring->write != NULL && io_uring_wait_cqe(&ring->uring, &cqe) == -EINTR) {

@@ -16,10 +16,9 @@
  * sent on a stream within a turn leaves in one system call.
  *
  * FILES are blocking on Linux, so each lane has a thread that executes its requests in order; they
- * exchange requests through queues, and wake the loop by an eventfd. The log's writes take a
- * shorter way where the kernel has io_uring and the file system direct writes: write and sync are
- * one request to the kernel, and no thread of ours is woken (docs/decisions/0010-the-logs-way.md).
- * Everything else, completions included, happens on the loop's thread.
+ * exchange requests through queues, and wake the loop by an eventfd, once for a write and its sync,
+ * which are one direct and durable write where the file system has those. Everything else,
+ * completions included, happens on the loop's thread.
  *
  * An errno becomes an `enum err` here and nowhere else.
  */
@@ -51,12 +50,14 @@ void linux_world_close(struct linux_world *lw);
 /* The table. Valid until the world is closed. */
 const struct world *linux_world_table(const struct linux_world *lw);
 
-/* Which way the log's writes take, in words for a log, and why not the shorter one. */
-const char *linux_world_log_path(const struct linux_world *lw);
+/* How many times a write and its sync were one direct write. */
+uint64_t linux_world_commits(const struct linux_world *lw);
 
-/* Keeps to threads; before the first file is opened. For benches, and for hosts that are better off
- * with it. */
-void linux_world_use_threads(struct linux_world *lw);
+/* Gives those to the kernel through io_uring, before the first file is opened: less than half of
+ * the process's time for each, but on a busy host, and a disk with a volatile cache, much later
+ * (docs/decisions/0010-the-logs-way.md). ERR_DENIED, ERR_UNSUPPORTED: the host does not let us, and
+ * the lane's thread goes on doing it. */
+MUST_USE enum err linux_world_use_ring(struct linux_world *lw);
 
 /* The loop, for other servers of the same thread. */
 struct uv_loop_s *linux_world_loop(struct linux_world *lw);

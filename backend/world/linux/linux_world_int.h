@@ -36,6 +36,13 @@
 /* Addresses that a name is tried at. */
 #define LINUX_ADDRESSES_MAX 4
 
+/* Memory, length and offset of direct writes are multiples of it; a disk that wants more refuses
+ * them, and gets plain ones. */
+#define LINUX_COMMIT_ALIGN WORLD_SECTOR_BYTES
+
+/* The largest direct write, in bytes: more than what gathers in a busy log during one. */
+#define LINUX_COMMIT_BYTES_MAX (1024 * 1024)
+
 struct linux_queue {
     struct world_file_request *first;
     struct world_file_request *last;
@@ -47,6 +54,8 @@ struct linux_lane {
     pthread_t thread;
     struct linux_queue waiting; /* the log's lane: not given to the thread yet */
     size_t under_way;           /* given to the thread, and not completed */
+    uint8_t *bounce_memory;     /* owned; NULL before the first commit */
+    uint8_t *bounce;            /* in it, aligned: LINUX_COMMIT_BYTES_MAX; the thread's */
     pthread_mutex_t lock;
     pthread_cond_t wake;
     struct linux_queue queue;
@@ -157,7 +166,8 @@ struct linux_world {
     pthread_mutex_t done_lock;
     struct linux_queue done; /* guarded by done_lock */
     struct linux_opens *opens;
-    struct linux_ring *ring;
+    uint64_t commits;
+    struct linux_ring *ring; /* NULL: not asked for, or not to be had */
 
     struct linux_net_config net;
     union linux_address bind;
@@ -198,6 +208,8 @@ void linux_lanes_kick(struct linux_world *lw);
 void linux_lanes_resume(struct linux_world *lw);
 /* Gives it to its lane's thread. */
 void linux_lane_dispatch(struct linux_world *lw, struct world_file_request *request);
+/* The first aligned place in LINUX_COMMIT_ALIGN more bytes than are wanted. */
+uint8_t *linux_commit_align(uint8_t *memory);
 /* Tells whoever asked. */
 void linux_lane_finish(struct linux_world *lw, struct world_file_request *request);
 
@@ -211,17 +223,14 @@ void linux_opens_remove(struct linux_world *lw, world_fd fd);
 /* A descriptor of the same file for direct, durable writes; -1: there is none, or something in the
  * file is not durable, so that a sync has to be a real one. */
 int linux_opens_direct(struct linux_world *lw, world_fd fd);
-/* A direct write failed, so the file holds who knows what; or its file system has none. */
-void linux_opens_spoil(struct linux_world *lw, world_fd fd, bool is_unsupported);
 void linux_opens_close(struct linux_world *lw);
 
 /* --- linux_ring.c ---------------------------------------------------------------------------- */
 
-void linux_ring_open(struct linux_world *lw);
 void linux_ring_close(struct linux_world *lw);
+bool linux_ring_is_wanted(const struct linux_world *lw);
 bool linux_ring_is_busy(const struct linux_world *lw);
-/* Could it take this write, if a sync follows it? */
-bool linux_ring_wants(struct linux_world *lw, const struct world_file_request *write);
+/* A commit; nothing else of the lane is under way. */
 void linux_ring_submit(struct linux_world *lw, struct world_file_request *write,
                        struct world_file_request *sync);
 
@@ -229,6 +238,12 @@ void linux_ring_submit(struct linux_world *lw, struct world_file_request *write,
 
 /* On a lane's thread: the system calls. */
 void linux_file_execute(int root, struct world_file_request *request);
+
+/* On a lane's thread: a direct write that is durable when it returns, on the descriptor in the
+ * write's ticket; or a plain one and a sync, where there are no direct ones: then sync->count is 1.
+ * `bounce` is aligned. */
+void linux_file_commit(uint8_t *bounce, struct world_file_request *write,
+                       struct world_file_request *sync);
 
 /* On the loop's thread: tells the names that LIST found, in order. */
 void linux_file_finish(struct world_file_request *request);
