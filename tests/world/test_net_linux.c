@@ -1,8 +1,4 @@
-/* The contract of the network, held against the real world in plaintext; and what only the real one
- * has: names, addresses off this host, peers that are silent, timers that share a loop. */
-#include <stdio.h>
-#include <string.h>
-
+/* The contract of the network, held against the real world in plaintext. */
 #include "tests/support/test.h"
 #include "tests/world/linux_pair.h"
 

@@ -149,6 +149,7 @@ static void listener_ready(uv_poll_t *poll, int status, int events)
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             struct world_endpoint at;
             linux_address_print(&lw->bind, &at);
+            at.port = listener->real_port;
             linux_net_tell_refused(lw, &at, ERR_BUSY,
                                    "no file descriptor is left for incoming streams; raise the "
                                    "limit of open files");
