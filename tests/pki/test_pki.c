@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "pki/pki_file.h"
+
 static char pki_dir[64];
 static char why[PKI_WHY_BYTES];
 
@@ -90,6 +92,9 @@ static void an_authority_signs_no_authorities(void **state)
     assert_true(openssl_says("x509 -req -in below.csr -CA host-1.crt -CAkey host-1.key "
                              "-CAcreateserial -out below.crt"));
     assert_false(openssl_says("verify -CAfile ca.crt -untrusted host-1.crt below.crt"));
+    /* For two reasons. */
+    assert_true(openssl_says("x509 -in host-1.crt -noout -ext basicConstraints | grep CA:FALSE"));
+    assert_true(openssl_says("x509 -in ca.crt -noout -ext basicConstraints | grep pathlen:0"));
 }
 
 static void only_the_owner_reads_keys(void **state)
@@ -125,6 +130,21 @@ static void replaces_nothing(void **state)
     /* One of a pair is enough. */
     assert_int_equal(issue("host-1"), ERR_EXISTS);
     assert_non_null(strstr(why, "host-1.key"));
+}
+
+static void a_file_that_appears_meanwhile_is_not_replaced(void **state)
+{
+    struct pki_file file;
+    const struct bytes one = {(const uint8_t *)"1", 1};
+    const struct bytes two = {(const uint8_t *)"22", 2};
+    struct stat st;
+    (void)state;
+    assert_int_equal(pki_file_name(&file, pki_dir, "x", ".crt", why), OK);
+    assert_int_equal(pki_file_create(&file, one, 0600, why), OK);
+    assert_int_equal(pki_file_create(&file, two, 0600, why), ERR_EXISTS);
+    assert_int_equal(stat(file.path, &st), 0);
+    assert_int_equal(st.st_size, 1);
+    assert_int_equal(st.st_nlink, 1);
 }
 
 static void refuses_names_that_are_none(void **state)
@@ -182,6 +202,8 @@ int main(void)
                                         remove_directory),
         cmocka_unit_test_setup_teardown(replaces_nothing, make_directory_for_each,
                                         remove_directory),
+        cmocka_unit_test_setup_teardown(a_file_that_appears_meanwhile_is_not_replaced,
+                                        make_directory_for_each, remove_directory),
         cmocka_unit_test_setup_teardown(refuses_names_that_are_none, make_directory_for_each,
                                         remove_directory),
         cmocka_unit_test_setup_teardown(needs_an_authority_that_is_whole, make_directory_for_each,
