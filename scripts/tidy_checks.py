@@ -39,7 +39,7 @@ LEVELS = {
     "cli": 8,
     "cli/sim": 9,
     "tests": 10,
-    "bench": 10,
+    "bench": 11,
 }
 
 # Folders of one level which know each other all the same.

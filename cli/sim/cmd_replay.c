@@ -50,8 +50,8 @@ static void print_outcome(const struct timeline *timeline, const struct sim_outc
         print_json_text(signature);
         (void)printf("\",\"text\":\"");
         print_json_text(result->text);
-        (void)printf("\",\"events\":%" PRIu64 ",\"operations\":%" PRIu64
-                     ",\"entries\":%" PRIu64 ",\"hash\":\"%016" PRIx64 "\"}\n",
+        (void)printf("\",\"events\":%" PRIu64 ",\"operations\":%" PRIu64 ",\"entries\":%" PRIu64
+                     ",\"hash\":\"%016" PRIx64 "\"}\n",
                      result->events, result->operations, result->committed, result->hash);
         return;
     }

@@ -1,5 +1,6 @@
 /* What the options of several commands of `novacron-sim` mean. A text that cannot be read is
- * reported on stderr with what it should be; NULL, an option that was not given, changes nothing. */
+ * reported on stderr with what it should be; NULL, an option that was not given, changes nothing.
+ */
 #ifndef NOVACRON_CLI_SIM_OPTIONS_H
 #define NOVACRON_CLI_SIM_OPTIONS_H
 

@@ -39,8 +39,7 @@ static bool parse_row(const char *line, struct fault *row)
 
     *row = (struct fault){0};
     return sscanf(line,
-                  "%" SCNu64 " %" SCNu64 " %31s %15s %" SCNu32 " %" SCNu32 " %" SCNu64
-                  " %" SCNu64,
+                  "%" SCNu64 " %" SCNu64 " %31s %15s %" SCNu32 " %" SCNu32 " %" SCNu64 " %" SCNu64,
                   &row->at, &row->span, kind, target, &row->pick, &row->mode, &row->number,
                   &row->draw) == 8 &&
            find_kind(kind, &row->kind) && find_target(target, &row->target);

@@ -191,8 +191,8 @@ static void pool_wait(struct worker *workers, const struct sim_pool_work *work)
     struct pollfd polls[SIM_JOBS_MAX];
 
     for (uint32_t i = 0; i < work->jobs; i++) {
-        polls[i] = (struct pollfd){.fd = workers[i].is_busy ? workers[i].answer : -1,
-                                   .events = POLLIN};
+        polls[i] =
+            (struct pollfd){.fd = workers[i].is_busy ? workers[i].answer : -1, .events = POLLIN};
     }
     int ready = poll(polls, work->jobs, TICK_MS);
     for (uint32_t i = 0; i < work->jobs; i++) {

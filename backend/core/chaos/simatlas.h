@@ -34,7 +34,9 @@
  *
  * Faults that destroy nothing need no permission: latency, reads that fail, a full disk, a failed
  * sync and a power cut of an honest disk (both take the node down, which is a matter of quorum, not
- * of damage). A disk that lies is damaged only by the power cut: ask for SIMATLAS_LYING then.
+ * of damage). A disk that lies is damaged only by a power cut, by any while simdisk_owed says that
+ * it owes something, also after it has stopped lying: ask for SIMATLAS_LYING then, or
+ * simdisk_write_back first.
  *
  * Decisions depend on the calls alone; there is neither randomness nor memory of the heap in it.
  */

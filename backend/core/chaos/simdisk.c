@@ -145,26 +145,35 @@ void simdisk_names_unset(struct simdisk_names *names, const char *path)
     memmove(names->names + at, names->names + at + 1, (names->count - at) * sizeof *names->names);
 }
 
+static void mark_used(const struct simdisk *d, int32_t inode)
+{
+    if (inode >= 0 && d->inodes[inode] != NULL) {
+        d->inodes[inode]->is_used = true;
+    }
+}
+
 /* An inode that no name and no open file leads to is gone. */
 void simdisk_collect(struct simdisk *d)
 {
+    for (size_t k = 0; k < d->live.count; k++) {
+        mark_used(d, d->live.names[k].inode);
+    }
+    for (size_t k = 0; k < d->stable.count; k++) {
+        mark_used(d, d->stable.names[k].inode);
+    }
+    for (size_t k = 0; k < d->name_change_count; k++) {
+        mark_used(d, d->name_changes[k].inode);
+    }
+    for (size_t k = 0; k < d->open_count; k++) {
+        mark_used(d, d->open[k].inode);
+    }
     for (size_t i = 0; i < d->inode_count; i++) {
-        bool is_used = d->inodes[i] == NULL;
-        for (size_t k = 0; k < d->live.count && !is_used; k++) {
-            is_used = d->live.names[k].inode == (int32_t)i;
-        }
-        for (size_t k = 0; k < d->stable.count && !is_used; k++) {
-            is_used = d->stable.names[k].inode == (int32_t)i;
-        }
-        for (size_t k = 0; k < d->name_change_count && !is_used; k++) {
-            is_used = d->name_changes[k].inode == (int32_t)i;
-        }
-        for (size_t k = 0; k < d->open_count && !is_used; k++) {
-            is_used = d->open[k].inode == (int32_t)i;
-        }
-        if (!is_used) {
-            inode_free(d, d->inodes[i]);
+        struct simdisk_inode *inode = d->inodes[i];
+        if (inode != NULL && !inode->is_used) {
+            inode_free(d, inode);
             d->inodes[i] = NULL;
+        } else if (inode != NULL) {
+            inode->is_used = false;
         }
     }
 }
@@ -246,10 +255,26 @@ static void apply_name_change(struct simdisk_names *names, const struct simdisk_
     }
 }
 
+/* A file system does not wait for a sync for ever: the older half becomes durable. */
+static void commit_oldest_names(struct simdisk *d)
+{
+    size_t half = d->name_change_count / 2;
+
+    for (size_t i = 0; i < half; i++) {
+        apply_name_change(&d->stable, &d->name_changes[i]);
+    }
+    d->name_change_count -= half;
+    memmove(d->name_changes, d->name_changes + half,
+            d->name_change_count * sizeof *d->name_changes);
+}
+
 void simdisk_change_name(struct simdisk *d, const char *removed, const char *set, int32_t inode)
 {
     struct simdisk_name_change change = {.stamp = ++d->stamp, .inode = inode};
 
+    if (d->name_change_count == SIMDISK_NAME_CHANGES_MAX) {
+        commit_oldest_names(d);
+    }
     memcpy(change.removed, removed, strlen(removed) + 1);
     memcpy(change.set, set, strlen(set) + 1);
     mem_grow((void **)&d->name_changes, &d->name_change_cap, d->name_change_count + 1,
@@ -478,9 +503,45 @@ static void settle_names(struct simdisk *d, const char *dir, uint64_t stamp)
     d->name_change_count = kept;
 }
 
+/* The disk says that the changes up to `stamp` are durable. */
+static void lie_about_file(struct simdisk_inode *inode, uint64_t stamp)
+{
+    for (size_t i = 0; i < inode->change_count; i++) {
+        inode->changes[i].is_owed |= is_settled_by(&inode->changes[i], stamp);
+    }
+}
+
+static void lie_about_names(struct simdisk *d, const char *dir, uint64_t stamp)
+{
+    for (size_t i = 0; i < d->name_change_count; i++) {
+        struct simdisk_name_change *change = &d->name_changes[i];
+        change->is_owed |= change->stamp <= stamp &&
+                           (is_inside(change->removed, dir) || is_inside(change->set, dir));
+    }
+}
+
+uint64_t simdisk_owed(const struct simdisk *d)
+{
+    uint64_t owed = 0;
+
+    for (size_t i = 0; i < d->name_change_count; i++) {
+        owed += d->name_changes[i].is_owed;
+    }
+    for (size_t i = 0; i < d->inode_count; i++) {
+        for (size_t k = 0; d->inodes[i] != NULL && k < d->inodes[i]->change_count; k++) {
+            owed += d->inodes[i]->changes[k].is_owed;
+        }
+    }
+    return owed;
+}
+
 void simdisk_settle(struct simdisk *d, struct world_file_request *request)
 {
-    if (request->op == WORLD_SYNC_DIR && request->result == OK && !d->is_lying) {
+    if (request->op == WORLD_SYNC_DIR && request->result == OK) {
+        if (d->is_lying) {
+            lie_about_names(d, request->path, request->ticket);
+            return;
+        }
         settle_names(d, request->path, request->ticket);
         simdisk_collect(d);
     }
@@ -491,7 +552,9 @@ void simdisk_settle(struct simdisk *d, struct world_file_request *request)
             forget_changes(d, inode, request->ticket);
         } else if (request->result != OK) {
             leave_in_limbo(inode, request->ticket);
-        } else if (!d->is_lying) {
+        } else if (d->is_lying) {
+            lie_about_file(inode, request->ticket);
+        } else {
             settle_file(d, inode, request->ticket);
         }
     }

@@ -72,6 +72,11 @@ void simdisk_forget(struct simdisk *d, bool is_forgetful);
 /* While set, syncs say OK and make nothing durable. */
 void simdisk_lie(struct simdisk *d, bool is_lying);
 
+/* Changes of which a sync said that they are durable, and which power loss would still take,
+ * whether the disk lies now or did so before: while there are any, a power cut destroys what may
+ * have been acknowledged. */
+uint64_t simdisk_owed(const struct simdisk *d);
+
 /* What an operating system does in time, and a disk that lied before it is trusted again: all that
  * is pending becomes durable, but for what a failed sync left in limbo. */
 void simdisk_write_back(struct simdisk *d);

@@ -10,6 +10,9 @@
 /* What a file keeps of its buffer for pending writes when it is clean again, in bytes. */
 #define SIMDISK_WRITTEN_KEPT_MAX (256 * 1024)
 
+/* Changes of names that wait for a sync, at most; then the older half becomes durable by itself. */
+#define SIMDISK_NAME_CHANGES_MAX 256
+
 /* Odds are parts of it. */
 #define SIMDISK_MILLION 1000000U
 
@@ -30,6 +33,7 @@ struct simdisk_change {
     size_t at; /* of a write: where its bytes begin in `written` of the file */
     enum simdisk_change_kind kind;
     bool in_limbo; /* a sync that was for it failed */
+    bool is_owed;  /* a sync lied about it */
 };
 
 struct simdisk_inode {
@@ -43,6 +47,7 @@ struct simdisk_inode {
     uint64_t *spoiled;               /* owned: sectors that cannot be read */
     size_t spoiled_count;
     size_t spoiled_cap;
+    bool is_used; /* while files are collected that nothing leads to */
 };
 
 struct simdisk_name {
@@ -64,6 +69,7 @@ struct simdisk_name_change {
     int32_t inode;
     bool is_removed_synced;
     bool is_set_synced;
+    bool is_owed; /* a sync lied about it */
 };
 
 struct simdisk_open {

@@ -1,5 +1,5 @@
-/* Private to the simulated network: simlink.c is links and datagrams, simstream.c the streams,
- * simnet.c the ports and the table. */
+/* Private to the simulated network: simlink.c is links and datagrams, simnet.c the ports and
+ * the table; streams are in the files that simstream_int.h lists. */
 #ifndef NOVACRON_CHAOS_SIMNET_INT_H
 #define NOVACRON_CHAOS_SIMNET_INT_H
 
@@ -65,7 +65,7 @@ void simlink_send_datagram(struct simlink *link, uint16_t from_port, uint16_t to
 
 void simlinks_deinit(struct simworld *sim);
 
-/* --- simstream.c ----------------------------------------------------------------------------- */
+/* --- streams --------------------------------------------------------------------------------- */
 
 struct world_stream *simstream_connect(struct simhost *host, const struct world_endpoint *to,
                                        struct world_stream_sink *sink);

@@ -1,6 +1,6 @@
 /*
  * Private to the simulated world: simworld.c is events and hosts, simclock.c clocks and timers,
- * simfile.c the files, simnet.c and simstream.c the network (simnet_int.h), simevent.c the queues.
+ * simfile.c the files, simevent.c the queues; the network has headers of its own (simnet_int.h).
  *
  * Each host has a queue of what will happen to it and a heap of timers; what happens to nobody, or
  * to kernels, is in the world's own queue. Each of these is a source, 0 being the world, and a
@@ -116,7 +116,7 @@ struct simworld {
                  const struct simhost *other, uint64_t number);
     void *line_ctx;
     struct simparcel *parcels; /* simnet.c: free ones */
-    struct simconn *conns;     /* simstream.c: free ones */
+    struct simconn *conns;     /* simconn.c: free ones */
     struct simdevice *devices; /* simpower.c: owned list */
     struct simvolume *volumes; /* simvolume.c: owned list */
     struct buf violation;      /* simvolume.c: the first, closed by a zero; empty: none */

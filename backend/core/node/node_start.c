@@ -239,7 +239,7 @@ static void start_found(struct node_start *s)
     while (store_snapshot_step(snap, NODE_SNAPSHOT_BUDGET, &s->founding_bytes) == ERR_PENDING) {
     }
     store_snapshot_end(snap);
-    s->snapshot = node_snapshot_name(n->store, START_FOUNDING_INDEX, START_FOUNDING_TERM,
+    s->snapshot = node_snapshot_name(n, n->store, START_FOUNDING_INDEX, START_FOUNDING_TERM,
                                      n->cfg.founders, s->founding_bytes.len);
     struct buf membership;
     buf_init(&membership);
@@ -320,8 +320,8 @@ static void start_on_snapshot_payload(void *ctx, uint64_t offset, struct bytes p
     s->restore_failed = s->restore_failed || store_restore_feed(s->restore, payload) != OK;
 }
 
-/* None is whole. Damaged ones say that this node took part: what they held must come from peers, and
- * the group must not be founded over them. */
+/* None is whole. Damaged ones say that this node took part: what they held must come from peers,
+ * and the group must not be founded over them. */
 static void start_without_snapshot(struct node_start *s, bool has_damaged)
 {
     struct node *n = s->node;
@@ -332,6 +332,14 @@ static void start_without_snapshot(struct node_start *s, bool has_damaged)
     n->cfg.is_member = n->cfg.is_member || has_damaged;
     n->store = store_open(n->cfg.feature_level);
     start_log(s);
+}
+
+static void start_on_snapshot_named(struct world_file_request *request)
+{
+    struct node_start *s = request->owner;
+    if (start_ok(s, "the directory of the snapshots could not be synced")) {
+        start_log(s);
+    }
 }
 
 static void start_on_snapshot(void *ctx, const struct snapfile_found *found)
@@ -352,9 +360,12 @@ static void start_on_snapshot(void *ctx, const struct snapfile_found *found)
         return;
     }
     s->restore = NULL;
-    s->snapshot = node_snapshot_name(n->store, found->meta.index, found->meta.term,
+    s->snapshot = node_snapshot_name(n, n->store, found->meta.index, found->meta.term,
                                      &name.membership, found->meta.payload_bytes);
-    start_log(s);
+    /* The log may give way to it: its name must outlive the power, and whoever named it may have
+     * died before that was so. */
+    s->request.path = n->snap_dir;
+    start_submit(s, WORLD_SYNC_DIR, start_on_snapshot_named);
 }
 
 static void start_snapshot(struct node_start *s)

@@ -4,6 +4,8 @@
  *   1. what is not part of the log goes: prepared segments that do not fit, and, on a disk without
  *      a log, everything;
  *   2. a torn tail is erased with zeros and synced, so that the next batch may bear its number;
+ *      a whole one is synced: the process that wrote it may have died before its own sync returned,
+ *      and what is told to Raft as durable must outlive the power, not only that process;
  *   3. where there is no room behind the tail, or no trust in it, a new segment is prepared;
  *   4. what recovery knows and the log does not is appended: doubt, the adopted snapshot; a new log
  *      begins with an empty batch, so that one without any batch is known to have lost it;
@@ -205,24 +207,51 @@ static void erase_on(struct wal_recovering *r)
     wal_recover_submit(r, WORLD_WRITE, erased);
 }
 
+static world_fd fd_of_segment(const struct wal_recovering *r, uint64_t seq)
+{
+    for (size_t i = 0; i < r->segment_count; i++) {
+        if (r->segments[i].seq == seq) {
+            return r->segments[i].fd;
+        }
+    }
+    return WORLD_FD_NONE;
+}
+
+static void tail_synced(struct world_file_request *request)
+{
+    struct wal_recovering *r = request->owner;
+    if (request->result != OK) {
+        wal_recover_fail(r, request->result, "the end of the log cannot be synced");
+        return;
+    }
+    find_room(r);
+}
+
+/* Only the last batch may be without its sync: a batch is written once the one before it has its
+ * own. */
+static void sync_tail(struct wal_recovering *r)
+{
+    r->request.fd = fd_of_segment(r, r->scan.tail_segment);
+    if (r->scan.tail_segment == 0 || r->request.fd == WORLD_FD_NONE) {
+        find_room(r);
+        return;
+    }
+    wal_recover_submit(r, WORLD_SYNC, tail_synced);
+}
+
 /* The sectors that the interrupted batch left, with the header of a segment that it began. */
 static void erase_torn_tail(struct wal_recovering *r)
 {
     const struct wal_scan *s = &r->scan;
 
     if (!s->torn || !tail_is_usable(r)) {
-        find_room(r);
+        sync_tail(r);
         return;
     }
     bool is_tail = s->torn_segment == s->tail_segment;
     r->erase_from = is_tail ? s->tail_sector : 0;
     r->erase_to = u64_max(s->torn_last_sector + 1, r->erase_from);
-    r->request.fd = WORLD_FD_NONE;
-    for (size_t i = 0; i < r->segment_count; i++) {
-        if (r->segments[i].seq == s->torn_segment) {
-            r->request.fd = r->segments[i].fd;
-        }
-    }
+    r->request.fd = fd_of_segment(r, s->torn_segment);
     memset(r->chunks[0].bytes, 0, (size_t)r->chunk_sectors * WAL_SECTOR_BYTES);
     erase_on(r);
 }

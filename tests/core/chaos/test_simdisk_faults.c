@@ -210,12 +210,17 @@ static void a_lie_costs_what_was_not_written_back_before_power_loss(void **state
         struct subject s = subject_new(1);
         simdisk_lie(s.d, true);
         assert_int_equal(put_sectors(s.d, s.log, 2, 1, 60), OK);
+        assert_int_equal(simdisk_owed(s.d), 0);
         assert_int_equal(sync_it(s.d, s.log), OK);
+        assert_int_equal(simdisk_owed(s.d), 1);
         (void)make_file(s.d, "late");
+        assert_int_equal(simdisk_owed(s.d), 2);
         simdisk_lie(s.d, false);
+        assert_int_equal(simdisk_owed(s.d), 2);
         if (written_back == 1) {
             simdisk_write_back(s.d);
             assert_int_equal(simdisk_pending(s.d), 0);
+            assert_int_equal(simdisk_owed(s.d), 0);
         }
         simdisk_cut_power(s.d, never, NULL);
         uint64_t size = 0;
@@ -255,6 +260,15 @@ static void a_lost_write_was_never_there(void **state)
     assert_int_equal(simdisk_played_at(s.d, SIMDISK_LOST_WRITE)->offset, 5 * SECTOR);
     assert_int_equal(sync_it(s.d, s.log), OK);
     assert_int_equal(get_sector(s.d, s.log, 5), 6);
+    simdisk_play(s.d, SIMDISK_LOST_WRITE, SIMDISK_LOG, 5);
+    simdisk_heal(s.d);
+    simdisk_play(s.d, SIMDISK_STALE_READ, SIMDISK_LOG, 1);
+    assert_int_equal(put_sectors(s.d, s.log, 5, 1, 6), OK);
+    assert_int_equal(simdisk_played(s.d, SIMDISK_LOST_WRITE), 1);
+    /* Where the file becomes longer by it, it does, by zeros. */
+    simdisk_play(s.d, SIMDISK_LOST_WRITE, SIMDISK_LOG, 1);
+    assert_int_equal(put_sectors(s.d, s.log, 16, 1, 90), OK);
+    assert_int_equal(get_sector(s.d, s.log, 16), 0);
     simdisk_cut_power(s.d, never, NULL);
     assert_int_equal(wrong_sectors(&s, true), 0);
     simdisk_free(s.d);
@@ -493,6 +507,28 @@ static void a_preallocated_file_takes_no_memory_before_it_is_written(void **stat
     simdisk_free(d);
 }
 
+/* As a program does that tries again and again on a full disk. */
+static void names_that_are_never_synced_take_bounded_memory(void **state)
+{
+    (void)state;
+    struct subject s = subject_new(1);
+
+    for (unsigned i = 0; i < 5000; i++) {
+        struct world_file_request made =
+            ask(s.d, (struct world_file_request){
+                         .op = WORLD_OPEN, .path = "1.tmp", .flags = WORLD_OPEN_CREATE});
+        assert_int_equal(put_sectors(s.d, made.fd, 0, 1, 1), OK);
+        (void)ask(s.d, (struct world_file_request){.op = WORLD_CLOSE, .fd = made.fd});
+        assert_int_equal(
+            ask(s.d, (struct world_file_request){.op = WORLD_UNLINK, .path = "1.tmp"}).result, OK);
+    }
+    assert_in_range(simdisk_pending(s.d), 1, 1000);
+    assert_in_range(simdisk_memory(s.d), 1, 2 << 20);
+    simdisk_cut_power(s.d, never, NULL);
+    assert_int_equal(wrong_sectors(&s, true), 0);
+    simdisk_free(s.d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -512,6 +548,7 @@ int main(void)
         cmocka_unit_test(files_are_cut_and_vanish_and_disks_are_wiped),
         cmocka_unit_test(a_clone_put_back_is_the_disk_of_then),
         cmocka_unit_test(the_same_seed_gives_the_same_disk_in_bounded_memory),
+        cmocka_unit_test(names_that_are_never_synced_take_bounded_memory),
         cmocka_unit_test(a_preallocated_file_takes_no_memory_before_it_is_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

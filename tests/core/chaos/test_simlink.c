@@ -210,12 +210,22 @@ static void a_limited_rate_spaces_datagrams_and_drops_what_would_wait_too_long(v
     for (size_t i = 0; i < 51; i++) {
         assert_int_equal(p.b.times[i], began + (1 + 10 * (i + 1)) * NANOS_PER_MS);
     }
+    /* Without a limit nothing waits, nor behind what waited before once there is one again. */
+    for (uint32_t i = 0; i < 10; i++) {
+        sim_pair_ping(&p, i, 1000);
+    }
     link.bytes_per_s = 0;
     sim_pair_link(&p, false, &link);
     nanos sent = simworld_now(p.sim);
     sim_pair_ping(&p, 100, 1000);
+    link.bytes_per_s = 1000000;
+    sim_pair_link(&p, false, &link);
+    sim_pair_ping(&p, 101, 1000);
     simworld_run(p.sim, NANOS_FOREVER);
+    assert_int_equal(p.b.numbers[51], 100);
     assert_int_equal(p.b.times[51], sent + NANOS_PER_MS);
+    assert_int_equal(p.b.numbers[52], 101);
+    assert_int_equal(p.b.times[52], sent + 2 * NANOS_PER_MS);
     sim_pair_deinit(&p);
 }
 

@@ -60,6 +60,70 @@ static void what_is_sent_while_something_is_under_way_takes_no_longer(void **sta
     sim_pair_deinit(&p);
 }
 
+/* A stream of a host to itself, whose receiver sends while it reads. */
+struct echo {
+    const struct world *world;
+    struct world_stream *stream;
+    struct world_stream_sink sink;
+    struct world_stream_sink far;
+    struct world_listener listener;
+    struct buf got;
+};
+
+static void echo_opened(struct world_stream_sink *sink)
+{
+    (void)sink;
+}
+
+static void echo_received(struct world_stream_sink *sink, struct bytes bytes)
+{
+    struct echo *e = sink->owner;
+    static uint8_t filler[4096];
+    memset(filler, 0xff, sizeof filler);
+    for (int i = 0; i < 16 && e->got.len == 0; i++) {
+        struct bytes more = {filler, sizeof filler};
+        assert_int_equal(e->world->net->stream_send(e->world->self, e->stream, more), OK);
+    }
+    buf_put(&e->got, bytes.data, bytes.len);
+}
+
+static struct world_stream_sink *echo_accepted(struct world_listener *listener,
+                                               struct world_stream *stream,
+                                               const struct world_endpoint *from)
+{
+    struct echo *e = listener->owner;
+    (void)stream;
+    (void)from;
+    return &e->far;
+}
+
+static void a_receiver_may_send_on_the_stream_that_it_reads(void **state)
+{
+    (void)state;
+    struct simworld *sim = simworld_new(1);
+    struct echo e = {.world = simhost_world(simhost_new(sim, "a", 0))};
+    const struct world_endpoint self = {"a", SIM_PAIR_PORT};
+    uint8_t first[300];
+
+    buf_init(&e.got);
+    memset(first, 0x11, sizeof first);
+    e.sink = (struct world_stream_sink){.opened = echo_opened, .owner = &e};
+    e.far = (struct world_stream_sink){.received = echo_received, .owner = &e};
+    e.listener = (struct world_listener){.accepted = echo_accepted, .owner = &e};
+    assert_int_equal(e.world->net->listen(e.world->self, SIM_PAIR_PORT, &e.listener), OK);
+    e.stream = e.world->net->connect(e.world->self, &self, &e.sink);
+    simworld_run(sim, simworld_now(sim) + NANOS_PER_S);
+    struct bytes bytes = {first, sizeof first};
+    assert_int_equal(e.world->net->stream_send(e.world->self, e.stream, bytes), OK);
+    simworld_run(sim, simworld_now(sim) + NANOS_PER_S);
+    assert_int_equal(e.got.len, sizeof first + 16 * 4096);
+    for (size_t i = 0; i < e.got.len; i++) {
+        assert_int_equal(e.got.data[i], i < sizeof first ? 0x11 : 0xff);
+    }
+    simworld_free(sim);
+    buf_deinit(&e.got);
+}
+
 static void a_full_queue_says_so_and_then_that_there_is_room(void **state)
 {
     (void)state;
@@ -176,6 +240,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_stream_keeps_order_both_ways),
         cmocka_unit_test(what_is_sent_while_something_is_under_way_takes_no_longer),
+        cmocka_unit_test(a_receiver_may_send_on_the_stream_that_it_reads),
         cmocka_unit_test(a_full_queue_says_so_and_then_that_there_is_room),
         cmocka_unit_test(bytes_sent_before_it_is_open_wait_for_that),
         cmocka_unit_test(a_process_that_refuses_closes_the_stream),

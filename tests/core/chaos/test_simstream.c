@@ -114,6 +114,26 @@ static void an_idle_stream_outlives_a_cut(void **state)
     sim_pair_deinit(&p);
 }
 
+static void a_cut_that_heals_begins_the_wait_anew(void **state)
+{
+    (void)state;
+    struct sim_pair p;
+
+    sim_pair_init(&p, 12);
+    for (size_t round = 1; round <= 3; round++) {
+        simnet_cut(p.a.host, p.b.host, true);
+        nanos sent = simworld_now(p.sim);
+        assert_int_equal(sim_peer_send(&p.a, "x", 1), OK);
+        sim_pair_run(&p, NANOS_PER_S);
+        simnet_cut(p.a.host, p.b.host, false);
+        sim_pair_run(&p, 14 * NANOS_PER_S);
+        assert_int_equal(p.b.got.len, round);
+        assert_in_range(p.b.got_at - sent, 7 * SIMNET_RTO, 7 * SIMNET_RTO + NANOS_PER_MS);
+    }
+    assert_int_equal(p.a.closed, 0);
+    sim_pair_deinit(&p);
+}
+
 static void without_acknowledgements_the_first_bytes_arrive_and_the_sender_times_out(void **state)
 {
     (void)state;
@@ -161,6 +181,9 @@ static void a_cut_that_acknowledgements_pass_is_one_way_for_streams(void **state
     sim_pair_run(&p, SIMNET_USER_TIMEOUT + NANOS_PER_MS);
     assert_int_equal(p.a.got.len, 0);
     assert_int_equal(p.b.why, ERR_TIMEOUT);
+    sim_pair_connect(&p);
+    sim_pair_run(&p, NANOS_PER_MS);
+    assert_int_equal(p.a.opened, 2);
     sim_pair_deinit(&p);
 }
 
@@ -234,6 +257,32 @@ static void a_short_clog_keeps_order_and_loses_nothing(void **state)
     sim_pair_deinit(&p);
 }
 
+static void bytes_that_a_clog_held_are_sent_again_where_it_ends_in_a_cut(void **state)
+{
+    (void)state;
+    struct sim_pair p;
+    struct simnet_link link = simnet_link_plain();
+
+    for (int is_long = 0; is_long < 2; is_long++) {
+        sim_pair_init(&p, 14);
+        link.is_clogged = true;
+        sim_pair_link(&p, false, &link);
+        assert_int_equal(sim_peer_send(&p.a, "held", 4), OK);
+        sim_pair_run(&p, is_long ? 2 * SIMNET_USER_TIMEOUT : NANOS_PER_S);
+        link.is_clogged = false;
+        link.is_cut = true;
+        sim_pair_link(&p, false, &link);
+        sim_pair_run(&p, NANOS_PER_S);
+        assert_int_equal(p.b.got.len, 0);
+        link.is_cut = false;
+        sim_pair_link(&p, false, &link);
+        sim_pair_run(&p, SIMNET_USER_TIMEOUT);
+        /* Nobody is left to send it again, where the sender has timed out. */
+        assert_int_equal(p.b.got.len, is_long ? 0 : 4);
+        sim_pair_deinit(&p);
+    }
+}
+
 static void a_stall_holds_the_streams_there_are_and_no_new_one(void **state)
 {
     (void)state;
@@ -278,6 +327,25 @@ static void a_limited_rate_is_how_long_bytes_take(void **state)
     assert_in_range(p.b.got_at - sent, 3 * NANOS_PER_S, 3 * NANOS_PER_S + 100 * NANOS_PER_MS);
     assert_int_equal(p.b.datagram_count, 1);
     assert_true(p.b.times[0] - pinged <= SIMNET_RATE_WINDOW + 10 * NANOS_PER_MS);
+    sim_pair_deinit(&p);
+}
+
+static void messages_sent_together_share_a_limited_rate(void **state)
+{
+    (void)state;
+    struct sim_pair p;
+    struct simnet_link link = {.latency = NANOS_PER_MS, .bytes_per_s = 1000000};
+    static uint8_t block[1000];
+
+    sim_pair_init(&p, 16);
+    sim_pair_link(&p, false, &link);
+    nanos sent = simworld_now(p.sim);
+    for (int i = 0; i < 1000; i++) {
+        assert_int_equal(sim_peer_send(&p.a, block, sizeof block), OK);
+    }
+    simworld_run(p.sim, NANOS_FOREVER);
+    assert_int_equal(p.b.got.len, 1000 * sizeof block);
+    assert_in_range(p.b.got_at - sent, NANOS_PER_S, NANOS_PER_S + 100 * NANOS_PER_MS);
     sim_pair_deinit(&p);
 }
 
@@ -436,6 +504,27 @@ static void a_host_that_is_on_again_denies_the_stream(void **state)
     sim_pair_deinit(&p);
 }
 
+static void a_denial_that_does_not_come_back_is_none(void **state)
+{
+    (void)state;
+    struct sim_pair p;
+    struct simnet_link link = simnet_link_plain();
+
+    sim_pair_init(&p, 20);
+    simhost_cut_power(p.b.host, 0, 1);
+    sim_pair_run(&p, NANOS_PER_S);
+    simhost_power_on(p.b.host);
+    sim_pair_run(&p, 1000 * NANOS_PER_S);
+    assert_int_equal(p.a.closed, 0); /* it has sent nothing */
+    link.is_cut = true;
+    sim_pair_link(&p, true, &link);
+    assert_int_equal(sim_peer_send(&p.a, "x", 1), OK);
+    sim_pair_run(&p, SIMNET_USER_TIMEOUT + NANOS_PER_MS);
+    assert_int_equal(p.a.closed, 1);
+    assert_int_equal(p.a.why, ERR_TIMEOUT);
+    sim_pair_deinit(&p);
+}
+
 static void a_host_is_on_once_its_process_uses_it(void **state)
 {
     (void)state;
@@ -569,13 +658,16 @@ int main(void)
         cmocka_unit_test(a_lost_segment_comes_after_the_retransmission_timeout),
         cmocka_unit_test(a_cut_that_lasts_times_the_sender_out_and_leaves_the_other_end),
         cmocka_unit_test(an_idle_stream_outlives_a_cut),
+        cmocka_unit_test(a_cut_that_heals_begins_the_wait_anew),
         cmocka_unit_test(without_acknowledgements_the_first_bytes_arrive_and_the_sender_times_out),
         cmocka_unit_test(a_cut_that_acknowledgements_pass_is_one_way_for_streams),
         cmocka_unit_test(bytes_in_a_clogged_link_arrive_after_their_sender_has_gone),
         cmocka_unit_test(bytes_in_a_clogged_link_reach_no_later_process),
         cmocka_unit_test(a_short_clog_keeps_order_and_loses_nothing),
+        cmocka_unit_test(bytes_that_a_clog_held_are_sent_again_where_it_ends_in_a_cut),
         cmocka_unit_test(a_stall_holds_the_streams_there_are_and_no_new_one),
         cmocka_unit_test(a_limited_rate_is_how_long_bytes_take),
+        cmocka_unit_test(messages_sent_together_share_a_limited_rate),
         cmocka_unit_test(a_black_hole_lets_small_messages_pass_until_a_large_one_is_in_the_way),
         cmocka_unit_test(a_reset_closes_both_ends_at_once),
         cmocka_unit_test(a_call_is_repeated_after_one_three_and_seven_seconds),
@@ -583,6 +675,7 @@ int main(void)
         cmocka_unit_test(a_process_that_closes_while_connecting_is_never_told),
         cmocka_unit_test(power_loss_leaves_the_other_end_half_open_until_it_times_out),
         cmocka_unit_test(a_host_that_is_on_again_denies_the_stream),
+        cmocka_unit_test(a_denial_that_does_not_come_back_is_none),
         cmocka_unit_test(a_host_is_on_once_its_process_uses_it),
         cmocka_unit_test(a_process_that_dies_behind_a_cut_leaves_a_half_open_end),
         cmocka_unit_test(the_end_of_a_stream_passes_a_cut_that_was_short),

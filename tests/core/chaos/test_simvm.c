@@ -311,7 +311,9 @@ static void uninterruptible_sleep_counts_as_running(void **state)
     farm_new(&f);
     assert_int_equal(try_on(&f, f.a, WORLD_VM_START, 1), OK);
     with_vm_faults(f.a, (struct simvm_faults){.is_unkillable = true});
+    uint64_t writes = simvolume_writes(f.volume);
     assert_int_equal(try_on(&f, f.a, WORLD_VM_KILL, 1), ERR_TIMEOUT);
+    assert_int_equal(simvolume_writes(f.volume), writes);
     assert_true(lives_on(f.a));
     assert_int_equal(try_on(&f, f.b, WORLD_VM_START, 2), ERR_REFUSED);
     struct command patient;
@@ -321,6 +323,26 @@ static void uninterruptible_sleep_counts_as_running(void **state)
     farm_run(&f, NANOS_PER_S);
     assert_true(patient.is_done);
     assert_int_equal(patient.request.result, OK);
+    assert_false(lives_on(f.a));
+    simworld_free(f.sim);
+}
+
+static void a_frozen_machine_goes_on_where_it_stood(void **state)
+{
+    (void)state;
+    struct farm f;
+
+    farm_new(&f);
+    assert_int_equal(try_on(&f, f.a, WORLD_VM_START, 1), OK);
+    with_vm_faults(f.a, (struct simvm_faults){.is_frozen = true});
+    uint64_t writes = simvolume_writes(f.volume);
+    assert_int_equal(try_on(&f, f.a, WORLD_VM_QUERY, 1), ERR_TIMEOUT);
+    assert_int_equal(simvolume_writes(f.volume), writes);
+    with_vm_faults(f.a, (struct simvm_faults){.is_frozen = false});
+    farm_run(&f, NANOS_PER_S);
+    assert_true(simvolume_writes(f.volume) > writes);
+    with_vm_faults(f.a, (struct simvm_faults){.is_frozen = true});
+    assert_int_equal(try_on(&f, f.a, WORLD_VM_KILL, 1), OK);
     assert_false(lives_on(f.a));
     simworld_free(f.sim);
 }
@@ -458,6 +480,7 @@ int main(void)
         cmocka_unit_test(a_paused_machine_keeps_its_lock_and_writes_nothing),
         cmocka_unit_test(a_mute_machine_is_listed_as_unknown_and_can_be_killed),
         cmocka_unit_test(uninterruptible_sleep_counts_as_running),
+        cmocka_unit_test(a_frozen_machine_goes_on_where_it_stood),
         cmocka_unit_test(a_start_fails_or_waits_for_its_storage),
         cmocka_unit_test(a_second_owner_of_an_epoch_is_seen),
         cmocka_unit_test(an_epoch_that_goes_back_is_seen),

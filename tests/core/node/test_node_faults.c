@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/chaos/simdisk.h"
+#include "core/chaos/simnet.h"
 #include "core/consensus/raft/raft_int.h"
 #include "core/node/node_int.h"
 #include "core/recovery/wal_int.h"
@@ -236,6 +237,37 @@ static void without_an_intact_copy_nobody_leads(void **state)
     cluster3_deinit(&c);
 }
 
+/* Damaged entries that its state holds, and that its peers have compacted away, are covered by a
+ * snapshot of its own. */
+static void damage_that_is_applied_is_covered_by_its_own_snapshot(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    cluster3_init(&c, 38, NODES);
+    c.snapshot_entries = 40;
+    c.scrub_bytes_per_s = 64 * 1024 * 1024;
+    cluster3_start(&c);
+    uint32_t leader = cluster3_elect(&c);
+    uint32_t damaged = (leader + 1) % NODES;
+    c.member[damaged].node->cfg.tail_entries = 1000000;
+    cluster3_put(&c, leader, "answer", value_of(42));
+    for (uint64_t i = 0; i < 100; i++) {
+        cluster3_put(&c, leader, "more", value_of(i));
+    }
+    cluster3_run(&c, NANOS_PER_S);
+    assert_true(node_status(c.member[leader].node).first > 20);
+    assert_int_equal(node_status(c.member[damaged].node).first, 2);
+    assert_true(member_damage_log(&c, damaged, value_of(42)) > 0);
+    cluster3_run(&c, 10 * NANOS_PER_S);
+    assert_true(c.member[damaged].alarms & RAFT_ALARM_IMPAIRED);
+    assert_false(node_status(c.member[damaged].node).impaired);
+    member_kill(&c, damaged, true);
+    member_start(&c, damaged);
+    cluster3_run(&c, 5 * NANOS_PER_S);
+    assert_true(cluster3_get(&c, damaged, "answer", value_of(42)));
+    cluster3_deinit(&c);
+}
+
 /* Its only snapshot is damaged: what it held comes from a peer. */
 static void a_node_without_a_whole_snapshot_fetches_one(void **state)
 {
@@ -443,6 +475,161 @@ static void a_node_that_halts_in_an_update_sends_nothing_of_it(void **state)
     cluster3_run(&c, 20 * NANOS_PER_MS);
     assert_true(c.member[leader].halted);
     buf_deinit(&p.body);
+    cluster3_deinit(&c);
+}
+
+static void member_cut_all_unsynced(struct cluster3 *c, uint32_t i)
+{
+    simhost_cut_power(c->member[i].host, 0, 1);
+    oracle_closed(c->oracle, i);
+    node_close(c->member[i].node);
+    c->member[i].node = NULL;
+}
+
+/* A process dies between the write of a batch and its sync. The next one reads the batch, from the
+ * page cache, and may only vouch for it once it is on the disk: the power may go. The oracle
+ * asserts that what was told durable is there (I24). */
+static void what_a_dead_process_left_is_synced_before_it_counts(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    cluster3_init(&c, 33, NODES);
+    cluster3_start(&c);
+    uint32_t leader = cluster3_elect(&c);
+    cluster3_put(&c, leader, "before", value_of(1));
+    cluster3_run(&c, NANOS_PER_S);
+    uint32_t slow = (leader + 1) % NODES;
+    simhost_stall(c.member[slow].host, WORLD_LANE_LOG, simworld_now(c.sim) + 60 * NANOS_PER_S);
+    cluster3_put(&c, leader, "unsynced", value_of(2));
+    cluster3_run(&c, 10 * NANOS_PER_MS);
+    const struct raft *r = c.member[slow].node->raft;
+    raft_index last = r->log.last;
+    assert_true(r->log.durable < last);
+    member_kill(&c, slow, false);
+    member_start(&c, slow);
+    cluster3_run(&c, 50 * NANOS_PER_MS);
+    assert_true(c.member[slow].node->raft->log.durable >= last);
+    member_cut_all_unsynced(&c, slow);
+    member_start(&c, slow);
+    cluster3_run(&c, 5 * NANOS_PER_S);
+    assert_true(cluster3_get(&c, slow, "unsynced", value_of(2)));
+    cluster3_deinit(&c);
+}
+
+static unsigned member_snapshots(struct cluster3 *c, uint32_t i)
+{
+    const struct simdisk *d = simhost_disk(c->member[i].host);
+    unsigned n = 0;
+    const char *name;
+    for (size_t at = 0; (name = simdisk_name(d, at)) != NULL; at++) {
+        size_t len = strlen(name);
+        n += len > 5 && memcmp(name + len - 5, ".snap", 5) == 0;
+    }
+    return n;
+}
+
+/* The same of a snapshot that was fetched: the process dies when the file has its name, and before
+ * the directory is synced. The log of the next one begins behind it. */
+static void a_snapshot_that_a_dead_process_named_is_synced_before_it_counts(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    cluster3_init(&c, 35, NODES);
+    c.snapshot_entries = 40;
+    cluster3_start(&c);
+    uint32_t leader = cluster3_elect(&c);
+    uint32_t away = (leader + 1) % NODES;
+    member_kill(&c, away, false);
+    put_many(&c, 0, 100);
+    member_start(&c, away);
+    unsigned before = member_snapshots(&c, away);
+    while (member_snapshots(&c, away) == before) {
+        assert_true(cluster3_step(&c));
+    }
+    member_kill(&c, away, false);
+    simnet_cut(c.member[away].host, c.member[leader].host, true);
+    simnet_cut(c.member[away].host, c.member[third(leader, away)].host, true);
+    member_start(&c, away);
+    cluster3_run(&c, 100 * NANOS_PER_MS);
+    assert_true(node_status(c.member[away].node).first > 2);
+    member_cut_all_unsynced(&c, away);
+    member_start(&c, away);
+    cluster3_run(&c, 100 * NANOS_PER_MS);
+    assert_int_equal(c.member[away].verdict, RECOVERY_CLEAN);
+    cluster3_deinit(&c);
+}
+
+static void file_on_done(struct world_file_request *request)
+{
+    *(bool *)request->owner = true;
+}
+
+static void file_do(struct cluster3 *c, uint32_t i, struct world_file_request *request,
+                    enum world_file_op op)
+{
+    bool is_done = false;
+    request->op = op;
+    request->lane = WORLD_LANE_BULK;
+    request->done = file_on_done;
+    request->owner = &is_done;
+    world_submit(simhost_world(c->member[i].host), request);
+    while (!is_done) {
+        assert_true(cluster3_step(c));
+    }
+    assert_int_equal(request->result, OK);
+}
+
+/* Copies the newest snapshot of one member to another's disk; its index. */
+static raft_index snapshot_copy_newest(struct cluster3 *c, uint32_t from, uint32_t to)
+{
+    const struct node *n = c->member[from].node;
+    char path[WORLD_PATH_MAX_BYTES];
+    struct buf copy;
+    buf_init(&copy);
+    snapfile_path(n->snap_dir, n->snap_name.index, n->snap_name.term, ".snap", path);
+    assert_int_equal(simdisk_look(simhost_disk(c->member[from].host), path, &copy), OK);
+    struct world_file_request request = {.path = path,
+                                         .flags = WORLD_OPEN_WRITE | WORLD_OPEN_CREATE};
+    file_do(c, to, &request, WORLD_OPEN);
+    request.buffer = copy.data;
+    request.length = (uint32_t)copy.len;
+    file_do(c, to, &request, WORLD_WRITE);
+    file_do(c, to, &request, WORLD_CLOSE);
+    buf_deinit(&copy);
+    return n->snap_name.index;
+}
+
+/* A file of a newer one may be there: of a fetch that was begun and given up for this one. */
+static void an_install_takes_the_snapshot_that_it_was_told(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    cluster3_init(&c, 37, NODES);
+    c.snapshot_entries = 20;
+    cluster3_start(&c);
+    uint32_t leader = cluster3_elect(&c);
+    uint32_t away = (leader + 1) % NODES;
+    uint32_t other = third(leader, away);
+    member_kill(&c, away, false);
+    c.member[other].node->cfg.snapshot_entries = 7;
+    uint64_t puts = 60;
+    put_many(&c, 0, puts);
+    while (node_status(c.member[other].node).snapshot <=
+           node_status(c.member[leader].node).snapshot) {
+        put_many(&c, puts, puts + 1);
+        puts++;
+    }
+    simnet_cut(c.member[away].host, c.member[other].host, true);
+    member_start(&c, away);
+    while (!node_is_ready(c.member[away].node) || !c.member[away].node->raft->fetch.active) {
+        assert_true(cluster3_step(&c));
+    }
+    raft_index told = c.member[away].node->raft->fetch.snapshot.index;
+    assert_true(snapshot_copy_newest(&c, other, away) > told);
+    assert_int_equal(c.member[away].node->raft->fetch.snapshot.index, told);
+    cluster3_run(&c, 5 * NANOS_PER_S);
+    assert_false(c.member[away].halted);
+    assert_true(cluster3_get(&c, away, "filler", value_of(1000 + puts - 1)));
     cluster3_deinit(&c);
 }
 
@@ -670,6 +857,7 @@ int main(void)
         cmocka_unit_test(damaged_entries_are_fetched_from_peers),
         cmocka_unit_test(damage_is_not_truncated_away),
         cmocka_unit_test(without_an_intact_copy_nobody_leads),
+        cmocka_unit_test(damage_that_is_applied_is_covered_by_its_own_snapshot),
         cmocka_unit_test(a_node_without_a_whole_snapshot_fetches_one),
         cmocka_unit_test(a_scrub_finds_damage_and_peers_mend_it),
         cmocka_unit_test(a_full_disk_steps_down_votes_and_heals),
@@ -678,6 +866,9 @@ int main(void)
         cmocka_unit_test(a_snapshot_waits_for_its_entries_in_the_log),
         cmocka_unit_test(a_node_that_halts_in_an_update_sends_nothing_of_it),
         cmocka_unit_test(a_snapshot_without_room_is_tried_again_after_a_pause),
+        cmocka_unit_test(what_a_dead_process_left_is_synced_before_it_counts),
+        cmocka_unit_test(a_snapshot_that_a_dead_process_named_is_synced_before_it_counts),
+        cmocka_unit_test(an_install_takes_the_snapshot_that_it_was_told),
         cmocka_unit_test(a_founder_that_dies_at_first_founds_again),
         cmocka_unit_test(a_member_may_die_at_any_event_of_its_start),
         cmocka_unit_test(a_restart_remembers_what_was_committed),

@@ -201,7 +201,7 @@ static bool read_number(struct history_reader *r, uint64_t *ret)
     return read_token(r) == TOKEN_WORD && word_number(r, ret);
 }
 
-static bool read_key(struct history_reader *r, struct history_event *e)
+static bool read_event_key(struct history_reader *r, struct history_event *e)
 {
     enum history_token token = read_token(r);
     if (token != TOKEN_WORD && token != TOKEN_STRING) {
@@ -235,7 +235,7 @@ static bool read_field(struct history_reader *r, struct history_event *e)
         return read_token(r) == TOKEN_WORD && set_kind(r, e);
     }
     if (word_is(r, ":key")) {
-        return read_key(r, e);
+        return read_event_key(r, e);
     }
     if (word_is(r, ":missed")) {
         bool is_word = read_token(r) == TOKEN_WORD;
@@ -301,7 +301,8 @@ static void set_values(struct lin_op *o, const struct history_event *e)
     }
 }
 
-static bool invoke(struct history_reader *r, const struct history_event *e, uint32_t *pending)
+static bool invoke_operation(struct history_reader *r, const struct history_event *e,
+                             uint32_t *pending)
 {
     struct history *h = r->h;
     if (e->kind == LIN_CAS && e->value_count != 2) {
@@ -320,7 +321,8 @@ static bool invoke(struct history_reader *r, const struct history_event *e, uint
     return true;
 }
 
-static bool complete(struct history_reader *r, const struct history_event *e, uint32_t *pending)
+static bool complete_operation(struct history_reader *r, const struct history_event *e,
+                               uint32_t *pending)
 {
     struct lin_op *o = *pending != 0 ? &r->h->ops[*pending - 1] : NULL;
     if (o == NULL || o->kind != e->kind || o->key != e->key) {
@@ -333,22 +335,22 @@ static bool complete(struct history_reader *r, const struct history_event *e, ui
     if (e->type == TYPE_INFO) {
         return true;
     }
+    o->returned = e->time;
+    if (o->returned < o->invoked) {
+        r->error = "an operation returns before it is invoked";
+        return false;
+    }
     if (e->type == TYPE_FAIL && !is_miss) {
         o->outcome = LIN_FAILED;
         return true;
     }
     o->outcome = LIN_OK;
-    o->returned = e->time;
     o->revision = e->revision;
     if (is_miss) {
         o->kind = LIN_CAS_MISS;
     } else if (o->kind == LIN_READ) {
         set_values(o, e);
         o->mod_revision = e->mod_revision;
-    }
-    if (o->returned < o->invoked) {
-        r->error = "an operation returns before it is invoked";
-        return false;
     }
     return true;
 }
@@ -362,7 +364,8 @@ static bool read_line(struct history_reader *r, size_t line)
     e.time = e.has_time ? e.time : line;
     r->h->has_times = r->h->has_times || e.has_time;
     uint32_t *pending = &r->pending[lin_map_number(&r->processes, e.process)];
-    return e.type == TYPE_INVOKE ? invoke(r, &e, pending) : complete(r, &e, pending);
+    return e.type == TYPE_INVOKE ? invoke_operation(r, &e, pending)
+                                 : complete_operation(r, &e, pending);
 }
 
 static size_t count_lines(struct bytes text)

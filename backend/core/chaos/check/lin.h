@@ -46,22 +46,24 @@ enum lin_outcome {
     LIN_OUTCOMES
 };
 
-/* One operation on one key. A process has one operation at a time; which process it was is for
- * people alone.
+/* One operation on one key. A process has one operation at a time; which process it was matters to
+ * people alone, and to transactions: changes of several keys by one process, invoked at one time,
+ * may have made one revision.
  *
  * One operation comes before another where it returned at an earlier time than the other was
  * invoked. Equal times are concurrent, so a driver whose events fall on one instant gives them
  * times that differ, if their order means anything. */
 struct lin_op {
     nanos invoked;
-    nanos returned; /* of LIN_OK alone */
+    nanos returned; /* unless the outcome is unknown */
     uint64_t key;
     uint64_t value; /* an id of the caller's; 0: absent */
     uint64_t expected;
     /* The store's revision right after the operation took effect: the one that a write made, or the
      * one that a read was answered from. 0: not known. Below LIN_REVISION_MAX. */
     uint64_t revision;
-    uint64_t mod_revision; /* of a read: the revision that made `value`; 0: not known, or absent */
+    uint64_t
+        mod_revision; /* of a read that found a value: the revision that made it; 0: not known */
     uint32_t process;
     uint8_t kind;    /* enum lin_kind */
     uint8_t outcome; /* enum lin_outcome */
@@ -117,6 +119,7 @@ struct lin_report {
      * Borrowed from the checker until its next call. */
     const struct lin_culprit *part;
     size_t part_count;
+    bool is_part_late; /* the part begins in the middle: no state before it helps */
 };
 
 struct lin; /* a checker: memory that is kept from one history to the next */

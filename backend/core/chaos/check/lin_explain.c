@@ -143,7 +143,7 @@ void lin_explain(const struct lin *lin, struct buf *text)
             say(text, " of key ");
             say_key(lin, report->key, text);
         }
-        say(text, "\n");
+        say(text, report->is_part_late ? ", whatever was there before them\n" : "\n");
     }
     for (size_t i = 0; i < report->part_count; i++) {
         say_operation(lin, &report->part[i], text);

@@ -174,6 +174,7 @@ struct lin_key {
     uint32_t *stack; /* of values, while preparing */
     size_t stack_cap;
 
+    uint32_t initial; /* the state in the beginning */
     bool has_appends;
     bool has_misses;
     bool has_mods;
@@ -218,6 +219,10 @@ struct lin {
     size_t value_of_cap;
     size_t expected_of_cap;
     size_t tied_of_cap;
+
+    /* What a key's register holds in the beginning: absence, unless a part begins later. */
+    uint64_t initial;
+    bool is_initial_fresh; /* a value that no operation knows */
 
     struct lin_map keys;
     struct lin_map numbers;

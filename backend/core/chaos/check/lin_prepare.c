@@ -26,14 +26,22 @@ static bool writes_one_value(uint8_t kind)
     return kind == LIN_WRITE || kind == LIN_DELETE || kind == LIN_CAS;
 }
 
+/* The revision that made the value which a read saw, if it told. */
+static uint64_t told_mod(const struct lin_op *o)
+{
+    return o->kind == LIN_READ && o->value != 0 ? o->mod_revision : 0;
+}
+
+static uint32_t add_value(struct lin_key *k)
+{
+    k->values[k->value_count] = (struct lin_value){.mays = LIN_NONE, .deadline = LIN_NONE};
+    return k->value_count++;
+}
+
 static uint32_t number_value(struct lin *lin, uint64_t value)
 {
-    struct lin_key *k = &lin->key;
     uint32_t number = lin_map_number(&lin->numbers, value);
-    if (number == k->value_count) {
-        k->values[k->value_count++] = (struct lin_value){.mays = LIN_NONE, .deadline = LIN_NONE};
-    }
-    return number;
+    return number == lin->key.value_count ? add_value(&lin->key) : number;
 }
 
 /* Gives the operation's values their numbers. */
@@ -64,7 +72,7 @@ static void count_act(struct lin *lin, uint32_t op)
     struct lin_key *k = &lin->key;
     const struct lin_op *o = &lin->ops[op];
     k->has_misses = k->has_misses || o->kind == LIN_CAS_MISS;
-    k->has_mods = k->has_mods || (o->kind == LIN_READ && o->mod_revision != 0);
+    k->has_mods = k->has_mods || told_mod(o) != 0;
     if (k->has_appends) {
         return;
     }
@@ -114,9 +122,7 @@ static void note_deadline(struct lin *lin, uint32_t op, uint32_t event)
     if (v->deadline == LIN_NONE) {
         v->deadline = event;
     }
-    if (o->kind == LIN_READ && o->mod_revision != 0) {
-        v->mod = o->mod_revision;
-    }
+    v->mod = told_mod(o) != 0 ? told_mod(o) : v->mod;
 }
 
 static void collect(struct lin *lin)
@@ -149,7 +155,7 @@ static void collect(struct lin *lin)
 static uint32_t certain_writer(const struct lin_key *k, uint32_t value)
 {
     const struct lin_value *v = &k->values[value];
-    bool is_certain = value != 0 && v->readers_left > 0 && v->writers_left == 1 &&
+    bool is_certain = value != k->initial && v->readers_left > 0 && v->writers_left == 1 &&
                       v->mays != LIN_NONE && v->deadline != LIN_NONE;
     return is_certain && k->mays[v->mays].invoked < v->deadline ? v->mays : LIN_NONE;
 }
@@ -159,7 +165,7 @@ static uint32_t certain_writer(const struct lin_key *k, uint32_t value)
 static void find_certain_mays(struct lin_key *k)
 {
     uint32_t depth = 0;
-    for (uint32_t value = 1; value < k->value_count; value++) {
+    for (uint32_t value = 0; value < k->value_count; value++) {
         if (certain_writer(k, value) != LIN_NONE) {
             k->stack[depth++] = value;
             k->values[value].is_wanted = true; /* while it is on the stack */
@@ -214,14 +220,10 @@ static void find_useful_mays(struct lin_key *k)
 }
 
 /* With answers that some value was not there, any value may be needed to make them true: all mays
- * stay. Values that no operation can tell apart become `other`. */
+ * stay. Values that no answer tells apart become `other`. What only moves on from such a value is
+ * then never used, and was of no use: the value before was as good. */
 static void keep_mays_for_misses(struct lin_key *k, uint32_t other)
 {
-    for (uint32_t i = 0; i < k->may_count; i++) {
-        if (k->mays[i].kind == LIN_CAS) {
-            k->values[k->mays[i].expected].is_wanted = true;
-        }
-    }
     for (uint32_t i = 0; i < k->may_count; i++) {
         struct lin_may *may = &k->mays[i];
         may->is_useful = true;
@@ -246,9 +248,7 @@ static void sift_mays(struct lin *lin)
     find_certain_mays(k);
     find_useful_mays(k);
     if (k->has_misses && k->may_count > 0) {
-        uint32_t other = k->value_count++;
-        k->values[other] = (struct lin_value){.mays = LIN_NONE, .deadline = LIN_NONE};
-        keep_mays_for_misses(k, other);
+        keep_mays_for_misses(k, add_value(k));
     }
     for (uint32_t i = 0; i < k->may_count; i++) {
         struct lin_may *may = &k->mays[i];
@@ -276,7 +276,7 @@ static uint32_t add_act(struct lin *lin, uint32_t op)
         .value = lin->value_of[op],
         .expected = lin->expected_of[op],
         .tier = LIN_NONE,
-        .mod = o->kind == LIN_READ ? o->mod_revision : 0,
+        .mod = told_mod(o),
         .revision = o->revision,
         .kind = o->kind == LIN_DELETE ? LIN_WRITE : o->kind,
     };
@@ -364,9 +364,8 @@ static void make_tiers(struct lin *lin)
     size_t n = 0;
     for (uint32_t i = 0; i < k->act_count; i++) {
         const struct lin_act *a = &k->acts[i];
-        uint64_t revision = a->revision != 0 ? a->revision : a->mod;
-        if (revision != 0) {
-            uint64_t rank = revision * 2 + (lin_is_change(a->kind) ? 0 : 1);
+        if (a->revision != 0) {
+            uint64_t rank = a->revision * 2 + (lin_is_change(a->kind) ? 0 : 1);
             lin->items[n++] = (struct lin_item){rank, i};
         }
     }
@@ -428,14 +427,14 @@ static void make_groups(struct lin *lin)
 
 /* --- All of it -------------------------------------------------------------------------------- */
 
-static void reserve(struct lin_key *k, size_t events)
+static void reserve_key(struct lin_key *k, size_t events)
 {
     size_t ops = events + 1;
     mem_grow((void **)&k->acts, &k->act_cap, ops, sizeof(k->acts[0]));
     mem_grow((void **)&k->mays, &k->may_cap, ops, sizeof(k->mays[0]));
-    /* Absence, "other", and two values an operation. */
-    mem_grow((void **)&k->values, &k->value_cap, 2 * ops + 2, sizeof(k->values[0]));
-    mem_grow((void **)&k->stack, &k->stack_cap, 2 * ops + 2, sizeof(k->stack[0]));
+    /* Absence, what is there in the beginning, "other", and two values an operation. */
+    mem_grow((void **)&k->values, &k->value_cap, 2 * ops + 3, sizeof(k->values[0]));
+    mem_grow((void **)&k->stack, &k->stack_cap, 2 * ops + 3, sizeof(k->stack[0]));
     mem_grow((void **)&k->groups, &k->group_cap, ops, sizeof(k->groups[0]));
     mem_grow((void **)&k->members, &k->member_cap, ops, sizeof(k->members[0]));
     mem_grow((void **)&k->tier_left, &k->tier_cap, ops + 1, sizeof(k->tier_left[0]));
@@ -468,12 +467,14 @@ void lin_prepare(struct lin *lin, const uint32_t *events, uint32_t event_count)
     k->has_mods = false;
     k->is_impossible = false;
     k->has_appends = key_has_appends(lin);
-    reserve(k, event_count);
+    reserve_key(k, event_count);
 
-    lin_map_reset(&lin->numbers, 2 * (size_t)event_count + 1);
+    lin_map_reset(&lin->numbers, 2 * (size_t)event_count + 2);
     uint32_t absent = number_value(lin, 0);
     CHECK(absent == 0);
+    k->initial = k->has_appends ? absent : number_value(lin, lin->initial);
     collect(lin);
+    k->initial = lin->is_initial_fresh ? add_value(k) : k->initial;
     sift_mays(lin);
     link_entries(lin);
     make_tiers(lin);

@@ -50,8 +50,12 @@ struct searching {
 static void begin_search(struct searching *s, struct lin *lin)
 {
     struct lin_key *k = &lin->key;
-    *s = (struct searching){
-        .lin = lin, .k = k, .ends = 2 * k->act_count, .left = k->act_count, .origin = LIN_NONE};
+    *s = (struct searching){.lin = lin,
+                            .k = k,
+                            .ends = 2 * k->act_count,
+                            .left = k->act_count,
+                            .state = k->initial,
+                            .origin = LIN_NONE};
     size_t words = k->act_count / 64 + 1;
     size_t moves = (size_t)k->act_count + k->may_count + 1;
     mem_grow((void **)&k->done, &k->done_cap, words, sizeof(k->done[0]));

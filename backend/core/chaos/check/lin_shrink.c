@@ -9,13 +9,17 @@
  *   - a read, or an answer that a value was not there, is gone: it changes nothing;
  *   - it does not matter that a change returned: it may have happened, at any time from then on.
  *
+ *   - the history begins later, at an event over which no operation lasts that has happened: what
+ *     returned before is gone, and the state there is any that the rest can tell from others.
+ *
  * A change is never simply taken away, which could make a part fail that the whole does not: the
  * reads of a value without its write. One that may have happened disappears where lin_prepare finds
  * that nobody needs it, which again keeps the verdict.
  *
  * First the earliest end at which the history fails is found, then halves, quarters and so on to
- * single operations are weakened while the rest still fails. What is left cannot be weakened in any
- * one operation. Where a search reaches its bound, the part does not count as failing.
+ * single operations are weakened while the rest still fails, then the latest beginning is found,
+ * and single operations are tried again. What is left cannot be weakened in any one operation.
+ * Where a search reaches its bound, the part does not count as failing.
  */
 #include "core/chaos/check/lin_int.h"
 
@@ -24,16 +28,48 @@ struct shrinking {
     const uint32_t *events;
     uint32_t event_count;
     uint64_t searches_left;
+    bool is_late;   /* the state in the beginning is any */
+    uint32_t *ops;  /* room for those of the key */
+    uint8_t *modes; /* by event: the operations' modes before the last step */
 };
 
-static bool still_fails(struct shrinking *s)
+static bool fails_from(struct shrinking *s, uint64_t initial, bool is_fresh)
 {
     enum lin_bound bound = LIN_BOUND_NONE;
     if (s->searches_left == 0) {
         return false;
     }
     s->searches_left--;
-    return lin_judge_key(s->lin, s->events, s->event_count, &bound) == LIN_NOT_LINEARIZABLE;
+    s->lin->initial = initial;
+    s->lin->is_initial_fresh = is_fresh;
+    bool fails = lin_judge_key(s->lin, s->events, s->event_count, &bound) == LIN_NOT_LINEARIZABLE;
+    s->lin->initial = 0;
+    s->lin->is_initial_fresh = false;
+    return fails;
+}
+
+/* Of the values in the beginning, those that no operation looks at are alike. */
+static bool part_fails(struct shrinking *s)
+{
+    if (!s->is_late) {
+        return fails_from(s, 0, false);
+    }
+    if (!fails_from(s, 0, false) || !fails_from(s, 0, true)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < s->event_count; i++) {
+        uint32_t op = s->events[i] / 2;
+        const struct lin_op *o = &s->lin->ops[op];
+        bool looks = o->kind == LIN_READ || o->kind == LIN_CAS || o->kind == LIN_CAS_MISS;
+        bool is_return = (s->events[i] & 1) != 0;
+        if (is_return || s->lin->modes[op] == LIN_GONE || !looks) {
+            continue;
+        }
+        if (!fails_from(s, o->kind == LIN_READ ? o->value : o->expected, false)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* The history up to event `last`. */
@@ -58,13 +94,70 @@ static void find_earliest_end(struct shrinking *s)
     while (passes < fails) {
         uint32_t middle = passes + (fails - passes) / 2;
         end_at(s, middle);
-        if (still_fails(s)) {
+        if (part_fails(s)) {
             fails = middle;
         } else {
             passes = middle + 1;
         }
     }
     end_at(s, fails);
+}
+
+static void keep_modes(const struct shrinking *s)
+{
+    for (uint32_t i = 0; i < s->event_count; i++) {
+        s->modes[i] = s->lin->modes[s->events[i] / 2];
+    }
+}
+
+static void restore_modes(struct shrinking *s)
+{
+    for (uint32_t i = 0; i < s->event_count; i++) {
+        s->lin->modes[s->events[i] / 2] = s->modes[i];
+    }
+}
+
+static void weaken_operation(struct shrinking *s, uint32_t op)
+{
+    s->lin->modes[op] = lin_is_change(s->lin->ops[op].kind) ? LIN_MAY : LIN_GONE;
+}
+
+/* The part from event `first` on: operations that have happened before it are gone, those that last
+ * over it are weakened first. */
+static void begin_at(struct shrinking *s, uint32_t first)
+{
+    for (uint32_t i = 0; i < first; i++) {
+        uint32_t op = s->events[i] / 2;
+        if ((s->events[i] & 1) == 0 && s->lin->modes[op] == LIN_MUST) {
+            weaken_operation(s, op);
+        } else if ((s->events[i] & 1) != 0 && s->modes[i] == LIN_MUST) {
+            s->lin->modes[op] = LIN_GONE;
+        }
+    }
+}
+
+/* What fails from a later beginning fails from an earlier one. */
+static void find_latest_beginning(struct shrinking *s)
+{
+    uint32_t fails = 0;
+    uint32_t passes = s->event_count; /* a beginning from here on does not fail */
+    s->is_late = true;
+    keep_modes(s);
+    if (!part_fails(s)) {
+        s->is_late = false;
+        return;
+    }
+    while (passes - fails > 1) {
+        uint32_t middle = fails + (passes - fails) / 2;
+        begin_at(s, middle);
+        if (part_fails(s)) {
+            fails = middle;
+        } else {
+            passes = middle;
+        }
+        restore_modes(s);
+    }
+    begin_at(s, fails);
 }
 
 static uint32_t list_musts(const struct shrinking *s, uint32_t *ops)
@@ -82,10 +175,9 @@ static uint32_t list_musts(const struct shrinking *s, uint32_t *ops)
 static bool weaken(struct shrinking *s, const uint32_t *ops, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
-        bool is_change = lin_is_change(s->lin->ops[ops[i]].kind);
-        s->lin->modes[ops[i]] = is_change ? LIN_MAY : LIN_GONE;
+        weaken_operation(s, ops[i]);
     }
-    if (still_fails(s)) {
+    if (part_fails(s)) {
         return true;
     }
     for (uint32_t i = 0; i < n; i++) {
@@ -95,12 +187,12 @@ static bool weaken(struct shrinking *s, const uint32_t *ops, uint32_t n)
 }
 
 /* Weakens what can be, in pieces of `size`; true where something was. */
-static bool weaken_pieces(struct shrinking *s, uint32_t *ops, uint32_t size)
+static bool weaken_pieces(struct shrinking *s, uint32_t size)
 {
-    uint32_t n = list_musts(s, ops);
+    uint32_t n = list_musts(s, s->ops);
     bool is_weaker = false;
     for (uint32_t at = 0; at < n; at += size) {
-        is_weaker = weaken(s, ops + at, n - at < size ? n - at : size) || is_weaker;
+        is_weaker = weaken(s, s->ops + at, n - at < size ? n - at : size) || is_weaker;
     }
     return is_weaker;
 }
@@ -136,14 +228,20 @@ void lin_shrink_key(struct lin *lin, const uint32_t *events, uint32_t event_coun
     if (s.searches_left == 0) {
         return;
     }
-    uint32_t *ops = mem_alloc(event_count * sizeof(*ops));
+    s.ops = mem_alloc(event_count * sizeof(s.ops[0]));
+    s.modes = mem_alloc(event_count * sizeof(s.modes[0]));
     find_earliest_end(&s);
-    uint32_t size = list_musts(&s, ops) / 2;
-    for (; size > 1; size /= 2) {
-        (void)weaken_pieces(&s, ops, size);
+    if (!lin->key.has_appends) {
+        find_latest_beginning(&s);
     }
-    while (weaken_pieces(&s, ops, 1)) {
+    uint32_t size = list_musts(&s, s.ops) / 2;
+    for (; size > 1; size /= 2) {
+        (void)weaken_pieces(&s, size);
+    }
+    while (weaken_pieces(&s, 1)) {
     }
     accuse_the_rest(&s);
-    mem_free(ops);
+    lin->report->is_part_late = s.is_late;
+    mem_free(s.modes);
+    mem_free(s.ops);
 }

@@ -82,7 +82,7 @@ static bool commit_has_copies(const struct commit_question *q, const struct raft
                 copies += commit_is_acked(q->o, q->leader, q->term, q->index, m->id);
             }
         }
-        unsigned wanted = voters - quorum_size(voters) + 1;
+        unsigned wanted = voters - voters / 2; /* every majority meets one of so many */
         if (witnesses > 0 && in_sync > 0 && copies < (in_sync < wanted ? in_sync : wanted)) {
             return false;
         }

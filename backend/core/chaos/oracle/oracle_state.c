@@ -161,7 +161,7 @@ static bool members_decide(const uint64_t half[2], uint64_t set)
 {
     for (int k = 0; k < 2; k++) {
         unsigned n = members_in(half[k]);
-        if (n > 0 && members_in(half[k] & set) < quorum_size(n)) {
+        if (n > 0 && 2 * members_in(half[k] & set) <= n) {
             return false;
         }
     }

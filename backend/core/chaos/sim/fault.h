@@ -6,8 +6,8 @@
  * further draws (which byte rots, which half of the hosts) takes them from its own `draw`, so a row
  * that is removed leaves the others as they are. That is what makes a failing plan shrink.
  *
- * Swarm testing [Groce12]: each family is wholly off in about half of the seeds, and its strength is
- * drawn where it is on. What is always a little on hides what only shows without it.
+ * Swarm testing [Groce12]: each family is wholly off in about half of the seeds, and its strength
+ * is drawn where it is on. What is always a little on hides what only shows without it.
  */
 #ifndef NOVACRON_CHAOS_SIM_FAULT_H
 #define NOVACRON_CHAOS_SIM_FAULT_H
@@ -54,8 +54,9 @@ enum fault_family {
     X(FAULT_RING, FAMILY_CUT, "ring", "each host reaches its neighbours on a ring only")           \
     X(FAULT_SEVER, FAMILY_CUT, "sever", "one pair of hosts does not reach each other")             \
     X(FAULT_FLICKER, FAMILY_CUT, "flicker", "one host is cut off and back every `number` ns")      \
-    X(FAULT_SWIZZLE, FAMILY_CLOG, "swizzle", "some hosts clog one by one, and open in an order "   \
-                                             "of their own")                                       \
+    X(FAULT_SWIZZLE, FAMILY_CLOG, "swizzle",                                                       \
+      "some hosts clog one by one, and open in an order "                                          \
+      "of their own")                                                                              \
     X(FAULT_LOSE, FAMILY_LOSS, "lose", "`number` ppm of the packets are lost")                     \
     X(FAULT_DUPLICATE, FAMILY_LOSS, "duplicate", "`number` ppm of the datagrams come twice")       \
     X(FAULT_LATE, FAMILY_LOSS, "late", "some datagrams come up to `number` ns late")               \
@@ -80,7 +81,7 @@ enum fault_family {
     X(FAULT_STALL_DISK, FAMILY_DISK_SLOW, "stall-disk", "nothing completes on a lane")             \
     X(FAULT_FAIL_SYNC, FAMILY_DISK_ERROR, "fail-sync", "one sync fails")                           \
     X(FAULT_FAIL_WRITE, FAMILY_DISK_ERROR, "fail-write", "one write fails")                        \
-    X(FAULT_FAIL_READ, FAMILY_DISK_ERROR, "fail-read", "some reads fail")                          \
+    X(FAULT_FAIL_READ, FAMILY_DISK_LOSS, "fail-read", "some reads fail")                           \
     X(FAULT_FULL, FAMILY_DISK_FULL, "full", "the disk has no more room")                           \
     X(FAULT_ROT, FAMILY_DISK_LOSS, "rot", "bits of what is on the disk flip; mode: which files")   \
     X(FAULT_SPOIL, FAMILY_DISK_LOSS, "spoil", "sectors of the log cannot be read")                 \
@@ -95,7 +96,8 @@ enum fault_family {
     X(FAULT_DEMOTE, FAMILY_MEMBER, "demote", "a voter shall be a learner")                         \
     X(FAULT_REMOVE, FAMILY_MEMBER, "remove", "a member is removed; its process runs on")           \
     X(FAULT_REPLACE, FAMILY_MEMBER, "replace", "a new host takes a member's place at once")        \
-    X(FAULT_LEAVE_JOINT, FAMILY_MEMBER, "leave-joint", "leave a joint configuration, asked or not") \
+    X(FAULT_LEAVE_JOINT, FAMILY_MEMBER, "leave-joint",                                             \
+      "leave a joint configuration, asked or not")                                                 \
     X(FAULT_TRANSFER, FAMILY_OPERATE, "transfer", "leadership is handed to somebody")              \
     X(FAULT_CAMPAIGN, FAMILY_OPERATE, "campaign", "a member is told to campaign")                  \
     X(FAULT_STOP, FAMILY_OPERATE, "stop", "a node is stopped in order, and started again")         \

@@ -30,7 +30,7 @@ static bool is_follower(const struct simmember *m)
     return simmember_serves(m) && node_status(m->node).role != RAFT_LEADER;
 }
 
-/* --- processes --------------------------------------------------------------------------------- */
+/* --- processes -------------------------------------------------------------------------------- */
 
 void inject_kill(struct inject *inject, struct simmember *m, bool power, uint64_t num)
 {
@@ -54,7 +54,7 @@ void inject_restart(struct inject *inject, struct simmember *m)
     }
 }
 
-/* --- rows -------------------------------------------------------------------------------------- */
+/* --- rows ------------------------------------------------------------------------------------- */
 
 static struct simmember *row_target(struct inject *inject, const struct fault *row)
 {
@@ -193,7 +193,7 @@ static void plan_timer(struct world_timer *timer)
     }
 }
 
-/* --- life -------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 void inject_init(struct inject *inject, struct simcluster *cluster, struct simclients *clients,
                  const struct fault_plan *plan)
@@ -244,14 +244,25 @@ void inject_heal(struct inject *inject, uint32_t core)
     }
 }
 
+/* Does it hold what its leader has committed? */
+static bool has_caught_up(const struct inject *inject, const struct simmember *m)
+{
+    const struct simmember *leader = simcluster_leader(inject->cluster);
+    struct raft_status status = node_status(m->node);
+
+    return leader != NULL && status.term == node_status(leader->node).term &&
+           status.durable >= node_status(leader->node).last;
+}
+
 /* Was its disk damaged, and does the node vouch for it again? A scrub that began after the damage
- * has read all of it; so has a start. */
+ * has read all of it; so has a start. What it cannot know to have lost, its leader does. */
 static bool is_whole_again(const struct inject *inject, const struct simmember *m)
 {
     bool read_again = m->life > inject->damage[m->i].life ||
                       m->node->scrub_passes >= inject->damage[m->i].passes + 2;
 
-    return simmember_serves(m) && read_again && !node_status(m->node).impaired;
+    return simmember_serves(m) && read_again && !node_status(m->node).impaired &&
+           (!inject->damage[m->i].is_silent || has_caught_up(inject, m));
 }
 
 bool inject_explains_halt(const struct inject *inject, const struct simmember *m)

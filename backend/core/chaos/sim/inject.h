@@ -1,8 +1,8 @@
 /*
  * Carries out a fault plan: each row when it is due, and its end when its span is over.
  *
- * What a row does to links is composed: every link is plain, and each row that is active adds to it.
- * A fault that destroys what a disk has promised to keep asks the atlas first, which leaves the
+ * What a row does to links is composed: every link is plain, and each row that is active adds to
+ * it. A fault that destroys what a disk has promised to keep asks the atlas first, which leaves the
  * copies that the stated fault model says must survive; one that is refused is counted as spared.
  */
 #ifndef NOVACRON_CHAOS_SIM_INJECT_H
@@ -51,7 +51,8 @@ struct inject {
     struct {
         uint32_t life; /* in which its disk was damaged; 0: it is whole */
         uint64_t passes;
-        uint32_t lost; /* what its next life may lack: bits of oracle.h */
+        uint32_t lost;  /* what its next life may lack: bits of oracle.h */
+        bool is_silent; /* its node may not know what it lost */
         bool is_lying;
         bool may_halt; /* an operation of its disk was made to fail */
     } damage[SIM_HOSTS_MAX];

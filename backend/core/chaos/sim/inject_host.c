@@ -70,9 +70,6 @@ static void begin_disk(struct inject_active *a)
     case FAULT_FAIL_WRITE:
         simdisk_fail(disk, WORLD_WRITE, ERR_IO, 1);
         break;
-    case FAULT_FAIL_READ:
-        simdisk_fail(disk, WORLD_READ, ERR_IO, (uint32_t)a->row.number);
-        break;
     case FAULT_FULL:
         simdisk_set_capacity(disk, simdisk_used(disk) + a->row.number);
         break;

@@ -1,6 +1,6 @@
-/* Private to the injector: inject.c is its schedule, inject_net.c the links, inject_host.c processes,
- * clocks and disks that keep what they promised, inject_loss.c disks that do not, inject_member.c what
- * operators do. */
+/* Private to the injector: inject.c is its schedule, inject_net.c the links, inject_host.c
+ * processes, clocks and disks that keep what they promised, inject_loss.c disks that do not,
+ * inject_member.c what operators do. */
 #ifndef NOVACRON_CHAOS_SIM_INJECT_INT_H
 #define NOVACRON_CHAOS_SIM_INJECT_INT_H
 

@@ -15,7 +15,7 @@
 static const enum simdisk_class rot_classes[] = {SIMDISK_LOG, SIMDISK_LOG, SIMDISK_SNAPSHOT,
                                                  SIMDISK_ANY};
 
-static uint64_t bit_of(node_id id)
+static uint64_t member_bit(node_id id)
 {
     return (uint64_t)1 << (id - 1);
 }
@@ -44,7 +44,7 @@ static uint64_t current_voters(struct simcluster *c, uint64_t voters)
         if ((voters >> i & 1) != 0) {
             struct raft_status status = node_status(m->node);
             bool has_all = status.term == term && status.durable == last && !status.impaired;
-            current |= has_all ? bit_of(m->id) : 0;
+            current |= has_all ? member_bit(m->id) : 0;
         }
     }
     return current;
@@ -63,11 +63,11 @@ static bool tell_atlas(struct inject *inject)
     const struct raft_membership *ms = node_status(leader->node).membership;
     for (uint32_t i = 0; i < ms->n; i++) {
         const struct raft_member *m = &ms->member[i];
-        group.voters |= (m->roles & RAFT_VOTER) ? bit_of(m->id) : 0;
-        group.outgoing |= (m->roles & RAFT_VOTER_OUTGOING) ? bit_of(m->id) : 0;
-        group.learners |= (m->roles & RAFT_LEARNER) ? bit_of(m->id) : 0;
-        group.witnesses |= (m->roles & RAFT_WITNESS) ? bit_of(m->id) : 0;
-        group.in_sync |= (m->roles & RAFT_IN_SYNC) ? bit_of(m->id) : 0;
+        group.voters |= (m->roles & RAFT_VOTER) ? member_bit(m->id) : 0;
+        group.outgoing |= (m->roles & RAFT_VOTER_OUTGOING) ? member_bit(m->id) : 0;
+        group.learners |= (m->roles & RAFT_LEARNER) ? member_bit(m->id) : 0;
+        group.witnesses |= (m->roles & RAFT_WITNESS) ? member_bit(m->id) : 0;
+        group.in_sync |= (m->roles & RAFT_IN_SYNC) ? member_bit(m->id) : 0;
     }
     if (group.outgoing != 0) {
         return false;
@@ -84,7 +84,8 @@ static enum simatlas_kind atlas_kind(enum fault_kind kind)
     case FAULT_ROT:
         return SIMATLAS_ROT;
     case FAULT_SPOIL:
-        return SIMATLAS_SPOILED;
+    case FAULT_FAIL_READ:
+        return SIMATLAS_SPOILED; /* to whoever reads, an error that passes is damage, too */
     case FAULT_CUT_FILE:
         return SIMATLAS_TRUNCATED;
     case FAULT_LOSE_FILE:
@@ -104,8 +105,8 @@ static enum simatlas_kind atlas_kind(enum fault_kind kind)
 
 static bool may_lose(struct inject_active *a)
 {
-    return tell_atlas(a->inject) && simatlas_may(&a->inject->atlas, a->at->i,
-                                                 atlas_kind(a->row.kind), SIMATLAS_WHOLE);
+    return tell_atlas(a->inject) &&
+           simatlas_may(&a->inject->atlas, a->at->i, atlas_kind(a->row.kind), SIMATLAS_WHOLE);
 }
 
 static void mark_damaged(struct inject_active *a, uint32_t lost)
@@ -116,6 +117,7 @@ static void mark_damaged(struct inject_active *a, uint32_t lost)
     inject->damage[i].life = a->at->life;
     inject->damage[i].passes = a->at->node != NULL ? a->at->node->scrub_passes : 0;
     inject->damage[i].lost |= lost;
+    inject->damage[i].is_silent = (lost & ORACLE_LOST_ALL) != 0;
     simatlas_struck(&inject->atlas, i, atlas_kind(a->row.kind), SIMATLAS_WHOLE);
 }
 
@@ -151,8 +153,8 @@ static enum inject_outcome play(struct inject_active *a)
         {SIMDISK_MISDIRECTED_READ, SIMDISK_SNAPSHOT},
     };
     CHECK(a->row.mode < COUNT_OF(tricks));
-    simdisk_play(simhost_disk(a->at->host), tricks[a->row.mode].trick,
-                 tricks[a->row.mode].class, 1);
+    simdisk_play(simhost_disk(a->at->host), tricks[a->row.mode].trick, tricks[a->row.mode].class,
+                 1);
     mark_damaged(a, ORACLE_LOST_TAIL);
     return INJECT_DONE;
 }
@@ -217,6 +219,10 @@ enum inject_outcome inject_begin_loss(struct inject_active *a)
         return harm(a, SIMDISK_HARM_VANISHED, rot_classes[a->row.mode + 1]);
     case FAULT_MISDIRECT:
         return play(a);
+    case FAULT_FAIL_READ:
+        simdisk_fail(simhost_disk(a->at->host), WORLD_READ, ERR_IO, (uint32_t)a->row.number);
+        mark_damaged(a, ORACLE_LOST_TAIL);
+        return INJECT_DONE;
     case FAULT_WIPE:
         inject_kill(a->inject, a->at, true, 0);
         simdisk_wipe(simhost_disk(a->at->host));
@@ -231,12 +237,15 @@ enum inject_outcome inject_begin_loss(struct inject_active *a)
  * it happens to survive. */
 static void end_of_lies(struct inject_active *a)
 {
+    struct simdisk *disk = simhost_disk(a->at->host);
     bool loses = a->at->state == MEMBER_UP && may_lose(a);
 
-    a->inject->damage[a->at->i].is_lying = !loses;
-    inject_kill(a->inject, a->at, true, loses ? a->row.number : 4);
-    simdisk_lie(simhost_disk(a->at->host), false);
+    if (!loses) {
+        simdisk_write_back(disk);
+    }
     a->inject->damage[a->at->i].is_lying = false;
+    inject_kill(a->inject, a->at, true, a->row.number);
+    simdisk_lie(disk, false);
     if (loses) {
         mark_damaged(a, ORACLE_LOST_ALL);
     }

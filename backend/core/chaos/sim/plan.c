@@ -149,8 +149,7 @@ static int row_order(const void *a, const void *b)
     return left->draw < right->draw ? -1 : left->draw > right->draw;
 }
 
-void fault_plan_draw(struct fault_plan *plan, const struct sim_settings *s,
-                     const struct prng *root)
+void fault_plan_draw(struct fault_plan *plan, const struct sim_settings *s, const struct prng *root)
 {
     struct prng stream = prng_fork(root, SIM_STREAM_PLAN);
 

@@ -10,12 +10,10 @@
     (BIT(FAMILY_DISK_SLOW) | BIT(FAMILY_DISK_ERROR) | BIT(FAMILY_DISK_FULL) |                      \
      BIT(FAMILY_DISK_LOSS) | BIT(FAMILY_POWER))
 #define NETWORK_FAMILIES                                                                           \
-    (BIT(FAMILY_CUT) | BIT(FAMILY_LOSS) | BIT(FAMILY_DELAY) | BIT(FAMILY_CLOG) |                   \
-     BIT(FAMILY_STREAM))
+    (BIT(FAMILY_CUT) | BIT(FAMILY_LOSS) | BIT(FAMILY_DELAY) | BIT(FAMILY_CLOG) | BIT(FAMILY_STREAM))
 #define MEMBER_FAMILIES                                                                            \
     (BIT(FAMILY_MEMBER) | BIT(FAMILY_CRASH) | BIT(FAMILY_OPERATE) | BIT(FAMILY_CUT))
-#define CLOCK_FAMILIES                                                                             \
-    (BIT(FAMILY_CLOCK) | BIT(FAMILY_PAUSE) | BIT(FAMILY_CUT) | BIT(FAMILY_CPU))
+#define CLOCK_FAMILIES (BIT(FAMILY_CLOCK) | BIT(FAMILY_PAUSE) | BIT(FAMILY_CUT) | BIT(FAMILY_CPU))
 #define ALL_FAMILIES   (BIT(FAULT_FAMILIES) - 1)
 #define LIGHT_FAMILIES (BIT(FAMILY_CRASH) | BIT(FAMILY_CUT) | BIT(FAMILY_LOSS) | BIT(FAMILY_PAUSE))
 
@@ -38,11 +36,11 @@ static const struct {
     uint32_t least;
     uint32_t most;
 } family_strength[FAULT_FAMILIES] = {
-    [FAMILY_CUT] = {2, 30},      [FAMILY_LOSS] = {2, 12},       [FAMILY_DELAY] = {2, 12},
-    [FAMILY_CLOG] = {2, 10},     [FAMILY_STREAM] = {2, 40},     [FAMILY_CRASH] = {2, 30},
-    [FAMILY_POWER] = {2, 20},    [FAMILY_PAUSE] = {2, 20},      [FAMILY_CPU] = {1, 8},
-    [FAMILY_CLOCK] = {2, 20},    [FAMILY_DISK_SLOW] = {2, 20},  [FAMILY_DISK_ERROR] = {1, 12},
-    [FAMILY_DISK_FULL] = {1, 6}, [FAMILY_DISK_LOSS] = {2, 16},  [FAMILY_MEMBER] = {2, 30},
+    [FAMILY_CUT] = {2, 30},      [FAMILY_LOSS] = {2, 12},      [FAMILY_DELAY] = {2, 12},
+    [FAMILY_CLOG] = {2, 10},     [FAMILY_STREAM] = {2, 40},    [FAMILY_CRASH] = {2, 30},
+    [FAMILY_POWER] = {2, 20},    [FAMILY_PAUSE] = {2, 20},     [FAMILY_CPU] = {1, 8},
+    [FAMILY_CLOCK] = {2, 20},    [FAMILY_DISK_SLOW] = {2, 20}, [FAMILY_DISK_ERROR] = {1, 12},
+    [FAMILY_DISK_FULL] = {1, 6}, [FAMILY_DISK_LOSS] = {2, 16}, [FAMILY_MEMBER] = {2, 30},
     [FAMILY_OPERATE] = {2, 40},
 };
 
@@ -73,12 +71,10 @@ static void draw_families(struct sim_settings *s, struct prng *p)
 {
     for (size_t i = 0; i < FAULT_FAMILIES; i++) {
         bool often = (profile_rows[s->profile].often & BIT(i)) != 0;
-        s->family[i] = prng_chance(p,
-                                   often ? profile_rows[s->profile].chance_often
-                                         : profile_rows[s->profile].chance_else,
-                                   100);
-        s->strength[i] =
-            (uint32_t)prng_range(p, family_strength[i].least, family_strength[i].most);
+        s->family[i] = prng_chance(
+            p, often ? profile_rows[s->profile].chance_often : profile_rows[s->profile].chance_else,
+            100);
+        s->strength[i] = (uint32_t)prng_range(p, family_strength[i].least, family_strength[i].most);
     }
 }
 

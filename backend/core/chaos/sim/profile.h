@@ -46,13 +46,13 @@ enum sim_profile {
 struct sim_settings {
     enum sim_profile profile;
     uint32_t founders;
-    uint32_t spares;   /* hosts that may join later */
-    bool has_witness;  /* the last founder is one */
-    bool is_stretch;   /* members in different sites */
-    bool core_only;    /* in the liveness phase, only a quorum comes back */
-    nanos fault_time;  /* how long faults go on */
-    nanos heal_bound;  /* within it a healed cluster must have converged */
-    nanos latency;     /* one way */
+    uint32_t spares;  /* hosts that may join later */
+    bool has_witness; /* the last founder is one */
+    bool is_stretch;  /* members in different sites */
+    bool core_only;   /* in the liveness phase, only a quorum comes back */
+    nanos fault_time; /* how long faults go on */
+    nanos heal_bound; /* within it a healed cluster must have converged */
+    nanos latency;    /* one way */
     nanos spread;
     uint64_t disk_bytes;
 

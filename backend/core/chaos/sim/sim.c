@@ -78,7 +78,7 @@ void sim_reach(struct sim *s, enum reached state)
     s->result->coverage.reached[state]++;
 }
 
-/* --- after each event -------------------------------------------------------------------------- */
+/* --- after each event ------------------------------------------------------------------------- */
 
 static void sim_touched(void *ctx, uint32_t i)
 {
@@ -139,7 +139,7 @@ void sim_pass(struct sim *s, nanos until)
     }
 }
 
-/* --- the course -------------------------------------------------------------------------------- */
+/* --- the course ------------------------------------------------------------------------------- */
 
 static void sim_begin(struct sim *s)
 {
@@ -164,6 +164,9 @@ static void sim_begin(struct sim *s)
     s->inject.touched = sim_touched;
     s->inject.injected = sim_injected;
     s->inject.ctx = s;
+    if (s->options->traces_network) {
+        sim_trace_network(s);
+    }
 }
 
 static void sim_end(struct sim *s)
@@ -243,7 +246,11 @@ static void sim_sum_up(struct sim *s)
         result->operations += s->clients.counts[kind][SIMCALL_OK];
         result->coverage.reached[REACHED_UNKNOWN] += s->clients.counts[kind][SIMCALL_UNKNOWN];
     }
-    memcpy(result->coverage.faults, s->inject.counts, sizeof result->coverage.faults);
+    for (size_t kind = 0; kind < FAULT_KINDS; kind++) {
+        for (size_t k = 0; k < INJECT_OUTCOMES; k++) {
+            result->coverage.faults[kind][k] = s->inject.counts[kind][k];
+        }
+    }
     result->hash = sim_hash(s);
 }
 

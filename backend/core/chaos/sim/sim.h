@@ -1,6 +1,6 @@
 /*
- * One run of the simulator: a cluster of real nodes on a simulated world, a plan of faults, clients,
- * an oracle that looks after every event, and a verdict. A seed decides everything.
+ * One run of the simulator: a cluster of real nodes on a simulated world, a plan of faults,
+ * clients, an oracle that looks after every event, and a verdict. A seed decides everything.
  *
  *     settle     the founders start, a leader is elected, clients begin
  *     faults     the plan is carried out; safety is checked after every event

@@ -28,7 +28,7 @@ struct heal {
     struct heal_probe get[SIM_HOSTS_MAX];
 };
 
-/* --- who comes back ---------------------------------------------------------------------------- */
+/* --- who comes back --------------------------------------------------------------------------- */
 
 static uint32_t all_hosts(const struct sim *s)
 {
@@ -74,7 +74,7 @@ static uint32_t choose_core(struct sim *s)
     return core;
 }
 
-/* --- whether it has converged ------------------------------------------------------------------ */
+/* --- whether it has converged ----------------------------------------------------------------- */
 
 /* Why not yet: a static string; NULL: it has. */
 static const char *why_not_converged(struct sim *s, const struct heal *heal)

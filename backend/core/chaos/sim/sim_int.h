@@ -23,8 +23,8 @@ struct sim {
     struct simtruth truth;
     struct inject inject;
     struct oracle *oracle;
-    uint32_t touched; /* a bit for each host that the next look is due at */
-    bool is_over;     /* a violation was found */
+    uint32_t touched;   /* a bit for each host that the next look is due at */
+    bool is_over;       /* a violation was found */
     uint64_t next_full; /* events at which everything is checked again */
     nanos next_look;
     struct {
@@ -58,6 +58,7 @@ struct simcluster_events sim_observers(void);
 void sim_injected(void *ctx, const struct fault *row, enum inject_outcome outcome,
                   const struct simmember *struck);
 void sim_look(struct sim *s);
+void sim_trace_network(struct sim *s);
 
 /* sim_heal.c */
 void sim_heal(struct sim *s);

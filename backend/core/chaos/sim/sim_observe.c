@@ -7,7 +7,7 @@
 #include "core/consensus/raft/raft_int.h"
 #include "core/node/node_int.h"
 
-/* --- lines ------------------------------------------------------------------------------------- */
+/* --- lines ------------------------------------------------------------------------------------ */
 
 static struct buf *member_line(struct sim *s, const struct simmember *m, const char *text)
 {
@@ -54,7 +54,7 @@ void sim_injected(void *ctx, const struct fault *row, enum inject_outcome outcom
     sim_line_end(s);
 }
 
-/* --- nodes ------------------------------------------------------------------------------------- */
+/* --- nodes ------------------------------------------------------------------------------------ */
 
 static void on_opened(void *ctx, struct simmember *m)
 {
@@ -117,17 +117,70 @@ static void on_halted(void *ctx, struct simmember *m)
     }
 }
 
+static void say_field(struct buf *line, const char *name, uint64_t number)
+{
+    if (number != 0) {
+        say(line, name);
+        say_u64(line, number);
+    }
+}
+
 static void on_sent(void *ctx, struct simmember *m, const struct raft_message *message)
 {
     struct sim *s = ctx;
+
     oracle_sent(s->oracle, m->i, message);
+    struct buf *line = s->options->traces_network ? member_line(s, m, "-> ") : NULL;
+    if (line != NULL) {
+        say(line, message->to <= s->cluster.n ? s->cluster.member[message->to - 1].name : "nobody");
+        say(line, " ");
+        say(line, raft_message_name(message->type));
+        say_field(line, " term ", message->term);
+        say_field(line, " index ", message->index);
+        say_field(line, " log term ", message->log_term);
+        say_field(line, " commit ", message->commit);
+        say_field(line, " entries ", message->entry_count);
+        say_field(line, " context ", message->context);
+        say(line, message->reject ? " rejects" : "");
+        sim_line_end(s);
+    }
+}
+
+/* What the network and the hosts do; the lines of nodes say the rest. */
+static void on_traced(void *ctx, nanos at, const struct simhost *host, enum simtrace kind,
+                      const struct simhost *other, uint64_t number)
+{
+    struct sim *s = ctx;
+    struct buf *line = sim_line(s);
+
+    (void)at;
+    if (line == NULL) {
+        return;
+    }
+    say(line, simhost_name(host));
+    say(line, " . ");
+    say(line, simtrace_text(kind));
+    if (other != NULL) {
+        say(line, " ");
+        say(line, simhost_name(other));
+    }
+    say(line, " ");
+    say_u64(line, number);
+    sim_line_end(s);
+}
+
+void sim_trace_network(struct sim *s)
+{
+    simworld_trace(s->world, on_traced, s);
 }
 
 static void on_applied(void *ctx, struct simmember *m, const struct raft_entry *entry)
 {
     struct sim *s = ctx;
     oracle_applied_entry(s->oracle, m->i, entry, node_status(m->node).term);
-    simtruth_applied(&s->truth, entry, simworld_now(s->world));
+    if (!m->node->is_witness) { /* which has no payloads */
+        simtruth_applied(&s->truth, entry, simworld_now(s->world));
+    }
 }
 
 static void on_led(void *ctx, struct simmember *m, enum raft_role role, raft_term term)
@@ -208,7 +261,7 @@ struct simcluster_events sim_observers(void)
     };
 }
 
-/* --- states ------------------------------------------------------------------------------------ */
+/* --- states ----------------------------------------------------------------------------------- */
 
 static void look_at_member(struct sim *s, const struct simmember *m)
 {

@@ -32,7 +32,7 @@ struct simclient {
     struct prng prng;
     struct world_timer timer; /* the next operation, or the end of its patience */
     struct simop *op;
-    uint32_t at;       /* the member that it prefers */
+    uint32_t at; /* the member that it prefers */
     struct {
         uint64_t value;
         int64_t modified;
@@ -55,7 +55,7 @@ uint32_t simclient_key_number(struct bytes name)
     return (uint32_t)(name.data[2] - 'a') * 26 + (uint32_t)(name.data[3] - 'a');
 }
 
-/* --- operations -------------------------------------------------------------------------------- */
+/* --- operations ------------------------------------------------------------------------------- */
 
 static struct simop *op_take(struct simclients *c)
 {
@@ -234,7 +234,7 @@ static struct simop *op_begin(struct simclients *c, const struct simcall *call, 
     return op;
 }
 
-/* --- clients ----------------------------------------------------------------------------------- */
+/* --- clients ---------------------------------------------------------------------------------- */
 
 static enum simcall_kind client_draw_kind(struct simclient *client)
 {

@@ -1,12 +1,12 @@
 /*
- * Clients of the simulated cluster: each does one operation at a time on a key of the store, at some
- * member, and writes down when it was called, when it returned, and with what. That history is what
- * the linearizability checker judges.
+ * Clients of the simulated cluster: each does one operation at a time on a key of the store, at
+ * some member, and writes down when it was called, when it returned, and with what. That history is
+ * what the linearizability checker judges.
  *
- * Every written value is a number of its own, so a read tells which write it saw. An operation whose
- * member died, or that took longer than the client's patience, has an unknown outcome: it may take
- * effect at any time after its call, or never. Clients live on a host of their own, whose clock is
- * true, and reach each member without delay: the strictest schedule there is.
+ * Every written value is a number of its own, so a read tells which write it saw. An operation
+ * whose member died, or that took longer than the client's patience, has an unknown outcome: it may
+ * take effect at any time after its call, or never. Clients live on a host of their own, whose
+ * clock is true, and reach each member without delay: the strictest schedule there is.
  */
 #ifndef NOVACRON_CHAOS_SIM_SIMCLIENT_H
 #define NOVACRON_CHAOS_SIM_SIMCLIENT_H
@@ -35,13 +35,13 @@ struct simcall {
     uint32_t key;
     uint32_t at; /* the member's number */
     nanos called;
-    nanos returned; /* NANOS_FOREVER where it did not */
-    bool is_pending; /* nobody has given up on it */
+    nanos returned;    /* NANOS_FOREVER where it did not */
+    bool is_pending;   /* nobody has given up on it */
     uint64_t value;    /* written by PUT and SWAP, seen by GET */
     uint64_t expected; /* by SWAP */
-    bool changed; /* a SWAP found what it expected, a DELETE found the key */
-    int64_t revision; /* the store's after a write; at which a GET saw the key; 0: not known */
-    int64_t modified; /* the key's last change, as a GET saw it or a SWAP expects it; 0: no key */
+    bool changed;      /* a SWAP found what it expected, a DELETE found the key */
+    int64_t revision;  /* the store's after a write; at which a GET saw the key; 0: not known */
+    int64_t modified;  /* the key's last change, as a GET saw it or a SWAP expects it; 0: no key */
 };
 
 struct simclient;

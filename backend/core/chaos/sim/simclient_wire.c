@@ -149,8 +149,7 @@ void simclient_look(struct store *store, struct bytes key, uint64_t *ret_value,
     *ret_value = 0;
     *ret_modified = 0;
     store_range_encode(&request, &range);
-    enum store_status status =
-        store_range_read(store, buf_view(&request), ret_revision, &response);
+    enum store_status status = store_range_read(store, buf_view(&request), ret_revision, &response);
     CHECK(status == STORE_OK); /* one key, at the newest revision */
     store_pb_init(&pb, buf_view(&response));
     while (store_pb_next(&pb, &field)) {

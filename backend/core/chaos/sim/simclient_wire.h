@@ -1,8 +1,8 @@
 /*
  * What the simulated clients say and hear, in etcd's messages.
  *
- * A value's first eight bytes are its number, little-endian; the rest is padding that depends on the
- * number, so that a mixed-up value shows.
+ * A value's first eight bytes are its number, little-endian; the rest is padding that depends on
+ * the number, so that a mixed-up value shows.
  */
 #ifndef NOVACRON_CHAOS_SIM_SIMCLIENT_WIRE_H
 #define NOVACRON_CHAOS_SIM_SIMCLIENT_WIRE_H

@@ -11,7 +11,7 @@
 /* The smallest that the log's largest batch leaves. */
 #define SIM_SEGMENT_BYTES (16ULL * 1024 * 1024)
 
-/* --- what nodes tell --------------------------------------------------------------------------- */
+/* --- what nodes tell -------------------------------------------------------------------------- */
 
 static void member_halted(void *ctx, enum err error, const char *why)
 {
@@ -65,7 +65,7 @@ static void member_applied(void *ctx, const struct raft_entry *entry)
     m->cluster->events.applied(m->cluster->ctx, m, entry);
 }
 
-/* --- life -------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 void simcluster_init(struct simcluster *c, struct simworld *world, const struct sim_settings *s)
 {
@@ -153,7 +153,6 @@ void simmember_start(struct simmember *m)
     m->node = node_open(simhost_world(m->host), &config, &events);
     m->cluster->events.opened(m->cluster->ctx, m);
 }
-
 
 void simmember_kill(struct simmember *m, bool power, uint64_t num)
 {

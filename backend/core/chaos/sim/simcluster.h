@@ -29,12 +29,12 @@ struct simmember {
     struct simhost *host;
     struct node *node; /* NULL unless UP */
     enum simmember_state state;
-    uint32_t life;        /* counts starts */
-    bool was_ready;       /* took part before: an empty disk is a lost one */
-    bool is_ready;        /* in this life */
-    bool is_halted;       /* in this life: the process is about to be ended */
-    bool is_old_release;  /* runs as the release before */
-    bool stays_down;      /* nobody starts it again: a host outside the core */
+    uint32_t life;       /* counts starts */
+    bool was_ready;      /* took part before: an empty disk is a lost one */
+    bool is_ready;       /* in this life */
+    bool is_halted;      /* in this life: the process is about to be ended */
+    bool is_old_release; /* runs as the release before */
+    bool stays_down;     /* nobody starts it again: a host outside the core */
     enum err halt_error;
     const char *halt_why;
     enum recovery_verdict verdict; /* of this life, once it is ready */

@@ -3,7 +3,8 @@
  * while, and lets it run out or revokes it. What it was promised, and when the key was seen to be
  * there or gone, is written down, for the checker of leases.
  *
- * A renewal is asked of the leader, which confirms its leadership before it renews: as the API does.
+ * A renewal is asked of the leader, which confirms its leadership before it renews: as the API
+ * does.
  */
 #ifndef NOVACRON_CHAOS_SIM_SIMLESSEE_H
 #define NOVACRON_CHAOS_SIM_SIMLESSEE_H

@@ -82,8 +82,7 @@ void simtruth_applied(struct simtruth *t, const struct raft_entry *e, nanos now)
     const struct store_entry entry = {.index = e->index,
                                       .term = e->term,
                                       .now = now,
-                                      .payload =
-                                          is_normal ? e->payload : (struct bytes){NULL, 0}};
+                                      .payload = is_normal ? e->payload : (struct bytes){NULL, 0}};
     struct store_result ignored;
     enum err error = store_apply(t->store, &entry, &ignored, NULL);
     CHECK(error == OK);

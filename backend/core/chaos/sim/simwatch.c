@@ -37,7 +37,7 @@ struct simwatcher {
     int64_t next; /* the first revision that it was not given in full */
 };
 
-/* --- responses --------------------------------------------------------------------------------- */
+/* --- responses -------------------------------------------------------------------------------- */
 
 static void parse_kv(struct bytes kv, struct simevent_seen *seen)
 {
@@ -101,7 +101,7 @@ void simwatch_parse(struct bytes response, struct simwatch_head *ret_head,
     }
 }
 
-/* --- watching ---------------------------------------------------------------------------------- */
+/* --- watching --------------------------------------------------------------------------------- */
 
 static struct simwatch_note *note_add(struct simwatcher *watcher, enum simwatch_note_kind kind,
                                       int64_t revision)
@@ -110,10 +110,8 @@ static struct simwatch_note *note_add(struct simwatcher *watcher, enum simwatch_
 
     mem_grow((void **)&w->notes, &w->note_cap, w->note_count + 1, sizeof *w->notes);
     struct simwatch_note *note = &w->notes[w->note_count++];
-    *note = (struct simwatch_note){.kind = kind,
-                                   .watcher = watcher->i,
-                                   .at = world_now(w->world),
-                                   .revision = revision};
+    *note = (struct simwatch_note){
+        .kind = kind, .watcher = watcher->i, .at = world_now(w->world), .revision = revision};
     return note;
 }
 

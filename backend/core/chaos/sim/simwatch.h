@@ -55,7 +55,7 @@ struct simwatcher;
 
 struct simwatches {
     struct simcluster *cluster;
-    const struct world *world; /* the watchers' own host */
+    const struct world *world;  /* the watchers' own host */
     struct simwatcher *watcher; /* owned */
     uint32_t count;
     uint64_t tags;

@@ -78,6 +78,20 @@ void raft_apply_conf_to(struct raft *r, raft_index index)
     }
 }
 
+void raft_conf_restored(struct raft *r, const struct raft_snapshot *s)
+{
+    size_t covered = 0;
+    while (covered < r->conf_count && r->conf[covered].index <= s->index) {
+        mem_free(r->conf[covered++].payload);
+    }
+    r->conf_count -= covered;
+    if (covered > 0) {
+        memmove(r->conf, r->conf + covered, r->conf_count * sizeof(r->conf[0]));
+    }
+    raft_in_sync_drop_applied(r, s->index);
+    raft_switch_membership(r, &s->membership);
+}
+
 void raft_membership_to_come(const struct raft *r, size_t n, struct raft_membership *ret)
 {
     *ret = r->membership;

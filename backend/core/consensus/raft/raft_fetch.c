@@ -87,7 +87,9 @@ static void fetch_install(struct raft *r, const struct raft_snapshot *s, bool ke
     r->fetch.active = false;
     if (keeps_log) {
         raft_commit_to(r, s->index);
-        raft_apply_conf_to(r, s->index);
+        /* Changes among the damaged entries were never seen, so the membership is the snapshot's.
+         */
+        raft_conf_restored(r, s);
         r->log.applied = s->index;
         r->log.applying = u64_max(r->log.applying, s->index);
         raft_log_compact(&r->log, s->index);

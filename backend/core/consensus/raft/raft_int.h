@@ -336,6 +336,8 @@ void raft_note_conf(struct raft *r, raft_index index, enum raft_entry_type type,
 void raft_forget_conf_from(struct raft *r, raft_index from);
 MUST_USE enum err raft_propose_change(struct raft *r, const struct raft_conf_change *change);
 void raft_apply_conf_to(struct raft *r, raft_index index);
+/* A snapshot stands in for the entries up to its end: so does its membership for their changes. */
+void raft_conf_restored(struct raft *r, const struct raft_snapshot *s);
 /* The membership once the first `n` configuration entries that are not applied yet are. */
 void raft_membership_to_come(const struct raft *r, size_t n, struct raft_membership *ret);
 void raft_switch_membership(struct raft *r, const struct raft_membership *next);
@@ -357,6 +359,8 @@ raft_index raft_in_sync_sendable(const struct raft *r, uint32_t slot);
 raft_index raft_commit_candidate(const struct raft *r);
 void raft_note_in_sync(struct raft *r, raft_index index, struct bytes payload);
 void raft_forget_in_sync_from(struct raft *r, raft_index from);
+/* Sets whose entries were applied, or are covered by a snapshot, are the membership's. */
+void raft_in_sync_drop_applied(struct raft *r, raft_index index);
 /* What the in-sync entry at `index` does to a membership. False: nothing. */
 bool raft_in_sync_change(struct raft_membership *ms, raft_index index, struct bytes payload);
 void raft_apply_in_sync(struct raft *r, raft_index index, struct bytes payload);

@@ -212,7 +212,7 @@ void raft_forget_in_sync_from(struct raft *r, raft_index from)
     }
 }
 
-static void in_sync_drop_applied(struct raft *r, raft_index index)
+void raft_in_sync_drop_applied(struct raft *r, raft_index index)
 {
     uint32_t n = 0;
     while (n < r->in_sync_count && r->in_sync[n].index <= index) {
@@ -250,7 +250,7 @@ bool raft_in_sync_change(struct raft_membership *ms, raft_index index, struct by
 void raft_apply_in_sync(struct raft *r, raft_index index, struct bytes payload)
 {
     bool was_exposed = raft_is_exposed(r);
-    in_sync_drop_applied(r, index);
+    raft_in_sync_drop_applied(r, index);
     if (raft_in_sync_change(&r->membership, index, payload) && raft_is_exposed(r) && !was_exposed) {
         r->alarms |= RAFT_ALARM_EXPOSED;
     }
