@@ -122,7 +122,7 @@ static void print_figure(const char *kind, const char *what, double value, const
     bench_report(name, value, unit);
 }
 
-static void measure(const char *kind, struct linux_tls *tls_a, struct linux_tls *tls_b)
+static void bench_streams(const char *kind, struct linux_tls *tls_a, struct linux_tls *tls_b)
 {
     struct half a;
     struct half b;
@@ -184,8 +184,8 @@ int main(void)
            MESSAGE_BYTES, BURST);
     struct linux_tls *a = make_tls(dir, "a");
     struct linux_tls *b = make_tls(dir, "b");
-    measure("plain", NULL, NULL);
-    measure("tls", a, b);
+    bench_streams("plain", NULL, NULL);
+    bench_streams("tls", a, b);
     linux_tls_close(a);
     linux_tls_close(b);
     (void)snprintf(command, sizeof command, "rm -r %s", dir);

@@ -375,6 +375,39 @@ static void without_descriptors_accepting_pauses_and_goes_on(void **state)
     linux_pair_close(&p);
 }
 
+/* A host that is dead acknowledges nothing; one that stands takes nothing, which the kernel treats
+ * alike and a test can bring about. */
+static void a_peer_that_takes_nothing_is_given_up(void **state)
+{
+    struct call c = {.opened = 0};
+    struct linux_pair p = {.config_a = linux_net_config_default(),
+                           .config_b = linux_net_config_default()};
+    static uint8_t block[1024 * 1024];
+    (void)state;
+    p.config_a.stream_timeout = 400 * NANOS_PER_MS;
+    linux_pair_open(&p);
+    c.sink = (struct world_stream_sink){call_opened, call_received, NULL, call_closed, &c};
+    c.listener = (struct world_listener){call_accepted, &c};
+    const struct world *a = linux_world_table(p.a);
+    const struct world *b = linux_world_table(p.b);
+    assert_int_equal(b->net->listen(b->self, 0, &c.listener), OK);
+    const struct world_endpoint to = {"127.0.0.1", linux_world_port_of(p.b, &c.listener)};
+    struct world_stream *stream = a->net->connect(a->self, &to, &c.sink);
+    while (c.opened == 0 || c.accepted == 0) {
+        linux_pair_step(&p);
+    }
+    nanos began = world_now(a);
+    while (c.closed == 0 && world_now(a) - began < 20 * NANOS_PER_S) {
+        (void)a->net->stream_send(a->self, stream, (struct bytes){block, sizeof block});
+        (void)linux_world_poll(p.a, 10 * NANOS_PER_MS);
+    }
+    assert_int_equal(c.closed, 1);
+    assert_int_equal(c.why, ERR_TIMEOUT);
+    print_message("# given up after %llu ms\n",
+                  (unsigned long long)((world_now(a) - began) / NANOS_PER_MS));
+    linux_pair_close(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -388,6 +421,7 @@ int main(void)
         cmocka_unit_test(a_name_that_is_none_is_not_found),
         cmocka_unit_test(a_lookup_that_is_under_way_ends_with_the_world),
         cmocka_unit_test(datagrams_to_a_name_arrive_once_it_is_known),
+        cmocka_unit_test(a_peer_that_takes_nothing_is_given_up),
         cmocka_unit_test(without_descriptors_accepting_pauses_and_goes_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,7 +19,7 @@ struct disk {
     world_fd fd;
 };
 
-static void count_done(struct world_file_request *request)
+static void count_request(struct world_file_request *request)
 {
     ++*(int *)request->owner;
 }
@@ -27,7 +27,7 @@ static void count_done(struct world_file_request *request)
 static enum err disk_do(struct disk *d, struct world_file_request *request)
 {
     int done = 0;
-    request->done = count_done;
+    request->done = count_request;
     request->owner = &done;
     world_submit(d->world, request);
     while (done == 0) {
@@ -74,10 +74,10 @@ static void disk_commit(struct disk *d, uint8_t *bytes, uint64_t offset, uint64_
                                        .buffer = bytes,
                                        .length = n,
                                        .offset = offset,
-                                       .done = count_done,
+                                       .done = count_request,
                                        .owner = &done};
     struct world_file_request sync = {
-        .op = WORLD_SYNC, .fd = d->fd, .done = count_done, .owner = &done};
+        .op = WORLD_SYNC, .fd = d->fd, .done = count_request, .owner = &done};
     world_submit(d->world, &write);
     world_submit(d->world, &sync);
     assert_int_equal(done, 0);
@@ -301,10 +301,10 @@ static void an_error_of_a_direct_write_is_told_to_both(void **state)
                                        .buffer = block,
                                        .length = sizeof block,
                                        .offset = 1ULL << 62,
-                                       .done = count_done,
+                                       .done = count_request,
                                        .owner = &done};
     struct world_file_request sync = {
-        .op = WORLD_SYNC, .fd = d.fd, .done = count_done, .owner = &done};
+        .op = WORLD_SYNC, .fd = d.fd, .done = count_request, .owner = &done};
     world_submit(d.world, &write);
     world_submit(d.world, &sync);
     while (done < 2) {

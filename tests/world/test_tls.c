@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "core/base/buf.h"
 #include "tests/support/test.h"
@@ -159,6 +160,7 @@ static void a_good_pair_knows_each_others_names(void **state)
     assert_false(a->net->stream_may_be(a->self, s.stream_a, ""));
     assert_true(b->net->stream_may_be(b->self, s.stream_b, "a"));
     assert_false(b->net->stream_may_be(b->self, s.stream_b, "b"));
+    assert_in_range(linux_tls_expiry(s.tls_a) - (int64_t)time(NULL), 4 * 86400, 5 * 86400);
     tls_scene_close(&s);
 }
 

@@ -46,7 +46,7 @@ static struct linux_open *open_find(struct linux_world *lw, world_fd fd)
     return &opens->by_fd[fd];
 }
 
-static struct linux_inode *inode_of(struct linux_opens *opens, const struct stat *st)
+static struct linux_inode *open_inode_of(struct linux_opens *opens, const struct stat *st)
 {
     for (struct linux_inode *inode = opens->inodes; inode != NULL; inode = inode->next) {
         if (inode->device == st->st_dev && inode->number == st->st_ino) {
@@ -95,7 +95,7 @@ static void open_add(struct linux_world *lw, world_fd fd)
         opens->by_fd[i] = (struct linux_open){NULL, -1};
     }
     CHECK(opens->by_fd[fd].inode == NULL);
-    opens->by_fd[fd].inode = inode_of(opens, &st);
+    opens->by_fd[fd].inode = open_inode_of(opens, &st);
 }
 
 void linux_opens_remove(struct linux_world *lw, world_fd fd)
@@ -112,7 +112,7 @@ void linux_opens_remove(struct linux_world *lw, world_fd fd)
     *open = (struct linux_open){NULL, -1};
 }
 
-static bool is_change(const struct world_file_request *request)
+static bool changes_its_file(const struct world_file_request *request)
 {
     return request->op == WORLD_WRITE || request->op == WORLD_PREALLOCATE ||
            request->op == WORLD_TRUNCATE;
@@ -121,10 +121,10 @@ static bool is_change(const struct world_file_request *request)
 void linux_opens_note(struct linux_world *lw, struct world_file_request *request)
 {
     struct linux_open *open =
-        is_change(request) || request->op == WORLD_SYNC ? open_find(lw, request->fd) : NULL;
+        changes_its_file(request) || request->op == WORLD_SYNC ? open_find(lw, request->fd) : NULL;
 
     if (open != NULL) {
-        open->inode->changes += is_change(request) ? 1 : 0;
+        open->inode->changes += changes_its_file(request) ? 1 : 0;
         request->ticket = open->inode->changes;
     }
 }
@@ -136,7 +136,7 @@ void linux_opens_learn(struct linux_world *lw, const struct world_file_request *
         open_add(lw, request->fd);
     }
     struct linux_open *open =
-        is_change(request) || request->op == WORLD_SYNC ? open_find(lw, request->fd) : NULL;
+        changes_its_file(request) || request->op == WORLD_SYNC ? open_find(lw, request->fd) : NULL;
     if (open == NULL) {
         return;
     }

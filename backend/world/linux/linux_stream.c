@@ -393,15 +393,20 @@ static bool stream_reads(const struct world_stream *s)
 static void stream_drain(struct world_stream *s)
 {
     struct linux_socket *socket = s->socket;
+    ssize_t n = 1;
     uint8_t byte;
 
     socket->watched = 0;
-    while (stream_reads(s) && s->socket == socket &&
-           recv(socket->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0) {
-        stream_read(s);
+    while (n > 0 && stream_reads(s) && s->socket == socket) {
+        n = recv(socket->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+        if (n > 0) {
+            stream_read(s);
+        }
     }
     if (stream_reads(s) && s->socket == socket) {
-        linux_stream_fail(s, socket_error(socket, 0));
+        /* The call that met the error took it off the socket. */
+        bool is_told = n < 0 && errno != EAGAIN && errno != EINTR;
+        linux_stream_fail(s, socket_error(socket, is_told ? errno : 0));
     }
 }
 
