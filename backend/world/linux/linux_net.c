@@ -113,8 +113,9 @@ static void net_welcome(struct linux_listener *listener, int fd, const union lin
     s->listener = listener;
     lw->handshake_count++;
     linux_stream_hold(s);
-    linux_stream_adopt(s, fd);
-    if (lw->net.tls != NULL) {
+    if (!linux_stream_adopt(s, fd)) {
+        linux_stream_retire(s);
+    } else if (lw->net.tls != NULL) {
         linux_time_ops.timer_set(lw, &s->deadline, linux_boottime() + lw->net.connect_timeout);
         linux_stream_secure(s);
     } else {
@@ -310,12 +311,11 @@ static void net_try(struct world_stream *s, enum err so_far)
             continue;
         }
         int fd = net_dial(s->lw, to);
-        if (fd >= 0) {
-            s->state = STREAM_CONNECTING;
-            linux_stream_adopt(s, fd);
+        s->state = STREAM_CONNECTING;
+        if (fd >= 0 && linux_stream_adopt(s, fd)) {
             return;
         }
-        so_far = linux_err(errno);
+        so_far = fd < 0 ? linux_err(errno) : ERR_IO;
     }
     linux_stream_fail(s, so_far);
 }

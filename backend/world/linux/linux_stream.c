@@ -445,14 +445,20 @@ static void stream_watch(struct world_stream *s)
 
 /* --- life ------------------------------------------------------------------------------------ */
 
-void linux_stream_adopt(struct world_stream *s, int fd)
+bool linux_stream_adopt(struct world_stream *s, int fd)
 {
     CHECK(s->socket == NULL);
-    s->socket = mem_alloc_zero(sizeof *s->socket);
-    s->socket->fd = fd;
-    CHECK(uv_poll_init(&s->lw->loop, &s->socket->poll, fd) == 0);
-    s->socket->poll.data = s;
+    struct linux_socket *socket = mem_alloc_zero(sizeof *socket);
+    if (uv_poll_init(&s->lw->loop, &socket->poll, fd) != 0) { /* epoll has no room */
+        mem_free(socket);
+        (void)close(fd);
+        return false;
+    }
+    socket->fd = fd;
+    socket->poll.data = s;
+    s->socket = socket;
     stream_watch(s);
+    return true;
 }
 
 void linux_stream_secure(struct world_stream *s)

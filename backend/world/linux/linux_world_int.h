@@ -270,8 +270,8 @@ void linux_net_offer(struct world_stream *s);
 struct world_stream *linux_stream_new(struct linux_world *lw, enum linux_stream_state state);
 void linux_stream_hold(struct world_stream *s);
 void linux_stream_release(struct world_stream *s);
-/* Takes the socket, and watches it for what the state needs. */
-void linux_stream_adopt(struct world_stream *s, int fd);
+/* Takes the socket, and watches it for what the state needs. False: it cannot, and closed it. */
+bool linux_stream_adopt(struct world_stream *s, int fd);
 /* Drops it, to try another address. */
 void linux_stream_drop_socket(struct world_stream *s);
 /* Begins its handshake. */
