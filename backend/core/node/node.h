@@ -41,6 +41,9 @@
 struct node_peer {
     node_id id;
     struct world_endpoint at;
+    /* What its certificate must name, where the world's streams have certificates; empty: anything
+     * that the cluster's authority signed. */
+    char name[WORLD_HOST_MAX_BYTES];
 };
 
 struct node_config {
@@ -90,6 +93,10 @@ struct node_events {
     void (*store_leaves)(void *ctx);
     /* What the owner of `from` said with node_note; borrowed for the call. */
     void (*note)(void *ctx, node_id from, struct bytes note);
+    /* A stream from `at` was refused, or a peer at `at` refused ours; `peer` is whom it says, or
+     * ought, to be; NODE_NONE: it did not say. `why` is a static string for the log. Whoever can
+     * reach the port can cause this, as often as he likes. */
+    void (*refused)(void *ctx, node_id peer, const struct world_endpoint *at, const char *why);
 
     /* Observation points, for debug pages, traces and the simulator's oracle. Unlike those above
      * they are called in the middle of what the node does: what they point to is borrowed for the
