@@ -247,7 +247,7 @@ static struct world_stream_sink *call_accepted(struct world_listener *listener,
     return &c->sink;
 }
 
-static void call_open(struct call *c, struct linux_pair *p)
+static void call_loop_open(struct call *c, struct linux_pair *p)
 {
     *c = (struct call){.opened = 0};
     *p = (struct linux_pair){.config_a = linux_net_config_default(),
@@ -275,7 +275,7 @@ static void a_name_is_looked_up(void **state)
     struct call c;
     struct linux_pair p;
     (void)state;
-    call_open(&c, &p);
+    call_loop_open(&c, &p);
     call_host(&c, &p, "localhost");
     assert_int_equal(c.opened, 1);
     linux_pair_close(&p);
@@ -286,7 +286,7 @@ static void a_name_that_is_none_is_not_found(void **state)
     struct call c;
     struct linux_pair p;
     (void)state;
-    call_open(&c, &p);
+    call_loop_open(&c, &p);
     call_host(&c, &p, "no..name");
     assert_int_equal(c.closed, 1);
     assert_int_equal(c.why, ERR_NOT_FOUND);
@@ -299,7 +299,7 @@ static void a_lookup_that_is_under_way_ends_with_the_world(void **state)
     struct call c;
     struct linux_pair p;
     (void)state;
-    call_open(&c, &p);
+    call_loop_open(&c, &p);
     const struct world *a = linux_world_table(p.a);
     const struct world_endpoint to = {"localhost", 1};
     (void)a->net->connect(a->self, &to, &c.sink);
@@ -327,7 +327,7 @@ static void datagrams_to_a_name_arrive_once_it_is_known(void **state)
     struct linux_pair p;
     struct letterbox box = {.count = 0};
     (void)state;
-    call_open(&c, &p);
+    call_loop_open(&c, &p);
     box.sink = (struct world_datagram_sink){letter_received, &box};
     const struct world *a = linux_world_table(p.a);
     const struct world *b = linux_world_table(p.b);
@@ -350,7 +350,7 @@ static void without_descriptors_accepting_pauses_and_goes_on(void **state)
     struct rlimit before;
     struct rlimit now;
     (void)state;
-    call_open(&c, &p);
+    call_loop_open(&c, &p);
     /* The caller's socket takes the last descriptor. */
     const struct world *a = linux_world_table(p.a);
     const struct world_endpoint to = {"127.0.0.1", linux_world_port_of(p.b, &c.listener)};

@@ -756,8 +756,8 @@ static void a_disk_from_a_backup_repeats_no_numbers(void **state)
     cluster3_deinit(&c);
 }
 
-/* Before its membership is known to it, a node does not know that it is a witness; a read that it took
- * then is not answered from the state that it does not have. */
+/* Before its membership is known to it, a node does not know that it is a witness; a read that it
+ * took then is not answered from the state that it does not have. */
 static void a_read_of_a_node_that_becomes_a_witness_is_refused(void **state)
 {
     (void)state;
