@@ -19,6 +19,8 @@ struct node_config node_config_default(node_id id)
     c.snapshot_entries = 100000;
     c.tail_entries = 10000;
     c.segment_bytes = WAL_SEGMENT_BYTES;
+    c.batch_bytes = WAL_BATCH_BYTES;
+    c.reserve_bytes = WAL_RESERVE_BYTES;
     c.scrub_bytes_per_s = 8 * 1024 * 1024;
     c.scrub_pause = 3600 * NANOS_PER_S;
     c.request_timeout = 5 * NANOS_PER_S;
