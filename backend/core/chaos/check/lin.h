@@ -88,7 +88,9 @@ enum lin_bound {
 struct lin_limits {
     uint64_t steps_max;      /* operations that are tried in some place */
     size_t memory_bytes_max; /* of the cache and of strings that appends make */
-    uint64_t shrink_max; /* searches that looking for a smaller failing part may take; 0: none */
+    /* Searches that looking for a smaller failing part may take, 0 for none; together they may take
+     * steps_max steps. */
+    uint64_t shrink_max;
 };
 
 struct lin_limits lin_limits_plain(void);

@@ -28,21 +28,24 @@ struct shrinking {
     const uint32_t *events;
     uint32_t event_count;
     uint64_t searches_left;
-    bool is_late;   /* the state in the beginning is any */
-    uint32_t *ops;  /* room for those of the key */
-    uint8_t *modes; /* by event: the operations' modes before the last step */
+    uint64_t steps_left; /* in all */
+    bool is_late;        /* the state in the beginning is any */
+    uint32_t *ops;       /* room for those of the key */
+    uint8_t *modes;      /* by event: the operations' modes before the last step */
 };
 
 static bool fails_from(struct shrinking *s, uint64_t initial, bool is_fresh)
 {
     enum lin_bound bound = LIN_BOUND_NONE;
-    if (s->searches_left == 0) {
+    if (s->searches_left == 0 || s->steps_left == 0) {
         return false;
     }
     s->searches_left--;
+    s->lin->steps_max = s->steps_left;
     s->lin->initial = initial;
     s->lin->is_initial_fresh = is_fresh;
     bool fails = lin_judge_key(s->lin, s->events, s->event_count, &bound) == LIN_NOT_LINEARIZABLE;
+    s->steps_left = u64_sub_sat(s->steps_left, s->lin->steps);
     s->lin->initial = 0;
     s->lin->is_initial_fresh = false;
     return fails;
@@ -224,7 +227,8 @@ void lin_shrink_key(struct lin *lin, const uint32_t *events, uint32_t event_coun
     struct shrinking s = {.lin = lin,
                           .events = events,
                           .event_count = event_count,
-                          .searches_left = lin->limits.shrink_max};
+                          .searches_left = lin->limits.shrink_max,
+                          .steps_left = lin->limits.steps_max};
     if (s.searches_left == 0) {
         return;
     }
