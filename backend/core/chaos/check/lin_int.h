@@ -243,6 +243,7 @@ struct lin {
     struct lin_cache cache;
     uint64_t steps; /* of the search that runs */
     uint64_t steps_max;
+    uint32_t furthest; /* the event, a return, that no order which it tried got past */
 
     struct lin_culprit *part;
     size_t part_cap;

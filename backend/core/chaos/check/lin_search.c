@@ -66,6 +66,7 @@ static void begin_search(struct searching *s, struct lin *lin)
     memset(k->done, 0, words * sizeof(k->done[0]));
     lin_cache_reset(&lin->cache);
     lin->steps = 0;
+    lin->furthest = 0;
 }
 
 /* --- Steps that can be taken back ------------------------------------------------------------- */
@@ -455,6 +456,7 @@ static bool choose_may(struct searching *s, uint32_t first_return, uint32_t *pla
 {
     struct lin_key *k = s->k;
     uint32_t returns = k->acts[first_return / 2].returns;
+    s->lin->furthest = returns > s->lin->furthest ? returns : s->lin->furthest;
     bool is_any_needed = k->free_group_count > k->chain_group_count && is_any_value_needed(s);
     uint32_t end = count_places(k, s->state);
     for (;; (*place)++) {

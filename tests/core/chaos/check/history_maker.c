@@ -10,6 +10,7 @@
 
 struct register_state {
     uint64_t value;
+    uint64_t before; /* the value that was overwritten last */
     uint64_t mod_revision;
 };
 
@@ -106,7 +107,8 @@ static void carry_out(struct prng *p, const struct history_recipe *recipe, struc
         o->kind = changes ? LIN_DELETE : LIN_READ;
     } else if (o->kind == LIN_CAS) {
         changes = prng_chance(p, 1, 2);
-        o->expected = changes ? r->value : r->value + 1;
+        /* A miss expects what a client may have read a while ago. */
+        o->expected = changes ? r->value : r->before != r->value ? r->before : r->value + 1;
         if (recipe->values != 0 && !changes) {
             o->expected = 1 + r->value % recipe->values;
             changes = o->expected == r->value;
@@ -115,6 +117,7 @@ static void carry_out(struct prng *p, const struct history_recipe *recipe, struc
     }
     if (changes) {
         ++*revision;
+        r->before = r->value;
         r->value = o->kind == LIN_DELETE ? 0 : o->value;
         r->mod_revision = o->kind == LIN_DELETE ? 0 : *revision;
     }
