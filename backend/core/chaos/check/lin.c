@@ -10,7 +10,7 @@
 struct lin_limits lin_limits_plain(void)
 {
     return (struct lin_limits){
-        .steps_max = 20000000,
+        .steps_max = 50000000,
         .memory_bytes_max = (size_t)256 << 20,
         .shrink_max = 20000,
     };

@@ -86,10 +86,10 @@ enum lin_bound {
 
 /* Bounds for each key's search. */
 struct lin_limits {
-    uint64_t steps_max;      /* operations that are tried in some place */
+    uint64_t steps_max;      /* operations that are looked at in some place; some 10^8 a second */
     size_t memory_bytes_max; /* of the cache and of strings that appends make */
     /* Searches that looking for a smaller failing part may take, 0 for none; together they may take
-     * steps_max steps. */
+     * eight times steps_max. */
     uint64_t shrink_max;
 };
 

@@ -392,6 +392,9 @@ static bool is_needed_next(const struct searching *s, uint32_t value)
     for (uint32_t entry = k->next[s->ends]; (entry & 1) == 0; entry = k->next[entry]) {
         const struct lin_act *a = &k->acts[entry / 2];
         s->lin->steps++;
+        if (!fits_tier(s, a)) {
+            continue;
+        }
         if ((a->kind == LIN_READ && a->value == value) ||
             (a->kind == LIN_CAS && a->expected == value) || a->kind == LIN_APPEND ||
             (a->kind == LIN_CAS_MISS && a->expected == s->state)) {
@@ -410,7 +413,7 @@ static bool is_any_value_needed(const struct searching *s)
          entry = k->next[entry]) {
         const struct lin_act *a = &k->acts[entry / 2];
         s->lin->steps++;
-        if (a->kind == LIN_CAS_MISS && a->expected == s->state) {
+        if (a->kind == LIN_CAS_MISS && a->expected == s->state && fits_tier(s, a)) {
             return true;
         }
     }
@@ -429,7 +432,7 @@ static uint32_t next_place(const struct searching *s, uint32_t place, bool is_an
     for (uint32_t entry = k->next[s->ends]; (entry & 1) == 0; entry = k->next[entry]) {
         const struct lin_act *a = &k->acts[entry / 2];
         s->lin->steps++;
-        if (lin_needs_value(a->kind)) {
+        if (lin_needs_value(a->kind) && fits_tier(s, a)) {
             uint32_t value = a->kind == LIN_READ ? a->value : a->expected;
             uint32_t group = k->values[value].write_group;
             found = group >= place && group < found ? group : found;

@@ -34,6 +34,9 @@ struct shrinking {
     uint8_t *modes;      /* by event: the operations' modes before the last step */
 };
 
+/* How many steps of the search for one verdict may go into one failing part. */
+#define SHRINK_SHARE 8
+
 /* How far before the end a beginning is tried first, in events. */
 #define FIRST_STRIDE 4
 
@@ -113,8 +116,8 @@ static bool fails_at_end(struct shrinking *s, uint32_t last)
 }
 
 /* The whole fails, and a history that ends later fails where one that ends earlier does. The end is
- * mostly near where the search of the whole got to, so it is sought from there in growing strides.
- * Events behind it are forgotten. */
+ * mostly where the search of the whole got to, or behind, so it is sought from there in growing
+ * strides. Events behind it are forgotten. */
 static void find_earliest_end(struct shrinking *s, uint32_t furthest)
 {
     uint32_t passes = 0; /* an end below this does not fail */
@@ -127,7 +130,7 @@ static void find_earliest_end(struct shrinking *s, uint32_t furthest)
             passes = at + 1;
         }
     }
-    for (stride = 1; passes + stride <= fails; stride *= 2) {
+    for (stride = 1; passes == 0 && stride <= fails; stride *= 2) {
         if (fails_at_end(s, fails - stride)) {
             fails -= stride;
         } else {
@@ -288,7 +291,7 @@ void lin_shrink_key(struct lin *lin, const uint32_t *events, uint32_t event_coun
                           .events = events,
                           .event_count = event_count,
                           .searches_left = lin->limits.shrink_max,
-                          .steps_left = lin->limits.steps_max};
+                          .steps_left = SHRINK_SHARE * lin->limits.steps_max};
     if (s.searches_left == 0) {
         return;
     }
