@@ -379,7 +379,7 @@ static bool is_new(struct lin_cache *c, uint64_t hash, uint64_t place, uint64_t 
 {
     uint64_t steps = 0;
     uint64_t *pairs = NULL;
-    uint64_t *record = lin_cache_draft(c, 2, (one != 0) + (other != 0), &pairs);
+    uint64_t *record = lin_cache_draft(c, 2, (one != 0 ? 1U : 0U) + (other != 0 ? 1U : 0U), &pairs);
     record[0] = hash;
     record[1] = place;
     if (one != 0) {
