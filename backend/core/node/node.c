@@ -233,6 +233,7 @@ static void node_on_tick(struct world_timer *timer)
     node_persist_complete(n);
     if (n->state == NODE_RUNNING) {
         node_snapshot_tell(n);
+        node_install_retry(n);
         node_upkeep(n);
     }
     node_pump(n);
@@ -437,7 +438,8 @@ void node_answer_reads(struct node *n)
             continue;
         }
         *at = read->next;
-        read->result = OK;
+        /* Since it asked, this node may have learned that it is a witness, and has no state. */
+        read->result = n->is_witness ? ERR_REFUSED : OK;
         read->next = n->reads_done;
         n->reads_done = read;
     }
@@ -507,6 +509,7 @@ struct node *node_open(const struct world *world, const struct node_config *conf
     n->turn = (struct world_timer){.fire = node_on_turn, .owner = n};
     buf_init(&n->scratch);
     buf_init(&n->snap_block);
+    buf_init(&n->name_bytes);
     node_start(n);
     return n;
 }
@@ -603,6 +606,7 @@ void node_check(const struct node *n)
         return;
     }
     raft_check(n->raft);
-    CHECK(n->applied >= raft_status(n->raft).applied || n->is_loading);
+    CHECK(n->applied >= raft_status(n->raft).applied || n->is_loading ||
+          raft_status(n->raft).installing);
     CHECK(n->wal_durable <= n->wal_seq);
 }
