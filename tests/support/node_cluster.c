@@ -221,6 +221,8 @@ static void put_propose(struct put *p, struct node *node, enum store_kind kind, 
 {
     p->request.kind = kind;
     p->request.body = body;
+    p->request.user = (struct bytes){0};
+    p->request.auth_revision = 0;
     p->request.done = put_on_done;
     p->request.owner = p;
     assert_int_equal(node_propose(node, &p->request), OK);
