@@ -136,6 +136,7 @@ struct node_request {
     struct buf response; /* the node's until done returns */
 
     /* The node's own. */
+    uint64_t term; /* in which it was proposed first */
     uint64_t boot;
     uint64_t sequence;
     nanos deadline;
