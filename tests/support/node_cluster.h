@@ -78,6 +78,9 @@ void put_wait(struct cluster3 *c, struct put *p);
 enum err cluster3_try_put(struct cluster3 *c, uint32_t at, const char *key, uint64_t value);
 void cluster3_put(struct cluster3 *c, uint32_t at, const char *key, uint64_t value);
 
+/* A linearizable read at one member: how it ends. */
+enum err cluster3_try_get(struct cluster3 *c, uint32_t at);
+
 /* A linearizable read at one member; does the key hold this value? */
 bool cluster3_get(struct cluster3 *c, uint32_t at, const char *key, uint64_t value);
 

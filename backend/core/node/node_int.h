@@ -37,6 +37,10 @@
 /* Incoming streams, at most: two from each peer, and as many that are being replaced. */
 #define NODE_INCOMING_MAX (4 * NODE_PEERS_MAX)
 
+/* The kind of a note that is the owner's, and the feature level from which members know it. */
+#define NODE_NOTE_OWNER 2
+#define NODE_NOTE_LEVEL 2
+
 /* How much of a snapshot is written in one turn of the loop, in keys. */
 #define NODE_SNAPSHOT_BUDGET 512
 
@@ -177,6 +181,7 @@ struct node {
     bool is_witness;
 
     bool pumping;
+    bool has_applied; /* and the owner has not been told */
     bool is_stopping; /* takes no more proposals */
     struct world_timer tick;
     nanos tick_due;          /* at the latest then */
@@ -298,8 +303,8 @@ void node_links_free(struct node *n);
 void node_send(struct node *n, const struct raft_message *m);
 /* The same, where its bytes are at hand. */
 void node_send_encoded(struct node *n, const struct raft_message *m, struct bytes encoded);
-/* Something that is no Raft message. */
-void node_send_note(struct node *n, node_id to, struct bytes note);
+/* Something that is no Raft message. False: there is no stream that takes it. */
+bool node_send_note(struct node *n, node_id to, struct bytes note);
 
 /* --- node_snapshot.c ------------------------------------------------------------------------- */
 

@@ -124,14 +124,14 @@ static enum node_stream_kind link_kind(enum raft_message_type type)
     return type == RAFT_MSG_SNAP_CHUNK ? NODE_STREAM_BULK : NODE_STREAM_LOG;
 }
 
-static void link_send(struct node *n, node_id to, enum node_stream_kind kind, struct bytes frame)
+static bool link_send(struct node *n, node_id to, enum node_stream_kind kind, struct bytes frame)
 {
     struct node_link *link = link_find(n, to);
     struct node_out *out = link ? &link->out[kind] : NULL;
-    if (!out || !out->stream ||
-        n->world->net->stream_send(n->world->self, out->stream, frame) != OK) {
-        n->frames_dropped++;
-    }
+    bool sent =
+        out && out->stream && n->world->net->stream_send(n->world->self, out->stream, frame) == OK;
+    n->frames_dropped += !sent;
+    return sent;
 }
 
 static void link_seal(struct buf *frame, uint32_t mark)
@@ -144,7 +144,7 @@ static void link_seal(struct buf *frame, uint32_t mark)
 static void link_send_message(struct node *n, const struct raft_message *m)
 {
     link_seal(&n->scratch, 0);
-    link_send(n, m->to, link_kind(m->type), buf_view(&n->scratch));
+    (void)link_send(n, m->to, link_kind(m->type), buf_view(&n->scratch));
     if (n->events.sent) {
         n->events.sent(n->events.ctx, m);
     }
@@ -166,13 +166,34 @@ void node_send_encoded(struct node *n, const struct raft_message *m, struct byte
     link_send_message(n, m);
 }
 
-void node_send_note(struct node *n, node_id to, struct bytes note)
+bool node_send_note(struct node *n, node_id to, struct bytes note)
 {
     buf_clear(&n->scratch);
     buf_put_u64(&n->scratch, 0);
     buf_put(&n->scratch, note.data, note.len);
     link_seal(&n->scratch, LINK_NOTE);
-    link_send(n, to, NODE_STREAM_LOG, buf_view(&n->scratch));
+    return link_send(n, to, NODE_STREAM_LOG, buf_view(&n->scratch));
+}
+
+enum err node_note(struct node *n, node_id to, struct bytes note)
+{
+    CHECK(note.len <= NODE_NOTE_BYTES_MAX);
+    if (n->state != NODE_RUNNING || n->is_stopping) {
+        return ERR_CLOSED;
+    }
+    if (store_feature_level(n->store) < NODE_NOTE_LEVEL) {
+        return ERR_UNSUPPORTED;
+    }
+    if (!link_find(n, to)) {
+        return ERR_NOT_FOUND;
+    }
+    struct buf b;
+    buf_init(&b);
+    buf_put_u8(&b, NODE_NOTE_OWNER);
+    buf_put(&b, note.data, note.len);
+    bool sent = node_send_note(n, to, buf_view(&b));
+    buf_deinit(&b);
+    return sent ? OK : ERR_BUSY;
 }
 
 /* --- the way in ------------------------------------------------------------------------------ */
@@ -232,6 +253,22 @@ static bool link_read_message(struct node_incoming *in, struct raft_message_spac
     return true;
 }
 
+/* A note: of the node itself, or of its owner. False: of nobody. */
+static bool link_read_note(struct node_incoming *in, struct bytes note)
+{
+    struct node *n = in->node;
+    if (note.len == 0 || note.data[0] != NODE_NOTE_OWNER) {
+        return node_hash_received(n, in->peer, note);
+    }
+    if (note.len > NODE_NOTE_BYTES_MAX + 1) {
+        return false;
+    }
+    if (n->events.note) {
+        n->events.note(n->events.ctx, in->peer, (struct bytes){note.data + 1, note.len - 1});
+    }
+    return true;
+}
+
 /* Takes one hello or frame from the front. Returns how many bytes it had; 0: not whole yet. Clears
  * *good where the stream must end. */
 static size_t link_take(struct node_incoming *in, struct raft_message_space *space,
@@ -263,9 +300,9 @@ static size_t link_take(struct node_incoming *in, struct raft_message_space *spa
         return 0;
     }
     struct bytes message = cursor_take(&c, length);
-    *good = crc32c(0, message.data, message.len) == crc &&
-            (marked & LINK_NOTE ? node_hash_received(in->node, in->peer, message)
-                                : link_read_message(in, space, message));
+    *good =
+        crc32c(0, message.data, message.len) == crc &&
+        (marked & LINK_NOTE ? link_read_note(in, message) : link_read_message(in, space, message));
     return NODE_FRAME_HEADER_BYTES + length;
 }
 
@@ -341,6 +378,24 @@ static struct world_stream_sink *link_on_accepted(struct world_listener *listene
 
 /* --- life ------------------------------------------------------------------------------------ */
 
+/* Opens the streams to the peer in this place of the configuration. */
+static void link_open(struct node *n, uint32_t i)
+{
+    struct node_link *link = &n->links[i];
+    link->node = n;
+    link->peer = n->cfg.peers[i].id;
+    link->at = n->cfg.peers[i].at;
+    memset(&link->hashes, 0, sizeof(link->hashes));
+    for (int kind = 0; kind < NODE_STREAM_KINDS; kind++) {
+        struct node_out *out = &link->out[kind];
+        out->link = link;
+        out->kind = (enum node_stream_kind)kind;
+        out->backoff = NODE_RECONNECT_MIN;
+        out->retry = (struct world_timer){.fire = link_on_retry, .owner = out};
+        link_connect(out);
+    }
+}
+
 void node_links_open(struct node *n)
 {
     if (n->cfg.port == 0) {
@@ -354,21 +409,81 @@ void node_links_open(struct node *n)
     }
     n->is_listening = true;
     for (uint32_t i = 0; i < n->cfg.peer_count; i++) {
-        struct node_link *link = &n->links[i];
-        if (n->cfg.peers[i].id == n->cfg.id) {
-            continue;
+        if (n->cfg.peers[i].id != n->cfg.id) {
+            link_open(n, i);
         }
-        link->node = n;
-        link->peer = n->cfg.peers[i].id;
-        link->at = n->cfg.peers[i].at;
-        for (int kind = 0; kind < NODE_STREAM_KINDS; kind++) {
-            struct node_out *out = &link->out[kind];
-            out->link = link;
-            out->kind = (enum node_stream_kind)kind;
-            out->backoff = NODE_RECONNECT_MIN;
-            out->retry = (struct world_timer){.fire = link_on_retry, .owner = out};
-            link_connect(out);
+    }
+}
+
+/* A place for one more peer: one that was left, or the next. */
+static uint32_t link_free_slot(const struct node *n)
+{
+    uint32_t i = 0;
+    while (i < n->cfg.peer_count && n->links[i].node) {
+        i++;
+    }
+    return i;
+}
+
+static void link_close(struct node_link *link)
+{
+    struct node *n = link->node;
+    for (int kind = 0; kind < NODE_STREAM_KINDS; kind++) {
+        struct node_out *out = &link->out[kind];
+        world_timer_cancel(n->world, &out->retry);
+        if (out->stream) {
+            n->world->net->stream_close(n->world->self, out->stream);
+            out->stream = NULL;
         }
+        out->is_open = false;
+    }
+    link->node = NULL;
+    link->peer = NODE_NONE;
+}
+
+enum err node_peer_set(struct node *n, const struct node_peer *peer)
+{
+    if (n->state != NODE_RUNNING) {
+        return ERR_CLOSED;
+    }
+    if (peer->id == n->cfg.id || !n->is_listening) {
+        return OK;
+    }
+    struct node_link *link = link_find(n, peer->id);
+    if (link && link->at.port == peer->at.port && strcmp(link->at.host, peer->at.host) == 0) {
+        return OK;
+    }
+    struct node_hashes hashes = {0};
+    if (link) {
+        hashes = link->hashes;
+        link_close(link);
+    }
+    uint32_t slot = link_free_slot(n);
+    if (slot == NODE_PEERS_MAX) {
+        return ERR_BUSY;
+    }
+    n->cfg.peers[slot] = *peer;
+    n->cfg.peer_count = (uint32_t)u64_max(n->cfg.peer_count, slot + 1);
+    link_open(n, slot);
+    n->links[slot].hashes = hashes;
+    return OK;
+}
+
+bool node_peer_known(const struct node *n, node_id peer)
+{
+    for (uint32_t i = 0; i < n->cfg.peer_count; i++) {
+        if (n->links[i].node && n->links[i].peer == peer) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void node_peer_drop(struct node *n, node_id peer)
+{
+    struct node_link *link = n->state == NODE_RUNNING ? link_find(n, peer) : NULL;
+    if (link) {
+        link_close(link);
     }
 }
 

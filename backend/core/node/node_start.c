@@ -454,9 +454,15 @@ static void start_on_boot_unlinked(struct world_file_request *request)
     start_submit(s, WORLD_OPEN, start_on_boot_created);
 }
 
+/* The number leaps: on a disk that is as it was some time ago, a count by one would give this life the
+ * number of one that came since, and its requests would be taken for copies of that one's. */
 static void start_write_boot(struct node_start *s, uint64_t before)
 {
-    s->node->boot = before + 1;
+    uint8_t bytes[4];
+    s->node->world->random->fill(s->node->world->self, bytes, sizeof(bytes));
+    uint32_t leap;
+    memcpy(&leap, bytes, sizeof(leap));
+    s->node->boot = before + 1 + leap;
     s->request.path = s->boot_new;
     start_submit(s, WORLD_UNLINK, start_on_boot_unlinked);
 }

@@ -283,7 +283,8 @@ static void stream_move(struct store_stream *stream, struct store *to,
     stream->store = to;
     for (struct store_watch *w = watch_first(stream); w != NULL; w = watch_above(stream, w->id)) {
         if (w->start_revision > from->revision) {
-            store_link_remove(&w->clean); /* it waits for a revision to come, and has no place yet */
+            store_link_remove(
+                &w->clean); /* it waits for a revision to come, and has no place yet */
             watch_place(w, &to->mvcc);
             continue;
         }
