@@ -51,7 +51,7 @@ struct faulty {
 
 static const char *const key_names[KEYS] = {"a", "b", "c"};
 
-static struct bytes key_of(uint64_t k)
+static struct bytes key_named(uint64_t k)
 {
     return (struct bytes){(const uint8_t *)key_names[k], 1};
 }
@@ -90,14 +90,14 @@ static void encode_cas(struct buf *b, const struct lin_op *op)
     size_t compare = store_pb_open(b, 1);
     store_compare_encode(b, &(struct store_compare){.result = STORE_COMPARE_EQUAL,
                                                     .target = STORE_COMPARE_VALUE,
-                                                    .key = key_of(op->key),
+                                                    .key = key_named(op->key),
                                                     .given = 7,
                                                     .value = value_bytes(&op->expected)});
     store_pb_close(b, compare);
     size_t success = store_pb_open(b, 2);
     size_t put = store_pb_open(b, STORE_OP_PUT);
     store_put_encode(
-        b, &(struct store_put_request){.key = key_of(op->key), .value = value_bytes(&op->value)});
+        b, &(struct store_put_request){.key = key_named(op->key), .value = value_bytes(&op->value)});
     store_pb_close(b, put);
     store_pb_close(b, success);
 }
@@ -129,7 +129,7 @@ static void client_begin(struct faulty *f, struct client *client, uint32_t proce
                                  .key = prng_below(&f->prng, KEYS),
                                  .process = process,
                                  .kind = kinds[what]};
-    struct bytes key = key_of(client->op.key);
+    struct bytes key = key_named(client->op.key);
     struct buf b;
     buf_init(&b);
     if (what == 0) {
@@ -203,7 +203,7 @@ static void oracle_look(struct faulty *f, int64_t revision)
         int64_t ignored;
         buf_clear(&request);
         buf_clear(&response);
-        store_range_encode(&request, &(struct store_range_request){.key = key_of(k)});
+        store_range_encode(&request, &(struct store_range_request){.key = key_named(k)});
         assert_int_equal(store_range_read(f->oracle, buf_view(&request), &ignored, &response),
                          STORE_OK);
         struct bytes kv = field_of(buf_view(&response), 2);
@@ -216,7 +216,7 @@ static void oracle_look(struct faulty *f, int64_t revision)
             assert_true(f->truth_count < TRUTH_MAX);
             f->truth[f->truth_count++] =
                 (struct watch_change){.revision = (uint64_t)revision,
-                                      .key = key_of(k),
+                                      .key = key_named(k),
                                       .value = exists ? value_in(kv) : 0,
                                       .kind = exists ? WATCH_PUT : WATCH_DELETE};
         }
@@ -393,7 +393,7 @@ static void run_seed(struct faulty *f, uint64_t seed)
     f->c.on_applied_ctx = f;
     api_cluster_start(&f->c);
     struct watch_interest interest = {
-        .from = key_of(0), .to = {(const uint8_t *)"d", 1}, .start_revision = 2};
+        .from = key_named(0), .to = {(const uint8_t *)"d", 1}, .start_revision = 2};
     watch_check_init(&f->check, &interest);
     f->check.seen = 1;
     for (int round = 0; round < 40; round++) {
