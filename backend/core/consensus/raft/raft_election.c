@@ -1,4 +1,5 @@
 /* Elections [Ongaro14 §3.4, §3.6.1, §9.6]. */
+#include "core/base/probe.h"
 #include "core/consensus/quorum.h"
 #include "core/consensus/raft/raft_int.h"
 
@@ -123,6 +124,9 @@ void raft_on_vote_request(struct raft *r, const struct raft_message *m)
      * a refusal tells the voter's own. */
     out->term = grant ? m->term : r->term;
     out->reject = !grant;
+    if (pre && !grant) {
+        PROBE(RAFT_PRE_VOTE_REFUSED);
+    }
     if (grant && !pre) {
         r->election_start = r->now;
         r->vote = m->from;
