@@ -31,7 +31,7 @@ struct shrink {
     uint64_t tries;
 };
 
-static bool still_fails(struct shrink *s)
+static bool fails_alike(struct shrink *s)
 {
     struct sim_job job = {.options = {.seed = s->seed, .profile = s->profile, .plan = &s->trial}};
     struct sim_outcome outcome;
@@ -59,7 +59,7 @@ static bool try_without(struct shrink *s, uint32_t from, uint32_t n)
             s->trial.rows[s->trial.count++] = s->best.rows[i];
         }
     }
-    if (s->trial.count == s->best.count || !still_fails(s)) {
+    if (s->trial.count == s->best.count || !fails_alike(s)) {
         return false;
     }
     s->best = s->trial;
@@ -89,7 +89,7 @@ static void shrink_spans(struct shrink *s)
         while (s->best.rows[i].span >= 2 * SPAN_MIN && s->tries < TRIES_MAX) {
             s->trial = s->best;
             s->trial.rows[i].span /= 2;
-            if (!still_fails(s)) {
+            if (!fails_alike(s)) {
                 break;
             }
             s->best = s->trial;

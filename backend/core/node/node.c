@@ -233,6 +233,7 @@ static void node_on_tick(struct world_timer *timer)
     node_persist_complete(n);
     if (n->state == NODE_RUNNING) {
         node_snapshot_tell(n);
+        node_install_retry(n);
         node_upkeep(n);
     }
     node_pump(n);
@@ -507,6 +508,7 @@ struct node *node_open(const struct world *world, const struct node_config *conf
     n->turn = (struct world_timer){.fire = node_on_turn, .owner = n};
     buf_init(&n->scratch);
     buf_init(&n->snap_block);
+    buf_init(&n->name_bytes);
     node_start(n);
     return n;
 }

@@ -229,6 +229,7 @@ struct node {
     struct store_snapshot *snap; /* NULL: none under way */
     struct snapfile_writer *snap_writer;
     struct raft_snapshot snap_name;
+    bool snap_has_body; /* false: a witness's, whose name is all that others may know of it */
     struct buf snap_block;
     size_t snap_put;
     bool snap_ended;
@@ -246,7 +247,13 @@ struct node {
     struct node_piece *pieces;
     struct node_piece **pieces_end;
     struct store_restore *restore;
-    bool is_loading; /* the installed file is being read into a store */
+    bool is_loading; /* the installed file is being read into a store, or a name is being written */
+    /* installing a name without a body: a file of it, with an empty store */
+    struct store *name_store; /* NULL: none */
+    struct snapfile_writer *name_writer;
+    struct buf name_bytes;
+    size_t name_put;
+    nanos name_retry; /* the disk had no room for it: tried again then; 0: no */
 };
 
 /* --- node.c ---------------------------------------------------------------------------------- */
@@ -301,9 +308,13 @@ void node_snapshot_if_due(struct node *n);
 void node_snapshot_free(struct node *n);
 /* Tells Raft of a snapshot that it did not want yet. */
 void node_snapshot_tell(struct node *n);
+/* At each tick. */
+void node_snapshot_cover_damage(struct node *n);
 void node_serve_chunks(struct node *n, const struct raft_update *u);
-/* The name of a snapshot of `store`, whose file has so much payload. */
-struct raft_snapshot node_snapshot_name(const struct store *store, raft_index index, raft_term term,
+/* The name of a snapshot of `store`, whose file has so much payload. A witness's is a name alone,
+ * which nobody can fetch. */
+struct raft_snapshot node_snapshot_name(const struct node *n, const struct store *store,
+                                        raft_index index, raft_term term,
                                         const struct raft_membership *ms, uint64_t payload_bytes);
 /* What its file says of it: the membership, in the header. */
 void node_snapshot_membership(const struct raft_snapshot *s, struct buf *b);
@@ -314,6 +325,8 @@ void node_receive_chunks(struct node *n, const struct raft_update *u);
 /* Begins to load what an update wants installed; its batch waits. */
 void node_install(struct node *n, const struct raft_snapshot *s);
 void node_install_free(struct node *n);
+/* At each tick: what could not be written is tried again. */
+void node_install_retry(struct node *n);
 
 /* --- node_upkeep.c --------------------------------------------------------------------------- */
 

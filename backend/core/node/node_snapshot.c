@@ -10,13 +10,16 @@
 #include "core/base/hash.h"
 #include "core/node/node_int.h"
 
-struct raft_snapshot node_snapshot_name(const struct store *store, raft_index index, raft_term term,
+struct raft_snapshot node_snapshot_name(const struct node *n, const struct store *store,
+                                        raft_index index, raft_term term,
                                         const struct raft_membership *ms, uint64_t payload_bytes)
 {
+    const struct raft_member *own = raft_membership_lookup(ms, n->cfg.id);
+    bool has_body = !own || !(own->roles & RAFT_WITNESS);
     return (struct raft_snapshot){.index = index,
                                   .term = term,
-                                  .size = snapfile_bytes(payload_bytes),
-                                  .digest = hash_u64(store_hash(store), index),
+                                  .size = has_body ? snapfile_bytes(payload_bytes) : 0,
+                                  .digest = has_body ? hash_u64(store_hash(store), index) : 0,
                                   .membership = *ms};
 }
 
@@ -30,9 +33,9 @@ void node_snapshot_membership(const struct raft_snapshot *s, struct buf *b)
 
 /* --- taking ---------------------------------------------------------------------------------- */
 
-static void snapshot_compact(struct node *n)
+static void snapshot_compact(struct node *n, uint64_t tail)
 {
-    raft_index to = raft_compactable(n->raft, n->cfg.tail_entries);
+    raft_index to = raft_compactable(n->raft, tail);
     enum err ignored = node_tell(n, (struct raft_event){.type = RAFT_EVENT_COMPACT, .index = to});
     (void)ignored;
     wal_compact(n->wal, to);
@@ -63,7 +66,22 @@ void node_snapshot_tell(struct node *n)
     struct raft_event e = {.type = RAFT_EVENT_SNAPSHOT_TAKEN, .snapshot = &n->snap_name};
     if (n->snap_marked && node_tell(n, e) == OK) {
         n->snap_untold = false;
-        snapshot_compact(n);
+        snapshot_compact(n, n->cfg.tail_entries);
+    }
+}
+
+/* Damaged entries that are applied are in the state, and the peers may have compacted them away: a
+ * snapshot of this node's own makes an end of them. */
+void node_snapshot_cover_damage(struct node *n)
+{
+    raft_index from = raft_damaged_from(n->raft);
+    if (from == 0 || from > n->applied) {
+        return;
+    }
+    if (raft_status(n->raft).snapshot >= from) {
+        snapshot_compact(n, 0);
+    } else {
+        n->snap_forced = true;
     }
 }
 
@@ -113,7 +131,7 @@ static void snapshot_work(struct node *n)
     }
     if (n->snap_ended) {
         node_snapshot_end(n);
-        n->snap_name.size = snapfile_bytes(n->snap_name.size);
+        n->snap_name.size = n->snap_has_body ? snapfile_bytes(n->snap_name.size) : 0;
         n->snap_finishing = true;
         snapfile_finish(n->snap_writer, snapshot_on_done);
         return;
@@ -143,12 +161,16 @@ void node_snapshot_if_due(struct node *n)
     bool busy = n->snap || n->snap_writer || n->snap_untold || n->is_loading || status.installing;
     bool due = n->applied >= status.snapshot + n->cfg.snapshot_entries ||
                (n->snap_forced && n->applied > status.snapshot);
-    if (busy || n->is_witness || !due || world_now(n->world) < n->snap_retry) {
+    /* Who was a witness and is none any more has no state, and is no member either. */
+    bool has_state = n->is_witness || store_applied_index(n->store) == n->applied;
+    if (busy || !has_state || !due || world_now(n->world) < n->snap_retry) {
         return;
     }
     n->snap_forced = false;
-    n->snap_name = node_snapshot_name(n->store, n->applied, n->applied_term, status.membership, 0);
-    n->snap_name.size = 0;
+    n->snap_name =
+        node_snapshot_name(n, n->store, n->applied, n->applied_term, status.membership, 0);
+    n->snap_has_body = n->snap_name.size > 0;
+    n->snap_name.size = 0; /* counts payload bytes, until the end */
     struct buf membership;
     buf_init(&membership);
     node_snapshot_membership(&n->snap_name, &membership);

@@ -239,7 +239,7 @@ static void start_found(struct node_start *s)
     while (store_snapshot_step(snap, NODE_SNAPSHOT_BUDGET, &s->founding_bytes) == ERR_PENDING) {
     }
     store_snapshot_end(snap);
-    s->snapshot = node_snapshot_name(n->store, START_FOUNDING_INDEX, START_FOUNDING_TERM,
+    s->snapshot = node_snapshot_name(n, n->store, START_FOUNDING_INDEX, START_FOUNDING_TERM,
                                      n->cfg.founders, s->founding_bytes.len);
     struct buf membership;
     buf_init(&membership);
@@ -360,7 +360,7 @@ static void start_on_snapshot(void *ctx, const struct snapfile_found *found)
         return;
     }
     s->restore = NULL;
-    s->snapshot = node_snapshot_name(n->store, found->meta.index, found->meta.term,
+    s->snapshot = node_snapshot_name(n, n->store, found->meta.index, found->meta.term,
                                      &name.membership, found->meta.payload_bytes);
     /* The log may give way to it: its name must outlive the power, and whoever named it may have
      * died before that was so. */

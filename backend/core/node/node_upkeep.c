@@ -100,6 +100,7 @@ void node_upkeep(struct node *n)
     if (n->heal_due) {
         node_upkeep_repaired(n);
     }
+    node_snapshot_cover_damage(n);
     if (raft_status(n->raft).role == RAFT_LEADER) {
         upkeep_expire_leases(n);
     }

@@ -143,14 +143,18 @@ static void seal_closed(struct world_file_request *request)
     snapfile_submit(s->place, request, WORLD_RENAME, seal_renamed, s);
 }
 
+static void seal_failed_closed(struct world_file_request *request)
+{
+    struct snapfile_seal *s = request->owner;
+    s->then(s->owner, s->error);
+}
+
 static void seal_synced(struct world_file_request *request)
 {
     struct snapfile_seal *s = request->owner;
-    if (request->result != OK) {
-        s->then(s->owner, request->result);
-        return;
-    }
-    snapfile_submit(s->place, request, WORLD_CLOSE, seal_closed, s);
+    s->error = request->result;
+    snapfile_submit(s->place, request, WORLD_CLOSE,
+                    request->result == OK ? seal_closed : seal_failed_closed, s);
 }
 
 void snapfile_seal_run(struct snapfile_seal *s)

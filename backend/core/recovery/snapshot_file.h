@@ -79,7 +79,7 @@ struct snapfile_installer *snapfile_install(const struct snapfile_place *place, 
 /* The next bytes of the file, copied; one put at a time. `done`: OK, go on at *offset; or
  * ERR_EXISTS: that was the last, the snapshot is durable under its name, and the installer is
  * freed; or an error: the bytes were not this snapshot's (ERR_CORRUPT), or the disk's. Then go on
- * at the offset that is told, or close. */
+ * at the offset that is told, or close; once the disk has failed, every put ends so. */
 void snapfile_install_put(struct snapfile_installer *i, struct bytes bytes,
                           void (*done)(void *ctx, enum err result, uint64_t offset));
 

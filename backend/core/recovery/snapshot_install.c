@@ -168,6 +168,16 @@ static void put_ends(struct snapfile_installer *i, enum err result)
     i->done(i->ctx, result, i->offset);
 }
 
+static void unsealed_removed(struct world_file_request *request)
+{
+    struct snapfile_installer *i = request->owner;
+
+    i->is_busy = false;
+    i->done(i->ctx, i->error, i->offset);
+}
+
+/* The file is closed and renamed, or nobody knows what of it is durable [Rebello20]: then it must not
+ * be gone on with. */
 static void installed(void *owner, enum err result)
 {
     struct snapfile_installer *i = owner;
@@ -175,10 +185,16 @@ static void installed(void *owner, enum err result)
     void *ctx = i->ctx;
     uint64_t offset = i->offset;
 
-    /* The file is closed and renamed, or in a state that nobody knows: in both cases this is over.
-     */
-    installer_free(i);
-    done(ctx, result == OK ? ERR_EXISTS : result, offset);
+    if (result == OK) {
+        installer_free(i);
+        done(ctx, ERR_EXISTS, offset);
+        return;
+    }
+    i->error = result;
+    i->offset = 0;
+    i->request.fd = WORLD_FD_NONE;
+    i->request.path = i->path;
+    snapfile_submit(&i->place, &i->request, WORLD_UNLINK, unsealed_removed, i);
 }
 
 static void piece_written(struct world_file_request *request)

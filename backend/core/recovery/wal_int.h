@@ -4,6 +4,7 @@
  *   wal.c          appends, batches, flushes, completions
  *   wal_segment.c  the files: prepares the next, recycles old ones, no space
  *   wal_recover.c  reads a log back, and decides
+ *   wal_vouch.c    makes durable what was read
  *   wal_resume.c   makes a recovered log ready: erases a torn tail, begins a new log
  *   wal_read.c     reads entries back
  */

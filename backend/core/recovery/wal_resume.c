@@ -1,11 +1,12 @@
 /*
  * Makes a recovered log ready for appends, step by step:
  *
+ *   0. what was read becomes durable (wal_vouch.c): the process that wrote it may have died before
+ *      its own sync returned, and what is told to Raft as durable must outlive the power, not only
+ *      that process;
  *   1. what is not part of the log goes: prepared segments that do not fit, and, on a disk without
  *      a log, everything;
  *   2. a torn tail is erased with zeros and synced, so that the next batch may bear its number;
- *      a whole one is synced: the process that wrote it may have died before its own sync returned,
- *      and what is told to Raft as durable must outlive the power, not only that process;
  *   3. where there is no room behind the tail, or no trust in it, a new segment is prepared;
  *   4. what recovery knows and the log does not is appended: doubt, the adopted snapshot; a new log
  *      begins with an empty batch, so that one without any batch is known to have lost it;
@@ -217,35 +218,13 @@ static world_fd fd_of_segment(const struct wal_recovering *r, uint64_t seq)
     return WORLD_FD_NONE;
 }
 
-static void tail_synced(struct world_file_request *request)
-{
-    struct wal_recovering *r = request->owner;
-    if (request->result != OK) {
-        wal_recover_fail(r, request->result, "the end of the log cannot be synced");
-        return;
-    }
-    find_room(r);
-}
-
-/* Only the last batch may be without its sync: a batch is written once the one before it has its
- * own. */
-static void sync_tail(struct wal_recovering *r)
-{
-    r->request.fd = fd_of_segment(r, r->scan.tail_segment);
-    if (r->scan.tail_segment == 0 || r->request.fd == WORLD_FD_NONE) {
-        find_room(r);
-        return;
-    }
-    wal_recover_submit(r, WORLD_SYNC, tail_synced);
-}
-
 /* The sectors that the interrupted batch left, with the header of a segment that it began. */
 static void erase_torn_tail(struct wal_recovering *r)
 {
     const struct wal_scan *s = &r->scan;
 
     if (!s->torn || !tail_is_usable(r)) {
-        sync_tail(r);
+        find_room(r);
         return;
     }
     bool is_tail = s->torn_segment == s->tail_segment;
@@ -325,16 +304,6 @@ static void unlink_on(struct wal_recovering *r)
     adopt_files(r);
 }
 
-static void log_parent_synced(struct world_file_request *request)
-{
-    struct wal_recovering *r = request->owner;
-    if (request->result != OK) {
-        wal_recover_fail(r, request->result, "the directory above the log's cannot be synced");
-        return;
-    }
-    unlink_on(r);
-}
-
 static void directory_made(struct world_file_request *request)
 {
     struct wal_recovering *r = request->owner;
@@ -342,12 +311,12 @@ static void directory_made(struct world_file_request *request)
         wal_recover_fail(r, request->result, "the directory of the log cannot be made");
         return;
     }
-    /* Its name is in the directory above. */
-    size_t n = world_parent_length(r->wal->config.dir);
-    memcpy(r->path, r->wal->config.dir, n);
-    r->path[n] = '\0';
-    request->path = r->path;
-    wal_recover_submit(r, WORLD_SYNC_DIR, log_parent_synced);
+    wal_vouch(r);
+}
+
+void wal_resume_files(struct wal_recovering *r)
+{
+    unlink_on(r);
 }
 
 void wal_resume(struct wal_recovering *r)
@@ -380,5 +349,5 @@ void wal_resume(struct wal_recovering *r)
         wal_recover_submit(r, WORLD_MKDIR, directory_made);
         return;
     }
-    unlink_on(r);
+    wal_vouch(r);
 }

@@ -187,6 +187,7 @@ static void accept(struct wal_scan *s)
     s->last_seq = p->seq;
     s->tail_segment = p->segment;
     s->tail_sector = p->last_sector + 1;
+    s->tail_batch_sector = p->first_sector;
     s->tail_has_header = p->has_header;
     s->batches++;
     p->state = WAL_TAIL;

@@ -237,6 +237,37 @@ static void without_an_intact_copy_nobody_leads(void **state)
     cluster3_deinit(&c);
 }
 
+/* Damaged entries that its state holds, and that its peers have compacted away, are covered by a
+ * snapshot of its own. */
+static void damage_that_is_applied_is_covered_by_its_own_snapshot(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    cluster3_init(&c, 38, NODES);
+    c.snapshot_entries = 40;
+    c.scrub_bytes_per_s = 64 * 1024 * 1024;
+    cluster3_start(&c);
+    uint32_t leader = cluster3_elect(&c);
+    uint32_t damaged = (leader + 1) % NODES;
+    c.member[damaged].node->cfg.tail_entries = 1000000;
+    cluster3_put(&c, leader, "answer", value_of(42));
+    for (uint64_t i = 0; i < 100; i++) {
+        cluster3_put(&c, leader, "more", value_of(i));
+    }
+    cluster3_run(&c, NANOS_PER_S);
+    assert_true(node_status(c.member[leader].node).first > 20);
+    assert_int_equal(node_status(c.member[damaged].node).first, 2);
+    assert_true(member_damage_log(&c, damaged, value_of(42)) > 0);
+    cluster3_run(&c, 10 * NANOS_PER_S);
+    assert_true(c.member[damaged].alarms & RAFT_ALARM_IMPAIRED);
+    assert_false(node_status(c.member[damaged].node).impaired);
+    member_kill(&c, damaged, true);
+    member_start(&c, damaged);
+    cluster3_run(&c, 5 * NANOS_PER_S);
+    assert_true(cluster3_get(&c, damaged, "answer", value_of(42)));
+    cluster3_deinit(&c);
+}
+
 /* Its only snapshot is damaged: what it held comes from a peer. */
 static void a_node_without_a_whole_snapshot_fetches_one(void **state)
 {
@@ -826,6 +857,7 @@ int main(void)
         cmocka_unit_test(damaged_entries_are_fetched_from_peers),
         cmocka_unit_test(damage_is_not_truncated_away),
         cmocka_unit_test(without_an_intact_copy_nobody_leads),
+        cmocka_unit_test(damage_that_is_applied_is_covered_by_its_own_snapshot),
         cmocka_unit_test(a_node_without_a_whole_snapshot_fetches_one),
         cmocka_unit_test(a_scrub_finds_damage_and_peers_mend_it),
         cmocka_unit_test(a_full_disk_steps_down_votes_and_heals),

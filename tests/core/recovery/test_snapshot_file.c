@@ -302,6 +302,44 @@ static void a_transfer_goes_on_where_it_broke_off(void **state)
     simworld_free(source.sim);
 }
 
+/* The sync that would have made it whole fails: the transfer ends, and the next one begins anew, as
+ * nobody knows what of the old file is durable. */
+static void a_transfer_whose_sync_fails_begins_anew(void **state)
+{
+    (void)state;
+    struct scene source;
+    struct scene s;
+    struct buf file;
+    char path[WORLD_PATH_MAX_BYTES];
+
+    scene_new(&source, NULL);
+    scene_new(&s, NULL);
+    write_snapshot(&source, 20, 30000);
+    snapfile_path("snap", 20, 3, ".snap", path);
+    buf_init(&file);
+    assert_int_equal(simdisk_look(simhost_disk(source.host), path, &file), OK);
+    for (int round = 0; round < 2; round++) {
+        struct answer answer = {0};
+        struct snapfile_installer *i = snapfile_install(&s.place, 20, 3, note_offset, &answer);
+        await(&s, &answer);
+        assert_int_equal(answer.offset, 0);
+        answer.is_given = false;
+        if (round == 0) {
+            simdisk_fail(simhost_disk(s.host), WORLD_SYNC, ERR_IO, 1);
+        }
+        snapfile_install_put(i, buf_view(&file), note_put);
+        await(&s, &answer);
+        assert_int_equal(answer.result, round == 0 ? ERR_IO : ERR_EXISTS);
+        if (round == 0) {
+            snapfile_install_close(i);
+        }
+    }
+    assert_int_equal(load(&s).index, 20);
+    buf_deinit(&file);
+    simworld_free(s.sim);
+    simworld_free(source.sim);
+}
+
 static void no_space_is_told_and_leaves_nothing(void **state)
 {
     (void)state;
@@ -326,6 +364,7 @@ int main(void)
         cmocka_unit_test(a_damaged_snapshot_gives_way_to_the_one_before),
         cmocka_unit_test(a_power_cut_leaves_the_old_one_or_the_new_one),
         cmocka_unit_test(a_transfer_goes_on_where_it_broke_off),
+        cmocka_unit_test(a_transfer_whose_sync_fails_begins_anew),
         cmocka_unit_test(no_space_is_told_and_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -164,15 +164,20 @@ static void sort_events(struct lin *lin)
     merge_events(lin, calls, returns);
 }
 
+static void accuse_pair(struct lin *lin, uint32_t earlier, uint32_t later)
+{
+    lin->report->verdict = LIN_NOT_LINEARIZABLE;
+    lin->report->key = lin->ops[later].key;
+    lin_accuse(lin, earlier, false);
+    lin_accuse(lin, later, false);
+}
+
 /* The store's revision never goes back: what is invoked after an operation returned has at least
- * its revision, and a change has a later one. This holds across keys. */
+ * its revision, and a change has a later one. */
 static bool revisions_follow_time(struct lin *lin)
 {
     uint64_t highest = 0;
     uint32_t whose = LIN_NONE;
-    for (size_t i = 0; i < lin->op_count; i++) {
-        lin->tied_of[i] = LIN_NONE;
-    }
     for (size_t i = 0; i < lin->event_count; i++) {
         uint32_t op = lin->events[i] / 2;
         const struct lin_op *o = &lin->ops[op];
@@ -180,18 +185,43 @@ static bool revisions_follow_time(struct lin *lin)
             continue;
         }
         if ((lin->events[i] & 1) == 0) {
-            lin->tied_of[op] = whose; /* what it must not be behind */
             bool is_late = lin_is_change(o->kind) ? o->revision <= highest : o->revision < highest;
             if (whose != LIN_NONE && is_late) {
-                lin->report->verdict = LIN_NOT_LINEARIZABLE;
-                lin->report->key = o->key;
-                lin_accuse(lin, whose, false);
-                lin_accuse(lin, op, false);
+                accuse_pair(lin, whose, op);
                 return false;
             }
         } else if (o->revision > highest) {
             highest = o->revision;
             whose = op;
+        }
+    }
+    return true;
+}
+
+/* Parts of one transaction make one revision of several keys. */
+static bool is_one_transaction(const struct lin_op *a, const struct lin_op *b)
+{
+    return a->process == b->process && a->invoked == b->invoked && a->key != b->key;
+}
+
+/* No revision is made twice, of whatever keys. */
+static bool revisions_differ(struct lin *lin)
+{
+    uint32_t *maker = lin->value_of; /* by the number of the revision */
+    uint32_t known = 0;
+    lin_map_reset(&lin->numbers, lin->op_count);
+    for (size_t i = 0; i < lin->event_count; i++) {
+        uint32_t op = lin->events[i] / 2;
+        const struct lin_op *o = &lin->ops[op];
+        if ((lin->events[i] & 1) == 0 || o->revision == 0 || !lin_is_change(o->kind)) {
+            continue;
+        }
+        uint32_t number = lin_map_number(&lin->numbers, o->revision);
+        if (number == known) {
+            maker[known++] = op;
+        } else if (!is_one_transaction(&lin->ops[maker[number]], o)) {
+            accuse_pair(lin, maker[number], op);
+            return false;
         }
     }
     return true;
@@ -297,7 +327,7 @@ void lin_check(struct lin *lin, const struct lin_op *ops, size_t n, struct lin_s
             sort_events(lin);
             split_by_key(lin);
             report->keys = lin->key_count;
-            if (revisions_follow_time(lin)) {
+            if (revisions_follow_time(lin) && revisions_differ(lin)) {
                 judge_keys(lin);
             }
         }

@@ -46,8 +46,9 @@ enum lin_outcome {
     LIN_OUTCOMES
 };
 
-/* One operation on one key. A process has one operation at a time; which process it was is for
- * people alone.
+/* One operation on one key. A process has one operation at a time; which process it was matters to
+ * people alone, and to transactions: changes of several keys by one process, invoked at one time,
+ * may have made one revision.
  *
  * One operation comes before another where it returned at an earlier time than the other was
  * invoked. Equal times are concurrent, so a driver whose events fall on one instant gives them

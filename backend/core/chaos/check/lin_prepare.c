@@ -220,14 +220,10 @@ static void find_useful_mays(struct lin_key *k)
 }
 
 /* With answers that some value was not there, any value may be needed to make them true: all mays
- * stay. Values that no operation can tell apart become `other`. */
+ * stay. Values that no answer tells apart become `other`. What only moves on from such a value is
+ * then never used, and was of no use: the value before was as good. */
 static void keep_mays_for_misses(struct lin_key *k, uint32_t other)
 {
-    for (uint32_t i = 0; i < k->may_count; i++) {
-        if (k->mays[i].kind == LIN_CAS) {
-            k->values[k->mays[i].expected].is_wanted = true;
-        }
-    }
     for (uint32_t i = 0; i < k->may_count; i++) {
         struct lin_may *may = &k->mays[i];
         may->is_useful = true;

@@ -217,9 +217,8 @@ void oracle_begin_log(struct oracle *o, struct oracle_host *h, uint32_t lost)
 {
     const struct raft *r = oracle_raft(h);
     const struct raft_log *log = &r->log;
-    /* A witness keeps no snapshot, and asks for the name of one after each start (docs/node.md). */
     bool owes = h->kept > 0 || h->promised > 0;
-    if (owes && lost == ORACLE_LOST_NOTHING && !h->is_witness) {
+    if (owes && lost == ORACLE_LOST_NOTHING) {
         log_recovered(o, h);
     }
     if (lost != ORACLE_LOST_NOTHING) {

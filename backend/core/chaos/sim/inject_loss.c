@@ -15,7 +15,7 @@
 static const enum simdisk_class rot_classes[] = {SIMDISK_LOG, SIMDISK_LOG, SIMDISK_SNAPSHOT,
                                                  SIMDISK_ANY};
 
-static uint64_t bit_of(node_id id)
+static uint64_t member_bit(node_id id)
 {
     return (uint64_t)1 << (id - 1);
 }
@@ -44,7 +44,7 @@ static uint64_t current_voters(struct simcluster *c, uint64_t voters)
         if ((voters >> i & 1) != 0) {
             struct raft_status status = node_status(m->node);
             bool has_all = status.term == term && status.durable == last && !status.impaired;
-            current |= has_all ? bit_of(m->id) : 0;
+            current |= has_all ? member_bit(m->id) : 0;
         }
     }
     return current;
@@ -63,11 +63,11 @@ static bool tell_atlas(struct inject *inject)
     const struct raft_membership *ms = node_status(leader->node).membership;
     for (uint32_t i = 0; i < ms->n; i++) {
         const struct raft_member *m = &ms->member[i];
-        group.voters |= (m->roles & RAFT_VOTER) ? bit_of(m->id) : 0;
-        group.outgoing |= (m->roles & RAFT_VOTER_OUTGOING) ? bit_of(m->id) : 0;
-        group.learners |= (m->roles & RAFT_LEARNER) ? bit_of(m->id) : 0;
-        group.witnesses |= (m->roles & RAFT_WITNESS) ? bit_of(m->id) : 0;
-        group.in_sync |= (m->roles & RAFT_IN_SYNC) ? bit_of(m->id) : 0;
+        group.voters |= (m->roles & RAFT_VOTER) ? member_bit(m->id) : 0;
+        group.outgoing |= (m->roles & RAFT_VOTER_OUTGOING) ? member_bit(m->id) : 0;
+        group.learners |= (m->roles & RAFT_LEARNER) ? member_bit(m->id) : 0;
+        group.witnesses |= (m->roles & RAFT_WITNESS) ? member_bit(m->id) : 0;
+        group.in_sync |= (m->roles & RAFT_IN_SYNC) ? member_bit(m->id) : 0;
     }
     if (group.outgoing != 0) {
         return false;

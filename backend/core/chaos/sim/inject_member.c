@@ -43,8 +43,8 @@ static struct raft_conf_single single_change(enum raft_conf_op op, const struct 
 }
 
 /* What the row asks for. False: there is nobody for it. */
-static bool change_of(struct inject_active *a, const struct raft_membership *ms,
-                      struct raft_conf_change *change, struct simmember **newcomer)
+static bool change_for(struct inject_active *a, const struct raft_membership *ms,
+                       struct raft_conf_change *change, struct simmember **newcomer)
 {
     struct simcluster *c = a->inject->cluster;
     struct simmember *blank = simcluster_pick(c, a->row.pick, is_blank);
@@ -102,7 +102,7 @@ static enum inject_outcome begin_change(struct inject_active *a)
     }
     /* A copy: the membership moves with the next step. */
     const struct raft_membership ms = *node_status(leader->node).membership;
-    if (!change_of(a, &ms, &change, &newcomer)) {
+    if (!change_for(a, &ms, &change, &newcomer)) {
         return INJECT_NO_TARGET;
     }
     if (newcomer != NULL) {

@@ -114,7 +114,9 @@ static void lessee_confirmed(struct node_read *read)
     if (renewal == STORE_RENEWED) {
         note_lease(lessee, SIMLEASE_RENEWED, lessee->asked);
         lessee->renewals_left -= lessee->renewals_left > 0;
-        lessee_later(lessee, renewal_pause(lessee));
+        lessee_later(lessee, lessee->step == LESSEE_WAITS_END
+                                 ? 3 * (nanos)lessee->ttl_s * NANOS_PER_S / 2
+                                 : renewal_pause(lessee));
     } else if (renewal == STORE_RENEW_GONE) {
         note_lease(lessee, SIMLEASE_GONE, lessee->asked);
         lessee_begins_anew(lessee);
@@ -145,13 +147,20 @@ static void lessee_encode(struct simlessee *lessee)
     lessee->request.body = buf_view(&lessee->body);
 }
 
+/* One that waits for the end of its lease asks for it by renewing: a lease that has not ended then
+ * lives on, and the wait begins anew. */
+static bool is_renewal(const struct simlessee *lessee)
+{
+    return lessee->step == LESSEE_RENEWS || lessee->step == LESSEE_WAITS_END;
+}
+
 static void lessee_asks(struct simlessee *lessee)
 {
     struct simlessees *l = lessee->all;
     struct simmember *leader = simcluster_leader(l->cluster);
     enum err refused;
 
-    if (lessee->step == LESSEE_RENEWS && leader != NULL) {
+    if (is_renewal(lessee) && leader != NULL) {
         lessee->at = leader->i;
     }
     uint32_t at = lessee->at % l->cluster->n;
@@ -162,7 +171,7 @@ static void lessee_asks(struct simlessee *lessee)
         lessee_later(lessee, RETRY_AFTER);
         return;
     }
-    if (lessee->step == LESSEE_RENEWS) {
+    if (is_renewal(lessee)) {
         lessee->read = (struct node_read){.done = lessee_confirmed, .owner = lessee};
         refused = node_read(m->node, &lessee->read);
     } else {
@@ -193,11 +202,9 @@ static void lessee_timer(struct world_timer *timer)
             lessee->step = LESSEE_REVOKES;
         } else {
             lessee->step = LESSEE_WAITS_END;
-            lessee_later(lessee, (nanos)lessee->ttl_s * NANOS_PER_S);
+            lessee_later(lessee, 3 * (nanos)lessee->ttl_s * NANOS_PER_S / 2);
             return;
         }
-    } else if (lessee->step == LESSEE_WAITS_END) {
-        lessee_begins_anew(lessee);
     }
     lessee_asks(lessee);
 }

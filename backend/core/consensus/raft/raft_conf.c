@@ -85,7 +85,9 @@ void raft_conf_restored(struct raft *r, const struct raft_snapshot *s)
         mem_free(r->conf[covered++].payload);
     }
     r->conf_count -= covered;
-    memmove(r->conf, r->conf + covered, r->conf_count * sizeof(r->conf[0]));
+    if (covered > 0) {
+        memmove(r->conf, r->conf + covered, r->conf_count * sizeof(r->conf[0]));
+    }
     raft_in_sync_drop_applied(r, s->index);
     raft_switch_membership(r, &s->membership);
 }

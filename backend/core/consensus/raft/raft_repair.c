@@ -32,6 +32,11 @@ bool raft_is_impaired(const struct raft *r)
     return r->repair.lost_vote || r->repair.lost_from != 0 || r->repair.range_count > 0;
 }
 
+raft_index raft_damaged_from(const struct raft *r)
+{
+    return r->repair.range_count > 0 ? r->repair.range[0].first : 0;
+}
+
 raft_index raft_vouched(const struct raft *r)
 {
     return r->repair.range_count > 0 ? r->repair.range[0].first - 1 : UINT64_MAX;

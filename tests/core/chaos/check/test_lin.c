@@ -218,6 +218,20 @@ static void revisions_contradict_time_across_keys(void **state)
     assert_fails(first, later);
 }
 
+static void revision_is_made_once_whatever_the_key(void **state)
+{
+    (void)state;
+    struct lin_op one = at_revision(op_of(LIN_WRITE, 5, 1, 9), 7);
+    struct lin_op other = at_revision(op_of(LIN_WRITE, 6, 2, 9), 7);
+    other.key = KEY + 1;
+    assert_fails(one, other);
+    /* By one transaction, it may be of several. */
+    other.invoked = one.invoked;
+    assert_fits(one, other);
+    other.process = one.process + 1;
+    assert_fails(one, other);
+}
+
 static void thirty_unknown_writes_do_not_blow_up(void **state)
 {
     (void)state;
@@ -407,6 +421,7 @@ int main(void)
         cmocka_unit_test(revisions_order_concurrent_writes),
         cmocka_unit_test(read_names_the_revision_of_its_value),
         cmocka_unit_test(revisions_contradict_time_across_keys),
+        cmocka_unit_test(revision_is_made_once_whatever_the_key),
         cmocka_unit_test(thirty_unknown_writes_do_not_blow_up),
         cmocka_unit_test(equal_unknown_writes_do_not_blow_up),
         cmocka_unit_test(bounds_leave_it_undecided),

@@ -167,7 +167,7 @@ static void agrees_with_trying_all_orders(void **state)
     struct lin *lin = lin_open(&limits);
     size_t failing = 0;
     size_t open = 0;
-    size_t rounds = test_rounds(20000);
+    size_t rounds = test_rounds(100000);
     for (size_t round = 0; round < rounds; round++) {
         struct lin_op ops[SMALL_MAX];
         size_t n = prng_range(&p, 1, SMALL_MAX);
@@ -273,6 +273,34 @@ static void passes_what_a_real_register_did(void **state)
     lin_close(lin);
 }
 
+/* Few values and many processes: the search has to try things, and may not be done in time. */
+static void never_fails_what_a_real_register_did(void **state)
+{
+    (void)state;
+    struct prng p = test_prng(__func__);
+    struct lin_limits limits = lin_limits_plain();
+    limits.steps_max = 300000;
+    struct lin *lin = lin_open(&limits);
+    size_t decided = 0;
+    size_t rounds = test_rounds(100);
+    for (size_t round = 0; round < rounds; round++) {
+        struct history_recipe recipe = large_recipe(&p);
+        recipe.count = prng_range(&p, 100, 1000);
+        recipe.keys = 1;
+        recipe.values = (uint32_t)prng_range(&p, 2, 12);
+        recipe.processes = (uint32_t)prng_range(&p, 10, 150);
+        struct lin_op *ops = mem_alloc(recipe.count * sizeof(*ops));
+        make_history(&p, &recipe, ops);
+        struct lin_report report;
+        lin_check(lin, ops, recipe.count, NULL, NULL, &report, NULL);
+        assert_true(report.verdict != LIN_NOT_LINEARIZABLE);
+        decided += report.verdict == LIN_LINEARIZABLE ? 1 : 0;
+        mem_free(ops);
+    }
+    assert_true(decided > rounds / 2);
+    lin_close(lin);
+}
+
 /* Makes a read see what was overwritten before it began, if the history has such a read. */
 static bool make_read_stale(struct prng *p, struct lin_op *ops, size_t n)
 {
@@ -334,6 +362,7 @@ int main(void)
         cmocka_unit_test(agrees_with_trying_all_orders),
         cmocka_unit_test(smallest_part_fails_and_fails_no_more_without_any_of_its_answers),
         cmocka_unit_test(passes_what_a_real_register_did),
+        cmocka_unit_test(never_fails_what_a_real_register_did),
         cmocka_unit_test(finds_a_stale_read_in_a_long_history),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
