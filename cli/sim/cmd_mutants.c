@@ -3,8 +3,9 @@
  * is switched on alone, and seeds are run until one fails; one that no seed catches fails the
  * command.
  *
- * Several mutants are hunted at once where there are workers for them. The seed that counts is the
- * lowest that fails, so the table does not depend on how many workers there were.
+ * A seed that fails is run again without the mutant, and counts only if it passes then: what fails
+ * either way is a bug, but another one. The seeds of a mutant come one after another, several
+ * mutants at once, so the table does not depend on how many workers there were.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -25,11 +26,19 @@ enum { OPTION_ONLY, OPTION_SEEDS_MAX, OPTION_JOBS, OPTION_JSON, OPTION_MARKDOWN 
 /* A run that does not end is caught as such; none that is well takes so long. */
 #define MUTANT_SECONDS_MAX 60
 
+enum hunt_state {
+    HUNT_NONE,     /* it was not asked for */
+    HUNT_GOES_ON,  /* with seed `seed` */
+    HUNT_DOUBTS,   /* seed `seed` failed: does it pass without the mutant? */
+    HUNT_CAUGHT,   /* by seed `seed` */
+    HUNT_SURVIVED, /* every seed */
+};
+
 struct hunt {
-    bool is_listed;
-    uint64_t next;   /* seed */
-    uint64_t caught; /* the lowest seed that failed; 0: none yet */
-    uint32_t running;
+    enum hunt_state state;
+    bool is_running;
+    uint64_t seed;
+    uint64_t unsound; /* seeds that failed without the mutant, too */
     char signature[320];
 };
 
@@ -38,64 +47,66 @@ struct hunts {
     uint64_t seeds_max;
 };
 
-static bool hunt_goes_on(const struct hunts *hunts, const struct hunt *hunt)
-{
-    return hunt->is_listed && hunt->caught == 0 && hunt->next <= hunts->seeds_max;
-}
-
-/* One worker a mutant, as long as there are mutants enough. */
 static bool hunts_next(void *ctx, struct sim_job *ret)
 {
     struct hunts *hunts = ctx;
-    int chosen = 0;
 
     for (int i = MUTANT_NONE + 1; i < MUTANTS; i++) {
-        const struct hunt *hunt = &hunts->hunt[i];
-        if (hunt_goes_on(hunts, hunt) &&
-            (chosen == 0 || hunt->running < hunts->hunt[chosen].running)) {
-            chosen = i;
+        struct hunt *hunt = &hunts->hunt[i];
+        bool is_open = hunt->state == HUNT_GOES_ON || hunt->state == HUNT_DOUBTS;
+        if (!is_open || hunt->is_running) {
+            continue;
         }
+        hunt->is_running = true;
+        ret->mutant = hunt->state == HUNT_DOUBTS ? MUTANT_NONE : (enum mutant)i;
+        ret->number = (uint64_t)i;
+        ret->options.seed = hunt->seed;
+        ret->options.profile = sim_mutant_profile((enum mutant)i);
+        return true;
     }
-    if (chosen == 0) {
-        return false;
-    }
-    struct hunt *hunt = &hunts->hunt[chosen];
-    ret->mutant = (enum mutant)chosen;
-    ret->options.seed = hunt->next++;
-    ret->options.profile = sim_mutant_profile(ret->mutant);
-    hunt->running++;
-    return true;
+    return false;
 }
 
 static void hunts_done(void *ctx, const struct sim_job *job, const struct sim_outcome *outcome)
 {
     struct hunts *hunts = ctx;
-    struct hunt *hunt = &hunts->hunt[job->mutant];
-    uint64_t seed = job->options.seed;
+    struct hunt *hunt = &hunts->hunt[job->number];
+    bool passed = sim_outcome_is_good(outcome);
 
-    hunt->running--;
-    if (!sim_outcome_is_good(outcome) && (hunt->caught == 0 || seed < hunt->caught)) {
-        hunt->caught = seed;
+    hunt->is_running = false;
+    if (hunt->state == HUNT_GOES_ON && !passed) {
+        hunt->state = HUNT_DOUBTS;
         sim_outcome_signature(outcome, hunt->signature, sizeof hunt->signature);
-    }
-    if (hunt->running > 0 || hunt_goes_on(hunts, hunt)) {
         return;
     }
-    (void)fprintf(stderr, "%-28s %s\n", sim_mutant_get(job->mutant)->name,
-                  hunt->caught != 0 ? hunt->signature : "NOT CAUGHT");
+    if (hunt->state == HUNT_DOUBTS && passed) {
+        hunt->state = HUNT_CAUGHT;
+    } else {
+        hunt->unsound += hunt->state == HUNT_DOUBTS;
+        hunt->state = hunt->seed < hunts->seeds_max ? HUNT_GOES_ON : HUNT_SURVIVED;
+        hunt->seed += hunt->state == HUNT_GOES_ON;
+    }
+    if (hunt->state != HUNT_GOES_ON) {
+        (void)fprintf(stderr, "%-30s %s\n", sim_mutant_get((enum mutant)job->number)->name,
+                      hunt->state == HUNT_CAUGHT ? hunt->signature : "NOT CAUGHT");
+    }
 }
 
 static void print_mutants_text(const struct hunts *hunts)
 {
-    (void)printf("%-28s %7s  %-44s %s\n", "mutant", "seeds", "caught by", "the bug");
+    (void)printf("%-30s %7s  %-44s %s\n", "mutant", "seeds", "caught by", "the bug");
     for (int i = MUTANT_NONE + 1; i < MUTANTS; i++) {
         const struct hunt *hunt = &hunts->hunt[i];
         const struct sim_mutant *mutant = sim_mutant_get((enum mutant)i);
-        if (hunt->is_listed && hunt->caught != 0) {
-            (void)printf("%-28s %7" PRIu64 "  %-44.44s %s\n", mutant->name, hunt->caught,
+        if (hunt->state == HUNT_CAUGHT) {
+            (void)printf("%-30s %7" PRIu64 "  %-44.44s %s\n", mutant->name, hunt->seed,
                          hunt->signature, mutant->bug);
-        } else if (hunt->is_listed) {
-            (void)printf("%-28s %7s  %-44s %s\n", mutant->name, "-", "NOT CAUGHT", mutant->bug);
+        } else if (hunt->state == HUNT_SURVIVED) {
+            (void)printf("%-30s %7s  %-44s %s\n", mutant->name, "-", "NOT CAUGHT", mutant->bug);
+        }
+        if (hunt->unsound > 0) {
+            (void)printf("%-30s %7" PRIu64 "  did not count: they fail without the mutant, too\n",
+                         "", hunt->unsound);
         }
     }
 }
@@ -105,14 +116,14 @@ static void print_mutants_json(const struct hunts *hunts)
     for (int i = MUTANT_NONE + 1; i < MUTANTS; i++) {
         const struct hunt *hunt = &hunts->hunt[i];
         const struct sim_mutant *mutant = sim_mutant_get((enum mutant)i);
-        if (!hunt->is_listed) {
+        if (hunt->state == HUNT_NONE) {
             continue;
         }
         (void)printf("{\"mutant\":\"%s\",\"profile\":\"%s\",\"caught\":%s", mutant->name,
-                     mutant->profile, hunt->caught != 0 ? "true" : "false");
-        if (hunt->caught != 0) {
-            (void)printf(",\"seeds\":%" PRIu64 ",\"seed\":%" PRIu64 ",\"by\":\"", hunt->caught,
-                         hunt->caught);
+                     mutant->profile, hunt->state == HUNT_CAUGHT ? "true" : "false");
+        if (hunt->state == HUNT_CAUGHT) {
+            (void)printf(",\"seeds\":%" PRIu64 ",\"seed\":%" PRIu64 ",\"by\":\"", hunt->seed,
+                         hunt->seed);
             for (const char *c = hunt->signature; *c != '\0'; c++) {
                 (void)printf(*c == '"' || *c == '\\' ? "\\%c" : "%c", *c);
             }
@@ -129,13 +140,13 @@ static void print_mutants_markdown(const struct hunts *hunts)
     for (int i = MUTANT_NONE + 1; i < MUTANTS; i++) {
         const struct hunt *hunt = &hunts->hunt[i];
         const struct sim_mutant *mutant = sim_mutant_get((enum mutant)i);
-        if (!hunt->is_listed) {
+        if (hunt->state == HUNT_NONE) {
             continue;
         }
         (void)printf("| `%s` | %s | %s | %s | ", mutant->name, mutant->bug, mutant->seen,
                      mutant->profile);
-        if (hunt->caught != 0) {
-            (void)printf("%s | %" PRIu64 " |\n", hunt->signature, hunt->caught);
+        if (hunt->state == HUNT_CAUGHT) {
+            (void)printf("%s | %" PRIu64 " |\n", hunt->signature, hunt->seed);
         } else {
             (void)printf("**nothing** | |\n");
         }
@@ -147,7 +158,7 @@ static unsigned hunts_survivors(const struct hunts *hunts)
     unsigned survivors = 0;
 
     for (int i = MUTANT_NONE + 1; i < MUTANTS; i++) {
-        survivors += hunts->hunt[i].is_listed && hunts->hunt[i].caught == 0;
+        survivors += hunts->hunt[i].state == HUNT_SURVIVED;
     }
     return survivors;
 }
@@ -173,7 +184,7 @@ enum cli_exit cmd_mutants(const struct cli_call *call)
         return CLI_USAGE;
     }
     for (int i = MUTANT_NONE + 1; i < MUTANTS; i++) {
-        hunts.hunt[i] = (struct hunt){.is_listed = listed[i], .next = 1};
+        hunts.hunt[i] = (struct hunt){.state = listed[i] ? HUNT_GOES_ON : HUNT_NONE, .seed = 1};
     }
     const struct sim_pool_work work = {.next = hunts_next,
                                        .done = hunts_done,

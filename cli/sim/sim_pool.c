@@ -214,7 +214,7 @@ void sim_pool_run(const struct sim_pool_work *work)
 {
     struct worker workers[SIM_JOBS_MAX];
     size_t bytes = work->jobs * sizeof(struct slot);
-    bool has_more = true;
+    bool stops = false;
     bool is_busy = true;
 
     CHECK(work->jobs > 0 && work->jobs <= SIM_JOBS_MAX);
@@ -228,16 +228,13 @@ void sim_pool_run(const struct sim_pool_work *work)
     while (is_busy) {
         is_busy = false;
         for (uint32_t i = 0; i < work->jobs; i++) {
-            if (!workers[i].is_busy && has_more) {
-                has_more = worker_feed(&workers[i], work);
-            }
-            is_busy = is_busy || workers[i].is_busy;
+            is_busy = is_busy || workers[i].is_busy || (!stops && worker_feed(&workers[i], work));
         }
         if (is_busy) {
             pool_wait(workers, work);
         }
         if (work->tick != NULL && work->tick(work->ctx)) {
-            has_more = false;
+            stops = true;
         }
     }
     for (uint32_t i = 0; i < work->jobs; i++) {

@@ -44,7 +44,8 @@ bool sim_outcome_is_good(const struct sim_outcome *outcome);
 void sim_outcome_signature(const struct sim_outcome *outcome, char *out, size_t room);
 
 struct sim_pool_work {
-    /* The next run; false: there is no more. */
+    /* The next run; false: there is none now. It is asked again when another run has ended; where
+     * none is under way, that was all. */
     bool (*next)(void *ctx, struct sim_job *ret);
     void (*done)(void *ctx, const struct sim_job *job, const struct sim_outcome *outcome);
     /* Called about ten times a second. True: stop, as soon as what runs has ended. */

@@ -176,8 +176,8 @@ static void unsealed_removed(struct world_file_request *request)
     i->done(i->ctx, i->error, i->offset);
 }
 
-/* The file is closed and renamed, or nobody knows what of it is durable [Rebello20]: then it must not
- * be gone on with. */
+/* The file is closed and renamed, or nobody knows what of it is durable [Rebello20]: then it must
+ * not be gone on with. */
 static void installed(void *owner, enum err result)
 {
     struct snapfile_installer *i = owner;

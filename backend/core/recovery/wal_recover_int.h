@@ -1,5 +1,6 @@
-/* Private to recovery: what its parts share. wal_recover.c reads and decides, and changes nothing on
- * the disk; wal_vouch.c makes durable what was read; wal_resume.c makes the log ready for appends. */
+/* Private to recovery: what its parts share. wal_recover.c reads and decides, and changes nothing
+ * on the disk; wal_vouch.c makes durable what was read; wal_resume.c makes the log ready for
+ * appends. */
 #ifndef NOVACRON_RECOVERY_WAL_RECOVER_INT_H
 #define NOVACRON_RECOVERY_WAL_RECOVER_INT_H
 

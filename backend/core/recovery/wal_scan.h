@@ -116,7 +116,7 @@ struct wal_scan {
     uint64_t tail_segment; /* the place after the last batch accepted; 0: none */
     uint64_t tail_sector;
     uint64_t tail_batch_sector; /* where the last batch accepted begins */
-    bool tail_has_header; /* the header of that segment is whole */
+    bool tail_has_header;       /* the header of that segment is whole */
 
     uint64_t first_segment;
     struct wal_scan_segment segment;

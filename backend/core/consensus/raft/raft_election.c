@@ -1,4 +1,5 @@
 /* Elections [Ongaro14 §3.4, §3.6.1, §9.6]. */
+#include "core/base/mutant.h"
 #include "core/base/probe.h"
 #include "core/consensus/quorum.h"
 #include "core/consensus/raft/raft_int.h"
@@ -6,15 +7,18 @@
 bool raft_is_promotable(const struct raft *r)
 {
     const struct raft_member *own = raft_own_member(r);
-    return own && raft_member_is_full_voter(own) && !r->installing &&
-           raft_in_sync_has(r, r->cfg.id) && !raft_is_impaired(r) && !raft_is_stalled(r);
+    bool is_full = own && (raft_member_is_full_voter(own) || MUTANT(WITNESS_LEADS));
+    bool is_in_sync =
+        raft_in_sync_has(r, r->cfg.id) || MUTANT(WITNESS_LEADS) || MUTANT(LAGGING_REPLICA_LEADS);
+    return is_full && !r->installing && is_in_sync && !raft_is_impaired(r) && !raft_is_stalled(r);
 }
 
 /* A change of the membership that is committed here but not applied may have removed this node, or
  * the quorum that it would ask (unapplied-conf-campaign). */
 bool raft_has_unapplied_conf(const struct raft *r)
 {
-    return r->conf_count > 0 && r->conf[0].index <= r->log.committed;
+    return r->conf_count > 0 && r->conf[0].index <= r->log.committed &&
+           !MUTANT(UNAPPLIED_CONF_CAMPAIGN);
 }
 
 enum quorum_result raft_tally_votes(const struct raft *r)
@@ -34,7 +38,7 @@ enum quorum_result raft_tally_votes(const struct raft *r)
         }
         result[h] = quorum_tally(yes, no, n);
     }
-    return quorum_both(result[0], result[1]);
+    return MUTANT(JOINT_ONE_HALF) ? result[0] : quorum_both(result[0], result[1]);
 }
 
 static void election_ask(struct raft *r, enum raft_campaign kind)
@@ -65,7 +69,8 @@ static void election_ask(struct raft *r, enum raft_campaign kind)
 static bool raft_promised_to_wait(const struct raft *r)
 {
     nanos since = u64_max(r->booted, r->leader_heard);
-    return r->cfg.lease_reads && u64_sub_sat(r->now, since) < r->cfg.election_timeout;
+    return r->cfg.lease_reads && !MUTANT(LEASE_FORGOTTEN_BY_VOTER) &&
+           u64_sub_sat(r->now, since) < r->cfg.election_timeout;
 }
 
 enum err raft_campaign(struct raft *r, enum raft_campaign kind)
@@ -80,6 +85,9 @@ enum err raft_campaign(struct raft *r, enum raft_campaign kind)
     if (kind != RAFT_CAMPAIGN_TRANSFER && raft_promised_to_wait(r)) {
         return ERR_REFUSED;
     }
+    if (kind == RAFT_CAMPAIGN_PRE && MUTANT(DISRUPTIVE_CANDIDATE)) {
+        kind = RAFT_CAMPAIGN_REAL;
+    }
     if (kind == RAFT_CAMPAIGN_PRE) {
         raft_become_pre_candidate(r);
     } else {
@@ -91,7 +99,7 @@ enum err raft_campaign(struct raft *r, enum raft_campaign kind)
 
 bool raft_vote_is_barred(const struct raft *r, const struct raft_message *m)
 {
-    if (m->transfer || !r->cfg.check_quorum) {
+    if (m->transfer || !r->cfg.check_quorum || MUTANT(DISRUPTIVE_CANDIDATE)) {
         return false;
     }
     bool recent = raft_election_elapsed(r) < r->cfg.election_timeout;
@@ -104,7 +112,7 @@ bool raft_vote_is_barred(const struct raft *r, const struct raft_message *m)
 static bool election_may_grant(const struct raft *r, const struct raft_message *m)
 {
     /* What this node cannot vouch for, it must not help to elect over (amnesiac-voter). */
-    if (raft_is_impaired(r)) {
+    if (raft_is_impaired(r) && !MUTANT(IMPAIRED_VOTES)) {
         return false;
     }
     bool free_to_vote = r->vote == m->from || (r->vote == NODE_NONE && r->leader == NODE_NONE) ||
@@ -135,8 +143,9 @@ void raft_on_vote_request(struct raft *r, const struct raft_message *m)
 
 void raft_on_vote_response(struct raft *r, const struct raft_message *m)
 {
-    bool mine = (r->role == RAFT_PRE_CANDIDATE && m->type == RAFT_MSG_PRE_VOTE_RESP) ||
-                (r->role == RAFT_CANDIDATE && m->type == RAFT_MSG_VOTE_RESP);
+    bool mine =
+        (r->role == RAFT_PRE_CANDIDATE && m->type == RAFT_MSG_PRE_VOTE_RESP) ||
+        (r->role == RAFT_CANDIDATE && (m->type == RAFT_MSG_VOTE_RESP || MUTANT(PRE_VOTE_COUNTS)));
     struct raft_peer *p = raft_peer_of(r, m->from);
     const struct raft_peer *own = raft_peer_of(r, r->cfg.id);
     if (!mine || !p) {
@@ -153,7 +162,7 @@ void raft_on_vote_response(struct raft *r, const struct raft_message *m)
         /* Others may be enough to win, but not to begin: until its own vote is on its own disk, a
          * crash would make this node forget the term, win it once more, and write other entries
          * under the same indexes and terms. */
-        if (!own || own->vote != RAFT_VOTE_YES) {
+        if (!own || (own->vote != RAFT_VOTE_YES && !MUTANT(OWN_VOTE_BEFORE_SYNC))) {
             break;
         }
         if (r->role == RAFT_PRE_CANDIDATE) {
