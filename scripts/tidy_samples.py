@@ -72,9 +72,13 @@ SAMPLES = {
         "accepts": {
             "a.c": "static int one(void)\n{\n    return 1;\n}\nint main(void)\n{\n}\n",
             "b.c": "/* int one(void) {} */\nint one(void);\nint main(void)\n{\n}\n",
+            "backend/api/rpc.h": "int two(void);\n",
+            "backend/api/two.c": "int two(void)\n{\n    return 2;\n}\n",
+            "tests/api/fake_rpc.c": "int two(void)\n{\n    return 3;\n}\n",
         },
         "rejects": [
             ("one is also", {"c.c": "static int one(void)\n{\n    return 2;\n}\n"}),
+            ("one is also", {"tests/api/fake_rpc.c": "int one(void)\n{\n    return 3;\n}\n"}),
             ("one is also", {"c.h": "static inline int one(void)\n{\n    return 2;\n}\n"}),
         ],
     },

@@ -23,7 +23,10 @@ struct member {
     bool halted;
     enum recovery_verdict verdict; /* of the last start, as are the alarms */
     uint32_t alarms;               /* enum raft_alarm */
-    uint32_t lost;                 /* enum oracle_lost, to be told with the next start */
+    uint32_t refusals;             /* of streams, since the host was made; the last one: */
+    const char *refused_why;
+    node_id refused_peer;
+    uint32_t lost; /* enum oracle_lost, to be told with the next start */
 };
 
 struct cluster3 {
@@ -77,6 +80,9 @@ void put_wait(struct cluster3 *c, struct put *p);
 /* The same in one, at a member; returns its result. */
 enum err cluster3_try_put(struct cluster3 *c, uint32_t at, const char *key, uint64_t value);
 void cluster3_put(struct cluster3 *c, uint32_t at, const char *key, uint64_t value);
+
+/* A linearizable read at one member: how it ends. */
+enum err cluster3_try_get(struct cluster3 *c, uint32_t at);
 
 /* A linearizable read at one member; does the key hold this value? */
 bool cluster3_get(struct cluster3 *c, uint32_t at, const char *key, uint64_t value);

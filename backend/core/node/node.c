@@ -5,9 +5,10 @@
 #include "core/base/hash.h"
 #include "core/base/mutant.h"
 #include "core/node/node_int.h"
+#include "core/store/store_limits.h"
 
 /* The highest level that this program knows. */
-#define NODE_FEATURE_LEVEL 1
+#define NODE_FEATURE_LEVEL STORE_FEATURE_LEVEL_MAX
 
 struct node_config node_config_default(node_id id)
 {
@@ -127,6 +128,14 @@ static void node_tell_outcomes(struct node *n)
     }
 }
 
+static void node_tell_advanced(struct node *n)
+{
+    if (n->has_applied && n->state == NODE_RUNNING && n->events.advanced) {
+        n->events.advanced(n->events.ctx);
+    }
+    n->has_applied = false;
+}
+
 void node_pump(struct node *n)
 {
     if (n->pumping || n->state != NODE_RUNNING) {
@@ -141,6 +150,7 @@ void node_pump(struct node *n)
         }
         node_answer_reads(n);
         node_tell_outcomes(n);
+        node_tell_advanced(n);
     } while (n->state == NODE_RUNNING && raft_has_update(n->raft));
     if (n->state == NODE_RUNNING) {
         node_snapshot_if_due(n);
@@ -279,6 +289,13 @@ static void node_check_boot(struct node *n)
     }
 }
 
+/* The least TTL of a lease, as etcd has it: a change of leader must fit into it. */
+static uint32_t node_lease_ttl_min(const struct node *n)
+{
+    nanos least = n->cfg.raft.election_timeout / 2 * 3;
+    return (uint32_t)((least + NANOS_PER_S - 1) / NANOS_PER_S);
+}
+
 static void node_encode(struct node *n, const struct node_request *request, struct buf *b)
 {
     struct store_envelope e = {
@@ -287,11 +304,16 @@ static void node_encode(struct node *n, const struct node_request *request, stru
         .origin = n->cfg.id,
         .boot = request->boot,
         .sequence = request->sequence,
+        .auth_revision = request->auth_revision,
+        .user = request->user,
         /* For a lease without an id. */
         .assigned_id = node_assigned_id(n->cfg.id, request),
         .term = raft_status(n->raft).term,
         .body = request->body,
     };
+    if (request->kind == STORE_KIND_LEASE_GRANT) {
+        e.lease_ttl_min_s = node_lease_ttl_min(n);
+    }
     store_envelope_encode(b, &e);
 }
 
@@ -447,7 +469,8 @@ void node_answer_reads(struct node *n)
             continue;
         }
         *at = read->next;
-        read->result = OK;
+        /* Since it asked, this node may have learned that it is a witness, and has no state. */
+        read->result = n->is_witness ? ERR_REFUSED : OK;
         read->next = n->reads_done;
         n->reads_done = read;
     }
@@ -614,6 +637,7 @@ void node_check(const struct node *n)
         return;
     }
     raft_check(n->raft);
-    CHECK(n->applied >= raft_status(n->raft).applied || n->is_loading);
+    CHECK(n->applied >= raft_status(n->raft).applied || n->is_loading ||
+          raft_status(n->raft).installing);
     CHECK(n->wal_durable <= n->wal_seq);
 }

@@ -41,6 +41,9 @@
 struct node_peer {
     node_id id;
     struct world_endpoint at;
+    /* What its certificate must name, where the world's streams have certificates; empty: anything
+     * that the cluster's authority signed. */
+    char name[WORLD_HOST_MAX_BYTES];
 };
 
 struct node_config {
@@ -82,6 +85,18 @@ struct node_events {
     /* This member's state, or another's, is not a majority's; NODE_NONE: no majority agrees, and
      * writes are refused. */
     void (*diverged)(void *ctx, node_id member);
+    /* Entries were applied, or a snapshot was installed: the store says more than before. Whoever
+     * waited for an outcome was told already. */
+    void (*advanced)(void *ctx);
+    /* The store is about to be closed and replaced by a snapshot's: its readers and snapshots must
+     * end in this call; watch streams move by themselves. The node must not be called. */
+    void (*store_leaves)(void *ctx);
+    /* What the owner of `from` said with node_note; borrowed for the call. */
+    void (*note)(void *ctx, node_id from, struct bytes note);
+    /* A stream from `at` was refused, or a peer at `at` refused ours; `peer` is whom it says, or
+     * ought, to be; NODE_NONE: it did not say. `why` is a static string for the log. Whoever can
+     * reach the port can cause this, as often as he likes. */
+    void (*refused)(void *ctx, node_id peer, const struct world_endpoint *at, const char *why);
 
     /* Observation points, for debug pages, traces and the simulator's oracle. Unlike those above
      * they are called in the middle of what the node does: what they point to is borrowed for the
@@ -104,7 +119,9 @@ void node_close(struct node *n);
 /* A change of the replicated state. The caller's, in place until `done`. */
 struct node_request {
     enum store_kind kind;
-    struct bytes body; /* the client's own bytes; borrowed until done */
+    struct bytes body;      /* the client's own bytes; borrowed until done */
+    struct bytes user;      /* who asks, by name; empty: nobody said. Borrowed until done */
+    uint64_t auth_revision; /* at which the user was known; 0 with an empty name */
     void (*done)(struct node_request *request);
     void *owner;
 
@@ -162,6 +179,25 @@ void node_take_snapshot(struct node *n);
 /* Hands leadership over and takes no more proposals; once it does not lead any more, it may be
  * closed without costing the group an election. */
 void node_stop(struct node *n);
+
+/* The longest note. */
+#define NODE_NOTE_BYTES_MAX 4096
+
+/* Says something to the owner of another member, without promise: it may get lost, with its stream
+ * or for want of room. ERR_UNSUPPORTED below feature level 2, when members may not know notes;
+ * ERR_NOT_FOUND: no address is known of it. */
+MUST_USE enum err node_note(struct node *n, node_id to, struct bytes note);
+
+/* Where a member is reached from now on, over what the configuration said; ERR_BUSY: addresses of
+ * NODE_PEERS_MAX members are known. The address of this member itself is of no interest, and fine.
+ */
+MUST_USE enum err node_peer_set(struct node *n, const struct node_peer *peer);
+
+/* Is an address known of this member? */
+bool node_peer_known(const struct node *n, node_id peer);
+
+/* Forgets a member's address and ends the streams to it. */
+void node_peer_drop(struct node *n, node_id peer);
 
 /* Looking in. The store is the node's; it changes when events run. NULL before it is ready. */
 struct store *node_store(struct node *n);

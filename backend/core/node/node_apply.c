@@ -91,6 +91,7 @@ void node_apply(struct node *n, const struct raft_update *u)
         }
         n->applied = e->index;
         n->applied_term = e->term;
+        n->has_applied = true;
         if (n->events.applied && n->state == NODE_RUNNING) {
             n->events.applied(n->events.ctx, e);
         }

@@ -131,6 +131,10 @@ void node_receive_chunks(struct node *n, const struct raft_update *u)
 static void install_replace_store(struct node *n, struct store *store,
                                   const struct raft_snapshot *s)
 {
+    if (n->events.store_leaves) {
+        n->events.store_leaves(n->events.ctx);
+    }
+    n->has_applied = true;
     store_streams_move(n->store, store);
     store_close(n->store);
     n->store = store;

@@ -36,7 +36,10 @@ void node_snapshot_membership(const struct raft_snapshot *s, struct buf *b)
 
 static void snapshot_compact(struct node *n, uint64_t tail)
 {
-    raft_index to = raft_compactable(n->raft, tail);
+    if (raft_status(n->raft).installing) {
+        return; /* Raft's log begins behind a snapshot that the log on the disk does not know yet */
+    }
+    raft_index to = u64_min(raft_compactable(n->raft, tail), wal_log(n->wal)->snapshot_index);
     enum err ignored = node_tell(n, (struct raft_event){.type = RAFT_EVENT_COMPACT, .index = to});
     (void)ignored;
     wal_compact(n->wal, to);
@@ -81,9 +84,10 @@ void node_snapshot_cover_damage(struct node *n)
     if (from == 0 || from > n->applied) {
         return;
     }
-    if (raft_status(n->raft).snapshot >= from) {
+    raft_index covered = u64_min(raft_status(n->raft).snapshot, wal_log(n->wal)->snapshot_index);
+    if (covered >= from && !n->snap_untold && !n->is_loading) {
         snapshot_compact(n, 0);
-    } else {
+    } else if (raft_status(n->raft).snapshot < from) {
         n->snap_forced = true;
     }
 }

@@ -106,16 +106,26 @@ static void start_on_entry(struct wal_read *read, const struct wal_entry *entry)
     start_load(s, &e, false);
 }
 
+static void start_load_damaged(struct node_start *s)
+{
+    struct raft_entry e = {.index = s->read.lo,
+                           .term = wal_state_term_at(wal_log(s->node->wal), s->read.lo)};
+    start_load(s, &e, true);
+    s->read.lo++;
+}
+
+/* The disk may fail at any time, so also between recovery's reading and this one: then the entry is
+ * as good as one that was found damaged, and peers have it. */
 static void start_on_read(struct wal_read *read, enum err result)
 {
     struct node_start *s = read->owner;
-    if (result == OK) {
-        start_read_on(s);
-    } else if (result != ERR_CORRUPT || !wal_state_is_damaged(s->found.state, read->lo)) {
+    if (result == ERR_CORRUPT) {
+        start_load_damaged(s);
+    } else if (result != OK) {
         node_halt(s->node, result, "the recovered log cannot be read back");
-    } else {
-        start_read_on(s);
+        return;
     }
+    start_read_on(s);
 }
 
 /* Reads from `read.lo` on; damaged entries whose term is known are told as such. */
@@ -124,9 +134,7 @@ static void start_read_on(struct node_start *s)
     struct node *n = s->node;
     const struct wal_state *state = wal_log(n->wal);
     while (s->read.lo <= s->end && wal_state_is_damaged(state, s->read.lo)) {
-        struct raft_entry e = {.index = s->read.lo, .term = wal_state_term_at(state, s->read.lo)};
-        start_load(s, &e, true);
-        s->read.lo++;
+        start_load_damaged(s);
     }
     if (s->read.lo > s->end || s->bad_entry) {
         start_finish(s);
@@ -463,9 +471,15 @@ static void start_on_boot_unlinked(struct world_file_request *request)
     start_submit(s, WORLD_OPEN, start_on_boot_created);
 }
 
+/* The number leaps: on a disk that is as it was some time ago, a count by one would give this life
+ * the number of one that came since, and its requests would be taken for copies of that one's. */
 static void start_write_boot(struct node_start *s, uint64_t before)
 {
-    s->node->boot = before + (MUTANT(BOOT_REUSED) ? 0 : 1);
+    uint8_t bytes[4];
+    s->node->world->random->fill(s->node->world->self, bytes, sizeof(bytes));
+    uint32_t leap;
+    memcpy(&leap, bytes, sizeof(leap));
+    s->node->boot = before + (MUTANT(BOOT_REUSED) ? 0 : 1 + (uint64_t)leap);
     s->request.path = s->boot_new;
     start_submit(s, WORLD_UNLINK, start_on_boot_unlinked);
 }

@@ -259,7 +259,8 @@ static bool has_caught_up(const struct inject *inject, const struct simmember *m
 static bool is_whole_again(const struct inject *inject, const struct simmember *m)
 {
     bool read_again = m->life > inject->damage[m->i].life ||
-                      m->node->scrub_passes >= inject->damage[m->i].passes + 2;
+                      (!inject->damage[m->i].needs_start &&
+                       m->node->scrub_passes >= inject->damage[m->i].passes + 2);
 
     return simmember_serves(m) && read_again && !node_status(m->node).impaired &&
            (!inject->damage[m->i].is_silent || has_caught_up(inject, m));
@@ -286,5 +287,7 @@ void inject_watch(struct inject *inject, uint32_t i)
         inject->damage[i].life = 0;
         simatlas_healed(&inject->atlas, i);
         inject->damage[i].lost = 0;
+        inject->damage[i].needs_start = false;
+        inject->damage[i].is_silent = false;
     }
 }

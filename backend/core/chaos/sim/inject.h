@@ -51,8 +51,9 @@ struct inject {
     struct {
         uint32_t life; /* in which its disk was damaged; 0: it is whole */
         uint64_t passes;
-        uint32_t lost;  /* what its next life may lack: bits of oracle.h */
-        bool is_silent; /* its node may not know what it lost */
+        uint32_t lost;    /* what its next life may lack: bits of oracle.h */
+        bool needs_start; /* no scrub finds it */
+        bool is_silent;   /* its node may not know what it lost */
         bool is_lying;
         bool may_halt; /* an operation of its disk was made to fail */
     } damage[SIM_HOSTS_MAX];

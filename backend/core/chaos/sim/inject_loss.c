@@ -117,7 +117,7 @@ static void mark_damaged(struct inject_active *a, uint32_t lost)
     inject->damage[i].life = a->at->life;
     inject->damage[i].passes = a->at->node != NULL ? a->at->node->scrub_passes : 0;
     inject->damage[i].lost |= lost;
-    inject->damage[i].is_silent = (lost & ORACLE_LOST_ALL) != 0;
+    inject->damage[i].is_silent = inject->damage[i].is_silent || (lost & ORACLE_LOST_ALL) != 0;
     simatlas_struck(&inject->atlas, i, atlas_kind(a->row.kind), SIMATLAS_WHOLE);
 }
 
@@ -137,6 +137,9 @@ static enum inject_outcome harm(struct inject_active *a, enum simdisk_harm harm,
     }
     if (outcome == INJECT_DONE) {
         mark_damaged(a, ORACLE_LOST_TAIL);
+        /* A scrub reads the files that are there: that one is gone or short, only a start finds. */
+        bool is_seen = harm == SIMDISK_HARM_ROT || harm == SIMDISK_HARM_SPOILED;
+        a->inject->damage[a->at->i].needs_start = !is_seen;
     }
     return outcome;
 }

@@ -169,16 +169,17 @@ static void sim_begin(struct sim *s)
     }
 }
 
+/* The world goes before those whose timers it still has. */
 static void sim_end(struct sim *s)
 {
     simcluster_deinit(&s->cluster);
+    simworld_free(s->world);
     simwatches_deinit(&s->watches);
     simlessees_deinit(&s->lessees);
     simclients_deinit(&s->clients);
     simtruth_deinit(&s->truth);
     inject_deinit(&s->inject);
     oracle_free(s->oracle);
-    simworld_free(s->world);
     buf_deinit(&s->line);
 }
 
