@@ -308,7 +308,7 @@ static void node_encode(struct node *n, const struct node_request *request, stru
         .user = request->user,
         /* For a lease without an id. */
         .assigned_id = node_assigned_id(n->cfg.id, request),
-        .term = raft_status(n->raft).term,
+        .term = request->term,
         .body = request->body,
     };
     if (request->kind == STORE_KIND_LEASE_GRANT) {
@@ -424,6 +424,7 @@ enum err node_propose(struct node *n, struct node_request *request)
     node_check_boot(n);
     request->boot = n->boot;
     request->sequence = ++n->sequence;
+    request->term = raft_status(n->raft).term;
     request->deadline = world_now(n->world) + n->cfg.request_timeout;
     request->is_accepted = false;
     request->is_duplicate = false;

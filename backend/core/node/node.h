@@ -136,6 +136,7 @@ struct node_request {
     /* The node's own. */
     uint64_t boot;
     uint64_t sequence;
+    raft_term term; /* in which it was asked for, however often it is proposed */
     nanos deadline;
     bool is_accepted;
     struct node_request *next;

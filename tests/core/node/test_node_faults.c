@@ -904,6 +904,55 @@ static void a_lease_ends_once_and_takes_its_keys_along(void **state)
     cluster3_deinit(&c);
 }
 
+static void expiry_on_done(struct node_request *request)
+{
+    struct put *p = request->owner;
+    p->done = true;
+    p->result = request->result;
+}
+
+/* A leader proposes the end of a lease, and is deposed before that is committed. When it hears of
+ * the next leader it proposes again what it waits for; but that one has armed the lease anew. */
+static void an_expiry_of_a_deposed_leader_has_no_effect(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    cluster3_init(&c, 29, NODES);
+    cluster3_start(&c);
+    uint32_t leader = cluster3_elect(&c);
+    static const uint8_t grant[] = {0x08, 100, 0x10, 7}; /* TTL 100 s, lease 7 */
+    static const uint8_t expire[] = {0x08, 7};
+    struct put p;
+    put_begin(&p, c.member[leader].node, "unused", 0);
+    put_wait(&c, &p);
+    put_begin_kind(&p, c.member[leader].node, STORE_KIND_LEASE_GRANT,
+                   (struct bytes){grant, sizeof(grant)});
+    put_wait(&c, &p);
+    assert_int_equal(p.result, OK);
+    for (uint32_t i = 0; i < NODES; i++) {
+        if (i != leader) {
+            simnet_cut(c.member[leader].host, c.member[i].host, true);
+        }
+    }
+    put_begin_kind(&p, c.member[leader].node, STORE_KIND_LEASE_EXPIRE,
+                   (struct bytes){expire, sizeof(expire)});
+    p.request.done = expiry_on_done; /* the store refuses it */
+    int next = -1;
+    while (next < 0 || (uint32_t)next == leader) {
+        assert_true(cluster3_step(&c));
+        next = cluster3_leader(&c);
+    }
+    for (uint32_t i = 0; i < NODES; i++) {
+        if (i != leader) {
+            simnet_cut(c.member[leader].host, c.member[i].host, false);
+        }
+    }
+    put_wait(&c, &p);
+    assert_int_equal(p.result, OK);
+    assert_int_equal(p.request.status, STORE_EXPIRY_STALE);
+    cluster3_deinit(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -935,6 +984,7 @@ int main(void)
         cmocka_unit_test(an_outcome_that_nobody_knows_is_no_success),
         cmocka_unit_test(a_node_that_stops_hands_over_and_takes_no_more),
         cmocka_unit_test(a_lease_ends_once_and_takes_its_keys_along),
+        cmocka_unit_test(an_expiry_of_a_deposed_leader_has_no_effect),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
