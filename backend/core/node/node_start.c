@@ -299,8 +299,8 @@ static void start_log(struct node_start *s)
                                 .node = n->cfg.id,
                                 .is_member = n->cfg.is_member,
                                 .segment_bytes = n->cfg.segment_bytes,
-                                .batch_bytes = WAL_BATCH_BYTES,
-                                .reserve_bytes = WAL_RESERVE_BYTES};
+                                .batch_bytes = n->cfg.batch_bytes,
+                                .reserve_bytes = n->cfg.reserve_bytes};
     struct wal_events events = node_wal_events(n);
     n->wal = wal_new(n->world, &config, &events);
     struct wal_scan_sink none;
@@ -454,8 +454,8 @@ static void start_on_boot_unlinked(struct world_file_request *request)
     start_submit(s, WORLD_OPEN, start_on_boot_created);
 }
 
-/* The number leaps: on a disk that is as it was some time ago, a count by one would give this life the
- * number of one that came since, and its requests would be taken for copies of that one's. */
+/* The number leaps: on a disk that is as it was some time ago, a count by one would give this life
+ * the number of one that came since, and its requests would be taken for copies of that one's. */
 static void start_write_boot(struct node_start *s, uint64_t before)
 {
     uint8_t bytes[4];

@@ -16,7 +16,13 @@ bool raft_has_unapplied_conf(const struct raft *r)
     return r->conf_count > 0 && r->conf[0].index <= r->log.committed;
 }
 
-enum quorum_result raft_tally_votes(const struct raft *r)
+static enum raft_vote election_vote_of(const struct raft *r, node_id id)
+{
+    int slot = raft_membership_slot(&r->membership, id);
+    return slot < 0 ? RAFT_VOTE_NONE : r->peer[slot].vote;
+}
+
+static enum quorum_result election_tally(const struct raft *r, const struct raft_membership *ms)
 {
     enum quorum_result result[2];
     const uint8_t halves[2] = {RAFT_VOTER, RAFT_VOTER_OUTGOING};
@@ -24,11 +30,12 @@ enum quorum_result raft_tally_votes(const struct raft *r)
         unsigned yes = 0;
         unsigned no = 0;
         unsigned n = 0;
-        for (uint32_t i = 0; i < r->membership.n; i++) {
-            if (r->membership.member[i].roles & halves[h]) {
+        for (uint32_t i = 0; i < ms->n; i++) {
+            if (ms->member[i].roles & halves[h]) {
+                enum raft_vote vote = election_vote_of(r, ms->member[i].id);
                 n++;
-                yes += r->peer[i].vote == RAFT_VOTE_YES;
-                no += r->peer[i].vote == RAFT_VOTE_NO;
+                yes += vote == RAFT_VOTE_YES;
+                no += vote == RAFT_VOTE_NO;
             }
         }
         result[h] = quorum_tally(yes, no, n);
@@ -36,12 +43,44 @@ enum quorum_result raft_tally_votes(const struct raft *r)
     return quorum_both(result[0], result[1]);
 }
 
+/* Are the changes of the members in the log asked, too, though they are not applied (rule 7)? */
+static bool election_looks_ahead(const struct raft *r)
+{
+    return raft_in_sync_rule_applies(r) && r->conf_count > 0;
+}
+
+enum quorum_result raft_tally_votes(const struct raft *r)
+{
+    enum quorum_result result = election_tally(r, &r->membership);
+    for (size_t i = 0; election_looks_ahead(r) && i < r->conf_count; i++) {
+        if (r->conf[i].type == RAFT_ENTRY_CONF) {
+            struct raft_membership to_come;
+            raft_membership_to_come(r, i + 1, &to_come);
+            result = quorum_both(result, election_tally(r, &to_come));
+        }
+    }
+    return result;
+}
+
+/* Does the member's vote count, now or after a change that is in the log? */
+static bool election_counts(const struct raft *r, const struct raft_member *m)
+{
+    bool counts = raft_member_votes(m);
+    for (size_t i = 0; !counts && election_looks_ahead(r) && i < r->conf_count; i++) {
+        struct raft_membership to_come;
+        raft_membership_to_come(r, i + 1, &to_come);
+        const struct raft_member *then = raft_membership_lookup(&to_come, m->id);
+        counts = then && raft_member_votes(then);
+    }
+    return counts;
+}
+
 static void election_ask(struct raft *r, enum raft_campaign kind)
 {
     bool pre = kind == RAFT_CAMPAIGN_PRE;
     raft_term term = pre ? r->term + 1 : r->term;
     for (uint32_t i = 0; i < r->membership.n; i++) {
-        if (!raft_member_votes(&r->membership.member[i])) {
+        if (!election_counts(r, &r->membership.member[i])) {
             continue;
         }
         node_id id = r->membership.member[i].id;

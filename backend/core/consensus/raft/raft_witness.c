@@ -36,6 +36,12 @@
  *     one that is not committed yet, or a replica that dies while it is being added would block
  *     for ever.
  *
+ *  7. A candidate that holds changes of the members which it has not applied must win under the
+ *     members after each of them, as well as under its own. Elsewhere they may be applied, and
+ *     entries commit with as few copies as the members then ask for (N - q + 1 of them, one less
+ *     where an odd N becomes even): its own majority need not meet those, but for a witness, which
+ *     by rule 4 does not compare.
+ *
  * What rule 2 asks depends on the position: between two changes of I, the one before decides. The
  * commit index is the largest index that satisfies its own I; those before it come along.
  *
