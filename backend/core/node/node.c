@@ -20,6 +20,8 @@ struct node_config node_config_default(node_id id)
     c.snapshot_entries = 100000;
     c.tail_entries = 10000;
     c.segment_bytes = WAL_SEGMENT_BYTES;
+    c.batch_bytes = WAL_BATCH_BYTES;
+    c.reserve_bytes = WAL_RESERVE_BYTES;
     c.scrub_bytes_per_s = 8 * 1024 * 1024;
     c.scrub_pause = 3600 * NANOS_PER_S;
     c.request_timeout = 5 * NANOS_PER_S;
@@ -422,9 +424,10 @@ enum err node_propose(struct node *n, struct node_request *request)
     }
     n->request_count++;
     node_check_boot(n);
+    /* Proposed again, it still says when it was decided: that a lease is due is so in one term. */
+    request->term = raft_status(n->raft).term;
     request->boot = n->boot;
     request->sequence = ++n->sequence;
-    request->term = raft_status(n->raft).term;
     request->deadline = world_now(n->world) + n->cfg.request_timeout;
     request->is_accepted = false;
     request->is_duplicate = false;

@@ -316,8 +316,8 @@ static void start_log(struct node_start *s)
                                 .node = n->cfg.id,
                                 .is_member = n->cfg.is_member,
                                 .segment_bytes = n->cfg.segment_bytes,
-                                .batch_bytes = WAL_BATCH_BYTES,
-                                .reserve_bytes = WAL_RESERVE_BYTES};
+                                .batch_bytes = n->cfg.batch_bytes,
+                                .reserve_bytes = n->cfg.reserve_bytes};
     struct wal_events events = node_wal_events(n);
     n->wal = wal_new(n->world, &config, &events);
     struct wal_scan_sink none;
