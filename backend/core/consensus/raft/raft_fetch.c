@@ -262,16 +262,26 @@ void raft_on_chunk(struct raft *r, const struct raft_message *m)
     f->heard = r->now;
 }
 
-/* All bytes are here. Meanwhile this node may have been elected, or have caught up. */
+/* All bytes are here. Meanwhile this node may have been elected, or have caught up: then the leader
+ * still waits to hear of it. */
 static void fetch_complete(struct raft *r)
 {
     struct raft_snapshot s = r->fetch.snapshot;
     bool fills = fetch_fills_damage(r, &s);
-    bool whole_log = s.index > r->log.committed && (!raft_log_matches(&r->log, s.index, s.term) ||
-                                                    MUTANT(SNAPSHOT_OVER_NEWER_LOG));
+    bool holds = raft_log_matches(&r->log, s.index, s.term);
     r->fetch.active = false;
-    if (r->role == RAFT_FOLLOWER && !r->installing && (fills || whole_log)) {
+    if (r->role != RAFT_FOLLOWER || r->installing) {
+        return;
+    }
+    if (fills || (s.index > r->log.committed && !holds)) {
         fetch_install(r, &s, fills);
+        return;
+    }
+    if (s.index > r->log.committed) {
+        raft_commit_to(r, s.index); /* the entries are all here */
+    }
+    if (r->leader != NODE_NONE) {
+        raft_acknowledge(r, r->leader, r->log.committed);
     }
 }
 
