@@ -165,8 +165,8 @@ static void a_snapshot_is_fetched_chunk_by_chunk(void **state)
     solo_stop(&s);
 }
 
-/* The source had another snapshot than the leader, and what it holds is in the log by now. The leader
- * would wait for ever. */
+/* The source had another snapshot than the leader, and what it holds is in the log by now. The
+ * leader would wait for ever. */
 static void a_fetch_that_ends_in_what_the_log_holds_is_acknowledged(void **state)
 {
     (void)state;
