@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/base/hash.h"
+#include "core/base/mutant.h"
 #include "core/node/node_int.h"
 
 struct raft_snapshot node_snapshot_name(const struct node *n, const struct store *store,
@@ -35,7 +36,10 @@ void node_snapshot_membership(const struct raft_snapshot *s, struct buf *b)
 
 static void snapshot_compact(struct node *n, uint64_t tail)
 {
-    raft_index to = raft_compactable(n->raft, tail);
+    if (raft_status(n->raft).installing) {
+        return; /* Raft's log begins behind a snapshot that the log on the disk does not know yet */
+    }
+    raft_index to = u64_min(raft_compactable(n->raft, tail), wal_log(n->wal)->snapshot_index);
     enum err ignored = node_tell(n, (struct raft_event){.type = RAFT_EVENT_COMPACT, .index = to});
     (void)ignored;
     wal_compact(n->wal, to);
@@ -59,7 +63,9 @@ void node_snapshot_end(struct node *n)
  * the entries, which still come, would not follow. */
 void node_snapshot_tell(struct node *n)
 {
-    if (!n->snap_untold || wal_log(n->wal)->last_index < n->snap_name.index) {
+    bool is_logged =
+        wal_log(n->wal)->last_index >= n->snap_name.index || MUTANT(SNAPSHOT_AHEAD_OF_LOG);
+    if (!n->snap_untold || !is_logged) {
         return;
     }
     n->snap_marked = n->snap_marked || node_persist_marker(n, &n->snap_name);
@@ -78,9 +84,10 @@ void node_snapshot_cover_damage(struct node *n)
     if (from == 0 || from > n->applied) {
         return;
     }
-    if (raft_status(n->raft).snapshot >= from) {
+    raft_index covered = u64_min(raft_status(n->raft).snapshot, wal_log(n->wal)->snapshot_index);
+    if (covered >= from && !n->snap_untold && !n->is_loading) {
         snapshot_compact(n, 0);
-    } else {
+    } else if (raft_status(n->raft).snapshot < from) {
         n->snap_forced = true;
     }
 }

@@ -14,6 +14,7 @@
 
 #include "core/base/crc.h"
 #include "core/base/cursor.h"
+#include "core/base/mutant.h"
 #include "core/node/node_int.h"
 
 #define START_BOOT_BYTES 12
@@ -105,16 +106,26 @@ static void start_on_entry(struct wal_read *read, const struct wal_entry *entry)
     start_load(s, &e, false);
 }
 
+static void start_load_damaged(struct node_start *s)
+{
+    struct raft_entry e = {.index = s->read.lo,
+                           .term = wal_state_term_at(wal_log(s->node->wal), s->read.lo)};
+    start_load(s, &e, true);
+    s->read.lo++;
+}
+
+/* The disk may fail at any time, so also between recovery's reading and this one: then the entry is
+ * as good as one that was found damaged, and peers have it. */
 static void start_on_read(struct wal_read *read, enum err result)
 {
     struct node_start *s = read->owner;
-    if (result == OK) {
-        start_read_on(s);
-    } else if (result != ERR_CORRUPT || !wal_state_is_damaged(s->found.state, read->lo)) {
+    if (result == ERR_CORRUPT) {
+        start_load_damaged(s);
+    } else if (result != OK) {
         node_halt(s->node, result, "the recovered log cannot be read back");
-    } else {
-        start_read_on(s);
+        return;
     }
+    start_read_on(s);
 }
 
 /* Reads from `read.lo` on; damaged entries whose term is known are told as such. */
@@ -123,9 +134,7 @@ static void start_read_on(struct node_start *s)
     struct node *n = s->node;
     const struct wal_state *state = wal_log(n->wal);
     while (s->read.lo <= s->end && wal_state_is_damaged(state, s->read.lo)) {
-        struct raft_entry e = {.index = s->read.lo, .term = wal_state_term_at(state, s->read.lo)};
-        start_load(s, &e, true);
-        s->read.lo++;
+        start_load_damaged(s);
     }
     if (s->read.lo > s->end || s->bad_entry) {
         start_finish(s);
@@ -176,16 +185,32 @@ static void start_raft(struct node_start *s)
     saved.lost_from = start_lost_from(&s->found);
     saved.lost_vote = s->found.verdict == RECOVERY_WIPED || state->in_doubt;
     s->end = state->last_index;
+    if (MUTANT(DOUBT_TAKEN_FOR_TORN) && state->in_doubt) {
+        saved.lost_from = 0;
+        saved.lost_vote = false;
+    }
+    if (MUTANT(DAMAGE_TRUNCATED) && state->damage_count > 0) {
+        saved.lost_from = state->damage[0].lo;
+    }
     if (saved.lost_from != 0) {
         s->end = u64_min(s->end, saved.lost_from - 1);
         saved.lost_from = u64_max(saved.lost_from, s->snapshot.index + 1);
+    }
+    if (MUTANT(DAMAGE_TRUNCATED) ||
+        (MUTANT(AMNESIAC_VOTER) && s->found.verdict == RECOVERY_WIPED)) {
+        saved.lost_from = 0;
+        saved.lost_vote = false;
+        saved.hard_state.commit = u64_min(saved.hard_state.commit, s->end);
+    }
+    if (MUTANT(APPLIED_WITHOUT_DATA)) {
+        saved.applied = u64_max(saved.applied, u64_min(saved.hard_state.commit, s->end));
     }
     n->cfg.raft.id = n->cfg.id;
     uint8_t seed[8];
     n->world->random->fill(n->world->self, seed, sizeof(seed));
     memcpy(&n->cfg.raft.seed, seed, sizeof(seed));
     n->raft = raft_new(&n->cfg.raft, &saved, world_now(n->world));
-    n->applied = s->snapshot.index;
+    n->applied = saved.applied;
     n->applied_term = s->snapshot.term;
     n->read_id = n->boot << 32;
     const struct raft_member *own =
@@ -291,8 +316,8 @@ static void start_log(struct node_start *s)
                                 .node = n->cfg.id,
                                 .is_member = n->cfg.is_member,
                                 .segment_bytes = n->cfg.segment_bytes,
-                                .batch_bytes = WAL_BATCH_BYTES,
-                                .reserve_bytes = WAL_RESERVE_BYTES};
+                                .batch_bytes = n->cfg.batch_bytes,
+                                .reserve_bytes = n->cfg.reserve_bytes};
     struct wal_events events = node_wal_events(n);
     n->wal = wal_new(n->world, &config, &events);
     struct wal_scan_sink none;
@@ -446,15 +471,15 @@ static void start_on_boot_unlinked(struct world_file_request *request)
     start_submit(s, WORLD_OPEN, start_on_boot_created);
 }
 
-/* The number leaps: on a disk that is as it was some time ago, a count by one would give this life the
- * number of one that came since, and its requests would be taken for copies of that one's. */
+/* The number leaps: on a disk that is as it was some time ago, a count by one would give this life
+ * the number of one that came since, and its requests would be taken for copies of that one's. */
 static void start_write_boot(struct node_start *s, uint64_t before)
 {
     uint8_t bytes[4];
     s->node->world->random->fill(s->node->world->self, bytes, sizeof(bytes));
     uint32_t leap;
     memcpy(&leap, bytes, sizeof(leap));
-    s->node->boot = before + 1 + leap;
+    s->node->boot = before + (MUTANT(BOOT_REUSED) ? 0 : 1 + (uint64_t)leap);
     s->request.path = s->boot_new;
     start_submit(s, WORLD_UNLINK, start_on_boot_unlinked);
 }

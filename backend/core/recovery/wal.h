@@ -178,6 +178,7 @@ struct wal_read {
     struct wal_extent extent;
     uint8_t *buffer;
     size_t cap;
+    uint64_t narrow; /* the sector of the extent that is read alone, as a larger read failed */
     uint64_t given_bytes;
     bool is_under_way;
 };

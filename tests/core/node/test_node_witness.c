@@ -1,5 +1,6 @@
 /* A whole node that is a witness: it votes, keeps no state, and its log is compacted and comes back
  * like any other's. */
+#include "core/chaos/simnet.h"
 #include "core/consensus/raft/raft_int.h"
 #include "core/node/node_int.h"
 #include "tests/support/node_cluster.h"
@@ -77,11 +78,42 @@ static void a_witness_keeps_the_snapshot_that_it_was_named(void **state)
     cluster3_deinit(&c);
 }
 
+/* Its own snapshot is being made durable while it is given another's name. */
+static void a_snapshot_of_its_own_ends_while_another_is_installed(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    witnessed_start(&c, 45);
+    witnessed_put(&c, 0, 10);
+    struct node *n = c.member[WITNESS].node;
+    simhost_stall(c.member[WITNESS].host, WORLD_LANE_BULK, simworld_now(c.sim) + 30 * NANOS_PER_S);
+    for (uint64_t i = 10; !n->snap_finishing; i++) {
+        witnessed_put(&c, i, i + 1);
+    }
+    simnet_cut(c.member[WITNESS].host, c.member[0].host, true);
+    simnet_cut(c.member[WITNESS].host, c.member[1].host, true);
+    witnessed_put(&c, 100, 200);
+    simnet_reset(c.member[WITNESS].host, c.member[0].host); /* what waits would bring it there */
+    simnet_reset(c.member[WITNESS].host, c.member[1].host);
+    simnet_cut(c.member[WITNESS].host, c.member[0].host, false);
+    simnet_cut(c.member[WITNESS].host, c.member[1].host, false);
+    for (uint64_t i = 200; !n->is_loading; i++) {
+        assert_true(i < 300);
+        witnessed_put(&c, i, i + 1);
+    }
+    assert_true(n->snap_finishing);
+    cluster3_run(&c, 40 * NANOS_PER_S);
+    witness_is_whole(&c);
+    assert_true(node_status(n).snapshot > 100);
+    cluster3_deinit(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_witness_compacts_its_log),
         cmocka_unit_test(a_witness_keeps_the_snapshot_that_it_was_named),
+        cmocka_unit_test(a_snapshot_of_its_own_ends_while_another_is_installed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

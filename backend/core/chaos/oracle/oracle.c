@@ -158,8 +158,9 @@ static void host_note_witness(struct oracle_host *h, const struct raft_membershi
 static void host_begin(struct oracle *o, struct oracle_host *h)
 {
     const struct raft *r = oracle_raft(h);
-    uint32_t lost = h->lost;
+    uint32_t lost = h->lost | h->mending;
     h->lost = ORACLE_LOST_NOTHING;
+    h->mending = lost;
     h->has_begun = true;
     o->counts.lives++;
     h->term = r->term;
@@ -263,6 +264,18 @@ static void host_look(struct oracle *o, struct oracle_host *h)
     h->is_installing = r->installing;
 }
 
+/* What a disk had lost is over once the node vouches for its log, and the log for itself, on the
+ * disk: a death before that finds the loss again. */
+static void host_mends(struct oracle_host *h)
+{
+    const struct node *n = h->node;
+    const struct wal_state *log = wal_log(n->wal);
+    bool whole = !raft_is_impaired(n->raft) && !n->raft->installing && !n->heal_due;
+    if (whole && !log->in_doubt && log->damage_count == 0 && n->wal_durable == n->wal_seq) {
+        h->mending = ORACLE_LOST_NOTHING;
+    }
+}
+
 void oracle_step(struct oracle *o, uint32_t i, nanos now)
 {
     struct oracle_host *h = host_at(o, i);
@@ -275,6 +288,9 @@ void oracle_step(struct oracle *o, uint32_t i, nanos now)
         host_begin(o, h);
     }
     host_look(o, h);
+    if (h->mending != ORACLE_LOST_NOTHING) {
+        host_mends(h);
+    }
 }
 
 /* --- taps ------------------------------------------------------------------------------------ */

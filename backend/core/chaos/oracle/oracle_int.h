@@ -79,6 +79,7 @@ struct oracle_host {
     struct node *node; /* borrowed; NULL: down */
     node_id id;        /* NODE_NONE: never opened */
     uint32_t lost;     /* enum oracle_lost, until the next life begins */
+    uint32_t mending;  /* the same, until the log of this life is whole again, durably */
     bool has_begun;    /* the present life was seen running */
     bool is_witness;   /* it was one once: it never becomes anything else */
     bool is_forced;    /* this life leads by an operator's word */
