@@ -454,8 +454,8 @@ static void start_on_boot_unlinked(struct world_file_request *request)
     start_submit(s, WORLD_OPEN, start_on_boot_created);
 }
 
-/* The number leaps: on a disk that is as it was some time ago, a count by one would give this life the
- * number of one that came since, and its requests would be taken for copies of that one's. */
+/* The number leaps: on a disk that is as it was some time ago, a count by one would give this life
+ * the number of one that came since, and its requests would be taken for copies of that one's. */
 static void start_write_boot(struct node_start *s, uint64_t before)
 {
     uint8_t bytes[4];
