@@ -96,8 +96,8 @@ static void encode_cas(struct buf *b, const struct lin_op *op)
     store_pb_close(b, compare);
     size_t success = store_pb_open(b, 2);
     size_t put = store_pb_open(b, STORE_OP_PUT);
-    store_put_encode(
-        b, &(struct store_put_request){.key = key_named(op->key), .value = value_bytes(&op->value)});
+    store_put_encode(b, &(struct store_put_request){.key = key_named(op->key),
+                                                    .value = value_bytes(&op->value)});
     store_pb_close(b, put);
     store_pb_close(b, success);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/base/hash.h"
+#include "core/base/mutant.h"
 #include "core/node/node_int.h"
 #include "core/store/store_limits.h"
 
@@ -181,6 +182,10 @@ static void node_expire_requests(struct node *n, nanos now)
 
 static void node_ask_read(struct node *n, struct node_read *read, nanos now)
 {
+    if (MUTANT(FOLLOWER_READS_LOCALLY) && raft_status(n->raft).role != RAFT_LEADER) {
+        read->index = u64_max(n->applied, 1);
+        return;
+    }
     /* A new number each time: a late answer to an earlier question must not count for this one. */
     read->id = ++n->read_id;
     read->asked = now;
@@ -368,6 +373,9 @@ void node_repropose(struct node *n)
     if (!n->waiting) {
         return;
     }
+    for (struct node_request *r = n->waiting; r && MUTANT(RETRY_WITH_NEW_NUMBER); r = r->next) {
+        r->sequence = ++n->sequence;
+    }
     *n->waiting_end = n->queued;
     if (!n->queued) {
         n->queued_end = n->waiting_end;
@@ -459,7 +467,8 @@ void node_answer_reads(struct node *n)
     struct node_read **at = &n->reads;
     while (*at) {
         struct node_read *read = *at;
-        if (read->index == 0 || read->index > n->applied) {
+        bool is_applied = read->index <= n->applied || MUTANT(READ_BEFORE_APPLY);
+        if (read->index == 0 || !is_applied) {
             at = &read->next;
             continue;
         }

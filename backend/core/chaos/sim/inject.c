@@ -235,6 +235,7 @@ void inject_heal(struct inject *inject, uint32_t core)
     }
     for (uint32_t i = 0; i < c->n; i++) {
         struct simmember *m = &c->member[i];
+        simdisk_heal(simhost_disk(m->host)); /* what waited for an operation, too */
         if ((core >> i & 1) == 0) {
             m->stays_down = true;
             inject_kill(inject, m, false, 0);
@@ -291,6 +292,7 @@ void inject_watch(struct inject *inject, uint32_t i)
     inject_follow_group(inject, m);
     if (inject->damage[i].life != 0 && m->node != NULL && is_whole_again(inject, m)) {
         inject->damage[i].life = 0;
+        inject_end_tricks(m); /* what has not happened by now would strike a disk that counts as whole */
         simatlas_healed(&inject->atlas, i);
         inject->damage[i].lost = 0;
         inject->damage[i].needs_start = false;

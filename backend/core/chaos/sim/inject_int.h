@@ -18,6 +18,9 @@ void inject_end_host(struct inject_active *a);
 void inject_end_loss(struct inject_active *a);
 void inject_end_member(struct inject_active *a);
 
+/* What waits for an operation of this host's disk does not happen any more. */
+void inject_end_tricks(struct simmember *m);
+
 /* A row that goes on in steps: the next one is due. */
 void inject_step_net(struct inject_active *a);
 void inject_step_host(struct inject_active *a);

@@ -154,6 +154,14 @@ static void mark_damaged(struct inject_active *a, uint32_t lost)
     simatlas_struck(&inject->atlas, i, atlas_kind(a->row.kind), SIMATLAS_WHOLE);
 }
 
+void inject_end_tricks(struct simmember *m)
+{
+    for (size_t trick = 0; trick < SIMDISK_TRICKS; trick++) {
+        simdisk_play(simhost_disk(m->host), (enum simdisk_trick)trick, SIMDISK_ANY, 0);
+    }
+    simdisk_fail(simhost_disk(m->host), WORLD_READ, OK, 0);
+}
+
 /* Damage at rest, `number` times; the node goes on, and finds it when it reads. */
 static enum inject_outcome harm(struct inject_active *a, enum simdisk_harm harm,
                                 enum simdisk_class class)

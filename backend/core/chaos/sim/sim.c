@@ -78,6 +78,29 @@ void sim_reach(struct sim *s, enum reached state)
     s->result->coverage.reached[state]++;
 }
 
+static raft_index sim_committed(void *ctx)
+{
+    const struct sim *s = ctx;
+    return oracle_committed(s->oracle);
+}
+
+static void sim_read_early(void *ctx, uint32_t at, raft_index index, raft_index committed)
+{
+    struct sim *s = ctx;
+    struct buf text;
+
+    buf_init(&text);
+    say(&text, "a read at ");
+    say(&text, s->cluster.member[at].name);
+    say(&text, " was told that entry ");
+    say_u64(&text, index);
+    say(&text, " is enough, and when it began entry ");
+    say_u64(&text, committed);
+    say(&text, " was committed");
+    sim_fail(s, SIM_UNSAFE, "I7", say_end(&text));
+    buf_deinit(&text);
+}
+
 /* --- after each event ------------------------------------------------------------------------- */
 
 static void sim_touched(void *ctx, uint32_t i)
@@ -168,6 +191,8 @@ static void sim_begin(struct sim *s)
     s->cluster.ctx = s;
     simclients_init(&s->clients, &s->cluster, &s->root);
     s->clients.touched = sim_touched;
+    s->clients.committed = sim_committed;
+    s->clients.read_early = sim_read_early;
     s->clients.ctx = s;
     simwatches_init(&s->watches, &s->cluster, &s->root);
     simlessees_init(&s->lessees, &s->cluster, &s->root);
