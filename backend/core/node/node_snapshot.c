@@ -215,6 +215,9 @@ static void chunk_finish(struct node_chunk_read *read, enum err result)
         }
     }
     if (n->state == NODE_RUNNING) {
+        if (result != OK && read->chunk.snapshot == raft_status(n->raft).snapshot) {
+            n->snap_forced = true; /* the state is in memory: it is written anew */
+        }
         struct raft_event e = {.type = RAFT_EVENT_CHUNK_READ};
         e.chunk.peer = read->chunk.peer;
         e.chunk.snapshot = read->chunk.snapshot;
