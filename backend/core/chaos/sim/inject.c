@@ -268,7 +268,8 @@ static bool is_whole_again(const struct inject *inject, const struct simmember *
 
 bool inject_explains_halt(const struct inject *inject, const struct simmember *m)
 {
-    return inject->damage[m->i].may_halt || inject->damage[m->i].lost != 0;
+    return inject->damage[m->i].may_halt || inject->damage[m->i].lost != 0 ||
+           (inject->damage[m->i].was_full && !m->is_ready);
 }
 
 void inject_watch(struct inject *inject, uint32_t i)
