@@ -138,11 +138,25 @@ static void check_touched(struct sim *s)
     }
     s->touched = 0;
     check_oracle(s);
+    if (inject_is_beyond(&s->inject) && !s->is_over) {
+        s->is_beyond = true;
+        sim_reach(s, REACHED_BEYOND);
+        struct buf *line = sim_line(s);
+        if (line != NULL) {
+            say(line, "BEYOND the fault model: all hangs on disks that are damaged");
+            sim_line_end(s);
+        }
+    }
+}
+
+static bool goes_on(const struct sim *s)
+{
+    return !s->is_over && !s->is_beyond;
 }
 
 void sim_pass(struct sim *s, nanos until)
 {
-    while (!s->is_over && simworld_next(s->world) <= until && simworld_step(s->world)) {
+    while (goes_on(s) && simworld_next(s->world) <= until && simworld_step(s->world)) {
         check_touched(s);
         if (simworld_now(s->world) >= s->next_look) {
             s->next_look = simworld_now(s->world) + LOOK_EVERY;
@@ -157,7 +171,7 @@ void sim_pass(struct sim *s, nanos until)
             sim_fail(s, SIM_STUCK, "storm", "events without end");
         }
     }
-    if (!s->is_over) {
+    if (goes_on(s)) {
         simworld_run(s->world, until);
     }
 }
@@ -294,7 +308,7 @@ void sim_run(const struct sim_options *options, struct sim_result *ret)
     if (!s->is_over) {
         sim_faults(s);
     }
-    if (!s->is_over) {
+    if (goes_on(s)) {
         sim_heal(s);
     }
     if (!s->is_over) {

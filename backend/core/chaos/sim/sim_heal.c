@@ -254,7 +254,7 @@ void sim_heal(struct sim *s)
     inject_heal(&s->inject, heal.core);
     simclients_stop(&s->clients);
     simlessees_stop(&s->lessees);
-    while (!s->is_over && why != NULL) {
+    while (!s->is_over && !s->is_beyond && why != NULL) {
         if (simworld_now(s->world) >= heal.bound) {
             fail_stuck(s, why);
             return;
@@ -271,10 +271,10 @@ void sim_heal(struct sim *s)
             why = why_not_calm(s, &heal);
         }
     }
-    if (!s->is_over) {
+    if (!s->is_over && !s->is_beyond) {
         heal_leases(s);
     }
-    if (!s->is_over) {
+    if (!s->is_over && !s->is_beyond) {
         oracle_converged(s->oracle, simworld_now(s->world));
         const struct oracle_violation *violation = oracle_violation(s->oracle);
         if (violation != NULL) {

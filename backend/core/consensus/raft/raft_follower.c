@@ -134,7 +134,9 @@ enum err raft_on_heartbeat(struct raft *r, const struct raft_message *m)
         r->alarms |= RAFT_ALARM_LOST_ACKED;
         raft_repair_lost_log(r, r->log.last + 1);
     } else {
-        raft_commit_to(r, m->commit);
+        /* The leader never tells more than what this node acknowledged in this term, in this life
+         * or an earlier one. If the disk went back in time since, there may be other entries. */
+        raft_commit_to(r, u64_min(m->commit, r->matched));
     }
     struct raft_message *out = raft_send(r, RAFT_MSG_HEARTBEAT_RESP, m->from);
     if (!r->repair.lost_vote) {
