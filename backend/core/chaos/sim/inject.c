@@ -275,7 +275,8 @@ bool inject_is_beyond(const struct inject *inject)
 
 bool inject_explains_halt(const struct inject *inject, const struct simmember *m)
 {
-    return inject->damage[m->i].may_halt || inject->damage[m->i].lost != 0;
+    return inject->damage[m->i].may_halt || inject->damage[m->i].lost != 0 ||
+           (inject->damage[m->i].was_full && !m->is_ready);
 }
 
 void inject_watch(struct inject *inject, uint32_t i)
