@@ -284,7 +284,11 @@ void inject_watch(struct inject *inject, uint32_t i)
                             .pick = i};
         inject_now(inject, &row);
     }
-    if (inject->damage[i].life != 0 && m->node != NULL && is_whole_again(inject, m)) {
+    if (inject->damage[i].life != 0 && m->node != NULL && simdisk_waits(simhost_disk(m->host))) {
+        /* It has not even happened yet. */
+        inject->damage[i].life = m->life;
+        inject->damage[i].passes = m->node->scrub_passes;
+    } else if (inject->damage[i].life != 0 && m->node != NULL && is_whole_again(inject, m)) {
         inject->damage[i].life = 0;
         simatlas_healed(&inject->atlas, i);
         inject->damage[i].lost = 0;
