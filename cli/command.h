@@ -3,8 +3,8 @@
  * and what it shares with `novacron-sim` (cli/sim): how a command line becomes a call.
  *
  * What lives here: the table of commands (commands.c), from which `--help` is made, and one file a
- * group of commands (cmd_wal.c). A command parses nothing that the table can say: its arguments
- * arrive counted and its options recognised. Another program brings a table of its own.
+ * group of commands (cmd_ca.c, cmd_wal.c). A command parses nothing that the table can say: its
+ * arguments arrive counted and its options recognised. Another program brings a table of its own.
  */
 #ifndef NOVACRON_CLI_COMMAND_H
 #define NOVACRON_CLI_COMMAND_H
@@ -59,6 +59,8 @@ extern const struct cli_program cli_novacron; /* commands.c */
 enum cli_exit cli_main(const struct cli_program *program, int argc, char **argv);
 
 /* The commands of `novacron`. */
+enum cli_exit cmd_ca_init(const struct cli_call *call);
+enum cli_exit cmd_ca_issue(const struct cli_call *call);
 enum cli_exit cmd_wal_inspect(const struct cli_call *call);
 enum cli_exit cmd_wal_verify(const struct cli_call *call);
 

@@ -33,6 +33,7 @@ LEVELS = {
     "backend/core/chaos/sim": 7,
     "backend/api": 7,
     "backend/drivers": 7,
+    "backend/pki": 7,
     "backend/world": 7,
     "backend/novacrond": 8,
     "cli": 8,

@@ -30,6 +30,16 @@ static void member_on_alarm(void *ctx, enum raft_alarm alarm)
     m->alarms |= alarm;
 }
 
+static void member_on_refused(void *ctx, node_id peer, const struct world_endpoint *at,
+                              const char *why)
+{
+    struct member *m = ctx;
+    (void)at;
+    m->refusals++;
+    m->refused_why = why;
+    m->refused_peer = peer;
+}
+
 static void member_on_sent(void *ctx, const struct raft_message *message)
 {
     struct member *m = ctx;
@@ -72,6 +82,7 @@ void member_start(struct cluster3 *c, uint32_t i)
                                  .ready = member_on_ready,
                                  .halted = member_on_halted,
                                  .alarm = member_on_alarm,
+                                 .refused = member_on_refused,
                                  .sent = member_on_sent,
                                  .applied = member_on_applied};
     m->node = node_open(simhost_world(m->host), &config, &events);

@@ -23,7 +23,10 @@ struct member {
     bool halted;
     enum recovery_verdict verdict; /* of the last start, as are the alarms */
     uint32_t alarms;               /* enum raft_alarm */
-    uint32_t lost;                 /* enum oracle_lost, to be told with the next start */
+    uint32_t refusals;             /* of streams, since the host was made; the last one: */
+    const char *refused_why;
+    node_id refused_peer;
+    uint32_t lost; /* enum oracle_lost, to be told with the next start */
 };
 
 struct cluster3 {

@@ -133,9 +133,6 @@ void simdisk_play(struct simdisk *d, enum simdisk_trick trick, enum simdisk_clas
 uint64_t simdisk_played(const struct simdisk *d, enum simdisk_trick trick);
 const struct simdisk_spot *simdisk_played_at(const struct simdisk *d, enum simdisk_trick trick);
 
-/* Does any trick, or a read that is to fail, still wait for its operation? */
-bool simdisk_waits(const struct simdisk *d);
-
 /* Keeps the contents of all files as they are now, for stale reads. */
 void simdisk_remember(struct simdisk *d);
 

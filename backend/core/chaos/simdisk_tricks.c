@@ -30,11 +30,6 @@ const struct simdisk_spot *simdisk_played_at(const struct simdisk *d, enum simdi
     return d->armed[trick].played > 0 ? &d->armed[trick].at : NULL;
 }
 
-bool simdisk_waits(const struct simdisk *d)
-{
-    return d->is_armed || d->faults[WORLD_READ].count > 0;
-}
-
 void simdisk_remember(struct simdisk *d)
 {
     for (size_t i = 0; i < d->inode_count; i++) {

@@ -41,6 +41,9 @@
 struct node_peer {
     node_id id;
     struct world_endpoint at;
+    /* What its certificate must name, where the world's streams have certificates; empty: anything
+     * that the cluster's authority signed. */
+    char name[WORLD_HOST_MAX_BYTES];
 };
 
 struct node_config {
@@ -59,7 +62,9 @@ struct node_config {
     uint16_t feature_level;     /* of a new group */
     uint64_t snapshot_entries;  /* a snapshot is taken after so many */
     uint64_t tail_entries;      /* so many stay in the log behind it, for slow members */
-    uint64_t segment_bytes;     /* of the log */
+    uint64_t segment_bytes;     /* of the log: a batch, the reserve and a sector fit */
+    uint64_t batch_bytes;       /* the log's largest write: the largest entry must fit */
+    uint64_t reserve_bytes;     /* of each segment, for votes on a full disk */
     uint64_t scrub_bytes_per_s; /* the disk is read for damage at this rate; 0: never */
     nanos scrub_pause;          /* between two passes */
     nanos request_timeout;      /* then a request's outcome is unknown */
@@ -90,6 +95,10 @@ struct node_events {
     void (*store_leaves)(void *ctx);
     /* What the owner of `from` said with node_note; borrowed for the call. */
     void (*note)(void *ctx, node_id from, struct bytes note);
+    /* A stream from `at` was refused, or a peer at `at` refused ours; `peer` is whom it says, or
+     * ought, to be; NODE_NONE: it did not say. `why` is a static string for the log. Whoever can
+     * reach the port can cause this, as often as he likes. */
+    void (*refused)(void *ctx, node_id peer, const struct world_endpoint *at, const char *why);
 
     /* Observation points, for debug pages, traces and the simulator's oracle. Unlike those above
      * they are called in the middle of what the node does: what they point to is borrowed for the
@@ -127,6 +136,7 @@ struct node_request {
     struct buf response; /* the node's until done returns */
 
     /* The node's own. */
+    uint64_t term; /* in which it was proposed first */
     uint64_t boot;
     uint64_t sequence;
     nanos deadline;

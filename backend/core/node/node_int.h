@@ -6,6 +6,7 @@
  *     node_persist.c   batches: from an update to the log, and back when they are durable
  *     node_apply.c     committed entries into the store, outcomes to those who wait
  *     node_link.c      messages to and from peers
+ *     node_hello.c     the first bytes between them
  *     node_snapshot.c  taking snapshots, and serving them in chunks
  *     node_install.c   fetching and installing a snapshot
  *     node_upkeep.c    leases, scrubbing, and what else time brings
@@ -26,13 +27,20 @@
 #include "core/recovery/snapshot_file.h"
 #include "core/recovery/wal.h"
 
-/* Frames on a stream: see node_link.c. */
+/* Frames on a stream: see node_link.c. What is before them: node_hello.c. */
 #define NODE_FRAME_HEADER_BYTES 8
 #define NODE_HELLO_BYTES        40
+#define NODE_REFUSAL_BYTES      12
+
+/* A stream whose other end has not said who it is after so long is closed. */
+#define NODE_HELLO_TIMEOUT (5 * NANOS_PER_S)
 
 /* A stream that broke is opened again after this, doubling up to the longest. */
 #define NODE_RECONNECT_MIN (50 * NANOS_PER_MS)
 #define NODE_RECONNECT_MAX (2 * NANOS_PER_S)
+
+/* One that lasted for so long was not refused: an answer would have been here by then. */
+#define NODE_STREAM_PROVEN (250 * NANOS_PER_MS)
 
 /* Incoming streams, at most: two from each peer, and as many that are being replaced. */
 #define NODE_INCOMING_MAX (4 * NODE_PEERS_MAX)
@@ -96,6 +104,43 @@ struct node_batch {
 
 enum node_stream_kind { NODE_STREAM_LOG, NODE_STREAM_BULK, NODE_STREAM_KINDS };
 
+/* The first thing on a stream. */
+struct node_hello {
+    enum node_stream_kind kind;
+    uint64_t cluster;
+    node_id from;
+    node_id to;
+};
+
+/* Why a stream is refused. The numbers are on the wire: new ones come last. The first text is of
+ * the one who refuses, the second of the one who is refused. */
+#define NODE_REFUSAL_TABLE(X)                                                                      \
+    X(NODE_REFUSAL_NONE, "", "")                                                                   \
+    X(NODE_REFUSAL_STRANGE, "it does not speak the protocol of members",                           \
+      "the peer refuses this member, for a reason that this version does not know")                \
+    X(NODE_REFUSAL_VERSION, "it speaks another version of the protocol of members",                \
+      "the peer speaks another version of the protocol of members: upgrade the older one")         \
+    X(NODE_REFUSAL_DAMAGED, "its first bytes are damaged",                                         \
+      "what arrives at the peer is damaged: something between alters bytes")                       \
+    X(NODE_REFUSAL_CLUSTER, "it belongs to another cluster",                                       \
+      "the peer belongs to another cluster: its address or the cluster's id is configured wrong")  \
+    X(NODE_REFUSAL_ADDRESSEE, "it takes this member for another one: its addresses are wrong",     \
+      "at the address of this peer is another member: correct the address")                        \
+    X(NODE_REFUSAL_SAME_ID, "it has the id of this very member: two are configured alike",         \
+      "the peer has the id of this very member: two are configured alike")                         \
+    X(NODE_REFUSAL_UNKNOWN, "no peer of this id is configured here",                               \
+      "the peer knows no member of this id: it was removed, or its peers must be told of it")      \
+    X(NODE_REFUSAL_NAME,                                                                           \
+      "its certificate does not bear the name of the member that it says it is",                   \
+      "the certificate of this member does not bear the name that the peer knows it by")
+
+enum node_refusal {
+#define NODE_REFUSAL_ENUM(name, ours, theirs) name,
+    NODE_REFUSAL_TABLE(NODE_REFUSAL_ENUM)
+#undef NODE_REFUSAL_ENUM
+        NODE_REFUSALS
+};
+
 /* The way out to one peer: two streams, so that a snapshot never delays a heartbeat. */
 struct node_link {
     struct node *node;
@@ -108,8 +153,10 @@ struct node_link {
         struct world_stream *stream; /* NULL: not connected, or connecting after `retry` */
         bool is_open;
         nanos backoff;
+        nanos opened_at;
         struct world_timer retry;
         struct world_stream_sink sink;
+        struct buf answer; /* what the peer said: nothing, or a refusal */
     } out[NODE_STREAM_KINDS];
 };
 
@@ -118,6 +165,8 @@ struct node_incoming {
     struct node *node;
     struct world_stream *stream; /* NULL: free */
     struct world_stream_sink sink;
+    struct world_endpoint from;
+    struct world_timer hello_due;
     node_id peer; /* NODE_NONE before its hello */
     enum node_stream_kind kind;
     struct buf pending;
@@ -306,6 +355,18 @@ void node_send(struct node *n, const struct raft_message *m);
 void node_send_encoded(struct node *n, const struct raft_message *m, struct bytes encoded);
 /* Something that is no Raft message. False: there is no stream that takes it. */
 bool node_send_note(struct node *n, node_id to, struct bytes note);
+
+/* --- node_hello.c ---------------------------------------------------------------------------- */
+
+void node_hello_encode(const struct node_hello *hello, struct buf *b);
+/* Of NODE_HELLO_BYTES bytes. On any answer but NONE, `ret` is untouched. */
+MUST_USE enum node_refusal node_hello_decode(struct bytes bytes, struct node_hello *ret);
+void node_refusal_encode(enum node_refusal why, struct buf *b);
+/* Of NODE_REFUSAL_BYTES bytes. NONE: it is no refusal. */
+MUST_USE enum node_refusal node_refusal_decode(struct bytes bytes);
+/* In the words of who refuses, and of who was told. */
+const char *node_refusal_text(enum node_refusal why);
+const char *node_refusal_told_text(enum node_refusal why);
 
 /* --- node_snapshot.c ------------------------------------------------------------------------- */
 

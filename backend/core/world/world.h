@@ -203,7 +203,8 @@ struct world_stream_sink {
 };
 
 /* Is offered incoming streams; the caller's, in place while the port is open. Returns the sink that
- * the stream shall have, or NULL to refuse it. */
+ * the stream shall have, which is open then (`opened` is not called); or NULL to refuse it, which
+ * is the only way to end it within the call. */
 struct world_listener {
     struct world_stream_sink *(*accepted)(struct world_listener *listener,
                                           struct world_stream *stream,
@@ -226,6 +227,9 @@ struct world_net_ops {
     enum err (*stream_send)(void *self, struct world_stream *stream, struct bytes bytes);
     /* Bytes that were sent before may still arrive. Our sink hears nothing more. */
     void (*stream_close)(void *self, struct world_stream *stream);
+    /* Of a stream that is open: may its other end bear this name? False where it proved who it is,
+     * and is somebody else. NULL: nobody proves anything in this world. */
+    bool (*stream_may_be)(void *self, const struct world_stream *stream, const char *name);
 };
 
 struct world_random_ops {

@@ -23,6 +23,7 @@
 
 #include "core/base/check.h"
 #include "core/base/mem.h"
+#include "core/base/mutant.h"
 #include "core/base/prng.h"
 #include "core/consensus/quorum.h"
 #include "core/consensus/raft/raft.h"
@@ -147,6 +148,7 @@ struct raft_fetch {
     raft_index oldest; /* another snapshot will do, if it is no older than this */
     node_id source;
     node_id leader;   /* who offered it */
+    node_id offered;  /* the source that the newest offer named */
     uint32_t window;  /* chunks to ask for at once; one after something was lost */
     uint64_t asked;   /* bytes asked for, from the beginning */
     uint64_t arrived; /* bytes received and handed to the disk, from the beginning */
@@ -160,6 +162,7 @@ struct raft_serve {
     uint64_t tokens;
     nanos filled;
     nanos asked; /* when the newest request for the present snapshot came; 0: never */
+    bool unread; /* the disk does not give the present snapshot */
     uint32_t count;
     struct raft_chunk queue[RAFT_SERVE_QUEUE_MAX]; /* oldest first */
 };
@@ -372,6 +375,7 @@ bool raft_is_exposed(const struct raft *r);
 MUST_USE enum err raft_transfer(struct raft *r, node_id to);
 void raft_transfer_acked(struct raft *r, uint32_t slot);
 void raft_transfer_abort(struct raft *r);
+void raft_transfer_expire(struct raft *r);
 void raft_send_timeout_now(struct raft *r, node_id to);
 /* The voter that should lead instead of this one, or NODE_NONE. */
 node_id raft_best_successor(const struct raft *r);

@@ -36,6 +36,12 @@
  *     one that is not committed yet, or a replica that dies while it is being added would block
  *     for ever.
  *
+ *  7. A candidate that holds changes of the members which it has not applied must win under the
+ *     members after each of them, as well as under its own. Elsewhere they may be applied, and
+ *     entries commit with as few copies as the members then ask for (N - q + 1 of them, one less
+ *     where an odd N becomes even): its own majority need not meet those, but for a witness, which
+ *     by rule 4 does not compare.
+ *
  * What rule 2 asks depends on the position: between two changes of I, the one before decides. The
  * commit index is the largest index that satisfies its own I; those before it come along.
  *
@@ -44,6 +50,7 @@
 #include <string.h>
 
 #include "core/base/cursor.h"
+#include "core/base/mutant.h"
 #include "core/consensus/quorum.h"
 #include "core/consensus/raft/raft_int.h"
 
@@ -105,7 +112,7 @@ static bool in_sync_cut(const struct raft *r, node_id id, raft_index *ret)
 
 bool raft_in_sync_lets_lead(const struct raft *r, node_id id, raft_index index, raft_term term)
 {
-    if (raft_log_is_up_to_date(&r->log, index, term)) {
+    if (raft_log_is_up_to_date(&r->log, index, term) || MUTANT(VOTE_FOR_ANY_LOG)) {
         return true;
     }
     raft_index p;
@@ -121,6 +128,9 @@ bool raft_in_sync_lets_lead(const struct raft *r, node_id id, raft_index index, 
 static raft_index in_sync_match(const struct raft *r, node_id id)
 {
     int slot = raft_membership_slot(&r->membership, id);
+    if (MUTANT(OWN_ACK_BEFORE_SYNC) && id == r->cfg.id) {
+        return r->log.last;
+    }
     return slot < 0 ? 0 : r->peer[slot].pr.match;
 }
 
@@ -275,7 +285,7 @@ static void in_sync_gather(const struct raft *r, const struct raft_membership *m
     ret->in_sync = 0;
     for (uint32_t i = 0; i < ms->n; i++) {
         const struct raft_member *m = &ms->member[i];
-        if (!(m->roles & half)) {
+        if (!(m->roles & half) && !(MUTANT(LEARNERS_COUNT) && (m->roles & RAFT_LEARNER))) {
             continue;
         }
         raft_index match = in_sync_match(r, m->id);
@@ -318,6 +328,9 @@ static raft_index in_sync_majority(const struct raft *r)
     in_sync_gather(r, &r->membership, RAFT_VOTER, 0, &h);
     raft_index incoming = quorum_committed(h.acked, h.voters);
     in_sync_gather(r, &r->membership, RAFT_VOTER_OUTGOING, 0, &h);
+    if (MUTANT(JOINT_ONE_HALF)) {
+        return u64_min(incoming, r->log.last);
+    }
     return u64_min(u64_min(incoming, quorum_committed(h.acked, h.voters)), r->log.last);
 }
 
@@ -343,7 +356,7 @@ static raft_index in_sync_copied_behind(const struct raft *r, size_t n)
 raft_index raft_commit_candidate(const struct raft *r)
 {
     raft_index end = in_sync_majority(r);
-    if (r->conf_count == 0 && !raft_in_sync_rule_applies(r)) {
+    if ((r->conf_count == 0 && !raft_in_sync_rule_applies(r)) || MUTANT(WITNESS_AS_REPLICA)) {
         return end;
     }
     /* From the newest stretch of the log to the oldest: the first that has its copies decides. */

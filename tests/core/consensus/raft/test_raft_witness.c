@@ -243,6 +243,72 @@ static void a_witness_is_sent_heads_alone(void **state)
     solo_stop(&s);
 }
 
+/* A follower of a term 3 that is given a change of the members, of which it never hears more. */
+static void receive_change(struct solo *s, enum raft_conf_op op, node_id node)
+{
+    struct raft_conf_change change = {.transition = RAFT_TRANSITION_AUTO, .n = 1};
+    change.single[0] =
+        (struct raft_conf_single){.op = op, .node = node, .priority = RAFT_PRIORITY_DEFAULT};
+    struct buf payload;
+    buf_init(&payload);
+    raft_conf_change_encode(&change, &payload);
+    struct raft_entry e = {
+        .index = 2, .term = 3, .type = RAFT_ENTRY_CONF, .payload = buf_view(&payload)};
+    struct raft_message m = {.type = RAFT_MSG_APP, .from = 2, .term = 3, .index = 1, .log_term = 1};
+    m.entry_count = 1;
+    m.entries = &e;
+    assert_int_equal(solo_receive(s, m), OK);
+    buf_deinit(&payload);
+    assert_int_equal(solo_event(s, RAFT_EVENT_FORGET_LEADER, 0), OK);
+    assert_int_equal(solo_event(s, RAFT_EVENT_CAMPAIGN, 0), OK);
+}
+
+static void grant_vote(struct solo *s, enum raft_message_type type, node_id from)
+{
+    struct raft_message m = {.type = type, .from = from, .term = 4};
+    assert_int_equal(solo_receive(s, m), OK);
+}
+
+/* Rule 7. Under the members that follow, entries commit with two copies, which a majority of those
+ * before need not contain: 1, 4 and the witness. */
+static void a_candidate_wins_under_the_changes_in_its_log_too(void **state)
+{
+    (void)state;
+    struct raft_membership ms = with_witnesses(5, 1, 0);
+    struct solo s;
+    start_member(&s, 1, &ms);
+    receive_change(&s, RAFT_REMOVE, 4);
+    grant_vote(&s, RAFT_MSG_PRE_VOTE_RESP, 4);
+    grant_vote(&s, RAFT_MSG_PRE_VOTE_RESP, 5);
+    assert_int_equal(solo_status(&s).role, RAFT_PRE_CANDIDATE);
+    grant_vote(&s, RAFT_MSG_PRE_VOTE_RESP, 2);
+    assert_int_equal(solo_status(&s).role, RAFT_CANDIDATE);
+    grant_vote(&s, RAFT_MSG_VOTE_RESP, 4);
+    grant_vote(&s, RAFT_MSG_VOTE_RESP, 5);
+    assert_int_equal(solo_status(&s).role, RAFT_CANDIDATE);
+    grant_vote(&s, RAFT_MSG_VOTE_RESP, 3);
+    assert_int_equal(solo_status(&s).role, RAFT_LEADER);
+    solo_stop(&s);
+}
+
+/* And asks those for whom the change is a promotion. */
+static void a_candidate_asks_whom_a_change_in_its_log_makes_a_voter(void **state)
+{
+    (void)state;
+    struct raft_membership ms = with_witnesses(4, 1, 0);
+    raft_membership_insert(&ms, 6, RAFT_LEARNER);
+    struct solo s;
+    start_member(&s, 1, &ms);
+    receive_change(&s, RAFT_ADD_VOTER, 6);
+    assert_int_equal(solo_count(&s, RAFT_MSG_PRE_VOTE, 6), 1);
+    grant_vote(&s, RAFT_MSG_PRE_VOTE_RESP, 6);
+    grant_vote(&s, RAFT_MSG_PRE_VOTE_RESP, 3);
+    assert_int_equal(solo_status(&s).role, RAFT_PRE_CANDIDATE); /* two of the four that vote now */
+    grant_vote(&s, RAFT_MSG_PRE_VOTE_RESP, 4);
+    assert_int_equal(solo_status(&s).role, RAFT_CANDIDATE);
+    solo_stop(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -254,6 +320,8 @@ int main(void)
         cmocka_unit_test(a_change_of_the_set_waits_for_the_leaders_disk),
         cmocka_unit_test(the_last_one_in_sync_stays),
         cmocka_unit_test(a_witness_is_sent_heads_alone),
+        cmocka_unit_test(a_candidate_wins_under_the_changes_in_its_log_too),
+        cmocka_unit_test(a_candidate_asks_whom_a_change_in_its_log_makes_a_voter),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
