@@ -264,6 +264,7 @@ static bool is_whole_again(const struct inject *inject, const struct simmember *
                        m->node->scrub_passes >= inject->damage[m->i].passes + 2);
 
     return simmember_serves(m) && read_again && !node_status(m->node).impaired &&
+           !m->node->snap_forced && !m->node->snap_writer &&
            (!inject->damage[m->i].is_silent || has_caught_up(inject, m));
 }
 
@@ -274,7 +275,8 @@ bool inject_is_beyond(const struct inject *inject)
 
 bool inject_explains_halt(const struct inject *inject, const struct simmember *m)
 {
-    return inject->damage[m->i].may_halt || inject->damage[m->i].lost != 0;
+    return inject->damage[m->i].may_halt || inject->damage[m->i].lost != 0 ||
+           (inject->damage[m->i].was_full && !m->is_ready);
 }
 
 void inject_watch(struct inject *inject, uint32_t i)
