@@ -42,6 +42,7 @@ enum err raft_propose(struct raft *r, const struct bytes *payloads, uint32_t n)
         }
         bytes += payloads[i].len;
     }
+    raft_make_room(r, bytes + (uint64_t)n * RAFT_ENTRY_OVERHEAD_BYTES);
     TRY(raft_leader_admit(r, bytes, n));
     for (uint32_t i = 0; i < n; i++) {
         raft_append_entry(r, r->term, RAFT_ENTRY_NORMAL, payloads[i]);
