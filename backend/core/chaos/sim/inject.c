@@ -264,6 +264,7 @@ static bool is_whole_again(const struct inject *inject, const struct simmember *
                        m->node->scrub_passes >= inject->damage[m->i].passes + 2);
 
     return simmember_serves(m) && read_again && !node_status(m->node).impaired &&
+           !m->node->snap_forced && !m->node->snap_writer &&
            (!inject->damage[m->i].is_silent || has_caught_up(inject, m));
 }
 
@@ -274,7 +275,8 @@ bool inject_is_beyond(const struct inject *inject)
 
 bool inject_explains_halt(const struct inject *inject, const struct simmember *m)
 {
-    return inject->damage[m->i].may_halt || inject->damage[m->i].lost != 0;
+    return inject->damage[m->i].may_halt || inject->damage[m->i].lost != 0 ||
+           (inject->damage[m->i].was_full && !m->is_ready);
 }
 
 void inject_watch(struct inject *inject, uint32_t i)
@@ -292,7 +294,8 @@ void inject_watch(struct inject *inject, uint32_t i)
     inject_follow_group(inject, m);
     if (inject->damage[i].life != 0 && m->node != NULL && is_whole_again(inject, m)) {
         inject->damage[i].life = 0;
-        inject_end_tricks(m); /* what has not happened by now would strike a disk that counts as whole */
+        inject_end_tricks(
+            m); /* what has not happened by now would strike a disk that counts as whole */
         simatlas_healed(&inject->atlas, i);
         inject->damage[i].lost = 0;
         inject->damage[i].needs_start = false;

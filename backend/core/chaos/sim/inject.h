@@ -56,6 +56,7 @@ struct inject {
         bool is_silent;   /* its node may not know what it lost */
         bool is_lying;
         bool may_halt; /* an operation of its disk was made to fail */
+        bool was_full; /* its disk had no room: then it may fail to start, but goes on if it runs */
     } damage[SIM_HOSTS_MAX];
     struct simdisk_spot spot; /* that the last row damaged; its path is "" where there is none */
     struct node_request compaction;

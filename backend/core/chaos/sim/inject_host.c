@@ -88,8 +88,10 @@ enum inject_outcome inject_begin_host(struct inject_active *a)
     }
     begin_process(a);
     begin_disk(a);
-    if (family == FAMILY_DISK_ERROR || family == FAMILY_DISK_FULL) {
+    if (family == FAMILY_DISK_ERROR) {
         a->inject->damage[a->at->i].may_halt = true;
+    } else if (family == FAMILY_DISK_FULL) {
+        a->inject->damage[a->at->i].was_full = true;
     }
     return INJECT_DONE;
 }
