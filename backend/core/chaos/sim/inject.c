@@ -293,7 +293,8 @@ void inject_watch(struct inject *inject, uint32_t i)
     inject_follow_group(inject, m);
     if (inject->damage[i].life != 0 && m->node != NULL && is_whole_again(inject, m)) {
         inject->damage[i].life = 0;
-        inject_end_tricks(m); /* what has not happened by now would strike a disk that counts as whole */
+        inject_end_tricks(
+            m); /* what has not happened by now would strike a disk that counts as whole */
         simatlas_healed(&inject->atlas, i);
         inject->damage[i].lost = 0;
         inject->damage[i].needs_start = false;
