@@ -264,6 +264,7 @@ static bool is_whole_again(const struct inject *inject, const struct simmember *
                        m->node->scrub_passes >= inject->damage[m->i].passes + 2);
 
     return simmember_serves(m) && read_again && !node_status(m->node).impaired &&
+           !m->node->snap_forced && !m->node->snap_writer &&
            (!inject->damage[m->i].is_silent || has_caught_up(inject, m));
 }
 

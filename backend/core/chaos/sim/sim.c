@@ -282,6 +282,8 @@ static void sim_sum_up(struct sim *s)
     }
     result->events = simworld_events(s->world);
     result->committed = oracle_committed(s->oracle);
+    result->calls = s->clients.call_count;
+    result->fault_time = s->settings.fault_time;
     for (size_t kind = 0; kind < SIMCALL_KINDS; kind++) {
         result->operations += s->clients.counts[kind][SIMCALL_OK];
         result->coverage.reached[REACHED_UNKNOWN] += s->clients.counts[kind][SIMCALL_UNKNOWN];

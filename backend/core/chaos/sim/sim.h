@@ -39,6 +39,8 @@ struct sim_result {
     uint64_t hash; /* over every event */
     uint64_t events;
     uint64_t operations; /* of clients, that returned */
+    uint64_t calls;      /* of clients, however they ended */
+    nanos fault_time;    /* how long faults went on: what clients worked through */
     uint64_t committed;  /* entries */
     struct coverage coverage;
 };

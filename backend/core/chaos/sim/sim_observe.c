@@ -32,8 +32,11 @@ void sim_injected(void *ctx, const struct fault *row, enum inject_outcome outcom
                   const struct simmember *struck)
 {
     struct sim *s = ctx;
-    struct buf *line = sim_line(s);
 
+    if (struck != NULL && struck->node != NULL) {
+        oracle_struck(s->oracle, struck->i, s->inject.damage[struck->i].lost);
+    }
+    struct buf *line = sim_line(s);
     if (line == NULL) {
         return;
     }

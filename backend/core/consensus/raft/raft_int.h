@@ -148,6 +148,7 @@ struct raft_fetch {
     raft_index oldest; /* another snapshot will do, if it is no older than this */
     node_id source;
     node_id leader;   /* who offered it */
+    node_id offered;  /* the source that the newest offer named */
     uint32_t window;  /* chunks to ask for at once; one after something was lost */
     uint64_t asked;   /* bytes asked for, from the beginning */
     uint64_t arrived; /* bytes received and handed to the disk, from the beginning */
@@ -161,6 +162,7 @@ struct raft_serve {
     uint64_t tokens;
     nanos filled;
     nanos asked; /* when the newest request for the present snapshot came; 0: never */
+    bool unread; /* the disk does not give the present snapshot */
     uint32_t count;
     struct raft_chunk queue[RAFT_SERVE_QUEUE_MAX]; /* oldest first */
 };

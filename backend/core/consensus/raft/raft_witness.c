@@ -373,6 +373,9 @@ raft_index raft_commit_candidate(const struct raft *r)
 bool raft_is_exposed(const struct raft *r)
 {
     const uint8_t halves[2] = {RAFT_VOTER, RAFT_VOTER_OUTGOING};
+    if (r->membership.in_sync_since == 0) {
+        return false; /* no witness: every status asks */
+    }
     for (int i = 0; i < 2; i++) {
         struct in_sync_half h;
         in_sync_gather(r, &r->membership, halves[i], 0, &h);
