@@ -3,8 +3,9 @@
 BENCH =
 FUZZ =
 SECONDS = 60
+LONG =
 
-.PHONY: build help setup test test-long bench fuzz lint format docs clean
+.PHONY: build help setup test test-long bench fuzz model lint format docs clean
 
 build: ## build with gcc into build/ (what plain `make` does)
 	@scripts/configure.sh build
@@ -26,6 +27,9 @@ bench: ## run all benches, or one: BENCH=name
 
 fuzz: ## fuzz all targets in turn, or one: FUZZ=name, each for SECONDS=60
 	@scripts/fuzz.sh $(SECONDS) $(FUZZ)
+
+model: ## check the models of spec/ with spin; the large ones as well with LONG=1
+	@spec/check.py $(if $(LONG),--long)
 
 lint: build ## layout, include direction, names, imports of the core
 	@meson test -C build --no-rebuild --print-errorlogs --suite lint
