@@ -1,8 +1,10 @@
 /* `novacron-sim replay`: one seed again, as a timeline that can be read. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cli/sim/sim_commands.h"
+#include "cli/sim/sim_mutants.h"
 #include "cli/sim/sim_options.h"
 #include "cli/sim/sim_plan_file.h"
 #include "cli/sim/sim_pool.h"
@@ -23,6 +25,13 @@ enum cli_exit cmd_replay(const struct cli_call *call)
                            &job.options.seed) ||
         !sim_option_profile("replay", call->options[1], &job.options.profile)) {
         return CLI_USAGE;
+    }
+    if (call->options[5] != NULL) {
+        bool listed[MUTANTS];
+        if (!sim_mutants_listed("replay", call->options[5], listed)) {
+            return CLI_USAGE;
+        }
+        job.mutant = sim_mutant_find(call->options[5], strlen(call->options[5]));
     }
     if (call->options[4] != NULL) {
         if (!sim_plan_file_read(call->options[4], &plan)) {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/sim/sim_commands.h"
+#include "cli/sim/sim_mutants.h"
 #include "cli/sim/sim_options.h"
 #include "cli/sim/sim_pool.h"
 #include "cli/sim/sim_timeline.h"
@@ -17,7 +18,8 @@ enum {
     OPTION_JOBS,
     OPTION_TRACE,
     OPTION_JSON,
-    OPTION_MARKDOWN
+    OPTION_MARKDOWN,
+    OPTION_MUTANT
 };
 
 #define SEED_DEFAULT 1
@@ -149,7 +151,9 @@ static void runs_done(void *ctx, const struct sim_job *job, const struct sim_out
 
     result->has_ended = true;
     result->is_good = sim_outcome_is_good(outcome);
-    result->simulated_s = (double)(outcome->result.at - outcome->result.started) / 1e9;
+    if (outcome->ending == SIM_ENDED) {
+        result->simulated_s = (double)(outcome->result.at - outcome->result.started) / 1e9;
+    }
     if (!result->is_good) {
         char signature[320];
         sim_outcome_signature(outcome, signature, sizeof signature);
@@ -185,7 +189,7 @@ static enum cli_exit run_all(const struct cli_call *call, uint64_t seed, uint64_
 
 /* --- one -------------------------------------------------------------------------------------- */
 
-static enum cli_exit run_one(const struct cli_call *call, uint64_t seed)
+static enum cli_exit run_one(const struct cli_call *call, uint64_t seed, enum mutant mutant)
 {
     struct sim_timeline timeline = {.is_json = call->options[OPTION_JSON] != NULL};
     struct sim_job job = {.scenario = scenario_find(call->arguments[0])};
@@ -196,6 +200,7 @@ static enum cli_exit run_one(const struct cli_call *call, uint64_t seed)
                       call->arguments[0]);
         return CLI_USAGE;
     }
+    job.mutant = mutant;
     job.options = (struct sim_options){.seed = seed,
                                        .line = sim_timeline_line,
                                        .ctx = &timeline,
@@ -213,12 +218,21 @@ enum cli_exit cmd_scenario(const struct cli_call *call)
 {
     uint64_t seed = SEED_DEFAULT;
     uint64_t jobs = 1;
+    enum mutant mutant = MUTANT_NONE;
 
     if (!sim_option_number("scenario", "--seed", call->options[OPTION_SEED], 0, UINT64_MAX,
                            &seed) ||
         !sim_option_number("scenario", "--jobs", call->options[OPTION_JOBS], 1, SIM_JOBS_MAX,
                            &jobs)) {
         return CLI_USAGE;
+    }
+    if (call->options[OPTION_MUTANT] != NULL) {
+        bool listed[MUTANTS];
+        if (!sim_mutants_listed("scenario", call->options[OPTION_MUTANT], listed)) {
+            return CLI_USAGE;
+        }
+        mutant =
+            sim_mutant_find(call->options[OPTION_MUTANT], strlen(call->options[OPTION_MUTANT]));
     }
     if (call->options[OPTION_LIST] != NULL || call->options[OPTION_MARKDOWN] != NULL) {
         return list_scenarios(call);
@@ -231,5 +245,5 @@ enum cli_exit cmd_scenario(const struct cli_call *call)
                       "novacron-sim scenario: say which, or --all; --list lists them all\n");
         return CLI_USAGE;
     }
-    return run_one(call, seed);
+    return run_one(call, seed, mutant);
 }

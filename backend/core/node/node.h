@@ -62,7 +62,9 @@ struct node_config {
     uint16_t feature_level;     /* of a new group */
     uint64_t snapshot_entries;  /* a snapshot is taken after so many */
     uint64_t tail_entries;      /* so many stay in the log behind it, for slow members */
-    uint64_t segment_bytes;     /* of the log */
+    uint64_t segment_bytes;     /* of the log: a batch, the reserve and a sector fit */
+    uint64_t batch_bytes;       /* the log's largest write: the largest entry must fit */
+    uint64_t reserve_bytes;     /* of each segment, for votes on a full disk */
     uint64_t scrub_bytes_per_s; /* the disk is read for damage at this rate; 0: never */
     nanos scrub_pause;          /* between two passes */
     nanos request_timeout;      /* then a request's outcome is unknown */
@@ -134,6 +136,7 @@ struct node_request {
     struct buf response; /* the node's until done returns */
 
     /* The node's own. */
+    uint64_t term; /* in which it was proposed first */
     uint64_t boot;
     uint64_t sequence;
     nanos deadline;

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "core/base/cursor.h"
+#include "core/base/mutant.h"
 #include "core/node/node_int.h"
 
 static void batch_free(struct node_batch *b)
@@ -183,7 +184,8 @@ void node_persist(struct node *n, const struct raft_update *u)
     buf_init(&b->payloads);
     buf_init(&b->frames);
     /* A commit index alone is not worth a write: the next batch that has one carries it. */
-    b->has_hard = u->must_sync || u->install;
+    b->has_hard =
+        (u->must_sync && !(MUTANT(TERM_NOT_PERSISTED) && u->entry_count == 0)) || u->install;
     b->hard = (struct wal_hard_state){u->hard_state.term, u->hard_state.vote, u->hard_state.commit};
     batch_keep_messages(b, u);
     bool behind = false;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/base/hash.h"
+#include "core/base/mutant.h"
 #include "core/node/node_int.h"
 
 struct raft_snapshot node_snapshot_name(const struct node *n, const struct store *store,
@@ -62,7 +63,9 @@ void node_snapshot_end(struct node *n)
  * the entries, which still come, would not follow. */
 void node_snapshot_tell(struct node *n)
 {
-    if (!n->snap_untold || wal_log(n->wal)->last_index < n->snap_name.index) {
+    bool is_logged =
+        wal_log(n->wal)->last_index >= n->snap_name.index || MUTANT(SNAPSHOT_AHEAD_OF_LOG);
+    if (!n->snap_untold || !is_logged) {
         return;
     }
     n->snap_marked = n->snap_marked || node_persist_marker(n, &n->snap_name);

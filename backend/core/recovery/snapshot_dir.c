@@ -1,3 +1,4 @@
+#include "core/base/mutant.h"
 #include "core/recovery/snapshot_file.h"
 
 #include <string.h>
@@ -129,7 +130,8 @@ static void seal_renamed(struct world_file_request *request)
         return;
     }
     request->path = s->place->dir;
-    snapfile_submit(s->place, request, WORLD_SYNC_DIR, seal_dir_synced, s);
+    enum world_file_op op = MUTANT(SNAPSHOT_NAME_UNSYNCED) ? WORLD_STAT : WORLD_SYNC_DIR;
+    snapfile_submit(s->place, request, op, seal_dir_synced, s);
 }
 
 static void seal_closed(struct world_file_request *request)
@@ -160,6 +162,10 @@ static void seal_synced(struct world_file_request *request)
 void snapfile_seal_run(struct snapfile_seal *s)
 {
     s->request.fd = s->fd;
+    if (MUTANT(SNAPSHOT_UNSYNCED)) {
+        snapfile_submit(s->place, &s->request, WORLD_CLOSE, seal_closed, s);
+        return;
+    }
     snapfile_submit(s->place, &s->request, WORLD_SYNC, seal_synced, s);
 }
 
@@ -214,7 +220,8 @@ static void prune_on(struct pruning *p)
     }
     if (p->at == p->count) {
         p->request.path = p->place.dir;
-        snapfile_submit(&p->place, &p->request, WORLD_SYNC_DIR, prune_ends, p);
+        enum world_file_op op = MUTANT(SNAPSHOT_NAME_UNSYNCED) ? WORLD_STAT : WORLD_SYNC_DIR;
+        snapfile_submit(&p->place, &p->request, op, prune_ends, p);
         return;
     }
     const struct pruned_name *name = &p->names[p->at++];

@@ -4,6 +4,7 @@
 
 #include "core/base/check.h"
 #include "core/base/mem.h"
+#include "core/base/mutant.h"
 #include "core/recovery/wal_int.h"
 
 world_fd wal_file_fd(const struct wal *w, uint64_t seq)
@@ -139,7 +140,7 @@ static void preallocated_synced(struct world_file_request *request)
 static void preallocated(struct world_file_request *request)
 {
     struct wal *w = request->owner;
-    if (request->result != OK) {
+    if (request->result != OK && !MUTANT(NO_SPACE_IGNORED)) {
         preparation_failed(w, request->result);
         return;
     }
@@ -325,6 +326,8 @@ void wal_compact(struct wal *w, uint64_t index)
     }
     wal_state_compact(&w->state, index);
     wal_index_drop_through(&w->index, index);
-    w->recycling.through = u64_max(w->recycling.through, oldest_needed(w, index));
+    uint64_t through =
+        MUTANT(SEGMENT_RECYCLED_EARLY) ? w->files[w->file_count - 1].seq : oldest_needed(w, index);
+    w->recycling.through = u64_max(w->recycling.through, through);
     wal_segment_recycle(w);
 }

@@ -419,6 +419,71 @@ static void a_snapshot_that_does_not_reach_the_log_is_told(void **state)
     simdisk_free(truth->disk);
 }
 
+/* Raft vouched for it again, as a snapshot covered what is missing; and now that is lost. */
+static void what_a_snapshot_covered_when_the_log_was_healed_is_told_when_it_is_lost(void **state)
+{
+    (void)state;
+    const struct truth *truth = truth_new();
+    struct patient p;
+    struct wal_config config = fixture_config();
+
+    patient_new(&p, truth);
+    assert_int_equal(simdisk_remove(simhost_disk(p.host), "wal/0000000000000001.wal"), OK);
+    assert_int_equal(patient_open(&p), RECOVERY_DAMAGED);
+    uint64_t missing = p.f.found.state->damage[0].hi;
+    uint64_t term = truth->model.entries[missing].term;
+    append_or_wait(&p, (struct wal_append){.snapshot_index = missing,
+                                           .snapshot_term = term,
+                                           .heal_lo = 1,
+                                           .heal_hi = WAL_INDEX_OPEN});
+    fixture_close(&p.f);
+    config.is_member = true;
+    fixture_open(&p.f, p.sim, p.host, &config, missing, term);
+    assert_int_equal(p.f.found.verdict, RECOVERY_CLEAN);
+    fixture_close(&p.f);
+    assert_int_equal(patient_open(&p), RECOVERY_DAMAGED);
+    assert_int_equal(p.f.found.state->damage[0].lo, 1);
+    assert_int_equal(p.f.found.state->damage[0].hi, missing);
+    patient_free(&p);
+    simdisk_free(truth->disk);
+}
+
+/* A repaired log, and any one sector of it that is lost then: the repairs' own among them. */
+static void what_is_lost_after_a_repair_is_told(void **state)
+{
+    (void)state;
+    const struct truth *truth = truth_new();
+    const uint64_t first[] = {3 * WORLD_SECTOR_BYTES, 9 * WORLD_SECTOR_BYTES};
+    struct census census = {0};
+
+    for (size_t i = 0; i < COUNT_OF(first); i++) {
+        struct patient p;
+        patient_new(&p, truth);
+        assert_int_equal(simdisk_spoil(simhost_disk(p.host), "wal/0000000000000002.wal", first[i]),
+                         OK);
+        assert_int_equal(patient_open(&p), RECOVERY_DAMAGED);
+        repair(&p, truth);
+        fixture_close(&p.f);
+        for (size_t k = 0; simdisk_name(simhost_disk(p.host), k) != NULL; k++) {
+            const char *name = simdisk_name(simhost_disk(p.host), k);
+            uint64_t size = 0;
+            assert_int_equal(simdisk_size(simhost_disk(p.host), name, &size), OK);
+            for (uint64_t at = 0; at < size; at += WORLD_SECTOR_BYTES) {
+                struct patient again = {.sim = simworld_new(3)};
+                again.host = simhost_new(again.sim, "q", 0);
+                simhost_replace_disk(again.host, simdisk_clone(simhost_disk(p.host)));
+                assert_int_equal(simdisk_spoil(simhost_disk(again.host), name, at), OK);
+                treat(&again, truth, &census);
+                patient_free(&again);
+            }
+        }
+        simworld_free(p.sim);
+    }
+    print_census(__func__, &census);
+    assert_true(census.verdicts[RECOVERY_DAMAGED] > 0);
+    simdisk_free(truth->disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -429,6 +494,8 @@ int main(void)
         cmocka_unit_test(a_lost_log_is_not_a_new_one),
         cmocka_unit_test(another_nodes_disk_is_left_alone),
         cmocka_unit_test(a_snapshot_that_does_not_reach_the_log_is_told),
+        cmocka_unit_test(what_a_snapshot_covered_when_the_log_was_healed_is_told_when_it_is_lost),
+        cmocka_unit_test(what_is_lost_after_a_repair_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -134,6 +134,12 @@ static void log_was_cut(struct oracle *o, struct oracle_host *h, raft_index kept
         ORACLE_BLAME(o, h, "I5", "node % had committed entry %, and cut its log behind entry %",
                      h->id, h->committed, kept);
     }
+    if (h->acked_term == r->term && h->acked > kept) {
+        ORACLE_BLAME(o, h, "I24",
+                     "node % acknowledged entry % in term %, and cut its log behind entry % in the "
+                     "same",
+                     h->id, h->acked, r->term, kept);
+    }
     if (h->ack_due > kept) {
         h->ack_due = 0; /* of what a newer leader has just replaced */
     }
@@ -153,6 +159,9 @@ void oracle_look_at_log(struct oracle *o, struct oracle_host *h)
     }
     for (raft_index i = kept + 1; i <= log->last; i++) {
         oracle_register(o, h, i);
+    }
+    if (log->last > kept && r->conf_count > 0) {
+        oracle_look_at_changes(o, h);
     }
     uint64_t most = u64_max(r->cfg.max_cached_bytes, h->cached_at_start) + ORACLE_CACHE_EXTRA;
     if (log->cached_bytes > most && log->cached < log->last) {

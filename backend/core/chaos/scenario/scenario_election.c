@@ -115,23 +115,37 @@ void scenario_chained(struct stage *st)
     settles(st, 6 * T);
 }
 
-/* The old leader has the longest log, in an old term; of the two that are left, only it can win,
- * and the other has already been told of a newer term. */
+static struct simmember *find_candidate(struct stage *st)
+{
+    for (uint32_t i = 0; i < st->sim.settings.founders; i++) {
+        struct simmember *m = stage_member(st, i);
+        if (stage_status(m).role == RAFT_CANDIDATE) {
+            return m;
+        }
+    }
+    return NULL;
+}
+
+/* Of the two that are left, the old leader has the longer log, and the other, who was a candidate
+ * and never won, the newer term: only the first can win, once it knows of the second's term. */
 void scenario_prevote_two_alive_deadlock(struct stage *st)
 {
     const struct sim_settings s = stage_plain(3);
 
     stage_found(st, &s);
     struct simmember *old = stage_leader(st);
-    struct simmember *other = stage_follower(st, 0);
-    struct simmember *dead = stage_follower(st, 1);
+    struct simmember *follower[] = {stage_follower(st, 0), stage_follower(st, 1)};
+    raft_term term = stage_status(old).term;
     stage_isolate(st, old, true);
     (void)stage_ask(st, old, SIMCALL_PUT, 0);
-    stage_await_leader(st, old, 4 * T);
+    STAGE_UNTIL(st, 4 * T, find_candidate(st) != NULL, "one of the others campaigns");
+    struct simmember *dead = find_candidate(st) == follower[0] ? follower[1] : follower[0];
+    struct simmember *other = dead == follower[0] ? follower[1] : follower[0];
     stage_kill(st, dead);
-    stage_kill(st, other);
-    stage_pass(st, 2 * T);
-    stage_start(st, other);
+    stage_pass(st, 4 * T);
+    stage_expect(st, stage_status(other).term > term, "the one that campaigned has a newer term");
+    stage_expect(st, stage_status(old).last > stage_status(other).last, "and a shorter log");
+    stage_expect(st, stage_status(old).term == term, "the old leader knows nothing of it");
     stage_isolate(st, old, false);
     stage_write(st, 6 * T);
 }

@@ -20,6 +20,9 @@ struct sim_settings stage_plain(uint32_t founders)
         .latency = 100 * NANOS_PER_US,
         .spread = 50 * NANOS_PER_US,
         .disk_bytes = 512ULL * 1024 * 1024,
+        .segment_bytes = 384 * 1024,
+        .batch_bytes = 256 * 1024,
+        .reserve_bytes = 64 * 1024,
         .raft = raft_config_default(1, 0),
         .snapshot_entries = 1000000,
         .request_timeout = 3 * NANOS_PER_S,
@@ -227,7 +230,7 @@ struct simmember *stage_await_leader(struct stage *st, const struct simmember *b
     return stage_leader(st);
 }
 
-static bool has_caught_up(struct stage *st, const struct simmember *m)
+static bool stage_caught_up(struct stage *st, const struct simmember *m)
 {
     const struct simmember *leader = simcluster_leader(&st->sim.cluster);
 
@@ -237,7 +240,7 @@ static bool has_caught_up(struct stage *st, const struct simmember *m)
 
 void stage_await_caught_up(struct stage *st, const struct simmember *m, nanos bound)
 {
-    STAGE_UNTIL(st, bound, has_caught_up(st, m), "the member that lagged has caught up");
+    STAGE_UNTIL(st, bound, stage_caught_up(st, m), "the member that lagged has caught up");
 }
 
 void stage_leaders_begin(struct stage *st)

@@ -235,6 +235,7 @@ void inject_heal(struct inject *inject, uint32_t core)
     }
     for (uint32_t i = 0; i < c->n; i++) {
         struct simmember *m = &c->member[i];
+        simdisk_heal(simhost_disk(m->host)); /* what waited for an operation, too */
         if ((core >> i & 1) == 0) {
             m->stays_down = true;
             inject_kill(inject, m, false, 0);
@@ -266,6 +267,11 @@ static bool is_whole_again(const struct inject *inject, const struct simmember *
            (!inject->damage[m->i].is_silent || has_caught_up(inject, m));
 }
 
+bool inject_is_beyond(const struct inject *inject)
+{
+    return !simatlas_has_held(&inject->atlas);
+}
+
 bool inject_explains_halt(const struct inject *inject, const struct simmember *m)
 {
     return inject->damage[m->i].may_halt || inject->damage[m->i].lost != 0;
@@ -283,8 +289,11 @@ void inject_watch(struct inject *inject, uint32_t i)
                             .pick = i};
         inject_now(inject, &row);
     }
+    inject_follow_group(inject, m);
     if (inject->damage[i].life != 0 && m->node != NULL && is_whole_again(inject, m)) {
         inject->damage[i].life = 0;
+        inject_end_tricks(
+            m); /* what has not happened by now would strike a disk that counts as whole */
         simatlas_healed(&inject->atlas, i);
         inject->damage[i].lost = 0;
         inject->damage[i].needs_start = false;

@@ -85,6 +85,11 @@ void inject_now(struct inject *inject, const struct fault *row);
  * down is started. */
 void inject_heal(struct inject *inject, uint32_t core);
 
+/* Has more been lost than the fault model allows? No strike does that by itself: but the group may
+ * leave a replica behind, or out of the in-sync set, while the disk that it relies on then is
+ * damaged, and does not know it yet. What follows proves nothing. */
+bool inject_is_beyond(const struct inject *inject);
+
 /* Is there a fault, or damage, that lets this node halt? */
 bool inject_explains_halt(const struct inject *inject, const struct simmember *m);
 

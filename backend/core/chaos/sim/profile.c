@@ -14,6 +14,8 @@
 #define MEMBER_FAMILIES                                                                            \
     (BIT(FAMILY_MEMBER) | BIT(FAMILY_CRASH) | BIT(FAMILY_OPERATE) | BIT(FAMILY_CUT))
 #define CLOCK_FAMILIES (BIT(FAMILY_CLOCK) | BIT(FAMILY_PAUSE) | BIT(FAMILY_CUT) | BIT(FAMILY_CPU))
+#define KIB            1024ULL
+
 #define ALL_FAMILIES   (BIT(FAULT_FAMILIES) - 1)
 #define LIGHT_FAMILIES (BIT(FAMILY_CRASH) | BIT(FAMILY_CUT) | BIT(FAMILY_LOSS) | BIT(FAMILY_PAUSE))
 
@@ -120,6 +122,12 @@ static void draw_node(struct sim_settings *s, struct prng *p)
         u64_min(s->raft.max_uncommitted_bytes, s->raft.max_cached_bytes);
     s->snapshot_entries = prng_range(p, 20, prng_chance(p, 1, 2) ? 100 : 2000);
     s->tail_entries = prng_range(p, 0, 200);
+    /* Small segments are rolled, recycled and missed on a full disk; their batches hold the largest
+     * values of clients and no more. */
+    bool is_small = prng_chance(p, 2, 3);
+    s->batch_bytes = (is_small ? 256U : 8192U) * KIB;
+    s->reserve_bytes = (is_small ? 64U : 1024U) * KIB;
+    s->segment_bytes = (is_small ? 384U : 16384U) * KIB;
     s->scrub_bytes_per_s = prng_chance(p, 1, 2) ? 0 : 64U * 1024U * 1024U;
     s->scrub_pause = prng_range(p, 1, 20) * NANOS_PER_S;
     s->request_timeout = prng_range(p, 2, 5) * NANOS_PER_S;

@@ -60,6 +60,9 @@ struct sim_settings {
     uint8_t priority[SIM_HOSTS_MAX];
     uint64_t snapshot_entries;
     uint64_t tail_entries;
+    uint64_t segment_bytes;
+    uint64_t batch_bytes;
+    uint64_t reserve_bytes;
     uint64_t scrub_bytes_per_s;
     nanos scrub_pause;
     nanos request_timeout;

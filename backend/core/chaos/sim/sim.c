@@ -78,6 +78,29 @@ void sim_reach(struct sim *s, enum reached state)
     s->result->coverage.reached[state]++;
 }
 
+static raft_index sim_committed(void *ctx)
+{
+    const struct sim *s = ctx;
+    return oracle_committed(s->oracle);
+}
+
+static void sim_read_early(void *ctx, uint32_t at, raft_index index, raft_index committed)
+{
+    struct sim *s = ctx;
+    struct buf text;
+
+    buf_init(&text);
+    say(&text, "a read at ");
+    say(&text, s->cluster.member[at].name);
+    say(&text, " was told that entry ");
+    say_u64(&text, index);
+    say(&text, " is enough, and when it began entry ");
+    say_u64(&text, committed);
+    say(&text, " was committed");
+    sim_fail(s, SIM_UNSAFE, "I7", say_end(&text));
+    buf_deinit(&text);
+}
+
 /* --- after each event ------------------------------------------------------------------------- */
 
 static void sim_touched(void *ctx, uint32_t i)
@@ -115,11 +138,25 @@ static void check_touched(struct sim *s)
     }
     s->touched = 0;
     check_oracle(s);
+    if (inject_is_beyond(&s->inject) && !s->is_over) {
+        s->is_beyond = true;
+        sim_reach(s, REACHED_BEYOND);
+        struct buf *line = sim_line(s);
+        if (line != NULL) {
+            say(line, "BEYOND the fault model: all hangs on disks that are damaged");
+            sim_line_end(s);
+        }
+    }
+}
+
+static bool goes_on(const struct sim *s)
+{
+    return !s->is_over && !s->is_beyond;
 }
 
 bool sim_step(struct sim *s)
 {
-    if (s->is_over || !simworld_step(s->world)) {
+    if (!goes_on(s) || !simworld_step(s->world)) {
         return false;
     }
     check_touched(s);
@@ -140,9 +177,9 @@ bool sim_step(struct sim *s)
 
 void sim_pass(struct sim *s, nanos until)
 {
-    while (!s->is_over && simworld_next(s->world) <= until && sim_step(s)) {
+    while (goes_on(s) && simworld_next(s->world) <= until && sim_step(s)) {
     }
-    if (!s->is_over) {
+    if (goes_on(s)) {
         simworld_run(s->world, until);
     }
 }
@@ -171,6 +208,8 @@ void sim_begin(struct sim *s)
     s->cluster.ctx = s;
     simclients_init(&s->clients, &s->cluster, &s->root);
     s->clients.touched = sim_touched;
+    s->clients.committed = sim_committed;
+    s->clients.read_early = sim_read_early;
     s->clients.ctx = s;
     simwatches_init(&s->watches, &s->cluster, &s->root);
     simlessees_init(&s->lessees, &s->cluster, &s->root);
@@ -289,7 +328,7 @@ void sim_run(const struct sim_options *options, struct sim_result *ret)
     if (!s->is_over) {
         sim_faults(s);
     }
-    if (!s->is_over) {
+    if (goes_on(s)) {
         sim_heal(s);
     }
     if (!s->is_over) {

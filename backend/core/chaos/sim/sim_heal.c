@@ -15,6 +15,9 @@
 
 #define HEAL_LOOK_EVERY (100 * NANOS_PER_MS)
 
+/* How much later than its time a lease may go when all is well. */
+#define LEASE_SLACK (5 * NANOS_PER_S)
+
 /* A request that a member of the core is asked to serve. */
 struct heal_probe {
     size_t call;
@@ -196,6 +199,26 @@ static void fail_stuck(struct sim *s, const char *why)
     buf_deinit(&text);
 }
 
+/* Nobody renews any more: within twice the longest time of a lease, and the time that ending them
+ * takes, all are gone. */
+static void heal_leases(struct sim *s)
+{
+    struct store_stats stats;
+
+    if (s->settings.lessees > 0) {
+        sim_pass(s, simworld_now(s->world) + 2 * SIMLEASE_TTL_MAX + LEASE_SLACK);
+    }
+    struct simmember *leader = simcluster_leader(&s->cluster);
+    if (s->is_over || leader == NULL) {
+        return;
+    }
+    store_stats_read(leader->node->store, &stats);
+    if (stats.leases > 0) {
+        sim_fail(s, SIM_UNSAFE, "I8", "a lease that nobody renews does not end");
+    }
+    simwatches_finish(&s->watches, leader->i);
+}
+
 void sim_heal(struct sim *s)
 {
     struct heal heal = {.core = choose_core(s),
@@ -210,7 +233,7 @@ void sim_heal(struct sim *s)
     inject_heal(&s->inject, heal.core);
     simclients_stop(&s->clients);
     simlessees_stop(&s->lessees);
-    while (!s->is_over && why != NULL) {
+    while (!s->is_over && !s->is_beyond && why != NULL) {
         if (simworld_now(s->world) >= heal.bound) {
             fail_stuck(s, why);
             return;
@@ -224,7 +247,10 @@ void sim_heal(struct sim *s)
             why = "a client still waits";
         }
     }
-    if (!s->is_over) {
+    if (!s->is_over && !s->is_beyond) {
+        heal_leases(s);
+    }
+    if (!s->is_over && !s->is_beyond) {
         oracle_converged(s->oracle, simworld_now(s->world));
         const struct oracle_violation *violation = oracle_violation(s->oracle);
         if (violation != NULL) {

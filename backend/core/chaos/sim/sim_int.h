@@ -26,6 +26,7 @@ struct sim {
     struct oracle *oracle;
     uint32_t touched;   /* a bit for each host that the next look is due at */
     bool is_over;       /* a violation was found */
+    bool is_beyond;     /* more was lost than the fault model allows: what follows counts not */
     uint64_t next_full; /* events at which everything is checked again */
     nanos next_look;
     struct {

@@ -8,9 +8,6 @@
 #define SIM_PORT    2380
 #define SIM_CLUSTER 77
 
-/* The smallest that the log's largest batch leaves. */
-#define SIM_SEGMENT_BYTES (16ULL * 1024 * 1024)
-
 /* --- what nodes tell -------------------------------------------------------------------------- */
 
 static void member_halted(void *ctx, enum err error, const char *why)
@@ -116,7 +113,9 @@ static struct node_config member_config(const struct simmember *m)
     config.founders = m->i < s->founders ? &c->founders : NULL;
     config.is_member = m->was_ready;
     config.port = SIM_PORT;
-    config.segment_bytes = SIM_SEGMENT_BYTES;
+    config.segment_bytes = s->segment_bytes;
+    config.batch_bytes = s->batch_bytes;
+    config.reserve_bytes = s->reserve_bytes;
     config.snapshot_entries = s->snapshot_entries;
     config.tail_entries = s->tail_entries;
     config.scrub_bytes_per_s = s->scrub_bytes_per_s;

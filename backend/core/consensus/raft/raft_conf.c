@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/base/mem.h"
+#include "core/base/mutant.h"
 #include "core/consensus/raft/raft_int.h"
 
 /* --- configuration entries in the log -------------------------------------------------------- */
@@ -236,7 +237,9 @@ static enum err conf_validate(const struct raft *r, const struct raft_conf_chang
         return OK;
     }
     unsigned voters = raft_membership_count(&r->membership, RAFT_VOTER | RAFT_VOTER_OUTGOING);
-    if (r->pending_conf_index > r->log.applied || (voters > 1 && !raft_committed_in_term(r))) {
+    bool pending = r->pending_conf_index > r->log.applied && !MUTANT(TWO_CHANGES_AT_ONCE);
+    bool fresh = voters > 1 && !raft_committed_in_term(r) && !MUTANT(CHANGE_BY_FRESH_LEADER);
+    if (pending || fresh) {
         return ERR_PENDING;
     }
     bool joint = raft_membership_is_joint(&r->membership);
@@ -282,7 +285,7 @@ enum err raft_propose_change(struct raft *r, const struct raft_conf_change *chan
 void raft_leave_joint_if_due(struct raft *r)
 {
     bool due = r->role == RAFT_LEADER && r->membership.auto_leave &&
-               r->log.applied >= r->pending_conf_index;
+               r->log.applied >= r->pending_conf_index && !MUTANT(JOINT_LEFT_BEHIND);
     struct raft_membership next;
     raft_membership_to_come(r, r->conf_count, &next);
     if (!due || raft_own_slot(r) < 0 || r->transferee != NODE_NONE ||

@@ -20,6 +20,7 @@
  */
 #include <string.h>
 
+#include "core/base/mutant.h"
 #include "core/consensus/raft/raft_int.h"
 
 /* --- the leader ------------------------------------------------------------------------------ */
@@ -63,7 +64,7 @@ void raft_tick_offers(struct raft *r)
 {
     for (uint32_t i = 0; i < r->membership.n; i++) {
         struct raft_progress *pr = &r->peer[i].pr;
-        if (pr->state == RAFT_SNAPSHOT &&
+        if (pr->state == RAFT_SNAPSHOT && !MUTANT(OFFER_NEVER_ENDS) &&
             r->now - pr->snapshot_alive >= 2 * r->cfg.election_timeout) {
             pr->pending_snapshot = 0;
             raft_progress_become_probe(pr);
@@ -176,13 +177,17 @@ static void fetch_begin(struct raft *r, const struct raft_message *m)
 enum err raft_on_snapshot(struct raft *r, const struct raft_message *m)
 {
     const struct raft_snapshot *s = m->snapshot;
+    if (MUTANT(SNAPSHOT_LOWERS_TERM)) {
+        r->term = s->term;
+    }
     bool fills = fetch_fills_damage(r, s);
     bool needed = s->index > r->log.committed || fills;
     if (!needed || r->installing) {
         raft_acknowledge(r, m->from, r->log.committed);
         return OK;
     }
-    if (!fills && raft_log_matches(&r->log, s->index, s->term)) {
+    if (!fills && raft_log_matches(&r->log, s->index, s->term) &&
+        !MUTANT(SNAPSHOT_OVER_NEWER_LOG)) {
         raft_commit_to(r, s->index); /* the entries are all here */
         raft_acknowledge(r, m->from, r->log.committed);
         return OK;
@@ -257,15 +262,26 @@ void raft_on_chunk(struct raft *r, const struct raft_message *m)
     f->heard = r->now;
 }
 
-/* All bytes are here. Meanwhile this node may have been elected, or have caught up. */
+/* All bytes are here. Meanwhile this node may have been elected, or have caught up: then the leader
+ * still waits to hear of it. */
 static void fetch_complete(struct raft *r)
 {
     struct raft_snapshot s = r->fetch.snapshot;
     bool fills = fetch_fills_damage(r, &s);
-    bool whole_log = s.index > r->log.committed && !raft_log_matches(&r->log, s.index, s.term);
+    bool holds = raft_log_matches(&r->log, s.index, s.term);
     r->fetch.active = false;
-    if (r->role == RAFT_FOLLOWER && !r->installing && (fills || whole_log)) {
+    if (r->role != RAFT_FOLLOWER || r->installing) {
+        return;
+    }
+    if (fills || (s.index > r->log.committed && !holds)) {
         fetch_install(r, &s, fills);
+        return;
+    }
+    if (s.index > r->log.committed) {
+        raft_commit_to(r, s.index); /* the entries are all here */
+    }
+    if (r->leader != NODE_NONE) {
+        raft_acknowledge(r, r->leader, r->log.committed);
     }
 }
 
@@ -364,7 +380,7 @@ static bool serve_is_being_fetched(const struct raft *r)
         const struct raft_progress *pr = &r->peer[i].pr;
         asked = asked || (pr->state == RAFT_SNAPSHOT && pr->pending_snapshot == r->snapshot.index);
     }
-    return asked && r->snapshot.size > 0;
+    return asked && r->snapshot.size > 0 && !MUTANT(FETCHED_SNAPSHOT_REPLACED);
 }
 
 enum err raft_on_snapshot_taken(struct raft *r, const struct raft_snapshot *s)

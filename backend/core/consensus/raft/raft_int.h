@@ -23,6 +23,7 @@
 
 #include "core/base/check.h"
 #include "core/base/mem.h"
+#include "core/base/mutant.h"
 #include "core/base/prng.h"
 #include "core/consensus/quorum.h"
 #include "core/consensus/raft/raft.h"
@@ -372,6 +373,7 @@ bool raft_is_exposed(const struct raft *r);
 MUST_USE enum err raft_transfer(struct raft *r, node_id to);
 void raft_transfer_acked(struct raft *r, uint32_t slot);
 void raft_transfer_abort(struct raft *r);
+void raft_transfer_expire(struct raft *r);
 void raft_send_timeout_now(struct raft *r, node_id to);
 /* The voter that should lead instead of this one, or NODE_NONE. */
 node_id raft_best_successor(const struct raft *r);

@@ -94,7 +94,8 @@ bool raft_progress_acked(struct raft_progress *pr, raft_index index);
  * it is stale: a duplicate, or overtaken by a later ack. */
 bool raft_progress_rejected(struct raft_progress *pr, raft_index rejected, raft_index hint);
 
-/* The member lost what it had acknowledged from `lost` on, or cannot vouch for it. */
+/* The member lost what it had acknowledged from `lost` on, or cannot vouch for it. What is left may
+ * be older than that, and hold other entries: nothing is known to agree, and it is probed there. */
 void raft_progress_regress(struct raft_progress *pr, raft_index lost);
 
 /* Must appends wait? */

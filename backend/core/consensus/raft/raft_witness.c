@@ -50,6 +50,7 @@
 #include <string.h>
 
 #include "core/base/cursor.h"
+#include "core/base/mutant.h"
 #include "core/consensus/quorum.h"
 #include "core/consensus/raft/raft_int.h"
 
@@ -111,7 +112,7 @@ static bool in_sync_cut(const struct raft *r, node_id id, raft_index *ret)
 
 bool raft_in_sync_lets_lead(const struct raft *r, node_id id, raft_index index, raft_term term)
 {
-    if (raft_log_is_up_to_date(&r->log, index, term)) {
+    if (raft_log_is_up_to_date(&r->log, index, term) || MUTANT(VOTE_FOR_ANY_LOG)) {
         return true;
     }
     raft_index p;
@@ -127,6 +128,9 @@ bool raft_in_sync_lets_lead(const struct raft *r, node_id id, raft_index index, 
 static raft_index in_sync_match(const struct raft *r, node_id id)
 {
     int slot = raft_membership_slot(&r->membership, id);
+    if (MUTANT(OWN_ACK_BEFORE_SYNC) && id == r->cfg.id) {
+        return r->log.last;
+    }
     return slot < 0 ? 0 : r->peer[slot].pr.match;
 }
 
@@ -281,7 +285,7 @@ static void in_sync_gather(const struct raft *r, const struct raft_membership *m
     ret->in_sync = 0;
     for (uint32_t i = 0; i < ms->n; i++) {
         const struct raft_member *m = &ms->member[i];
-        if (!(m->roles & half)) {
+        if (!(m->roles & half) && !(MUTANT(LEARNERS_COUNT) && (m->roles & RAFT_LEARNER))) {
             continue;
         }
         raft_index match = in_sync_match(r, m->id);
@@ -324,6 +328,9 @@ static raft_index in_sync_majority(const struct raft *r)
     in_sync_gather(r, &r->membership, RAFT_VOTER, 0, &h);
     raft_index incoming = quorum_committed(h.acked, h.voters);
     in_sync_gather(r, &r->membership, RAFT_VOTER_OUTGOING, 0, &h);
+    if (MUTANT(JOINT_ONE_HALF)) {
+        return u64_min(incoming, r->log.last);
+    }
     return u64_min(u64_min(incoming, quorum_committed(h.acked, h.voters)), r->log.last);
 }
 
@@ -349,7 +356,7 @@ static raft_index in_sync_copied_behind(const struct raft *r, size_t n)
 raft_index raft_commit_candidate(const struct raft *r)
 {
     raft_index end = in_sync_majority(r);
-    if (r->conf_count == 0 && !raft_in_sync_rule_applies(r)) {
+    if ((r->conf_count == 0 && !raft_in_sync_rule_applies(r)) || MUTANT(WITNESS_AS_REPLICA)) {
         return end;
     }
     /* From the newest stretch of the log to the oldest: the first that has its copies decides. */

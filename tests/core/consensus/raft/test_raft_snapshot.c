@@ -165,6 +165,40 @@ static void a_snapshot_is_fetched_chunk_by_chunk(void **state)
     solo_stop(&s);
 }
 
+/* The source had another snapshot than the leader, and what it holds is in the log by now. The
+ * leader would wait for ever. */
+static void a_fetch_that_ends_in_what_the_log_holds_is_acknowledged(void **state)
+{
+    (void)state;
+    struct raft_config cfg = snapshot_config();
+    struct solo s;
+    need_snapshot(&s, &cfg);
+    hear_offer(&s, 2, 5, 2);
+    for (uint64_t offset = 0; offset + CHUNK_BYTES < SNAPSHOT_BYTES; offset += CHUNK_BYTES) {
+        hear_chunk(&s, 2, offset, CHUNK_BYTES);
+    }
+    struct raft_entry entries[49];
+    for (size_t i = 0; i < COUNT_OF(entries); i++) {
+        entries[i] = (struct raft_entry){.index = i + 2, .term = 4};
+    }
+    struct raft_message append = {.type = RAFT_MSG_APP,
+                                  .from = 2,
+                                  .to = 1,
+                                  .term = 5,
+                                  .index = 1,
+                                  .log_term = 1,
+                                  .commit = 1,
+                                  .entry_count = COUNT_OF(entries),
+                                  .entries = entries};
+    assert_int_equal(solo_receive(&s, append), OK);
+    solo_forget(&s);
+    hear_chunk(&s, 2, SNAPSHOT_BYTES - CHUNK_BYTES, CHUNK_BYTES);
+    assert_int_equal(s.installs, 0);
+    assert_int_equal(solo_status(&s).committed, 50);
+    assert_int_equal(solo_sent(&s, RAFT_MSG_APP_RESP, 2)->index, 50);
+    solo_stop(&s);
+}
+
 /* The acknowledgement waits until the snapshot stands in the place of log and state machine. */
 static void an_installation_is_acknowledged_when_it_is_durable(void **state)
 {
@@ -331,6 +365,7 @@ int main(void)
         cmocka_unit_test(the_log_behind_an_offered_snapshot_stays),
         cmocka_unit_test(an_offer_ends_when_the_member_falls_silent),
         cmocka_unit_test(a_snapshot_is_fetched_chunk_by_chunk),
+        cmocka_unit_test(a_fetch_that_ends_in_what_the_log_holds_is_acknowledged),
         cmocka_unit_test(an_installation_is_acknowledged_when_it_is_durable),
         cmocka_unit_test(a_fetch_goes_on_under_another_leader),
         cmocka_unit_test(a_fetch_goes_on_after_a_restart),
