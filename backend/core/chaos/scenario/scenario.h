@@ -53,7 +53,37 @@ struct stage;
     X(double_vote_after_stepdown, "double-vote-after-stepdown",                                    \
       "the late question gets no vote; a write is committed within 6 T of the return", 25,         \
       "double-vote-after-stepdown", "microsoft/CCF#5891; hazelcast#16643",                         \
-      "a leader steps down in its term, and hears, late, a rival of that term")
+      "a leader steps down in its term, and hears, late, a rival of that term")                    \
+    X(disk_stall_leader, "disk-stall-leader",                                                      \
+      "another member leads within 2 T, writes go on, and the old one does not come back", 30,     \
+      "disk-stall-leader", "hashicorp/raft#503",                                                   \
+      "the leader's disk completes nothing, and its heartbeats still flow")                        \
+    X(frozen_leader_two_leaders, "frozen-leader-two-leaders",                                      \
+      "when it wakes, it does not lead, and answers nobody", 25, "frozen-leader-two-leaders",      \
+      "etcd-io/etcd#13527", "a leader is frozen and alone, and replaced meanwhile")                \
+    X(storage_engine_collapse, "storage-engine-collapse",                                          \
+      "for 20 s every second ten writes are committed, and the leader stays", 60, "",              \
+      "Roblox 2021-10 post-mortem",                                                                \
+      "every sync of every log takes three hundred times what it should")                          \
+    X(readindex_fresh_leader, "readindex-fresh-leader",                                            \
+      "the read waits for the first commit of the term, and then sees the write", 25,              \
+      "readindex-fresh-leader", "etcd-io/etcd#7331",                                               \
+      "a new leader is asked before it knows what the old one has committed")                      \
+    X(readindex_retry_stale, "readindex-retry-stale",                                              \
+      "late answers to the first read's round do not confirm the second", 35,                      \
+      "readindex-retry-stale", "etcd-io/etcd#20418; etcd-io/raft#397",                             \
+      "answers to an earlier round reach a leader that was replaced")                              \
+    X(lease_vs_timer, "lease-vs-timer",                                                            \
+      "another member leads within 3 T, and at no instant while the lease holds", 25,              \
+      "lease-vs-timer", "sofastack/sofa-jraft#34",                                                 \
+      "a leader with a lease and a slow clock is cut off from voters with fast ones")              \
+    X(lease_not_renewed_on_vote, "lease-not-renewed-on-vote",                                      \
+      "another member leads within 4 T, and at no instant while the lease holds", 25,              \
+      "lease-not-renewed-on-vote", "baidu/braft#405",                                              \
+      "the voters that promised to wait start again while the lease holds")                        \
+    X(lease_blocks_transfer, "lease-blocks-transfer",                                              \
+      "the successor leads within T / 4, and the lease ends at once", 20, "lease-over-transfer",   \
+      "baidu/braft#262", "a leader with a lease hands over, in a group of five")
 
 struct scenario {
     const char *name;

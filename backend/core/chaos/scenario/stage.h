@@ -154,6 +154,9 @@ void stage_link(struct stage *st, struct simmember *a, struct simmember *b, bool
 void stage_isolate(struct stage *st, struct simmember *m, bool is_alone);
 void stage_link_all(struct stage *st, bool work);
 
+/* Its streams break, and what they carried is lost. */
+void stage_lose_streams(struct stage *st, struct simmember *m);
+
 /* Copies of such messages are kept from now on, also where the network loses them. NODE_NONE:
  * whoever. */
 void stage_catch(struct stage *st, const struct simmember *from, const struct simmember *to,

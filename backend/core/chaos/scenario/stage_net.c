@@ -81,6 +81,15 @@ void stage_link_all(struct stage *st, bool work)
     }
 }
 
+void stage_lose_streams(struct stage *st, struct simmember *m)
+{
+    for (uint32_t i = 0; i < st->sim.cluster.n && !stage_is_over(st); i++) {
+        if (i != m->i) {
+            simnet_reset(m->host, stage_member(st, i)->host);
+        }
+    }
+}
+
 /* --- messages -------------------------------------------------------------------------------- */
 
 void stage_catch(struct stage *st, const struct simmember *from, const struct simmember *to,
