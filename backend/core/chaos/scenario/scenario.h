@@ -83,7 +83,49 @@ struct stage;
       "the voters that promised to wait start again while the lease holds")                        \
     X(lease_blocks_transfer, "lease-blocks-transfer",                                              \
       "the successor leads within T / 4, and the lease ends at once", 20, "lease-over-transfer",   \
-      "baidu/braft#262", "a leader with a lease hands over, in a group of five")
+      "baidu/braft#262", "a leader with a lease hands over, in a group of five")                   \
+    X(fig8_old_term_commit, "fig8-old-term-commit",                                                \
+      "the old entry is not committed by its third copy; S5 leads within 12 T", 80,                \
+      "fig8-old-term-commit", "[Ongaro14] figure 3.7; bakwc/PySyncObj#169",                        \
+      "a leader brings an entry of an earlier term onto a majority, and dies")                     \
+    X(commit_without_quorum, "commit-without-quorum",                                              \
+      "with one follower nothing is committed, and within 2 T of the heal it is", 40,              \
+      "commit-without-quorum", "databendlabs/openraft#1802",                                       \
+      "the leader of five reaches one follower, each in turn")                                     \
+    X(async_append_aba, "async-append-aba", "nothing is committed by the late acknowledgement",    \
+      70, "async-append-aba", "etcd-raft testdata",                                                \
+      "an acknowledgement comes late, of entries that were replaced meanwhile")                    \
+    X(single_node_ack_before_fsync, "single-node-ack-before-fsync",                                \
+      "no write is acknowledged while the disk stands; after each power loss all is there", 60,    \
+      "single-node-ack-before-fsync", "etcd-io/etcd#14370",                                        \
+      "a group of one loses its power while a write waits for its disk")                           \
+    X(lazyfs_unfsynced, "lazyfs-unfsynced",                                                        \
+      "what was acknowledged is read within 6 T from those that are left", 120, "ack-before-sync", \
+      "etcd-io/etcd#14140", "whoever acknowledged loses its power with all that was not synced")   \
+    X(applied_index_not_atomic, "applied-index-not-atomic",                                        \
+      "back within 8 T, with the state of the others", 90, "applied-index-not-atomic",             \
+      "etcd-io/etcd#13766, #14685; postmortem of v3.5",                                            \
+      "a member dies between what it applied and what its disk has of it")                         \
+    X(crashed_mid_snapshot, "crashed-mid-snapshot", "caught up within 10 T of its return", 60,     \
+      "crashed-mid-snapshot", "dgraph#2707",                                                       \
+      "a member dies while it fetches a snapshot, and comes back")                                 \
+    X(far_behind_snapshot_loop, "far-behind-snapshot-loop",                                        \
+      "caught up within 15 T, with two installs at most, and then it keeps up", 80,                \
+      "far-behind-snapshot-loop", "hashicorp/raft#212; baidu/braft#423",                           \
+      "the group takes snapshots and compacts faster than a member can fetch them")                \
+    X(two_snapshots_in_a_row, "two-snapshots-in-a-row", "caught up within 10 T", 60, "",           \
+      "etcd-io/etcd#18055", "a second snapshot is offered while the first is being installed")     \
+    X(snapshot_delayed_append, "snapshot-delayed-append",                                          \
+      "the log is as it was, after each of them", 25, "snapshot-delayed-append",                   \
+      "willemt/raft#118 (1)", "appends from before a compaction come once more")                   \
+    X(snapshot_boundary_empty_append, "snapshot-boundary-empty-append",                            \
+      "nothing behind the snapshot is committed by it", 60, "snapshot-boundary-empty-append",      \
+      "willemt/raft#118 (2, 8); RedisLabs/raft#49",                                                \
+      "an append without entries, at a snapshot's end, tells a commit index beyond")               \
+    X(snapshot_lowers_term, "snapshot-lowers-term",                                                \
+      "installed within 8 T, and its term is the leader's, also after a restart", 40,              \
+      "snapshot-lowers-term", "willemt/raft#118 (4)",                                              \
+      "a member installs a snapshot of a term that is long over")
 
 struct scenario {
     const char *name;

@@ -184,6 +184,11 @@ struct raft_status stage_status(const struct simmember *m)
     return simmember_serves(m) ? node_status(m->node) : (struct raft_status){0};
 }
 
+raft_index stage_applied(const struct simmember *m)
+{
+    return simmember_serves(m) ? node_applied(m->node) : 0;
+}
+
 bool stage_leads(const struct simmember *m)
 {
     return simmember_serves(m) && stage_status(m).role == RAFT_LEADER;

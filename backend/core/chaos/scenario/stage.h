@@ -96,6 +96,9 @@ struct simmember *stage_member(struct stage *st, uint32_t i);
 struct raft_status stage_status(const struct simmember *m);
 bool stage_leads(const struct simmember *m);
 
+/* 0 where it does not serve. */
+raft_index stage_applied(const struct simmember *m);
+
 /* Does it lead, and has committed an entry of its term? */
 bool stage_leads_firmly(const struct simmember *m);
 
@@ -170,6 +173,12 @@ uint64_t stage_find_caught(struct stage *st, const struct simmember *from,
 /* The n-th that was caught, from 0, arrives (once more) at whom it was sent to, as if the network
  * had kept it until now. */
 void stage_deliver(struct stage *st, uint64_t n);
+
+/* A message that a correct member may send in its state, made by the script, arrives: encoded and
+ * decoded as from the network. stage_message fills in who, to whom, and the sender's term. */
+struct raft_message stage_message(enum raft_message_type type, const struct simmember *from,
+                                  const struct simmember *to);
+void stage_forge(struct stage *st, const struct raft_message *message);
 
 /* --- clients --------------------------------------------------------------------------------- */
 

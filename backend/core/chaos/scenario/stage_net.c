@@ -124,34 +124,55 @@ uint64_t stage_find_caught(struct stage *st, const struct simmember *from,
     return UINT64_MAX;
 }
 
-void stage_deliver(struct stage *st, uint64_t n)
+static void deliver_bytes(struct stage *st, struct simmember *to, struct bytes bytes)
 {
     struct raft_message_space space = {0};
     struct raft_message m;
 
-    stage_expect(st, is_kept(st, n), "the message that shall arrive was sent");
+    stage_expect(st, simmember_serves(to), "whom a message of the script shall reach serves");
     if (stage_is_over(st)) {
         return;
     }
-    const struct stage_caught *c = &st->caught[n % STAGE_CAUGHT_MAX];
-    struct simmember *to = stage_member(st, (uint32_t)c->to - 1);
-    stage_expect(st, simmember_serves(to), "whom a late message shall reach serves");
-    if (simmember_serves(to)) {
-        struct buf *line = sim_line(&st->sim);
-        if (line != NULL) {
-            say(line, to->name);
-            say(line, " gets a late ");
-            say(line, raft_message_name(c->type));
-            sim_line_end(&st->sim);
-        }
-        CHECK(raft_message_decode(buf_view(&c->bytes), &space, &m) == OK);
-        enum err ignored =
-            node_tell(to->node, (struct raft_event){.type = RAFT_EVENT_MESSAGE, .message = &m});
-        (void)ignored; /* as from the network */
-        node_pump(to->node);
-        st->sim.touched |= 1U << to->i;
+    CHECK(raft_message_decode(bytes, &space, &m) == OK);
+    struct buf *line = sim_line(&st->sim);
+    if (line != NULL) {
+        say(line, to->name);
+        say(line, " gets by the script a ");
+        say(line, raft_message_name(m.type));
+        sim_line_end(&st->sim);
     }
+    enum err ignored =
+        node_tell(to->node, (struct raft_event){.type = RAFT_EVENT_MESSAGE, .message = &m});
+    (void)ignored; /* as from the network */
+    node_pump(to->node);
+    st->sim.touched |= 1U << to->i;
     raft_message_space_deinit(&space);
+}
+
+void stage_deliver(struct stage *st, uint64_t n)
+{
+    stage_expect(st, is_kept(st, n), "the message that shall arrive was sent");
+    if (!stage_is_over(st)) {
+        const struct stage_caught *c = &st->caught[n % STAGE_CAUGHT_MAX];
+        deliver_bytes(st, stage_member(st, (uint32_t)c->to - 1), buf_view(&c->bytes));
+    }
+}
+
+struct raft_message stage_message(enum raft_message_type type, const struct simmember *from,
+                                  const struct simmember *to)
+{
+    return (struct raft_message){
+        .type = type, .from = from->id, .to = to->id, .term = stage_status(from).term};
+}
+
+void stage_forge(struct stage *st, const struct raft_message *message)
+{
+    struct buf bytes;
+
+    buf_init(&bytes);
+    raft_message_encode(message, &bytes);
+    deliver_bytes(st, stage_member(st, (uint32_t)message->to - 1), buf_view(&bytes));
+    buf_deinit(&bytes);
 }
 
 /* --- clients --------------------------------------------------------------------------------- */
