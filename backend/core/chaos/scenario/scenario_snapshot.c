@@ -123,6 +123,27 @@ void scenario_two_snapshots_in_a_row(struct stage *st)
     stage_expect(st, stage_applied(behind) >= second, "it has what both snapshots say");
 }
 
+/* Two entries are on the member's disk, and acknowledged, and not known there to be committed, when
+ * the append of the first comes once more. */
+static void append_comes_again(struct stage *st, struct simmember *leader, struct simmember *m)
+{
+    raft_index last = stage_status(m).last;
+
+    stage_isolate(st, stage_follower(st, 0) == m ? stage_follower(st, 1) : stage_follower(st, 0),
+                  true);
+    stage_stall_disk(st, m, T / 4);
+    stage_catch(st, leader, m, RAFT_MSG_APP);
+    (void)stage_ask(st, leader, SIMCALL_PUT, 0);
+    STAGE_UNTIL(st, T / 8, stage_status(m).last == last + 1, "the first entry arrives");
+    size_t write = stage_ask(st, leader, SIMCALL_PUT, 1);
+    STAGE_UNTIL(st, T / 8, stage_status(m).last == last + 2, "the second entry arrives");
+    STAGE_UNTIL(st, T / 2, stage_status(m).durable == last + 2, "its disk has both");
+    stage_expect(st, stage_status(m).committed == last, "it knows of no commit");
+    stage_deliver(st, 0);
+    stage_expect(st, stage_status(m).last == last + 2, "it still has both");
+    STAGE_UNTIL(st, T / 2, stage_is_ok(st, write), "both are committed");
+}
+
 /* Appends from before a compaction come once more: their entries are applied and gone. */
 void scenario_snapshot_delayed_append(struct stage *st)
 {
@@ -150,7 +171,7 @@ void scenario_snapshot_delayed_append(struct stage *st)
                      "the log is as it was");
     }
     stage_pass(st, T / 10);
-    stage_put(st, leader, 0, T);
+    append_comes_again(st, leader, m);
 }
 
 /* What follows the snapshot in its log is an old leader's, and nobody else's; the new leader's
