@@ -68,7 +68,10 @@ class Member:
         """As an operator would; its exit status, or None where it had to be killed."""
         if not self.process:
             return None
-        self.process.send_signal(signal.SIGTERM)
+        self.send(signal.SIGTERM)
+        return self.wait(patience)
+
+    def wait(self, patience):
         try:
             status = self.process.wait(patience)
         except subprocess.TimeoutExpired:
@@ -162,4 +165,5 @@ class Cluster:
                 member.process.send_signal(signal.SIGCONT)
                 member.send(signal.SIGTERM)
         for member in self.members:
-            member.stop(3)
+            if member.process:
+                member.wait(8)

@@ -179,7 +179,7 @@ static enum err check_tls(const struct checking *c, const char *path,
     return OK;
 }
 
-static enum err check_member(const struct checking *c, uint32_t i)
+static enum err check_listed(const struct checking *c, uint32_t i)
 {
     const struct daemon_settings *s = c->config->settings;
     const struct daemon_member_settings *m = &s->cluster.members[i];
@@ -216,7 +216,7 @@ static enum err check_members(const struct checking *c)
     const struct daemon_settings *s = config->settings;
     uint32_t own = UINT32_MAX;
     for (uint32_t i = 0; i < s->cluster.members_count; i++) {
-        TRY(check_member(c, i));
+        TRY(check_listed(c, i));
         own = strcmp(s->cluster.members[i].name, s->name) == 0 ? i : own;
     }
     config->peer_count = s->cluster.members_count;

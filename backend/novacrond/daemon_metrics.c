@@ -17,7 +17,7 @@
 #define METRICS_TYPE "text/plain; version=0.0.4; charset=utf-8"
 #define LINE_BYTES   512
 
-static void put_head(struct buf *b, const char *name, const char *type, const char *help)
+static void metric_head(struct buf *b, const char *name, const char *type, const char *help)
 {
     char line[LINE_BYTES];
     (void)snprintf(line, sizeof line, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
@@ -37,7 +37,7 @@ __attribute__((format(printf, 2, 3))) static void put_line(struct buf *b, const 
 static void put_one(struct buf *b, const char *name, const char *type, const char *help,
                     uint64_t value)
 {
-    put_head(b, name, type, help);
+    metric_head(b, name, type, help);
     put_line(b, "%s %llu\n", name, (unsigned long long)value);
 }
 
@@ -84,7 +84,7 @@ static void put_disk(struct buf *b, struct daemon *d)
     static const char name[] = "etcd_disk_wal_fsync_duration_seconds";
     struct linux_sync_times times = linux_world_sync_times(d->lw);
     uint64_t count = 0;
-    put_head(b, name, "histogram", "The latency distributions of fsync called by WAL.");
+    metric_head(b, name, "histogram", "The latency distributions of fsync called by WAL.");
     for (size_t i = 0; i + 1 < LINUX_SYNC_BUCKETS; i++) {
         count += times.buckets[i];
         put_line(b, "%s_bucket{le=\"%g\"} %llu\n", name, (double)(1U << i) / 1000,
@@ -124,9 +124,9 @@ static void put_store(struct buf *b, const struct daemon *d)
 
 static void put_identity(struct buf *b, const struct daemon *d)
 {
-    put_head(b, "etcd_server_version", "gauge", "Which version of etcd's API is served.");
+    metric_head(b, "etcd_server_version", "gauge", "Which version of etcd's API is served.");
     put_line(b, "etcd_server_version{server_version=\"%s\"} 1\n", ETCD_VERSION);
-    put_head(b, "etcd_server_id", "gauge", "Server or member ID in hexadecimal format.");
+    metric_head(b, "etcd_server_id", "gauge", "Server or member ID in hexadecimal format.");
     put_line(b, "etcd_server_id{server_id=\"%llx\"} 1\n", (unsigned long long)d->config->id);
 }
 
@@ -150,13 +150,13 @@ static void put_methods_started(struct buf *b, const struct daemon *d)
     size_t n = 0;
     char labels[LINE_BYTES / 2];
     const struct rpc_method *const *methods = etcd_api_methods(&n);
-    put_head(b, "grpc_server_started_total", "counter", "Total number of RPCs started.");
+    metric_head(b, "grpc_server_started_total", "counter", "Total number of RPCs started.");
     for (size_t i = 0; i < n; i++) {
         const struct rpc_method_counters *c = rpc_server_method_counters(d->server, i);
         method_labels(methods[i], labels, sizeof labels);
         put_line(b, "grpc_server_started_total{%s} %llu\n", labels, (unsigned long long)c->started);
     }
-    put_head(b, "novacron_grpc_open", "gauge", "RPCs under way.");
+    metric_head(b, "novacron_grpc_open", "gauge", "RPCs under way.");
     for (size_t i = 0; i < n; i++) {
         const struct rpc_method_counters *c = rpc_server_method_counters(d->server, i);
         method_labels(methods[i], labels, sizeof labels);
@@ -169,8 +169,8 @@ static void put_methods_handled(struct buf *b, const struct daemon *d)
     size_t n = 0;
     char labels[LINE_BYTES / 2];
     const struct rpc_method *const *methods = etcd_api_methods(&n);
-    put_head(b, "grpc_server_handled_total", "counter",
-             "Total number of RPCs completed, regardless of success or failure.");
+    metric_head(b, "grpc_server_handled_total", "counter",
+                "Total number of RPCs completed, regardless of success or failure.");
     for (size_t i = 0; i < n; i++) {
         const struct rpc_method_counters *c = rpc_server_method_counters(d->server, i);
         method_labels(methods[i], labels, sizeof labels);
@@ -235,8 +235,8 @@ static void put_process(struct buf *b, const struct daemon *d)
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
     double cpu = (double)usage.ru_utime.tv_sec + (double)usage.ru_stime.tv_sec +
                  (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
-    put_head(b, "process_cpu_seconds_total", "counter",
-             "Total user and system CPU time spent in seconds.");
+    metric_head(b, "process_cpu_seconds_total", "counter",
+                "Total user and system CPU time spent in seconds.");
     put_line(b, "process_cpu_seconds_total %.6f\n", cpu);
     GAUGE("process_resident_memory_bytes", "Resident memory size in bytes.", pages[1] * page);
     GAUGE("process_virtual_memory_bytes", "Virtual memory size in bytes.", pages[0] * page);
