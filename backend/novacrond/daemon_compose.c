@@ -6,6 +6,10 @@
 #include "core/base/mem.h"
 #include "novacrond/daemon.h"
 
+/* Of log entries in memory; half of it stays when all are caught up. A member that is further
+ * behind is served from the disk. */
+#define LOG_CACHE_BYTES (32ULL * 1024 * 1024)
+
 static struct linux_tls_files peer_files(const struct daemon *d)
 {
     const struct daemon_tls_settings *tls = &d->config->settings->peer.tls;
@@ -69,6 +73,9 @@ void daemon_compose_node(const struct daemon *d, struct node_config *ret)
     c.cluster = config->cluster;
     if (s->timing == DAEMON_TIMING_STRETCH) {
         c.raft = raft_config_stretch(config->id, 0);
+    }
+    if (c.raft.max_cached_bytes > LOG_CACHE_BYTES && s->timing == DAEMON_TIMING_LAN) {
+        c.raft.max_cached_bytes = LOG_CACHE_BYTES;
     }
     c.founders = config->founds ? &config->founders : NULL;
     c.is_member = d->disk.is_member;
