@@ -45,4 +45,4 @@ docs: build ## write the pages that are generated from the code
 	@build/tests/raft-config-page > docs/raft-config.md
 
 clean: ## remove all build folders
-	@rm -rf build build-clang build-asan build-fuzz build-release
+	@rm -rf build build-clang build-asan build-debug build-fuzz build-release
