@@ -239,8 +239,14 @@ static void settle_loss(struct wal_scan *s, uint64_t previous_seq,
         /* More than one batch: only what is committed was surely not rewritten by them. */
         lo = u64_min(lo, state->hard.commit + 1);
     }
+    uint64_t base = state->base_index;
     wal_index_cut(&s->index, lo);
     wal_state_lost(state, head, lo);
+    if (state->base_index > base) {
+        /* Among what was lost the log gave way to a snapshot. */
+        wal_index_clear(&s->index);
+        reach_back(s);
+    }
 }
 
 bool wal_scan_begin_batch(struct wal_scan *s, uint64_t seq, const uint8_t *bytes, uint64_t number)
