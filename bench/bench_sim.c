@@ -3,8 +3,8 @@
  * one core, with every check on, and how many seeds of the default profile two processes run in a
  * minute.
  *
- * The first figure counts processor time, so that a busy machine does not lower it; the second is by
- * the wall, as a campaign is.
+ * The first figure counts processor time, so that a busy machine does not lower it; the second is
+ * by the wall, as a campaign is.
  */
 #include <inttypes.h>
 #include <stdio.h>

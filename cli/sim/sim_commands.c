@@ -42,6 +42,24 @@ static const struct cli_command sim_commands[] = {
         .run = cmd_shrink,
     },
     {
+        .name = "scenario",
+        .arguments = {"[NAME]"},
+        .options = {{"--list", NULL, "what there is: name, story, bound, where it was seen"},
+                    {"--all", NULL, "run every one, with one line each"},
+                    {"--seed", "N", "what the script leaves open; 1 unless given"},
+                    {"--jobs", "N", "processes, with --all; 1 unless given"},
+                    {"--trace", NULL, "also what the network does"},
+                    {"--json", NULL, "one JSON object a line"},
+                    {"--markdown", NULL, "with --list: the page docs/scenarios.md"},
+                    {"--mutant", "NAME", "with this known bug switched on"}},
+        .summary = "run a failure that a real system met, by its name",
+        .help =
+            "Puts whole nodes through a script, with the oracle watching, and holds them to the "
+            "bound of\nthe scenario. With a NAME, prints the timeline and the verdict.\n"
+            "Exit status: 0 all passed, 1 some failed.",
+        .run = cmd_scenario,
+    },
+    {
         .name = "mutants",
         .options = {{"--only", "NAMES", "these, separated by commas; all unless given"},
                     {"--seeds-max", "N", "seeds that each is given; 500 unless given"},

@@ -36,8 +36,8 @@ void inject_restart(struct inject *inject, struct simmember *m);
 /* Comes back to this row after `span`. */
 void inject_wait(struct inject_active *a, nanos span);
 
-/* While a disk is damaged: after an event on this host, does its leader's log change who takes part,
- * or who is in sync? Then the atlas judges anew. */
+/* While a disk is damaged: after an event on this host, does its leader's log change who takes
+ * part, or who is in sync? Then the atlas judges anew. */
 void inject_follow_group(struct inject *inject, const struct simmember *m);
 
 bool inject_is_up(const struct simmember *m);

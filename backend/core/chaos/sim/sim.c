@@ -154,22 +154,30 @@ static bool goes_on(const struct sim *s)
     return !s->is_over && !s->is_beyond;
 }
 
+bool sim_step(struct sim *s)
+{
+    if (!goes_on(s) || !simworld_step(s->world)) {
+        return false;
+    }
+    check_touched(s);
+    if (simworld_now(s->world) >= s->next_look) {
+        s->next_look = simworld_now(s->world) + LOOK_EVERY;
+        sim_look(s);
+    }
+    if (simworld_events(s->world) >= s->next_full) {
+        s->next_full = simworld_events(s->world) + FULL_CHECK_EVENTS;
+        oracle_full(s->oracle, simworld_now(s->world));
+        check_oracle(s);
+    }
+    if (simworld_events(s->world) >= EVENTS_MAX) {
+        sim_fail(s, SIM_STUCK, "storm", "events without end");
+    }
+    return true;
+}
+
 void sim_pass(struct sim *s, nanos until)
 {
-    while (goes_on(s) && simworld_next(s->world) <= until && simworld_step(s->world)) {
-        check_touched(s);
-        if (simworld_now(s->world) >= s->next_look) {
-            s->next_look = simworld_now(s->world) + LOOK_EVERY;
-            sim_look(s);
-        }
-        if (simworld_events(s->world) >= s->next_full) {
-            s->next_full = simworld_events(s->world) + FULL_CHECK_EVENTS;
-            oracle_full(s->oracle, simworld_now(s->world));
-            check_oracle(s);
-        }
-        if (simworld_events(s->world) >= EVENTS_MAX) {
-            sim_fail(s, SIM_STUCK, "storm", "events without end");
-        }
+    while (goes_on(s) && simworld_next(s->world) <= until && sim_step(s)) {
     }
     if (goes_on(s)) {
         simworld_run(s->world, until);
@@ -178,11 +186,20 @@ void sim_pass(struct sim *s, nanos until)
 
 /* --- the course ------------------------------------------------------------------------------- */
 
-static void sim_begin(struct sim *s)
+void sim_open(struct sim *s, const struct sim_options *options, struct sim_result *ret)
+{
+    memset(s, 0, sizeof *s);
+    memset(ret, 0, sizeof *ret);
+    s->options = options;
+    s->result = ret;
+    prng_init(&s->root, options->seed);
+    buf_init(&s->line);
+}
+
+void sim_begin(struct sim *s)
 {
     struct prng world = prng_fork(&s->root, SIM_STREAM_WORLD);
 
-    sim_settings_draw(&s->settings, s->options->profile, &s->root);
     s->world = simworld_new(prng_u64(&world));
     s->result->started = simworld_now(s->world);
     s->oracle = oracle_new(s->settings.founders + s->settings.spares);
@@ -208,9 +225,9 @@ static void sim_begin(struct sim *s)
     }
 }
 
-/* The world goes before those whose timers it still has. */
-static void sim_end(struct sim *s)
+static void sim_free(struct sim *s)
 {
+    /* The world goes before those whose timers it still has. */
     simcluster_deinit(&s->cluster);
     simworld_free(s->world);
     simwatches_deinit(&s->watches);
@@ -296,15 +313,18 @@ static void sim_sum_up(struct sim *s)
     result->hash = sim_hash(s);
 }
 
+void sim_end(struct sim *s)
+{
+    sim_sum_up(s);
+    sim_free(s);
+}
+
 void sim_run(const struct sim_options *options, struct sim_result *ret)
 {
-    struct sim *s = mem_alloc_zero(sizeof *s);
+    struct sim *s = mem_alloc(sizeof *s);
 
-    memset(ret, 0, sizeof *ret);
-    s->options = options;
-    s->result = ret;
-    prng_init(&s->root, options->seed);
-    buf_init(&s->line);
+    sim_open(s, options, ret);
+    sim_settings_draw(&s->settings, options->profile, &s->root);
     sim_begin(s);
     sim_settle(s);
     if (!s->is_over) {
@@ -316,7 +336,6 @@ void sim_run(const struct sim_options *options, struct sim_result *ret)
     if (!s->is_over) {
         sim_judge(s);
     }
-    sim_sum_up(s);
     sim_end(s);
     mem_free(s);
 }

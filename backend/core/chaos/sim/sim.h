@@ -10,7 +10,8 @@
  *
  * A violation ends the run where it is found. So does the moment in which more is lost than the
  * fault model allows, because the group came to rely on a disk that was damaged before
- * (inject_is_beyond): what clients saw until then is judged, liveness is not. Every run ends with a hash over its events.
+ * (inject_is_beyond): what clients saw until then is judged, liveness is not. Every run ends with a
+ * hash over its events.
  */
 #ifndef NOVACRON_CHAOS_SIM_SIM_H
 #define NOVACRON_CHAOS_SIM_SIM_H

@@ -227,7 +227,6 @@ struct raft {
     size_t conf_count, conf_cap;
     struct raft_in_sync in_sync[RAFT_IN_SYNC_PENDING_MAX]; /* ascending, not yet applied */
     uint32_t in_sync_count;
-    bool in_sync_gap;        /* between the applied set and the first of those, some are not held */
     raft_index in_sync_mark; /* the end of the log at the last look at who keeps up */
 
     struct raft_reads reads;

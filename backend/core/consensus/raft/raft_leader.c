@@ -260,8 +260,8 @@ void raft_on_append_response(struct raft *r, uint32_t slot, const struct raft_me
     if (raft_advance_commit(r)) {
         raft_reads_committed(r);
         raft_broadcast_append(r);
-    } else if (r->in_sync_count > 0) {
-        raft_broadcast_append(r); /* a change of the in-sync set may have waited for this disk */
+    } else if (r->conf_count > 0 && raft_in_sync_rule_applies(r)) {
+        raft_broadcast_append(r); /* a change may have waited for this disk */
     } else if (!own && raft_progress_can_bump_commit(pr, r->log.committed)) {
         raft_send_append(r, slot, true);
     }
