@@ -229,7 +229,7 @@ struct node {
     struct wal *wal;
     raft_index applied;
     raft_term applied_term;
-    bool is_witness;
+    bool is_witness; /* or was one before it was removed: it has no state */
 
     bool pumping;
     bool has_applied; /* and the owner has not been told */
