@@ -27,16 +27,13 @@
       "a joint configuration decides by its new half alone", "[Ongaro14] §4.3")                    \
     X(WITNESS_AS_REPLICA, "witness-as-replica", "witness",                                         \
       "a witness counts like a replica with data", "docs/raft.md, rule 2")                         \
-    X(COMMIT_BEYOND_APPEND, "snapshot-boundary-empty-append", "default",                           \
-      "a follower commits what the append did not cover",                                          \
-      "willemt/raft#118 (2, 8); RedisLabs/raft#49")                                                \
     X(HEARTBEAT_COMMIT, "heartbeat-commit", "default",                                             \
       "heartbeats tell a commit index beyond what the member is known to share",                   \
       "etcd-raft, Progress.Match")                                                                 \
     X(APPLY_UNCOMMITTED, "apply-uncommitted", "default",                                           \
       "entries are applied before they are committed", "[Ongaro14] §3.5")                          \
-    X(LATE_ACK_COUNTS, "async-append-aba", "default",                                              \
-      "an acknowledgement of an earlier term counts", "etcd-raft testdata")                        \
+    X(LATE_WRITE_COUNTS, "async-append-aba", "default",                                            \
+      "what a write covered counts as durable though it was cut meanwhile", "etcd-raft testdata")  \
     X(LATE_VOTE_COUNTS, "late-vote-counts", "default", "a vote of an earlier term counts",         \
       "[Ongaro14] §3.4")                                                                           \
     X(PRE_VOTE_COUNTS, "pre-vote-counts", "default",                                               \
@@ -114,8 +111,6 @@
       "the directory is not synced after a snapshot was renamed", "[Pillai14]")                    \
     X(OFFER_NEVER_ENDS, "crashed-mid-snapshot", "default",                                         \
       "a leader waits for ever for a member that fetches a snapshot", "dgraph#2707")               \
-    X(FETCHED_SNAPSHOT_REPLACED, "far-behind-snapshot-loop", "default",                            \
-      "a snapshot is replaced while a member fetches it", "hashicorp/raft#212; braft#423")         \
     X(APPLIED_WITHOUT_DATA, "applied-index-not-atomic", "disk",                                    \
       "after a restart, what was known as committed counts as applied", "etcd#13766")              \
     X(SYNC_FAILURE_IGNORED, "fsyncgate", "disk",                                                   \

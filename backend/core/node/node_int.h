@@ -300,7 +300,9 @@ struct node {
 
     /* fetching and installing one */
     struct snapfile_installer *installer;
-    uint64_t install_index;
+    uint64_t install_index; /* 0: what the installer is busy with is of no use any more */
+    uint64_t install_next;  /* to be opened then; 0: none */
+    uint64_t install_next_term;
     bool install_busy;
     struct node_piece *pieces;
     struct node_piece **pieces_end;
