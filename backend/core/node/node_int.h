@@ -95,13 +95,13 @@ struct node_batch {
     size_t entry_count;
     struct wal_entry *repairs;
     size_t repair_count;
-    bool has_begun; /* the log has its marks, and the first `entries_done` and `repairs_done` */
-    size_t entries_done;
-    size_t repairs_done;
     struct buf payloads; /* of the copies */
     struct buf frames;   /* messages to send when it is durable: to (u64), length (u32), bytes */
-    bool vote_written;   /* without room for its entries, its hard state went ahead ... */
-    bool votes_sent;     /* ... and, once that was durable, its votes */
+    bool begun;          /* the log has its first share, and so many entries and repairs */
+    size_t put;
+    size_t repaired;
+    bool vote_written; /* without room for its entries, its hard state went ahead ... */
+    bool votes_sent;   /* ... and, once that was durable, its votes */
     struct node_batch *next;
 };
 

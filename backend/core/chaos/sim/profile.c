@@ -114,7 +114,7 @@ static void draw_members(struct sim_settings *s, struct prng *p)
 static void draw_node(struct sim_settings *s, struct prng *p)
 {
     s->raft = s->is_stretch ? raft_config_stretch(1, 0) : raft_config_default(1, 0);
-    s->raft.lease_reads = prng_chance(p, 1, 4);
+    s->raft.lease_reads = prng_chance(p, s->profile == PROFILE_CLOCK ? 3 : 1, 4);
     s->raft.chunk_bytes = (uint32_t)(512U << prng_below(p, 8));
     s->raft.max_chunks = (uint32_t)prng_range(p, 1, 6);
     s->raft.max_inflight_messages = (uint32_t)prng_range(p, 1, 64);
@@ -140,6 +140,13 @@ static void draw_node(struct sim_settings *s, struct prng *p)
     s->scrub_pause = prng_range(p, 1, 20) * NANOS_PER_S;
     s->request_timeout = prng_range(p, 2, 5) * NANOS_PER_S;
     s->disk_bytes = 512ULL * 1024 * 1024;
+    if (prng_chance(p, 1, 3)) { /* a fetch takes seconds, and meets faults */
+        s->raft.snapshot_bytes_per_s = 200000U << prng_below(p, 4);
+    }
+    if (prng_chance(p, 1, 4)) { /* proposals are refused for want of room */
+        s->raft.max_uncommitted_bytes =
+            u64_min(4096U << prng_below(p, 5), s->raft.max_cached_bytes);
+    }
     s->clock_ppm = s->raft.lease_reads ? s->raft.clock_drift_ppm : 50000;
 }
 

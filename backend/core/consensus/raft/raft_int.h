@@ -330,9 +330,6 @@ void raft_commit_to(struct raft *r, raft_index index);
 void raft_append_entry(struct raft *r, raft_term term, enum raft_entry_type type,
                        struct bytes payload);
 void raft_truncate(struct raft *r, raft_index from);
-/* Does memory take `cost` bytes more? Always, down where trimming ends: else what is larger than
- * the rest would never be taken, though all of the log is durable and applied. */
-bool raft_cache_takes(const struct raft *r, uint64_t cost);
 
 /* --- raft_conf.c ----------------------------------------------------------------------------- */
 
@@ -454,6 +451,9 @@ const struct raft_snapshot *raft_arena_copy_snapshot(struct raft *r, const struc
 void raft_strip_for_witness(const struct raft *r, node_id to, struct raft_entry *entries, size_t n);
 /* Takes back queued appends that point into a part of the log that is about to go. */
 void raft_outbox_drop_appends(struct raft *r);
+/* Drops bodies from memory that may go, until half of it is free, and room for what costs that
+ * much. Those that a queued append points to stay. */
+void raft_make_room(struct raft *r, uint64_t cost);
 void raft_outbox_deinit(struct raft_outbox *o);
 void raft_batch_done(struct raft *r, uint64_t seq);
 void raft_batches_truncated(struct raft *r, raft_index last);

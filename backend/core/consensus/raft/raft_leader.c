@@ -23,7 +23,10 @@ enum err raft_leader_admit(const struct raft *r, uint64_t bytes, uint32_t n)
         return ERR_BUSY;
     }
     uint64_t cost = bytes + (uint64_t)n * RAFT_ENTRY_OVERHEAD_BYTES;
-    return raft_cache_takes(r, cost) ? OK : ERR_BUSY;
+    if (r->log.cached_bytes > 0 && r->log.cached_bytes + cost > r->cfg.max_cached_bytes) {
+        return ERR_BUSY;
+    }
+    return OK;
 }
 
 enum err raft_propose(struct raft *r, const struct bytes *payloads, uint32_t n)
@@ -39,6 +42,7 @@ enum err raft_propose(struct raft *r, const struct bytes *payloads, uint32_t n)
         }
         bytes += payloads[i].len;
     }
+    raft_make_room(r, bytes + (uint64_t)n * RAFT_ENTRY_OVERHEAD_BYTES);
     TRY(raft_leader_admit(r, bytes, n));
     for (uint32_t i = 0; i < n; i++) {
         raft_append_entry(r, r->term, RAFT_ENTRY_NORMAL, payloads[i]);
