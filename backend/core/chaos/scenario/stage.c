@@ -148,7 +148,7 @@ void stage_say(struct stage *st, const char *text)
 
 static void say_of_member(struct stage *st, const struct simmember *m, const char *text)
 {
-    struct buf *line = sim_line(&st->sim);
+    struct buf *line = stage_is_over(st) ? NULL : sim_line(&st->sim);
 
     if (line != NULL) {
         say(line, m->name);
