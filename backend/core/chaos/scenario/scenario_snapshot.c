@@ -137,10 +137,12 @@ static void append_comes_again(struct stage *st, struct simmember *leader, struc
     STAGE_UNTIL(st, T / 8, stage_status(m).last == last + 1, "the first entry arrives");
     size_t write = stage_ask(st, leader, SIMCALL_PUT, 1);
     STAGE_UNTIL(st, T / 8, stage_status(m).last == last + 2, "the second entry arrives");
+    stage_cut(st, leader, m, true);
     STAGE_UNTIL(st, T / 2, stage_status(m).durable == last + 2, "its disk has both");
     stage_expect(st, stage_status(m).committed == last, "it knows of no commit");
     stage_deliver(st, 0);
     stage_expect(st, stage_status(m).last == last + 2, "it still has both");
+    stage_cut(st, leader, m, false);
     STAGE_UNTIL(st, T / 2, stage_is_ok(st, write), "both are committed");
 }
 
