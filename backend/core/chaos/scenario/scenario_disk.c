@@ -89,6 +89,9 @@ static void starts_as(struct stage *st, struct simmember *m, enum recovery_verdi
 {
     stage_start(st, m);
     STAGE_UNTIL(st, 2 * T, simmember_serves(m), "it starts on its damaged disk");
+    if (simmember_serves(m)) {
+        stage_say(st, m->node->verdict_why);
+    }
     stage_expect(st, m->verdict == verdict, recovery_verdict_name(verdict));
 }
 
@@ -205,6 +208,18 @@ static struct log_place snapshot_to_head(const struct log_map *map, size_t snaps
     return map->sector[(snapshot_end + map->count) / 2];
 }
 
+/* A new disk: or a file that is used again would bring old damage to the place behind the head. */
+static void renew_disk(struct stage *st, struct simmember *m)
+{
+    stage_kill(st, m);
+    stage_damaged(st, m, ORACLE_LOST_ALL);
+    if (!stage_is_over(st)) {
+        simdisk_wipe(simhost_disk(m->host));
+    }
+    starts_as(st, m, RECOVERY_WIPED);
+    repaired(st, m);
+}
+
 /* One place of the log of one member of three. */
 static void damage_cell(struct stage *st, struct log_map *map, const struct damage_cell *cell)
 {
@@ -231,6 +246,7 @@ static void damage_cell(struct stage *st, struct log_map *map, const struct dama
     }
     starts_as(st, m, cell->verdict);
     repaired(st, m);
+    renew_disk(st, m);
 }
 
 /* A batch that was half written, and never durable. */

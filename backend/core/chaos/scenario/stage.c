@@ -357,6 +357,23 @@ enum err stage_transfer(struct stage *st, struct simmember *at, const struct sim
     return node_transfer(at->node, to->id);
 }
 
+void stage_make_leader(struct stage *st, struct simmember *m, nanos bound)
+{
+    nanos until = stage_now(st) + bound;
+
+    while (!stage_leads_firmly(m) && !stage_is_over(st) && stage_now(st) < until) {
+        struct simmember *leader = simcluster_leader(&st->sim.cluster);
+        if (leader != NULL && leader != m) {
+            enum err refused = stage_transfer(st, leader, m);
+            (void)refused; /* one is under way */
+        }
+        nanos again = u64_min(stage_now(st) + SCENARIO_TIMEOUT / 2, until);
+        while (!stage_leads_firmly(m) && stage_step(st, again)) {
+        }
+    }
+    stage_expect(st, stage_leads_firmly(m), "it leads whom the lead was handed to");
+}
+
 enum err stage_campaign(struct stage *st, struct simmember *m)
 {
     if (stage_is_over(st) || !simmember_serves(m)) {
