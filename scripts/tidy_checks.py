@@ -368,7 +368,7 @@ def check_links(tree):
 # Hosts that a page or a licence may name; package registries are not among them.
 HOSTS = {
     "www.apache.org", "doi.org", "www.rfc-editor.org", "github.com", "raft.github.io",
-    "127.0.0.1", "localhost",
+    "127.0.0.1", "localhost", "10.0.0.1", "10.0.0.2", "10.0.0.3",
 }
 MACHINE = (
     r"(?<![\w.])/(?:work|root|home|Users)/[\w.]"

@@ -1,4 +1,5 @@
 /* `novacron-sim replay`: one seed again, as a timeline that can be read. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,28 @@
 #include "cli/sim/sim_plan_file.h"
 #include "cli/sim/sim_pool.h"
 #include "cli/sim/sim_timeline.h"
+
+/* The run is another process's, which ends without ceremony: every line is written at once. */
+static void tla_line(void *ctx, const char *line)
+{
+    FILE *file = ctx;
+    (void)fprintf(file, "%s\n", line);
+    (void)fflush(file);
+}
+
+/* The file stays open until the program ends. */
+static bool tla_begin(const char *path, struct sim_options *options)
+{
+    FILE *file = fopen(path, "w");
+
+    if (file == NULL) {
+        (void)fprintf(stderr, "novacron-sim replay: --tla-trace %s: %s\n", path, strerror(errno));
+        return false;
+    }
+    options->tla_line = tla_line;
+    options->tla_ctx = file;
+    return true;
+}
 
 enum cli_exit cmd_replay(const struct cli_call *call)
 {
@@ -38,6 +61,9 @@ enum cli_exit cmd_replay(const struct cli_call *call)
             return CLI_UNREADABLE;
         }
         job.options.plan = &plan;
+    }
+    if (call->options[6] != NULL && !tla_begin(call->options[6], &job.options)) {
+        return CLI_UNREADABLE;
     }
     job.options.line = sim_timeline_line;
     job.options.ctx = &timeline;

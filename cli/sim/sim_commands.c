@@ -24,7 +24,8 @@ static const struct cli_command sim_commands[] = {
                     {"--trace", NULL, "also what the network does"},
                     {"--json", NULL, "one JSON object a line"},
                     {"--plan", "FILE", "these faults, and not the seed's own"},
-                    {"--mutant", "NAME", "with this bug switched on"}},
+                    {"--mutant", "NAME", "with this bug switched on"},
+                    {"--tla-trace", "FILE", "also in the words of etcd-raft's trace validation"}},
         .summary = "run one seed again, and print its timeline",
         .help = "Prints who led, died, started, was repaired, and each fault, by virtual time, "
                 "then the\nverdict. Exit status: 0 it passes, 1 it fails.",

@@ -182,11 +182,6 @@ static void install_on_payload(void *ctx, uint64_t offset, struct bytes payload)
         store_restore_abort(n->restore);
         n->restore = NULL;
     }
-    if (n->name_store) {
-        store_close(n->name_store);
-        n->name_store = NULL;
-    }
-    buf_deinit(&n->name_bytes);
 }
 
 static void install_on_loaded(void *ctx, const struct snapfile_found *found)

@@ -97,6 +97,8 @@ struct node_batch {
     size_t repair_count;
     struct buf payloads; /* of the copies */
     struct buf frames;   /* messages to send when it is durable: to (u64), length (u32), bytes */
+    bool begun; /* the log has its first share, and so many entries */
+    size_t put;
     bool vote_written;   /* without room for its entries, its hard state went ahead ... */
     bool votes_sent;     /* ... and, once that was durable, its votes */
     struct node_batch *next;
@@ -289,7 +291,8 @@ struct node {
     bool snap_ended;
     bool snap_finishing;
     nanos snap_retry; /* no snapshot is begun before this */
-    bool snap_forced; /* asked for, or the newest file is damaged: with the next entry */
+    bool snap_forced; /* asked for, or an older file is damaged: with the next entry */
+    bool snap_lost;   /* the newest file is damaged, or gone: at once, and be it the same again */
     bool snap_untold; /* snap_name is durable, and the log or Raft does not want it yet */
     bool snap_marked; /* the log has its marker */
     struct world_timer snap_turn;

@@ -99,19 +99,56 @@ static const struct wal_entry *batch_convert(struct node *n, const struct raft_e
     return n->wal_entries;
 }
 
-static enum err batch_append(struct node *n, const struct node_batch *b,
-                             const struct wal_entry *entries, size_t entry_count,
-                             const struct wal_entry *repairs, size_t repair_count)
+/* How many of these entries go to the log at once: half of its largest batch's bytes. What a peer
+ * sends in one turn may be more than a segment has room for, and would wait for ever. */
+static size_t batch_share(const struct node *n, const struct wal_entry *entries, size_t count)
 {
+    uint64_t bytes = 0;
+    size_t share = 0;
+    while (share < count) {
+        bytes += entries[share].payload.len + WAL_RECORD_HEADER_BYTES;
+        if (share > 0 && bytes > n->cfg.batch_bytes / 2) {
+            break;
+        }
+        share++;
+    }
+    return share;
+}
+
+/* The next share of a batch's entries. The first one brings the term and vote, so that no entry
+ * is there before its term; the commit index comes whole with the last, as none may be beyond the
+ * log's end. */
+static enum err batch_append_share(struct node *n, struct node_batch *b,
+                                   const struct wal_entry *entries, size_t count)
+{
+    size_t share = batch_share(n, entries + b->put, count - b->put);
+    bool is_first = !b->begun;
+    bool is_last = b->put + share == count;
+    struct wal_hard_state hard = b->hard;
+    if (!is_last) {
+        hard.commit = u64_min(hard.commit, entries[b->put + share - 1].index);
+    }
     struct wal_append append = {.seq = n->wal_seq + 1,
-                                .snapshot_index = b->install.index,
-                                .snapshot_term = b->install.term,
-                                .hard = b->has_hard ? &b->hard : NULL,
-                                .entries = entries,
-                                .entry_count = entry_count};
-    if (append.hard || entry_count > 0 || b->install.index != 0) {
+                                .snapshot_index = is_first ? b->install.index : 0,
+                                .snapshot_term = is_first ? b->install.term : 0,
+                                .hard = b->has_hard && (is_first || is_last) ? &hard : NULL,
+                                .entries = entries + b->put,
+                                .entry_count = share};
+    if (append.hard || share > 0 || append.snapshot_index != 0) {
         TRY(wal_append(n->wal, &append));
         n->wal_seq++;
+    }
+    b->begun = true;
+    b->put += share;
+    return OK;
+}
+
+static enum err batch_append(struct node *n, struct node_batch *b, const struct wal_entry *entries,
+                             size_t entry_count, const struct wal_entry *repairs,
+                             size_t repair_count)
+{
+    while (!b->begun || b->put < entry_count) {
+        TRY(batch_append_share(n, b, entries, entry_count));
     }
     if (repair_count > 0) {
         struct wal_append repair = {.seq = n->wal_seq + 1,

@@ -104,6 +104,8 @@ static void snapshot_on_done(void *ctx, enum err result)
      * replaced is still there, and a full disk stays full for a while. */
     if (result != OK) {
         n->snap_retry = world_now(n->world) + NODE_SNAPSHOT_RETRY;
+    } else {
+        n->snap_lost = false;
     }
     if (result == OK && n->snap_name.index > raft_status(n->raft).snapshot) {
         n->snap_untold = true;
@@ -167,7 +169,8 @@ void node_snapshot_if_due(struct node *n)
     struct raft_status status = raft_status(n->raft);
     bool busy = n->snap || n->snap_writer || n->snap_untold || n->is_loading || status.installing;
     bool due = n->applied >= status.snapshot + n->cfg.snapshot_entries ||
-               (n->snap_forced && n->applied > status.snapshot);
+               (n->snap_forced && n->applied > status.snapshot) ||
+               (n->snap_lost && n->applied >= status.snapshot && n->applied > 0);
     /* Who was a witness and is none any more has no state, and is no member either. */
     bool has_state = n->is_witness || store_applied_index(n->store) == n->applied;
     if (busy || !has_state || !due || world_now(n->world) < n->snap_retry) {
@@ -212,6 +215,9 @@ static void chunk_finish(struct node_chunk_read *read, enum err result)
         }
     }
     if (n->state == NODE_RUNNING) {
+        if (result != OK && read->chunk.snapshot == raft_status(n->raft).snapshot) {
+            n->snap_forced = true; /* the state is in memory: it is written anew */
+        }
         struct raft_event e = {.type = RAFT_EVENT_CHUNK_READ};
         e.chunk.peer = read->chunk.peer;
         e.chunk.snapshot = read->chunk.snapshot;

@@ -5,8 +5,9 @@
 #include "core/recovery/snapshot_int.h"
 #include "core/recovery/wal_int.h"
 
-/* What the next step of a pass is: LOG until it is read, then OPEN and READ for each snapshot. */
-enum scrub_phase { SCRUB_LOG, SCRUB_OPEN, SCRUB_READ };
+/* What the next step of a pass is: LOG until it is read, then NAMES, then OPEN and READ for each
+ * snapshot. */
+enum scrub_phase { SCRUB_LOG, SCRUB_NAMES, SCRUB_OPEN, SCRUB_READ };
 
 struct scrub_listed {
     uint64_t index;
@@ -27,6 +28,7 @@ struct scrub {
     uint64_t segment; /* the one that is being read; 0: the pass has not begun */
     uint64_t sector;
 
+    struct scrub_listed needed; /* the newest marker of the log when the snapshots were listed */
     struct scrub_listed listed[SNAPFILE_LISTED_MAX];
     size_t count;
     size_t at;
@@ -184,8 +186,10 @@ static void snapshot_opened(struct world_file_request *request)
 {
     struct scrub *s = request->owner;
 
-    if (request->result != OK) {
-        /* Pruned meanwhile, most likely; where it is not, loading it will tell. */
+    if (request->result == ERR_NOT_FOUND) {
+        s->at++; /* pruned meanwhile */
+    } else if (request->result != OK) {
+        s->events.snapshot_damage(s->events.ctx, s->listed[s->at].index, s->listed[s->at].term);
         s->at++;
     } else {
         s->offset = 0;
@@ -194,9 +198,18 @@ static void snapshot_opened(struct world_file_request *request)
     scrub_next(s);
 }
 
+/* Only who looks for it misses a file that is gone: until the next start nobody opens it. */
 static void snapshots_listed(struct world_file_request *request)
 {
     struct scrub *s = request->owner;
+    bool has_needed = s->needed.index == 0 || s->count == SNAPFILE_LISTED_MAX;
+
+    for (size_t i = 0; i < s->count; i++) {
+        has_needed |= s->listed[i].index >= s->needed.index;
+    }
+    if (!has_needed) {
+        s->events.snapshot_damage(s->events.ctx, s->needed.index, s->needed.term);
+    }
     s->phase = SCRUB_OPEN;
     scrub_next(s);
 }
@@ -212,6 +225,75 @@ static void snapshot_listed(struct world_file_request *request, const char *name
     }
 }
 
+static void list_snapshots(struct scrub *s)
+{
+    s->count = s->at = 0;
+    s->needed = (struct scrub_listed){s->wal->state.snapshot_index, s->wal->state.snapshot_term};
+    s->request.path = s->place->dir;
+    s->request.entry = snapshot_listed;
+    snapfile_submit(s->place, &s->request, WORLD_LIST, snapshots_listed, s);
+}
+
+/* Who is told may append, so the index is looked at anew for each extent. */
+static void tell_missing_segment(struct scrub *s, uint64_t seq)
+{
+    const struct wal_spot spot = {seq, 0, "the segment's name is gone"};
+    const struct wal_index *index = &s->wal->index;
+
+    for (size_t i = 0; i < index->count; i++) {
+        struct wal_extent extent = index->extents[i];
+        if (extent.segment == seq) {
+            s->events.log_damage(s->events.ctx, &spot, extent.first, extent.last);
+        }
+    }
+    s->events.log_damage(s->events.ctx, &spot, UINT64_MAX, 0);
+}
+
+static void names_listed(struct world_file_request *request)
+{
+    struct scrub *s = request->owner;
+    struct wal *w = s->wal;
+
+    for (size_t i = 0; i < w->file_count && request->result == OK; i++) {
+        if (w->files[i].is_missing) {
+            if (i + 1 == w->file_count) {
+                wal_segment_abandon(w);
+            }
+            tell_missing_segment(s, w->files[i].seq);
+        }
+    }
+    w->reads--;
+    wal_segment_recycle(w);
+    list_snapshots(s);
+}
+
+static void name_listed(struct world_file_request *request, const char *name)
+{
+    struct scrub *s = request->owner;
+    uint64_t seq = wal_segment_name_parse(name);
+
+    for (size_t i = 0; i < s->wal->file_count; i++) {
+        if (s->wal->files[i].seq == seq) {
+            s->wal->files[i].is_missing = false;
+        }
+    }
+}
+
+/* The running log has its files open, and would not notice that a name is gone. While this counts
+ * as a read, no segment is renamed. */
+static void list_names(struct scrub *s)
+{
+    struct wal *w = s->wal;
+
+    for (size_t i = 0; i < w->file_count; i++) {
+        w->files[i].is_missing = true;
+    }
+    w->reads++;
+    s->request.path = w->config.dir;
+    s->request.entry = name_listed;
+    snapfile_submit(s->place, &s->request, WORLD_LIST, names_listed, s);
+}
+
 static void scrub_next(struct scrub *s)
 {
     switch (s->phase) {
@@ -219,11 +301,11 @@ static void scrub_next(struct scrub *s)
         if (scrub_log(s)) {
             return;
         }
-        s->count = s->at = 0;
-        s->request.path = s->place->dir;
-        s->request.entry = snapshot_listed;
-        snapfile_submit(s->place, &s->request, WORLD_LIST, snapshots_listed, s);
+        s->phase = SCRUB_NAMES;
+        list_names(s);
         return;
+    case SCRUB_NAMES:
+        CHECK_UNREACHABLE("listing is not waited for by a timer");
     case SCRUB_OPEN:
         if (s->at == s->count) {
             pass_ends(s);

@@ -213,7 +213,7 @@ void wal_segment_prepare(struct wal *w)
     }
     uint64_t newest = w->file_count > 0 ? w->files[w->file_count - 1].seq : 0;
     next->state = WAL_NEXT_PREPARING;
-    next->file = (struct wal_file){u64_max(newest + 1, next->file.seq), WORLD_FD_NONE};
+    next->file = (struct wal_file){.seq = u64_max(newest + 1, next->file.seq), .fd = WORLD_FD_NONE};
     if (w->spare_count == 0) {
         create_file(w);
         return;
@@ -234,6 +234,14 @@ void wal_segment_advance(struct wal *w)
     w->next.state = WAL_NEXT_NONE;
     w->active_sector = WAL_FIRST_SECTOR;
     w->active_has_batch = false;
+}
+
+void wal_segment_abandon(struct wal *w)
+{
+    if (!w->in_flight) { /* otherwise the next pass of the scrub comes back to it */
+        w->active_sector = WAL_NO_SECTOR;
+        wal_segment_prepare(w);
+    }
 }
 
 /* The oldest segment with an entry above `index` that can still be read, or the active one. */

@@ -44,7 +44,7 @@ static enum store_status apply_put(struct store *s, const struct store_envelope 
         status = store_put_check(&r);
     }
     if (status == STORE_OK) {
-        status = store_write_put_check(s, &r);
+        status = store_write_put_check(s, &r, false);
     }
     if (status == STORE_OK) {
         store_write_put(s, &r, response);

@@ -117,6 +117,14 @@ void oracle_opened(struct oracle *o, uint32_t i, struct node *node, uint32_t los
     h->is_forced = false;
 }
 
+void oracle_struck(struct oracle *o, uint32_t i, uint32_t lost)
+{
+    struct oracle_host *h = host_at(o, i);
+    if (!h->has_begun) {
+        h->lost |= lost;
+    }
+}
+
 void oracle_closed(struct oracle *o, uint32_t i)
 {
     struct oracle_host *h = host_at(o, i);

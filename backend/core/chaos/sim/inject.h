@@ -51,11 +51,13 @@ struct inject {
     struct {
         uint32_t life; /* in which its disk was damaged; 0: it is whole */
         uint64_t passes;
+        uint64_t played;  /* tricks that have happened to it */
         uint32_t lost;    /* what its next life may lack: bits of oracle.h */
         bool needs_start; /* no scrub finds it */
         bool is_silent;   /* its node may not know what it lost */
         bool is_lying;
         bool may_halt; /* an operation of its disk was made to fail */
+        bool was_full; /* its disk had no room: then it may fail to start, but goes on if it runs */
     } damage[SIM_HOSTS_MAX];
     struct simdisk_spot spot; /* that the last row damaged; its path is "" where there is none */
     struct node_request compaction;

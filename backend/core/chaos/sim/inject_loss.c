@@ -50,7 +50,7 @@ static uint64_t current_voters(struct simcluster *c, uint64_t voters)
     return current;
 }
 
-static struct simatlas_group group_of(const struct raft_membership *ms)
+static struct simatlas_group atlas_group_of(const struct raft_membership *ms)
 {
     struct simatlas_group group = {0};
 
@@ -74,7 +74,7 @@ static bool tell_atlas(struct inject *inject)
     if (leader == NULL || leader->node->raft->conf_count > 0) {
         return false;
     }
-    struct simatlas_group group = group_of(node_status(leader->node).membership);
+    struct simatlas_group group = atlas_group_of(node_status(leader->node).membership);
     if (group.outgoing != 0) {
         return false;
     }
@@ -138,7 +138,7 @@ void inject_follow_group(struct inject *inject, const struct simmember *m)
         return;
     }
     raft_membership_to_come(m->node->raft, m->node->raft->conf_count, &ms);
-    struct simatlas_group group = group_of(&ms);
+    struct simatlas_group group = atlas_group_of(&ms);
     simatlas_set_group(&inject->atlas, &group);
 }
 

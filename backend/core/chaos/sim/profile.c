@@ -76,7 +76,12 @@ static void draw_families(struct sim_settings *s, struct prng *p)
         s->family[i] = prng_chance(
             p, often ? profile_rows[s->profile].chance_often : profile_rows[s->profile].chance_else,
             100);
-        s->strength[i] = (uint32_t)prng_range(p, family_strength[i].least, family_strength[i].most);
+        uint32_t least = family_strength[i].least;
+        uint32_t most = family_strength[i].most;
+        if (s->profile == PROFILE_FIVE) {
+            most = (least + most) / 4; /* light */
+        }
+        s->strength[i] = (uint32_t)prng_range(p, least, most);
     }
 }
 
@@ -109,7 +114,7 @@ static void draw_members(struct sim_settings *s, struct prng *p)
 static void draw_node(struct sim_settings *s, struct prng *p)
 {
     s->raft = s->is_stretch ? raft_config_stretch(1, 0) : raft_config_default(1, 0);
-    s->raft.lease_reads = prng_chance(p, 1, 4);
+    s->raft.lease_reads = prng_chance(p, s->profile == PROFILE_CLOCK ? 3 : 1, 4);
     s->raft.chunk_bytes = (uint32_t)(512U << prng_below(p, 8));
     s->raft.max_chunks = (uint32_t)prng_range(p, 1, 6);
     s->raft.max_inflight_messages = (uint32_t)prng_range(p, 1, 64);
@@ -124,14 +129,24 @@ static void draw_node(struct sim_settings *s, struct prng *p)
     s->tail_entries = prng_range(p, 0, 200);
     /* Small segments are rolled, recycled and missed on a full disk; their batches hold the largest
      * values of clients and no more. */
-    bool is_small = prng_chance(p, 2, 3);
+    bool is_small = prng_chance(p, 2, 3) || s->profile == PROFILE_FIVE;
     s->batch_bytes = (is_small ? 256U : 8192U) * KIB;
     s->reserve_bytes = (is_small ? 64U : 1024U) * KIB;
     s->segment_bytes = (is_small ? 384U : 16384U) * KIB;
-    s->scrub_bytes_per_s = prng_chance(p, 1, 2) ? 0 : 64U * 1024U * 1024U;
+    if (s->profile == PROFILE_FIVE) {
+        s->snapshot_entries = 2000;
+    }
+    s->scrub_bytes_per_s = prng_chance(p, 1, 2) || s->profile == PROFILE_FIVE ? 0 : 64U * 1024U * 1024U;
     s->scrub_pause = prng_range(p, 1, 20) * NANOS_PER_S;
     s->request_timeout = prng_range(p, 2, 5) * NANOS_PER_S;
     s->disk_bytes = 512ULL * 1024 * 1024;
+    if (prng_chance(p, 1, 3)) { /* a fetch takes seconds, and meets faults */
+        s->raft.snapshot_bytes_per_s = 200000U << prng_below(p, 4);
+    }
+    if (prng_chance(p, 1, 4)) { /* proposals are refused for want of room */
+        s->raft.max_uncommitted_bytes =
+            u64_min(4096U << prng_below(p, 5), s->raft.max_cached_bytes);
+    }
     s->clock_ppm = s->raft.lease_reads ? s->raft.clock_drift_ppm : 50000;
 }
 
@@ -149,8 +164,8 @@ static void draw_clients(struct sim_settings *s, struct prng *p)
     s->weight_swap = (uint32_t)prng_range(p, 0, 5);
     s->weight_delete = (uint32_t)prng_range(p, 0, 3);
     if (s->profile == PROFILE_FIVE) {
-        s->clients = 5;
-        s->think_time = s->clients * NANOS_PER_S / 50;
+        s->clients = 12;
+        s->think_time = s->clients * NANOS_PER_S / 60; /* they wait, too: above 50 a second */
         s->keys = 10;
         s->weight_put = s->weight_get = 5;
     }

@@ -130,6 +130,7 @@ static void check_touched(struct sim *s)
         }
         if (m->state == MEMBER_UP) {
             oracle_step(s->oracle, i, now);
+            tla_trace_stepped(&s->tla, i, m->node);
             if (m->is_ready) {
                 simwatches_drain(&s->watches, i);
             }
@@ -194,6 +195,7 @@ void sim_open(struct sim *s, const struct sim_options *options, struct sim_resul
     s->result = ret;
     prng_init(&s->root, options->seed);
     buf_init(&s->line);
+    tla_trace_init(&s->tla, options->tla_line, options->tla_ctx);
 }
 
 void sim_begin(struct sim *s)
@@ -205,6 +207,9 @@ void sim_begin(struct sim *s)
     s->oracle = oracle_new(s->settings.founders + s->settings.spares);
     simcluster_init(&s->cluster, s->world, &s->settings);
     s->cluster.events = sim_observers();
+    if (s->options->tla_line == NULL) {
+        s->cluster.events.stepping = NULL;
+    }
     s->cluster.ctx = s;
     simclients_init(&s->clients, &s->cluster, &s->root);
     s->clients.touched = sim_touched;
@@ -237,6 +242,7 @@ static void sim_free(struct sim *s)
     inject_deinit(&s->inject);
     oracle_free(s->oracle);
     buf_deinit(&s->line);
+    tla_trace_deinit(&s->tla);
 }
 
 static void sim_settle(struct sim *s)
@@ -299,6 +305,8 @@ static void sim_sum_up(struct sim *s)
     }
     result->events = simworld_events(s->world);
     result->committed = oracle_committed(s->oracle);
+    result->calls = s->clients.call_count;
+    result->fault_time = s->settings.fault_time;
     for (size_t kind = 0; kind < SIMCALL_KINDS; kind++) {
         result->operations += s->clients.counts[kind][SIMCALL_OK];
         result->coverage.reached[REACHED_UNKNOWN] += s->clients.counts[kind][SIMCALL_UNKNOWN];

@@ -39,6 +39,8 @@ struct sim_result {
     uint64_t hash; /* over every event */
     uint64_t events;
     uint64_t operations; /* of clients, that returned */
+    uint64_t calls;      /* of clients, however they ended */
+    nanos fault_time;    /* how long faults went on: what clients worked through */
     uint64_t committed;  /* entries */
     struct coverage coverage;
 };
@@ -51,6 +53,9 @@ struct sim_options {
     void (*line)(void *ctx, nanos at, const char *text);
     void *ctx;
     bool traces_network; /* also each packet */
+    /* The run in the words of another model (tla_trace.h), a line each; NULL: none. */
+    void (*tla_line)(void *ctx, const char *line);
+    void *tla_ctx;
 };
 
 /* Runs a seed to its end. */

@@ -15,6 +15,9 @@
 
 #define HEAL_LOOK_EVERY (100 * NANOS_PER_MS)
 
+/* A lead that lasts for so many election timeouts has come to rest: nobody campaigns against it. */
+#define REST_TIMEOUTS 3
+
 /* How much later than its time a lease may go when all is well. */
 #define LEASE_SLACK (5 * NANOS_PER_S)
 
@@ -27,6 +30,8 @@ struct heal_probe {
 struct heal {
     uint32_t core; /* a bit each */
     nanos bound;
+    raft_term term; /* of the lead, since `calm_since` */
+    nanos calm_since;
     struct heal_probe put[SIM_HOSTS_MAX];
     struct heal_probe get[SIM_HOSTS_MAX];
 };
@@ -157,6 +162,22 @@ static const char *why_not_serving(struct sim *s, struct heal *heal)
     return why;
 }
 
+/* Somebody who has no part in the group any more, or who sees only some of it, must not end one
+ * lead after another. */
+static const char *why_not_calm(struct sim *s, struct heal *heal)
+{
+    struct simmember *leader = simcluster_leader(&s->cluster);
+    raft_term term = node_status(leader->node).term;
+    nanos now = simworld_now(s->world);
+
+    if (term != heal->term) {
+        heal->term = term;
+        heal->calm_since = now;
+    }
+    nanos rest = REST_TIMEOUTS * s->settings.raft.election_timeout;
+    return now - heal->calm_since < rest ? "the lead does not come to rest" : NULL;
+}
+
 static void say_members(struct sim *s, struct buf *text)
 {
     for (uint32_t i = 0; i < s->cluster.n; i++) {
@@ -245,6 +266,9 @@ void sim_heal(struct sim *s)
         }
         if (why == NULL && simclients_waiting(&s->clients) > 0) {
             why = "a client still waits";
+        }
+        if (why == NULL) {
+            why = why_not_calm(s, &heal);
         }
     }
     if (!s->is_over && !s->is_beyond) {

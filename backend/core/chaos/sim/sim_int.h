@@ -9,6 +9,7 @@
 #include "core/chaos/sim/simlessee.h"
 #include "core/chaos/sim/simtruth.h"
 #include "core/chaos/sim/simwatch.h"
+#include "core/chaos/sim/tla_trace.h"
 
 struct sim {
     const struct sim_options *options;
@@ -41,6 +42,7 @@ struct sim {
         raft_index snapshot[SIM_HOSTS_MAX];
     } seen;
     struct buf line;
+    struct tla_trace tla;
 };
 
 /* Something was violated: the run is over. The first one counts. */

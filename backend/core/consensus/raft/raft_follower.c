@@ -84,7 +84,7 @@ static enum err follower_store(struct raft *r, const struct raft_message *m, raf
     if (from <= r->log.last) {
         raft_truncate(r, from);
     }
-    raft_log_trim(&r->log, r->cfg.max_cached_bytes / 2, r->log.last + 1);
+    raft_make_room(r, m->entries[i].payload.len + RAFT_ENTRY_OVERHEAD_BYTES);
     for (; i < m->entry_count && follower_has_room(r, &m->entries[i]); i++) {
         raft_append_entry(r, m->entries[i].term, m->entries[i].type, m->entries[i].payload);
     }

@@ -148,6 +148,7 @@ struct raft_fetch {
     raft_index oldest; /* another snapshot will do, if it is no older than this */
     node_id source;
     node_id leader;   /* who offered it */
+    node_id offered;  /* the source that the newest offer named */
     uint32_t window;  /* chunks to ask for at once; one after something was lost */
     uint64_t asked;   /* bytes asked for, from the beginning */
     uint64_t arrived; /* bytes received and handed to the disk, from the beginning */
@@ -161,6 +162,7 @@ struct raft_serve {
     uint64_t tokens;
     nanos filled;
     nanos asked; /* when the newest request for the present snapshot came; 0: never */
+    bool unread; /* the disk does not give the present snapshot */
     uint32_t count;
     struct raft_chunk queue[RAFT_SERVE_QUEUE_MAX]; /* oldest first */
 };
@@ -225,7 +227,6 @@ struct raft {
     size_t conf_count, conf_cap;
     struct raft_in_sync in_sync[RAFT_IN_SYNC_PENDING_MAX]; /* ascending, not yet applied */
     uint32_t in_sync_count;
-    bool in_sync_gap;        /* between the applied set and the first of those, some are not held */
     raft_index in_sync_mark; /* the end of the log at the last look at who keeps up */
 
     struct raft_reads reads;
@@ -450,6 +451,9 @@ const struct raft_snapshot *raft_arena_copy_snapshot(struct raft *r, const struc
 void raft_strip_for_witness(const struct raft *r, node_id to, struct raft_entry *entries, size_t n);
 /* Takes back queued appends that point into a part of the log that is about to go. */
 void raft_outbox_drop_appends(struct raft *r);
+/* Drops bodies from memory that may go, until half of it is free, and room for what costs that
+ * much. Those that a queued append points to stay. */
+void raft_make_room(struct raft *r, uint64_t cost);
 void raft_outbox_deinit(struct raft_outbox *o);
 void raft_batch_done(struct raft *r, uint64_t seq);
 void raft_batches_truncated(struct raft *r, raft_index last);

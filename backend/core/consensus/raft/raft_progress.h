@@ -61,6 +61,7 @@ struct raft_progress {
     raft_index sent_commit;      /* the highest commit index on its way to the member */
     raft_index pending_snapshot; /* in SNAPSHOT: the index of the snapshot offered */
     nanos snapshot_alive;        /* in SNAPSHOT: when it was offered, or progress was last heard */
+    uint32_t offers;             /* snapshots offered in this term: each names another source */
     enum raft_progress_state state;
     bool recent_active;  /* heard from since the last check of the quorum */
     bool append_paused;  /* wait for an answer to an append, or to a heartbeat */
