@@ -183,7 +183,8 @@ static void gives_the_same_history_for_the_same_seed_on_whole_nodes(void **state
     assert_true(hash[0] == hash[1]);
 }
 
-/* What a member that stood still is given at once is more than a segment of its log has room for. */
+/* What a member that stood still is given at once is more than a segment of its log has room for.
+ */
 static void takes_more_at_once_than_a_segment_holds(void **state)
 {
     (void)state;

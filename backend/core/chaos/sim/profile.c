@@ -136,7 +136,8 @@ static void draw_node(struct sim_settings *s, struct prng *p)
     if (s->profile == PROFILE_FIVE) {
         s->snapshot_entries = 2000;
     }
-    s->scrub_bytes_per_s = prng_chance(p, 1, 2) || s->profile == PROFILE_FIVE ? 0 : 64U * 1024U * 1024U;
+    s->scrub_bytes_per_s =
+        prng_chance(p, 1, 2) || s->profile == PROFILE_FIVE ? 0 : 64U * 1024U * 1024U;
     s->scrub_pause = prng_range(p, 1, 20) * NANOS_PER_S;
     s->request_timeout = prng_range(p, 2, 5) * NANOS_PER_S;
     s->disk_bytes = 512ULL * 1024 * 1024;
