@@ -123,8 +123,8 @@ void scenario_async_append_aba(struct stage *st)
     stage_catch_end(st);
     uint64_t late = st->caught_count - 1;
     stage_lose_streams(st, b);
-    stage_kill(st, a); /* whoever waits for those writes is gone, too */
-    stage_await_leader(st, a, 4 * T);
+    stage_kill(st, a);                 /* whoever waits for those writes is gone, too */
+    stage_await_leader(st, a, 10 * T); /* all three that are left must agree */
     stage_isolate(st, a, false);
     stage_start(st, a);
     STAGE_UNTIL(st, T, simmember_serves(a), "A is back");

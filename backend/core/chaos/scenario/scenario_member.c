@@ -14,7 +14,7 @@ static uint8_t roles_in(const struct simmember *at, const struct simmember *who)
     return m != NULL ? m->roles : 0;
 }
 
-static bool is_joint(const struct simmember *m)
+static bool in_joint(const struct simmember *m)
 {
     return simmember_serves(m) && raft_membership_is_joint(stage_status(m).membership);
 }
@@ -141,10 +141,10 @@ void scenario_concurrent_joint_left_behind(struct stage *st)
     stage_expect(st, stage_change(st, leader, &first) == OK, "a member is replaced");
     stage_expect(st, stage_change(st, leader, &second) == ERR_PENDING,
                  "a second change waits for the first");
-    STAGE_UNTIL(st, T, is_joint(leader), "the configuration is joint");
+    STAGE_UNTIL(st, T, in_joint(leader), "the configuration is joint");
     stage_kill(st, leader);
     struct simmember *next = stage_await_leader(st, leader, 6 * T);
-    STAGE_UNTIL(st, 4 * T, stage_leads_firmly(next) && !is_joint(next), "it is left");
+    STAGE_UNTIL(st, 4 * T, stage_leads_firmly(next) && !in_joint(next), "it is left");
     stage_expect(st, roles_in(next, stage_member(st, 3)) & RAFT_VOTER, "for the new members");
     stage_expect(st, roles_in(next, stage_member(st, 4)) == 0, "and only for those");
 }

@@ -199,7 +199,7 @@ void scenario_snapshot_boundary_empty_append(struct stage *st)
     STAGE_UNTIL(st, T / 2, stage_status(m).durable == end + 3, "it has what nobody committed");
     stage_isolate(st, m, true);
     stage_isolate(st, old, true);
-    struct simmember *leader = stage_await_leader(st, old, 4 * T);
+    struct simmember *leader = stage_await_leader(st, old, 10 * T); /* all three */
     stage_put_many(st, leader, 3);
     struct raft_message probe = stage_message(RAFT_MSG_APP, leader, m);
     probe.index = end;

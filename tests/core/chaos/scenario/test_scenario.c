@@ -6,7 +6,7 @@
 #include "core/chaos/scenario/stage.h"
 #include "tests/support/test.h"
 
-static struct sim_result run_script(void (*script)(struct stage *st), nanos within)
+static struct sim_result run_test_script(void (*script)(struct stage *st), nanos within)
 {
     const struct scenario scenario = {.name = "test", .within = within, .run = script};
     const struct sim_options options = {.seed = 7};
@@ -28,7 +28,7 @@ static void script_that_waits(struct stage *st)
 static void passes_a_script_whose_expectations_hold(void **state)
 {
     (void)state;
-    const struct sim_result result = run_script(script_that_waits, 60 * NANOS_PER_S);
+    const struct sim_result result = run_test_script(script_that_waits, 60 * NANOS_PER_S);
     assert_int_equal(result.verdict, SIM_PASSED);
     assert_true(result.operations > 0 && result.committed > 1);
 }
@@ -36,7 +36,7 @@ static void passes_a_script_whose_expectations_hold(void **state)
 static void fails_a_script_that_takes_longer_than_it_may(void **state)
 {
     (void)state;
-    const struct sim_result result = run_script(script_that_waits, NANOS_PER_S);
+    const struct sim_result result = run_test_script(script_that_waits, NANOS_PER_S);
     assert_int_equal(result.verdict, SIM_STUCK);
 }
 
@@ -65,7 +65,7 @@ static void script_that_fails(struct stage *st)
 static void ends_at_the_first_expectation_that_fails(void **state)
 {
     (void)state;
-    const struct sim_result result = run_script(script_that_fails, 60 * NANOS_PER_S);
+    const struct sim_result result = run_test_script(script_that_fails, 60 * NANOS_PER_S);
     assert_int_equal(result.verdict, SIM_STUCK);
     assert_non_null(strstr(result.text, "takes a client's request"));
 }
@@ -92,15 +92,15 @@ static void script_that_cuts_one_way(struct stage *st)
 static void delivers_a_caught_message_that_the_network_lost(void **state)
 {
     (void)state;
-    const struct sim_result result = run_script(script_that_cuts_one_way, 60 * NANOS_PER_S);
+    const struct sim_result result = run_test_script(script_that_cuts_one_way, 60 * NANOS_PER_S);
     assert_int_equal(result.verdict, SIM_PASSED);
 }
 
 static void a_seed_gives_one_run(void **state)
 {
     (void)state;
-    const struct sim_result once = run_script(script_that_waits, 60 * NANOS_PER_S);
-    const struct sim_result again = run_script(script_that_waits, 60 * NANOS_PER_S);
+    const struct sim_result once = run_test_script(script_that_waits, 60 * NANOS_PER_S);
+    const struct sim_result again = run_test_script(script_that_waits, 60 * NANOS_PER_S);
     assert_true(once.hash == again.hash && once.events == again.events);
 }
 
