@@ -83,7 +83,7 @@ BAD = [
     ("  listen: 127.0.0.1:2379", "  listen: 10.0.0.1:2379", "is no loopback address; write cert"),
     ("data_dir: data\n", "", "data_dir: is missing"),
     ("      peer: 127.0.0.1:2380\n", "", 'add "peer: ..."'),
-    ("  name: lab\n", "  name: lab\n  name: lab\n", "FILE:5: Mapping field already seen"),
+    ("  name: lab\n", "  name: lab\n  name: lab\n", "FILE:4: Mapping field already seen: name"),
 ]
 
 
@@ -92,7 +92,7 @@ def names_line_and_fix_of_what_is_wrong_in_the_configuration(build, cluster, cli
     expect(daemon_says(build, GOOD)[0], 0)
     for old, new, wanted in BAD:
         assert old in GOOD
-        status, said = daemon_says(build, GOOD.replace(old, new))
+        status, said = daemon_says(build, GOOD.replace(old, new, 1))
         expect(status, 2)
         assert wanted in said, f"{new!r}: {said}"
 
