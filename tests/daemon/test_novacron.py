@@ -152,6 +152,36 @@ def saves_backups_and_finds_their_damage(build, cluster, cli):
 
 
 @check
+def founds_a_cluster_with_a_backup(build, cluster, cli):
+    backup = cluster.dir / "to-restore"
+    cli("kv", "put", "kept", "restored")
+    cli("snapshot", "save", backup)
+    restored = Cluster(tempfile.mkdtemp(dir=cluster.dir), build)
+    try:
+        for member in restored.members:
+            member.start("--restore", backup)
+        restored.leader()
+        endpoints = ["--endpoints", restored.endpoints]
+        get = [cli.program, "kv", "get", "kept", *endpoints]
+        expect(subprocess.run(get, capture_output=True, text=True).stdout, "kept\nrestored\n")
+        put = [cli.program, "kv", "put", "kept", "and goes on", *endpoints]
+        expect(subprocess.run(put, capture_output=True, text=True).stdout, "OK\n")
+        for member in restored.members:
+            member.kill()
+            member.start()
+        restored.leader()
+        expect(subprocess.run(get, capture_output=True, text=True).stdout, "kept\nand goes on\n")
+        again = restored.members[0]
+        again.stop()
+        again.start("--restore", backup)
+        expect(again.process.wait(PATIENCE), 1)
+        again.process = None
+        assert "founds a new cluster" in again.log.read_text()
+    finally:
+        restored.stop()
+
+
+@check
 def serves_pages_to_those_who_show_a_certificate_or_not(build, cluster, cli):
     import ssl
     import urllib.request
