@@ -4,8 +4,9 @@ BENCH =
 FUZZ =
 SECONDS = 60
 LONG =
+CLUSTER =
 
-.PHONY: build help setup test test-long bench fuzz model lint format docs clean
+.PHONY: build help setup test test-long bench cluster fuzz model lint format docs clean
 
 build: ## build with gcc into build/ (what plain `make` does)
 	@scripts/configure.sh build
@@ -25,6 +26,9 @@ test-long: setup ## the same with long tests, fresh seeds, more rounds, and fuzz
 bench: ## run all benches, or one: BENCH=name
 	@scripts/bench.sh $(BENCH)
 
+cluster: build ## run three members on loopback; CLUSTER=--tls with certificates
+	@scripts/cluster.py $(CLUSTER)
+
 fuzz: ## fuzz all targets in turn, or one: FUZZ=name, each for SECONDS=60
 	@scripts/fuzz.sh $(SECONDS) $(FUZZ)
 
@@ -39,6 +43,7 @@ format: ## lay out every C file as .clang-format says
 
 docs: build ## write the pages that are generated from the code
 	@build/tests/raft-config-page > docs/raft-config.md
+	@build/tests/scenarios-page > docs/scenarios.md
 
 clean: ## remove all build folders
-	@rm -rf build build-clang build-asan build-fuzz build-release
+	@rm -rf build build-clang build-asan build-debug build-fuzz build-release

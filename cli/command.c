@@ -3,9 +3,16 @@
 #include <stdio.h>
 #include <string.h>
 
-static void print_synopsis(FILE *out, const struct cli_command *c)
+/* "novacron wal inspect", or "novacron-sim check" where there is no group. */
+static void print_name(FILE *out, const struct cli_program *p, const struct cli_command *c)
 {
-    (void)fprintf(out, "novacron %s %s", c->group, c->name);
+    (void)fprintf(out, "%s %s%s%s", p->name, c->group != NULL ? c->group : "",
+                  c->group != NULL ? " " : "", c->name);
+}
+
+static void print_synopsis(FILE *out, const struct cli_program *p, const struct cli_command *c)
+{
+    print_name(out, p, c);
     for (size_t i = 0; i < CLI_ARGUMENTS_MAX && c->arguments[i] != NULL; i++) {
         (void)fprintf(out, " %s", c->arguments[i]);
     }
@@ -17,42 +24,50 @@ static void print_synopsis(FILE *out, const struct cli_command *c)
     (void)fputc('\n', out);
 }
 
-static void print_overview(FILE *out)
+static void print_overview(FILE *out, const struct cli_program *p)
 {
-    (void)fputs("novacron: keeps virtual machines running through the loss of hosts\n\n", out);
-    for (size_t i = 0; i < cli_command_count; i++) {
-        const struct cli_command *c = &cli_commands[i];
-        (void)fprintf(out, "  novacron %s %-10s %s\n", c->group, c->name, c->summary);
+    bool has_groups = false;
+    (void)fprintf(out, "%s: %s\n\n", p->name, p->summary);
+    for (size_t i = 0; i < p->command_count; i++) {
+        const struct cli_command *c = &p->commands[i];
+        has_groups = has_groups || c->group != NULL;
+        (void)fprintf(out, "  %s %s%s%-10s %s\n", p->name, c->group != NULL ? c->group : "",
+                      c->group != NULL ? " " : "", c->name, c->summary);
     }
-    (void)fputs("\n`novacron GROUP COMMAND --help` says more about one of them.\n", out);
+    (void)fprintf(out, "\n`%s %sCOMMAND --help` says more about one of them.\n", p->name,
+                  has_groups ? "GROUP " : "");
 }
 
-static void print_help(const struct cli_command *c)
+static void print_help(const struct cli_program *p, const struct cli_command *c)
 {
-    print_synopsis(stdout, c);
+    print_synopsis(stdout, p, c);
     (void)printf("\n%s\n", c->help);
     for (size_t i = 0; i < CLI_OPTIONS_MAX && c->options[i].name != NULL; i++) {
         const struct cli_option *option = &c->options[i];
-        (void)printf("%s  %s %s: %s\n", i == 0 ? "\n" : "", option->name,
-                     option->value != NULL ? option->value : "", option->help);
+        (void)printf("%s  %s%s%s: %s\n", i == 0 ? "\n" : "", option->name,
+                     option->value != NULL ? " " : "", option->value != NULL ? option->value : "",
+                     option->help);
     }
 }
 
-static enum cli_exit wrong_usage(const struct cli_command *c, const char *what, const char *which)
+static enum cli_exit wrong_usage(const struct cli_program *p, const struct cli_command *c,
+                                 const char *what, const char *which)
 {
-    (void)fprintf(stderr, "novacron %s %s: %s%s; use it as: ", c->group, c->name, what, which);
-    print_synopsis(stderr, c);
+    print_name(stderr, p, c);
+    (void)fprintf(stderr, ": %s%s; use it as: ", what, which);
+    print_synopsis(stderr, p, c);
     return CLI_USAGE;
 }
 
-static const struct cli_command *find_command(const char *group, const char *name)
+/* How many words of the line name the command: one without a group, two with, none where this is
+ * another command. */
+static int match_command(const struct cli_command *c, int argc, char **argv)
 {
-    for (size_t i = 0; i < cli_command_count; i++) {
-        if (strcmp(cli_commands[i].group, group) == 0 && strcmp(cli_commands[i].name, name) == 0) {
-            return &cli_commands[i];
-        }
+    int words = 0;
+    if (c->group != NULL && (argc == 0 || strcmp(argv[words++], c->group) != 0)) {
+        return 0;
     }
-    return NULL;
+    return words < argc && strcmp(argv[words], c->name) == 0 ? words + 1 : 0;
 }
 
 /* The place of an option in the command's table, or CLI_OPTIONS_MAX. */
@@ -66,50 +81,65 @@ static size_t find_option(const struct cli_command *c, const char *name)
     return CLI_OPTIONS_MAX;
 }
 
-static enum cli_exit run_command(const struct cli_command *c, int argc, char **argv)
+static enum cli_exit run_command(const struct cli_program *p, const struct cli_command *c, int argc,
+                                 char **argv)
 {
     struct cli_call call = {0};
     size_t given = 0;
 
     for (int i = 0; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0) {
-            print_help(c);
+            print_help(p, c);
             return CLI_OK;
         }
         if (strncmp(argv[i], "--", 2) == 0) {
             size_t at = find_option(c, argv[i]);
             if (at == CLI_OPTIONS_MAX) {
-                return wrong_usage(c, "there is no option ", argv[i]);
+                return wrong_usage(p, c, "there is no option ", argv[i]);
             }
             if (c->options[at].value != NULL && i + 1 == argc) {
-                return wrong_usage(c, "a value is missing after ", argv[i]);
+                return wrong_usage(p, c, "a value is missing after ", argv[i]);
             }
             call.options[at] = c->options[at].value != NULL ? argv[++i] : "";
             continue;
         }
         if (given == CLI_ARGUMENTS_MAX || c->arguments[given] == NULL) {
-            return wrong_usage(c, "there is one argument too many: ", argv[i]);
+            return wrong_usage(p, c, "there is one argument too many: ", argv[i]);
         }
         call.arguments[given++] = argv[i];
     }
-    if (given < CLI_ARGUMENTS_MAX && c->arguments[given] != NULL) {
-        return wrong_usage(c, "an argument is missing: ", c->arguments[given]);
+    if (given < CLI_ARGUMENTS_MAX && c->arguments[given] != NULL && c->arguments[given][0] != '[') {
+        return wrong_usage(p, c, "an argument is missing: ", c->arguments[given]);
     }
     return c->run(&call);
 }
 
-enum cli_exit cli_main(int argc, char **argv)
+/* Is there a group of this name? Then the word after it belongs to what was asked for. */
+static bool names_group(const struct cli_program *p, const char *word)
+{
+    for (size_t i = 0; i < p->command_count; i++) {
+        if (p->commands[i].group != NULL && strcmp(p->commands[i].group, word) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+enum cli_exit cli_main(const struct cli_program *program, int argc, char **argv)
 {
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
-        print_overview(argc < 2 ? stderr : stdout);
+        print_overview(argc < 2 ? stderr : stdout, program);
         return argc < 2 ? CLI_USAGE : CLI_OK;
     }
-    const struct cli_command *c = argc > 2 ? find_command(argv[1], argv[2]) : NULL;
-    if (c == NULL) {
-        (void)fprintf(
-            stderr, "novacron: there is no command \"%s%s%s\"; `novacron --help` lists them all\n",
-            argv[1], argc > 2 ? " " : "", argc > 2 ? argv[2] : "");
-        return CLI_USAGE;
+    for (size_t i = 0; i < program->command_count; i++) {
+        int words = match_command(&program->commands[i], argc - 1, argv + 1);
+        if (words > 0) {
+            return run_command(program, &program->commands[i], argc - 1 - words, argv + 1 + words);
+        }
     }
-    return run_command(c, argc - 3, argv + 3);
+    bool two_words = argc > 2 && names_group(program, argv[1]);
+    (void)fprintf(stderr, "%s: there is no command \"%s%s%s\"; `%s --help` lists them all\n",
+                  program->name, argv[1], two_words ? " " : "", two_words ? argv[2] : "",
+                  program->name);
+    return CLI_USAGE;
 }

@@ -1,9 +1,10 @@
 /*
- * cli: the program `novacron`, by which people and scripts speak to nodes and look at their disks.
+ * cli: the program `novacron`, by which people and scripts speak to nodes and look at their disks,
+ * and what it shares with `novacron-sim` (cli/sim): how a command line becomes a call.
  *
  * What lives here: the table of commands (commands.c), from which `--help` is made, and one file a
- * group of commands (cmd_wal.c). A command parses nothing that the table can say: its arguments
- * arrive counted and its options recognised.
+ * group of commands (cmd_ca.c, cmd_wal.c). A command parses nothing that the table can say: its
+ * arguments arrive counted and its options recognised. Another program brings a table of its own.
  */
 #ifndef NOVACRON_CLI_COMMAND_H
 #define NOVACRON_CLI_COMMAND_H
@@ -19,7 +20,7 @@ enum cli_exit {
     CLI_USAGE = 64      /* the command line was wrong; nothing was done */
 };
 
-#define CLI_OPTIONS_MAX   4
+#define CLI_OPTIONS_MAX   12
 #define CLI_ARGUMENTS_MAX 4
 
 struct cli_option {
@@ -36,22 +37,31 @@ struct cli_call {
 };
 
 struct cli_command {
-    const char *group;                        /* "wal" */
-    const char *name;                         /* "inspect" */
-    const char *arguments[CLI_ARGUMENTS_MAX]; /* what each is called; NULL ends the list */
+    const char *group; /* "wal"; NULL: the command is its name alone */
+    const char *name;  /* "inspect" */
+    /* What each is called; "[NAME]" may be left out, as may those behind it; NULL ends the list. */
+    const char *arguments[CLI_ARGUMENTS_MAX];
     struct cli_option options[CLI_OPTIONS_MAX];
     const char *summary; /* one line */
     const char *help;    /* a paragraph */
     enum cli_exit (*run)(const struct cli_call *call);
 };
 
-extern const struct cli_command cli_commands[];
-extern const size_t cli_command_count;
+struct cli_program {
+    const char *name;    /* as it is typed */
+    const char *summary; /* one line */
+    const struct cli_command *commands;
+    size_t command_count;
+};
 
-/* Parses the line, runs the command or prints help. */
-enum cli_exit cli_main(int argc, char **argv);
+extern const struct cli_program cli_novacron; /* commands.c */
 
-/* Commands. */
+/* Parses the line, runs the command of `program` that it names or prints help. */
+enum cli_exit cli_main(const struct cli_program *program, int argc, char **argv);
+
+/* The commands of `novacron`. */
+enum cli_exit cmd_ca_init(const struct cli_call *call);
+enum cli_exit cmd_ca_issue(const struct cli_call *call);
 enum cli_exit cmd_wal_inspect(const struct cli_call *call);
 enum cli_exit cmd_wal_verify(const struct cli_call *call);
 

@@ -1,7 +1,152 @@
-/* The table of commands. */
+/* The table of `novacron`'s commands. */
 #include "cli/command.h"
+#include "cli/remote.h"
 
-const struct cli_command cli_commands[] = {
+static const struct cli_command novacron_commands[] = {
+    {
+        .group = "cluster",
+        .name = "status",
+        .options = {REMOTE_OPTION_TABLE},
+        .summary = "say how each of the endpoints is",
+        .help = "One line for each of the endpoints. Exit status: 0 all have a leader and no "
+                "alarm,\n1 one of them has not, or does not answer.",
+        .run = cmd_cluster_status,
+    },
+    {
+        .group = "member",
+        .name = "list",
+        .options = {REMOTE_OPTION_TABLE},
+        .summary = "list who belongs to the cluster",
+        .help = "Id, role, name, where peers and where clients reach each.",
+        .run = cmd_member_list,
+    },
+    {
+        .group = "member",
+        .name = "add",
+        .arguments = {"NAME", "PEER_URL"},
+        .options = {REMOTE_OPTION_TABLE,
+                    {"--learner", NULL, "it stays a learner until it is promoted by hand"}},
+        .summary = "let a new member in",
+        .help = "It joins as a learner and is made a voter once it has caught up. Prints what "
+                "belongs\ninto its configuration.",
+        .run = cmd_member_add,
+    },
+    {
+        .group = "member",
+        .name = "promote",
+        .arguments = {"ID"},
+        .options = {REMOTE_OPTION_TABLE},
+        .summary = "make a learner a voter",
+        .help = "It must have caught up.",
+        .run = cmd_member_promote,
+    },
+    {
+        .group = "member",
+        .name = "remove",
+        .arguments = {"ID"},
+        .options = {REMOTE_OPTION_TABLE},
+        .summary = "take a member out",
+        .help = "Its vote counts no more at once. Stop it afterwards.",
+        .run = cmd_member_remove,
+    },
+    {
+        .group = "kv",
+        .name = "get",
+        .arguments = {"KEY"},
+        .options = {REMOTE_OPTION_TABLE,
+                    {"--prefix", NULL, "all keys that begin so"},
+                    {"--rev", "N", "as it was at this revision"},
+                    {"--limit", "N", "so many at most"},
+                    {"--serializable", NULL, "what one member knows, though it may be out of date"},
+                    {"--keys-only", NULL, "no values"}},
+        .summary = "print keys and values",
+        .help = "A line for the key, a line for its value.",
+        .run = cmd_kv_get,
+    },
+    {
+        .group = "kv",
+        .name = "put",
+        .arguments = {"KEY", "VALUE"},
+        .options = {REMOTE_OPTION_TABLE, {"--lease", "ID", "that the key ends with"}},
+        .summary = "set a key",
+        .help = "Sets KEY to VALUE.",
+        .run = cmd_kv_put,
+    },
+    {
+        .group = "kv",
+        .name = "del",
+        .arguments = {"KEY"},
+        .options = {REMOTE_OPTION_TABLE, {"--prefix", NULL, "all keys that begin so"}},
+        .summary = "delete keys",
+        .help = "Prints how many there were.",
+        .run = cmd_kv_del,
+    },
+    {
+        .group = "kv",
+        .name = "watch",
+        .arguments = {"KEY"},
+        .options = {REMOTE_OPTION_TABLE,
+                    {"--prefix", NULL, "all keys that begin so"},
+                    {"--rev", "N", "from this revision on"},
+                    {"--count", "N", "end after so many events"}},
+        .summary = "print changes as they happen",
+        .help = "Three lines for a PUT: that, the key, the value; two for a DELETE.",
+        .run = cmd_kv_watch,
+    },
+    {
+        .group = "kv",
+        .name = "txn",
+        .options = {REMOTE_OPTION_TABLE},
+        .summary = "run a transaction",
+        .help = "Reads a TxnRequest of etcd as JSON from standard input, keys and values in "
+                "base64, as\nits gateway takes it. Prints the TxnResponse.",
+        .run = cmd_kv_txn,
+    },
+    {
+        .group = "snapshot",
+        .name = "save",
+        .arguments = {"FILE"},
+        .options = {REMOTE_OPTION_TABLE},
+        .summary = "back up the cluster",
+        .help = "The state of one member as it is now, while writes go on. The file gets its name "
+                "when it\nis whole, durable and verified.",
+        .run = cmd_snapshot_save,
+    },
+    {
+        .group = "snapshot",
+        .name = "verify",
+        .arguments = {"FILE"},
+        .options = {{"--json", NULL, "one JSON object"}},
+        .summary = "say whether a backup is whole",
+        .help =
+            "Checks the digest and every record. Exit status: 0 whole, 1 damaged, 2 unreadable.",
+        .run = cmd_snapshot_verify,
+    },
+    {
+        .group = "ca",
+        .name = "init",
+        .arguments = {"DIR"},
+        .options = {{"--name", "NAME", "what the authority is called, for people"},
+                    {"--days", "N", "how long it is valid, 3650 days otherwise"}},
+        .summary = "make the cluster's own certificate authority",
+        .help = "Makes ca.crt and ca.key in DIR, which is made if it is missing.\n"
+                "Do it once a cluster, off the members: ca.key lets anybody in.\n"
+                "Nothing that exists is replaced.",
+        .run = cmd_ca_init,
+    },
+    {
+        .group = "ca",
+        .name = "issue",
+        .arguments = {"DIR", "NAME"},
+        .options = {{"--host", "ADDRESS,...", "names and addresses at which it is reached"},
+                    {"--days", "N", "how long it is valid, 730 days otherwise"}},
+        .summary = "make the certificate of a member",
+        .help = "Makes NAME.crt and NAME.key in DIR, signed by the authority there. NAME is the "
+                "member's\nname in the cluster's configuration: peers refuse a certificate that "
+                "does not bear it.\nThe certificate ends with the authority's at the latest. "
+                "Nothing that exists is replaced.",
+        .run = cmd_ca_issue,
+    },
     {
         .group = "wal",
         .name = "inspect",
@@ -28,4 +173,9 @@ const struct cli_command cli_commands[] = {
     },
 };
 
-const size_t cli_command_count = sizeof cli_commands / sizeof cli_commands[0];
+const struct cli_program cli_novacron = {
+    .name = "novacron",
+    .summary = "keeps virtual machines running through the loss of hosts",
+    .commands = novacron_commands,
+    .command_count = sizeof novacron_commands / sizeof novacron_commands[0],
+};

@@ -12,5 +12,5 @@ void check_report(const char *file, int line, const char *cond)
 
 int main(int argc, char **argv)
 {
-    return (int)cli_main(argc, argv);
+    return (int)cli_main(&cli_novacron, argc, argv);
 }

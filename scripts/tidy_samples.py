@@ -21,6 +21,11 @@ SAMPLES = {
             "backend/core/ha/ha.c": '#include "core/store/store.h"\n',
             "backend/core/node/node.h": '#include "core/store/store.h"\n',
             "backend/core/chaos/sim.h": '#include "core/node/node.h"\n',
+            "backend/core/chaos/oracle/o.h": '#include "core/consensus/raft/raft_int.h"\n',
+            "backend/core/chaos/check/lin.h": '#include "core/base/one.h"\n',
+            "backend/core/chaos/sim.c": '#include "core/chaos/check/lin.h"\n',
+            "cli/command.h": "",
+            "cli/sim/sim.c": '#include "cli/command.h"\n#include "core/chaos/check/lin.h"\n',
             "backend/core/base/crc.c": "#include <isa-l/crc.h>\n",
             "backend/world/linux/loop.c": '#include "core/world/world.h"\n#include <unistd.h>\n',
             "tests/core/test_sim.c": '#include "core/chaos/sim.h"\n#include <stdio.h>\n',
@@ -37,7 +42,13 @@ SAMPLES = {
                                  "backend/core/consensus/raft/raft.h": ""}),
             ("only the simulator", {"backend/core/node/a.c": '#include "core/chaos/sim.h"\n'}),
             ("only the simulator", {"backend/world/linux/a.c": '#include "core/chaos/sim.h"\n'}),
+            ("only the simulator", {"backend/core/node/a.c":
+                                     '#include "core/chaos/check/lin.h"\n'}),
+            ("only the simulator", {"cli/a.c": '#include "core/chaos/sim.h"\n'}),
+            ("point downward", {"backend/core/chaos/check/a.c": '#include "core/world/world.h"\n'}),
             ("private", {"backend/core/node/a.c": '#include "core/consensus/raft/raft_int.h"\n'}),
+            ("private", {"backend/core/chaos/a.c": '#include "core/consensus/raft/raft_int.h"\n'}),
+            ("only the simulator", {"backend/core/node/a.c": '#include "core/chaos/oracle/o.h"\n'}),
             ("not for the core", core("#include <stdio.h>\n")),
             ("not for the core", core("#include <stdlib.h>\n")),
             ("not for the core", core("  #  include <sys/socket.h>\n")),
@@ -61,9 +72,13 @@ SAMPLES = {
         "accepts": {
             "a.c": "static int one(void)\n{\n    return 1;\n}\nint main(void)\n{\n}\n",
             "b.c": "/* int one(void) {} */\nint one(void);\nint main(void)\n{\n}\n",
+            "backend/api/rpc.h": "int two(void);\n",
+            "backend/api/two.c": "int two(void)\n{\n    return 2;\n}\n",
+            "tests/api/fake_rpc.c": "int two(void)\n{\n    return 3;\n}\n",
         },
         "rejects": [
             ("one is also", {"c.c": "static int one(void)\n{\n    return 2;\n}\n"}),
+            ("one is also", {"tests/api/fake_rpc.c": "int one(void)\n{\n    return 3;\n}\n"}),
             ("one is also", {"c.h": "static inline int one(void)\n{\n    return 2;\n}\n"}),
         ],
     },
@@ -191,6 +206,17 @@ SAMPLES = {
 def symbol_row(obj, name, kind, section):
     return f"x.a:x.p/{obj}:{name}  |   |  {kind}  |  OBJECT|   |   |{section}"
 
+
+# Symbols by file, and what must be said of them.
+SWITCH_ROWS = [
+    ({"novacron-sim": {"mutant_active", "probe_counts"}, "novacron": {"main"},
+      "libswitched_core.a": {"mutant_active", "probe_counts"}}, []),
+    ({"novacron-sim": {"mutant_active"}, "novacron": {"main", "probe_counts"},
+      "libswitched_core.a": {"mutant_active", "probe_counts"}},
+     ["novacron has probe_counts, which are for novacron-sim", "novacron-sim has no probe_counts"]),
+    ({"novacron": {"main"}, "novacron-sim": {"mutant_active", "probe_counts"}},
+     ["libswitched_core.a is not built, so that nothing proves that this check sees switches"]),
+]
 
 SYMBOL_ROWS = [
     (symbol_row("buf.c.o", "memcpy", "U", "*UND*"), []),

@@ -20,8 +20,14 @@ static void feed_one(struct store *a, struct store *b, uint64_t index, uint8_t k
     if (kind == 0) {
         buf_put(&payload, body.data, body.len);
     } else {
+        static const uint8_t users[] = "root";
+        uint64_t auth_revision = store_auth_revision(a) - (index % 7 == 0 ? 1 : 0);
+        /* "root" and "r" take turns with nobody. */
+        struct bytes user = {users, index % 5 == 0 ? 0 : index % 2 == 0 ? 1 : 4};
         store_envelope_encode(&payload, &(struct store_envelope){.kind = kind,
                                                                  .feature_level = 1,
+                                                                 .auth_revision = auth_revision,
+                                                                 .user = user,
                                                                  .origin = 1 + index % 3,
                                                                  .boot = 1,
                                                                  .sequence = index,
@@ -67,8 +73,8 @@ static void restore_and_compare(struct store *s)
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 {
-    struct store *a = store_open(1);
-    struct store *b = store_open(1);
+    struct store *a = store_open(2);
+    struct store *b = store_open(2);
     struct cursor c;
     uint64_t index = 0;
     cursor_init(&c, (struct bytes){bytes, n});

@@ -30,6 +30,32 @@ static void member_on_alarm(void *ctx, enum raft_alarm alarm)
     m->alarms |= alarm;
 }
 
+static void member_on_refused(void *ctx, node_id peer, const struct world_endpoint *at,
+                              const char *why)
+{
+    struct member *m = ctx;
+    (void)at;
+    m->refusals++;
+    m->refused_why = why;
+    m->refused_peer = peer;
+}
+
+static void member_on_sent(void *ctx, const struct raft_message *message)
+{
+    struct member *m = ctx;
+    if (m->cluster->oracle) {
+        oracle_sent(m->cluster->oracle, m->i, message);
+    }
+}
+
+static void member_on_applied(void *ctx, const struct raft_entry *e)
+{
+    struct member *m = ctx;
+    if (m->cluster->oracle) {
+        oracle_applied_entry(m->cluster->oracle, m->i, e, node_status(m->node).term);
+    }
+}
+
 void member_start(struct cluster3 *c, uint32_t i)
 {
     struct member *m = &c->member[i];
@@ -40,6 +66,11 @@ void member_start(struct cluster3 *c, uint32_t i)
     config.port = c->n > 1 ? PORT : 0;
     config.peer_count = c->n;
     config.segment_bytes = 16 * 1024 * 1024;
+    if (c->batch_bytes > 0) {
+        config.batch_bytes = c->batch_bytes;
+        config.reserve_bytes = c->batch_bytes / 4;
+        config.segment_bytes = 2 * c->batch_bytes;
+    }
     config.scrub_bytes_per_s = c->scrub_bytes_per_s;
     config.scrub_pause = NANOS_PER_S;
     config.is_member = m->is_member;
@@ -52,20 +83,33 @@ void member_start(struct cluster3 *c, uint32_t i)
     }
     m->halted = false;
     m->alarms = 0;
-    struct node_events events = {
-        .ctx = m, .ready = member_on_ready, .halted = member_on_halted, .alarm = member_on_alarm};
+    struct node_events events = {.ctx = m,
+                                 .ready = member_on_ready,
+                                 .halted = member_on_halted,
+                                 .alarm = member_on_alarm,
+                                 .refused = member_on_refused,
+                                 .sent = member_on_sent,
+                                 .applied = member_on_applied};
     m->node = node_open(simhost_world(m->host), &config, &events);
+    if (c->oracle) {
+        oracle_opened(c->oracle, i, m->node, m->lost);
+        m->lost = ORACLE_LOST_NOTHING;
+    }
 }
 
 void cluster3_init(struct cluster3 *c, uint64_t seed, uint32_t n)
 {
     memset(c, 0, sizeof(*c));
+    CHECK(n <= NODES_MAX);
     c->n = n;
     c->sim = simworld_new(seed);
+    c->oracle = oracle_new(n);
     c->snapshot_entries = 1000000;
     for (uint32_t i = 0; i < n; i++) {
         memcpy(c->member[i].name, "host-0", 7);
         c->member[i].name[5] = (char)('0' + i);
+        c->member[i].cluster = c;
+        c->member[i].i = i;
         c->member[i].host = simhost_new(c->sim, c->member[i].name, DISK);
         raft_membership_insert(&c->founders, i + 1, RAFT_VOTER);
     }
@@ -78,8 +122,28 @@ void cluster3_start(struct cluster3 *c)
     }
 }
 
+void cluster3_unwatch(struct cluster3 *c)
+{
+    oracle_free(c->oracle);
+    c->oracle = NULL;
+}
+
+static void cluster3_assert_sound(struct cluster3 *c)
+{
+    if (!c->oracle) {
+        return;
+    }
+    oracle_full(c->oracle, simworld_now(c->sim));
+    const struct oracle_violation *v = oracle_violation(c->oracle);
+    if (v) {
+        print_message("# %s, on %s: %s\n", v->invariant, c->member[v->host].name, v->text);
+    }
+    assert_null(v);
+}
+
 void cluster3_deinit(struct cluster3 *c)
 {
+    cluster3_assert_sound(c);
     for (uint32_t i = 0; i < c->n; i++) {
         if (c->member[i].node) {
             simhost_kill(c->member[i].host);
@@ -87,6 +151,7 @@ void cluster3_deinit(struct cluster3 *c)
         }
     }
     simworld_free(c->sim);
+    oracle_free(c->oracle);
 }
 
 void member_kill(struct cluster3 *c, uint32_t i, bool power)
@@ -96,6 +161,9 @@ void member_kill(struct cluster3 *c, uint32_t i, bool power)
         simhost_cut_power(m->host, 1, 2);
     } else {
         simhost_kill(m->host);
+    }
+    if (c->oracle) {
+        oracle_closed(c->oracle, i);
     }
     node_close(m->node);
     m->node = NULL;
@@ -112,10 +180,21 @@ int cluster3_leader(const struct cluster3 *c)
     return -1;
 }
 
+bool cluster3_step(struct cluster3 *c)
+{
+    bool stepped = simworld_step(c->sim);
+    for (uint32_t i = 0; c->oracle && i < c->n; i++) {
+        oracle_step(c->oracle, i, simworld_now(c->sim));
+    }
+    return stepped;
+}
+
 void cluster3_run(struct cluster3 *c, nanos span)
 {
     nanos until = simworld_now(c->sim) + span;
-    simworld_run(c->sim, until);
+    while (c->oracle && simworld_now(c->sim) < until && cluster3_step(c)) {
+    }
+    simworld_run(c->sim, u64_max(until, simworld_now(c->sim)));
     for (uint32_t i = 0; i < c->n; i++) {
         if (c->member[i].node) {
             node_check(c->member[i].node);
@@ -158,6 +237,8 @@ static void put_propose(struct put *p, struct node *node, enum store_kind kind, 
 {
     p->request.kind = kind;
     p->request.body = body;
+    p->request.user = (struct bytes){0};
+    p->request.auth_revision = 0;
     p->request.done = put_on_done;
     p->request.owner = p;
     assert_int_equal(node_propose(node, &p->request), OK);
@@ -218,7 +299,7 @@ static void get_on_done(struct node_read *read)
     g->result = read->result;
 }
 
-bool cluster3_get(struct cluster3 *c, uint32_t at, const char *key, uint64_t value)
+enum err cluster3_try_get(struct cluster3 *c, uint32_t at)
 {
     struct get g = {.read = {.done = get_on_done, .owner = &g}};
     assert_int_equal(node_read(c->member[at].node, &g.read), OK);
@@ -227,7 +308,12 @@ bool cluster3_get(struct cluster3 *c, uint32_t at, const char *key, uint64_t val
         cluster3_run(c, 5 * NANOS_PER_MS);
     }
     assert_true(g.done);
-    assert_int_equal(g.result, OK);
+    return g.result;
+}
+
+bool cluster3_get(struct cluster3 *c, uint32_t at, const char *key, uint64_t value)
+{
+    assert_int_equal(cluster3_try_get(c, at), OK);
     struct store_range_request range = {.key = {(const uint8_t *)key, strlen(key)}};
     struct buf request;
     struct buf response;

@@ -5,33 +5,46 @@
 #ifndef NOVACRON_TESTS_SUPPORT_NODE_CLUSTER_H
 #define NOVACRON_TESTS_SUPPORT_NODE_CLUSTER_H
 
+#include "core/chaos/oracle/oracle.h"
 #include "core/chaos/simworld.h"
 #include "core/node/node.h"
 
-#define NODES     3
+#define NODES     3 /* of most tests */
+#define NODES_MAX 5
 #define KEY_BYTES 24
 
 struct member {
     struct simhost *host;
+    struct cluster3 *cluster;
+    uint32_t i;
     struct node *node; /* NULL: down */
     char name[16];
     bool is_member; /* as in node_config: an empty disk is a lost one */
     bool halted;
     enum recovery_verdict verdict; /* of the last start, as are the alarms */
     uint32_t alarms;               /* enum raft_alarm */
+    uint32_t refusals;             /* of streams, since the host was made; the last one: */
+    const char *refused_why;
+    node_id refused_peer;
+    uint32_t lost; /* enum oracle_lost, to be told with the next start */
 };
 
 struct cluster3 {
     struct simworld *sim;
-    struct member member[NODES];
+    struct oracle *oracle; /* owned; NULL where a test breaks what it watches */
+    struct member member[NODES_MAX];
     uint32_t n;
     struct raft_membership founders;
     uint64_t snapshot_entries; /* as in node_config; change them before the start */
     uint64_t scrub_bytes_per_s;
+    uint64_t batch_bytes; /* 0: the log's batches and segments are of the usual size */
 };
 
 void cluster3_init(struct cluster3 *c, uint64_t seed, uint32_t n);
+/* Asserts that the oracle found nothing. */
 void cluster3_deinit(struct cluster3 *c);
+/* From here on nobody watches. */
+void cluster3_unwatch(struct cluster3 *c);
 void cluster3_start(struct cluster3 *c);
 void member_start(struct cluster3 *c, uint32_t i);
 
@@ -40,6 +53,9 @@ void member_kill(struct cluster3 *c, uint32_t i, bool power);
 
 /* Time passes; every node's invariants are checked at its end. */
 void cluster3_run(struct cluster3 *c, nanos span);
+
+/* The same for one event; false: there is none. */
+bool cluster3_step(struct cluster3 *c);
 
 /* The member that leads; -1: none does. */
 int cluster3_leader(const struct cluster3 *c);
@@ -65,6 +81,9 @@ void put_wait(struct cluster3 *c, struct put *p);
 /* The same in one, at a member; returns its result. */
 enum err cluster3_try_put(struct cluster3 *c, uint32_t at, const char *key, uint64_t value);
 void cluster3_put(struct cluster3 *c, uint32_t at, const char *key, uint64_t value);
+
+/* A linearizable read at one member: how it ends. */
+enum err cluster3_try_get(struct cluster3 *c, uint32_t at);
 
 /* A linearizable read at one member; does the key hold this value? */
 bool cluster3_get(struct cluster3 *c, uint32_t at, const char *key, uint64_t value);

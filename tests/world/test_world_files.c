@@ -304,6 +304,25 @@ static void timers_fire_in_order(struct bench *b)
     assert_memory_not_equal(random, zeros, sizeof zeros);
 }
 
+/* Awake all the time, both clocks count the same. The bounds leave room for a busy machine. */
+static void both_clocks_count(struct bench *b)
+{
+    int id = 0;
+    struct world_timer timer = {.fire = note_timer, .owner = &id};
+    nanos awake = world_awake(b->world);
+    nanos now = world_now(b->world);
+
+    fired_count = 0;
+    world_timer_set(b->world, &timer, now + 20 * NANOS_PER_MS);
+    while (fired_count < 1) {
+        bench_step(b);
+    }
+    nanos passed = world_now(b->world) - now;
+    nanos passed_awake = world_awake(b->world) - awake;
+    assert_true(passed_awake >= 20 * NANOS_PER_MS);
+    assert_in_range(passed_awake, passed, passed + 10 * NANOS_PER_S);
+}
+
 static void on_both(void (*body)(struct bench *))
 {
     struct bench sim = {0};
@@ -353,6 +372,12 @@ static void equal_timers_fire_in_the_order_they_were_set(void **state)
     on_both(timers_fire_in_order);
 }
 
+static void a_machine_that_is_awake_counts_the_same_on_both_clocks(void **state)
+{
+    (void)state;
+    on_both(both_clocks_count);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -362,6 +387,7 @@ int main(void)
         cmocka_unit_test(a_listing_is_complete_and_in_order),
         cmocka_unit_test(requests_of_a_lane_complete_in_order),
         cmocka_unit_test(equal_timers_fire_in_the_order_they_were_set),
+        cmocka_unit_test(a_machine_that_is_awake_counts_the_same_on_both_clocks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

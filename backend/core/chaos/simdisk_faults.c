@@ -3,13 +3,27 @@
 
 #include <string.h>
 
+#include "core/base/buf.h"
 #include "core/base/check.h"
 #include "core/base/mem.h"
 
 void simdisk_fail(struct simdisk *d, enum world_file_op op, enum err error, uint32_t count)
 {
     CHECK(op < WORLD_FILE_OPS);
-    d->faults[op] = (struct simdisk_fault){error, count};
+    d->faults[op].error = error;
+    d->faults[op].count = count;
+}
+
+void simdisk_odds(struct simdisk *d, enum world_file_op op, enum err error, uint32_t ppm)
+{
+    CHECK(op < WORLD_FILE_OPS && op != WORLD_CLOSE && ppm <= SIMDISK_MILLION);
+    d->faults[op].odds_error = error;
+    d->faults[op].ppm = ppm;
+}
+
+void simdisk_forget(struct simdisk *d, bool is_forgetful)
+{
+    d->is_forgetful = is_forgetful;
 }
 
 void simdisk_lie(struct simdisk *d, bool is_lying)
@@ -22,29 +36,55 @@ void simdisk_set_capacity(struct simdisk *d, uint64_t capacity)
     d->capacity = capacity;
 }
 
-static struct simdisk_inode *file_at(const struct simdisk *d, const char *path)
+void simdisk_set_quota(struct simdisk *d, uint64_t bytes)
+{
+    d->quota = bytes;
+}
+
+void simdisk_heal(struct simdisk *d)
+{
+    memset(d->faults, 0, sizeof d->faults);
+    for (size_t trick = 0; trick < SIMDISK_TRICKS; trick++) {
+        d->armed[trick].count = 0;
+    }
+    d->is_armed = false;
+    d->is_lying = false;
+    d->is_forgetful = false;
+    d->quota = UINT64_MAX;
+}
+
+struct simdisk_inode *simdisk_file_at(const struct simdisk *d, const char *path)
 {
     const struct simdisk_name *name = simdisk_names_find(&d->live, path);
     return name != NULL && name->inode >= 0 ? d->inodes[name->inode] : NULL;
 }
 
+void simdisk_damage(struct simdisk *d, struct simdisk_inode *inode, uint64_t offset,
+                    const uint8_t *bytes, size_t n)
+{
+    simdisk_image_write(&d->pool, &inode->live, offset, bytes, n);
+    if (offset + n <= inode->stable.size) {
+        simdisk_image_write(&d->pool, &inode->stable, offset, bytes, n);
+    }
+}
+
 enum err simdisk_flip(struct simdisk *d, const char *path, uint64_t offset, uint8_t mask)
 {
-    struct simdisk_inode *inode = file_at(d, path);
+    struct simdisk_inode *inode = simdisk_file_at(d, path);
+    uint8_t byte = 0;
 
     if (inode == NULL || offset >= inode->live.size) {
         return ERR_NOT_FOUND;
     }
-    inode->live.bytes[offset] ^= mask;
-    if (offset < inode->stable.size) {
-        inode->stable.bytes[offset] ^= mask;
-    }
+    simdisk_image_read(&inode->live, offset, &byte, 1);
+    byte ^= mask;
+    simdisk_damage(d, inode, offset, &byte, 1);
     return OK;
 }
 
 enum err simdisk_spoil(struct simdisk *d, const char *path, uint64_t offset)
 {
-    struct simdisk_inode *inode = file_at(d, path);
+    struct simdisk_inode *inode = simdisk_file_at(d, path);
 
     if (inode == NULL || offset >= inode->live.size) {
         return ERR_NOT_FOUND;
@@ -58,19 +98,16 @@ enum err simdisk_spoil(struct simdisk *d, const char *path, uint64_t offset)
 enum err simdisk_misdirect(struct simdisk *d, const char *path, uint64_t from, const char *path_to,
                            uint64_t to)
 {
-    const struct simdisk_inode *source = file_at(d, path);
-    struct simdisk_inode *target = file_at(d, path_to);
+    const struct simdisk_inode *source = simdisk_file_at(d, path);
+    struct simdisk_inode *target = simdisk_file_at(d, path_to);
     uint8_t sector[WORLD_SECTOR_BYTES];
 
     if (source == NULL || target == NULL || from + sizeof sector > source->live.size ||
         to + sizeof sector > target->live.size) {
         return ERR_NOT_FOUND;
     }
-    memcpy(sector, source->live.bytes + from, sizeof sector);
-    memcpy(target->live.bytes + to, sector, sizeof sector);
-    if (to + sizeof sector <= target->stable.size) {
-        memcpy(target->stable.bytes + to, sector, sizeof sector);
-    }
+    simdisk_image_read(&source->live, from, sector, sizeof sector);
+    simdisk_damage(d, target, to, sector, sizeof sector);
     return OK;
 }
 
@@ -85,49 +122,68 @@ enum err simdisk_remove(struct simdisk *d, const char *path)
     return OK;
 }
 
-static void copy_image(struct simdisk_image *to, const struct simdisk_image *from)
-{
-    simdisk_image_resize(to, 0);
-    simdisk_image_resize(to, from->size);
-    if (from->size > 0) {
-        memcpy(to->bytes, from->bytes, (size_t)from->size);
-    }
-}
-
 enum err simdisk_copy(struct simdisk *d, const char *path, const char *path_to)
 {
-    const struct simdisk_inode *source = file_at(d, path);
+    const struct simdisk_inode *source = simdisk_file_at(d, path);
     const struct simdisk_name *name = simdisk_names_find(&d->live, path_to);
 
     if (source == NULL || name == NULL || name->inode < 0) {
         return ERR_NOT_FOUND;
     }
-    copy_image(&d->inodes[name->inode]->live, &source->live);
-    copy_image(&d->inodes[name->inode]->stable, &source->live);
+    simdisk_image_copy(&d->pool, &d->inodes[name->inode]->live, &source->live);
+    simdisk_image_copy(&d->pool, &d->inodes[name->inode]->stable, &source->live);
     return OK;
 }
 
 enum err simdisk_cut(struct simdisk *d, const char *path, uint64_t size)
 {
-    struct simdisk_inode *inode = file_at(d, path);
+    struct simdisk_inode *inode = simdisk_file_at(d, path);
 
     if (inode == NULL) {
         return ERR_NOT_FOUND;
     }
-    simdisk_image_resize(&inode->live, size);
-    simdisk_image_resize(&inode->stable, size);
+    simdisk_image_resize(&d->pool, &inode->live, size);
+    simdisk_image_resize(&d->pool, &inode->stable, size);
     return OK;
 }
 
-enum err simdisk_look(const struct simdisk *d, const char *path, struct bytes *ret)
+enum err simdisk_look(const struct simdisk *d, const char *path, struct buf *into)
 {
-    const struct simdisk_inode *inode = file_at(d, path);
+    const struct simdisk_inode *inode = simdisk_file_at(d, path);
 
     if (inode == NULL) {
         return ERR_NOT_FOUND;
     }
-    *ret = (struct bytes){inode->live.bytes, (size_t)inode->live.size};
+    size_t n = (size_t)inode->live.size;
+    buf_clear(into);
+    simdisk_image_read(&inode->live, 0, buf_extend(into, n), n);
     return OK;
+}
+
+enum err simdisk_size(const struct simdisk *d, const char *path, uint64_t *ret)
+{
+    const struct simdisk_inode *inode = simdisk_file_at(d, path);
+
+    if (inode == NULL) {
+        return ERR_NOT_FOUND;
+    }
+    *ret = inode->live.size;
+    return OK;
+}
+
+uint64_t simdisk_memory(const struct simdisk *d)
+{
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < d->inode_count; i++) {
+        const struct simdisk_inode *inode = d->inodes[i];
+        if (inode != NULL) {
+            bytes += simdisk_image_memory(&inode->live) + simdisk_image_memory(&inode->stable) +
+                     simdisk_image_memory(&inode->remembered) + inode->written.cap +
+                     inode->change_cap * sizeof *inode->changes;
+        }
+    }
+    return bytes;
 }
 
 const char *simdisk_name(const struct simdisk *d, size_t at)

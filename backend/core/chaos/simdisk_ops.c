@@ -18,8 +18,11 @@ uint64_t simdisk_used(const struct simdisk *d)
 /* ERR_NO_SPACE if a file of `now` bytes cannot become `then`. */
 static enum err reserve(const struct simdisk *d, uint64_t now, uint64_t then)
 {
-    uint64_t used = simdisk_used(d);
-    return then > now && then - now > u64_sub_sat(d->capacity, used) ? ERR_NO_SPACE : OK;
+    if (then <= now) {
+        return OK;
+    }
+    uint64_t limit = u64_min(d->capacity, d->quota);
+    return then - now > u64_sub_sat(limit, simdisk_used(d)) ? ERR_NO_SPACE : OK;
 }
 
 /* Does the directory that `path` is in exist? */
@@ -120,9 +123,12 @@ static enum err op_read(struct simdisk *d, struct world_file_request *request)
         }
     }
     if (count > 0) {
-        memcpy(request->buffer, inode->live.bytes + request->offset, (size_t)count);
+        simdisk_image_read(&inode->live, request->offset, request->buffer, (size_t)count);
     }
     request->count = count;
+    if (d->is_armed && count > 0) {
+        simdisk_trick_read(d, inode, request);
+    }
     return OK;
 }
 
@@ -145,25 +151,36 @@ static enum err op_write(struct simdisk *d, struct world_file_request *request)
 
     CHECK(d->open[request->fd].may_write && request->length > 0);
     TRY(reserve(d, inode->live.size, request->offset + request->length));
-    const struct simdisk_change change = {
-        .offset = request->offset,
-        .length = request->length,
-        .bytes = request->buffer,
-    };
-    simdisk_change_file(d, inode, &change);
-    unspoil(inode, request->offset, request->length);
     request->count = request->length;
+    if (d->is_armed && simdisk_trick_write(d, inode, request)) {
+        return OK;
+    }
+    simdisk_change_bytes(d, inode, request->offset, request->buffer, (size_t)request->length);
+    unspoil(inode, request->offset, request->length);
     return OK;
 }
 
-static enum err op_resize(struct simdisk *d, struct world_file_request *request, bool is_cut)
+/* A write that fails has written some of its first sectors, as far as the file reaches. */
+static void write_in_part(struct simdisk *d, const struct world_file_request *request)
+{
+    struct simdisk_inode *inode = inode_of(d, request->fd);
+    uint64_t sectors = prng_below(&d->prng, request->length / WORLD_SECTOR_BYTES + 1);
+    uint64_t room = u64_sub_sat(inode->live.size, request->offset);
+    uint64_t n = u64_min(sectors * WORLD_SECTOR_BYTES, room);
+
+    if (n > 0) {
+        simdisk_change_bytes(d, inode, request->offset, request->buffer, (size_t)n);
+    }
+}
+
+static enum err op_resize(struct simdisk *d, struct world_file_request *request,
+                          enum simdisk_change_kind kind)
 {
     struct simdisk_inode *inode = inode_of(d, request->fd);
 
     CHECK(d->open[request->fd].may_write);
     TRY(reserve(d, inode->live.size, request->length));
-    simdisk_change_file(d, inode,
-                        &(struct simdisk_change){.length = request->length, .is_cut = is_cut});
+    simdisk_change_size(d, inode, request->length, kind);
     return OK;
 }
 
@@ -268,9 +285,9 @@ static enum err op_any(struct simdisk *d, struct world_file_request *request)
         (void)inode_of(d, request->fd);
         return OK;
     case WORLD_PREALLOCATE:
-        return op_resize(d, request, false);
+        return op_resize(d, request, SIMDISK_GROW);
     case WORLD_TRUNCATE:
-        return op_resize(d, request, true);
+        return op_resize(d, request, SIMDISK_CUT);
     case WORLD_RENAME:
         return op_rename(d, request);
     case WORLD_LINK:
@@ -308,6 +325,13 @@ void simdisk_execute(struct simdisk *d, struct world_file_request *request)
     if (fault->count > 0) {
         fault->count--;
         request->result = fault->error;
+        return;
+    }
+    if (fault->ppm > 0 && prng_chance(&d->prng, fault->ppm, SIMDISK_MILLION)) {
+        request->result = fault->odds_error;
+        if (request->op == WORLD_WRITE) {
+            write_in_part(d, request);
+        }
         return;
     }
     request->result = op_any(d, request);

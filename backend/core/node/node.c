@@ -3,10 +3,12 @@
 #include <string.h>
 
 #include "core/base/hash.h"
+#include "core/base/mutant.h"
 #include "core/node/node_int.h"
+#include "core/store/store_limits.h"
 
 /* The highest level that this program knows. */
-#define NODE_FEATURE_LEVEL 1
+#define NODE_FEATURE_LEVEL STORE_FEATURE_LEVEL_MAX
 
 struct node_config node_config_default(node_id id)
 {
@@ -18,6 +20,8 @@ struct node_config node_config_default(node_id id)
     c.snapshot_entries = 100000;
     c.tail_entries = 10000;
     c.segment_bytes = WAL_SEGMENT_BYTES;
+    c.batch_bytes = WAL_BATCH_BYTES;
+    c.reserve_bytes = WAL_RESERVE_BYTES;
     c.scrub_bytes_per_s = 8 * 1024 * 1024;
     c.scrub_pause = 3600 * NANOS_PER_S;
     c.request_timeout = 5 * NANOS_PER_S;
@@ -30,6 +34,9 @@ enum err node_tell(struct node *n, struct raft_event e)
 {
     CHECK(n->state == NODE_RUNNING);
     e.now = world_now(n->world);
+    if (n->events.stepping) {
+        n->events.stepping(n->events.ctx, &e);
+    }
     return raft_step(n->raft, &e);
 }
 
@@ -90,6 +97,9 @@ static void node_carry_out(struct node *n)
         node_upkeep_repaired(n);
     }
     node_persist(n, &u);
+    if (n->state != NODE_RUNNING) {
+        return; /* the log failed: nothing of this update leaves */
+    }
     for (uint32_t i = 0; i < u.message_count; i++) {
         node_send(n, &u.messages[i]);
     }
@@ -123,6 +133,14 @@ static void node_tell_outcomes(struct node *n)
     }
 }
 
+static void node_tell_advanced(struct node *n)
+{
+    if (n->has_applied && n->state == NODE_RUNNING && n->events.advanced) {
+        n->events.advanced(n->events.ctx);
+    }
+    n->has_applied = false;
+}
+
 void node_pump(struct node *n)
 {
     if (n->pumping || n->state != NODE_RUNNING) {
@@ -137,6 +155,7 @@ void node_pump(struct node *n)
         }
         node_answer_reads(n);
         node_tell_outcomes(n);
+        node_tell_advanced(n);
     } while (n->state == NODE_RUNNING && raft_has_update(n->raft));
     if (n->state == NODE_RUNNING) {
         node_snapshot_if_due(n);
@@ -166,6 +185,10 @@ static void node_expire_requests(struct node *n, nanos now)
 
 static void node_ask_read(struct node *n, struct node_read *read, nanos now)
 {
+    if (MUTANT(FOLLOWER_READS_LOCALLY) && raft_status(n->raft).role != RAFT_LEADER) {
+        read->index = u64_max(n->applied, 1);
+        return;
+    }
     /* A new number each time: a late answer to an earlier question must not count for this one. */
     read->id = ++n->read_id;
     read->asked = now;
@@ -196,6 +219,18 @@ static void node_check_reads(struct node *n, nanos now)
 
 static void node_retry_refused(struct node *n);
 
+/* Tells Raft of a sleep of the host, or a step of its clock: the clock that counts sleep has gained
+ * on the one that does not. What is too short to be told stays in the difference and adds up. */
+static void node_notice_sleep(struct node *n, nanos now)
+{
+    nanos ahead = now - world_awake(n->world); /* modulo, as the origins may differ */
+    if ((int64_t)(ahead - n->clock_ahead) > (int64_t)NODE_SLEEP_MIN) {
+        n->clock_ahead = ahead;
+        enum err ignored = node_tell(n, (struct raft_event){.type = RAFT_EVENT_SUSPENDED});
+        (void)ignored;
+    }
+}
+
 static void node_on_tick(struct world_timer *timer)
 {
     struct node *n = timer->owner;
@@ -204,6 +239,7 @@ static void node_on_tick(struct world_timer *timer)
     }
     nanos now = world_now(n->world);
     n->tick_due = now + n->cfg.raft.heartbeat_interval; /* whatever else Raft asks for meanwhile */
+    node_notice_sleep(n, now);
     nanos stalled = wal_stalled_since(n->wal);
     struct raft_event disk = {.type = RAFT_EVENT_DISK};
     disk.stalled = n->lacks_space ? NANOS_FOREVER : u64_sub_sat(now, stalled);
@@ -217,6 +253,7 @@ static void node_on_tick(struct world_timer *timer)
     node_persist_complete(n);
     if (n->state == NODE_RUNNING) {
         node_snapshot_tell(n);
+        node_install_retry(n);
         node_upkeep(n);
     }
     node_pump(n);
@@ -257,6 +294,13 @@ static void node_check_boot(struct node *n)
     }
 }
 
+/* The least TTL of a lease, as etcd has it: a change of leader must fit into it. */
+static uint32_t node_lease_ttl_min(const struct node *n)
+{
+    nanos least = n->cfg.raft.election_timeout / 2 * 3;
+    return (uint32_t)((least + NANOS_PER_S - 1) / NANOS_PER_S);
+}
+
 static void node_encode(struct node *n, const struct node_request *request, struct buf *b)
 {
     struct store_envelope e = {
@@ -265,11 +309,16 @@ static void node_encode(struct node *n, const struct node_request *request, stru
         .origin = n->cfg.id,
         .boot = request->boot,
         .sequence = request->sequence,
+        .auth_revision = request->auth_revision,
+        .user = request->user,
         /* For a lease without an id. */
         .assigned_id = node_assigned_id(n->cfg.id, request),
-        .term = raft_status(n->raft).term,
+        .term = request->term,
         .body = request->body,
     };
+    if (request->kind == STORE_KIND_LEASE_GRANT) {
+        e.lease_ttl_min_s = node_lease_ttl_min(n);
+    }
     store_envelope_encode(b, &e);
 }
 
@@ -327,6 +376,9 @@ void node_repropose(struct node *n)
     if (!n->waiting) {
         return;
     }
+    for (struct node_request *r = n->waiting; r && MUTANT(RETRY_WITH_NEW_NUMBER); r = r->next) {
+        r->sequence = ++n->sequence;
+    }
     *n->waiting_end = n->queued;
     if (!n->queued) {
         n->queued_end = n->waiting_end;
@@ -375,6 +427,8 @@ enum err node_propose(struct node *n, struct node_request *request)
     }
     n->request_count++;
     node_check_boot(n);
+    /* Proposed again, it still says when it was decided: that a lease is due is so in one term. */
+    request->term = raft_status(n->raft).term;
     request->boot = n->boot;
     request->sequence = ++n->sequence;
     request->deadline = world_now(n->world) + n->cfg.request_timeout;
@@ -416,12 +470,14 @@ void node_answer_reads(struct node *n)
     struct node_read **at = &n->reads;
     while (*at) {
         struct node_read *read = *at;
-        if (read->index == 0 || read->index > n->applied) {
+        bool is_applied = read->index <= n->applied || MUTANT(READ_BEFORE_APPLY);
+        if (read->index == 0 || !is_applied) {
             at = &read->next;
             continue;
         }
         *at = read->next;
-        read->result = OK;
+        /* Since it asked, this node may have learned that it is a witness, and has no state. */
+        read->result = n->is_witness ? ERR_REFUSED : OK;
         read->next = n->reads_done;
         n->reads_done = read;
     }
@@ -450,6 +506,14 @@ enum err node_transfer(struct node *n, node_id to)
 enum err node_campaign(struct node *n)
 {
     return node_tell_and_turn(n, (struct raft_event){.type = RAFT_EVENT_CAMPAIGN});
+}
+
+void node_take_snapshot(struct node *n)
+{
+    if (n->state == NODE_RUNNING) {
+        n->snap_forced = true;
+        world_timer_set(n->world, &n->turn, world_now(n->world));
+    }
 }
 
 void node_stop(struct node *n)
@@ -483,6 +547,7 @@ struct node *node_open(const struct world *world, const struct node_config *conf
     n->turn = (struct world_timer){.fire = node_on_turn, .owner = n};
     buf_init(&n->scratch);
     buf_init(&n->snap_block);
+    buf_init(&n->name_bytes);
     node_start(n);
     return n;
 }
@@ -528,6 +593,7 @@ void node_halt(struct node *n, enum err error, const char *why)
 void node_run(struct node *n)
 {
     n->state = NODE_RUNNING;
+    n->clock_ahead = world_now(n->world) - world_awake(n->world);
     node_links_open(n);
     node_upkeep_begin(n);
     enum err ignored = node_tell(n, (struct raft_event){.type = RAFT_EVENT_TICK});
@@ -578,6 +644,7 @@ void node_check(const struct node *n)
         return;
     }
     raft_check(n->raft);
-    CHECK(n->applied >= raft_status(n->raft).applied || n->is_loading);
+    CHECK(n->applied >= raft_status(n->raft).applied || n->is_loading ||
+          raft_status(n->raft).installing);
     CHECK(n->wal_durable <= n->wal_seq);
 }

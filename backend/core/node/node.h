@@ -41,6 +41,9 @@
 struct node_peer {
     node_id id;
     struct world_endpoint at;
+    /* What its certificate must name, where the world's streams have certificates; empty: anything
+     * that the cluster's authority signed. */
+    char name[WORLD_HOST_MAX_BYTES];
 };
 
 struct node_config {
@@ -52,6 +55,9 @@ struct node_config {
      * joins one, or has been here before. On an empty disk a node with founders founds: set
      * is_member before a disk is replaced, or it forgets whom it voted for. */
     const struct raft_membership *founders;
+    /* What a founder begins with instead of nothing: the blocks of a store's snapshot, the same on
+     * all founders; borrowed until the node is ready. Empty: an empty store. */
+    struct bytes founding_state;
     bool is_member; /* it took part before, so an empty disk is a lost one */
     uint16_t port;  /* to listen on; 0: a group of one, no network */
     struct node_peer peers[NODE_PEERS_MAX];
@@ -59,7 +65,9 @@ struct node_config {
     uint16_t feature_level;     /* of a new group */
     uint64_t snapshot_entries;  /* a snapshot is taken after so many */
     uint64_t tail_entries;      /* so many stay in the log behind it, for slow members */
-    uint64_t segment_bytes;     /* of the log */
+    uint64_t segment_bytes;     /* of the log: a batch, the reserve and a sector fit */
+    uint64_t batch_bytes;       /* the log's largest write: the largest entry must fit */
+    uint64_t reserve_bytes;     /* of each segment, for votes on a full disk */
     uint64_t scrub_bytes_per_s; /* the disk is read for damage at this rate; 0: never */
     nanos scrub_pause;          /* between two passes */
     nanos request_timeout;      /* then a request's outcome is unknown */
@@ -82,6 +90,28 @@ struct node_events {
     /* This member's state, or another's, is not a majority's; NODE_NONE: no majority agrees, and
      * writes are refused. */
     void (*diverged)(void *ctx, node_id member);
+    /* Entries were applied, or a snapshot was installed: the store says more than before. Whoever
+     * waited for an outcome was told already. */
+    void (*advanced)(void *ctx);
+    /* The store is about to be closed and replaced by a snapshot's: its readers and snapshots must
+     * end in this call; watch streams move by themselves. The node must not be called. */
+    void (*store_leaves)(void *ctx);
+    /* What the owner of `from` said with node_note; borrowed for the call. */
+    void (*note)(void *ctx, node_id from, struct bytes note);
+    /* A stream from `at` was refused, or a peer at `at` refused ours; `peer` is whom it says, or
+     * ought, to be; NODE_NONE: it did not say. `why` is a static string for the log. Whoever can
+     * reach the port can cause this, as often as he likes. */
+    void (*refused)(void *ctx, node_id peer, const struct world_endpoint *at, const char *why);
+
+    /* Observation points, for debug pages, traces and the simulator's oracle. Unlike those above
+     * they are called in the middle of what the node does: what they point to is borrowed for the
+     * call, and nothing of the node may be called but what looks in. */
+    /* Raft is about to be given this event. */
+    void (*stepping)(void *ctx, const struct raft_event *e);
+    /* A Raft message was handed to the network, which may lose it; what it promises is durable. */
+    void (*sent)(void *ctx, const struct raft_message *m);
+    /* A committed entry was applied, to the store unless this is a witness. */
+    void (*applied)(void *ctx, const struct raft_entry *e);
 };
 
 /* Begins to recover what is in `config->dir`. The world outlives the node; the configuration is
@@ -96,7 +126,9 @@ void node_close(struct node *n);
 /* A change of the replicated state. The caller's, in place until `done`. */
 struct node_request {
     enum store_kind kind;
-    struct bytes body; /* the client's own bytes; borrowed until done */
+    struct bytes body;      /* the client's own bytes; borrowed until done */
+    struct bytes user;      /* who asks, by name; empty: nobody said. Borrowed until done */
+    uint64_t auth_revision; /* at which the user was known; 0 with an empty name */
     void (*done)(struct node_request *request);
     void *owner;
 
@@ -109,6 +141,7 @@ struct node_request {
     struct buf response; /* the node's until done returns */
 
     /* The node's own. */
+    uint64_t term; /* in which it was proposed first */
     uint64_t boot;
     uint64_t sequence;
     nanos deadline;
@@ -147,9 +180,32 @@ MUST_USE enum err node_change(struct node *n, const struct raft_conf_change *cha
 MUST_USE enum err node_transfer(struct node *n, node_id to);
 MUST_USE enum err node_campaign(struct node *n);
 
+/* Takes a snapshot as soon as there is anything to take beyond the newest one: before a backup, or
+ * where memory or the log shall become small. */
+void node_take_snapshot(struct node *n);
+
 /* Hands leadership over and takes no more proposals; once it does not lead any more, it may be
  * closed without costing the group an election. */
 void node_stop(struct node *n);
+
+/* The longest note. */
+#define NODE_NOTE_BYTES_MAX 4096
+
+/* Says something to the owner of another member, without promise: it may get lost, with its stream
+ * or for want of room. ERR_UNSUPPORTED below feature level 2, when members may not know notes;
+ * ERR_NOT_FOUND: no address is known of it. */
+MUST_USE enum err node_note(struct node *n, node_id to, struct bytes note);
+
+/* Where a member is reached from now on, over what the configuration said; ERR_BUSY: addresses of
+ * NODE_PEERS_MAX members are known. The address of this member itself is of no interest, and fine.
+ */
+MUST_USE enum err node_peer_set(struct node *n, const struct node_peer *peer);
+
+/* Is an address known of this member? */
+bool node_peer_known(const struct node *n, node_id peer);
+
+/* Forgets a member's address and ends the streams to it. */
+void node_peer_drop(struct node *n, node_id peer);
 
 /* Looking in. The store is the node's; it changes when events run. NULL before it is ready. */
 struct store *node_store(struct node *n);

@@ -91,6 +91,10 @@ void node_apply(struct node *n, const struct raft_update *u)
         }
         n->applied = e->index;
         n->applied_term = e->term;
+        n->has_applied = true;
+        if (n->events.applied && n->state == NODE_RUNNING) {
+            n->events.applied(n->events.ctx, e);
+        }
         node_hash_applied(n);
     }
     if (n->state != NODE_RUNNING) {
@@ -105,7 +109,7 @@ void node_apply(struct node *n, const struct raft_update *u)
     }
     const struct raft_member *own =
         raft_membership_lookup(raft_status(n->raft).membership, n->cfg.id);
-    n->is_witness = own && (own->roles & RAFT_WITNESS);
+    n->is_witness = n->is_witness || (own && (own->roles & RAFT_WITNESS));
 }
 
 /* --- old entries ----------------------------------------------------------------------------- */

@@ -121,7 +121,7 @@ void node_hash_applied(struct node *n)
     buf_put_u64(&report, hash);
     for (uint32_t i = 0; i < n->cfg.peer_count; i++) {
         if (n->links[i].node) {
-            node_send_note(n, n->links[i].peer, buf_view(&report));
+            (void)node_send_note(n, n->links[i].peer, buf_view(&report));
         }
     }
     buf_deinit(&report);

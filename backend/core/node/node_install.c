@@ -31,7 +31,10 @@ static void install_drop_pieces(struct node *n)
 
 static void install_next_piece(struct node *n);
 
-/* Another snapshot was asked for while the file of this one was busy: what it says is of no use. */
+static void install_begin(struct node *n, uint64_t index, uint64_t term);
+
+/* Another snapshot was asked for while the file of this one was busy: what it says is of no use,
+ * and that one's turn has come. */
 static bool install_given_up(struct node *n, bool is_whole)
 {
     if (n->install_index != 0) {
@@ -42,6 +45,9 @@ static bool install_given_up(struct node *n, bool is_whole)
     }
     n->installer = NULL;
     install_drop_pieces(n);
+    if (n->install_next != 0 && n->state == NODE_RUNNING) {
+        install_begin(n, n->install_next, n->install_next_term);
+    }
     return true;
 }
 
@@ -88,6 +94,14 @@ static void install_on_ready(void *ctx, uint64_t offset)
     install_next_piece(n);
 }
 
+static void install_begin(struct node *n, uint64_t index, uint64_t term)
+{
+    n->install_index = index;
+    n->install_next = 0;
+    n->install_busy = true;
+    n->installer = snapfile_install(&n->place, index, term, install_on_ready, n);
+}
+
 static void install_open(struct node *n, const struct raft_chunk *chunk)
 {
     if (n->installer && !n->install_busy) {
@@ -95,13 +109,15 @@ static void install_open(struct node *n, const struct raft_chunk *chunk)
         n->installer = NULL;
     }
     install_drop_pieces(n);
-    n->install_index = n->installer ? 0 : chunk->snapshot;
-    if (n->installer) {
-        return; /* a piece is under way: the core asks again after a while */
+    if (!n->installer) {
+        install_begin(n, chunk->snapshot, chunk->snapshot_term);
+        return;
     }
-    n->install_busy = true;
-    n->installer =
-        snapfile_install(&n->place, chunk->snapshot, chunk->snapshot_term, install_on_ready, n);
+    /* A piece is under way. The core waits to be told that this one is open, and does not ask
+     * twice. */
+    n->install_index = 0;
+    n->install_next = chunk->snapshot;
+    n->install_next_term = chunk->snapshot_term;
 }
 
 void node_receive_chunks(struct node *n, const struct raft_update *u)
@@ -131,6 +147,10 @@ void node_receive_chunks(struct node *n, const struct raft_update *u)
 static void install_replace_store(struct node *n, struct store *store,
                                   const struct raft_snapshot *s)
 {
+    if (n->events.store_leaves) {
+        n->events.store_leaves(n->events.ctx);
+    }
+    n->has_applied = true;
     store_streams_move(n->store, store);
     store_close(n->store);
     n->store = store;
@@ -195,7 +215,7 @@ static void install_on_loaded(void *ctx, const struct snapfile_found *found)
     bool right =
         good && found->result == OK && found->meta.index == b->install.index &&
         found->meta.term == b->install.term &&
-        node_snapshot_name(store, b->install.index, b->install.term, &b->install.membership, 0)
+        node_snapshot_name(n, store, b->install.index, b->install.term, &b->install.membership, 0)
                 .digest == b->install.digest;
     if (!right) {
         if (store) {
@@ -207,6 +227,77 @@ static void install_on_loaded(void *ctx, const struct snapfile_found *found)
     install_finish(n, store);
 }
 
+/* --- a name alone ---------------------------------------------------------------------------- */
+
+/* A snapshot without a body: a witness's. It is kept all the same, as a file with an empty store:
+ * the log begins behind it, and without the file the next start would miss what lies before. */
+
+static void install_on_name_written(void *ctx, enum err result)
+{
+    struct node *n = ctx;
+    n->name_writer = NULL;
+    if (n->state != NODE_RUNNING) {
+        return;
+    }
+    if (result != OK) {
+        n->name_retry = world_now(n->world) + NODE_SNAPSHOT_RETRY;
+        return;
+    }
+    struct store *store = n->name_store;
+    n->name_store = NULL;
+    install_finish(n, store);
+}
+
+static void install_put_name(void *ctx)
+{
+    struct node *n = ctx;
+    while (n->name_put < n->name_bytes.len) {
+        size_t left = n->name_bytes.len - n->name_put;
+        size_t len = left < SNAPFILE_BLOCK_PAYLOAD ? left : SNAPFILE_BLOCK_PAYLOAD;
+        struct bytes piece = {n->name_bytes.data + n->name_put, len};
+        if (snapfile_put(n->name_writer, piece) != OK) {
+            return; /* called again when there is room */
+        }
+        n->name_put += len;
+    }
+    snapfile_finish(n->name_writer, install_on_name_written);
+}
+
+static void install_write_name(struct node *n)
+{
+    const struct node_batch *b = install_batch(n);
+    CHECK(b && !n->name_writer);
+    n->name_retry = 0;
+    n->name_put = 0;
+    struct buf membership;
+    buf_init(&membership);
+    node_snapshot_membership(&b->install, &membership);
+    n->name_writer = snapfile_create(&n->place, b->install.index, b->install.term,
+                                     buf_view(&membership), install_put_name, n);
+    buf_deinit(&membership);
+    install_put_name(n);
+}
+
+static void install_name(struct node *n)
+{
+    n->name_store = store_open(n->cfg.feature_level);
+    buf_clear(&n->name_bytes);
+    struct store_snapshot *snap = store_snapshot_begin(n->name_store);
+    while (store_snapshot_step(snap, NODE_SNAPSHOT_BUDGET, &n->name_bytes) == ERR_PENDING) {
+    }
+    store_snapshot_end(snap);
+    install_write_name(n);
+}
+
+void node_install_retry(struct node *n)
+{
+    if (n->name_retry != 0 && world_now(n->world) >= n->name_retry) {
+        install_write_name(n);
+    }
+}
+
+/* --- one to be installed --------------------------------------------------------------------- */
+
 void node_install(struct node *n, const struct raft_snapshot *s)
 {
     n->is_loading = true;
@@ -217,21 +308,15 @@ void node_install(struct node *n, const struct raft_snapshot *s)
     node_snapshot_end(n);
     n->snap_untold = false; /* what is being installed covers it */
     if (s->size == 0) {
-        /* The group's founding snapshot, or a witness's: there is nothing in it. */
-        struct node_batch *b = install_batch(n);
-        CHECK(b);
-        install_replace_store(n, store_open(n->cfg.feature_level), s);
-        n->is_loading = false;
-        b->state = BATCH_WAITS_LOG;
-        world_timer_set(n->world, &n->tick, world_now(n->world));
-        node_persist_retry(n);
+        install_name(n);
         return;
     }
     struct snapfile_sink sink = {.ctx = n,
                                  .begin = install_on_begin,
                                  .payload = install_on_payload,
                                  .done = install_on_loaded};
-    snapfile_load(&n->place, &sink);
+    /* Not the newest: that may be of a fetch which was begun, and given up for this one. */
+    snapfile_load_one(&n->place, s->index, s->term, &sink);
 }
 
 void node_install_free(struct node *n)
@@ -241,4 +326,9 @@ void node_install_free(struct node *n)
         store_restore_abort(n->restore);
         n->restore = NULL;
     }
+    if (n->name_store) {
+        store_close(n->name_store);
+        n->name_store = NULL;
+    }
+    buf_deinit(&n->name_bytes);
 }

@@ -6,6 +6,7 @@
  *     node_persist.c   batches: from an update to the log, and back when they are durable
  *     node_apply.c     committed entries into the store, outcomes to those who wait
  *     node_link.c      messages to and from peers
+ *     node_hello.c     the first bytes between them
  *     node_snapshot.c  taking snapshots, and serving them in chunks
  *     node_install.c   fetching and installing a snapshot
  *     node_upkeep.c    leases, scrubbing, and what else time brings
@@ -26,19 +27,33 @@
 #include "core/recovery/snapshot_file.h"
 #include "core/recovery/wal.h"
 
-/* Frames on a stream: see node_link.c. */
+/* Frames on a stream: see node_link.c. What is before them: node_hello.c. */
 #define NODE_FRAME_HEADER_BYTES 8
 #define NODE_HELLO_BYTES        40
+#define NODE_REFUSAL_BYTES      12
+
+/* A stream whose other end has not said who it is after so long is closed. */
+#define NODE_HELLO_TIMEOUT (5 * NANOS_PER_S)
 
 /* A stream that broke is opened again after this, doubling up to the longest. */
 #define NODE_RECONNECT_MIN (50 * NANOS_PER_MS)
 #define NODE_RECONNECT_MAX (2 * NANOS_PER_S)
 
+/* One that lasted for so long was not refused: an answer would have been here by then. */
+#define NODE_STREAM_PROVEN (250 * NANOS_PER_MS)
+
 /* Incoming streams, at most: two from each peer, and as many that are being replaced. */
 #define NODE_INCOMING_MAX (4 * NODE_PEERS_MAX)
 
+/* The kind of a note that is the owner's, and the feature level from which members know it. */
+#define NODE_NOTE_OWNER 2
+#define NODE_NOTE_LEVEL 2
+
 /* How much of a snapshot is written in one turn of the loop, in keys. */
 #define NODE_SNAPSHOT_BUDGET 512
+
+/* A snapshot that could not be written is tried again after this. */
+#define NODE_SNAPSHOT_RETRY NANOS_PER_S
 
 /* The state's hash is noted at every so many entries, and compared with the other members'. */
 #define NODE_HASH_EVERY  64
@@ -54,6 +69,10 @@ struct node_hashes {
 /* Leases that are ended in one turn, and history that is freed in one, in changes. */
 #define NODE_LEASES_AT_ONCE 64
 #define NODE_WORK_BUDGET    1000
+
+/* A shorter sleep is none: the two clocks are not read at one instant, and whoever reads them may
+ * be interrupted in between. */
+#define NODE_SLEEP_MIN (20 * NANOS_PER_MS)
 
 /* How far a boot number jumps beyond one that was lost: below 2^40. */
 #define NODE_BOOT_JUMP_BYTES 5
@@ -76,6 +95,9 @@ struct node_batch {
     size_t entry_count;
     struct wal_entry *repairs;
     size_t repair_count;
+    bool has_begun; /* the log has its marks, and the first `entries_done` and `repairs_done` */
+    size_t entries_done;
+    size_t repairs_done;
     struct buf payloads; /* of the copies */
     struct buf frames;   /* messages to send when it is durable: to (u64), length (u32), bytes */
     bool vote_written;   /* without room for its entries, its hard state went ahead ... */
@@ -84,6 +106,43 @@ struct node_batch {
 };
 
 enum node_stream_kind { NODE_STREAM_LOG, NODE_STREAM_BULK, NODE_STREAM_KINDS };
+
+/* The first thing on a stream. */
+struct node_hello {
+    enum node_stream_kind kind;
+    uint64_t cluster;
+    node_id from;
+    node_id to;
+};
+
+/* Why a stream is refused. The numbers are on the wire: new ones come last. The first text is of
+ * the one who refuses, the second of the one who is refused. */
+#define NODE_REFUSAL_TABLE(X)                                                                      \
+    X(NODE_REFUSAL_NONE, "", "")                                                                   \
+    X(NODE_REFUSAL_STRANGE, "it does not speak the protocol of members",                           \
+      "the peer refuses this member, for a reason that this version does not know")                \
+    X(NODE_REFUSAL_VERSION, "it speaks another version of the protocol of members",                \
+      "the peer speaks another version of the protocol of members: upgrade the older one")         \
+    X(NODE_REFUSAL_DAMAGED, "its first bytes are damaged",                                         \
+      "what arrives at the peer is damaged: something between alters bytes")                       \
+    X(NODE_REFUSAL_CLUSTER, "it belongs to another cluster",                                       \
+      "the peer belongs to another cluster: its address or the cluster's id is configured wrong")  \
+    X(NODE_REFUSAL_ADDRESSEE, "it takes this member for another one: its addresses are wrong",     \
+      "at the address of this peer is another member: correct the address")                        \
+    X(NODE_REFUSAL_SAME_ID, "it has the id of this very member: two are configured alike",         \
+      "the peer has the id of this very member: two are configured alike")                         \
+    X(NODE_REFUSAL_UNKNOWN, "no peer of this id is configured here",                               \
+      "the peer knows no member of this id: it was removed, or its peers must be told of it")      \
+    X(NODE_REFUSAL_NAME,                                                                           \
+      "its certificate does not bear the name of the member that it says it is",                   \
+      "the certificate of this member does not bear the name that the peer knows it by")
+
+enum node_refusal {
+#define NODE_REFUSAL_ENUM(name, ours, theirs) name,
+    NODE_REFUSAL_TABLE(NODE_REFUSAL_ENUM)
+#undef NODE_REFUSAL_ENUM
+        NODE_REFUSALS
+};
 
 /* The way out to one peer: two streams, so that a snapshot never delays a heartbeat. */
 struct node_link {
@@ -97,8 +156,10 @@ struct node_link {
         struct world_stream *stream; /* NULL: not connected, or connecting after `retry` */
         bool is_open;
         nanos backoff;
+        nanos opened_at;
         struct world_timer retry;
         struct world_stream_sink sink;
+        struct buf answer; /* what the peer said: nothing, or a refusal */
     } out[NODE_STREAM_KINDS];
 };
 
@@ -107,6 +168,8 @@ struct node_incoming {
     struct node *node;
     struct world_stream *stream; /* NULL: free */
     struct world_stream_sink sink;
+    struct world_endpoint from;
+    struct world_timer hello_due;
     node_id peer; /* NODE_NONE before its hello */
     enum node_stream_kind kind;
     struct buf pending;
@@ -167,12 +230,14 @@ struct node {
     struct wal *wal;
     raft_index applied;
     raft_term applied_term;
-    bool is_witness;
+    bool is_witness; /* or was one before it was removed: it has no state */
 
     bool pumping;
+    bool has_applied; /* and the owner has not been told */
     bool is_stopping; /* takes no more proposals */
     struct world_timer tick;
     nanos tick_due;          /* at the latest then */
+    nanos clock_ahead;       /* of world_awake, modulo 2^64; grows while the host sleeps */
     struct world_timer turn; /* due at once: something was queued */
 
     /* batches, oldest first */
@@ -221,23 +286,34 @@ struct node {
     struct store_snapshot *snap; /* NULL: none under way */
     struct snapfile_writer *snap_writer;
     struct raft_snapshot snap_name;
+    bool snap_has_body; /* false: a witness's, whose name is all that others may know of it */
     struct buf snap_block;
     size_t snap_put;
     bool snap_ended;
     bool snap_finishing;
-    bool snap_forced; /* the newest file is damaged: the next entry brings another */
+    nanos snap_retry; /* no snapshot is begun before this */
+    bool snap_forced; /* asked for, or an older file is damaged: with the next entry */
+    bool snap_lost;   /* the newest file is damaged, or gone: at once, and be it the same again */
     bool snap_untold; /* snap_name is durable, and the log or Raft does not want it yet */
     bool snap_marked; /* the log has its marker */
     struct world_timer snap_turn;
 
     /* fetching and installing one */
     struct snapfile_installer *installer;
-    uint64_t install_index;
+    uint64_t install_index; /* 0: what the installer is busy with is of no use any more */
+    uint64_t install_next;  /* to be opened then; 0: none */
+    uint64_t install_next_term;
     bool install_busy;
     struct node_piece *pieces;
     struct node_piece **pieces_end;
     struct store_restore *restore;
-    bool is_loading; /* the installed file is being read into a store */
+    bool is_loading; /* the installed file is being read into a store, or a name is being written */
+    /* installing a name without a body: a file of it, with an empty store */
+    struct store *name_store; /* NULL: none */
+    struct snapfile_writer *name_writer;
+    struct buf name_bytes;
+    size_t name_put;
+    nanos name_retry; /* the disk had no room for it: tried again then; 0: no */
 };
 
 /* --- node.c ---------------------------------------------------------------------------------- */
@@ -280,9 +356,22 @@ void node_loads_failed(struct node *n);
 void node_links_open(struct node *n);
 void node_links_free(struct node *n);
 void node_send(struct node *n, const struct raft_message *m);
-void node_send_encoded(struct node *n, node_id to, struct bytes message);
-/* Something that is no Raft message. */
-void node_send_note(struct node *n, node_id to, struct bytes note);
+/* The same, where its bytes are at hand. */
+void node_send_encoded(struct node *n, const struct raft_message *m, struct bytes encoded);
+/* Something that is no Raft message. False: there is no stream that takes it. */
+bool node_send_note(struct node *n, node_id to, struct bytes note);
+
+/* --- node_hello.c ---------------------------------------------------------------------------- */
+
+void node_hello_encode(const struct node_hello *hello, struct buf *b);
+/* Of NODE_HELLO_BYTES bytes. On any answer but NONE, `ret` is untouched. */
+MUST_USE enum node_refusal node_hello_decode(struct bytes bytes, struct node_hello *ret);
+void node_refusal_encode(enum node_refusal why, struct buf *b);
+/* Of NODE_REFUSAL_BYTES bytes. NONE: it is no refusal. */
+MUST_USE enum node_refusal node_refusal_decode(struct bytes bytes);
+/* In the words of who refuses, and of who was told. */
+const char *node_refusal_text(enum node_refusal why);
+const char *node_refusal_told_text(enum node_refusal why);
 
 /* --- node_snapshot.c ------------------------------------------------------------------------- */
 
@@ -291,9 +380,13 @@ void node_snapshot_if_due(struct node *n);
 void node_snapshot_free(struct node *n);
 /* Tells Raft of a snapshot that it did not want yet. */
 void node_snapshot_tell(struct node *n);
+/* At each tick. */
+void node_snapshot_cover_damage(struct node *n);
 void node_serve_chunks(struct node *n, const struct raft_update *u);
-/* The name of a snapshot of `store`, whose file has so much payload. */
-struct raft_snapshot node_snapshot_name(const struct store *store, raft_index index, raft_term term,
+/* The name of a snapshot of `store`, whose file has so much payload. A witness's is a name alone,
+ * which nobody can fetch. */
+struct raft_snapshot node_snapshot_name(const struct node *n, const struct store *store,
+                                        raft_index index, raft_term term,
                                         const struct raft_membership *ms, uint64_t payload_bytes);
 /* What its file says of it: the membership, in the header. */
 void node_snapshot_membership(const struct raft_snapshot *s, struct buf *b);
@@ -304,6 +397,8 @@ void node_receive_chunks(struct node *n, const struct raft_update *u);
 /* Begins to load what an update wants installed; its batch waits. */
 void node_install(struct node *n, const struct raft_snapshot *s);
 void node_install_free(struct node *n);
+/* At each tick: what could not be written is tried again. */
+void node_install_retry(struct node *n);
 
 /* --- node_upkeep.c --------------------------------------------------------------------------- */
 

@@ -6,8 +6,6 @@
  * A stream begins with a hello and goes on with frames; docs/formats/peer-stream.md has them byte
  * by byte. A frame that does not check, or a hello of another cluster or node, ends the stream.
  *
- *     hello:  magic u32 "NCPS", version u16, kind u16, cluster u64, from u64, to u64, zero u32,
- *             CRC32C of the bytes before u32
  *     frame:  length u32, CRC32C of what follows u32, a message (raft_message.h);
  *             with the highest bit of the length set, a note instead (node_hash.c)
  *
@@ -19,46 +17,90 @@
 #include "core/base/cursor.h"
 #include "core/node/node_int.h"
 
-#define LINK_MAGIC   0x5350434eU /* "NCPS", read as little-endian */
-#define LINK_VERSION 1
-#define LINK_NOTE    0x80000000U /* the bit of a frame's length that marks a note */
+#define LINK_NOTE 0x80000000U /* the bit of a frame's length that marks a note */
 
 _Static_assert(RAFT_MESSAGE_BYTES_MAX < LINK_NOTE, "a frame's length");
+
+static void link_tell_refused(const struct node *n, node_id peer, const struct world_endpoint *at,
+                              const char *why)
+{
+    if (n->events.refused) {
+        n->events.refused(n->events.ctx, peer, at, why);
+    }
+}
+
+static const struct node_peer *link_peer(const struct node *n, node_id id)
+{
+    for (uint32_t i = 0; i < n->cfg.peer_count; i++) {
+        if (n->cfg.peers[i].id == id) {
+            return &n->cfg.peers[i];
+        }
+    }
+    return NULL;
+}
+
+/* Is there nothing in what the other end proved that says it is not this peer? */
+static bool link_may_be(const struct node *n, const struct world_stream *stream,
+                        const struct node_peer *peer)
+{
+    const struct world_net_ops *net = n->world->net;
+    return !peer || peer->name[0] == '\0' || !net->stream_may_be ||
+           net->stream_may_be(n->world->self, stream, peer->name);
+}
 
 /* --- the way out ----------------------------------------------------------------------------- */
 
 static void link_connect(struct node_out *out);
+static void link_lost(struct node_out *out);
 
 static void link_hello(struct node_out *out)
 {
     struct node *n = out->link->node;
+    const struct node_hello hello = {out->kind, n->cfg.cluster, n->cfg.id, out->link->peer};
     struct buf b;
     buf_init(&b);
-    buf_put_u32(&b, LINK_MAGIC);
-    buf_put_u16(&b, LINK_VERSION);
-    buf_put_u16(&b, (uint16_t)out->kind);
-    buf_put_u64(&b, n->cfg.cluster);
-    buf_put_u64(&b, n->cfg.id);
-    buf_put_u64(&b, out->link->peer);
-    buf_put_u32(&b, 0);
-    buf_put_u32(&b, crc32c(0, b.data, b.len));
-    CHECK(b.len == NODE_HELLO_BYTES);
+    node_hello_encode(&hello, &b);
     enum err ignored = n->world->net->stream_send(n->world->self, out->stream, buf_view(&b));
     (void)ignored; /* the first bytes of a stream always fit its queue */
     buf_deinit(&b);
 }
 
+static void link_drop_outgoing(struct node_out *out)
+{
+    struct node *n = out->link->node;
+    n->world->net->stream_close(n->world->self, out->stream);
+    link_lost(out);
+}
+
 static void link_on_opened(struct world_stream_sink *sink)
 {
     struct node_out *out = sink->owner;
+    struct node *n = out->link->node;
     out->is_open = true;
-    out->backoff = NODE_RECONNECT_MIN;
+    out->opened_at = world_now(n->world);
+    if (!link_may_be(n, out->stream, link_peer(n, out->link->peer))) {
+        link_tell_refused(n, out->link->peer, &out->link->at,
+                          "the certificate at its address does not bear its name");
+        link_drop_outgoing(out);
+    }
 }
 
+/* A peer says nothing on a stream that we opened, unless it refuses it. */
 static void link_on_answer(struct world_stream_sink *sink, struct bytes bytes)
 {
-    (void)sink;
-    (void)bytes; /* a peer says nothing on the streams that we opened */
+    struct node_out *out = sink->owner;
+    struct node *n = out->link->node;
+    size_t room = NODE_REFUSAL_BYTES - out->answer.len;
+    if (room == 0) {
+        return;
+    }
+    buf_put(&out->answer, bytes.data, bytes.len < room ? bytes.len : room);
+    if (out->answer.len == NODE_REFUSAL_BYTES) {
+        enum node_refusal why = node_refusal_decode(buf_view(&out->answer));
+        if (why != NODE_REFUSAL_NONE) {
+            link_tell_refused(n, out->link->peer, &out->link->at, node_refusal_told_text(why));
+        }
+    }
 }
 
 static void link_on_writable(struct world_stream_sink *sink)
@@ -75,18 +117,28 @@ static void link_tell_lost(struct node *n, enum raft_event_type type, node_id pe
     }
 }
 
-static void link_on_out_closed(struct world_stream_sink *sink, enum err why)
+/* A stream that lasted is opened again soon; one that did not, because it was refused perhaps,
+ * after ever longer pauses. */
+static void link_lost(struct node_out *out)
 {
-    struct node_out *out = sink->owner;
     struct node *n = out->link->node;
-    (void)why;
+    nanos now = world_now(n->world);
+    if (out->is_open && now >= out->opened_at + NODE_STREAM_PROVEN) {
+        out->backoff = NODE_RECONNECT_MIN;
+    }
     out->stream = NULL;
     out->is_open = false;
-    world_timer_set(n->world, &out->retry, world_now(n->world) + out->backoff);
+    world_timer_set(n->world, &out->retry, now + out->backoff);
     out->backoff = u64_min(out->backoff * 2, NODE_RECONNECT_MAX);
     if (out == &out->link->out[NODE_STREAM_LOG]) {
         link_tell_lost(n, RAFT_EVENT_UNREACHABLE, out->link->peer);
     }
+}
+
+static void link_on_out_closed(struct world_stream_sink *sink, enum err why)
+{
+    (void)why;
+    link_lost(sink->owner);
 }
 
 static void link_on_retry(struct world_timer *timer)
@@ -105,6 +157,7 @@ static void link_connect(struct node_out *out)
                                            .writable = link_on_writable,
                                            .closed = link_on_out_closed,
                                            .owner = out};
+    buf_clear(&out->answer);
     out->stream = n->world->net->connect(n->world->self, &out->link->at, &out->sink);
     link_hello(out);
 }
@@ -124,14 +177,14 @@ static enum node_stream_kind link_kind(enum raft_message_type type)
     return type == RAFT_MSG_SNAP_CHUNK ? NODE_STREAM_BULK : NODE_STREAM_LOG;
 }
 
-static void link_send(struct node *n, node_id to, enum node_stream_kind kind, struct bytes frame)
+static bool link_send(struct node *n, node_id to, enum node_stream_kind kind, struct bytes frame)
 {
     struct node_link *link = link_find(n, to);
     struct node_out *out = link ? &link->out[kind] : NULL;
-    if (!out || !out->stream ||
-        n->world->net->stream_send(n->world->self, out->stream, frame) != OK) {
-        n->frames_dropped++;
-    }
+    bool sent =
+        out && out->stream && n->world->net->stream_send(n->world->self, out->stream, frame) == OK;
+    n->frames_dropped += !sent;
+    return sent;
 }
 
 static void link_seal(struct buf *frame, uint32_t mark)
@@ -141,31 +194,59 @@ static void link_seal(struct buf *frame, uint32_t mark)
     buf_set_u32(frame, 4, crc32c(0, frame->data + NODE_FRAME_HEADER_BYTES, length));
 }
 
+static void link_send_message(struct node *n, const struct raft_message *m)
+{
+    link_seal(&n->scratch, 0);
+    (void)link_send(n, m->to, link_kind(m->type), buf_view(&n->scratch));
+    if (n->events.sent) {
+        n->events.sent(n->events.ctx, m);
+    }
+}
+
 void node_send(struct node *n, const struct raft_message *m)
 {
     buf_clear(&n->scratch);
     buf_put_u64(&n->scratch, 0);
     raft_message_encode(m, &n->scratch);
-    link_seal(&n->scratch, 0);
-    link_send(n, m->to, link_kind(m->type), buf_view(&n->scratch));
+    link_send_message(n, m);
 }
 
-void node_send_encoded(struct node *n, node_id to, struct bytes message)
+void node_send_encoded(struct node *n, const struct raft_message *m, struct bytes encoded)
 {
     buf_clear(&n->scratch);
     buf_put_u64(&n->scratch, 0);
-    buf_put(&n->scratch, message.data, message.len);
-    link_seal(&n->scratch, 0);
-    link_send(n, to, NODE_STREAM_LOG, buf_view(&n->scratch));
+    buf_put(&n->scratch, encoded.data, encoded.len);
+    link_send_message(n, m);
 }
 
-void node_send_note(struct node *n, node_id to, struct bytes note)
+bool node_send_note(struct node *n, node_id to, struct bytes note)
 {
     buf_clear(&n->scratch);
     buf_put_u64(&n->scratch, 0);
     buf_put(&n->scratch, note.data, note.len);
     link_seal(&n->scratch, LINK_NOTE);
-    link_send(n, to, NODE_STREAM_LOG, buf_view(&n->scratch));
+    return link_send(n, to, NODE_STREAM_LOG, buf_view(&n->scratch));
+}
+
+enum err node_note(struct node *n, node_id to, struct bytes note)
+{
+    CHECK(note.len <= NODE_NOTE_BYTES_MAX);
+    if (n->state != NODE_RUNNING || n->is_stopping) {
+        return ERR_CLOSED;
+    }
+    if (store_feature_level(n->store) < NODE_NOTE_LEVEL) {
+        return ERR_UNSUPPORTED;
+    }
+    if (!link_find(n, to)) {
+        return ERR_NOT_FOUND;
+    }
+    struct buf b;
+    buf_init(&b);
+    buf_put_u8(&b, NODE_NOTE_OWNER);
+    buf_put(&b, note.data, note.len);
+    bool sent = node_send_note(n, to, buf_view(&b));
+    buf_deinit(&b);
+    return sent ? OK : ERR_BUSY;
 }
 
 /* --- the way in ------------------------------------------------------------------------------ */
@@ -176,27 +257,78 @@ static void link_drop_incoming(struct node_incoming *in)
         in->node->world->net->stream_close(in->node->world->self, in->stream);
         in->stream = NULL;
     }
+    world_timer_cancel(in->node->world, &in->hello_due);
     buf_clear(&in->pending);
 }
 
-static bool link_read_hello(struct node_incoming *in, struct cursor *c)
+static enum node_refusal link_judge(const struct node_incoming *in, const struct node_hello *hello)
+{
+    const struct node *n = in->node;
+    if (hello->cluster != n->cfg.cluster) {
+        return NODE_REFUSAL_CLUSTER;
+    }
+    if (hello->from == n->cfg.id) {
+        return NODE_REFUSAL_SAME_ID;
+    }
+    if (hello->to != n->cfg.id) {
+        return NODE_REFUSAL_ADDRESSEE;
+    }
+    const struct node_peer *peer = link_peer(n, hello->from);
+    if (!peer) {
+        return NODE_REFUSAL_UNKNOWN;
+    }
+    return link_may_be(n, in->stream, peer) ? NODE_REFUSAL_NONE : NODE_REFUSAL_NAME;
+}
+
+/* Tells our owner why, and the other end, unless it is a stranger. */
+static void link_refuse(struct node_incoming *in, node_id from, enum node_refusal why)
 {
     struct node *n = in->node;
-    const uint8_t *begin = c->at;
-    uint32_t magic = cursor_u32(c);
-    uint16_t version = cursor_u16(c);
-    uint16_t kind = cursor_u16(c);
-    uint64_t cluster = cursor_u64(c);
-    node_id from = cursor_u64(c);
-    node_id to = cursor_u64(c);
-    uint32_t zero = cursor_u32(c);
-    uint32_t crc = cursor_u32(c);
-    in->peer = from;
-    in->kind = (enum node_stream_kind)kind;
-    return cursor_ok(c) && crc == crc32c(0, begin, NODE_HELLO_BYTES - sizeof(crc)) &&
-           magic == LINK_MAGIC && version == LINK_VERSION && kind < NODE_STREAM_KINDS &&
-           zero == 0 && cluster == n->cfg.cluster && to == n->cfg.id && from != NODE_NONE &&
-           from != n->cfg.id;
+    if (why != NODE_REFUSAL_STRANGE) {
+        struct buf b;
+        buf_init(&b);
+        node_refusal_encode(why, &b);
+        enum err ignored = n->world->net->stream_send(n->world->self, in->stream, buf_view(&b));
+        (void)ignored; /* the first bytes of a stream always fit its queue */
+        buf_deinit(&b);
+    }
+    link_tell_refused(n, from, &in->from, node_refusal_text(why));
+}
+
+static bool link_read_hello(struct node_incoming *in, struct bytes bytes)
+{
+    struct node_hello hello = {.from = NODE_NONE};
+    enum node_refusal why = node_hello_decode(bytes, &hello);
+    if (why == NODE_REFUSAL_NONE) {
+        why = link_judge(in, &hello);
+    }
+    if (why != NODE_REFUSAL_NONE) {
+        link_refuse(in, hello.from, why);
+        return false;
+    }
+    world_timer_cancel(in->node->world, &in->hello_due);
+    in->peer = hello.from;
+    in->kind = hello.kind;
+    return true;
+}
+
+static void link_on_hello_due(struct world_timer *timer)
+{
+    struct node_incoming *in = timer->owner;
+    link_tell_refused(in->node, NODE_NONE, &in->from, "it did not say who it is");
+    link_drop_incoming(in);
+}
+
+/* The peer has opened this stream in place of an earlier one, whose end nobody may have told: a
+ * host that loses its power says nothing. Raft is told nothing either, as the peer is there. */
+static void link_replace(struct node_incoming *in)
+{
+    for (size_t i = 0; i < NODE_INCOMING_MAX; i++) {
+        struct node_incoming *old = &in->node->incoming[i];
+        if (old != in && old->stream && old->peer == in->peer && old->kind == in->kind) {
+            link_drop_incoming(old);
+        }
+    }
 }
 
 /* A message from a peer. False: it is no message, or not the peer's own. */
@@ -213,6 +345,22 @@ static bool link_read_message(struct node_incoming *in, struct raft_message_spac
     return true;
 }
 
+/* A note: of the node itself, or of its owner. False: of nobody. */
+static bool link_read_note(struct node_incoming *in, struct bytes note)
+{
+    struct node *n = in->node;
+    if (note.len == 0 || note.data[0] != NODE_NOTE_OWNER) {
+        return node_hash_received(n, in->peer, note);
+    }
+    if (note.len > NODE_NOTE_BYTES_MAX + 1) {
+        return false;
+    }
+    if (n->events.note) {
+        n->events.note(n->events.ctx, in->peer, (struct bytes){note.data + 1, note.len - 1});
+    }
+    return true;
+}
+
 /* Takes one hello or frame from the front. Returns how many bytes it had; 0: not whole yet. Clears
  * *good where the stream must end. */
 static size_t link_take(struct node_incoming *in, struct raft_message_space *space,
@@ -224,7 +372,10 @@ static size_t link_take(struct node_incoming *in, struct raft_message_space *spa
         if (bytes.len < NODE_HELLO_BYTES) {
             return 0;
         }
-        *good = link_read_hello(in, &c);
+        *good = link_read_hello(in, cursor_take(&c, NODE_HELLO_BYTES));
+        if (*good) {
+            link_replace(in);
+        }
         return NODE_HELLO_BYTES;
     }
     if (bytes.len < NODE_FRAME_HEADER_BYTES) {
@@ -241,9 +392,9 @@ static size_t link_take(struct node_incoming *in, struct raft_message_space *spa
         return 0;
     }
     struct bytes message = cursor_take(&c, length);
-    *good = crc32c(0, message.data, message.len) == crc &&
-            (marked & LINK_NOTE ? node_hash_received(in->node, in->peer, message)
-                                : link_read_message(in, space, message));
+    *good =
+        crc32c(0, message.data, message.len) == crc &&
+        (marked & LINK_NOTE ? link_read_note(in, message) : link_read_message(in, space, message));
     return NODE_FRAME_HEADER_BYTES + length;
 }
 
@@ -279,6 +430,7 @@ static void link_on_in_closed(struct world_stream_sink *sink, enum err why)
     struct node_incoming *in = sink->owner;
     (void)why;
     in->stream = NULL;
+    world_timer_cancel(in->node->world, &in->hello_due);
     buf_clear(&in->pending);
     /* A snapshot's pieces are asked for again in time; the end of their stream says nothing of the
      * peer. */
@@ -297,7 +449,6 @@ static struct world_stream_sink *link_on_accepted(struct world_listener *listene
                                                   const struct world_endpoint *from)
 {
     struct node *n = listener->owner;
-    (void)from; /* the hello says who it is */
     for (size_t i = 0; i < NODE_INCOMING_MAX && n->state == NODE_RUNNING; i++) {
         struct node_incoming *in = &n->incoming[i];
         if (in->stream) {
@@ -305,7 +456,10 @@ static struct world_stream_sink *link_on_accepted(struct world_listener *listene
         }
         in->node = n;
         in->stream = stream;
+        in->from = *from;
         in->peer = NODE_NONE;
+        in->hello_due = (struct world_timer){.fire = link_on_hello_due, .owner = in};
+        world_timer_set(n->world, &in->hello_due, world_now(n->world) + NODE_HELLO_TIMEOUT);
         buf_clear(&in->pending);
         in->sink = (struct world_stream_sink){.opened = link_on_in_opened,
                                               .received = link_on_received,
@@ -318,6 +472,24 @@ static struct world_stream_sink *link_on_accepted(struct world_listener *listene
 }
 
 /* --- life ------------------------------------------------------------------------------------ */
+
+/* Opens the streams to the peer in this place of the configuration. */
+static void link_open(struct node *n, uint32_t i)
+{
+    struct node_link *link = &n->links[i];
+    link->node = n;
+    link->peer = n->cfg.peers[i].id;
+    link->at = n->cfg.peers[i].at;
+    memset(&link->hashes, 0, sizeof(link->hashes));
+    for (int kind = 0; kind < NODE_STREAM_KINDS; kind++) {
+        struct node_out *out = &link->out[kind];
+        out->link = link;
+        out->kind = (enum node_stream_kind)kind;
+        out->backoff = NODE_RECONNECT_MIN;
+        out->retry = (struct world_timer){.fire = link_on_retry, .owner = out};
+        link_connect(out);
+    }
+}
 
 void node_links_open(struct node *n)
 {
@@ -332,21 +504,81 @@ void node_links_open(struct node *n)
     }
     n->is_listening = true;
     for (uint32_t i = 0; i < n->cfg.peer_count; i++) {
-        struct node_link *link = &n->links[i];
-        if (n->cfg.peers[i].id == n->cfg.id) {
-            continue;
+        if (n->cfg.peers[i].id != n->cfg.id) {
+            link_open(n, i);
         }
-        link->node = n;
-        link->peer = n->cfg.peers[i].id;
-        link->at = n->cfg.peers[i].at;
-        for (int kind = 0; kind < NODE_STREAM_KINDS; kind++) {
-            struct node_out *out = &link->out[kind];
-            out->link = link;
-            out->kind = (enum node_stream_kind)kind;
-            out->backoff = NODE_RECONNECT_MIN;
-            out->retry = (struct world_timer){.fire = link_on_retry, .owner = out};
-            link_connect(out);
+    }
+}
+
+/* A place for one more peer: one that was left, or the next. */
+static uint32_t link_free_slot(const struct node *n)
+{
+    uint32_t i = 0;
+    while (i < n->cfg.peer_count && n->links[i].node) {
+        i++;
+    }
+    return i;
+}
+
+static void link_close(struct node_link *link)
+{
+    struct node *n = link->node;
+    for (int kind = 0; kind < NODE_STREAM_KINDS; kind++) {
+        struct node_out *out = &link->out[kind];
+        world_timer_cancel(n->world, &out->retry);
+        if (out->stream) {
+            n->world->net->stream_close(n->world->self, out->stream);
+            out->stream = NULL;
         }
+        out->is_open = false;
+    }
+    link->node = NULL;
+    link->peer = NODE_NONE;
+}
+
+enum err node_peer_set(struct node *n, const struct node_peer *peer)
+{
+    if (n->state != NODE_RUNNING) {
+        return ERR_CLOSED;
+    }
+    if (peer->id == n->cfg.id || !n->is_listening) {
+        return OK;
+    }
+    struct node_link *link = link_find(n, peer->id);
+    if (link && link->at.port == peer->at.port && strcmp(link->at.host, peer->at.host) == 0) {
+        return OK;
+    }
+    struct node_hashes hashes = {0};
+    if (link) {
+        hashes = link->hashes;
+        link_close(link);
+    }
+    uint32_t slot = link_free_slot(n);
+    if (slot == NODE_PEERS_MAX) {
+        return ERR_BUSY;
+    }
+    n->cfg.peers[slot] = *peer;
+    n->cfg.peer_count = (uint32_t)u64_max(n->cfg.peer_count, slot + 1);
+    link_open(n, slot);
+    n->links[slot].hashes = hashes;
+    return OK;
+}
+
+bool node_peer_known(const struct node *n, node_id peer)
+{
+    for (uint32_t i = 0; i < n->cfg.peer_count; i++) {
+        if (n->links[i].node && n->links[i].peer == peer) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void node_peer_drop(struct node *n, node_id peer)
+{
+    struct node_link *link = n->state == NODE_RUNNING ? link_find(n, peer) : NULL;
+    if (link) {
+        link_close(link);
     }
 }
 
@@ -354,5 +586,10 @@ void node_links_free(struct node *n)
 {
     for (size_t i = 0; i < NODE_INCOMING_MAX; i++) {
         buf_deinit(&n->incoming[i].pending);
+    }
+    for (uint32_t i = 0; i < n->cfg.peer_count; i++) {
+        for (int kind = 0; kind < NODE_STREAM_KINDS; kind++) {
+            buf_deinit(&n->links[i].out[kind].answer);
+        }
     }
 }

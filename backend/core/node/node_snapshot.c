@@ -8,15 +8,19 @@
 #include <string.h>
 
 #include "core/base/hash.h"
+#include "core/base/mutant.h"
 #include "core/node/node_int.h"
 
-struct raft_snapshot node_snapshot_name(const struct store *store, raft_index index, raft_term term,
+struct raft_snapshot node_snapshot_name(const struct node *n, const struct store *store,
+                                        raft_index index, raft_term term,
                                         const struct raft_membership *ms, uint64_t payload_bytes)
 {
+    const struct raft_member *own = raft_membership_lookup(ms, n->cfg.id);
+    bool has_body = !own || !(own->roles & RAFT_WITNESS);
     return (struct raft_snapshot){.index = index,
                                   .term = term,
-                                  .size = snapfile_bytes(payload_bytes),
-                                  .digest = hash_u64(store_hash(store), index),
+                                  .size = has_body ? snapfile_bytes(payload_bytes) : 0,
+                                  .digest = has_body ? hash_u64(store_hash(store), index) : 0,
                                   .membership = *ms};
 }
 
@@ -30,9 +34,12 @@ void node_snapshot_membership(const struct raft_snapshot *s, struct buf *b)
 
 /* --- taking ---------------------------------------------------------------------------------- */
 
-static void snapshot_compact(struct node *n)
+static void snapshot_compact(struct node *n, uint64_t tail)
 {
-    raft_index to = raft_compactable(n->raft, n->cfg.tail_entries);
+    if (raft_status(n->raft).installing) {
+        return; /* Raft's log begins behind a snapshot that the log on the disk does not know yet */
+    }
+    raft_index to = u64_min(raft_compactable(n->raft, tail), wal_log(n->wal)->snapshot_index);
     enum err ignored = node_tell(n, (struct raft_event){.type = RAFT_EVENT_COMPACT, .index = to});
     (void)ignored;
     wal_compact(n->wal, to);
@@ -50,17 +57,38 @@ void node_snapshot_end(struct node *n)
     n->snap_ended = false;
 }
 
-/* While a member is fetching the one before, Raft holds on to that: then this waits. */
+/* While a member is fetching the one before, Raft holds on to that: then this waits. It also waits
+ * while the log has not been given the last of its entries, which are applied before they are
+ * written where the disk is slow: a marker beyond the log's end would make the log begin there, and
+ * the entries, which still come, would not follow. */
 void node_snapshot_tell(struct node *n)
 {
-    if (!n->snap_untold) {
+    bool is_logged =
+        wal_log(n->wal)->last_index >= n->snap_name.index || MUTANT(SNAPSHOT_AHEAD_OF_LOG);
+    if (!n->snap_untold || !is_logged) {
         return;
     }
     n->snap_marked = n->snap_marked || node_persist_marker(n, &n->snap_name);
     struct raft_event e = {.type = RAFT_EVENT_SNAPSHOT_TAKEN, .snapshot = &n->snap_name};
     if (n->snap_marked && node_tell(n, e) == OK) {
         n->snap_untold = false;
-        snapshot_compact(n);
+        snapshot_compact(n, n->cfg.tail_entries);
+    }
+}
+
+/* Damaged entries that are applied are in the state, and the peers may have compacted them away: a
+ * snapshot of this node's own makes an end of them. */
+void node_snapshot_cover_damage(struct node *n)
+{
+    raft_index from = raft_damaged_from(n->raft);
+    if (from == 0 || from > n->applied) {
+        return;
+    }
+    raft_index covered = u64_min(raft_status(n->raft).snapshot, wal_log(n->wal)->snapshot_index);
+    if (covered >= from && !n->snap_untold && !n->is_loading) {
+        snapshot_compact(n, 0);
+    } else if (raft_status(n->raft).snapshot < from) {
+        n->snap_forced = true;
     }
 }
 
@@ -72,8 +100,13 @@ static void snapshot_on_done(void *ctx, enum err result)
     if (n->state != NODE_RUNNING) {
         return;
     }
-    /* A snapshot that could not be written is tried again with the next entries: the log that it
-     * would have replaced is still there. */
+    /* A snapshot that could not be written is tried again later: the log that it would have
+     * replaced is still there, and a full disk stays full for a while. */
+    if (result != OK) {
+        n->snap_retry = world_now(n->world) + NODE_SNAPSHOT_RETRY;
+    } else {
+        n->snap_lost = false;
+    }
     if (result == OK && n->snap_name.index > raft_status(n->raft).snapshot) {
         n->snap_untold = true;
         n->snap_marked = false;
@@ -107,7 +140,7 @@ static void snapshot_work(struct node *n)
     }
     if (n->snap_ended) {
         node_snapshot_end(n);
-        n->snap_name.size = snapfile_bytes(n->snap_name.size);
+        n->snap_name.size = n->snap_has_body ? snapfile_bytes(n->snap_name.size) : 0;
         n->snap_finishing = true;
         snapfile_finish(n->snap_writer, snapshot_on_done);
         return;
@@ -136,13 +169,20 @@ void node_snapshot_if_due(struct node *n)
     struct raft_status status = raft_status(n->raft);
     bool busy = n->snap || n->snap_writer || n->snap_untold || n->is_loading || status.installing;
     bool due = n->applied >= status.snapshot + n->cfg.snapshot_entries ||
-               (n->snap_forced && n->applied > status.snapshot);
-    if (busy || n->is_witness || !due) {
+               (n->snap_forced && n->applied > status.snapshot) ||
+               (n->snap_lost && n->applied >= status.snapshot && n->applied > 0);
+    /* Who was a witness and is no member any more has no state. So its next life begins before the
+     * removal, too, and knows what it was. */
+    bool is_member = raft_membership_lookup(status.membership, n->cfg.id) != NULL;
+    bool has_state = n->is_witness ? is_member : store_applied_index(n->store) == n->applied;
+    if (busy || !has_state || !due || world_now(n->world) < n->snap_retry) {
         return;
     }
     n->snap_forced = false;
-    n->snap_name = node_snapshot_name(n->store, n->applied, n->applied_term, status.membership, 0);
-    n->snap_name.size = 0;
+    n->snap_name =
+        node_snapshot_name(n, n->store, n->applied, n->applied_term, status.membership, 0);
+    n->snap_has_body = n->snap_name.size > 0;
+    n->snap_name.size = 0; /* counts payload bytes, until the end */
     struct buf membership;
     buf_init(&membership);
     node_snapshot_membership(&n->snap_name, &membership);
@@ -177,6 +217,9 @@ static void chunk_finish(struct node_chunk_read *read, enum err result)
         }
     }
     if (n->state == NODE_RUNNING) {
+        if (result != OK && read->chunk.snapshot == raft_status(n->raft).snapshot) {
+            n->snap_forced = true; /* the state is in memory: it is written anew */
+        }
         struct raft_event e = {.type = RAFT_EVENT_CHUNK_READ};
         e.chunk.peer = read->chunk.peer;
         e.chunk.snapshot = read->chunk.snapshot;

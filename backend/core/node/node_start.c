@@ -14,6 +14,7 @@
 
 #include "core/base/crc.h"
 #include "core/base/cursor.h"
+#include "core/base/mutant.h"
 #include "core/node/node_int.h"
 
 #define START_BOOT_BYTES 12
@@ -21,7 +22,8 @@
 /* Entries are read back in pieces of so many bytes of payload. */
 #define START_READ_BYTES (4 * 1024 * 1024)
 
-/* A founding snapshot: the group begins after this entry. */
+/* A founding snapshot: the group begins after this entry, or behind the last one that the state
+ * holds which it is founded with. */
 #define START_FOUNDING_INDEX 1
 #define START_FOUNDING_TERM  1
 
@@ -105,16 +107,26 @@ static void start_on_entry(struct wal_read *read, const struct wal_entry *entry)
     start_load(s, &e, false);
 }
 
+static void start_load_damaged(struct node_start *s)
+{
+    struct raft_entry e = {.index = s->read.lo,
+                           .term = wal_state_term_at(wal_log(s->node->wal), s->read.lo)};
+    start_load(s, &e, true);
+    s->read.lo++;
+}
+
+/* The disk may fail at any time, so also between recovery's reading and this one: then the entry is
+ * as good as one that was found damaged, and peers have it. */
 static void start_on_read(struct wal_read *read, enum err result)
 {
     struct node_start *s = read->owner;
-    if (result == OK) {
-        start_read_on(s);
-    } else if (result != ERR_CORRUPT || !wal_state_is_damaged(s->found.state, read->lo)) {
+    if (result == ERR_CORRUPT) {
+        start_load_damaged(s);
+    } else if (result != OK) {
         node_halt(s->node, result, "the recovered log cannot be read back");
-    } else {
-        start_read_on(s);
+        return;
     }
+    start_read_on(s);
 }
 
 /* Reads from `read.lo` on; damaged entries whose term is known are told as such. */
@@ -123,9 +135,7 @@ static void start_read_on(struct node_start *s)
     struct node *n = s->node;
     const struct wal_state *state = wal_log(n->wal);
     while (s->read.lo <= s->end && wal_state_is_damaged(state, s->read.lo)) {
-        struct raft_entry e = {.index = s->read.lo, .term = wal_state_term_at(state, s->read.lo)};
-        start_load(s, &e, true);
-        s->read.lo++;
+        start_load_damaged(s);
     }
     if (s->read.lo > s->end || s->bad_entry) {
         start_finish(s);
@@ -176,16 +186,32 @@ static void start_raft(struct node_start *s)
     saved.lost_from = start_lost_from(&s->found);
     saved.lost_vote = s->found.verdict == RECOVERY_WIPED || state->in_doubt;
     s->end = state->last_index;
+    if (MUTANT(DOUBT_TAKEN_FOR_TORN) && state->in_doubt) {
+        saved.lost_from = 0;
+        saved.lost_vote = false;
+    }
+    if (MUTANT(DAMAGE_TRUNCATED) && state->damage_count > 0) {
+        saved.lost_from = state->damage[0].lo;
+    }
     if (saved.lost_from != 0) {
         s->end = u64_min(s->end, saved.lost_from - 1);
         saved.lost_from = u64_max(saved.lost_from, s->snapshot.index + 1);
+    }
+    if (MUTANT(DAMAGE_TRUNCATED) ||
+        (MUTANT(AMNESIAC_VOTER) && s->found.verdict == RECOVERY_WIPED)) {
+        saved.lost_from = 0;
+        saved.lost_vote = false;
+        saved.hard_state.commit = u64_min(saved.hard_state.commit, s->end);
+    }
+    if (MUTANT(APPLIED_WITHOUT_DATA)) {
+        saved.applied = u64_max(saved.applied, u64_min(saved.hard_state.commit, s->end));
     }
     n->cfg.raft.id = n->cfg.id;
     uint8_t seed[8];
     n->world->random->fill(n->world->self, seed, sizeof(seed));
     memcpy(&n->cfg.raft.seed, seed, sizeof(seed));
     n->raft = raft_new(&n->cfg.raft, &saved, world_now(n->world));
-    n->applied = s->snapshot.index;
+    n->applied = saved.applied;
     n->applied_term = s->snapshot.term;
     n->read_id = n->boot << 32;
     const struct raft_member *own =
@@ -230,22 +256,42 @@ static void start_put_founding(void *ctx)
     snapfile_finish(s->founding, start_on_founded);
 }
 
-/* Every founder writes the same beginning: an empty state, and who the members are. If it dies
- * before that is durable, it does it again. */
+/* Takes the state that the group is founded with into the place of the empty one. */
+static bool start_take_state(struct node *n)
+{
+    struct store_restore *restore = store_restore_begin();
+    struct store *store = NULL;
+    if (store_restore_feed(restore, n->cfg.founding_state) != OK ||
+        store_restore_finish(restore, &store) != OK) {
+        store_restore_abort(restore);
+        return false;
+    }
+    store_close(n->store);
+    n->store = store;
+    return true;
+}
+
+/* Every founder writes the same beginning: an empty state or the one it is given, and who the
+ * members are. If it dies before that is durable, it does it again. */
 static void start_found(struct node_start *s)
 {
     struct node *n = s->node;
+    if (n->cfg.founding_state.len > 0 && !start_take_state(n)) {
+        node_halt(n, ERR_CORRUPT, "the state to found the group with cannot be read");
+        return;
+    }
+    raft_index index = u64_max(store_applied_index(n->store), START_FOUNDING_INDEX);
     struct store_snapshot *snap = store_snapshot_begin(n->store);
     while (store_snapshot_step(snap, NODE_SNAPSHOT_BUDGET, &s->founding_bytes) == ERR_PENDING) {
     }
     store_snapshot_end(snap);
-    s->snapshot = node_snapshot_name(n->store, START_FOUNDING_INDEX, START_FOUNDING_TERM,
-                                     n->cfg.founders, s->founding_bytes.len);
+    s->snapshot = node_snapshot_name(n, n->store, index, START_FOUNDING_TERM, n->cfg.founders,
+                                     s->founding_bytes.len);
     struct buf membership;
     buf_init(&membership);
     node_snapshot_membership(&s->snapshot, &membership);
-    s->founding = snapfile_create(&n->place, START_FOUNDING_INDEX, START_FOUNDING_TERM,
-                                  buf_view(&membership), start_put_founding, s);
+    s->founding = snapfile_create(&n->place, index, START_FOUNDING_TERM, buf_view(&membership),
+                                  start_put_founding, s);
     buf_deinit(&membership);
     start_put_founding(s);
 }
@@ -291,8 +337,8 @@ static void start_log(struct node_start *s)
                                 .node = n->cfg.id,
                                 .is_member = n->cfg.is_member,
                                 .segment_bytes = n->cfg.segment_bytes,
-                                .batch_bytes = WAL_BATCH_BYTES,
-                                .reserve_bytes = WAL_RESERVE_BYTES};
+                                .batch_bytes = n->cfg.batch_bytes,
+                                .reserve_bytes = n->cfg.reserve_bytes};
     struct wal_events events = node_wal_events(n);
     n->wal = wal_new(n->world, &config, &events);
     struct wal_scan_sink none;
@@ -320,13 +366,34 @@ static void start_on_snapshot_payload(void *ctx, uint64_t offset, struct bytes p
     s->restore_failed = s->restore_failed || store_restore_feed(s->restore, payload) != OK;
 }
 
+/* None is whole. Damaged ones say that this node took part: what they held must come from peers,
+ * and the group must not be founded over them. */
+static void start_without_snapshot(struct node_start *s, bool has_damaged)
+{
+    struct node *n = s->node;
+    if (s->restore) {
+        store_restore_abort(s->restore);
+        s->restore = NULL;
+    }
+    n->cfg.is_member = n->cfg.is_member || has_damaged;
+    n->store = store_open(n->cfg.feature_level);
+    start_log(s);
+}
+
+static void start_on_snapshot_named(struct world_file_request *request)
+{
+    struct node_start *s = request->owner;
+    if (start_ok(s, "the directory of the snapshots could not be synced")) {
+        start_log(s);
+    }
+}
+
 static void start_on_snapshot(void *ctx, const struct snapfile_found *found)
 {
     struct node_start *s = ctx;
     struct node *n = s->node;
-    if (found->result == ERR_NOT_FOUND) {
-        n->store = store_open(n->cfg.feature_level);
-        start_log(s);
+    if (found->result == ERR_NOT_FOUND || found->result == ERR_CORRUPT) {
+        start_without_snapshot(s, found->damaged > 0);
         return;
     }
     struct raft_snapshot name;
@@ -339,9 +406,12 @@ static void start_on_snapshot(void *ctx, const struct snapfile_found *found)
         return;
     }
     s->restore = NULL;
-    s->snapshot = node_snapshot_name(n->store, found->meta.index, found->meta.term,
+    s->snapshot = node_snapshot_name(n, n->store, found->meta.index, found->meta.term,
                                      &name.membership, found->meta.payload_bytes);
-    start_log(s);
+    /* The log may give way to it: its name must outlive the power, and whoever named it may have
+     * died before that was so. */
+    s->request.path = n->snap_dir;
+    start_submit(s, WORLD_SYNC_DIR, start_on_snapshot_named);
 }
 
 static void start_snapshot(struct node_start *s)
@@ -422,9 +492,15 @@ static void start_on_boot_unlinked(struct world_file_request *request)
     start_submit(s, WORLD_OPEN, start_on_boot_created);
 }
 
+/* The number leaps: on a disk that is as it was some time ago, a count by one would give this life
+ * the number of one that came since, and its requests would be taken for copies of that one's. */
 static void start_write_boot(struct node_start *s, uint64_t before)
 {
-    s->node->boot = before + 1;
+    uint8_t bytes[4];
+    s->node->world->random->fill(s->node->world->self, bytes, sizeof(bytes));
+    uint32_t leap;
+    memcpy(&leap, bytes, sizeof(leap));
+    s->node->boot = before + (MUTANT(BOOT_REUSED) ? 0 : 1 + (uint64_t)leap);
     s->request.path = s->boot_new;
     start_submit(s, WORLD_UNLINK, start_on_boot_unlinked);
 }

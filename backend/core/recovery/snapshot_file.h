@@ -79,7 +79,7 @@ struct snapfile_installer *snapfile_install(const struct snapfile_place *place, 
 /* The next bytes of the file, copied; one put at a time. `done`: OK, go on at *offset; or
  * ERR_EXISTS: that was the last, the snapshot is durable under its name, and the installer is
  * freed; or an error: the bytes were not this snapshot's (ERR_CORRUPT), or the disk's. Then go on
- * at the offset that is told, or close. */
+ * at the offset that is told, or close; once the disk has failed, every put ends so. */
 void snapfile_install_put(struct snapfile_installer *i, struct bytes bytes,
                           void (*done)(void *ctx, enum err result, uint64_t offset));
 
@@ -104,9 +104,9 @@ struct snapfile_sink {
 /* Loads the newest whole snapshot. The sink is copied. */
 void snapfile_load(const struct snapfile_place *place, const struct snapfile_sink *sink);
 
-/* Reads the snapshot (index, term) alone, to its end: for scrubbing. */
-void snapfile_verify(const struct snapfile_place *place, uint64_t index, uint64_t term,
-                     const struct snapfile_sink *sink);
+/* The snapshot (index, term) alone. */
+void snapfile_load_one(const struct snapfile_place *place, uint64_t index, uint64_t term,
+                       const struct snapfile_sink *sink);
 
 /* Names. The path of a snapshot, and what a name stands for. */
 void snapfile_path(const char *dir, uint64_t index, uint64_t term, const char *suffix,
@@ -115,8 +115,8 @@ MUST_USE enum err snapfile_name_parse(const char *name, const char *suffix, uint
                                       uint64_t *term);
 
 /* Removes all but the newest SNAPFILE_KEEP snapshots, and pieces older than they are; then `done`.
- */
-void snapfile_prune(const struct snapfile_place *place, void (*done)(void *ctx, enum err result),
-                    void *ctx);
+ * `written` stays, and what is newer than that: newer files may be damaged. */
+void snapfile_prune(const struct snapfile_place *place, uint64_t written,
+                    void (*done)(void *ctx, enum err result), void *ctx);
 
 #endif

@@ -37,6 +37,7 @@ struct snapfile_seal {
     char to[WORLD_PATH_MAX_BYTES];
     void (*then)(void *owner, enum err result);
     void *owner;
+    enum err error; /* of the sync */
 };
 
 void snapfile_seal_run(struct snapfile_seal *s);

@@ -214,8 +214,8 @@ void snapfile_load(const struct snapfile_place *place, const struct snapfile_sin
     snapfile_submit(&l->place, &l->request, WORLD_LIST, load_listed, l);
 }
 
-void snapfile_verify(const struct snapfile_place *place, uint64_t index, uint64_t term,
-                     const struct snapfile_sink *sink)
+void snapfile_load_one(const struct snapfile_place *place, uint64_t index, uint64_t term,
+                       const struct snapfile_sink *sink)
 {
     struct loading *l = loading_new(place, sink);
 

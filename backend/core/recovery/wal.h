@@ -178,6 +178,7 @@ struct wal_read {
     struct wal_extent extent;
     uint8_t *buffer;
     size_t cap;
+    uint64_t narrow; /* the sector of the extent that is read alone, as a larger read failed */
     uint64_t given_bytes;
     bool is_under_way;
 };
@@ -185,7 +186,8 @@ struct wal_read {
 /* The struct is the caller's, zeroed at first and in place until `done`; wal_read_deinit frees its
  * buffer when it is used no more. At once, without `done`: ERR_COMPACTED (`lo` is gone), ERR_FUTURE
  * (it is not durable), ERR_CORRUPT (it is damaged). An entry that is being rewritten may be given
- * as it was: compare its term. */
+ * as it was: compare its term. With its world torn down, a read that was under way is no more, and
+ * may be deinitialised. */
 MUST_USE enum err wal_read(struct wal *w, struct wal_read *read);
 void wal_read_deinit(struct wal_read *read);
 

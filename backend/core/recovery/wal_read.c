@@ -9,7 +9,6 @@
 
 void wal_read_deinit(struct wal_read *read)
 {
-    CHECK(!read->is_under_way);
     mem_free(read->buffer);
     read->buffer = NULL;
     read->cap = 0;
@@ -26,35 +25,60 @@ static void read_ends(struct wal_read *read, enum err result)
 }
 
 /* Moves the bodies of the sectors together: the records of whole batches, one after the other, with
- * the zeros that pad each. Returns their length, or 0 if a sector is damaged. */
-static size_t join_bodies(uint8_t *bytes, uint64_t sectors, uint64_t first_sector)
+ * the zeros that pad each. Behind the sectors, notes of each whether a batch begins there. What is
+ * damaged becomes zeros: an entry beside it can be read all the same, as recovery said. */
+static size_t join_bodies(struct wal_read *read)
 {
+    uint64_t sectors = read->extent.end - read->extent.sector;
+    uint8_t *begins = read->buffer + sectors * WAL_SECTOR_BYTES;
     size_t at = 0;
 
     for (uint64_t i = 0; i < sectors; i++) {
-        const uint8_t *sector = bytes + i * WAL_SECTOR_BYTES;
-        if (wal_sector_read(sector, first_sector + i).kind != WAL_SECTOR_SEALED) {
-            return 0;
+        const uint8_t *bytes = read->buffer + i * WAL_SECTOR_BYTES;
+        struct wal_sector sector = wal_sector_read(bytes, read->extent.sector + i);
+        begins[i] = sector.kind == WAL_SECTOR_SEALED && sector.is_first;
+        if (sector.kind == WAL_SECTOR_SEALED) {
+            memmove(read->buffer + at, bytes, WAL_SECTOR_BODY_BYTES);
+        } else {
+            memset(read->buffer + at, 0, WAL_SECTOR_BODY_BYTES);
         }
-        memmove(bytes + at, sector, WAL_SECTOR_BODY_BYTES);
         at += WAL_SECTOR_BODY_BYTES;
     }
     return at;
 }
 
-/* The record at `at`, behind the padding of a batch that ended; false at the end of the bytes. */
-static bool next_record(const struct wal_read *read, size_t n, size_t *at,
+/* Where the next batch begins behind `at`; `n` if none does. */
+static size_t next_batch(const struct wal_read *read, size_t n, size_t at)
+{
+    uint64_t sectors = read->extent.end - read->extent.sector;
+    const uint8_t *begins = read->buffer + sectors * WAL_SECTOR_BYTES;
+
+    for (uint64_t i = at / WAL_SECTOR_BODY_BYTES + 1; i < sectors; i++) {
+        if (begins[i]) {
+            return (size_t)i * WAL_SECTOR_BODY_BYTES;
+        }
+    }
+    return n;
+}
+
+/* The record at `at`, or, where that is damaged, the first of the next batch: *at is moved there,
+ * and *end behind it and the padding of a batch that ended. False at the end of the bytes. */
+static bool next_record(const struct wal_read *read, size_t n, size_t *at, size_t *end,
                         struct wal_record *record)
 {
-    if (*at + WAL_RECORD_HEADER_BYTES > n || wal_record_decode(read->buffer + *at, record) != OK ||
-        record->body_bytes > n - *at - WAL_RECORD_HEADER_BYTES) {
-        return false;
+    while (*at + WAL_RECORD_HEADER_BYTES <= n) {
+        if (wal_record_decode(read->buffer + *at, record) == OK &&
+            record->body_bytes <= n - *at - WAL_RECORD_HEADER_BYTES) {
+            *end = *at + WAL_RECORD_HEADER_BYTES + record->body_bytes;
+            if (record->type == WAL_RECORD_END) {
+                *end = (*end + WAL_SECTOR_BODY_BYTES - 1) / WAL_SECTOR_BODY_BYTES *
+                       WAL_SECTOR_BODY_BYTES;
+            }
+            return true;
+        }
+        *at = next_batch(read, n, *at);
     }
-    *at += WAL_RECORD_HEADER_BYTES + record->body_bytes;
-    if (record->type == WAL_RECORD_END) {
-        *at = (*at + WAL_SECTOR_BODY_BYTES - 1) / WAL_SECTOR_BODY_BYTES * WAL_SECTOR_BODY_BYTES;
-    }
-    return true;
+    return false;
 }
 
 /* Where an entry `index` begins at or after `from`: the first one found, or the last one, as an
@@ -64,12 +88,12 @@ static size_t find_entry(const struct wal_read *read, size_t n, size_t from, uin
 {
     struct wal_record record;
     size_t found = n;
-    size_t at = from;
+    size_t end = from;
 
-    for (size_t begin = at; next_record(read, n, &at, &record); begin = at) {
+    for (size_t at = from; next_record(read, n, &at, &end, &record); at = end) {
         bool is_entry = record.type == WAL_RECORD_ENTRY || record.type == WAL_RECORD_REPAIR;
         if (is_entry && record.index == index) {
-            found = begin;
+            found = at;
             if (!is_last) {
                 break;
             }
@@ -83,9 +107,9 @@ static bool has_rewrites(const struct wal_read *read, size_t n)
 {
     struct wal_record record;
     uint64_t highest = 0;
-    size_t at = 0;
+    size_t end = 0;
 
-    while (next_record(read, n, &at, &record)) {
+    for (size_t at = 0; next_record(read, n, &at, &end, &record); at = end) {
         if (record.type == WAL_RECORD_ENTRY || record.type == WAL_RECORD_REPAIR) {
             if (record.index <= highest) {
                 return true;
@@ -109,8 +133,7 @@ static enum err give_entries(struct wal_read *read, const struct wal_extent *ext
         if (begin == n) {
             return ERR_CORRUPT;
         }
-        at = begin;
-        if (!next_record(read, n, &at, &record)) {
+        if (!next_record(read, n, &begin, &at, &record)) {
             return ERR_CORRUPT;
         }
         const struct wal_entry entry = {
@@ -132,17 +155,11 @@ static enum err give_entries(struct wal_read *read, const struct wal_extent *ext
 /* Submits the read of the extent with `lo`, or says why not. */
 static enum err read_extent(struct wal_read *read);
 
-static void extent_read(struct world_file_request *request)
+static void extent_is_read(struct wal_read *read)
 {
-    struct wal_read *read = request->owner;
-
-    if (request->result != OK || request->count != request->length) {
-        read_ends(read, request->result != OK ? request->result : ERR_CORRUPT);
-        return;
-    }
     struct wal_extent extent = read->extent;
-    size_t n = join_bodies(read->buffer, extent.end - extent.sector, extent.sector);
-    enum err e = n == 0 ? ERR_CORRUPT : give_entries(read, &extent, n);
+    enum err e = give_entries(read, &extent, join_bodies(read));
+
     if (e == OK && read->lo <= read->hi && read->given_bytes < read->bytes_max) {
         e = read_extent(read);
         if (e == OK) {
@@ -150,6 +167,47 @@ static void extent_read(struct world_file_request *request)
         }
     }
     read_ends(read, e);
+}
+
+static void read_narrowly(struct wal_read *read);
+
+/* A sector that cannot be read counts as damaged. */
+static void narrow_read(struct world_file_request *request)
+{
+    struct wal_read *read = request->owner;
+
+    if (request->result != OK || request->count != WAL_SECTOR_BYTES) {
+        memset(request->buffer, 0, WAL_SECTOR_BYTES);
+    }
+    read->narrow++;
+    read_narrowly(read);
+}
+
+static void read_narrowly(struct wal_read *read)
+{
+    if (read->narrow == read->extent.end - read->extent.sector) {
+        extent_is_read(read);
+        return;
+    }
+    struct world_file_request *request = &read->request;
+    request->offset = (read->extent.sector + read->narrow) * WAL_SECTOR_BYTES;
+    request->length = WAL_SECTOR_BYTES;
+    request->buffer = read->buffer + read->narrow * WAL_SECTOR_BYTES;
+    request->done = narrow_read;
+    world_submit(read->wal->world, request);
+}
+
+static void extent_read(struct world_file_request *request)
+{
+    struct wal_read *read = request->owner;
+
+    if (request->result == OK && request->count == request->length) {
+        extent_is_read(read);
+        return;
+    }
+    /* Some of its sectors cannot be read: which? */
+    read->narrow = 0;
+    read_narrowly(read);
 }
 
 static enum err read_extent(struct wal_read *read)
@@ -173,7 +231,8 @@ static enum err read_extent(struct wal_read *read)
     request->fd = wal_file_fd(w, extent->segment);
     request->offset = extent->sector * WAL_SECTOR_BYTES;
     request->length = (extent->end - extent->sector) * WAL_SECTOR_BYTES;
-    mem_grow((void **)&read->buffer, &read->cap, (size_t)request->length, 1);
+    size_t notes = (size_t)(extent->end - extent->sector);
+    mem_grow((void **)&read->buffer, &read->cap, (size_t)request->length + notes, 1);
     request->buffer = read->buffer;
     request->done = extent_read;
     request->owner = read;

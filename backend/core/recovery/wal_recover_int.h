@@ -1,5 +1,6 @@
-/* Private to recovery: what its two halves share. wal_recover.c reads and decides, and changes
- * nothing on the disk; wal_resume.c makes the log ready for appends. */
+/* Private to recovery: what its parts share. wal_recover.c reads and decides, and changes nothing
+ * on the disk; wal_vouch.c makes durable what was read; wal_resume.c makes the log ready for
+ * appends. */
 #ifndef NOVACRON_RECOVERY_WAL_RECOVER_INT_H
 #define NOVACRON_RECOVERY_WAL_RECOVER_INT_H
 
@@ -61,6 +62,10 @@ void wal_recover_submit(struct wal_recovering *r, enum world_file_op op,
 
 /* Makes the log ready, then ends recovery. */
 void wal_resume(struct wal_recovering *r);
+
+/* Makes durable what was read, then goes on with wal_resume_files. */
+void wal_vouch(struct wal_recovering *r);
+void wal_resume_files(struct wal_recovering *r);
 
 /* Ends recovery: frees it, then tells the owner. */
 void wal_recover_end(struct wal_recovering *r);

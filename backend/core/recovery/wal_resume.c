@@ -1,6 +1,9 @@
 /*
  * Makes a recovered log ready for appends, step by step:
  *
+ *   0. what was read becomes durable (wal_vouch.c): the process that wrote it may have died before
+ *      its own sync returned, and what is told to Raft as durable must outlive the power, not only
+ *      that process;
  *   1. what is not part of the log goes: prepared segments that do not fit, and, on a disk without
  *      a log, everything;
  *   2. a torn tail is erased with zeros and synced, so that the next batch may bear its number;
@@ -205,6 +208,16 @@ static void erase_on(struct wal_recovering *r)
     wal_recover_submit(r, WORLD_WRITE, erased);
 }
 
+static world_fd fd_of_segment(const struct wal_recovering *r, uint64_t seq)
+{
+    for (size_t i = 0; i < r->segment_count; i++) {
+        if (r->segments[i].seq == seq) {
+            return r->segments[i].fd;
+        }
+    }
+    return WORLD_FD_NONE;
+}
+
 /* The sectors that the interrupted batch left, with the header of a segment that it began. */
 static void erase_torn_tail(struct wal_recovering *r)
 {
@@ -217,12 +230,7 @@ static void erase_torn_tail(struct wal_recovering *r)
     bool is_tail = s->torn_segment == s->tail_segment;
     r->erase_from = is_tail ? s->tail_sector : 0;
     r->erase_to = u64_max(s->torn_last_sector + 1, r->erase_from);
-    r->request.fd = WORLD_FD_NONE;
-    for (size_t i = 0; i < r->segment_count; i++) {
-        if (r->segments[i].seq == s->torn_segment) {
-            r->request.fd = r->segments[i].fd;
-        }
-    }
+    r->request.fd = fd_of_segment(r, s->torn_segment);
     memset(r->chunks[0].bytes, 0, (size_t)r->chunk_sectors * WAL_SECTOR_BYTES);
     erase_on(r);
 }
@@ -257,7 +265,7 @@ static void adopt_files(struct wal_recovering *r)
     bool has_tail = tail_is_usable(r);
 
     for (size_t i = 0; i < r->segment_count; i++) {
-        struct wal_file file = {r->segments[i].seq, r->segments[i].fd};
+        struct wal_file file = {.seq = r->segments[i].seq, .fd = r->segments[i].fd};
         if (has_tail && file.seq > r->scan.tail_segment) {
             w->next.state = WAL_NEXT_READY;
             w->next.file = file;
@@ -296,16 +304,6 @@ static void unlink_on(struct wal_recovering *r)
     adopt_files(r);
 }
 
-static void log_parent_synced(struct world_file_request *request)
-{
-    struct wal_recovering *r = request->owner;
-    if (request->result != OK) {
-        wal_recover_fail(r, request->result, "the directory above the log's cannot be synced");
-        return;
-    }
-    unlink_on(r);
-}
-
 static void directory_made(struct world_file_request *request)
 {
     struct wal_recovering *r = request->owner;
@@ -313,12 +311,12 @@ static void directory_made(struct world_file_request *request)
         wal_recover_fail(r, request->result, "the directory of the log cannot be made");
         return;
     }
-    /* Its name is in the directory above. */
-    size_t n = world_parent_length(r->wal->config.dir);
-    memcpy(r->path, r->wal->config.dir, n);
-    r->path[n] = '\0';
-    request->path = r->path;
-    wal_recover_submit(r, WORLD_SYNC_DIR, log_parent_synced);
+    wal_vouch(r);
+}
+
+void wal_resume_files(struct wal_recovering *r)
+{
+    unlink_on(r);
 }
 
 void wal_resume(struct wal_recovering *r)
@@ -351,5 +349,5 @@ void wal_resume(struct wal_recovering *r)
         wal_recover_submit(r, WORLD_MKDIR, directory_made);
         return;
     }
-    unlink_on(r);
+    wal_vouch(r);
 }

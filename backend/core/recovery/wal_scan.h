@@ -115,7 +115,8 @@ struct wal_scan {
     uint64_t chain;        /* what the next record carries */
     uint64_t tail_segment; /* the place after the last batch accepted; 0: none */
     uint64_t tail_sector;
-    bool tail_has_header; /* the header of that segment is whole */
+    uint64_t tail_batch_sector; /* where the last batch accepted begins */
+    bool tail_has_header;       /* the header of that segment is whole */
 
     uint64_t first_segment;
     struct wal_scan_segment segment;

@@ -65,6 +65,9 @@ MUST_USE enum err store_apply(struct store *s, const struct store_entry *e,
 /* What the API can refuse before it proposes: the checks that need no data. */
 MUST_USE enum store_status store_check_request(enum store_kind kind, struct bytes body);
 
+/* Does this request make the store larger, so that it is refused when there is no space? */
+bool store_request_grows(uint8_t kind, struct bytes body);
+
 uint64_t store_applied_index(const struct store *s);
 int64_t store_revision(const struct store *s);
 int64_t store_compact_revision(const struct store *s);
@@ -126,6 +129,80 @@ void store_reader_close(struct store_reader *r);
  * here and now: a TxnResponse. */
 MUST_USE enum store_status store_txn_read(struct store *s, struct bytes request,
                                           int64_t *ret_revision, struct buf *response);
+
+/* ---- Users and rights ---- */
+
+/* Who asks, as the API made sure: the name, and the auth revision at which it did. No name: nobody
+ * said. All of these are OK while authentication is not enabled. */
+struct store_user {
+    struct bytes name;
+    uint64_t revision;
+};
+
+/* May the user propose this? The same that decides when it is applied. */
+MUST_USE enum store_status store_rights_check(const struct store *s, const struct store_user *user,
+                                              uint8_t kind, struct bytes body);
+
+/* ... read what a RangeRequest asks for, or watch a span; see the keys of a lease; administer? */
+MUST_USE enum store_status store_rights_read(const struct store *s, const struct store_user *user,
+                                             struct bytes request);
+enum store_permission { STORE_PERMISSION_READ, STORE_PERMISSION_WRITE, STORE_PERMISSION_READWRITE };
+MUST_USE enum store_status store_rights_span(const struct store *s, const struct store_user *user,
+                                             struct bytes key, struct bytes range_end,
+                                             enum store_permission permission);
+MUST_USE enum store_status store_rights_lease_keys(const struct store *s,
+                                                   const struct store_user *user, int64_t id);
+MUST_USE enum store_status store_rights_root(const struct store *s, const struct store_user *user);
+
+bool store_auth_is_enabled(const struct store *s);
+uint64_t store_auth_revision(const struct store *s);
+bool store_auth_user_has_role(const struct store *s, struct bytes name, struct bytes role);
+
+/* AuthStatusResponse, AuthUserGetResponse, and so on. */
+void store_auth_status(const struct store *s, struct buf *response);
+MUST_USE enum store_status store_auth_user_get(const struct store *s, struct bytes name,
+                                               struct buf *response);
+void store_auth_user_list(const struct store *s, struct buf *response);
+MUST_USE enum store_status store_auth_role_get(const struct store *s, struct bytes name,
+                                               struct buf *response);
+void store_auth_role_list(const struct store *s, struct buf *response);
+
+enum store_password { STORE_PASSWORD_NO_USER, STORE_PASSWORD_NONE, STORE_PASSWORD_HASH };
+
+/* What a password of this user must hash to. */
+enum store_password store_auth_password(const struct store *s, struct bytes name,
+                                        struct bytes *ret_hash);
+
+/* The user whose token this is; it is good for another STORE_TOKEN_TTL. False: it is nobody's here,
+ * at this member, or not any more. */
+bool store_token_user(struct store *s, struct bytes token, nanos now, struct bytes *ret_user);
+
+/* ---- Alarms and members ---- */
+
+/* etcd's AlarmType. While one of NO_SPACE is raised, puts and grants are refused; while one of
+ * CORRUPT is, every write. */
+enum store_alarm_kind { STORE_ALARM_NONE, STORE_ALARM_NO_SPACE, STORE_ALARM_CORRUPT };
+
+bool store_has_alarm(const struct store *s, enum store_alarm_kind kind);
+bool store_has_alarm_of(const struct store *s, node_id member, enum store_alarm_kind kind);
+
+/* An AlarmResponse of those of one kind; STORE_ALARM_NONE: of all. */
+void store_alarms(const struct store *s, enum store_alarm_kind kind, struct buf *response);
+
+/* What a member said of itself, or was added with. Who votes is Raft's affair, not this. */
+struct store_member_view {
+    node_id id;
+    struct bytes name;
+    struct bytes peer_urls; /* lists for store_url_next */
+    struct bytes client_urls;
+};
+
+size_t store_member_count(const struct store *s);
+struct store_member_view store_member_at(const struct store *s, size_t i); /* by id */
+bool store_member_find(const struct store *s, node_id id, struct store_member_view *ret);
+
+/* Takes the first URL off the list; false at its end. */
+bool store_url_next(struct bytes *list, struct bytes *ret_url);
 
 /* ---- Leases ---- */
 

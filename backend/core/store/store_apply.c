@@ -1,4 +1,5 @@
 /* The one way in: an entry of the log, by its kind. */
+#include "core/base/mutant.h"
 #include "core/store/store_int.h"
 
 #include "core/base/check.h"
@@ -15,6 +16,8 @@ struct store *store_open(uint16_t feature_level)
     store_leases_init(&s->leases, &s->mvcc.slab);
     store_dedup_init(&s->dedup);
     store_watches_init(&s->watches);
+    store_system_init(&s->system);
+    store_tokens_init(&s->tokens);
     buf_init(&s->txn_path);
     s->feature_level = feature_level;
     return s;
@@ -25,6 +28,8 @@ void store_close(struct store *s)
     CHECK(store_link_is_alone(&s->watches.streams) && s->mvcc.pin_count == 0);
     store_leases_deinit(&s->leases);
     store_dedup_deinit(&s->dedup);
+    store_system_deinit(&s->system);
+    store_tokens_deinit(&s->tokens);
     buf_deinit(&s->txn_path);
     store_mvcc_deinit(&s->mvcc);
     mem_free(s);
@@ -39,7 +44,7 @@ static enum store_status apply_put(struct store *s, const struct store_envelope 
         status = store_put_check(&r);
     }
     if (status == STORE_OK) {
-        status = store_write_put_check(s, &r);
+        status = store_write_put_check(s, &r, false);
     }
     if (status == STORE_OK) {
         store_write_put(s, &r, response);
@@ -167,13 +172,69 @@ static enum store_status apply_kind(struct store *s, const struct store_entry *e
     case STORE_KIND_LEASE_REVOKE:
         return apply_revoke(s, e);
     case STORE_KIND_LEASE_EXPIRE:
-        return e->term == entry->term ? apply_revoke(s, e) : STORE_EXPIRY_STALE;
+        return e->term == entry->term || MUTANT(KV_LEASE_OLD_EXPIRY) ? apply_revoke(s, e)
+                                                                     : STORE_EXPIRY_STALE;
     case STORE_KIND_FEATURE_LEVEL:
         return apply_level(s, e);
     default:
-        CHECK(false);
+        return store_admin_apply(s, entry, e, response);
     }
-    return STORE_MALFORMED;
+}
+
+/* Does a txn put anything, in any branch? Its depth was bounded by its check, or is by this one. */
+static bool txn_has_put(struct bytes body, uint32_t depth)
+{
+    struct store_txn_request txn;
+    struct bytes item;
+    if (depth > STORE_TXN_OPS_MAX || store_txn_decode(body, &txn) != STORE_OK) {
+        return false;
+    }
+    for (uint32_t branch = 2; branch <= 3; branch++) {
+        for (size_t at = 0; store_txn_item(&txn, branch, &at, &item);) {
+            struct store_op op;
+            bool known = store_op_decode(item, &op) == STORE_OK;
+            if (known && (op.kind == STORE_OP_PUT ||
+                          (op.kind == STORE_OP_TXN && txn_has_put(op.body, depth + 1)))) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+bool store_request_grows(uint8_t kind, struct bytes body)
+{
+    return kind == STORE_KIND_PUT || kind == STORE_KIND_LEASE_GRANT ||
+           (kind == STORE_KIND_TXN && txn_has_put(body, 0));
+}
+
+/* What an alarm forbids: growing, or everything that is in keys and leases. */
+static enum store_status apply_alarm_check(const struct store *s, const struct store_envelope *e)
+{
+    if (s->system.alarm_count == 0) {
+        return STORE_OK;
+    }
+    bool concerns_keys = (e->kind >= STORE_KIND_PUT && e->kind <= STORE_KIND_LEASE_REVOKE) ||
+                         e->kind == STORE_KIND_LEASE_EXPIRE;
+    if (concerns_keys && store_system_has_alarm(&s->system, STORE_ALARM_CORRUPT)) {
+        return STORE_CORRUPT;
+    }
+    if (store_system_has_alarm(&s->system, STORE_ALARM_NO_SPACE) &&
+        store_request_grows(e->kind, e->body)) {
+        return STORE_NO_SPACE;
+    }
+    return STORE_OK;
+}
+
+static enum store_status apply_allowed(struct store *s, const struct store_entry *entry,
+                                       const struct store_envelope *e, struct buf *response)
+{
+    struct store_user user = {e->user, e->auth_revision};
+    enum store_status status = apply_alarm_check(s, e);
+    if (status == STORE_OK) {
+        status = store_rights_check(s, &user, e->kind, e->body);
+    }
+    return status == STORE_OK ? apply_kind(s, entry, e, response) : status;
 }
 
 /* Can this program apply it at all? What is above the cluster's level is refused by every program
@@ -203,7 +264,7 @@ static void apply_new(struct store *s, const struct store_entry *entry,
 {
     uint64_t from = s->mvcc.log.next;
     size_t base = response == NULL ? 0 : response->len;
-    ret->status = capable ? apply_kind(s, entry, e, response) : STORE_NOT_CAPABLE;
+    ret->status = capable ? apply_allowed(s, entry, e, response) : STORE_NOT_CAPABLE;
     if (ret->status != STORE_OK && response != NULL) {
         response->len = base;
     }

@@ -24,7 +24,24 @@
     /* the body is eight bytes, the new level; known at every level */                             \
     X(STORE_KIND_FEATURE_LEVEL, 128, 0)                                                            \
     /* a revoke by the leader of `term`, refused in any other term */                              \
-    X(STORE_KIND_LEASE_EXPIRE, 129, 1)
+    X(STORE_KIND_LEASE_EXPIRE, 129, 1)                                                             \
+    X(STORE_KIND_ALARM, 10, 2)                                                                     \
+    /* what a member calls itself, and where it is reached; that it is gone */                     \
+    X(STORE_KIND_MEMBER_SET, 130, 2)                                                               \
+    X(STORE_KIND_MEMBER_FORGET, 131, 2)                                                            \
+    /* etcd's numbers for these are beyond a byte */                                               \
+    X(STORE_KIND_AUTH_ENABLE, 140, 2)                                                              \
+    X(STORE_KIND_AUTH_DISABLE, 141, 2)                                                             \
+    X(STORE_KIND_AUTHENTICATE, 142, 2)                                                             \
+    X(STORE_KIND_USER_ADD, 143, 2)                                                                 \
+    X(STORE_KIND_USER_DELETE, 144, 2)                                                              \
+    X(STORE_KIND_USER_PASSWORD, 145, 2)                                                            \
+    X(STORE_KIND_USER_GRANT, 146, 2)                                                               \
+    X(STORE_KIND_USER_REVOKE, 147, 2)                                                              \
+    X(STORE_KIND_ROLE_ADD, 148, 2)                                                                 \
+    X(STORE_KIND_ROLE_DELETE, 149, 2)                                                              \
+    X(STORE_KIND_ROLE_GRANT, 150, 2)                                                               \
+    X(STORE_KIND_ROLE_REVOKE, 151, 2)
 
 enum store_kind {
 #define STORE_KIND_ENUM(name, number, level) name = number,
@@ -41,7 +58,7 @@ struct store_envelope {
     uint64_t auth_revision;
     uint64_t assigned_id;      /* for a lease grant without an id: positive as int64 */
     uint64_t assigned_time_ns; /* since 1970, on the proposer's clock */
-    uint64_t term;             /* in which it was proposed */
+    uint64_t term;             /* in which it was proposed first */
     uint32_t lease_ttl_min_s;  /* for a lease grant: a shorter TTL is raised to this */
     struct bytes user;
     struct bytes body; /* the client's bytes */

@@ -6,6 +6,7 @@
 #include "core/store/store_dedup.h"
 #include "core/store/store_lease.h"
 #include "core/store/store_mvcc.h"
+#include "core/store/store_system.h"
 #include "core/store/store_watch.h"
 
 struct store {
@@ -13,6 +14,8 @@ struct store {
     struct store_leases leases;
     struct store_dedup dedup;
     struct store_watches watches;
+    struct store_system system;
+    struct store_tokens tokens; /* not replicated state: each member forgets by its own clock */
     uint64_t applied_index;
     uint16_t feature_level;
     struct buf txn_path; /* scratch of store_txn.c: one byte a txn, which branch runs */
@@ -20,9 +23,10 @@ struct store {
 
 /* store_write.c: single writes in the open transaction; the caller checked and commits. */
 
-/* etcd's checks of a put that need data: its lease exists, and the key where it must. */
+/* etcd's checks of a put that need data: its lease exists, and the key where it must. etcd looks
+ * for the lease first, but in a txn for the key. */
 MUST_USE enum store_status store_write_put_check(const struct store *s,
-                                                 const struct store_put_request *r);
+                                                 const struct store_put_request *r, bool key_first);
 
 /* Puts, and appends a PutResponse with no header. */
 void store_write_put(struct store *s, const struct store_put_request *r, struct buf *response);
@@ -38,6 +42,10 @@ void store_write_revoke(struct store *s, struct store_lease *lease);
  * nothing was changed. The caller commits. */
 MUST_USE enum store_status store_txn_run(struct store *s, const struct store_txn_request *txn,
                                          struct buf *response);
+
+/* store_admin.c: the operations on `system`. */
+MUST_USE enum store_status store_admin_apply(struct store *s, const struct store_entry *entry,
+                                             const struct store_envelope *e, struct buf *response);
 
 /* store_range.c: appends a RangeResponse with no header, at the open transaction's state. The
  * revision was checked. */

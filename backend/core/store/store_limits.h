@@ -24,6 +24,29 @@
 /* Bytes of a user's name in an envelope. Replicated. */
 #define STORE_USER_BYTES_MAX 256
 
+/* Bytes of users, roles, alarms and members together, encoded: it is one block of a snapshot, and
+ * is hashed whole at each change. Thousands of users fit. Replicated. */
+#define STORE_SYSTEM_BYTES_MAX (1024u * 1024u)
+
+/* Bytes of a password's hash, with its salt and parameters. Replicated. */
+#define STORE_PASSWORD_BYTES_MAX 256
+
+/* Alarms: two kinds for as many members as there ever are. Replicated. */
+#define STORE_ALARMS_MAX 128
+
+/* Members with a name or URLs, URLs of one kind for each, bytes of one. Replicated. */
+#define STORE_MEMBERS_MAX   64
+#define STORE_URLS_MAX      16
+#define STORE_URL_BYTES_MAX 256
+
+/* Tokens that a member remembers; beyond, the one that was used longest ago is forgotten. And for
+ * how long after its last use: etcd's. A token is a few hundred bytes. */
+#define STORE_TOKENS_MAX 65536
+#define STORE_TOKEN_TTL  (300 * NANOS_PER_S)
+
+/* Bytes of the part of a token that the proposer draws: etcd's have 16. Replicated. */
+#define STORE_TOKEN_BYTES_MAX 64
+
 /* Origins in the dedup window: each voter and each former voter that has not been idle for long.
  * Replicated. */
 #define STORE_ORIGINS_MAX 64
@@ -37,7 +60,11 @@
 #define STORE_ORIGIN_IDLE_ENTRIES 1000000
 
 /* The newest feature level that this program implements. */
-#define STORE_FEATURE_LEVEL_MAX 1
+#define STORE_FEATURE_LEVEL_MAX 2
+
+/* The feature level that brought users, alarms and members: from it on they are hashed and written
+ * into snapshots. */
+#define STORE_SYSTEM_LEVEL 2
 
 /* Keys in a leaf of the key tree: all that a search of it reads is thirteen cache lines, which are
  * asked for at once. At most 64, the bits of the live mask. */
@@ -103,6 +130,7 @@ _Static_assert(STORE_SLAB_OBJECT_BYTES * 8 <= STORE_SLAB_PAGE_BYTES,
                "a page holds several objects");
 _Static_assert(STORE_SLAB_CHUNK_BYTES >= 16 * STORE_SLAB_PAGE_BYTES, "alignment wastes little");
 _Static_assert(STORE_WATCH_RESPONSE_BYTES >= STORE_REQUEST_BYTES_MAX, "any one event fits");
+_Static_assert(STORE_SYSTEM_BYTES_MAX <= STORE_REQUEST_BYTES_MAX, "it fits into a snapshot block");
 _Static_assert(STORE_ORIGIN_WINDOW % 64 == 0, "the window is a bitmap of words");
 
 #endif

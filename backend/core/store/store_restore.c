@@ -24,6 +24,8 @@ struct store_restore {
     uint64_t keys;
     uint64_t changes;
     const struct store_key *last_key;
+    bool has_system; /* the format has that block */
+    bool system_read;
     bool failed;
     bool done;
 };
@@ -63,10 +65,11 @@ static enum err read_head_block(struct store_restore *r, struct cursor *c)
     if (!cursor_ok(c) || magic != STORE_SNAPSHOT_MAGIC) {
         return ERR_CORRUPT;
     }
-    if (version != STORE_SNAPSHOT_VERSION) {
+    if (version == 0 || version > STORE_SNAPSHOT_VERSION) {
         return ERR_UNSUPPORTED;
     }
     h.feature_level = cursor_u16(c);
+    r->has_system = version > 1;
     uint32_t reserved = cursor_u32(c);
     h.applied_index = cursor_u64(c);
     h.revision = (int64_t)cursor_u64(c);
@@ -81,7 +84,8 @@ static enum err read_head_block(struct store_restore *r, struct cursor *c)
     h.lease_count = cursor_u64(c);
     h.lease_sum = cursor_u64(c);
     h.origin_count = cursor_u64(c);
-    if (!cursor_done(c) || reserved != 0 || !header_is_sane(&h)) {
+    bool fits = r->has_system == (h.feature_level >= STORE_SYSTEM_LEVEL);
+    if (!cursor_done(c) || reserved != 0 || !fits || !header_is_sane(&h)) {
         return ERR_CORRUPT;
     }
     if (h.feature_level > STORE_FEATURE_LEVEL_MAX) {
@@ -94,6 +98,15 @@ static enum err read_head_block(struct store_restore *r, struct cursor *c)
     s->dedup.chain = h.dedup_chain;
     store_mvcc_resume(&s->mvcc, h.first_seq, h.chain_before, h.compact_revision);
     return OK;
+}
+
+static enum err read_system(struct store_restore *r, struct bytes payload)
+{
+    if (!r->has_system) {
+        return ERR_CORRUPT;
+    }
+    r->system_read = true;
+    return store_system_decode(&r->store->system, payload);
 }
 
 static enum err read_leases(struct store_restore *r, struct cursor *c)
@@ -224,13 +237,21 @@ static enum err read_end(struct store_restore *r, struct cursor *c)
     uint64_t hash = cursor_u64(c);
     store_mvcc_commit(&s->mvcc);
     bool sums_match = cursor_done(c) && keys == r->keys && changes == r->changes &&
-                      r->leases == h->lease_count && r->origins == h->origin_count &&
-                      s->leases.sum == h->lease_sum && s->mvcc.revision == h->revision &&
-                      s->mvcc.log.next == h->next_seq && s->mvcc.chain == h->chain &&
-                      s->mvcc.live_sum == h->live_sum && s->mvcc.tree.live == h->live_keys &&
+                      r->system_read == r->has_system && r->leases == h->lease_count &&
+                      r->origins == h->origin_count && s->leases.sum == h->lease_sum &&
+                      s->mvcc.revision == h->revision && s->mvcc.log.next == h->next_seq &&
+                      s->mvcc.chain == h->chain && s->mvcc.live_sum == h->live_sum &&
+                      s->mvcc.tree.live == h->live_keys &&
                       s->mvcc.leased_keys == s->leases.attachment_count && store_hash(s) == hash;
     r->done = sums_match;
     return sums_match ? OK : ERR_CORRUPT;
+}
+
+/* The place of a kind in the order of blocks. */
+static uint32_t block_rank(enum store_block kind)
+{
+    uint32_t rank = (uint32_t)kind * 2;
+    return kind == STORE_BLOCK_SYSTEM ? STORE_BLOCK_HEADER * 2 + 1 : rank;
 }
 
 static enum err read_block(struct store_restore *r, enum store_block kind, struct bytes payload)
@@ -238,7 +259,7 @@ static enum err read_block(struct store_restore *r, enum store_block kind, struc
     struct cursor c;
     cursor_init(&c, payload);
     bool repeats = kind == r->stage && kind >= STORE_BLOCK_LEASES && kind <= STORE_BLOCK_CHANGES;
-    bool in_order = kind > r->stage && kind <= STORE_BLOCK_END;
+    bool in_order = block_rank(kind) > block_rank(r->stage);
     bool begins = (kind == STORE_BLOCK_HEADER) == (r->stage == 0);
     if (payload.len == 0 || !(repeats || in_order) || !begins) {
         return ERR_CORRUPT;
@@ -247,6 +268,8 @@ static enum err read_block(struct store_restore *r, enum store_block kind, struc
     switch (kind) {
     case STORE_BLOCK_HEADER:
         return read_head_block(r, &c);
+    case STORE_BLOCK_SYSTEM:
+        return read_system(r, payload);
     case STORE_BLOCK_LEASES:
         return read_leases(r, &c);
     case STORE_BLOCK_ORIGIN:
@@ -280,7 +303,7 @@ static enum err take_block(struct store_restore *r, struct bytes b, size_t *ret_
     uint32_t kind = cursor_u32(&c);
     uint32_t len = cursor_u32(&c);
     uint32_t crc = cursor_u32(&c);
-    if (r->done || kind == 0 || kind > STORE_BLOCK_END || len > STORE_SNAPSHOT_BLOCK_BYTES_MAX) {
+    if (r->done || kind == 0 || kind > STORE_BLOCK_SYSTEM || len > STORE_SNAPSHOT_BLOCK_BYTES_MAX) {
         return ERR_CORRUPT;
     }
     if (cursor_left(&c) < len) {

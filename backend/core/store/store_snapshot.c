@@ -24,6 +24,7 @@ struct store_snapshot {
     struct store_pin pin;
     struct store_snapshot_header header;
     uint64_t hash;
+    struct buf system;            /* a copy */
     struct lease_copy *leases;    /* owned */
     struct store_origin *origins; /* owned copies */
     enum store_block stage;       /* what is written next */
@@ -68,6 +69,8 @@ struct store_snapshot *store_snapshot_begin(struct store *s)
         .lease_sum = s->leases.sum,
         .origin_count = s->dedup.count,
     };
+    buf_init(&snap->system);
+    buf_put(&snap->system, s->system.encoded.data, s->system.encoded.len);
     snapshot_copy_leases(snap);
     snap->origins = mem_realloc_array(NULL, s->dedup.count + 1, sizeof(struct store_origin));
     for (size_t i = 0; i < s->dedup.count; i++) {
@@ -87,6 +90,7 @@ uint64_t store_snapshot_index(const struct store_snapshot *snap)
 void store_snapshot_end(struct store_snapshot *snap)
 {
     store_mvcc_unpin(&snap->store->mvcc, &snap->pin);
+    buf_deinit(&snap->system);
     mem_free(snap->leases);
     mem_free(snap->origins);
     buf_deinit(&snap->key);
@@ -118,7 +122,7 @@ static bool block_is_full(const struct store_snapshot *snap)
 static void put_header(struct buf *b, const struct store_snapshot_header *h)
 {
     buf_put_u64(b, STORE_SNAPSHOT_MAGIC);
-    buf_put_u16(b, STORE_SNAPSHOT_VERSION);
+    buf_put_u16(b, h->feature_level < STORE_SYSTEM_LEVEL ? 1 : STORE_SNAPSHOT_VERSION);
     buf_put_u16(b, h->feature_level);
     buf_put_u32(b, 0);
     buf_put_u64(b, h->applied_index);
@@ -252,6 +256,11 @@ static bool step_stage(struct store_snapshot *snap, size_t *budget)
     case STORE_BLOCK_HEADER:
         put_header(&snap->block, &snap->header);
         return true;
+    case STORE_BLOCK_SYSTEM:
+        if (snap->header.feature_level >= STORE_SYSTEM_LEVEL) {
+            buf_put(&snap->block, snap->system.data, snap->system.len);
+        }
+        return true;
     case STORE_BLOCK_LEASES:
         return step_leases(snap, budget);
     case STORE_BLOCK_ORIGIN:
@@ -272,9 +281,29 @@ static bool step_stage(struct store_snapshot *snap, size_t *budget)
     }
 }
 
+static enum store_block stage_after(enum store_block stage)
+{
+    switch (stage) {
+    case STORE_BLOCK_HEADER:
+        return STORE_BLOCK_SYSTEM;
+    case STORE_BLOCK_SYSTEM:
+        return STORE_BLOCK_LEASES;
+    case STORE_BLOCK_LEASES:
+        return STORE_BLOCK_ORIGIN;
+    case STORE_BLOCK_ORIGIN:
+        return STORE_BLOCK_KEYS;
+    case STORE_BLOCK_KEYS:
+        return STORE_BLOCK_CHANGES;
+    case STORE_BLOCK_CHANGES:
+    case STORE_BLOCK_END:
+    default:
+        return STORE_BLOCK_END;
+    }
+}
+
 enum err store_snapshot_step(struct store_snapshot *snap, size_t budget, struct buf *out)
 {
-    CHECK(budget > 0 && snap->stage <= STORE_BLOCK_END);
+    CHECK(budget > 0);
     bool done = step_stage(snap, &budget);
     if (done || block_is_full(snap) || snap->stage == STORE_BLOCK_ORIGIN) {
         block_flush(snap, out);
@@ -285,7 +314,7 @@ enum err store_snapshot_step(struct store_snapshot *snap, size_t budget, struct 
     if (snap->stage == STORE_BLOCK_END) {
         return OK;
     }
-    snap->stage++;
+    snap->stage = stage_after(snap->stage);
     snap->at = snap->stage == STORE_BLOCK_CHANGES ? snap->header.first_seq : 0;
     return ERR_PENDING;
 }

@@ -1,7 +1,7 @@
 /*
  * The snapshot's blocks and their numbers; docs/formats/store-snapshot.md has the bytes.
  *
- *     header, leases*, origin*, keys*, changes*, end
+ *     header, system, leases*, origin*, keys*, changes*, end
  *
  * Blocks of one kind are cut where STORE_SNAPSHOT_BLOCK_BYTES are full, and nowhere else: equal
  * states give equal bytes, whatever the budgets of the steps were.
@@ -11,7 +11,7 @@
 
 #include "core/base/types.h"
 
-#define STORE_SNAPSHOT_VERSION      1
+#define STORE_SNAPSHOT_VERSION      2 /* 1 below STORE_SYSTEM_LEVEL: it has no system block */
 #define STORE_SNAPSHOT_MAGIC        0x31504e5345524f54u /* "TORESNP1" */
 #define STORE_SNAPSHOT_HEADER_BYTES 120
 #define STORE_SNAPSHOT_END_BYTES    24
@@ -22,7 +22,8 @@ enum store_block {
     STORE_BLOCK_ORIGIN = 3,
     STORE_BLOCK_KEYS = 4,
     STORE_BLOCK_CHANGES = 5,
-    STORE_BLOCK_END = 6
+    STORE_BLOCK_END = 6,
+    STORE_BLOCK_SYSTEM = 7
 };
 
 /* Before each block: kind (1), zero (3), payload length (4), CRC32C of these eight and the payload.

@@ -35,7 +35,8 @@ uint64_t store_hash(const struct store *s)
     hash = hash_u64(hash, s->mvcc.chain);
     hash = hash_u64(hash, s->mvcc.live_sum);
     hash = hash_u64(hash, s->leases.sum);
-    return hash_u64(hash, s->dedup.chain);
+    hash = hash_u64(hash, s->dedup.chain);
+    return s->feature_level < STORE_SYSTEM_LEVEL ? hash : hash_u64(hash, s->system.hash);
 }
 
 uint64_t store_origin_boot(const struct store *s, node_id origin)
@@ -64,9 +65,9 @@ void store_stats_read(const struct store *s, struct store_stats *ret)
     const struct store_log *log = &s->mvcc.log;
     size_t log_bytes =
         log->segment_count * STORE_LOG_SEGMENT_ENTRIES * sizeof(struct store_log_entry);
-    size_t other_bytes = log_bytes + log->segment_cap * sizeof(void *) +
-                         s->leases.heap_cap * sizeof(void *) +
-                         s->dedup.count * sizeof(struct store_origin) + sizeof *s;
+    size_t other_bytes =
+        log_bytes + log->segment_cap * sizeof(void *) + s->leases.heap_cap * sizeof(void *) +
+        s->dedup.count * sizeof(struct store_origin) + s->system.encoded.cap + sizeof *s;
     *ret = (struct store_stats){
         .keys = s->mvcc.tree.live,
         .changes = log->next - s->mvcc.compact_seq,
@@ -105,6 +106,21 @@ enum store_status store_check_request(enum store_kind kind, struct bytes body)
     case STORE_KIND_LEASE_REVOKE:
     case STORE_KIND_LEASE_EXPIRE:
     case STORE_KIND_FEATURE_LEVEL:
+    case STORE_KIND_ALARM:
+    case STORE_KIND_MEMBER_SET:
+    case STORE_KIND_MEMBER_FORGET:
+    case STORE_KIND_AUTH_ENABLE:
+    case STORE_KIND_AUTH_DISABLE:
+    case STORE_KIND_AUTHENTICATE:
+    case STORE_KIND_USER_ADD:
+    case STORE_KIND_USER_DELETE:
+    case STORE_KIND_USER_PASSWORD:
+    case STORE_KIND_USER_GRANT:
+    case STORE_KIND_USER_REVOKE:
+    case STORE_KIND_ROLE_ADD:
+    case STORE_KIND_ROLE_DELETE:
+    case STORE_KIND_ROLE_GRANT:
+    case STORE_KIND_ROLE_REVOKE:
     default:
         return STORE_OK;
     }

@@ -32,7 +32,31 @@
     X(STORE_NOT_CAPABLE, 9, "etcdserver: not capable")                                             \
     X(STORE_OUTCOME_UNKNOWN, 14, "etcdserver: request timed out")                                  \
     X(STORE_ORIGINS_FULL, 8, "etcdserver: too many requests from new members")                     \
-    X(STORE_EXPIRY_STALE, 9, "etcdserver: not leader")
+    X(STORE_EXPIRY_STALE, 9, "etcdserver: not leader")                                             \
+    /* since feature level 2 */                                                                    \
+    X(STORE_NO_SPACE, 8, "etcdserver: mvcc: database space exceeded")                              \
+    X(STORE_CORRUPT, 15, "etcdserver: corrupt cluster")                                            \
+    X(STORE_USER_EMPTY, 3, "etcdserver: user name is empty")                                       \
+    X(STORE_ROLE_EMPTY, 3, "etcdserver: role name is empty")                                       \
+    X(STORE_AUTH_FAILED, 3, "etcdserver: authentication failed, invalid user ID or password")      \
+    X(STORE_PERMISSION_NOT_GIVEN, 3, "etcdserver: permission not given")                           \
+    X(STORE_AUTH_MANAGEMENT_INVALID, 3, "etcdserver: invalid auth management")                     \
+    X(STORE_AUTH_REVISION_OLD, 3, "etcdserver: revision of auth store is old")                     \
+    X(STORE_PERMISSION_DENIED, 7, "etcdserver: permission denied")                                 \
+    X(STORE_ROOT_USER_MISSING, 9, "etcdserver: root user does not exist")                          \
+    X(STORE_ROOT_ROLE_MISSING, 9, "etcdserver: root user does not have root role")                 \
+    X(STORE_USER_EXISTS, 9, "etcdserver: user name already exists")                                \
+    X(STORE_USER_NOT_FOUND, 9, "etcdserver: user name not found")                                  \
+    X(STORE_ROLE_EXISTS, 9, "etcdserver: role name already exists")                                \
+    X(STORE_ROLE_NOT_FOUND, 9, "etcdserver: role name not found")                                  \
+    X(STORE_ROLE_NOT_GRANTED, 9, "etcdserver: role is not granted to the user")                    \
+    X(STORE_PERMISSION_NOT_GRANTED, 9, "etcdserver: permission is not granted to the role")        \
+    X(STORE_AUTH_NOT_ENABLED, 9, "etcdserver: authentication is not enabled")                      \
+    X(STORE_MEMBER_NOT_FOUND, 5, "etcdserver: member not found")                                   \
+    X(STORE_MEMBER_EXISTS, 9, "etcdserver: member ID already exist")                               \
+    X(STORE_PEER_URL_EXISTS, 9, "etcdserver: Peer URLs already exists")                            \
+    X(STORE_MEMBER_URLS_INVALID, 3, "etcdserver: given member URLs are invalid")                   \
+    X(STORE_SYSTEM_FULL, 8, "etcdserver: too many users, roles, alarms or members")
 
 enum store_status {
 #define STORE_STATUS_ENUM(name, code, text) name,

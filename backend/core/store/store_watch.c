@@ -3,6 +3,7 @@
 
 #include "core/base/check.h"
 #include "core/base/mem.h"
+#include "core/base/mutant.h"
 #include "core/store/store_int.h"
 #include "core/store/store_pb.h"
 
@@ -155,7 +156,8 @@ static int64_t watch_choose_id(struct store_stream *stream, int64_t asked)
 /* Sets where the watch begins, and makes it clean or pending. */
 static void watch_place(struct store_watch *w, const struct store_mvcc *m)
 {
-    if (w->start_revision == 0 || w->start_revision > m->revision) {
+    bool is_new = w->start_revision == 0 || w->start_revision > m->revision;
+    if (is_new || MUTANT(WATCH_SKIPS_HISTORY)) {
         w->next = m->log.next;
     } else if (w->start_revision < m->compact_revision) {
         w->next = 0;
@@ -277,12 +279,19 @@ void store_watch_tick(struct store_stream *stream)
     }
 }
 
-static void stream_move(struct store_stream *stream, struct store *to, uint64_t from_next)
+static void stream_move(struct store_stream *stream, struct store *to,
+                        const struct store_mvcc *from)
 {
     stream->store = to;
     for (struct store_watch *w = watch_first(stream); w != NULL; w = watch_above(stream, w->id)) {
+        if (w->start_revision > from->revision) {
+            store_link_remove(
+                &w->clean); /* it waits for a revision to come, and has no place yet */
+            watch_place(w, &to->mvcc);
+            continue;
+        }
         if (store_watch_is_clean(w)) {
-            w->next = from_next;
+            w->next = from->log.next - (MUTANT(WATCH_REPEATS) ? 1 : 0);
         }
         w->until = to->mvcc.log.next - 1;
         store_link_remove(&w->clean);
@@ -310,7 +319,7 @@ void store_streams_move(struct store *from, struct store *to)
         store_link_remove(&stream->listed);
         store_link_append(&to->watches.streams, &stream->all);
         store_watch_build_abort(&stream->build, &from->mvcc);
-        stream_move(stream, to, from->mvcc.log.next);
+        stream_move(stream, to, &from->mvcc);
     }
     store_watches_init(&from->watches);
 }

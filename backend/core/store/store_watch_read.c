@@ -242,10 +242,11 @@ enum store_watch_next store_watch_next(struct store_stream *stream, size_t budge
                 }
                 continue;
             }
-            if (w->next < m->compact_seq) {
+            if (w->next < m->compact_seq && w->start_revision < m->compact_revision) {
                 watch_overtaken(w, m, ret_revision, response);
                 return STORE_WATCH_RESPONSE;
             }
+            w->next = u64_max(w->next, m->compact_seq); /* what is before its start is not missed */
             build_open(build, w, response->len);
         }
         enum store_watch_next next = build_step(stream, &budget, ret_revision, response);

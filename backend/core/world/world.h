@@ -53,6 +53,10 @@
 /* What may wait in one stream to be sent, in bytes; above it world_stream_send says ERR_BUSY. */
 #define WORLD_STREAM_QUEUE_MAX_BYTES (8 * 1024 * 1024)
 
+/* The longest name of a fence device, of a virtual machine and of its volume, with the final zero.
+ */
+#define WORLD_NAME_MAX_BYTES 64
+
 _Static_assert(WORLD_STREAM_QUEUE_MAX_BYTES > WORLD_DATAGRAM_MAX_BYTES, "a message must fit");
 
 /* An open file. Negative: none. */
@@ -152,6 +156,7 @@ struct world_timer {
     nanos at; /* the world's from here on */
     struct world_timer *next;
     uint64_t ticket;
+    uint32_t place;
     bool is_set;
 };
 
@@ -162,6 +167,9 @@ struct world_time_ops {
     void (*timer_set)(void *self, struct world_timer *timer, nanos at);
     /* Nothing happens if it is not set. */
     void (*timer_cancel)(void *self, struct world_timer *timer);
+    /* Monotonic, and standing still while the machine is suspended; its origin is its own. Where
+     * `now` has gained on it, the machine slept, or its clock was stepped, in between. */
+    nanos (*awake)(void *self);
 };
 
 /* Where to reach a peer: a name or address, and a port. */
@@ -195,7 +203,8 @@ struct world_stream_sink {
 };
 
 /* Is offered incoming streams; the caller's, in place while the port is open. Returns the sink that
- * the stream shall have, or NULL to refuse it. */
+ * the stream shall have, which is open then (`opened` is not called); or NULL to refuse it, which
+ * is the only way to end it within the call. */
 struct world_listener {
     struct world_stream_sink *(*accepted)(struct world_listener *listener,
                                           struct world_stream *stream,
@@ -218,11 +227,161 @@ struct world_net_ops {
     enum err (*stream_send)(void *self, struct world_stream *stream, struct bytes bytes);
     /* Bytes that were sent before may still arrive. Our sink hears nothing more. */
     void (*stream_close)(void *self, struct world_stream *stream);
+    /* Of a stream that is open: may its other end bear this name? False where it proved who it is,
+     * and is somebody else. NULL: nobody proves anything in this world. */
+    bool (*stream_may_be)(void *self, const struct world_stream *stream, const char *name);
 };
 
 struct world_random_ops {
     /* Fit for keys and seeds. */
     void (*fill)(void *self, uint8_t *bytes, size_t n);
+};
+
+/*
+ * The power of other machines, through fence devices that the world's configuration names: a
+ * management controller, a switched outlet. One machine may have several.
+ *
+ *   STATUS  -> state, as the device tells it now.
+ *   OFF     cuts the power at once. OK: the device says that it is off.
+ *   ON      OK: the device says that it is on.
+ *
+ * An answer is what a device claims, and devices have claimed to have switched off what ran on. So
+ * whoever needs a proof reads the power back with STATUS after an OFF, through another device where
+ * there is one. An error of OFF or ON says nothing about the power: the command may have been
+ * carried out, or may be carried out yet, also after `done`. State UNKNOWN is never "off".
+ *
+ * `deadline` is a point on this world's clock, and bounds the request whatever the device or its
+ * driver does: at it, or soon after, `done` is entered with ERR_TIMEOUT. Requests for one device
+ * are carried out one at a time, in the order in which they were submitted, and what a request
+ * waits counts against its deadline. Devices are independent of each other. The rules of ownership
+ * are those of file requests.
+ *
+ * Other errors: ERR_NOT_FOUND (no such device is configured), ERR_INVALID (its configuration is
+ * malformed), ERR_UNSUPPORTED (it has no such operation), ERR_DENIED, ERR_CLOSED (not reachable, or
+ * the connection was lost), ERR_IO (it, or its driver, reports a failure).
+ */
+enum world_power_op { WORLD_POWER_STATUS, WORLD_POWER_OFF, WORLD_POWER_ON, WORLD_POWER_OPS };
+
+enum world_power_state { WORLD_POWER_UNKNOWN, WORLD_POWER_IS_OFF, WORLD_POWER_IS_ON };
+
+struct world_power_request {
+    /* The caller's. */
+    enum world_power_op op;
+    const char *device;
+    nanos deadline;
+    void (*done)(struct world_power_request *request);
+    void *owner; /* for `done`; the world does not look at it */
+
+    /* The world's answer, valid in `done`. */
+    enum err result;
+    enum world_power_state state; /* of STATUS; UNKNOWN with any error */
+
+    /* The world's own, while the request is under way. */
+    struct world_power_request *next;
+    void *world;
+    uint64_t ticket;
+};
+
+struct world_power_ops {
+    void (*submit)(void *self, struct world_power_request *request);
+};
+
+/*
+ * The virtual machines of this host. A machine is a process of its own, which lives on when the
+ * process that started it dies, and holds its image's lock for writing while it lives.
+ *
+ *   START   spec. OK: the process lives and its guest runs. ERR_EXISTS: a machine of that name is
+ *           here already, of whatever epoch. ERR_REFUSED: its volume is locked, here or elsewhere.
+ *           ERR_NOT_FOUND: there is no such volume. ERR_TIMEOUT: perhaps; LIST tells.
+ *   STOP    presses the guest's power button. OK: it was pressed. Whether the guest obeys is told
+ *           by its exit.
+ *   KILL    ends the process. OK: it is gone, and so is its lock.
+ *   PAUSE   the guest's processors stand still; process and lock stay.
+ *   RESUME  they run again.
+ *   QUERY   -> state. ERR_TIMEOUT with state UNKNOWN: it lives, and does not answer.
+ *   LIST    calls `entry` for each machine that lives here, whoever started it, before `done`, in
+ *           the order in which they were started. From then on their exits are told too: this is
+ *           how a process that starts adopts what it finds. Asks processes, not guests: a machine
+ *           that does not answer is listed, as UNKNOWN.
+ *
+ * STOP, KILL, PAUSE, RESUME and QUERY go to the machine called spec.name, if its epoch is
+ * spec.epoch; with another one they are ERR_REFUSED and do nothing, without a machine
+ * ERR_NOT_FOUND. Epoch 0 is none, and fits any.
+ *
+ * The deadline bounds every request, as it does those for power. Requests for one machine are
+ * carried out one at a time in the order in which they were submitted, except that KILL and LIST
+ * wait for nothing. The rules of ownership are those of file requests.
+ */
+enum world_vm_op {
+    WORLD_VM_START,
+    WORLD_VM_STOP,
+    WORLD_VM_KILL,
+    WORLD_VM_PAUSE,
+    WORLD_VM_RESUME,
+    WORLD_VM_QUERY,
+    WORLD_VM_LIST,
+    WORLD_VM_OPS
+};
+
+enum world_vm_state { WORLD_VM_UNKNOWN, WORLD_VM_RUNNING, WORLD_VM_PAUSED };
+
+struct world_vm_spec {
+    const char *name;
+    const char *volume;      /* START: where its disk is, and what it locks */
+    uint64_t epoch;          /* of the ownership under which it runs */
+    struct bytes definition; /* START: the rest of the machine; the driver's to understand */
+};
+
+struct world_vm_found {
+    char name[WORLD_NAME_MAX_BYTES];
+    char volume[WORLD_NAME_MAX_BYTES];
+    uint64_t epoch;
+    enum world_vm_state state;
+};
+
+struct world_vm_request {
+    /* The caller's. */
+    enum world_vm_op op;
+    struct world_vm_spec spec;
+    nanos deadline;
+    /* LIST only; borrowed for the call. */
+    void (*entry)(struct world_vm_request *request, const struct world_vm_found *found);
+    void (*done)(struct world_vm_request *request);
+    void *owner; /* for `entry` and `done`; the world does not look at it */
+
+    /* The world's answer, valid in `done`. */
+    enum err result;
+    enum world_vm_state state; /* of QUERY */
+
+    /* The world's own, while the request is under way. */
+    struct world_vm_request *next;
+    void *world;
+    uint64_t ticket;
+};
+
+enum world_vm_end {
+    WORLD_VM_SHUT_DOWN, /* by its guest, asked to or not */
+    WORLD_VM_KILLED,    /* by a KILL */
+    WORLD_VM_CRASHED    /* anything else */
+};
+
+struct world_vm_exit {
+    char name[WORLD_NAME_MAX_BYTES];
+    uint64_t epoch;
+    enum world_vm_end end;
+};
+
+/* Is told when the process of a machine has ended that was started or listed through this world,
+ * once, and before the `done` of the KILL that ended it. The caller's, in place while it is set. */
+struct world_vm_sink {
+    void (*exited)(struct world_vm_sink *sink, const struct world_vm_exit *exit);
+    void *owner;
+};
+
+struct world_vm_ops {
+    void (*submit)(void *self, struct world_vm_request *request);
+    /* Replaces the sink; NULL: nobody is told. */
+    void (*watch)(void *self, struct world_vm_sink *sink);
 };
 
 /* The table. A world that lacks a part leaves its pointer NULL, and says so in its header. */
@@ -232,11 +391,18 @@ struct world {
     const struct world_file_ops *file;
     const struct world_net_ops *net;
     const struct world_random_ops *random;
+    const struct world_power_ops *power;
+    const struct world_vm_ops *vm;
 };
 
 static inline nanos world_now(const struct world *w)
 {
     return w->time->now(w->self);
+}
+
+static inline nanos world_awake(const struct world *w)
+{
+    return w->time->awake(w->self);
 }
 
 static inline void world_timer_set(const struct world *w, struct world_timer *timer, nanos at)

@@ -242,9 +242,42 @@ void linux_file_execute(int root, struct world_file_request *request)
         request->op == WORLD_WRITE && request->result == OK ? request->length : request->count;
 }
 
+/* Whether a direct write failed for what it is, and not for what it writes to. */
+static bool has_no_direct_writes(ssize_t n)
+{
+    return n >= 0 || errno == EINVAL || errno == EOPNOTSUPP;
+}
+
+void linux_file_commit(uint8_t *bounce, struct world_file_request *write,
+                       struct world_file_request *sync)
+{
+    const uint8_t *bytes = write->buffer;
+    ssize_t n = 0;
+
+    if ((uintptr_t)bytes % LINUX_COMMIT_ALIGN != 0) {
+        memcpy(bounce, bytes, (size_t)write->length);
+        bytes = bounce;
+    }
+    do {
+        n = pwrite((int)write->ticket, bytes, (size_t)write->length, (off_t)write->offset);
+    } while (n < 0 && errno == EINTR);
+    if (n >= 0 && (uint64_t)n == write->length) {
+        write->result = OK;
+        sync->result = OK;
+    } else if (has_no_direct_writes(n)) {
+        write->result = write_all(write->fd, write->buffer, write->length, write->offset);
+        sync->result = result_of(fdatasync(write->fd));
+        sync->count = 1;
+    } else {
+        write->result = last_error();
+        sync->result = write->result;
+    }
+    write->count = write->result == OK ? write->length : 0;
+}
+
 void linux_file_forget(struct world_file_request *request)
 {
-    struct name_list *list = request->world;
+    struct name_list *list = request->op == WORLD_LIST ? request->world : NULL;
 
     if (list != NULL) {
         mem_free(list->names);
@@ -255,7 +288,7 @@ void linux_file_forget(struct world_file_request *request)
 
 void linux_file_finish(struct world_file_request *request)
 {
-    const struct name_list *list = request->world;
+    const struct name_list *list = request->op == WORLD_LIST ? request->world : NULL;
 
     for (size_t i = 0; list != NULL && i < list->count; i++) {
         request->entry(request, list->names[i]);

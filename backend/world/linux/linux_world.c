@@ -2,13 +2,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/random.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "core/base/check.h"
@@ -24,6 +20,7 @@ enum err linux_err(int error)
     case ENOTDIR:
         return ERR_NOT_FOUND;
     case EEXIST:
+    case EADDRINUSE:
         return ERR_EXISTS;
     case ENOSPC:
     case EDQUOT:
@@ -35,146 +32,20 @@ enum err linux_err(int error)
     case EINVAL:
     case EISDIR:
     case ENAMETOOLONG:
+    case EADDRNOTAVAIL:
         return ERR_INVALID;
+    case ECONNREFUSED:
+    case ECONNRESET:
+    case ECONNABORTED:
+    case EPIPE:
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+        return ERR_CLOSED;
+    case ETIMEDOUT:
+        return ERR_TIMEOUT;
     default:
         return ERR_IO;
     }
-}
-
-static nanos monotonic_now(void)
-{
-    struct timespec t;
-    CHECK(clock_gettime(CLOCK_BOOTTIME, &t) == 0);
-    return (nanos)t.tv_sec * NANOS_PER_S + (nanos)t.tv_nsec;
-}
-
-static void requests_push(struct linux_queue *queue, struct world_file_request *request)
-{
-    request->next = NULL;
-    if (queue->last != NULL) {
-        queue->last->next = request;
-    } else {
-        queue->first = request;
-    }
-    queue->last = request;
-}
-
-static struct world_file_request *requests_pop(struct linux_queue *queue)
-{
-    struct world_file_request *request = queue->first;
-
-    if (request != NULL) {
-        queue->first = request->next;
-        queue->last = queue->first == NULL ? NULL : queue->last;
-    }
-    return request;
-}
-
-/* Hands a request back to the loop. */
-static void complete(struct linux_world *lw, struct world_file_request *request)
-{
-    const uint64_t one = 1;
-
-    CHECK(pthread_mutex_lock(&lw->done_lock) == 0);
-    bool was_empty = lw->done.first == NULL;
-    requests_push(&lw->done, request);
-    CHECK(pthread_mutex_unlock(&lw->done_lock) == 0);
-    if (was_empty) {
-        CHECK(write(lw->event_fd, &one, sizeof one) == sizeof one);
-    }
-}
-
-static void *lane_main(void *arg)
-{
-    struct linux_lane *lane = arg;
-
-    CHECK(pthread_mutex_lock(&lane->lock) == 0);
-    while (!lane->ends) {
-        struct world_file_request *request = requests_pop(&lane->queue);
-        if (request == NULL) {
-            CHECK(pthread_cond_wait(&lane->wake, &lane->lock) == 0);
-            continue;
-        }
-        CHECK(pthread_mutex_unlock(&lane->lock) == 0);
-        linux_file_execute(lane->lw->root, request);
-        complete(lane->lw, request);
-        CHECK(pthread_mutex_lock(&lane->lock) == 0);
-    }
-    CHECK(pthread_mutex_unlock(&lane->lock) == 0);
-    return NULL;
-}
-
-static void lane_begin(struct linux_world *lw, struct linux_lane *lane)
-{
-    lane->lw = lw;
-    CHECK(pthread_mutex_init(&lane->lock, NULL) == 0);
-    CHECK(pthread_cond_init(&lane->wake, NULL) == 0);
-    CHECK(pthread_create(&lane->thread, NULL, lane_main, lane) == 0);
-}
-
-static void lane_end(struct linux_lane *lane)
-{
-    CHECK(pthread_mutex_lock(&lane->lock) == 0);
-    lane->ends = true;
-    CHECK(pthread_cond_signal(&lane->wake) == 0);
-    CHECK(pthread_mutex_unlock(&lane->lock) == 0);
-    CHECK(pthread_join(lane->thread, NULL) == 0);
-    (void)pthread_cond_destroy(&lane->wake);
-    (void)pthread_mutex_destroy(&lane->lock);
-}
-
-static void linux_submit(void *self, struct world_file_request *request)
-{
-    struct linux_world *lw = self;
-    struct linux_lane *lane = &lw->lanes[request->lane];
-
-    CHECK(request->lane < WORLD_LANES && request->done != NULL);
-    request->world = NULL;
-    request->count = 0;
-    CHECK(pthread_mutex_lock(&lane->lock) == 0);
-    bool was_empty = lane->queue.first == NULL;
-    requests_push(&lane->queue, request);
-    if (was_empty) {
-        CHECK(pthread_cond_signal(&lane->wake) == 0);
-    }
-    CHECK(pthread_mutex_unlock(&lane->lock) == 0);
-}
-
-static nanos linux_now(void *self)
-{
-    (void)self;
-    return monotonic_now();
-}
-
-static void linux_timer_cancel(void *self, struct world_timer *timer)
-{
-    struct linux_world *lw = self;
-
-    if (!timer->is_set) {
-        return;
-    }
-    struct world_timer **at = &lw->timers;
-    while (*at != timer) {
-        CHECK(*at != NULL);
-        at = &(*at)->next;
-    }
-    *at = timer->next;
-    timer->is_set = false;
-}
-
-static void linux_timer_set(void *self, struct world_timer *timer, nanos due)
-{
-    struct linux_world *lw = self;
-
-    linux_timer_cancel(self, timer);
-    timer->at = due;
-    timer->is_set = true;
-    struct world_timer **at = &lw->timers;
-    while (*at != NULL && (*at)->at <= due) {
-        at = &(*at)->next;
-    }
-    timer->next = *at;
-    *at = timer;
 }
 
 static void linux_random(void *self, uint8_t *bytes, size_t n)
@@ -190,10 +61,38 @@ static void linux_random(void *self, uint8_t *bytes, size_t n)
     }
 }
 
-static const struct world_time_ops linux_time_ops = {linux_now, linux_timer_set,
-                                                     linux_timer_cancel};
-static const struct world_file_ops linux_file_ops = {linux_submit};
 static const struct world_random_ops linux_random_ops = {linux_random};
+
+static void loop_goes_on(uv_idle_t *idle)
+{
+    (void)idle; /* that it is active keeps the loop from waiting */
+}
+
+/* Before and after each wait: whatever is due, and whatever that wants to send. */
+static void turn_end(struct linux_world *lw)
+{
+    linux_timers_run(lw);
+    linux_lanes_kick(lw);
+    linux_streams_flush(lw);
+}
+
+static void turn_before_wait(uv_prepare_t *prepare)
+{
+    struct linux_world *lw = prepare->data;
+
+    turn_end(lw);
+    /* A flush tells sinks, which may send again. */
+    if (linux_timers_arm(lw) || lw->dirty != NULL) {
+        CHECK(uv_idle_start(&lw->eager, loop_goes_on) == 0);
+    } else {
+        (void)uv_idle_stop(&lw->eager);
+    }
+}
+
+static void turn_after_wait(uv_check_t *check)
+{
+    turn_end(check->data);
+}
 
 enum err linux_world_open(const char *root, struct linux_world **ret)
 {
@@ -203,31 +102,43 @@ enum err linux_world_open(const char *root, struct linux_world **ret)
     }
     struct linux_world *lw = mem_alloc_zero(sizeof *lw);
     lw->root = fd;
-    lw->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    CHECK(lw->event_fd >= 0);
-    CHECK(pthread_mutex_init(&lw->done_lock, NULL) == 0);
-    lw->table = (struct world){lw, &linux_time_ops, &linux_file_ops, NULL, &linux_random_ops};
-    for (size_t i = 0; i < WORLD_LANES; i++) {
-        lane_begin(lw, &lw->lanes[i]);
-    }
+    CHECK(uv_loop_init(&lw->loop) == 0);
+    CHECK(uv_prepare_init(&lw->loop, &lw->before_wait) == 0);
+    CHECK(uv_check_init(&lw->loop, &lw->after_wait) == 0);
+    CHECK(uv_idle_init(&lw->loop, &lw->eager) == 0);
+    lw->before_wait.data = lw;
+    lw->after_wait.data = lw;
+    CHECK(uv_prepare_start(&lw->before_wait, turn_before_wait) == 0);
+    CHECK(uv_check_start(&lw->after_wait, turn_after_wait) == 0);
+    linux_timers_open(lw);
+    linux_lanes_open(lw);
+    lw->dirty_end = &lw->dirty;
+    const struct linux_net_config config = linux_net_config_default();
+    CHECK(linux_world_configure_net(lw, &config) == OK);
+    lw->table = (struct world){
+        .self = lw,
+        .time = &linux_time_ops,
+        .file = &linux_file_ops,
+        .net = &linux_net_ops,
+        .random = &linux_random_ops,
+    };
     *ret = lw;
     return OK;
 }
 
 void linux_world_close(struct linux_world *lw)
 {
-    for (size_t i = 0; i < WORLD_LANES; i++) {
-        lane_end(&lw->lanes[i]);
-    }
-    for (struct world_file_request *r = requests_pop(&lw->done); r != NULL;
-         r = requests_pop(&lw->done)) {
-        linux_file_forget(r);
-    }
-    for (; lw->timers != NULL; lw->timers = lw->timers->next) {
-        lw->timers->is_set = false;
-    }
-    (void)pthread_mutex_destroy(&lw->done_lock);
-    (void)close(lw->event_fd);
+    linux_net_close(lw);
+    linux_lanes_close(lw);
+    linux_timers_close(lw);
+    uv_close((uv_handle_t *)&lw->before_wait, NULL);
+    uv_close((uv_handle_t *)&lw->after_wait, NULL);
+    uv_close((uv_handle_t *)&lw->eager, NULL);
+    /* Only endings are left: of handles, and of names that are being looked up. */
+    (void)uv_run(&lw->loop, UV_RUN_DEFAULT);
+    CHECK(uv_loop_close(&lw->loop) == 0);
+    linux_names_close(lw);
+    mem_free(lw->read_buffer);
     (void)close(lw->root);
     mem_free(lw);
 }
@@ -237,54 +148,42 @@ const struct world *linux_world_table(const struct linux_world *lw)
     return &lw->table;
 }
 
-int linux_world_event_fd(const struct linux_world *lw)
+struct uv_loop_s *linux_world_loop(struct linux_world *lw)
 {
-    return lw->event_fd;
+    return &lw->loop;
 }
 
-static size_t run_completions(struct linux_world *lw)
+void linux_world_run(struct linux_world *lw)
 {
-    uint64_t wakes = 0;
-    size_t count = 0;
-
-    (void)!read(lw->event_fd, &wakes, sizeof wakes);
-    CHECK(pthread_mutex_lock(&lw->done_lock) == 0);
-    struct linux_queue done = lw->done;
-    lw->done = (struct linux_queue){NULL, NULL};
-    CHECK(pthread_mutex_unlock(&lw->done_lock) == 0);
-    for (struct world_file_request *r = requests_pop(&done); r != NULL; r = requests_pop(&done)) {
-        linux_file_finish(r);
-        r->done(r);
-        count++;
-    }
-    return count;
+    (void)uv_run(&lw->loop, UV_RUN_DEFAULT);
 }
 
-static size_t run_timers(struct linux_world *lw)
+void linux_world_stop(struct linux_world *lw)
 {
-    nanos now = monotonic_now();
-    size_t count = 0;
+    uv_stop(&lw->loop);
+}
 
-    while (lw->timers != NULL && lw->timers->at <= now) {
-        struct world_timer *timer = lw->timers;
-        lw->timers = timer->next;
-        timer->is_set = false;
-        timer->fire(timer);
-        count++;
-    }
-    return count;
+static void poll_gave_up(struct world_timer *timer)
+{
+    *(bool *)timer->owner = true;
 }
 
 size_t linux_world_poll(struct linux_world *lw, nanos timeout)
 {
-    struct pollfd wait = {.fd = lw->event_fd, .events = POLLIN};
-    nanos due = u64_add_sat(monotonic_now(), timeout);
+    bool is_late = timeout == 0;
+    struct world_timer limit = {.fire = poll_gave_up, .owner = &is_late};
+    const size_t before = lw->ran;
 
-    due = lw->timers != NULL ? u64_min(due, lw->timers->at) : due;
-    nanos left = u64_sub_sat(due, monotonic_now());
-    const struct timespec t = {(time_t)(left / NANOS_PER_S), (long)(left % NANOS_PER_S)};
-    int ready = ppoll(&wait, 1, due == NANOS_FOREVER ? NULL : &t, NULL);
-    CHECK(ready >= 0 || errno == EINTR);
-    size_t count = ready > 0 ? run_completions(lw) : 0;
-    return count + run_timers(lw);
+    if (timeout == 0) {
+        (void)uv_run(&lw->loop, UV_RUN_NOWAIT);
+        return lw->ran - before;
+    }
+    if (timeout != NANOS_FOREVER) {
+        linux_time_ops.timer_set(lw, &limit, u64_add_sat(linux_boottime(), timeout));
+    }
+    while (lw->ran == before) {
+        (void)uv_run(&lw->loop, UV_RUN_ONCE);
+    }
+    linux_time_ops.timer_cancel(lw, &limit);
+    return lw->ran - before - (is_late ? 1 : 0);
 }

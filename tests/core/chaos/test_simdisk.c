@@ -54,9 +54,14 @@ static void cut_power_keeping(struct simdisk *d, uint64_t mask)
 
 static uint8_t value_at(const struct simdisk *d, const char *path, uint64_t sector)
 {
-    struct bytes content;
+    struct buf content;
+
+    buf_init(&content);
     assert_int_equal(simdisk_look(d, path, &content), OK);
-    return content.data[sector * WORLD_SECTOR_BYTES];
+    assert_in_range(sector * WORLD_SECTOR_BYTES, 0, content.len - 1);
+    uint8_t value = content.data[sector * WORLD_SECTOR_BYTES];
+    buf_deinit(&content);
+    return value;
 }
 
 static void each_sector_of_an_unsynced_write_goes_its_own_way(void **state)

@@ -67,7 +67,7 @@ static const struct said *saying_find(const struct saying *s, node_id id)
     return NULL;
 }
 
-/* What a member said; say() made sure that it is there. */
+/* What a member said; print_sentence() made sure that it is there. */
 static const struct said *saying_get(const struct saying *s, node_id id)
 {
     const struct said *said = saying_find(s, id);
@@ -76,7 +76,8 @@ static const struct said *saying_get(const struct saying *s, node_id id)
 }
 
 /* Adds the members of a half that are not there yet, with the values that are next in `arg`. */
-static void say(struct saying *s, const struct half *h, const struct script_arg *arg, size_t *next)
+static void print_sentence(struct saying *s, const struct half *h, const struct script_arg *arg,
+                           size_t *next)
 {
     for (unsigned i = 0; i < h->n; i++) {
         if (saying_find(s, h->ids[i])) {
@@ -184,8 +185,8 @@ static void run_quorum_command(void *state, const struct script_command *c, stru
     parse_half(script_arg_find(c, "cfgj"), &halves[1]);
     struct saying s = {0};
     size_t said = 0;
-    say(&s, &halves[0], values, &said);
-    say(&s, &halves[1], values, &said);
+    print_sentence(&s, &halves[0], values, &said);
+    print_sentence(&s, &halves[1], values, &said);
     if (said != s.n || said != (values ? values->n : 0)) {
         text_add(out, "error: %u voters, %zu values\n", s.n, values ? values->n : 0);
         return;

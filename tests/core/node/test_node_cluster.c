@@ -141,6 +141,7 @@ static void halts_a_member_whose_state_differs_from_the_majority(void **state)
     (void)state;
     struct cluster3 c;
     cluster3_init(&c, 11, NODES);
+    cluster3_unwatch(&c);
     cluster3_start(&c);
     uint32_t leader = cluster3_elect(&c);
     cluster3_put(&c, leader, "before", value_of(1));

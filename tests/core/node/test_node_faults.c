@@ -5,7 +5,10 @@
 #include <string.h>
 
 #include "core/chaos/simdisk.h"
+#include "core/chaos/simnet.h"
+#include "core/consensus/raft/raft_int.h"
 #include "core/node/node_int.h"
+#include "core/recovery/wal_int.h"
 #include "tests/support/node_cluster.h"
 #include "tests/support/test.h"
 
@@ -18,6 +21,7 @@ static void member_lose_disk(struct cluster3 *c, uint32_t i)
     member_kill(c, i, true);
     simhost_replace_disk(c->member[i].host, simdisk_new(DISK));
     c->member[i].is_member = true;
+    c->member[i].lost = ORACLE_LOST_ALL;
 }
 
 static bool file_is_log(const char *name)
@@ -31,9 +35,11 @@ static unsigned member_damage_log(struct cluster3 *c, uint32_t i, uint64_t value
 {
     struct simdisk *d = simhost_disk(c->member[i].host);
     unsigned found = 0;
+    c->member[i].lost = ORACLE_LOST_TAIL;
     const char *name;
+    struct buf all;
+    buf_init(&all);
     for (size_t at = 0; (name = simdisk_name(d, at)) != NULL; at++) {
-        struct bytes all;
         if (!file_is_log(name) || simdisk_look(d, name, &all) != OK) {
             continue;
         }
@@ -42,11 +48,11 @@ static unsigned member_damage_log(struct cluster3 *c, uint32_t i, uint64_t value
             uint64_t offset = (uint64_t)(hit - all.data);
             assert_int_equal(simdisk_flip(d, name, offset, 1), OK);
             found++;
-            assert_int_equal(simdisk_look(d, name, &all), OK);
             size_t rest = all.len - (size_t)offset - 1;
             hit = memmem(all.data + offset + 1, rest, &value, sizeof(value));
         }
     }
+    buf_deinit(&all);
     return found;
 }
 
@@ -56,9 +62,9 @@ static uint64_t disk_used(struct cluster3 *c, uint32_t i)
     uint64_t used = 0;
     const char *name;
     for (size_t at = 0; (name = simdisk_name(d, at)) != NULL; at++) {
-        struct bytes all;
-        assert_int_equal(simdisk_look(d, name, &all), OK);
-        used += all.len;
+        uint64_t size = 0;
+        assert_int_equal(simdisk_size(d, name, &size), OK);
+        used += size;
     }
     return used;
 }
@@ -231,6 +237,61 @@ static void without_an_intact_copy_nobody_leads(void **state)
     cluster3_deinit(&c);
 }
 
+/* Damaged entries that its state holds, and that its peers have compacted away, are covered by a
+ * snapshot of its own. */
+static void damage_that_is_applied_is_covered_by_its_own_snapshot(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    cluster3_init(&c, 38, NODES);
+    c.snapshot_entries = 40;
+    c.scrub_bytes_per_s = 64 * 1024 * 1024;
+    cluster3_start(&c);
+    uint32_t leader = cluster3_elect(&c);
+    uint32_t damaged = (leader + 1) % NODES;
+    c.member[damaged].node->cfg.tail_entries = 1000000;
+    cluster3_put(&c, leader, "answer", value_of(42));
+    for (uint64_t i = 0; i < 100; i++) {
+        cluster3_put(&c, leader, "more", value_of(i));
+    }
+    cluster3_run(&c, NANOS_PER_S);
+    assert_true(node_status(c.member[leader].node).first > 20);
+    assert_int_equal(node_status(c.member[damaged].node).first, 2);
+    assert_true(member_damage_log(&c, damaged, value_of(42)) > 0);
+    cluster3_run(&c, 10 * NANOS_PER_S);
+    assert_true(c.member[damaged].alarms & RAFT_ALARM_IMPAIRED);
+    assert_false(node_status(c.member[damaged].node).impaired);
+    member_kill(&c, damaged, true);
+    member_start(&c, damaged);
+    cluster3_run(&c, 5 * NANOS_PER_S);
+    assert_true(cluster3_get(&c, damaged, "answer", value_of(42)));
+    cluster3_deinit(&c);
+}
+
+/* Its only snapshot is damaged: what it held comes from a peer. */
+static void a_node_without_a_whole_snapshot_fetches_one(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    cluster3_init(&c, 37, NODES);
+    cluster3_start(&c);
+    uint32_t leader = cluster3_elect(&c);
+    cluster3_put(&c, leader, "answer", value_of(42));
+    cluster3_run(&c, NANOS_PER_S);
+    uint32_t damaged = (leader + 1) % NODES;
+    member_kill(&c, damaged, false);
+    const char *founding = "node/snap/0000000000000001-0000000000000001.snap";
+    assert_int_equal(simdisk_flip(simhost_disk(c.member[damaged].host), founding, 185, 1), OK);
+    c.member[damaged].lost = ORACLE_LOST_TAIL;
+    member_start(&c, damaged);
+    cluster3_run(&c, 10 * NANOS_PER_S);
+    assert_false(c.member[damaged].halted);
+    assert_int_equal(c.member[damaged].verdict, RECOVERY_DAMAGED);
+    assert_false(node_status(c.member[damaged].node).impaired);
+    assert_true(cluster3_get(&c, damaged, "answer", value_of(42)));
+    cluster3_deinit(&c);
+}
+
 /* The scrubber reads what nobody else does, and peers mend it while the node goes on. */
 static void a_scrub_finds_damage_and_peers_mend_it(void **state)
 {
@@ -342,9 +403,257 @@ static void a_stalled_disk_gives_the_lead_away(void **state)
     buf_deinit(&p.body);
 }
 
+/* A snapshot that finds no room is tried again, but not without pause: the store and the disk have
+ * other things to do. */
+static void a_snapshot_without_room_is_tried_again_after_a_pause(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    cluster3_init(&c, 35, 1);
+    c.snapshot_entries = 20;
+    cluster3_start(&c);
+    cluster3_elect(&c);
+    cluster3_put(&c, 0, "answer", value_of(1));
+    simdisk_set_capacity(simhost_disk(c.member[0].host), disk_used(&c, 0));
+    for (uint64_t i = 0; i < 30; i++) {
+        cluster3_put(&c, 0, "answer", value_of(i));
+    }
+    uint64_t events = simworld_events(c.sim);
+    cluster3_run(&c, 10 * NANOS_PER_S);
+    assert_true(simworld_events(c.sim) - events < 5000);
+    assert_int_equal(node_status(c.member[0].node).snapshot, 1);
+    simdisk_set_capacity(simhost_disk(c.member[0].host), DISK);
+    cluster3_run(&c, 5 * NANOS_PER_S);
+    assert_true(node_status(c.member[0].node).snapshot > 20);
+    cluster3_deinit(&c);
+}
+
 /* --- what a life leaves to the next ----------------------------------------------------------- */
 
 /* The first start is interrupted after each of its events: the next one founds the group. */
+/* A follower's log stands still while the others commit, and it applies what they committed. It may
+ * take a snapshot of that, but not say in its log that there is one before the entries are in it.
+ */
+static void a_snapshot_waits_for_its_entries_in_the_log(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    cluster3_init(&c, 29, NODES);
+    c.snapshot_entries = 40;
+    cluster3_start(&c);
+    uint32_t leader = cluster3_elect(&c);
+    uint32_t slow = (leader + 1) % NODES;
+    simhost_stall(c.member[slow].host, WORLD_LANE_LOG, simworld_now(c.sim) + 30 * NANOS_PER_S);
+    for (uint64_t i = 0; i < 3 * RAFT_BATCHES_MAX; i++) {
+        cluster3_put(&c, leader, "key", value_of(i));
+    }
+    assert_true(node_applied(c.member[slow].node) > c.member[slow].node->raft->log.handed);
+    cluster3_run(&c, 40 * NANOS_PER_S);
+    assert_false(c.member[slow].halted);
+    member_kill(&c, slow, true);
+    member_start(&c, slow);
+    cluster3_run(&c, 5 * NANOS_PER_S);
+    assert_true(cluster3_get(&c, slow, "key", value_of(3 * RAFT_BATCHES_MAX - 1)));
+    cluster3_deinit(&c);
+}
+
+/* The log refuses an entry in the middle of an update: of that update nothing leaves any more,
+ * which the oracle asserts (I29). */
+static void a_node_that_halts_in_an_update_sends_nothing_of_it(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    cluster3_init(&c, 31, NODES);
+    cluster3_start(&c);
+    uint32_t leader = cluster3_elect(&c);
+    cluster3_put(&c, leader, "answer", value_of(42));
+    c.member[leader].node->wal->config.batch_bytes = 64 * 1024; /* less than the next entry has */
+    struct put p;
+    put_begin(&p, c.member[leader].node, "large", value_of(1));
+    static uint8_t large[256 * 1024];
+    p.request.body = (struct bytes){large, sizeof(large)};
+    cluster3_run(&c, 20 * NANOS_PER_MS);
+    assert_true(c.member[leader].halted);
+    buf_deinit(&p.body);
+    cluster3_deinit(&c);
+}
+
+static void member_cut_all_unsynced(struct cluster3 *c, uint32_t i)
+{
+    simhost_cut_power(c->member[i].host, 0, 1);
+    oracle_closed(c->oracle, i);
+    node_close(c->member[i].node);
+    c->member[i].node = NULL;
+}
+
+/* A process dies between the write of a batch and its sync. The next one reads the batch, from the
+ * page cache, and may only vouch for it once it is on the disk: the power may go. The oracle
+ * asserts that what was told durable is there (I24). */
+static void what_a_dead_process_left_is_synced_before_it_counts(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    cluster3_init(&c, 33, NODES);
+    cluster3_start(&c);
+    uint32_t leader = cluster3_elect(&c);
+    cluster3_put(&c, leader, "before", value_of(1));
+    cluster3_run(&c, NANOS_PER_S);
+    uint32_t slow = (leader + 1) % NODES;
+    simhost_stall(c.member[slow].host, WORLD_LANE_LOG, simworld_now(c.sim) + 60 * NANOS_PER_S);
+    cluster3_put(&c, leader, "unsynced", value_of(2));
+    cluster3_run(&c, 10 * NANOS_PER_MS);
+    const struct raft *r = c.member[slow].node->raft;
+    raft_index last = r->log.last;
+    assert_true(r->log.durable < last);
+    member_kill(&c, slow, false);
+    member_start(&c, slow);
+    cluster3_run(&c, 50 * NANOS_PER_MS);
+    assert_true(c.member[slow].node->raft->log.durable >= last);
+    member_cut_all_unsynced(&c, slow);
+    member_start(&c, slow);
+    cluster3_run(&c, 5 * NANOS_PER_S);
+    assert_true(cluster3_get(&c, slow, "unsynced", value_of(2)));
+    cluster3_deinit(&c);
+}
+
+static unsigned member_snapshots(struct cluster3 *c, uint32_t i)
+{
+    const struct simdisk *d = simhost_disk(c->member[i].host);
+    unsigned n = 0;
+    const char *name;
+    for (size_t at = 0; (name = simdisk_name(d, at)) != NULL; at++) {
+        size_t len = strlen(name);
+        n += len > 5 && memcmp(name + len - 5, ".snap", 5) == 0;
+    }
+    return n;
+}
+
+/* The same of a snapshot that was fetched: the process dies when the file has its name, and before
+ * the directory is synced. The log of the next one begins behind it. */
+static void a_snapshot_that_a_dead_process_named_is_synced_before_it_counts(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    cluster3_init(&c, 35, NODES);
+    c.snapshot_entries = 40;
+    cluster3_start(&c);
+    uint32_t leader = cluster3_elect(&c);
+    uint32_t away = (leader + 1) % NODES;
+    member_kill(&c, away, false);
+    put_many(&c, 0, 100);
+    member_start(&c, away);
+    unsigned before = member_snapshots(&c, away);
+    while (member_snapshots(&c, away) == before) {
+        assert_true(cluster3_step(&c));
+    }
+    member_kill(&c, away, false);
+    simnet_cut(c.member[away].host, c.member[leader].host, true);
+    simnet_cut(c.member[away].host, c.member[third(leader, away)].host, true);
+    member_start(&c, away);
+    cluster3_run(&c, 100 * NANOS_PER_MS);
+    assert_true(node_status(c.member[away].node).first > 2);
+    member_cut_all_unsynced(&c, away);
+    member_start(&c, away);
+    cluster3_run(&c, 100 * NANOS_PER_MS);
+    assert_int_equal(c.member[away].verdict, RECOVERY_CLEAN);
+    cluster3_deinit(&c);
+}
+
+static void file_on_done(struct world_file_request *request)
+{
+    *(bool *)request->owner = true;
+}
+
+static void file_do(struct cluster3 *c, uint32_t i, struct world_file_request *request,
+                    enum world_file_op op)
+{
+    bool is_done = false;
+    request->op = op;
+    request->lane = WORLD_LANE_BULK;
+    request->done = file_on_done;
+    request->owner = &is_done;
+    world_submit(simhost_world(c->member[i].host), request);
+    while (!is_done) {
+        assert_true(cluster3_step(c));
+    }
+    assert_int_equal(request->result, OK);
+}
+
+/* Copies the newest snapshot of one member to another's disk; its index. */
+static raft_index snapshot_copy_newest(struct cluster3 *c, uint32_t from, uint32_t to)
+{
+    const struct node *n = c->member[from].node;
+    char path[WORLD_PATH_MAX_BYTES];
+    struct buf copy;
+    buf_init(&copy);
+    snapfile_path(n->snap_dir, n->snap_name.index, n->snap_name.term, ".snap", path);
+    assert_int_equal(simdisk_look(simhost_disk(c->member[from].host), path, &copy), OK);
+    struct world_file_request request = {.path = path,
+                                         .flags = WORLD_OPEN_WRITE | WORLD_OPEN_CREATE};
+    file_do(c, to, &request, WORLD_OPEN);
+    request.buffer = copy.data;
+    request.length = (uint32_t)copy.len;
+    file_do(c, to, &request, WORLD_WRITE);
+    file_do(c, to, &request, WORLD_CLOSE);
+    buf_deinit(&copy);
+    return n->snap_name.index;
+}
+
+/* A file of a newer one may be there: of a fetch that was begun and given up for this one. */
+static void an_install_takes_the_snapshot_that_it_was_told(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    cluster3_init(&c, 37, NODES);
+    c.snapshot_entries = 20;
+    cluster3_start(&c);
+    uint32_t leader = cluster3_elect(&c);
+    uint32_t away = (leader + 1) % NODES;
+    uint32_t other = third(leader, away);
+    member_kill(&c, away, false);
+    c.member[other].node->cfg.snapshot_entries = 7;
+    uint64_t puts = 60;
+    put_many(&c, 0, puts);
+    while (node_status(c.member[other].node).snapshot <=
+           node_status(c.member[leader].node).snapshot) {
+        put_many(&c, puts, puts + 1);
+        puts++;
+    }
+    simnet_cut(c.member[away].host, c.member[other].host, true);
+    member_start(&c, away);
+    while (!node_is_ready(c.member[away].node) || !c.member[away].node->raft->fetch.active) {
+        assert_true(cluster3_step(&c));
+    }
+    raft_index told = c.member[away].node->raft->fetch.snapshot.index;
+    assert_true(snapshot_copy_newest(&c, other, away) > told);
+    assert_int_equal(c.member[away].node->raft->fetch.snapshot.index, told);
+    cluster3_run(&c, 5 * NANOS_PER_S);
+    assert_false(c.member[away].halted);
+    assert_true(cluster3_get(&c, away, "filler", value_of(1000 + puts - 1)));
+    cluster3_deinit(&c);
+}
+
+/* While a piece of one snapshot is on its way to the disk, the core asks for another one. */
+static void a_snapshot_that_is_asked_for_while_another_is_written_is_opened(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    cluster3_init(&c, 33, NODES);
+    cluster3_start(&c);
+    cluster3_elect(&c);
+    struct node *n = c.member[0].node;
+    struct raft_chunk chunks[] = {{.snapshot = 1000, .snapshot_term = 1},
+                                  {.snapshot = 2000, .snapshot_term = 1}};
+    const struct raft_update both = {.chunk_writes = chunks, .chunk_write_count = COUNT_OF(chunks)};
+    node_receive_chunks(n, &both);
+    assert_true(n->install_busy);
+    cluster3_run(&c, NANOS_PER_S);
+    assert_false(n->install_busy);
+    assert_non_null(n->installer);
+    assert_int_equal(n->install_index, 2000);
+    cluster3_deinit(&c);
+}
+
 static void a_founder_that_dies_at_first_founds_again(void **state)
 {
     (void)state;
@@ -362,6 +671,32 @@ static void a_founder_that_dies_at_first_founds_again(void **state)
         cluster3_put(&c, cluster3_elect(&c), "answer", value_of(42));
         cluster3_deinit(&c);
     }
+}
+
+/* A start that finds entries to read back is interrupted after each of its events. */
+static void a_member_may_die_at_any_event_of_its_start(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    cluster3_init(&c, 36, 1);
+    cluster3_start(&c);
+    cluster3_elect(&c);
+    for (uint64_t i = 0; i < 30; i++) {
+        cluster3_put(&c, 0, "answer", value_of(i));
+    }
+    bool was_ready = false;
+    for (uint64_t events = 1; !was_ready; events++) {
+        assert_true(events < 1000);
+        member_kill(&c, 0, false);
+        member_start(&c, 0);
+        uint64_t until = simworld_events(c.sim) + events;
+        while (simworld_events(c.sim) < until && simworld_step(c.sim)) {
+        }
+        was_ready = node_is_ready(c.member[0].node);
+    }
+    cluster3_elect(&c);
+    assert_true(cluster3_get(&c, 0, "answer", value_of(29)));
+    cluster3_deinit(&c);
 }
 
 static void a_restart_remembers_what_was_committed(void **state)
@@ -408,6 +743,61 @@ static void a_lost_boot_number_is_overtaken(void **state)
         assert_true(cluster3_get(&c, leader, "answer", value_of(2)));
         cluster3_deinit(&c);
     }
+}
+
+/* A backup is put back: this life must not number its requests as the one did that came after the
+ * backup was made, or the store takes them for copies of that one's. */
+static void a_disk_from_a_backup_repeats_no_numbers(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    cluster3_init(&c, 39, NODES);
+    cluster3_start(&c);
+    uint32_t leader = cluster3_elect(&c);
+    uint32_t restored = (leader + 1) % NODES;
+    cluster3_put(&c, leader, "answer", value_of(1));
+    cluster3_run(&c, NANOS_PER_S);
+    member_kill(&c, restored, false);
+    struct simdisk *backup = simdisk_clone(simhost_disk(c.member[restored].host));
+    member_start(&c, restored);
+    cluster3_run(&c, NANOS_PER_S);
+    cluster3_put(&c, restored, "answer", value_of(2));
+    cluster3_run(&c, NANOS_PER_S);
+    member_kill(&c, restored, true);
+    simhost_replace_disk(c.member[restored].host, backup);
+    c.member[restored].lost = ORACLE_LOST_ALL;
+    member_start(&c, restored);
+    while (!node_is_ready(c.member[restored].node)) {
+        cluster3_run(&c, NANOS_PER_MS);
+    }
+    struct put p;
+    put_begin(&p, c.member[restored].node, "answer", value_of(3));
+    put_wait(&c, &p);
+    assert_true(p.result != OK || cluster3_get(&c, leader, "answer", value_of(3)));
+    cluster3_deinit(&c);
+}
+
+/* Before its membership is known to it, a node does not know that it is a witness; a read that it
+ * took then is not answered from the state that it does not have. */
+static void a_read_of_a_node_that_becomes_a_witness_is_refused(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    cluster3_init(&c, 40, NODES);
+    for (uint32_t i = 0; i < NODES; i++) {
+        c.founders.member[i].roles = RAFT_VOTER | (i == 2 ? RAFT_WITNESS : RAFT_IN_SYNC);
+    }
+    cluster3_start(&c);
+    uint32_t leader = cluster3_elect(&c);
+    cluster3_put(&c, leader, "answer", value_of(42));
+    cluster3_run(&c, NANOS_PER_S);
+    member_lose_disk(&c, 2);
+    member_start(&c, 2);
+    while (!node_is_ready(c.member[2].node)) {
+        cluster3_run(&c, NANOS_PER_MS / 10);
+    }
+    assert_int_equal(cluster3_try_get(&c, 2), ERR_REFUSED);
+    cluster3_deinit(&c);
 }
 
 /* Heartbeats come, and a request whose message was lost still ends in time. */
@@ -535,6 +925,61 @@ static void a_lease_ends_once_and_takes_its_keys_along(void **state)
     cluster3_deinit(&c);
 }
 
+static bool lease_is_known(struct node *node, uint8_t id)
+{
+    struct buf response;
+    buf_init(&response);
+    store_lease_list(node_store(node), &response);
+    /* One LeaseStatus of a lease below 128: its only byte of worth is the last. */
+    bool is = response.len > 0 && response.data[response.len - 1] == id;
+    buf_deinit(&response);
+    return is;
+}
+
+/* A leader that is cut off finds a lease due before it steps down, and the end that it proposed
+ * lies in its queue when it hears of the next leader: that one has armed the lease anew. */
+static void an_expiry_of_a_past_leader_ends_no_lease(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    cluster3_init(&c, 31, NODES);
+    cluster3_start(&c);
+    uint32_t leader = cluster3_elect(&c);
+    static const uint8_t grant[] = {0x08, 3, 0x10, 7}; /* TTL 3 s, lease 7 */
+    struct put p;
+    put_begin_kind(&p, c.member[leader].node, STORE_KIND_LEASE_GRANT,
+                   (struct bytes){grant, sizeof(grant)});
+    put_wait(&c, &p);
+    assert_int_equal(p.result, OK);
+    cluster3_run(&c, 2800 * NANOS_PER_MS);
+    for (uint32_t i = 0; i < c.n; i++) {
+        if (i != leader) {
+            simnet_cut(c.member[leader].host, c.member[i].host, true);
+        }
+    }
+    cluster3_run(&c, 300 * NANOS_PER_MS);
+    assert_int_equal(node_status(c.member[leader].node).role, RAFT_LEADER);
+    uint32_t next = leader;
+    for (uint32_t i = 0; i < 300 && next == leader; i++) {
+        cluster3_run(&c, 10 * NANOS_PER_MS);
+        for (uint32_t k = 0; k < c.n; k++) {
+            bool leads = node_status(c.member[k].node).role == RAFT_LEADER;
+            next = k != leader && leads ? k : next;
+        }
+    }
+    assert_true(next != leader);
+    for (uint32_t i = 0; i < c.n; i++) {
+        if (i != leader) {
+            simnet_cut(c.member[leader].host, c.member[i].host, false);
+        }
+    }
+    cluster3_run(&c, 2 * NANOS_PER_S);
+    assert_true(lease_is_known(c.member[next].node, 7));
+    cluster3_run(&c, 4 * NANOS_PER_S);
+    assert_false(lease_is_known(c.member[next].node, 7));
+    cluster3_deinit(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -543,18 +988,31 @@ int main(void)
         cmocka_unit_test(damaged_entries_are_fetched_from_peers),
         cmocka_unit_test(damage_is_not_truncated_away),
         cmocka_unit_test(without_an_intact_copy_nobody_leads),
+        cmocka_unit_test(damage_that_is_applied_is_covered_by_its_own_snapshot),
+        cmocka_unit_test(a_node_without_a_whole_snapshot_fetches_one),
         cmocka_unit_test(a_scrub_finds_damage_and_peers_mend_it),
         cmocka_unit_test(a_full_disk_steps_down_votes_and_heals),
         cmocka_unit_test(a_failed_sync_ends_the_node),
         cmocka_unit_test(a_stalled_disk_gives_the_lead_away),
+        cmocka_unit_test(a_snapshot_waits_for_its_entries_in_the_log),
+        cmocka_unit_test(a_node_that_halts_in_an_update_sends_nothing_of_it),
+        cmocka_unit_test(a_snapshot_without_room_is_tried_again_after_a_pause),
+        cmocka_unit_test(what_a_dead_process_left_is_synced_before_it_counts),
+        cmocka_unit_test(a_snapshot_that_a_dead_process_named_is_synced_before_it_counts),
+        cmocka_unit_test(an_install_takes_the_snapshot_that_it_was_told),
+        cmocka_unit_test(a_snapshot_that_is_asked_for_while_another_is_written_is_opened),
         cmocka_unit_test(a_founder_that_dies_at_first_founds_again),
+        cmocka_unit_test(a_member_may_die_at_any_event_of_its_start),
         cmocka_unit_test(a_restart_remembers_what_was_committed),
         cmocka_unit_test(a_lost_boot_number_is_overtaken),
+        cmocka_unit_test(a_disk_from_a_backup_repeats_no_numbers),
+        cmocka_unit_test(a_read_of_a_node_that_becomes_a_witness_is_refused),
         cmocka_unit_test(a_follower_with_a_leader_ends_requests_in_time),
         cmocka_unit_test(what_raft_refused_is_proposed_again),
         cmocka_unit_test(an_outcome_that_nobody_knows_is_no_success),
         cmocka_unit_test(a_node_that_stops_hands_over_and_takes_no_more),
         cmocka_unit_test(a_lease_ends_once_and_takes_its_keys_along),
+        cmocka_unit_test(an_expiry_of_a_past_leader_ends_no_lease),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

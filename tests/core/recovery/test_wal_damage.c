@@ -76,6 +76,66 @@ static enum recovery_verdict patient_open(struct patient *p)
     return p->f.found.verdict;
 }
 
+/* Entries that are read back, in order, and compared. */
+struct read_back {
+    struct wal_read read;
+    const struct truth *truth;
+    uint64_t next;
+    bool is_over;
+    enum err result;
+};
+
+static void read_back_entry(struct wal_read *read, const struct wal_entry *entry)
+{
+    struct read_back *back = read->owner;
+    assert_int_equal(entry->index, back->next);
+    assert_int_equal(entry->term, back->truth->model.entries[entry->index].term);
+    assert_int_equal(model_hash_of(entry->type, entry->payload),
+                     back->truth->model.entries[entry->index].hash);
+    back->next++;
+}
+
+static void read_back_done(struct wal_read *read, enum err result)
+{
+    struct read_back *back = read->owner;
+    back->is_over = true;
+    back->result = result;
+}
+
+static void read_back_range(struct patient *p, const struct truth *truth, uint64_t lo, uint64_t hi)
+{
+    struct read_back back = {.truth = truth, .next = lo};
+    back.read = (struct wal_read){.lo = lo,
+                                  .hi = hi,
+                                  .bytes_max = 1 << 20,
+                                  .entry = read_back_entry,
+                                  .done = read_back_done,
+                                  .owner = &back};
+    assert_int_equal(wal_read(p->f.wal, &back.read), OK);
+    while (!back.is_over) {
+        assert_true(simworld_step(p->sim));
+    }
+    assert_int_equal(back.result, OK);
+    assert_int_equal(back.next, hi + 1);
+    wal_read_deinit(&back.read);
+}
+
+/* What recovery does not mark can be read back, whatever is broken beside it. */
+static void assert_the_rest_can_be_read_back(struct patient *p, const struct truth *truth)
+{
+    const struct wal_state *state = wal_log(p->f.wal);
+    uint64_t lo = state->base_index + 1;
+
+    for (uint64_t i = lo; i <= state->last_index + 1; i++) {
+        if (i > state->last_index || wal_state_is_damaged(state, i)) {
+            if (lo < i) {
+                read_back_range(p, truth, lo, i - 1);
+            }
+            lo = i + 1;
+        }
+    }
+}
+
 static void patient_free(struct patient *p)
 {
     fixture_close(&p->f);
@@ -83,7 +143,7 @@ static void patient_free(struct patient *p)
 }
 
 /* Nothing that recovery gave and did not mark differs from the truth. */
-static void assert_nothing_is_invented(const struct patient *p, const struct truth *truth)
+static void assert_nothing_is_invented(struct patient *p, const struct truth *truth)
 {
     const struct wal_state *state = p->f.found.state;
 
@@ -96,6 +156,7 @@ static void assert_nothing_is_invented(const struct patient *p, const struct tru
         }
         assert_true(term == 0 || term == truth->model.entries[i].term);
     }
+    assert_the_rest_can_be_read_back(p, truth);
     if (!state->in_doubt) {
         assert_int_equal(state->last_index, truth->model.last);
         assert_int_equal(state->hard.term, truth->model.hard.term);
@@ -180,12 +241,12 @@ static void a_flipped_bit_in_any_byte_is_told(void **state)
     struct prng prng = test_prng(__func__);
     const struct truth *truth = truth_new();
     struct census census = {0};
-    struct bytes file;
+    uint64_t size = 0;
 
     for (size_t i = 0; simdisk_name(truth->disk, i) != NULL; i++) {
         const char *name = simdisk_name(truth->disk, i);
-        assert_int_equal(simdisk_look(truth->disk, name, &file), OK);
-        for (uint64_t at = 0; at < file.len; at++) {
+        assert_int_equal(simdisk_size(truth->disk, name, &size), OK);
+        for (uint64_t at = 0; at < size; at++) {
             struct patient p;
             patient_new(&p, truth);
             uint8_t mask = (uint8_t)(1U << prng_below(&prng, 8));
@@ -204,12 +265,12 @@ static void any_sector_that_is_lost_is_told(void **state)
     (void)state;
     const struct truth *truth = truth_new();
     struct census census = {0};
-    struct bytes file;
+    uint64_t size = 0;
 
     for (size_t i = 0; simdisk_name(truth->disk, i) != NULL; i++) {
         const char *name = simdisk_name(truth->disk, i);
-        assert_int_equal(simdisk_look(truth->disk, name, &file), OK);
-        for (uint64_t at = 0; at < file.len; at += WORLD_SECTOR_BYTES) {
+        assert_int_equal(simdisk_size(truth->disk, name, &size), OK);
+        for (uint64_t at = 0; at < size; at += WORLD_SECTOR_BYTES) {
             struct patient p;
             patient_new(&p, truth);
             assert_int_equal(simdisk_spoil(simhost_disk(p.host), name, at), OK);
@@ -358,6 +419,167 @@ static void a_snapshot_that_does_not_reach_the_log_is_told(void **state)
     simdisk_free(truth->disk);
 }
 
+/* Raft vouched for it again, as a snapshot covered what is missing; and now that is lost. */
+static void what_a_snapshot_covered_when_the_log_was_healed_is_told_when_it_is_lost(void **state)
+{
+    (void)state;
+    const struct truth *truth = truth_new();
+    struct patient p;
+    struct wal_config config = fixture_config();
+
+    patient_new(&p, truth);
+    assert_int_equal(simdisk_remove(simhost_disk(p.host), "wal/0000000000000001.wal"), OK);
+    assert_int_equal(patient_open(&p), RECOVERY_DAMAGED);
+    uint64_t missing = p.f.found.state->damage[0].hi;
+    uint64_t term = truth->model.entries[missing].term;
+    append_or_wait(&p, (struct wal_append){.snapshot_index = missing,
+                                           .snapshot_term = term,
+                                           .heal_lo = 1,
+                                           .heal_hi = WAL_INDEX_OPEN});
+    fixture_close(&p.f);
+    config.is_member = true;
+    fixture_open(&p.f, p.sim, p.host, &config, missing, term);
+    assert_int_equal(p.f.found.verdict, RECOVERY_CLEAN);
+    fixture_close(&p.f);
+    assert_int_equal(patient_open(&p), RECOVERY_DAMAGED);
+    assert_int_equal(p.f.found.state->damage[0].lo, 1);
+    assert_int_equal(p.f.found.state->damage[0].hi, missing);
+    patient_free(&p);
+    simdisk_free(truth->disk);
+}
+
+/* A log that gave way to a snapshot from a leader; the snapshot is lost, and any one sector. */
+static void a_log_that_gave_way_to_a_lost_snapshot_reaches_back(void **state)
+{
+    (void)state;
+    struct wal_config config = fixture_config();
+    struct wal_fixture f;
+    struct simworld *sim = simworld_new(1);
+    struct simhost *host = simhost_new(sim, "a", 1 << 20);
+
+    fixture_open(&f, sim, host, &config, 0, 0);
+    for (uint64_t i = 1; i <= 3; i++) {
+        assert_int_equal(fixture_entry(&f, i, 1, 10), OK);
+        fixture_settle(&f);
+    }
+    struct wal_append marker = {.snapshot_index = 40, .snapshot_term = 2};
+    assert_int_equal(fixture_append(&f, marker), OK);
+    fixture_settle(&f);
+    assert_int_equal(fixture_entry(&f, 41, 2, 10), OK);
+    fixture_settle(&f);
+    simhost_kill(host);
+    for (uint64_t sector = 0; sector < 10; sector++) {
+        struct simworld *later = simworld_new(2);
+        struct simhost *again = simhost_new(later, "b", 0);
+        struct wal_fixture g;
+        simhost_replace_disk(again, simdisk_clone(simhost_disk(host)));
+        const char *path = "wal/0000000000000001.wal";
+        uint64_t at = sector * WORLD_SECTOR_BYTES;
+        assert_int_equal(simdisk_spoil(simhost_disk(again), path, at), OK);
+        config.is_member = true;
+        fixture_open(&g, later, again, &config, 0, 0);
+        assert_int_equal(g.found.verdict, RECOVERY_DAMAGED);
+        assert_int_equal(g.found.state->base_index, 0);
+        assert_true(wal_state_is_damaged(g.found.state, 40));
+        fixture_close(&g);
+        simworld_free(later);
+    }
+    fixture_close(&f);
+    simworld_free(sim);
+}
+
+/* The log of a member that was given a snapshot at 20, of which the file is lost. */
+static struct simdisk *log_of_an_install(void)
+{
+    struct simworld *sim = simworld_new(1);
+    struct simhost *host = simhost_new(sim, "a", 1 << 20);
+    struct wal_config config = fixture_config();
+    struct wal_hard_state hard = {1, 2, 0};
+    struct wal_fixture f;
+
+    fixture_open(&f, sim, host, &config, 0, 0);
+    for (uint64_t i = 1; i <= 4; i++) {
+        assert_int_equal(fixture_entry(&f, i, 1, 10), OK);
+        fixture_settle(&f);
+    }
+    struct wal_append install = {.hard = &hard, .snapshot_index = 20, .snapshot_term = 1};
+    assert_int_equal(fixture_append(&f, install), OK);
+    fixture_settle(&f);
+    for (uint64_t i = 21; i <= 24; i++) {
+        assert_int_equal(fixture_entry(&f, i, 1, 10), OK);
+        fixture_settle(&f);
+    }
+    struct simdisk *disk = simdisk_clone(simhost_disk(host));
+    fixture_close(&f);
+    simdisk_close_all(disk);
+    simworld_free(sim);
+    return disk;
+}
+
+/* Whichever sector is lost beside the snapshot: what lies between is damaged, not compacted. */
+static void what_a_lost_snapshot_covered_is_told_though_its_marker_is_lost_too(void **state)
+{
+    (void)state;
+    struct simdisk *disk = log_of_an_install();
+    const char *name = "wal/0000000000000001.wal";
+    struct wal_config config = fixture_config();
+    config.is_member = true;
+
+    for (uint64_t sector = 1; sector < 14; sector++) {
+        struct patient p = {.sim = simworld_new(2)};
+        p.host = simhost_new(p.sim, "p", 0);
+        simhost_replace_disk(p.host, simdisk_clone(disk));
+        assert_int_equal(simdisk_spoil(simhost_disk(p.host), name, sector * WORLD_SECTOR_BYTES),
+                         OK);
+        fixture_open(&p.f, p.sim, p.host, &config, 0, 0);
+        assert_int_equal(p.f.found.verdict, RECOVERY_DAMAGED);
+        const struct wal_state *found = p.f.found.state;
+        assert_int_equal(found->base_index, 0);
+        for (uint64_t i = 1; i <= found->last_index; i++) {
+            assert_true(wal_state_is_damaged(found, i) || p.f.read.entries[i].term == 1);
+            assert_true(wal_state_is_damaged(found, i) || i <= 4 || i > 20);
+        }
+        patient_free(&p);
+    }
+    simdisk_free(disk);
+}
+
+/* A repaired log, and any one sector of it that is lost then: the repairs' own among them. */
+static void what_is_lost_after_a_repair_is_told(void **state)
+{
+    (void)state;
+    const struct truth *truth = truth_new();
+    const uint64_t first[] = {3 * WORLD_SECTOR_BYTES, 9 * WORLD_SECTOR_BYTES};
+    struct census census = {0};
+
+    for (size_t i = 0; i < COUNT_OF(first); i++) {
+        struct patient p;
+        patient_new(&p, truth);
+        assert_int_equal(simdisk_spoil(simhost_disk(p.host), "wal/0000000000000002.wal", first[i]),
+                         OK);
+        assert_int_equal(patient_open(&p), RECOVERY_DAMAGED);
+        repair(&p, truth);
+        fixture_close(&p.f);
+        for (size_t k = 0; simdisk_name(simhost_disk(p.host), k) != NULL; k++) {
+            const char *name = simdisk_name(simhost_disk(p.host), k);
+            uint64_t size = 0;
+            assert_int_equal(simdisk_size(simhost_disk(p.host), name, &size), OK);
+            for (uint64_t at = 0; at < size; at += WORLD_SECTOR_BYTES) {
+                struct patient again = {.sim = simworld_new(3)};
+                again.host = simhost_new(again.sim, "q", 0);
+                simhost_replace_disk(again.host, simdisk_clone(simhost_disk(p.host)));
+                assert_int_equal(simdisk_spoil(simhost_disk(again.host), name, at), OK);
+                treat(&again, truth, &census);
+                patient_free(&again);
+            }
+        }
+        simworld_free(p.sim);
+    }
+    print_census(__func__, &census);
+    assert_true(census.verdicts[RECOVERY_DAMAGED] > 0);
+    simdisk_free(truth->disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -368,6 +590,10 @@ int main(void)
         cmocka_unit_test(a_lost_log_is_not_a_new_one),
         cmocka_unit_test(another_nodes_disk_is_left_alone),
         cmocka_unit_test(a_snapshot_that_does_not_reach_the_log_is_told),
+        cmocka_unit_test(what_a_snapshot_covered_when_the_log_was_healed_is_told_when_it_is_lost),
+        cmocka_unit_test(what_a_lost_snapshot_covered_is_told_though_its_marker_is_lost_too),
+        cmocka_unit_test(what_is_lost_after_a_repair_is_told),
+        cmocka_unit_test(a_log_that_gave_way_to_a_lost_snapshot_reaches_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

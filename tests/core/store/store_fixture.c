@@ -4,10 +4,16 @@
 #include <string.h>
 
 #include "core/store/store_pb.h"
+#include "tests/support/pb_text.h"
 
 void fixture_init(struct fixture *f)
 {
-    *f = (struct fixture){.store = store_open(1), .term = 1};
+    fixture_init_at(f, 1);
+}
+
+void fixture_init_at(struct fixture *f, uint16_t feature_level)
+{
+    *f = (struct fixture){.store = store_open(feature_level), .term = 1};
     buf_init(&f->body);
     buf_init(&f->payload);
     buf_init(&f->response);
@@ -31,11 +37,13 @@ enum store_status fixture_apply(struct fixture *f, enum store_kind kind, struct 
 {
     struct store_envelope e = {
         .kind = (uint8_t)kind,
-        .feature_level = 1,
+        .feature_level = (uint16_t)store_kind_level((uint8_t)kind),
         .origin = 1,
         .boot = 1,
         .sequence = ++f->sequence,
+        .auth_revision = f->user.len > 0 ? store_auth_revision(f->store) - f->behind : 0,
         .term = f->term,
+        .user = f->user,
         .body = body,
     };
     buf_clear(&f->payload);
@@ -45,6 +53,16 @@ enum store_status fixture_apply(struct fixture *f, enum store_kind kind, struct 
     assert_int_equal(store_apply(f->store, &entry, &f->result, &f->response), OK);
     assert_false(f->result.duplicate);
     return f->result.status;
+}
+
+enum store_status fixture_apply_text(struct fixture *f, enum store_kind kind, const char *body)
+{
+    struct buf b;
+    buf_init(&b);
+    pb_text_encode(&b, body);
+    enum store_status status = fixture_apply(f, kind, buf_view(&b));
+    buf_deinit(&b);
+    return status;
 }
 
 enum store_status fixture_put_request(struct fixture *f, const struct store_put_request *r)

@@ -19,6 +19,8 @@ struct fixture {
     uint64_t term;
     uint64_t sequence;
     nanos now;
+    struct bytes user; /* who asks; the auth revision is the present one, less `behind` */
+    uint64_t behind;
     struct buf body;     /* scratch */
     struct buf payload;  /* scratch */
     struct buf response; /* of the last call */
@@ -44,6 +46,7 @@ struct fixture_range {
 };
 
 void fixture_init(struct fixture *f);
+void fixture_init_at(struct fixture *f, uint16_t feature_level);
 void fixture_deinit(struct fixture *f);
 
 /* A string without its terminator. */
@@ -52,6 +55,9 @@ struct bytes text(const char *s);
 /* Applies an operation with this body as the next entry; the result and response are the fixture's.
  */
 enum store_status fixture_apply(struct fixture *f, enum store_kind kind, struct bytes body);
+
+/* The same with a body as pb_text.h has it. */
+enum store_status fixture_apply_text(struct fixture *f, enum store_kind kind, const char *body);
 
 enum store_status fixture_put(struct fixture *f, const char *key, const char *value);
 enum store_status fixture_put_request(struct fixture *f, const struct store_put_request *r);

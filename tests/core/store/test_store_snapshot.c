@@ -203,6 +203,45 @@ static void watches_go_on_in_a_restored_store(void **state)
     fixture_deinit(&f);
 }
 
+/* A client that was elsewhere before asks for what this member does not have yet; then the member
+ * is given a snapshot that has it, of a history that is compacted below. */
+static void a_watch_from_a_revision_to_come_is_not_cancelled(void **state)
+{
+    (void)state;
+    struct prng prng = test_prng(__func__);
+    struct fixture f;
+    struct fixture leader;
+    struct buf bytes;
+    int64_t revision = 0;
+    fixture_init(&f);
+    fixture_init(&leader);
+    buf_init(&bytes);
+    struct store_stream *stream = store_stream_open(f.store, 9);
+    buf_clear(&f.body);
+    store_watch_encode(&f.body,
+                       &(struct store_watch_request){.key = text("a"), .start_revision = 5});
+    assert_int_equal(store_watch_create(stream, buf_view(&f.body), &revision, &f.response),
+                     STORE_OK);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(fixture_put(&leader, "a", "1"), STORE_OK);
+    }
+    assert_int_equal(fixture_compact(&leader, 4), STORE_OK);
+    fixture_snapshot(&leader, &bytes);
+    struct store *restored = NULL;
+    assert_int_equal(restore(buf_view(&bytes), &prng, &restored), OK);
+    store_streams_move(f.store, restored);
+    store_close(f.store);
+    f.store = restored;
+    buf_clear(&f.response);
+    assert_int_equal(store_watch_next(stream, 10, &revision, &f.response), STORE_WATCH_RESPONSE);
+    assert_int_equal(fixture_fields(buf_view(&f.response), 4), 0);  /* canceled */
+    assert_int_equal(fixture_fields(buf_view(&f.response), 11), 2); /* revisions 5 and 6 */
+    store_stream_close(stream);
+    buf_deinit(&bytes);
+    fixture_deinit(&leader);
+    fixture_deinit(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -211,6 +250,7 @@ int main(void)
         cmocka_unit_test(refuses_a_snapshot_that_ends_early_or_late),
         cmocka_unit_test(an_empty_store_has_a_snapshot_too),
         cmocka_unit_test(watches_go_on_in_a_restored_store),
+        cmocka_unit_test(a_watch_from_a_revision_to_come_is_not_cancelled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

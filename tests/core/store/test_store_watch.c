@@ -434,6 +434,26 @@ static void reports_progress_only_when_all_was_delivered(void **state)
     scene_deinit(&s);
 }
 
+/* A watch from a revision to come has missed nothing by a compaction below that revision, however
+ * late it is looked at. */
+static void a_compaction_before_its_start_does_not_cancel(void **state)
+{
+    (void)state;
+    struct scene s;
+    scene_init(&s);
+    (void)watch(&s, &(struct store_watch_request){.key = text("a"), .start_revision = 5});
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(fixture_put(&s.f, "a", "x"), STORE_OK);
+    }
+    assert_int_equal(fixture_compact(&s.f, 4), STORE_OK);
+    int64_t revision = -1;
+    assert_int_equal(next_response(&s, &revision), STORE_WATCH_RESPONSE);
+    struct bytes response = buf_view(&s.f.response);
+    assert_int_equal(fixture_fields(response, 4), 0);
+    assert_int_equal(fixture_fields(response, 11), 2);
+    scene_deinit(&s);
+}
+
 static void a_canceled_watch_is_silent(void **state)
 {
     (void)state;
@@ -466,6 +486,7 @@ int main(void)
         cmocka_unit_test(waits_for_a_future_revision),
         cmocka_unit_test(fragments_only_where_asked_and_flags_all_but_the_last),
         cmocka_unit_test(reports_progress_only_when_all_was_delivered),
+        cmocka_unit_test(a_compaction_before_its_start_does_not_cancel),
         cmocka_unit_test(a_canceled_watch_is_silent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -371,6 +371,10 @@ const struct raft_progress *raft_peer_progress(const struct raft *r, uint32_t i)
  * to date, keeping at least `tail` entries. */
 raft_index raft_compactable(const struct raft *r, raft_index tail);
 
+/* The first damaged entry; 0: none is known to be. The driver may make an end of damage that is
+ * applied by itself: a snapshot that covers it, and RAFT_EVENT_COMPACT up to there. */
+raft_index raft_damaged_from(const struct raft *r);
+
 /* Could a reader be answered now, at this index, under the leader's lease? */
 bool raft_lease_holds(const struct raft *r, nanos now);
 

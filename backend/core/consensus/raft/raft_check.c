@@ -35,6 +35,7 @@ const struct raft_progress *raft_peer_progress(const struct raft *r, uint32_t i)
 raft_index raft_compactable(const struct raft *r, raft_index tail)
 {
     raft_index to = u64_min(r->snapshot.index, u64_sub_sat(r->log.applied, tail));
+    to = u64_min(to, r->log.handed); /* what is applied may still have to be written */
     for (uint32_t i = 0; r->role == RAFT_LEADER && i < r->membership.n; i++) {
         const struct raft_progress *pr = &r->peer[i].pr;
         if (pr->state == RAFT_SNAPSHOT) {

@@ -32,6 +32,11 @@ bool raft_is_impaired(const struct raft *r)
     return r->repair.lost_vote || r->repair.lost_from != 0 || r->repair.range_count > 0;
 }
 
+raft_index raft_damaged_from(const struct raft *r)
+{
+    return r->repair.range_count > 0 ? r->repair.range[0].first : 0;
+}
+
 raft_index raft_vouched(const struct raft *r)
 {
     return r->repair.range_count > 0 ? r->repair.range[0].first - 1 : UINT64_MAX;
@@ -255,7 +260,7 @@ void raft_on_repair_request(struct raft *r, const struct raft_message *m)
     if (m->lost_log && leads) {
         out->lost_log = true;
         out->index = r->log.last;
-        raft_progress_regress(&p->pr, u64_min(p->pr.match, m->commit) + 1);
+        raft_progress_regress(&p->pr, u64_min(r->log.last, m->commit) + 1);
         p->pr.recent_active = true;
     } else {
         repair_answer_bodies(r, m, out);

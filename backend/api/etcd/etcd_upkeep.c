@@ -1,0 +1,226 @@
+/*
+ * What a member does for the API without being asked: says in the store what it is called and where
+ * it is reached, learns where others are, and raises and clears its alarm for want of space.
+ *
+ * The alarm stops growth everywhere as soon as one member's store is as large as its quota. As
+ * deletes and compactions go on, and freeing needs no defragmentation here, the member clears its
+ * own alarm once it is well below the quota again. One raised in another member's name stays until
+ * an operator disarms it.
+ */
+#include <string.h>
+
+#include "api/etcd/etcd_int.h"
+#include "core/base/hash.h"
+#include "core/store/store_limits.h"
+
+/* --- space ----------------------------------------------------------------------------------- */
+
+static bool upkeep_is_over_quota(const struct etcd_api *api, const struct store *store,
+                                 uint64_t percent)
+{
+    struct store_stats stats;
+    store_stats_read(store, &stats);
+    return stats.used_bytes >= api->cfg.quota_bytes / 100 * percent;
+}
+
+static void own_on_done(struct etcd_op *op)
+{
+    op->api->upkeep_busy = false;
+    etcd_op_free(op);
+}
+
+/* A proposal of this member's own; one at a time, so that an answer is seen before the next. */
+static void upkeep_propose(struct etcd_api *api, enum store_kind kind, const struct buf *body)
+{
+    struct etcd_op *op = etcd_op_own(api);
+    api->upkeep_busy = true;
+    op->goes_on = true;
+    buf_put(&op->body, body->data, body->len);
+    etcd_op_propose(op, kind, buf_view(&op->body), own_on_done);
+}
+
+static void upkeep_alarm(struct etcd_api *api, uint64_t action)
+{
+    struct buf body;
+    buf_init(&body);
+    store_pb_put_u64(&body, 1, action);
+    store_pb_put_u64(&body, 2, api->cfg.member);
+    store_pb_put_u64(&body, 3, STORE_ALARM_NO_SPACE);
+    upkeep_propose(api, STORE_KIND_ALARM, &body);
+    buf_deinit(&body);
+}
+
+bool etcd_quota_lets(struct etcd_op *op, enum store_kind kind)
+{
+    struct etcd_api *api = op->api;
+    const struct store *store = api->node ? node_store(api->node) : NULL;
+    if (!store || !store_request_grows((uint8_t)kind, buf_view(&op->body)) ||
+        !upkeep_is_over_quota(api, store, 100)) {
+        return true;
+    }
+    if (!api->upkeep_busy && store_feature_level(store) >= STORE_SYSTEM_LEVEL &&
+        !store_has_alarm_of(store, api->cfg.member, STORE_ALARM_NO_SPACE)) {
+        upkeep_alarm(api, ETCD_ALARM_RAISE);
+    }
+    etcd_fail_status(op, STORE_NO_SPACE);
+    return false;
+}
+
+/* --- members --------------------------------------------------------------------------------- */
+
+bool etcd_url_endpoint(struct bytes url, struct world_endpoint *ret)
+{
+    static const char *const schemes[] = {"http://", "https://"};
+    for (size_t i = 0; i < COUNT_OF(schemes); i++) {
+        size_t n = strlen(schemes[i]);
+        if (url.len > n && memcmp(url.data, schemes[i], n) == 0) {
+            url.data += n;
+            url.len -= n;
+            break;
+        }
+        if (i + 1 == COUNT_OF(schemes)) {
+            return false;
+        }
+    }
+    size_t colon = url.len;
+    while (colon > 0 && url.data[colon - 1] != ':') {
+        colon--;
+    }
+    uint32_t port = 0;
+    for (size_t i = colon; i < url.len; i++) {
+        uint8_t c = url.data[i];
+        port = c >= '0' && c <= '9' && port <= UINT16_MAX ? port * 10 + (uint32_t)(c - '0') : 65536;
+    }
+    if (colon < 2 || port == 0 || port > UINT16_MAX) {
+        return false;
+    }
+    struct bytes host = {url.data, colon - 1};
+    if (host.data[0] == '[' && host.data[host.len - 1] == ']' && host.len > 2) {
+        host = (struct bytes){host.data + 1, host.len - 2};
+    } else if (memchr(host.data, ':', host.len) != NULL) {
+        return false;
+    }
+    if (host.len >= sizeof(ret->host) || memchr(host.data, '/', host.len) != NULL) {
+        return false;
+    }
+    memset(ret, 0, sizeof(*ret));
+    memcpy(ret->host, host.data, host.len);
+    ret->port = (uint16_t)port;
+    return true;
+}
+
+static bool list_equals(struct bytes list, const char *const *urls)
+{
+    struct bytes url;
+    size_t i = 0;
+    while (store_url_next(&list, &url)) {
+        if (i == ETCD_URLS_MAX || !urls[i] || strlen(urls[i]) != url.len ||
+            memcmp(urls[i], url.data, url.len) != 0) {
+            return false;
+        }
+        i++;
+    }
+    return i == ETCD_URLS_MAX || !urls[i];
+}
+
+static void put_urls(struct buf *b, uint32_t number, const char *const *urls)
+{
+    for (size_t i = 0; i < ETCD_URLS_MAX && urls[i]; i++) {
+        store_pb_put_bytes(b, number, (struct bytes){(const uint8_t *)urls[i], strlen(urls[i])});
+    }
+}
+
+/* Says what this member is called, unless the store knows. Its peers' way to it is an operator's to
+ * change, once it is known. */
+static void upkeep_publish(struct etcd_api *api, const struct store *store)
+{
+    struct store_member_view known = {0};
+    bool is_known = store_member_find(store, api->cfg.member, &known);
+    struct bytes name = {(const uint8_t *)api->cfg.name, strlen(api->cfg.name)};
+    bool is_right = is_known && store_bytes_cmp(known.name, name) == 0 &&
+                    list_equals(known.client_urls, api->cfg.client_urls) &&
+                    (known.peer_urls.len > 0 || !api->cfg.peer_urls[0]);
+    if (is_right || (name.len == 0 && !api->cfg.client_urls[0])) {
+        return;
+    }
+    struct buf body;
+    buf_init(&body);
+    store_pb_put_u64(&body, 1, api->cfg.member);
+    store_pb_put_bytes(&body, 2, name);
+    if (known.peer_urls.len == 0) {
+        put_urls(&body, 3, api->cfg.peer_urls);
+    }
+    put_urls(&body, 4, api->cfg.client_urls);
+    upkeep_propose(api, STORE_KIND_MEMBER_SET, &body);
+    buf_deinit(&body);
+}
+
+static struct etcd_peer *peer_slot(struct etcd_api *api, node_id id)
+{
+    struct etcd_peer *free_slot = NULL;
+    for (size_t i = 0; i < ETCD_PEERS_MAX; i++) {
+        if (api->peers[i].id == id) {
+            return &api->peers[i];
+        }
+        free_slot = !free_slot && api->peers[i].id == NODE_NONE ? &api->peers[i] : free_slot;
+    }
+    return free_slot;
+}
+
+/* The node is told of addresses that it does not know, and of those that changed since: what its
+ * configuration says of a member counts as long as the store says nothing new. */
+static void upkeep_learn_peers(struct etcd_api *api, const struct store *store)
+{
+    for (size_t i = 0; i < store_member_count(store); i++) {
+        struct store_member_view m = store_member_at(store, i);
+        struct etcd_peer *slot = m.id == api->cfg.member ? NULL : peer_slot(api, m.id);
+        uint64_t hash = hash_bytes(1, m.peer_urls.data, m.peer_urls.len);
+        if (!slot || (slot->id == m.id && slot->urls_hash == hash)) {
+            continue;
+        }
+        bool is_new = slot->id != m.id;
+        struct node_peer peer = {.id = m.id};
+        struct bytes url;
+        *slot = (struct etcd_peer){m.id, hash};
+        if (!(is_new && node_peer_known(api->node, m.id)) && store_url_next(&m.peer_urls, &url) &&
+            etcd_url_endpoint(url, &peer.at) && node_peer_set(api->node, &peer) != OK) {
+            slot->id = NODE_NONE; /* tried again with the next pulse */
+        }
+    }
+}
+
+/* A member that was removed is not reached for any more. */
+static void upkeep_forget_peers(struct etcd_api *api, const struct store *store)
+{
+    const struct raft_membership *ms = node_status(api->node).membership;
+    for (size_t i = 0; i < ETCD_PEERS_MAX; i++) {
+        struct etcd_peer *peer = &api->peers[i];
+        struct store_member_view m;
+        if (peer->id != NODE_NONE && !raft_membership_lookup(ms, peer->id) &&
+            !store_member_find(store, peer->id, &m)) {
+            node_peer_drop(api->node, peer->id);
+            peer->id = NODE_NONE;
+        }
+    }
+}
+
+void etcd_upkeep_pulse(struct etcd_api *api)
+{
+    const struct store *store = node_store(api->node);
+    if (!store || store_feature_level(store) < STORE_SYSTEM_LEVEL) {
+        return;
+    }
+    upkeep_learn_peers(api, store);
+    upkeep_forget_peers(api, store);
+    bool is_member =
+        raft_membership_lookup(node_status(api->node).membership, api->cfg.member) != NULL;
+    if (api->upkeep_busy || api->leader == NODE_NONE || !is_member || etcd_is_witness(api)) {
+        return;
+    }
+    if (store_has_alarm_of(store, api->cfg.member, STORE_ALARM_NO_SPACE) &&
+        !upkeep_is_over_quota(api, store, ETCD_QUOTA_CLEAR_PERCENT)) {
+        upkeep_alarm(api, ETCD_ALARM_CLEAR);
+    } else {
+        upkeep_publish(api, store);
+    }
+}

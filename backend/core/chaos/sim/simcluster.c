@@ -1,0 +1,230 @@
+#include "core/chaos/sim/simcluster.h"
+
+#include <string.h>
+
+#include "core/base/check.h"
+#include "core/base/mem.h"
+
+#define SIM_PORT    2380
+#define SIM_CLUSTER 77
+
+/* --- what nodes tell -------------------------------------------------------------------------- */
+
+static void member_halted(void *ctx, enum err error, const char *why)
+{
+    struct simmember *m = ctx;
+    m->is_halted = true;
+    m->halt_error = error;
+    m->halt_why = why;
+    m->cluster->events.halted(m->cluster->ctx, m);
+}
+
+static void member_ready(void *ctx, enum recovery_verdict verdict, const char *why)
+{
+    struct simmember *m = ctx;
+    (void)why;
+    m->verdict = verdict;
+    m->is_ready = true;
+    m->was_ready = true;
+    m->ready_at = simworld_now(m->cluster->world);
+    m->cluster->events.ready(m->cluster->ctx, m);
+}
+
+static void member_alarm(void *ctx, enum raft_alarm alarm)
+{
+    struct simmember *m = ctx;
+    m->alarms |= alarm;
+    m->cluster->events.alarmed(m->cluster->ctx, m, alarm);
+}
+
+static void member_led(void *ctx, enum raft_role role, node_id leader, raft_term term)
+{
+    struct simmember *m = ctx;
+    (void)leader;
+    m->cluster->events.led(m->cluster->ctx, m, role, term);
+}
+
+static void member_diverged(void *ctx, node_id who)
+{
+    struct simmember *m = ctx;
+    m->cluster->events.diverged(m->cluster->ctx, m, who);
+}
+
+static void member_stepping(void *ctx, const struct raft_event *e)
+{
+    struct simmember *m = ctx;
+    m->cluster->events.stepping(m->cluster->ctx, m, e);
+}
+
+static void member_sent(void *ctx, const struct raft_message *message)
+{
+    struct simmember *m = ctx;
+    m->cluster->events.sent(m->cluster->ctx, m, message);
+}
+
+static void member_applied(void *ctx, const struct raft_entry *entry)
+{
+    struct simmember *m = ctx;
+    m->cluster->events.applied(m->cluster->ctx, m, entry);
+}
+
+/* --- life ------------------------------------------------------------------------------------- */
+
+void simcluster_init(struct simcluster *c, struct simworld *world, const struct sim_settings *s)
+{
+    memset(c, 0, sizeof *c);
+    c->world = world;
+    c->settings = s;
+    c->n = s->founders + s->spares;
+    for (uint32_t i = 0; i < c->n; i++) {
+        struct simmember *m = &c->member[i];
+        *m = (struct simmember){.cluster = c, .i = i, .id = i + 1};
+        memcpy(m->name, "host-a", 7);
+        m->name[5] = (char)('a' + i);
+        m->host = simhost_new(world, m->name, s->disk_bytes);
+    }
+    for (uint32_t i = 0; i < s->founders; i++) {
+        bool is_witness = s->has_witness && i + 1 == s->founders;
+        uint8_t roles = RAFT_VOTER;
+        if (s->has_witness) {
+            roles |= is_witness ? RAFT_WITNESS : RAFT_IN_SYNC;
+        }
+        raft_membership_insert(&c->founders, i + 1, roles)->priority = s->priority[i];
+    }
+}
+
+void simcluster_deinit(struct simcluster *c)
+{
+    for (uint32_t i = 0; i < c->n; i++) {
+        struct simmember *m = &c->member[i];
+        if (m->state == MEMBER_UP) {
+            simmember_kill(m, false, 0);
+        }
+        if (m->kept_disk != NULL) {
+            simdisk_free(m->kept_disk);
+        }
+    }
+}
+
+static struct node_config member_config(const struct simmember *m)
+{
+    const struct simcluster *c = m->cluster;
+    const struct sim_settings *s = c->settings;
+    struct node_config config = node_config_default(m->id);
+
+    config.dir = "node";
+    config.cluster = SIM_CLUSTER;
+    config.raft = s->raft;
+    config.raft.id = m->id;
+    config.founders = m->i < s->founders ? &c->founders : NULL;
+    config.is_member = m->was_ready;
+    config.port = SIM_PORT;
+    config.segment_bytes = s->segment_bytes;
+    config.batch_bytes = s->batch_bytes;
+    config.reserve_bytes = s->reserve_bytes;
+    config.snapshot_entries = s->snapshot_entries;
+    config.tail_entries = s->tail_entries;
+    config.scrub_bytes_per_s = s->scrub_bytes_per_s;
+    config.scrub_pause = s->scrub_pause;
+    config.request_timeout = s->request_timeout;
+    config.peer_count = c->n;
+    for (uint32_t k = 0; k < c->n; k++) {
+        config.peers[k].id = c->member[k].id;
+        memcpy(config.peers[k].at.host, c->member[k].name, sizeof c->member[k].name);
+        config.peers[k].at.port = SIM_PORT;
+    }
+    return config;
+}
+
+void simmember_start(struct simmember *m)
+{
+    static const struct node_events told = {
+        .ready = member_ready,
+        .halted = member_halted,
+        .leader_changed = member_led,
+        .alarm = member_alarm,
+        .diverged = member_diverged,
+        .sent = member_sent,
+        .applied = member_applied,
+    };
+    CHECK(m->state != MEMBER_UP);
+    struct node_events events = told;
+    events.ctx = m;
+    events.stepping = m->cluster->events.stepping != NULL ? member_stepping : NULL;
+    struct node_config config = member_config(m);
+    m->state = MEMBER_UP;
+    m->life++;
+    m->is_ready = false;
+    m->is_halted = false;
+    m->node = node_open(simhost_world(m->host), &config, &events);
+    m->cluster->events.opened(m->cluster->ctx, m);
+}
+
+void simmember_kill(struct simmember *m, bool power, uint64_t num)
+{
+    CHECK(m->state == MEMBER_UP && m->node != NULL);
+    m->cluster->events.closing(m->cluster->ctx, m);
+    if (power) {
+        simhost_cut_power(m->host, num, 4);
+    } else {
+        simhost_kill(m->host);
+    }
+    node_close(m->node);
+    m->node = NULL;
+    m->state = MEMBER_DOWN;
+    m->is_ready = false;
+}
+
+bool simmember_serves(const struct simmember *m)
+{
+    return m->state == MEMBER_UP && m->is_ready && !m->is_halted;
+}
+
+struct simmember *simcluster_leader(struct simcluster *c)
+{
+    struct simmember *leader = NULL;
+    raft_term newest = 0;
+
+    for (uint32_t i = 0; i < c->n; i++) {
+        struct simmember *m = &c->member[i];
+        if (simmember_serves(m)) {
+            struct raft_status status = node_status(m->node);
+            if (status.role == RAFT_LEADER && status.term > newest) {
+                newest = status.term;
+                leader = m;
+            }
+        }
+    }
+    return leader;
+}
+
+const struct raft_membership *simcluster_membership(struct simcluster *c)
+{
+    struct simmember *leader = simcluster_leader(c);
+    const struct raft_membership *found = NULL;
+    raft_index furthest = 0;
+
+    if (leader != NULL) {
+        return node_status(leader->node).membership;
+    }
+    for (uint32_t i = 0; i < c->n; i++) {
+        struct simmember *m = &c->member[i];
+        if (simmember_serves(m) && node_applied(m->node) >= furthest) {
+            furthest = node_applied(m->node);
+            found = node_status(m->node).membership;
+        }
+    }
+    return found;
+}
+
+struct simmember *simcluster_pick(struct simcluster *c, uint32_t pick,
+                                  bool (*is_wanted)(const struct simmember *))
+{
+    for (uint32_t k = 0; k < c->n; k++) {
+        struct simmember *m = &c->member[(pick + k) % c->n];
+        if (is_wanted(m)) {
+            return m;
+        }
+    }
+    return NULL;
+}

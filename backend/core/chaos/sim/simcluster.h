@@ -1,0 +1,93 @@
+/*
+ * Whole nodes on simulated hosts: what an operator starts, kills, restarts and gives other disks.
+ * One host, one node, one id (the host's number plus one) for as long as a run lasts.
+ *
+ *     BLANK --start--> UP --kill, power, stop--> DOWN --start--> UP
+ *                       |  node halted
+ *                       +--------------> DOWN, to be started again by whoever watches processes
+ *
+ * A node's process is what simhost_kill ends; its disk stays. What a disk may have lost by a fault
+ * is remembered per host, for the oracle, until the node is whole again.
+ */
+#ifndef NOVACRON_CHAOS_SIM_SIMCLUSTER_H
+#define NOVACRON_CHAOS_SIM_SIMCLUSTER_H
+
+#include "core/chaos/sim/profile.h"
+#include "core/chaos/simnet.h"
+#include "core/chaos/simworld.h"
+#include "core/node/node.h"
+
+struct simcluster;
+
+enum simmember_state { MEMBER_BLANK, MEMBER_UP, MEMBER_DOWN };
+
+struct simmember {
+    struct simcluster *cluster;
+    uint32_t i;
+    node_id id;
+    char name[16];
+    struct simhost *host;
+    struct node *node; /* NULL unless UP */
+    enum simmember_state state;
+    uint32_t life;       /* counts starts */
+    bool was_ready;      /* took part before: an empty disk is a lost one */
+    bool is_ready;       /* in this life */
+    bool is_halted;      /* in this life: the process is about to be ended */
+    bool is_old_release; /* runs as the release before */
+    bool stays_down;     /* nobody starts it again: a host outside the core */
+    enum err halt_error;
+    const char *halt_why;
+    enum recovery_verdict verdict; /* of this life, once it is ready */
+    uint32_t alarms;               /* of all lives */
+    nanos ready_at;
+    struct simdisk *kept_disk; /* owned: a clone taken earlier, for FAULT_OLD_DISK */
+};
+
+/* What the run wants to hear. `ctx` is simcluster.ctx. */
+struct simcluster_events {
+    void (*opened)(void *ctx, struct simmember *m);
+    void (*closing)(void *ctx, struct simmember *m); /* the node is still there */
+    void (*ready)(void *ctx, struct simmember *m);
+    void (*halted)(void *ctx, struct simmember *m);
+    void (*stepping)(void *ctx, struct simmember *m, const struct raft_event *e); /* or NULL */
+    void (*sent)(void *ctx, struct simmember *m, const struct raft_message *message);
+    void (*applied)(void *ctx, struct simmember *m, const struct raft_entry *entry);
+    void (*led)(void *ctx, struct simmember *m, enum raft_role role, raft_term term);
+    void (*alarmed)(void *ctx, struct simmember *m, enum raft_alarm alarm);
+    void (*diverged)(void *ctx, struct simmember *m, node_id who);
+};
+
+struct simcluster {
+    struct simworld *world;
+    const struct sim_settings *settings;
+    struct simmember member[SIM_HOSTS_MAX];
+    uint32_t n; /* founders and spares */
+    struct raft_membership founders;
+    struct simcluster_events events;
+    void *ctx;
+};
+
+/* Hosts with empty disks; nothing runs yet. */
+void simcluster_init(struct simcluster *c, struct simworld *world, const struct sim_settings *s);
+void simcluster_deinit(struct simcluster *c);
+
+/* Starts the process of a host that is not UP. */
+void simmember_start(struct simmember *m);
+
+/* The process dies; with `power`, unsynced writes survive in `num` of 4 cases each. */
+void simmember_kill(struct simmember *m, bool power, uint64_t num);
+
+/* It is up, past recovery, and has not halted. */
+bool simmember_serves(const struct simmember *m);
+
+/* The newest leader that anybody knows of itself to be; NULL. */
+struct simmember *simcluster_leader(struct simcluster *c);
+
+/* The membership of the newest leader, or of whoever has applied most; NULL: nobody serves. */
+const struct raft_membership *simcluster_membership(struct simcluster *c);
+
+/* The pick-th of those that `is_wanted`, counted round; NULL: there is none. */
+struct simmember *simcluster_pick(struct simcluster *c, uint32_t pick,
+                                  bool (*is_wanted)(const struct simmember *));
+
+#endif

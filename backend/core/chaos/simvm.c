@@ -1,0 +1,227 @@
+#include "core/chaos/simvm.h"
+
+#include <string.h>
+
+#include "core/chaos/simvm_int.h"
+
+void simvm_init(struct simhost *host)
+{
+    host->vms = mem_alloc_zero(sizeof *host->vms);
+}
+
+struct simvm *simvm_find(const struct simhost *host, const char *name)
+{
+    struct simvm *vm = host->vms->machines;
+
+    while (vm != NULL && strcmp(vm->name, name) != 0) {
+        vm = vm->next;
+    }
+    return vm;
+}
+
+/* --- the life of a machine -------------------------------------------------------------------- */
+
+static void schedule_turn(struct simvm *vm);
+
+static void drop_turn(void *arg)
+{
+    struct simvm *vm = arg;
+    if (vm->is_dead) {
+        mem_free(vm);
+    }
+}
+
+static bool vm_is_running(const struct simvm *vm)
+{
+    return !vm->is_paused && !vm->faults.is_frozen && !vm->faults.is_unkillable &&
+           !vm->host->is_asleep;
+}
+
+/* Each machine has one event, which frees it when it is dead. */
+static void take_turn(void *arg)
+{
+    struct simvm *vm = arg;
+
+    if (vm->is_dead) {
+        mem_free(vm);
+        return;
+    }
+    schedule_turn(vm);
+    if (!vm_is_running(vm)) {
+        return;
+    }
+    if (vm->shutdown_at != 0 && vm->shutdown_at <= vm->host->sim->now) {
+        simvm_end(vm, WORLD_VM_SHUT_DOWN);
+    } else if (!simvolume_is_cut(vm->volume, vm->host)) {
+        simvolume_write(vm->volume, vm);
+    }
+}
+
+static void schedule_turn(struct simvm *vm)
+{
+    struct simworld *sim = vm->host->sim;
+    simworld_schedule(sim, NULL, sim->now + SIMVM_WRITE_PERIOD, take_turn, drop_turn, vm);
+}
+
+enum err simvm_spawn(struct simhost *host, const struct world_vm_spec *spec, struct simvm **ret)
+{
+    struct simvolume *volume = simvolume_find(host->sim, spec->volume);
+
+    if (simvm_find(host, spec->name) != NULL) {
+        return ERR_EXISTS;
+    }
+    if (volume == NULL) {
+        return ERR_NOT_FOUND;
+    }
+    struct simvm *vm = mem_alloc_zero(sizeof *vm);
+    vm->host = host;
+    vm->volume = volume;
+    vm->epoch = spec->epoch;
+    memcpy(vm->name, spec->name, strlen(spec->name) + 1);
+    enum err e = simvolume_open(volume, vm);
+    if (e != OK) {
+        mem_free(vm);
+        return e;
+    }
+    struct simvm **at = &host->vms->machines;
+    while (*at != NULL) {
+        at = &(*at)->next;
+    }
+    *at = vm;
+    simworld_tell(host->sim, host, SIMTRACE_VM_BEGAN, NULL, vm->epoch);
+    schedule_turn(vm);
+    *ret = vm;
+    return OK;
+}
+
+/* Off its host's list, without its lock; its event frees it. */
+static void bury(struct simvm *vm)
+{
+    struct simvm **at = &vm->host->vms->machines;
+
+    while (*at != vm) {
+        CHECK(*at != NULL);
+        at = &(*at)->next;
+    }
+    *at = vm->next;
+    vm->is_dead = true;
+    simvolume_close(vm->volume, vm);
+    simworld_tell(vm->host->sim, vm->host, SIMTRACE_VM_ENDED, NULL, vm->epoch);
+}
+
+/* News of an exit, on their way to the node's process. */
+struct obituary {
+    struct simhost *host;
+    struct world_vm_exit exit;
+};
+
+static void obituary_arrives(void *arg)
+{
+    struct obituary *obituary = arg;
+    struct world_vm_sink *sink = obituary->host->vms->sink;
+
+    if (sink != NULL) {
+        sink->exited(sink, &obituary->exit);
+    }
+    mem_free(obituary);
+}
+
+void simvm_end(struct simvm *vm, enum world_vm_end end)
+{
+    struct simhost *host = vm->host;
+
+    bury(vm);
+    if (!vm->is_told) {
+        return;
+    }
+    struct obituary *obituary = mem_alloc_zero(sizeof *obituary);
+    obituary->host = host;
+    obituary->exit = (struct world_vm_exit){.epoch = vm->epoch, .end = end};
+    memcpy(obituary->exit.name, vm->name, sizeof vm->name);
+    simworld_schedule(host->sim, host, host->sim->now, obituary_arrives, mem_free, obituary);
+}
+
+void simvm_lose_power(struct simhost *host)
+{
+    while (host->vms->machines != NULL) {
+        bury(host->vms->machines);
+    }
+}
+
+void simvm_forget(struct simhost *host)
+{
+    simcall_forget(&host->vms->calls);
+    host->vms->sink = NULL;
+    for (struct simvm *vm = host->vms->machines; vm != NULL; vm = vm->next) {
+        vm->is_told = false;
+    }
+}
+
+void simvm_deinit(struct simhost *host)
+{
+    while (host->vms->machines != NULL) {
+        struct simvm *vm = host->vms->machines;
+        host->vms->machines = vm->next;
+        mem_free(vm);
+    }
+    mem_free(host->vms);
+}
+
+/* --- what a simulation does to machines --------------------------------------------------------
+ */
+
+bool simvm_at(const struct simhost *host, size_t at, struct world_vm_found *ret)
+{
+    const struct simvm *vm = host->vms->machines;
+
+    while (vm != NULL && at > 0) {
+        vm = vm->next;
+        at--;
+    }
+    if (vm == NULL) {
+        return false;
+    }
+    *ret = (struct world_vm_found){.epoch = vm->epoch,
+                                   .state = vm->is_paused ? WORLD_VM_PAUSED : WORLD_VM_RUNNING};
+    memcpy(ret->name, vm->name, sizeof vm->name);
+    memcpy(ret->volume, vm->volume->name, sizeof ret->volume);
+    return true;
+}
+
+void simvm_set_faults(struct simhost *host, const char *name, const struct simvm_faults *faults)
+{
+    struct simvm *vm = simvm_find(host, name);
+
+    if (vm != NULL) {
+        vm->faults = *faults;
+    }
+}
+
+void simvm_crash(struct simhost *host, const char *name)
+{
+    struct simvm *vm = simvm_find(host, name);
+
+    if (vm != NULL) {
+        simvm_end(vm, WORLD_VM_CRASHED);
+    }
+}
+
+void simvm_shut_down(struct simhost *host, const char *name)
+{
+    struct simvm *vm = simvm_find(host, name);
+
+    if (vm != NULL) {
+        simvm_end(vm, WORLD_VM_SHUT_DOWN);
+    }
+}
+
+void simvm_fail_starts(struct simhost *host, uint32_t count)
+{
+    host->vms->failing_starts = count;
+}
+
+enum err simvm_start_by_hand(struct simhost *host, const struct world_vm_spec *spec)
+{
+    struct simvm *vm = NULL;
+    return simvm_spawn(host, spec, &vm);
+}

@@ -1,0 +1,74 @@
+/* Private to the simulated world: machines are simvm.c, their requests simvm_ops.c, volumes
+ * simvolume.c. */
+#ifndef NOVACRON_CHAOS_SIMVM_INT_H
+#define NOVACRON_CHAOS_SIMVM_INT_H
+
+#include "core/chaos/simcall_int.h"
+#include "core/chaos/simvm.h"
+
+struct simvm {
+    struct simvm *next; /* on its host, in the order they were started */
+    struct simhost *host;
+    struct simvolume *volume;
+    uint64_t epoch;
+    nanos shutdown_at; /* 0: no */
+    struct simvm_faults faults;
+    char name[WORLD_NAME_MAX_BYTES];
+    bool is_paused;
+    bool is_told; /* the node's process hears of its exit */
+    bool is_dead; /* in no list: its event frees it */
+};
+
+struct simvms {
+    struct simvm *machines; /* owned */
+    struct simcall *calls;  /* owned */
+    struct world_vm_sink *sink;
+    uint32_t failing_starts;
+};
+
+/* Who opened a volume with an epoch. */
+struct simvolume_owner {
+    uint64_t epoch;
+    const struct simhost *host;
+};
+
+struct simvolume {
+    struct simvolume *next;
+    struct simworld *sim;
+    const struct simvm *holder; /* of the lock */
+    char name[WORLD_NAME_MAX_BYTES];
+    nanos flight;
+    uint64_t writes;
+    uint64_t epoch;                 /* the newest it was opened with */
+    struct simvolume_owner *owners; /* owned; in the order of the openings */
+    size_t owner_count;
+    size_t owner_cap;
+    const struct simhost **cut_off; /* owned; borrowed elements */
+    size_t cut_count;
+    size_t cut_cap;
+    size_t row_count; /* ever; the newest SIMVOLUME_ROWS_MAX are in the ring */
+    struct simvolume_row rows[SIMVOLUME_ROWS_MAX];
+    bool grants_all;
+};
+
+struct simvm *simvm_find(const struct simhost *host, const char *name);
+
+/* A machine that runs, if the volume's lock is to be had; ERR_EXISTS, ERR_NOT_FOUND, ERR_REFUSED.
+ */
+MUST_USE enum err simvm_spawn(struct simhost *host, const struct world_vm_spec *spec,
+                              struct simvm **ret);
+
+/* Its process ends; who listens is told. */
+void simvm_end(struct simvm *vm, enum world_vm_end end);
+
+struct simvolume *simvolume_find(const struct simworld *sim, const char *name);
+bool simvolume_is_cut(const struct simvolume *volume, const struct simhost *host);
+
+/* Takes the lock for the machine, and notes the opening. ERR_REFUSED: somebody holds it. */
+MUST_USE enum err simvolume_open(struct simvolume *volume, const struct simvm *vm);
+void simvolume_close(struct simvolume *volume, const struct simvm *vm);
+
+/* A write leaves the machine's host. */
+void simvolume_write(struct simvolume *volume, const struct simvm *vm);
+
+#endif

@@ -1,0 +1,210 @@
+/* The requests for virtual machines: world_vm_ops. */
+#include <string.h>
+
+#include "core/chaos/simvm_int.h"
+
+static void begin_vm_calls(struct simhost *host);
+
+static void answer_vm(struct simcall *call, enum err result, enum world_vm_state state)
+{
+    struct simhost *host = call->host;
+    struct world_vm_request *request = call->request;
+
+    request->result = result;
+    request->state = state;
+    simworld_mix(host->sim, (uint64_t)request->op << 32 | (uint64_t)result);
+    simcall_close(call);
+    begin_vm_calls(host);
+    request->done(request);
+}
+
+static void vm_expired(struct simcall *call)
+{
+    answer_vm(call, ERR_TIMEOUT, WORLD_VM_UNKNOWN);
+}
+
+static void answer_ok(struct simcall *call)
+{
+    answer_vm(call, OK, WORLD_VM_UNKNOWN);
+}
+
+static bool vm_answers(const struct simvm *vm)
+{
+    return !vm->faults.is_mute && !vm->faults.is_frozen && !vm->faults.is_unkillable;
+}
+
+static enum world_vm_state vm_state(const struct simvm *vm)
+{
+    if (!vm_answers(vm)) {
+        return WORLD_VM_UNKNOWN;
+    }
+    return vm->is_paused ? WORLD_VM_PAUSED : WORLD_VM_RUNNING;
+}
+
+/* --- START ------------------------------------------------------------------------------------ */
+
+/* The process lives, and its guest should run by now. */
+static void start_booted(struct simcall *call)
+{
+    const struct world_vm_request *request = call->request;
+    const struct simvm *vm = simvm_find(call->host, request->spec.name);
+
+    if (vm == NULL) {
+        answer_vm(call, ERR_CLOSED, WORLD_VM_UNKNOWN);
+    } else if (vm_answers(vm)) {
+        answer_ok(call);
+    }
+}
+
+static void start_executes(struct simcall *call)
+{
+    const struct world_vm_request *request = call->request;
+    struct simhost *host = call->host;
+    const struct simvolume *volume = simvolume_find(host->sim, request->spec.volume);
+    struct simvm *vm = NULL;
+
+    if (volume != NULL && simvolume_is_cut(volume, host)) {
+        return; /* waits for the storage; the deadline answers */
+    }
+    if (host->vms->failing_starts > 0) {
+        host->vms->failing_starts--;
+        answer_vm(call, ERR_IO, WORLD_VM_UNKNOWN);
+        return;
+    }
+    enum err e = simvm_spawn(host, &request->spec, &vm);
+    if (e != OK) {
+        answer_vm(call, e, WORLD_VM_UNKNOWN);
+        return;
+    }
+    vm->is_told = true;
+    simcall_after(call, SIMVM_BOOT_TIME, start_booted);
+}
+
+/* --- the others ------------------------------------------------------------------------------- */
+
+static bool is_meant(const struct simvm *vm, const struct world_vm_request *request)
+{
+    return request->spec.epoch == 0 || request->spec.epoch == vm->epoch;
+}
+
+/* Tried until it works, or the deadline comes. Meanwhile the machine may have gone, and another one
+ * come. */
+static void kill_tries(struct simcall *call)
+{
+    const struct world_vm_request *request = call->request;
+    struct simvm *vm = simvm_find(call->host, request->spec.name);
+
+    if (vm != NULL && !is_meant(vm, request)) {
+        vm = NULL;
+    }
+    if (vm != NULL && vm->faults.is_unkillable) {
+        simcall_after(call, SIMVM_KILL_RETRY, kill_tries);
+        return;
+    }
+    if (vm != NULL) {
+        simvm_end(vm, WORLD_VM_KILLED);
+    }
+    simcall_after(call, SIMVM_LATENCY, answer_ok);
+}
+
+static void list_machines(struct simcall *call)
+{
+    struct world_vm_request *request = call->request;
+
+    for (struct simvm *vm = call->host->vms->machines; vm != NULL; vm = vm->next) {
+        struct world_vm_found found = {.epoch = vm->epoch, .state = vm_state(vm)};
+        memcpy(found.name, vm->name, sizeof vm->name);
+        memcpy(found.volume, vm->volume->name, sizeof found.volume);
+        vm->is_told = true;
+        request->entry(request, &found);
+    }
+    answer_ok(call);
+}
+
+/* The process of the machine gets the command, if it takes any. */
+static void command_machine(struct simcall *call)
+{
+    const struct world_vm_request *request = call->request;
+    struct simvm *vm = simvm_find(call->host, request->spec.name);
+
+    if (vm == NULL) {
+        answer_vm(call, ERR_NOT_FOUND, WORLD_VM_UNKNOWN);
+        return;
+    }
+    if (!is_meant(vm, request)) {
+        answer_vm(call, ERR_REFUSED, WORLD_VM_UNKNOWN);
+        return;
+    }
+    if (request->op == WORLD_VM_KILL) {
+        kill_tries(call);
+        return;
+    }
+    if (!vm_answers(vm)) {
+        return; /* the deadline answers */
+    }
+    if (request->op == WORLD_VM_STOP && !vm->faults.ignores_stop && vm->shutdown_at == 0) {
+        vm->shutdown_at = call->host->sim->now + SIMVM_SHUTDOWN_TIME;
+    } else if (request->op == WORLD_VM_PAUSE || request->op == WORLD_VM_RESUME) {
+        vm->is_paused = request->op == WORLD_VM_PAUSE;
+    }
+    answer_vm(call, OK, vm_state(vm));
+}
+
+static bool jumps_the_queue(enum world_vm_op op)
+{
+    return op == WORLD_VM_KILL || op == WORLD_VM_LIST;
+}
+
+/* Is an earlier request for the same machine under way? */
+static bool vm_call_waits(const struct simhost *host, const struct simcall *call)
+{
+    const struct world_vm_request *request = call->request;
+
+    if (jumps_the_queue(request->op)) {
+        return false;
+    }
+    for (const struct simcall *at = host->vms->calls; at != call; at = at->next) {
+        const struct world_vm_request *earlier = at->request;
+        if (!jumps_the_queue(earlier->op) && strcmp(earlier->spec.name, request->spec.name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void begin_vm_calls(struct simhost *host)
+{
+    for (struct simcall *call = host->vms->calls; call != NULL; call = call->next) {
+        const struct world_vm_request *request = call->request;
+        if (call->is_begun || vm_call_waits(host, call)) {
+            continue;
+        }
+        call->is_begun = true;
+        if (request->op == WORLD_VM_START) {
+            simcall_after(call, SIMVM_EXEC_TIME, start_executes);
+        } else if (request->op == WORLD_VM_LIST) {
+            simcall_after(call, SIMVM_LATENCY, list_machines);
+        } else {
+            simcall_after(call, SIMVM_LATENCY, command_machine);
+        }
+    }
+}
+
+static void vm_submit(void *self, struct world_vm_request *request)
+{
+    struct simhost *host = self;
+
+    CHECK(request->op < WORLD_VM_OPS && request->done != NULL);
+    CHECK(request->op == WORLD_VM_LIST || strlen(request->spec.name) < WORLD_NAME_MAX_BYTES);
+    CHECK(request->op != WORLD_VM_START || request->spec.volume != NULL);
+    (void)simcall_open(&host->vms->calls, host, request, request->deadline, vm_expired);
+    begin_vm_calls(host);
+}
+
+static void vm_watch(void *self, struct world_vm_sink *sink)
+{
+    struct simhost *host = self;
+    host->vms->sink = sink;
+}
+
+const struct world_vm_ops simvm_ops = {vm_submit, vm_watch};

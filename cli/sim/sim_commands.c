@@ -1,0 +1,96 @@
+/* The table of `novacron-sim`'s commands. */
+#include "cli/sim/sim_commands.h"
+
+static const struct cli_command sim_commands[] = {
+    {
+        .name = "run",
+        .options = {{"--seeds", "A..B", "these; 1..100 unless given"},
+                    {"--jobs", "N", "processes; as many as there are processors"},
+                    {"--profile", "NAME", "what is drawn: default, or one that --profile ? lists"},
+                    {"--hours", "H", "ends after so long; without --seeds, as many as fit"},
+                    {"--twice", NULL, "every seed twice, to see that it gives the same hash"},
+                    {"--hashes", NULL, "print each seed's hash, and no table"}},
+        .summary = "run many seeds, and say what they reached and which failed",
+        .help = "Runs simulated clusters of real nodes under faults that each seed draws, checks "
+                "every\ninvariant after every event, and then that they heal. Of 20 seeds one is "
+                "run twice.\nExit status: 0 all passed, 1 some failed; each comes with the "
+                "command that replays it.",
+        .run = cmd_run,
+    },
+    {
+        .name = "replay",
+        .options = {{"--seed", "N", "which"},
+                    {"--profile", "NAME", "of which profile; default unless given"},
+                    {"--trace", NULL, "also what the network does"},
+                    {"--json", NULL, "one JSON object a line"},
+                    {"--plan", "FILE", "these faults, and not the seed's own"},
+                    {"--mutant", "NAME", "with this bug switched on"},
+                    {"--tla-trace", "FILE", "also in the words of etcd-raft's trace validation"}},
+        .summary = "run one seed again, and print its timeline",
+        .help = "Prints who led, died, started, was repaired, and each fault, by virtual time, "
+                "then the\nverdict. Exit status: 0 it passes, 1 it fails.",
+        .run = cmd_replay,
+    },
+    {
+        .name = "shrink",
+        .options = {{"--seed", "N", "which"},
+                    {"--profile", "NAME", "of which profile; default unless given"},
+                    {"--output", "FILE", "where to write the plan; else it is printed"}},
+        .summary = "find the smallest fault schedule with which a seed still fails",
+        .help = "Leaves out faults for as long as the run fails the same way. The plan that is "
+                "left can be\nreplayed with replay --plan, and edited.\nExit status: 0 done, 1 "
+                "the seed does not fail.",
+        .run = cmd_shrink,
+    },
+    {
+        .name = "scenario",
+        .arguments = {"[NAME]"},
+        .options = {{"--list", NULL, "what there is: name, story, bound, where it was seen"},
+                    {"--all", NULL, "run every one, with one line each"},
+                    {"--seed", "N", "what the script leaves open; 1 unless given"},
+                    {"--jobs", "N", "processes, with --all; 1 unless given"},
+                    {"--trace", NULL, "also what the network does"},
+                    {"--json", NULL, "one JSON object a line"},
+                    {"--mutants", NULL, "with --all: each with the bug it names, and must fail"},
+                    {"--mutant", "NAME", "with this known bug switched on"}},
+        .summary = "run a failure that a real system met, by its name",
+        .help =
+            "Puts whole nodes through a script, with the oracle watching, and holds them to the "
+            "bound of\nthe scenario. With a NAME, prints the timeline and the verdict.\n"
+            "Exit status: 0 all passed, 1 some failed.",
+        .run = cmd_scenario,
+    },
+    {
+        .name = "mutants",
+        .options = {{"--only", "NAMES", "these, separated by commas; all unless given"},
+                    {"--seeds-max", "N", "seeds that each is given; 500 unless given"},
+                    {"--jobs", "N", "processes; as many as there are processors"},
+                    {"--json", NULL, "one JSON object a line"},
+                    {"--markdown", NULL, "the table of docs/mutants.md"}},
+        .summary = "switch known bugs on, one at a time, and count the seeds until each is caught",
+        .help =
+            "The proof that the simulator finds bugs: each is one that a real system had, "
+            "built into\nthis program's copy of the core. replay --mutant shows how one fails.\n"
+            "Exit status: 0 all were caught, 1 some were not.",
+        .run = cmd_mutants,
+    },
+    {
+        .name = "check",
+        .arguments = {"FILE"},
+        .options = {{"--json", NULL, "one JSON object"}},
+        .summary = "say whether a history of clients' operations is linearizable",
+        .help =
+            "Reads the history in FILE, of one register or of many keys, and looks for an order "
+            "of its\noperations that explains every answer.\n"
+            "Exit status: 0 linearizable, 1 not (the smallest failing part is printed), 2 too "
+            "hard or\nunreadable.",
+        .run = cmd_check,
+    },
+};
+
+const struct cli_program cli_novacron_sim = {
+    .name = "novacron-sim",
+    .summary = "runs clusters in a simulated world, and judges what their clients saw",
+    .commands = sim_commands,
+    .command_count = sizeof sim_commands / sizeof sim_commands[0],
+};
