@@ -71,6 +71,11 @@ void member_start(struct cluster3 *c, uint32_t i)
         config.reserve_bytes = c->batch_bytes / 4;
         config.segment_bytes = 2 * c->batch_bytes;
     }
+    if (c->cached_bytes > 0) {
+        config.raft.max_cached_bytes = c->cached_bytes;
+        config.raft.max_uncommitted_bytes = c->cached_bytes;
+        config.raft.max_append_bytes = c->cached_bytes / 4;
+    }
     config.scrub_bytes_per_s = c->scrub_bytes_per_s;
     config.scrub_pause = NANOS_PER_S;
     config.is_member = m->is_member;
