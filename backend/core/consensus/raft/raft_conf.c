@@ -120,6 +120,11 @@ static void conf_move_peers(struct raft *r, const struct raft_membership *next)
         if (old >= 0 && !(next->member[i].roles & RAFT_FRESH)) {
             moved[i] = r->peer[old];
             kept[old] = true;
+            if ((next->member[i].roles & RAFT_LEARNER) &&
+                !(r->membership.member[old].roles & RAFT_LEARNER)) {
+                /* Demoted: what it caught up with before it became a voter proves nothing. */
+                memset(&moved[i].pr.catch_up, 0, sizeof(moved[i].pr.catch_up));
+            }
             continue;
         }
         raft_progress_init(&moved[i].pr, u64_max(r->log.last, 1), r->cfg.max_inflight_messages,
