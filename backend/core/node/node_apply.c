@@ -159,12 +159,26 @@ static void load_unlink(struct node *n, struct node_load *load)
     }
 }
 
+/* What cannot be read is damage that nobody had found yet: peers have it. Were it not told, it
+ * would be read again and again. */
+static void load_tell_damage(struct node *n, raft_index index)
+{
+    raft_index known = raft_damaged_from(n->raft);
+    if (known == 0 || index < known) {
+        enum err ignored = node_tell(
+            n, (struct raft_event){.type = RAFT_EVENT_DAMAGED, .damaged = {index, index}});
+        (void)ignored;
+    }
+}
+
 static void load_on_done(struct wal_read *read, enum err result)
 {
     struct node_load *load = read->owner;
     struct node *n = load->node;
-    (void)result; /* what was read before an error is good; nothing says that it cannot be read */
     load_unlink(n, load);
+    if (result == ERR_CORRUPT && n->state == NODE_RUNNING) {
+        load_tell_damage(n, read->lo); /* what was read before it is good */
+    }
     for (size_t i = 0; i < load->count; i++) {
         struct bytes *payload = &load->entries[i].payload;
         payload->data = payload->len == 0 ? NULL : load->payloads.data + load->offsets[i];
