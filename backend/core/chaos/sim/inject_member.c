@@ -115,17 +115,20 @@ static enum inject_outcome begin_change(struct inject_active *a)
     return INJECT_DONE;
 }
 
-static void order_done(struct node_request *request)
+static void operator_order_done(struct node_request *request)
 {
     struct inject *inject = request->owner;
     inject->is_ordering = false;
 }
 
 /* Asks the store for what is in `order_body`. */
-static enum inject_outcome order(struct inject *inject, struct simmember *at, enum store_kind kind)
+static enum inject_outcome propose_order(struct inject *inject, struct simmember *at,
+                                         enum store_kind kind)
 {
-    inject->order = (struct node_request){
-        .kind = kind, .body = buf_view(&inject->order_body), .done = order_done, .owner = inject};
+    inject->order = (struct node_request){.kind = kind,
+                                          .body = buf_view(&inject->order_body),
+                                          .done = operator_order_done,
+                                          .owner = inject};
     inject->is_ordering = node_propose(at->node, &inject->order) == OK;
     inject->ordered_at = inject->is_ordering ? at : NULL;
     return inject->is_ordering ? INJECT_DONE : INJECT_NO_TARGET;
@@ -144,7 +147,7 @@ static enum inject_outcome begin_compaction(struct inject_active *a)
     simclient_encode_compaction(
         &inject->order_body,
         (int64_t)prng_range(&a->prng, (uint64_t)(oldest > 0 ? oldest : 1), (uint64_t)newest));
-    return order(inject, a->at, STORE_KIND_COMPACTION);
+    return propose_order(inject, a->at, STORE_KIND_COMPACTION);
 }
 
 /* --- upgrades ----------------------------------------------------------------------------------
@@ -179,7 +182,8 @@ static void raise_level(struct inject *inject)
     }
     buf_clear(&inject->order_body);
     buf_put_u64(&inject->order_body, STORE_FEATURE_LEVEL_MAX);
-    (void)order(inject, leader, STORE_KIND_FEATURE_LEVEL); /* the next upgrade tries again */
+    (void)propose_order(inject, leader,
+                        STORE_KIND_FEATURE_LEVEL); /* the next upgrade tries again */
 }
 
 /* The process that was asked to stop is ended, and its successor is of the newer release. */
