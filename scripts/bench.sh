@@ -4,12 +4,22 @@ set -eu
 cd "$(dirname "$0")/.."
 
 scripts/configure.sh build-release
+
+# One that runs whole processes is a script, which is told the build folder.
+run() {
+    if [ -e "bench/bench_$1.py" ]; then
+        "bench/bench_$1.py" build-release
+    else
+        "build-release/bench/bench-$1"
+    fi
+}
 if [ $# -gt 0 ]; then
-    exec "build-release/bench/bench-$1"
+    run "$1"
+    exit
 fi
-for source in bench/bench_*.c; do
-    name=$(basename "$source" .c)
+for source in bench/bench_*.c bench/bench_*.py; do
+    name=$(basename "${source%.*}")
     name=${name#bench_}
     echo "bench: $name"
-    "build-release/bench/bench-$name"
+    run "$name"
 done

@@ -119,6 +119,18 @@ enum err rpc_tls_open(const struct rpc_tls_files *files, enum rpc_tls_side side,
     return OK;
 }
 
+enum err rpc_tls_reload(struct rpc_tls *tls, const struct rpc_tls_files *files, char *text)
+{
+    struct rpc_tls *fresh = NULL;
+    TRY(rpc_tls_open(files, tls->side, text, &fresh));
+    SSL_CTX *old = tls->ctx;
+    tls->ctx = fresh->ctx; /* a connection holds a reference to the one that it began with */
+    tls->skip_verify = fresh->skip_verify;
+    fresh->ctx = old;
+    rpc_tls_close(fresh);
+    return OK;
+}
+
 void rpc_tls_close(struct rpc_tls *tls)
 {
     if (tls != NULL) {

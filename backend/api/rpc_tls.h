@@ -28,6 +28,11 @@ enum rpc_tls_side { RPC_TLS_SERVER, RPC_TLS_CLIENT };
 MUST_USE enum err rpc_tls_open(const struct rpc_tls_files *files, enum rpc_tls_side side,
                                char *text, struct rpc_tls **ret);
 
+/* Reads files again: connections from then on use them, those that are open go on. On failure, as
+ * above, what was read before stays. */
+MUST_USE enum err rpc_tls_reload(struct rpc_tls *tls, const struct rpc_tls_files *files,
+                                 char *text);
+
 /* Connections that use it keep what they need. */
 void rpc_tls_close(struct rpc_tls *tls);
 

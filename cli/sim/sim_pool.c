@@ -65,17 +65,26 @@ bool sim_pool_report(const char *text)
     return own_slot == NULL || own_slot->job.mutant == MUTANT_NONE;
 }
 
+static void job_run(const struct sim_job *job, struct sim_result *ret)
+{
+    if (job->scenario != NULL) {
+        scenario_run(job->scenario, &job->options, ret);
+    } else {
+        sim_run(&job->options, ret);
+    }
+}
+
 static void worker_runs(struct slot *slot)
 {
     struct sim_outcome *outcome = &slot->outcome;
 
     sim_switches_set(slot->job.mutant);
-    sim_run(&slot->job.options, &outcome->result);
+    job_run(&slot->job, &outcome->result);
     sim_switches_read(outcome->probes);
     outcome->ending = SIM_ENDED;
     if (slot->job.runs_twice) {
         struct sim_result again;
-        sim_run(&slot->job.options, &again);
+        job_run(&slot->job, &again);
         if (again.hash != outcome->result.hash) {
             outcome->ending = SIM_UNSTABLE;
         }

@@ -7,7 +7,7 @@
 #define NOVACRON_CLI_SIM_POOL_H
 
 #include "cli/sim/sim_switches.h"
-#include "core/chaos/sim/sim.h"
+#include "core/chaos/scenario/scenario.h"
 
 #define SIM_JOBS_MAX 64
 
@@ -18,9 +18,10 @@
  * when the pool was opened, or `forks_each` is set. */
 struct sim_job {
     struct sim_options options;
-    bool runs_twice;    /* the second hash must be the first */
-    enum mutant mutant; /* that is switched on */
-    uint64_t number;    /* the caller's */
+    const struct scenario *scenario; /* this one; NULL: what the seed draws */
+    bool runs_twice;                 /* the second hash must be the first */
+    enum mutant mutant;              /* that is switched on */
+    uint64_t number;                 /* the caller's */
 };
 
 enum sim_ending {

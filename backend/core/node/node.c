@@ -34,6 +34,9 @@ enum err node_tell(struct node *n, struct raft_event e)
 {
     CHECK(n->state == NODE_RUNNING);
     e.now = world_now(n->world);
+    if (n->events.stepping) {
+        n->events.stepping(n->events.ctx, &e);
+    }
     return raft_step(n->raft, &e);
 }
 

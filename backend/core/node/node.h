@@ -103,6 +103,8 @@ struct node_events {
     /* Observation points, for debug pages, traces and the simulator's oracle. Unlike those above
      * they are called in the middle of what the node does: what they point to is borrowed for the
      * call, and nothing of the node may be called but what looks in. */
+    /* Raft is about to be given this event. */
+    void (*stepping)(void *ctx, const struct raft_event *e);
     /* A Raft message was handed to the network, which may lose it; what it promises is durable. */
     void (*sent)(void *ctx, const struct raft_message *m);
     /* A committed entry was applied, to the store unless this is a witness. */

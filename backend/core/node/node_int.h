@@ -95,6 +95,9 @@ struct node_batch {
     size_t entry_count;
     struct wal_entry *repairs;
     size_t repair_count;
+    bool has_begun; /* the log has its marks, and the first `entries_done` and `repairs_done` */
+    size_t entries_done;
+    size_t repairs_done;
     struct buf payloads; /* of the copies */
     struct buf frames;   /* messages to send when it is durable: to (u64), length (u32), bytes */
     bool vote_written;   /* without room for its entries, its hard state went ahead ... */
@@ -227,7 +230,7 @@ struct node {
     struct wal *wal;
     raft_index applied;
     raft_term applied_term;
-    bool is_witness;
+    bool is_witness; /* or was one before it was removed: it has no state */
 
     bool pumping;
     bool has_applied; /* and the owner has not been told */

@@ -119,7 +119,7 @@ static void seal_dir_synced(struct world_file_request *request)
         s->then(s->owner, request->result);
         return;
     }
-    snapfile_prune(s->place, seal_pruned, s);
+    snapfile_prune(s->place, s->index, seal_pruned, s);
 }
 
 static void seal_renamed(struct world_file_request *request)
@@ -183,6 +183,7 @@ struct pruning {
     struct pruned_name names[SNAPFILE_LISTED_MAX];
     size_t count;
     size_t at;
+    uint64_t written;   /* index of the one that was just written */
     uint64_t keep_from; /* index of the oldest snapshot that stays */
     char path[WORLD_PATH_MAX_BYTES];
     void (*done)(void *ctx, enum err result);
@@ -245,7 +246,8 @@ static void prune_listed(struct world_file_request *request)
             }
         }
     }
-    p->keep_from = newest[SNAPFILE_KEEP - 1];
+    /* Where the newer ones are damaged, an older one was fetched, and is all that there is. */
+    p->keep_from = u64_min(newest[SNAPFILE_KEEP - 1], p->written);
     prune_on(p);
 }
 
@@ -264,13 +266,14 @@ static void prune_entry(struct world_file_request *request, const char *name)
     }
 }
 
-void snapfile_prune(const struct snapfile_place *place, void (*done)(void *ctx, enum err result),
-                    void *ctx)
+void snapfile_prune(const struct snapfile_place *place, uint64_t written,
+                    void (*done)(void *ctx, enum err result), void *ctx)
 {
     struct pruning *p = mem_alloc_zero(sizeof *p);
 
     snapfile_task_begin(&p->task, place, prune_free);
     p->place = *place;
+    p->written = written;
     p->done = done;
     p->ctx = ctx;
     p->request.path = p->place.dir;

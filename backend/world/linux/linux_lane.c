@@ -6,6 +6,7 @@
  */
 #include <pthread.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/base/check.h"
@@ -62,6 +63,35 @@ static void lane_complete(struct linux_world *lw, struct linux_queue *executed)
     }
 }
 
+static nanos lane_clock(void)
+{
+    struct timespec t;
+    CHECK(clock_gettime(CLOCK_MONOTONIC, &t) == 0);
+    return (nanos)t.tv_sec * NANOS_PER_S + (nanos)t.tv_nsec;
+}
+
+static void lane_count_sync(struct linux_lane *lane, nanos began)
+{
+    nanos spent = lane_clock() - began;
+    size_t bucket = 0;
+    while (bucket + 1 < LINUX_SYNC_BUCKETS && spent > (NANOS_PER_MS << bucket)) {
+        bucket++;
+    }
+    (void)__atomic_add_fetch(&lane->sync_times.buckets[bucket], 1, __ATOMIC_RELAXED);
+    (void)__atomic_add_fetch(&lane->sync_times.sum, spent, __ATOMIC_RELAXED);
+}
+
+struct linux_sync_times linux_world_sync_times(struct linux_world *lw)
+{
+    struct linux_sync_times *times = &lw->lanes[WORLD_LANE_LOG].sync_times;
+    struct linux_sync_times ret;
+    for (size_t i = 0; i < LINUX_SYNC_BUCKETS; i++) {
+        ret.buckets[i] = __atomic_load_n(&times->buckets[i], __ATOMIC_RELAXED);
+    }
+    ret.sum = __atomic_load_n(&times->sum, __ATOMIC_RELAXED);
+    return ret;
+}
+
 /* Executes what was taken. A write and the sync behind it are one to those who wait: waking the
  * loop between them would cost a turn of it for nothing. */
 static void lane_execute(struct linux_lane *lane, struct linux_queue *taken)
@@ -71,10 +101,15 @@ static void lane_execute(struct linux_lane *lane, struct linux_queue *taken)
     for (struct world_file_request *r = linux_requests_pop(taken); r != NULL;
          r = linux_requests_pop(taken)) {
         struct world_file_request *sync = r->op == WORLD_WRITE ? r->world : NULL;
+        bool is_sync = sync != NULL || r->op == WORLD_SYNC;
+        nanos began = is_sync ? lane_clock() : 0;
         if (sync != NULL) {
             linux_file_commit(lane->bounce, r, sync);
         } else {
             linux_file_execute(lane->lw->root, r);
+        }
+        if (is_sync) {
+            lane_count_sync(lane, began);
         }
         linux_requests_push(&executed, r);
         if (sync != NULL) {

@@ -53,6 +53,17 @@ const struct world *linux_world_table(const struct linux_world *lw);
 /* How many times a write and its sync were one direct write. */
 uint64_t linux_world_commits(const struct linux_world *lw);
 
+/* How long syncs of the log took on the lane's thread: 2^i milliseconds and less in buckets[i],
+ * each sync in one bucket, what is longer in the last. Those through io_uring are not in it. */
+#define LINUX_SYNC_BUCKETS 15
+
+struct linux_sync_times {
+    uint64_t buckets[LINUX_SYNC_BUCKETS];
+    nanos sum;
+};
+
+struct linux_sync_times linux_world_sync_times(struct linux_world *lw);
+
 /* Gives those to the kernel through io_uring, before the first file is opened: less than half of
  * the process's time for each, but on a busy host, and a disk with a volatile cache, much later
  * (docs/decisions/0010-the-logs-way.md). ERR_DENIED, ERR_UNSUPPORTED: the host does not let us, and

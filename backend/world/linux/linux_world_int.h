@@ -59,6 +59,7 @@ struct linux_lane {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     struct linux_queue queue;
+    struct linux_sync_times sync_times; /* its thread adds, atomically */
     bool joins; /* completions of a run of requests are handed back together */
     bool ends;
 };

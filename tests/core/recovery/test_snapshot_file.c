@@ -205,6 +205,29 @@ static void a_damaged_snapshot_gives_way_to_the_one_before(void **state)
     simworld_free(s.sim);
 }
 
+/* Both newer ones are damaged, so peers were asked, and they have an older one. */
+static void an_older_snapshot_that_was_just_written_stays(void **state)
+{
+    (void)state;
+    struct scene s;
+
+    scene_new(&s, NULL);
+    write_snapshot(&s, 30, 1000);
+    write_snapshot(&s, 40, 1000);
+    assert_int_equal(
+        simdisk_flip(simhost_disk(s.host), "snap/000000000000001e-0000000000000003.snap", 100, 1),
+        OK);
+    assert_int_equal(
+        simdisk_flip(simhost_disk(s.host), "snap/0000000000000028-0000000000000003.snap", 100, 1),
+        OK);
+    write_snapshot(&s, 20, 1000);
+    struct loaded loaded = load(&s);
+    assert_int_equal(loaded.result, OK);
+    assert_int_equal(loaded.index, 20);
+    assert_int_equal(loaded.damaged, 2);
+    simworld_free(s.sim);
+}
+
 static bool survives_by_coin(void *ctx, uint64_t unit)
 {
     (void)unit;
@@ -437,6 +460,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_snapshot_is_read_back_and_two_are_kept),
+        cmocka_unit_test(an_older_snapshot_that_was_just_written_stays),
         cmocka_unit_test(a_damaged_snapshot_gives_way_to_the_one_before),
         cmocka_unit_test(a_power_cut_leaves_the_old_one_or_the_new_one),
         cmocka_unit_test(a_transfer_goes_on_where_it_broke_off),

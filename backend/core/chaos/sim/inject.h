@@ -51,6 +51,7 @@ struct inject {
     struct {
         uint32_t life; /* in which its disk was damaged; 0: it is whole */
         uint64_t passes;
+        uint64_t played;  /* tricks that have happened to it */
         uint32_t lost;    /* what its next life may lack: bits of oracle.h */
         bool needs_start; /* no scrub finds it */
         bool is_silent;   /* its node may not know what it lost */

@@ -53,6 +53,9 @@ struct sim_options {
     void (*line)(void *ctx, nanos at, const char *text);
     void *ctx;
     bool traces_network; /* also each packet */
+    /* The run in the words of another model (tla_trace.h), a line each; NULL: none. */
+    void (*tla_line)(void *ctx, const char *line);
+    void *tla_ctx;
 };
 
 /* Runs a seed to its end. */

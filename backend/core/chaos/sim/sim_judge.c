@@ -192,7 +192,7 @@ static void judge_watches(struct sim *s)
                 judge_note(&judge, &w->notes[i]);
             }
         }
-        if (!s->is_over) {
+        if (!s->is_over && !s->is_beyond) {
             judge_end_of_watch(&judge);
         }
         mem_free(judge.events);

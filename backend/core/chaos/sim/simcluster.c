@@ -50,6 +50,12 @@ static void member_diverged(void *ctx, node_id who)
     m->cluster->events.diverged(m->cluster->ctx, m, who);
 }
 
+static void member_stepping(void *ctx, const struct raft_event *e)
+{
+    struct simmember *m = ctx;
+    m->cluster->events.stepping(m->cluster->ctx, m, e);
+}
+
 static void member_sent(void *ctx, const struct raft_message *message)
 {
     struct simmember *m = ctx;
@@ -144,6 +150,7 @@ void simmember_start(struct simmember *m)
     CHECK(m->state != MEMBER_UP);
     struct node_events events = told;
     events.ctx = m;
+    events.stepping = m->cluster->events.stepping != NULL ? member_stepping : NULL;
     struct node_config config = member_config(m);
     m->state = MEMBER_UP;
     m->life++;

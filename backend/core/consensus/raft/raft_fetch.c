@@ -102,7 +102,6 @@ static void fetch_install(struct raft *r, const struct raft_snapshot *s, bool ke
     } else {
         raft_forget_conf_from(r, 0);
         r->in_sync_count = 0;
-        r->in_sync_gap = false;
         raft_batches_truncated(r, 0);
         raft_repair_truncated(r, s->index + 1); /* damage behind its end went with the log */
         raft_log_restore(&r->log, s->index, s->term);

@@ -20,6 +20,12 @@ void raft_commit_to(struct raft *r, raft_index index)
     r->log.committed = index;
 }
 
+bool raft_cache_takes(const struct raft *r, uint64_t cost)
+{
+    uint64_t used = r->log.cached_bytes;
+    return used <= r->cfg.max_cached_bytes / 2 || used + cost <= r->cfg.max_cached_bytes;
+}
+
 void raft_append_entry(struct raft *r, raft_term term, enum raft_entry_type type,
                        struct bytes payload)
 {
@@ -55,8 +61,7 @@ void raft_acknowledge(struct raft *r, node_id to, raft_index index)
 
 static bool follower_has_room(const struct raft *r, const struct raft_entry *e)
 {
-    uint64_t cost = e->payload.len + RAFT_ENTRY_OVERHEAD_BYTES;
-    return r->log.cached_bytes == 0 || r->log.cached_bytes + cost <= r->cfg.max_cached_bytes;
+    return raft_cache_takes(r, e->payload.len + RAFT_ENTRY_OVERHEAD_BYTES);
 }
 
 /* Appends what of the message's entries is new, after removing what conflicts with it. Stores the
@@ -84,7 +89,7 @@ static enum err follower_store(struct raft *r, const struct raft_message *m, raf
     if (from <= r->log.last) {
         raft_truncate(r, from);
     }
-    raft_log_trim(&r->log, r->cfg.max_cached_bytes / 2, r->log.last + 1);
+    raft_make_room(r, m->entries[i].payload.len + RAFT_ENTRY_OVERHEAD_BYTES);
     for (; i < m->entry_count && follower_has_room(r, &m->entries[i]); i++) {
         raft_append_entry(r, m->entries[i].term, m->entries[i].type, m->entries[i].payload);
     }

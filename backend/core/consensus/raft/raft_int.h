@@ -227,7 +227,6 @@ struct raft {
     size_t conf_count, conf_cap;
     struct raft_in_sync in_sync[RAFT_IN_SYNC_PENDING_MAX]; /* ascending, not yet applied */
     uint32_t in_sync_count;
-    bool in_sync_gap;        /* between the applied set and the first of those, some are not held */
     raft_index in_sync_mark; /* the end of the log at the last look at who keeps up */
 
     struct raft_reads reads;
@@ -331,6 +330,9 @@ void raft_commit_to(struct raft *r, raft_index index);
 void raft_append_entry(struct raft *r, raft_term term, enum raft_entry_type type,
                        struct bytes payload);
 void raft_truncate(struct raft *r, raft_index from);
+/* Does memory take `cost` bytes more? Always, down where trimming ends: else what is larger than
+ * the rest would never be taken, though all of the log is durable and applied. */
+bool raft_cache_takes(const struct raft *r, uint64_t cost);
 
 /* --- raft_conf.c ----------------------------------------------------------------------------- */
 
@@ -452,6 +454,9 @@ const struct raft_snapshot *raft_arena_copy_snapshot(struct raft *r, const struc
 void raft_strip_for_witness(const struct raft *r, node_id to, struct raft_entry *entries, size_t n);
 /* Takes back queued appends that point into a part of the log that is about to go. */
 void raft_outbox_drop_appends(struct raft *r);
+/* Drops bodies from memory that may go, until half of it is free, and room for what costs that
+ * much. Those that a queued append points to stay. */
+void raft_make_room(struct raft *r, uint64_t cost);
 void raft_outbox_deinit(struct raft_outbox *o);
 void raft_batch_done(struct raft *r, uint64_t seq);
 void raft_batches_truncated(struct raft *r, raft_index last);

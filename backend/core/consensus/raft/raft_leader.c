@@ -23,10 +23,7 @@ enum err raft_leader_admit(const struct raft *r, uint64_t bytes, uint32_t n)
         return ERR_BUSY;
     }
     uint64_t cost = bytes + (uint64_t)n * RAFT_ENTRY_OVERHEAD_BYTES;
-    if (r->log.cached_bytes > 0 && r->log.cached_bytes + cost > r->cfg.max_cached_bytes) {
-        return ERR_BUSY;
-    }
-    return OK;
+    return raft_cache_takes(r, cost) ? OK : ERR_BUSY;
 }
 
 enum err raft_propose(struct raft *r, const struct bytes *payloads, uint32_t n)
@@ -42,6 +39,7 @@ enum err raft_propose(struct raft *r, const struct bytes *payloads, uint32_t n)
         }
         bytes += payloads[i].len;
     }
+    raft_make_room(r, bytes + (uint64_t)n * RAFT_ENTRY_OVERHEAD_BYTES);
     TRY(raft_leader_admit(r, bytes, n));
     for (uint32_t i = 0; i < n; i++) {
         raft_append_entry(r, r->term, RAFT_ENTRY_NORMAL, payloads[i]);
@@ -259,8 +257,8 @@ void raft_on_append_response(struct raft *r, uint32_t slot, const struct raft_me
     if (raft_advance_commit(r)) {
         raft_reads_committed(r);
         raft_broadcast_append(r);
-    } else if (r->in_sync_count > 0) {
-        raft_broadcast_append(r); /* a change of the in-sync set may have waited for this disk */
+    } else if (r->conf_count > 0 && raft_in_sync_rule_applies(r)) {
+        raft_broadcast_append(r); /* a change may have waited for this disk */
     } else if (!own && raft_progress_can_bump_commit(pr, r->log.committed)) {
         raft_send_append(r, slot, true);
     }

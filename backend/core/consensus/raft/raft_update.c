@@ -240,6 +240,15 @@ static raft_index update_oldest_queued(const struct raft_outbox *o)
     return oldest;
 }
 
+void raft_make_room(struct raft *r, uint64_t cost)
+{
+    uint64_t max = r->cfg.max_cached_bytes;
+    uint64_t stays = u64_min(max / 2, u64_sub_sat(max, cost));
+    if (r->log.cached_bytes > stays) {
+        raft_log_trim(&r->log, stays, update_oldest_queued(raft_out(r)));
+    }
+}
+
 static size_t update_entries_needed(const struct raft *r, const struct raft_outbox *o)
 {
     size_t n = (size_t)(r->log.last - r->log.handed);
@@ -469,7 +478,7 @@ void raft_take_update(struct raft *r, struct raft_update *ret)
     raft_reads_announce(r);
     struct raft_outbox *o = raft_out(r);
     outbox_clear(&r->outbox[1 - r->filling]);
-    raft_log_trim(&r->log, r->cfg.max_cached_bytes / 2, update_oldest_queued(o));
+    raft_make_room(r, 0);
 
     update_take_soft_state(r, ret);
     uint64_t apply_bytes;

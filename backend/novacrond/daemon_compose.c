@@ -1,0 +1,174 @@
+/* From the configuration to those of the parts. */
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/check.h"
+#include "core/base/mem.h"
+#include "novacrond/daemon.h"
+
+/* Of log entries in memory; half of it stays when all are caught up. A member that is further
+ * behind is served from the disk. */
+#define LOG_CACHE_BYTES (32ULL * 1024 * 1024)
+
+static struct linux_tls_files peer_files(const struct daemon *d)
+{
+    const struct daemon_tls_settings *tls = &d->config->settings->peer.tls;
+    return (struct linux_tls_files){.ca = tls->ca, .cert = tls->cert, .key = tls->key};
+}
+
+static struct rpc_tls_files client_files(const struct daemon *d)
+{
+    const struct daemon_client_settings *c = &d->config->settings->client;
+    return (struct rpc_tls_files){.ca = c->tls.ca,
+                                  .certificate = c->tls.cert,
+                                  .key = c->tls.key,
+                                  .require_peer = c->require_certificate};
+}
+
+enum err daemon_open_tls(struct daemon *d, char why[DAEMON_WHY_BYTES])
+{
+    char text[LINUX_TLS_WHY_BYTES];
+    _Static_assert(LINUX_TLS_WHY_BYTES >= RPC_TLS_TEXT_BYTES, "one buffer for both");
+    struct linux_tls_files peer = peer_files(d);
+    struct rpc_tls_files client = client_files(d);
+    enum err e = peer.cert != NULL ? linux_tls_open(&peer, text, &d->peer_tls) : OK;
+    if (e != OK) {
+        (void)snprintf(why, DAEMON_WHY_BYTES, "peer.tls: %.480s", text);
+        return e;
+    }
+    e = client.certificate != NULL ? rpc_tls_open(&client, RPC_TLS_SERVER, text, &d->client_tls)
+                                   : OK;
+    if (e != OK) {
+        (void)snprintf(why, DAEMON_WHY_BYTES, "client.tls: %.480s", text);
+    }
+    return e;
+}
+
+void daemon_reload(struct daemon *d)
+{
+    char text[LINUX_TLS_WHY_BYTES];
+    struct rpc_tls_files client = client_files(d);
+    bool is_well = true;
+    if (d->peer_tls != NULL && linux_tls_reload(d->peer_tls, text) != OK) {
+        LOG_SAY(&d->log, DAEMON_ERROR, "certificates of peer.tls stay as they were",
+                log_text("why", text));
+        is_well = false;
+    }
+    if (d->client_tls != NULL && rpc_tls_reload(d->client_tls, &client, text) != OK) {
+        LOG_SAY(&d->log, DAEMON_ERROR, "certificates of client.tls stay as they were",
+                log_text("why", text));
+        is_well = false;
+    }
+    d->counts.reloads++;
+    d->counts.reloads_failed += is_well ? 0 : 1;
+    LOG_SAY(&d->log, DAEMON_INFO, "reloaded", log_text("outcome", is_well ? "ok" : "failed"));
+}
+
+void daemon_compose_node(const struct daemon *d, struct node_config *ret)
+{
+    const struct daemon_config *config = d->config;
+    const struct daemon_settings *s = config->settings;
+    struct node_config c = node_config_default(config->id);
+    c.dir = "node";
+    c.cluster = config->cluster;
+    if (s->timing == DAEMON_TIMING_STRETCH) {
+        c.raft = raft_config_stretch(config->id, 0);
+    }
+    if (c.raft.max_cached_bytes > LOG_CACHE_BYTES && s->timing == DAEMON_TIMING_LAN) {
+        c.raft.max_cached_bytes = LOG_CACHE_BYTES;
+    }
+    c.founders = config->founds ? &config->founders : NULL;
+    c.is_member = d->disk.is_member;
+    c.port = config->peer_listen.port;
+    c.peer_count = config->peer_count;
+    memcpy(c.peers, config->peers, sizeof c.peers);
+    for (uint32_t i = 0; i < c.peer_count && s->peer.tls.cert == NULL; i++) {
+        c.peers[i].name[0] = '\0';
+    }
+    if (s->snapshot_entries > 0) {
+        c.snapshot_entries = s->snapshot_entries;
+        c.tail_entries = s->snapshot_entries / 10;
+    }
+    *ret = c;
+}
+
+/* --- passwords, on other threads ------------------------------------------------------------- */
+
+struct daemon_work {
+    uv_work_t work;
+    struct daemon *daemon;
+    struct etcd_job *job;
+};
+
+static void work_run(uv_work_t *work)
+{
+    struct daemon_work *w = work->data;
+    w->job->work(w->job);
+}
+
+static void work_done(uv_work_t *work, int status)
+{
+    struct daemon_work *w = work->data;
+    (void)status; /* nothing cancels it */
+    w->daemon->jobs--;
+    w->job->done(w->job);
+    mem_free(w);
+}
+
+static void daemon_offload(void *ctx, struct etcd_job *job)
+{
+    struct daemon *d = ctx;
+    struct daemon_work *w = mem_alloc_zero(sizeof *w);
+    w->daemon = d;
+    w->job = job;
+    w->work.data = w;
+    d->jobs++;
+    CHECK(uv_queue_work(linux_world_loop(d->lw), &w->work, work_run, work_done) == 0);
+}
+
+void daemon_compose_api(struct daemon *d, struct etcd_config *ret)
+{
+    const struct daemon_config *config = d->config;
+    struct node_config node;
+    struct etcd_config c = etcd_config_default();
+    daemon_compose_node(d, &node);
+    c.world = linux_world_table(d->lw);
+    c.cluster = config->cluster;
+    c.member = config->id;
+    c.name = config->settings->name;
+    c.peer_urls[0] = config->peer_url;
+    for (size_t i = 0; i < ETCD_URLS_MAX; i++) {
+        c.client_urls[i] = config->client_urls[i];
+    }
+    c.election_timeout = node.raft.election_timeout;
+    c.quota_bytes = config->settings->quota_mib * 1024 * 1024;
+    c.offload = daemon_offload;
+    c.offload_ctx = d;
+    c.owner = d;
+    *ret = c;
+}
+
+void daemon_compose_server(struct daemon *d, struct rpc_config *ret)
+{
+    static const struct rpc_page own[] = {
+        {.path = "/metrics", .serve = daemon_page_metrics},
+        {.path = "/debug/raft", .serve = daemon_page_raft},
+        {.path = "/debug/config", .serve = daemon_page_config},
+    };
+    struct rpc_config c = {
+        .address = d->config->client_listen.host,
+        .port = d->config->client_listen.port,
+        .tls = d->client_tls,
+        .ctx = d->api,
+        .limits = rpc_limits_default(),
+    };
+    const struct rpc_page *etcd = etcd_api_pages(&d->page_count);
+    CHECK(d->page_count + COUNT_OF(own) <= DAEMON_PAGES_MAX);
+    memcpy(d->pages, etcd, d->page_count * sizeof d->pages[0]);
+    memcpy(d->pages + d->page_count, own, sizeof own);
+    d->page_count += COUNT_OF(own);
+    c.pages = d->pages;
+    c.page_count = d->page_count;
+    c.methods = etcd_api_methods(&c.method_count);
+    *ret = c;
+}

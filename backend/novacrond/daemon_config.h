@@ -1,0 +1,119 @@
+/*
+ * novacrond: the daemon. What lives in this folder is the composition root: it reads one file of
+ * configuration, puts world, node and API together on one thread, and shows what they do. Nobody
+ * calls it; it calls everything.
+ *
+ * This header is the configuration: one YAML file, whose schema is daemon_config.c, and variables
+ * NOVACRON_... that override single settings of it. Every setting is checked before anything is
+ * touched, and whatever is wrong is told by its line, its name, and what to write instead.
+ * docs/novacrond.md lists the settings.
+ */
+#ifndef NOVACRON_NOVACROND_DAEMON_CONFIG_H
+#define NOVACRON_NOVACROND_DAEMON_CONFIG_H
+
+#include "api/etcd/etcd_api.h"
+#include "core/base/err.h"
+#include "core/base/types.h"
+#include "core/consensus/raft/raft_membership.h"
+#include "core/node/node.h"
+
+/* The longest complaint, with its final zero. */
+#define DAEMON_WHY_BYTES 512
+
+/* What the file says. Strings are NULL where it says nothing; all are owned by the settings. */
+
+struct daemon_tls_settings {
+    char *ca;
+    char *cert;
+    char *key;
+};
+
+struct daemon_member_settings {
+    char *name;
+    char *peer; /* host:port */
+    char *id;   /* hexadecimal; NULL: made of the names */
+};
+
+enum daemon_state { DAEMON_STATE_NEW, DAEMON_STATE_EXISTING };
+enum daemon_timing { DAEMON_TIMING_LAN, DAEMON_TIMING_STRETCH };
+enum daemon_level { DAEMON_INFO, DAEMON_WARN, DAEMON_ERROR, DAEMON_DEBUG }; /* 0 is the default */
+enum daemon_format { DAEMON_TEXT, DAEMON_JSON };
+
+struct daemon_cluster_settings {
+    char *name;
+    char *id;
+    enum daemon_state state;
+    struct daemon_member_settings *members;
+    uint32_t members_count;
+};
+
+struct daemon_peer_settings {
+    char *listen;    /* address:port */
+    char *advertise; /* host:port */
+    bool allow_plaintext;
+    struct daemon_tls_settings tls;
+};
+
+struct daemon_client_settings {
+    char *listen;
+    char *advertise; /* URLs, with commas between them */
+    bool allow_plaintext;
+    bool require_certificate;
+    struct daemon_tls_settings tls;
+};
+
+struct daemon_log_settings {
+    enum daemon_level level;
+    enum daemon_format format;
+};
+
+struct daemon_settings {
+    char *name;
+    char *id;
+    char *data_dir;
+    struct daemon_cluster_settings cluster;
+    struct daemon_peer_settings peer;
+    struct daemon_client_settings client;
+    enum daemon_timing timing;
+    uint64_t quota_mib;
+    uint64_t snapshot_entries;
+    struct daemon_log_settings log;
+};
+
+/* What it means. Points into the settings, which stay as they are. */
+struct daemon_config {
+    struct daemon_settings *settings;
+    uint64_t cluster;
+    node_id id;
+    struct world_endpoint peer_listen;
+    struct world_endpoint peer_advertise;
+    struct world_endpoint client_listen;
+    bool founds; /* this member is among those that found the cluster */
+    struct raft_membership founders;
+    struct node_peer peers[NODE_PEERS_MAX];
+    uint32_t peer_count;
+    char peer_url[ETCD_URL_BYTES_MAX];
+    char *client_urls[ETCD_URLS_MAX]; /* owned; NULL ends */
+};
+
+/* Reads `path` and the environment. On failure `why` says what is wrong, where, and what to do. */
+MUST_USE enum err daemon_config_load(const char *path, char why[DAEMON_WHY_BYTES],
+                                     struct daemon_config *ret);
+
+/* The same of text; `name` is what complaints call it. Looks at no environment but `env`, pairs
+ * NAME=VALUE that NULL ends, or NULL. */
+MUST_USE enum err daemon_config_parse(const char *name, struct bytes text, char *const *env,
+                                      char why[DAEMON_WHY_BYTES], struct daemon_config *ret);
+
+void daemon_config_free(struct daemon_config *config);
+
+/* "host:port", "[address]:port". */
+bool daemon_endpoint_parse(const char *text, struct world_endpoint *ret);
+
+/* The id of what has a name in a cluster: a hash, never 0. */
+uint64_t daemon_id_of(const char *cluster, const char *name);
+
+/* Is it an address of this host alone? */
+bool daemon_is_loopback(const char *host);
+
+#endif

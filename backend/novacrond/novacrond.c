@@ -1,0 +1,89 @@
+/* The program `novacrond`: one member of a cluster. */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/check.h"
+#include "novacrond/daemon.h"
+
+#define DEFAULT_PATH "/etc/novacron/novacrond.yaml"
+
+static const char usage[] =
+    "usage: novacrond [--config FILE] [--check]\n"
+    "\n"
+    "Runs one member of a cluster until SIGTERM, which hands its leadership over, or\n"
+    "SIGINT. SIGHUP reads the certificates again.\n"
+    "\n"
+    "  --config FILE  what to read instead of " DEFAULT_PATH "\n"
+    "  --check        read the configuration, say what it means or what is wrong, and end\n"
+    "  --help         this\n"
+    "\n"
+    "Variables NOVACRON_... override single settings: NOVACRON_CLIENT_LISTEN is listen of\n"
+    "the section client. docs/novacrond.md lists the settings.\n"
+    "\n"
+    "Exit status: 0 stopped as told, 1 something it needs is missing or taken,\n"
+    "2 the configuration or the command line is wrong, 3 halted (the disk; the log says why).\n";
+
+void check_report(const char *file, int line, const char *cond)
+{
+    (void)fprintf(stderr, "novacrond: a bug: %s:%d: %s does not hold; please report it\n", file,
+                  line, cond);
+}
+
+static void print_meaning(const struct daemon_config *c)
+{
+    (void)printf("member %s, id %llx, of cluster %s, id %llx\n", c->settings->name,
+                 (unsigned long long)c->id, c->settings->cluster.name,
+                 (unsigned long long)c->cluster);
+    (void)printf("%s with %u members named\n",
+                 c->founds ? "founds the cluster" : "joins, or belongs to, a running cluster",
+                 c->peer_count);
+    for (uint32_t i = 0; i < c->peer_count; i++) {
+        (void)printf("  %s, id %llx, at %s port %u\n", c->settings->cluster.members[i].name,
+                     (unsigned long long)c->peers[i].id, c->peers[i].at.host, c->peers[i].at.port);
+    }
+    (void)printf("peers: %s%s; clients: %s%s\n", c->peer_url,
+                 c->settings->peer.tls.cert == NULL ? " (plaintext)" : "", c->client_urls[0],
+                 c->settings->client.tls.cert == NULL ? " (plaintext)" : "");
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"check", no_argument, NULL, 'k'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
+    const char *path = DEFAULT_PATH;
+    bool is_check = false;
+    char why[DAEMON_WHY_BYTES];
+    struct daemon_config config;
+    int option = 0;
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (option == 'h') {
+            (void)fputs(usage, stdout);
+            return DAEMON_EXIT_OK;
+        }
+        if (option == '?') {
+            (void)fputs(usage, stderr);
+            return DAEMON_EXIT_CONFIG;
+        }
+        path = option == 'c' ? optarg : path;
+        is_check = is_check || option == 'k';
+    }
+    if (optind != argc) {
+        (void)fputs(usage, stderr);
+        return DAEMON_EXIT_CONFIG;
+    }
+    if (daemon_config_load(path, why, &config) != OK) {
+        (void)fprintf(stderr, "novacrond: %s\n", why);
+        return DAEMON_EXIT_CONFIG;
+    }
+    enum daemon_exit status = DAEMON_EXIT_OK;
+    if (is_check) {
+        print_meaning(&config);
+    } else {
+        status = daemon_run(&config);
+    }
+    daemon_config_free(&config);
+    return (int)status;
+}
