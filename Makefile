@@ -46,4 +46,4 @@ docs: build ## write the pages that are generated from the code
 	@build/tests/scenarios-page > docs/scenarios.md
 
 clean: ## remove all build folders
-	@rm -rf build build-clang build-asan build-fuzz build-release
+	@rm -rf build build-clang build-asan build-debug build-fuzz build-release
