@@ -288,10 +288,12 @@ struct node {
     size_t snap_put;
     bool snap_ended;
     bool snap_finishing;
-    nanos snap_retry; /* no snapshot is begun before this */
-    bool snap_forced; /* asked for, or the newest file is damaged: with the next entry */
-    bool snap_untold; /* snap_name is durable, and the log or Raft does not want it yet */
-    bool snap_marked; /* the log has its marker */
+    nanos snap_retry;       /* no snapshot is begun before this */
+    bool snap_forced;       /* asked for, or the newest file is damaged: with the next entry */
+    uint64_t snap_bytes;    /* of the newest snapshot that was taken or loaded */
+    uint64_t applied_bytes; /* payload, since the newest was begun */
+    bool snap_untold;       /* snap_name is durable, and the log or Raft does not want it yet */
+    bool snap_marked;       /* the log has its marker */
     struct world_timer snap_turn;
 
     /* fetching and installing one */
