@@ -212,6 +212,7 @@ static void start_raft(struct node_start *s)
     memcpy(&n->cfg.raft.seed, seed, sizeof(seed));
     n->raft = raft_new(&n->cfg.raft, &saved, world_now(n->world));
     n->applied = saved.applied;
+    n->snap_bytes = s->snapshot.size;
     n->applied_term = s->snapshot.term;
     n->read_id = n->boot << 32;
     const struct raft_member *own =
