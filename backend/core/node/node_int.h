@@ -97,10 +97,10 @@ struct node_batch {
     size_t repair_count;
     struct buf payloads; /* of the copies */
     struct buf frames;   /* messages to send when it is durable: to (u64), length (u32), bytes */
-    bool begun; /* the log has its first share, and so many entries */
+    bool begun;          /* the log has its first share, and so many entries */
     size_t put;
-    bool vote_written;   /* without room for its entries, its hard state went ahead ... */
-    bool votes_sent;     /* ... and, once that was durable, its votes */
+    bool vote_written; /* without room for its entries, its hard state went ahead ... */
+    bool votes_sent;   /* ... and, once that was durable, its votes */
     struct node_batch *next;
 };
 
@@ -299,7 +299,9 @@ struct node {
 
     /* fetching and installing one */
     struct snapfile_installer *installer;
-    uint64_t install_index;
+    uint64_t install_index;  /* 0: the file is given up, as soon as it is not busy */
+    raft_index install_next; /* and this one begins */
+    raft_term install_next_term;
     bool install_busy;
     struct node_piece *pieces;
     struct node_piece **pieces_end;
