@@ -8,7 +8,7 @@
 
 /* Of log entries in memory; half of it stays when all are caught up. A member that is further
  * behind is served from the disk. */
-#define LOG_CACHE_BYTES (32ULL * 1024 * 1024)
+#define LOG_CACHE_BYTES (16ULL * 1024 * 1024)
 
 static struct linux_tls_files peer_files(const struct daemon *d)
 {
@@ -78,6 +78,7 @@ void daemon_compose_node(const struct daemon *d, struct node_config *ret)
         c.raft.max_cached_bytes = LOG_CACHE_BYTES;
     }
     c.founders = config->founds ? &config->founders : NULL;
+    c.founding_state = d->founding_state;
     c.is_member = d->disk.is_member;
     c.port = config->peer_listen.port;
     c.peer_count = config->peer_count;

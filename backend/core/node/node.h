@@ -55,6 +55,9 @@ struct node_config {
      * joins one, or has been here before. On an empty disk a node with founders founds: set
      * is_member before a disk is replaced, or it forgets whom it voted for. */
     const struct raft_membership *founders;
+    /* What a founder begins with instead of nothing: the blocks of a store's snapshot, the same on
+     * all founders; borrowed until the node is ready. Empty: an empty store. */
+    struct bytes founding_state;
     bool is_member; /* it took part before, so an empty disk is a lost one */
     uint16_t port;  /* to listen on; 0: a group of one, no network */
     struct node_peer peers[NODE_PEERS_MAX];

@@ -95,13 +95,13 @@ struct node_batch {
     size_t entry_count;
     struct wal_entry *repairs;
     size_t repair_count;
+    bool has_begun; /* the log has its marks, and the first `entries_done` and `repairs_done` */
+    size_t entries_done;
+    size_t repairs_done;
     struct buf payloads; /* of the copies */
     struct buf frames;   /* messages to send when it is durable: to (u64), length (u32), bytes */
-    bool begun;          /* the log has its first share, and so many entries and repairs */
-    size_t put;
-    size_t repaired;
-    bool vote_written; /* without room for its entries, its hard state went ahead ... */
-    bool votes_sent;   /* ... and, once that was durable, its votes */
+    bool vote_written;   /* without room for its entries, its hard state went ahead ... */
+    bool votes_sent;     /* ... and, once that was durable, its votes */
     struct node_batch *next;
 };
 
@@ -230,7 +230,7 @@ struct node {
     struct wal *wal;
     raft_index applied;
     raft_term applied_term;
-    bool is_witness;
+    bool is_witness; /* or was one before it was removed: it has no state */
 
     bool pumping;
     bool has_applied; /* and the owner has not been told */
@@ -300,7 +300,9 @@ struct node {
 
     /* fetching and installing one */
     struct snapfile_installer *installer;
-    uint64_t install_index;
+    uint64_t install_index; /* 0: what the installer is busy with is of no use any more */
+    uint64_t install_next;  /* to be opened then; 0: none */
+    uint64_t install_next_term;
     bool install_busy;
     struct node_piece *pieces;
     struct node_piece **pieces_end;

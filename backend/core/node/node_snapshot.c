@@ -171,8 +171,10 @@ void node_snapshot_if_due(struct node *n)
     bool due = n->applied >= status.snapshot + n->cfg.snapshot_entries ||
                (n->snap_forced && n->applied > status.snapshot) ||
                (n->snap_lost && n->applied >= status.snapshot && n->applied > 0);
-    /* Who was a witness and is none any more has no state, and is no member either. */
-    bool has_state = n->is_witness || store_applied_index(n->store) == n->applied;
+    /* Who was a witness and is no member any more has no state. So its next life begins before the
+     * removal, too, and knows what it was. */
+    bool is_member = raft_membership_lookup(status.membership, n->cfg.id) != NULL;
+    bool has_state = n->is_witness ? is_member : store_applied_index(n->store) == n->applied;
     if (busy || !has_state || !due || world_now(n->world) < n->snap_retry) {
         return;
     }

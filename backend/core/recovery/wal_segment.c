@@ -238,9 +238,10 @@ void wal_segment_advance(struct wal *w)
 
 void wal_segment_abandon(struct wal *w)
 {
-    if (!w->in_flight) { /* otherwise the next pass of the scrub comes back to it */
+    /* Otherwise the next pass of the scrub comes back to it. Without another segment this one is
+     * better than none. */
+    if (!w->in_flight && w->next.state == WAL_NEXT_READY) {
         w->active_sector = WAL_NO_SECTOR;
-        wal_segment_prepare(w);
     }
 }
 

@@ -448,6 +448,46 @@ static void what_a_snapshot_covered_when_the_log_was_healed_is_told_when_it_is_l
     simdisk_free(truth->disk);
 }
 
+/* A log that gave way to a snapshot from a leader; the snapshot is lost, and any one sector. */
+static void a_log_that_gave_way_to_a_lost_snapshot_reaches_back(void **state)
+{
+    (void)state;
+    struct wal_config config = fixture_config();
+    struct wal_fixture f;
+    struct simworld *sim = simworld_new(1);
+    struct simhost *host = simhost_new(sim, "a", 1 << 20);
+
+    fixture_open(&f, sim, host, &config, 0, 0);
+    for (uint64_t i = 1; i <= 3; i++) {
+        assert_int_equal(fixture_entry(&f, i, 1, 10), OK);
+        fixture_settle(&f);
+    }
+    struct wal_append marker = {.snapshot_index = 40, .snapshot_term = 2};
+    assert_int_equal(fixture_append(&f, marker), OK);
+    fixture_settle(&f);
+    assert_int_equal(fixture_entry(&f, 41, 2, 10), OK);
+    fixture_settle(&f);
+    simhost_kill(host);
+    for (uint64_t sector = 0; sector < 10; sector++) {
+        struct simworld *later = simworld_new(2);
+        struct simhost *again = simhost_new(later, "b", 0);
+        struct wal_fixture g;
+        simhost_replace_disk(again, simdisk_clone(simhost_disk(host)));
+        const char *path = "wal/0000000000000001.wal";
+        uint64_t at = sector * WORLD_SECTOR_BYTES;
+        assert_int_equal(simdisk_spoil(simhost_disk(again), path, at), OK);
+        config.is_member = true;
+        fixture_open(&g, later, again, &config, 0, 0);
+        assert_int_equal(g.found.verdict, RECOVERY_DAMAGED);
+        assert_int_equal(g.found.state->base_index, 0);
+        assert_true(wal_state_is_damaged(g.found.state, 40));
+        fixture_close(&g);
+        simworld_free(later);
+    }
+    fixture_close(&f);
+    simworld_free(sim);
+}
+
 /* The log of a member that was given a snapshot at 20, of which the file is lost. */
 static struct simdisk *log_of_an_install(void)
 {
@@ -553,6 +593,7 @@ int main(void)
         cmocka_unit_test(what_a_snapshot_covered_when_the_log_was_healed_is_told_when_it_is_lost),
         cmocka_unit_test(what_a_lost_snapshot_covered_is_told_though_its_marker_is_lost_too),
         cmocka_unit_test(what_is_lost_after_a_repair_is_told),
+        cmocka_unit_test(a_log_that_gave_way_to_a_lost_snapshot_reaches_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -105,7 +105,10 @@ void inject_step_host(struct inject_active *a)
 {
     if (a->row.kind == FAULT_KILL_LOOP) {
         if (a->at->state == MEMBER_UP) {
-            inject_kill(a->inject, a->at, prng_chance(&a->prng, 1, 2), prng_below(&a->prng, 5));
+            /* One after the other: the order in which arguments are evaluated is the compiler's. */
+            bool power = prng_chance(&a->prng, 1, 2);
+            uint64_t num = prng_below(&a->prng, 5);
+            inject_kill(a->inject, a->at, power, num);
         } else {
             inject_restart(a->inject, a->at);
         }

@@ -180,7 +180,7 @@ static enum inject_outcome harm(struct inject_active *a, enum simdisk_harm harm,
         mark_damaged(a, ORACLE_LOST_TAIL);
         /* A scrub reads the files that are there: that one is gone or short, only a start finds. */
         bool is_seen = harm == SIMDISK_HARM_ROT || harm == SIMDISK_HARM_SPOILED;
-        a->inject->damage[a->at->i].needs_start = !is_seen;
+        a->inject->damage[a->at->i].needs_start |= !is_seen;
     }
     return outcome;
 }

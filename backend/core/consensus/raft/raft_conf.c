@@ -120,9 +120,7 @@ static void conf_move_peers(struct raft *r, const struct raft_membership *next)
         if (old >= 0 && !(next->member[i].roles & RAFT_FRESH)) {
             moved[i] = r->peer[old];
             kept[old] = true;
-            if ((next->member[i].roles & RAFT_LEARNER) &&
-                !(r->membership.member[old].roles & RAFT_LEARNER)) {
-                /* Demoted: what it caught up with before it became a voter proves nothing. */
+            if ((next->member[i].roles & ~r->membership.member[old].roles) & RAFT_LEARNER) {
                 memset(&moved[i].pr.catch_up, 0, sizeof(moved[i].pr.catch_up));
             }
             continue;
@@ -375,7 +373,9 @@ void raft_tick_promotions(struct raft *r)
             continue;
         }
         conf_expire_round(r, &r->peer[i].pr);
-        if (!(m->roles & RAFT_AUTO_PROMOTE) || !r->peer[i].pr.catch_up.done || !free_to_change) {
+        const struct raft_progress *pr = &r->peer[i].pr;
+        bool alive = pr->heard != 0 && r->now - pr->heard < r->cfg.election_timeout;
+        if (!(m->roles & RAFT_AUTO_PROMOTE) || !pr->catch_up.done || !alive || !free_to_change) {
             continue;
         }
         struct raft_conf_change change = {.transition = RAFT_TRANSITION_AUTO, .n = 1};

@@ -23,10 +23,7 @@ enum err raft_leader_admit(const struct raft *r, uint64_t bytes, uint32_t n)
         return ERR_BUSY;
     }
     uint64_t cost = bytes + (uint64_t)n * RAFT_ENTRY_OVERHEAD_BYTES;
-    if (r->log.cached_bytes > 0 && r->log.cached_bytes + cost > r->cfg.max_cached_bytes) {
-        return ERR_BUSY;
-    }
-    return OK;
+    return raft_cache_takes(r, cost) ? OK : ERR_BUSY;
 }
 
 enum err raft_propose(struct raft *r, const struct bytes *payloads, uint32_t n)
