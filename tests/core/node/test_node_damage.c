@@ -14,7 +14,7 @@
 #define FILLER      0x5a
 #define PUTS        4000
 
-static void put_large(struct cluster3 *c)
+static void put_filler(struct cluster3 *c)
 {
     static uint8_t value[LARGE_BYTES];
     struct buf body;
@@ -62,7 +62,7 @@ static void repairs_larger_than_a_segment_are_written_in_shares(void **state)
     c.batch_bytes = 64 * 1024;
     cluster3_start(&c);
     for (int i = 0; i < LARGE_PUTS; i++) {
-        put_large(&c);
+        put_filler(&c);
     }
     cluster3_run(&c, NANOS_PER_S);
     uint32_t hurt = (cluster3_elect(&c) + 1) % NODES;
@@ -88,7 +88,7 @@ static void damage_that_a_load_meets_is_repaired(void **state)
     c.member[leader].node->raft->cfg.max_cached_bytes = 64 * 1024; /* the rest is on the disk */
     member_kill(&c, away, false);
     for (int i = 0; i < LARGE_PUTS; i++) {
-        put_large(&c);
+        put_filler(&c);
     }
     cluster3_run(&c, NANOS_PER_S);
     cluster3_unwatch(&c); /* it takes the damage of a running disk for none */
