@@ -12,6 +12,7 @@
 
 #include "core/base/cursor.h"
 #include "core/base/mutant.h"
+#include "core/base/probe.h"
 #include "core/node/node_int.h"
 
 static void batch_free(struct node_batch *b)
@@ -203,6 +204,7 @@ static void node_note_space(struct node *n, bool lacks)
 static void batch_wait_for_log(struct node *n, struct node_batch *b, enum err why)
 {
     b->state = BATCH_WAITS_LOG;
+    PROBE(NODE_BATCH_WAITS);
     if (why == ERR_NO_SPACE && !n->lacks_space) {
         node_note_space(n, true);
     } else if (why != ERR_NO_SPACE && why != ERR_BUSY) {
@@ -320,6 +322,7 @@ void node_persist_complete(struct node *n)
         bool vote_durable = b->vote_written && b->wal_seq <= n->wal_durable;
         if (b->state == BATCH_WAITS_LOG && vote_durable && !b->votes_sent) {
             batch_release(n, b, true);
+            PROBE(NODE_VOTE_AHEAD);
         }
     }
     while (n->batches && n->batches->state == BATCH_WRITTEN &&

@@ -1,5 +1,6 @@
 /* The follower's part: what a leader says about the log [Ongaro14 §3.5]. */
 #include "core/base/mutant.h"
+#include "core/base/probe.h"
 #include "core/consensus/raft/raft_int.h"
 
 void raft_commit_to(struct raft *r, raft_index index)
@@ -87,6 +88,7 @@ static enum err follower_store(struct raft *r, const struct raft_message *m, raf
         return ERR_PROTOCOL; /* a committed entry never changes: State Machine Safety */
     }
     if (from <= r->log.last) {
+        PROBE(RAFT_CONFLICT);
         raft_truncate(r, from);
     }
     raft_make_room(r, m->entries[i].payload.len + RAFT_ENTRY_OVERHEAD_BYTES);
@@ -137,6 +139,7 @@ enum err raft_on_heartbeat(struct raft *r, const struct raft_message *m)
         /* The leader never tells more than what this node acknowledged in this term. It did, and
          * the disk has lost it (amnesiac-voter). */
         r->alarms |= RAFT_ALARM_LOST_ACKED;
+        PROBE(RAFT_LOST_ACKED);
         raft_repair_lost_log(r, r->log.last + 1);
     } else {
         /* The leader never tells more than what this node acknowledged in this term, in this life

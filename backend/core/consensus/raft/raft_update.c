@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "core/base/mutant.h"
+#include "core/base/probe.h"
 #include "core/consensus/raft/raft_int.h"
 
 #define RAFT_ARENA_BLOCK_BYTES (64 * 1024)
@@ -366,6 +367,7 @@ static void update_apply_loaded(struct raft *r, raft_index to, struct raft_updat
     if (r->apply_loaded_count > 0) {
         CHECK(r->apply_loaded[0].index == from);
         u->committed = r->apply_loaded;
+        PROBE(RAFT_APPLY_LOADED);
         u->committed_count = (uint32_t)u64_min(r->apply_loaded_count, to - from + 1);
         r->apply_loaded_count = 0;
         return;
@@ -492,6 +494,7 @@ void raft_take_update(struct raft *r, struct raft_update *ret)
             used += ret->entry_count;
         } else {
             update_keep_for_later(r, o);
+            PROBE(RAFT_BATCHES_FULL);
         }
     }
     update_take_committed(r, o, used, apply, apply_bytes, ret);
