@@ -3,10 +3,10 @@
 BENCH =
 FUZZ =
 SECONDS = 60
-
+LONG =
 CLUSTER =
 
-.PHONY: build help setup test test-long bench cluster fuzz lint format docs clean
+.PHONY: build help setup test test-long bench cluster fuzz model lint format docs clean
 
 build: ## build with gcc into build/ (what plain `make` does)
 	@scripts/configure.sh build
@@ -32,6 +32,9 @@ cluster: build ## run three members on loopback; CLUSTER=--tls with certificates
 fuzz: ## fuzz all targets in turn, or one: FUZZ=name, each for SECONDS=60
 	@scripts/fuzz.sh $(SECONDS) $(FUZZ)
 
+model: ## check the models of spec/ with spin; the large ones as well with LONG=1
+	@spec/check.py $(if $(LONG),--long)
+
 lint: build ## layout, include direction, names, imports of the core
 	@meson test -C build --no-rebuild --print-errorlogs --suite lint
 
@@ -40,6 +43,7 @@ format: ## lay out every C file as .clang-format says
 
 docs: build ## write the pages that are generated from the code
 	@build/tests/raft-config-page > docs/raft-config.md
+	@build/tests/scenarios-page > docs/scenarios.md
 
 clean: ## remove all build folders
-	@rm -rf build build-clang build-asan build-fuzz build-release
+	@rm -rf build build-clang build-asan build-debug build-fuzz build-release

@@ -108,7 +108,7 @@ static enum cli_exit run_command(const struct cli_program *p, const struct cli_c
         }
         call.arguments[given++] = argv[i];
     }
-    if (given < CLI_ARGUMENTS_MAX && c->arguments[given] != NULL) {
+    if (given < CLI_ARGUMENTS_MAX && c->arguments[given] != NULL && c->arguments[given][0] != '[') {
         return wrong_usage(p, c, "an argument is missing: ", c->arguments[given]);
     }
     return c->run(&call);

@@ -37,9 +37,10 @@ struct cli_call {
 };
 
 struct cli_command {
-    const char *group;                        /* "wal"; NULL: the command is its name alone */
-    const char *name;                         /* "inspect" */
-    const char *arguments[CLI_ARGUMENTS_MAX]; /* what each is called; NULL ends the list */
+    const char *group; /* "wal"; NULL: the command is its name alone */
+    const char *name;  /* "inspect" */
+    /* What each is called; "[NAME]" may be left out, as may those behind it; NULL ends the list. */
+    const char *arguments[CLI_ARGUMENTS_MAX];
     struct cli_option options[CLI_OPTIONS_MAX];
     const char *summary; /* one line */
     const char *help;    /* a paragraph */

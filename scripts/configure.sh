@@ -11,6 +11,7 @@ build) compiler=gcc options= ;;
 build-clang) compiler=clang options= ;;
 build-asan) compiler=clang options="-Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1" ;;
 build-fuzz) compiler=clang options="-Db_sanitize=address,undefined -Db_lundef=false -Dfuzz=true" ;;
+build-debug) compiler=clang options="-Dbuildtype=debug" ;;
 build-release) compiler=gcc options=-Dbuildtype=release ;;
 *)
     echo "configure.sh: no build folder is called $folder; docs/building.md lists them" >&2

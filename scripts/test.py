@@ -24,6 +24,8 @@ LONG_COMMANDS = [
     (["scripts/fuzz.sh", "60"], "a fuzz target crashes"),
 ]
 
+SIMULATOR = "cli/sim/novacron-sim"
+HASH_LINE = re.compile(r"^\d+ [0-9a-f]{16}$", re.MULTILINE)
 TAP_LINE = re.compile(r"^(not )?ok\b[^#\n]*(#\s*skip)?", re.IGNORECASE | re.MULTILINE)
 TAP_PLAN = re.compile(r"^1\.\.(\d+)$", re.MULTILINE)
 
@@ -64,8 +66,23 @@ def run_meson_tests(folder, long):
     return totals
 
 
-def build(folder):
-    return subprocess.run(["scripts/configure.sh", folder], cwd=ROOT).returncode == 0
+def build(folder, *targets):
+    return subprocess.run(["scripts/configure.sh", folder, *targets], cwd=ROOT).returncode == 0
+
+
+def seeds_differ():
+    """Whether a seed's history depends on the compiler or how it optimises; None: it does not."""
+    hashes = {}
+    for folder in ("build", "build-clang", "build-debug", "build-release"):
+        if not build(folder, SIMULATOR):
+            return f"{folder}/{SIMULATOR} does not build"
+        run = [f"{folder}/{SIMULATOR}", "run", "--seeds", "1..20", "--hashes", "--twice"]
+        output = subprocess.run(run, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        hashes[folder] = sorted(HASH_LINE.findall(output.stdout.decode()))
+    for folder, found in hashes.items():
+        if len(found) != 20 or found != hashes["build"]:
+            return f"seeds of {folder}/{SIMULATOR} have other histories than those of build"
+    return None
 
 
 def main():
@@ -89,6 +106,12 @@ def main():
                 broken.append(f"{results[1]} of {folder}'s tests fail")
         else:
             totals[0] += 1
+    print("== one seed, one history: gcc -O2 and -O3, clang -O2 and -O0", flush=True)
+    difference = seeds_differ()
+    if difference:
+        broken.append(difference)
+    else:
+        totals[0] += 1
     if long:
         for command, failure in LONG_COMMANDS:
             if subprocess.run(command, cwd=ROOT).returncode != 0:

@@ -46,6 +46,10 @@ def test_checks():
         symbols = tidy_symbols.parse("libcore_base.a", row)
         if len(symbols) != 1 or list(tidy_symbols.forbidden(symbols)) != expected:
             failures.append(f"symbols: {list(tidy_symbols.forbidden(symbols))} for '{row}'")
+    for names, expected in tidy_samples.SWITCH_ROWS:
+        found = list(tidy_symbols.misplaced_switches(names))
+        if found != expected:
+            failures.append(f"switches: {found} for {names}")
     return failures
 
 

@@ -31,6 +31,7 @@ LEVELS = {
     "backend/core/chaos/check": 1,  # pure: what clients saw goes in, a verdict comes out
     "backend/core/chaos/oracle": 6,
     "backend/core/chaos/sim": 7,
+    "backend/core/chaos/scenario": 8,
     "backend/api": 7,
     "backend/drivers": 7,
     "backend/pki": 7,
@@ -53,7 +54,9 @@ CHAOS_USERS = ("cli/sim", "tests", "bench")
 
 # Private headers are for their folder and for tests; and for the oracle and the simulator, which hold
 # what nodes have in memory against each other and must not have to ask them.
-READS_PRIVATE = ("tests", "backend/core/chaos/oracle", "backend/core/chaos/sim")
+READS_PRIVATE = (
+    "tests", "backend/core/chaos/oracle", "backend/core/chaos/sim", "backend/core/chaos/scenario",
+)
 
 # The headers that the core may have: those of a freestanding compiler, and string.h.
 CORE_HEADERS = {

@@ -207,6 +207,17 @@ def symbol_row(obj, name, kind, section):
     return f"x.a:x.p/{obj}:{name}  |   |  {kind}  |  OBJECT|   |   |{section}"
 
 
+# Symbols by file, and what must be said of them.
+SWITCH_ROWS = [
+    ({"novacron-sim": {"mutant_active", "probe_counts"}, "novacron": {"main"},
+      "libswitched_core.a": {"mutant_active", "probe_counts"}}, []),
+    ({"novacron-sim": {"mutant_active"}, "novacron": {"main", "probe_counts"},
+      "libswitched_core.a": {"mutant_active", "probe_counts"}},
+     ["novacron has probe_counts, which are for novacron-sim", "novacron-sim has no probe_counts"]),
+    ({"novacron": {"main"}, "novacron-sim": {"mutant_active", "probe_counts"}},
+     ["libswitched_core.a is not built, so that nothing proves that this check sees switches"]),
+]
+
 SYMBOL_ROWS = [
     (symbol_row("buf.c.o", "memcpy", "U", "*UND*"), []),
     (symbol_row("mem.c.o", "malloc", "U", "*UND*"), []),

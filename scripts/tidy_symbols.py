@@ -3,6 +3,9 @@ device, and no variable that outlives a call.
 
 The sources are checked by name already (check_includes, check_banned_calls); this looks at what the
 compiler made of them, where no macro hides a call.
+
+And where the switches of core/base/mutant.h and probe.h are: in the program novacron-sim, and in
+nothing else that is built from backend/ and cli/.
 """
 
 import re
@@ -56,6 +59,35 @@ def forbidden(symbols):
             yield f"{place} keeps state in {symbol.name}: the core has none of its own"
 
 
+# The variables behind MUTANT and PROBE, and where alone they may be.
+SWITCHES = {"mutant_active", "probe_counts"}
+SWITCHED = {"libswitched_core.a", "novacron-sim"}
+
+
+def misplaced_switches(names):
+    """One message a file whose symbols, `names[file]`, are not what SWITCHED says."""
+    for file in sorted(SWITCHED - set(names)):
+        yield f"{file} is not built, so that nothing proves that this check sees switches"
+    for file, symbols in sorted(names.items()):
+        if file in SWITCHED and SWITCHES - symbols:
+            yield f"{file} has no {', '.join(sorted(SWITCHES - symbols))}"
+        elif file not in SWITCHED and SWITCHES & symbols:
+            yield f"{file} has {', '.join(sorted(SWITCHES & symbols))}, which are for novacron-sim"
+
+
+def check_switches(build):
+    """One message a file under the folder `build` that has switches and should not, or lacks them."""
+    files = [f for folder in ("backend", "cli") for f in (build / folder).glob("**/*")]
+    names = {}
+    for file in files:
+        is_program = file.is_file() and not file.suffix and file.stat().st_mode & 0o111
+        if file.suffix == ".a" or is_program:
+            nm = ["nm", "--format=posix", str(file)]
+            text = subprocess.run(nm, check=True, capture_output=True, text=True).stdout
+            names[file.name] = {line.split()[0] for line in text.splitlines() if " " in line}
+    return list(misplaced_switches(names))
+
+
 def check_archives(build):
     """One message a forbidden symbol, of all archives of the core under the folder `build`."""
     archives = sorted(build.glob("backend/core/**/libcore_*.a"))
@@ -66,4 +98,4 @@ def check_archives(build):
         nm = ["nm", "--format=sysv", "--print-file-name", str(archive)]
         text = subprocess.run(nm, check=True, capture_output=True, text=True).stdout
         symbols += parse(archive.name, text)
-    return list(forbidden(symbols))
+    return list(forbidden(symbols)) + check_switches(build)

@@ -202,7 +202,9 @@ void http1_open(struct rpc_conn *conn)
 
 void http1_input(struct rpc_conn *conn, struct bytes input)
 {
-    if (!http1_is_answering(conn) && conn->keep_alive) {
+    /* The last request of a connection may come in pieces, too. */
+    bool is_reading = conn->calls != NULL && !conn->calls->remote_closed;
+    if (is_reading || (!http1_is_answering(conn) && conn->keep_alive)) {
         input = http1_parse(conn, input);
     }
     if (input.len > 0) {

@@ -23,7 +23,9 @@ static const struct cli_command sim_commands[] = {
                     {"--profile", "NAME", "of which profile; default unless given"},
                     {"--trace", NULL, "also what the network does"},
                     {"--json", NULL, "one JSON object a line"},
-                    {"--plan", "FILE", "these faults, and not the seed's own"}},
+                    {"--plan", "FILE", "these faults, and not the seed's own"},
+                    {"--mutant", "NAME", "with this bug switched on"},
+                    {"--tla-trace", "FILE", "also in the words of etcd-raft's trace validation"}},
         .summary = "run one seed again, and print its timeline",
         .help = "Prints who led, died, started, was repaired, and each fault, by virtual time, "
                 "then the\nverdict. Exit status: 0 it passes, 1 it fails.",
@@ -39,6 +41,38 @@ static const struct cli_command sim_commands[] = {
                 "left can be\nreplayed with replay --plan, and edited.\nExit status: 0 done, 1 "
                 "the seed does not fail.",
         .run = cmd_shrink,
+    },
+    {
+        .name = "scenario",
+        .arguments = {"[NAME]"},
+        .options = {{"--list", NULL, "what there is: name, story, bound, where it was seen"},
+                    {"--all", NULL, "run every one, with one line each"},
+                    {"--seed", "N", "what the script leaves open; 1 unless given"},
+                    {"--jobs", "N", "processes, with --all; 1 unless given"},
+                    {"--trace", NULL, "also what the network does"},
+                    {"--json", NULL, "one JSON object a line"},
+                    {"--mutants", NULL, "with --all: each with the bug it names, and must fail"},
+                    {"--mutant", "NAME", "with this known bug switched on"}},
+        .summary = "run a failure that a real system met, by its name",
+        .help =
+            "Puts whole nodes through a script, with the oracle watching, and holds them to the "
+            "bound of\nthe scenario. With a NAME, prints the timeline and the verdict.\n"
+            "Exit status: 0 all passed, 1 some failed.",
+        .run = cmd_scenario,
+    },
+    {
+        .name = "mutants",
+        .options = {{"--only", "NAMES", "these, separated by commas; all unless given"},
+                    {"--seeds-max", "N", "seeds that each is given; 500 unless given"},
+                    {"--jobs", "N", "processes; as many as there are processors"},
+                    {"--json", NULL, "one JSON object a line"},
+                    {"--markdown", NULL, "the table of docs/mutants.md"}},
+        .summary = "switch known bugs on, one at a time, and count the seeds until each is caught",
+        .help =
+            "The proof that the simulator finds bugs: each is one that a real system had, "
+            "built into\nthis program's copy of the core. replay --mutant shows how one fails.\n"
+            "Exit status: 0 all were caught, 1 some were not.",
+        .run = cmd_mutants,
     },
     {
         .name = "check",

@@ -12,8 +12,10 @@
 extern const struct cli_program cli_novacron_sim;
 
 enum cli_exit cmd_check(const struct cli_call *call);
+enum cli_exit cmd_mutants(const struct cli_call *call);
 enum cli_exit cmd_replay(const struct cli_call *call);
 enum cli_exit cmd_run(const struct cli_call *call);
+enum cli_exit cmd_scenario(const struct cli_call *call);
 enum cli_exit cmd_shrink(const struct cli_call *call);
 
 #endif

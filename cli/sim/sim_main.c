@@ -10,8 +10,9 @@ void check_report(const char *file, int line, const char *cond)
     char text[256];
 
     (void)snprintf(text, sizeof text, "%s:%d: %s", file, line, cond);
-    sim_pool_report(text);
-    (void)fprintf(stderr, "novacron-sim: a bug: %s does not hold; please report it\n", text);
+    if (sim_pool_report(text)) {
+        (void)fprintf(stderr, "novacron-sim: a bug: %s does not hold; please report it\n", text);
+    }
 }
 
 int main(int argc, char **argv)

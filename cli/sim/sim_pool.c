@@ -13,9 +13,6 @@
 
 #include "core/base/check.h"
 
-/* A run takes well below a second; under sanitizers and on a busy machine, some. */
-#define RUN_SECONDS_MAX 300
-
 #define TICK_MS 100
 
 /* What a worker and its parent share. */
@@ -60,10 +57,20 @@ void sim_outcome_signature(const struct sim_outcome *outcome, char *out, size_t 
     }
 }
 
-void sim_pool_report(const char *text)
+bool sim_pool_report(const char *text)
 {
     if (own_slot != NULL) {
         (void)snprintf(own_slot->outcome.crash, sizeof own_slot->outcome.crash, "%s", text);
+    }
+    return own_slot == NULL || own_slot->job.mutant == MUTANT_NONE;
+}
+
+static void job_run(const struct sim_job *job, struct sim_result *ret)
+{
+    if (job->scenario != NULL) {
+        scenario_run(job->scenario, &job->options, ret);
+    } else {
+        sim_run(&job->options, ret);
     }
 }
 
@@ -71,11 +78,13 @@ static void worker_runs(struct slot *slot)
 {
     struct sim_outcome *outcome = &slot->outcome;
 
-    sim_run(&slot->job.options, &outcome->result);
+    sim_switches_set(slot->job.mutant);
+    job_run(&slot->job, &outcome->result);
+    sim_switches_read(outcome->probes);
     outcome->ending = SIM_ENDED;
     if (slot->job.runs_twice) {
         struct sim_result again;
-        sim_run(&slot->job.options, &again);
+        job_run(&slot->job, &again);
         if (again.hash != outcome->result.hash) {
             outcome->ending = SIM_UNSTABLE;
         }
@@ -144,11 +153,12 @@ static void worker_orders(struct worker *w, const struct sim_job *job)
     CHECK(write(w->order, &byte, 1) == 1);
 }
 
-static bool took_too_long(const struct worker *w)
+static bool took_too_long(const struct worker *w, const struct sim_pool_work *work)
 {
+    time_t most = work->seconds_max != 0 ? work->seconds_max : SIM_RUN_SECONDS_MAX;
     struct timespec now;
     CHECK(clock_gettime(CLOCK_MONOTONIC, &now) == 0);
-    return now.tv_sec - w->since.tv_sec > RUN_SECONDS_MAX;
+    return now.tv_sec - w->since.tv_sec > most;
 }
 
 /* It answered, or died; true: it may take another run. */
@@ -201,7 +211,7 @@ static void pool_wait(struct worker *workers, const struct sim_pool_work *work)
             if (!worker_answered(w, work) && w->pid != 0) {
                 (void)worker_end(w);
             }
-        } else if (w->is_busy && took_too_long(w)) {
+        } else if (w->is_busy && took_too_long(w, work)) {
             (void)worker_end(w);
             w->slot->outcome.ending = SIM_HUNG;
             work->done(work->ctx, &w->slot->job, &w->slot->outcome);
@@ -213,7 +223,7 @@ void sim_pool_run(const struct sim_pool_work *work)
 {
     struct worker workers[SIM_JOBS_MAX];
     size_t bytes = work->jobs * sizeof(struct slot);
-    bool has_more = true;
+    bool stops = false;
     bool is_busy = true;
 
     CHECK(work->jobs > 0 && work->jobs <= SIM_JOBS_MAX);
@@ -227,16 +237,13 @@ void sim_pool_run(const struct sim_pool_work *work)
     while (is_busy) {
         is_busy = false;
         for (uint32_t i = 0; i < work->jobs; i++) {
-            if (!workers[i].is_busy && has_more) {
-                has_more = worker_feed(&workers[i], work);
-            }
-            is_busy = is_busy || workers[i].is_busy;
+            is_busy = is_busy || workers[i].is_busy || (!stops && worker_feed(&workers[i], work));
         }
         if (is_busy) {
             pool_wait(workers, work);
         }
         if (work->tick != NULL && work->tick(work->ctx)) {
-            has_more = false;
+            stops = true;
         }
     }
     for (uint32_t i = 0; i < work->jobs; i++) {

@@ -35,6 +35,14 @@ static void api_on_advanced(void *ctx)
     etcd_api_advanced(m->api);
 }
 
+static void api_on_entry(void *ctx, const struct raft_entry *e)
+{
+    const struct api_member *m = ctx;
+    if (m->cluster->on_applied) {
+        m->cluster->on_applied(m->cluster->on_applied_ctx, e);
+    }
+}
+
 static void api_on_store_leaves(void *ctx)
 {
     struct api_member *m = ctx;
@@ -89,7 +97,8 @@ void api_member_start(struct api_cluster *c, uint32_t i)
                                  .leader_changed = api_on_leader,
                                  .advanced = api_on_advanced,
                                  .store_leaves = api_on_store_leaves,
-                                 .note = api_on_note};
+                                 .note = api_on_note,
+                                 .applied = api_on_entry};
     m->node = node_open(simhost_world(m->host), &config, &events);
     etcd_api_attach(m->api, m->node);
 }
@@ -123,6 +132,7 @@ void api_cluster_init(struct api_cluster *c, uint64_t seed, uint32_t n)
         (void)snprintf(m->name, sizeof(m->name), "host-%u", i);
         m->host = simhost_new(c->sim, m->name, DISK);
         m->id = i + 1;
+        m->cluster = c;
         if (i < n) {
             raft_membership_insert(&c->founders, i + 1, RAFT_VOTER);
         }

@@ -12,12 +12,15 @@
 #define API_MEMBERS 4 /* three of them found the group, or one */
 #define API_CALLS   64
 
+struct api_cluster;
+
 struct api_member {
     struct simhost *host;
     struct node *node; /* NULL: down */
     struct etcd_api *api;
     char name[16];
     node_id id;
+    struct api_cluster *cluster;
 };
 
 struct api_cluster {
@@ -30,6 +33,8 @@ struct api_cluster {
     uint64_t quota_bytes; /* 0: as it comes */
     void (*offload)(void *ctx, struct etcd_job *job);
     void *offload_ctx;
+    void (*on_applied)(void *ctx, const struct raft_entry *e); /* of any member */
+    void *on_applied_ctx;
     const struct rpc_method *const *methods;
     size_t method_count;
     struct rpc_call *calls[API_CALLS]; /* open */

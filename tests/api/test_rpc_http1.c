@@ -59,6 +59,23 @@ static void answers_a_unary_method_with_an_object(void **state)
     peer_close(&peer);
 }
 
+static void reads_the_body_of_a_last_request_in_pieces(void **state)
+{
+    (void)state;
+    struct rpc_peer peer;
+    peer_open_raw(&peer, NULL);
+    /* As clients do that write header and body one by one and say that nothing follows. */
+    say_text(&peer, "POST /v3/test/unary HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+                    "Content-Length: 2\r\n\r\n");
+    say_text(&peer, "{");
+    assert_answer(&peer, "");
+    say_text(&peer, "}");
+    assert_answer(&peer, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+                         "Content-Length: 2\r\nConnection: close\r\n\r\n{}");
+    assert_null(peer.conn);
+    peer_close(&peer);
+}
+
 static void answers_an_error_with_all_that_clients_look_for(void **state)
 {
     (void)state;
@@ -386,6 +403,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_a_unary_method_with_an_object),
+        cmocka_unit_test(reads_the_body_of_a_last_request_in_pieces),
         cmocka_unit_test(answers_an_error_with_all_that_clients_look_for),
         cmocka_unit_test(maps_every_status_to_one_of_http),
         cmocka_unit_test(streams_one_line_a_message),

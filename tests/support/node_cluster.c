@@ -66,6 +66,11 @@ void member_start(struct cluster3 *c, uint32_t i)
     config.port = c->n > 1 ? PORT : 0;
     config.peer_count = c->n;
     config.segment_bytes = 16 * 1024 * 1024;
+    if (c->batch_bytes > 0) {
+        config.batch_bytes = c->batch_bytes;
+        config.reserve_bytes = c->batch_bytes / 4;
+        config.segment_bytes = 2 * c->batch_bytes;
+    }
     config.scrub_bytes_per_s = c->scrub_bytes_per_s;
     config.scrub_pause = NANOS_PER_S;
     config.is_member = m->is_member;

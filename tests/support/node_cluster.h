@@ -37,6 +37,7 @@ struct cluster3 {
     struct raft_membership founders;
     uint64_t snapshot_entries; /* as in node_config; change them before the start */
     uint64_t scrub_bytes_per_s;
+    uint64_t batch_bytes; /* 0: the log's batches and segments are of the usual size */
 };
 
 void cluster3_init(struct cluster3 *c, uint64_t seed, uint32_t n);

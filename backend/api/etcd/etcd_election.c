@@ -116,7 +116,7 @@ static bool election_request_of(struct etcd_op *op, struct election_request *r)
         return false;
     }
     if (r->key.len == 0) {
-        etcd_fail_text(op, RPC_INVALID_ARGUMENT, "\"leader\" field must be provided");
+        etcd_fail_text(op, RPC_UNKNOWN, "\"leader\" field must be provided");
         return false;
     }
     return true;

@@ -80,6 +80,15 @@ static bool all_stripes_bear(const struct simatlas *atlas, uint64_t more, uint64
     return true;
 }
 
+/* Is there no majority of these voters with `replica`, but without another one of the in-sync set?
+ */
+static bool half_refuses(const struct simatlas_group *group, uint64_t voters, uint64_t replica)
+{
+    uint64_t granting = voters & ~(group->in_sync & ~replica);
+
+    return (group->in_sync & voters & replica) == 0 || set_size(granting) <= set_size(voters) / 2;
+}
+
 /* Rule 3. */
 static bool may_be_silent(const struct simatlas *atlas, uint64_t replica)
 {
@@ -87,7 +96,10 @@ static bool may_be_silent(const struct simatlas *atlas, uint64_t replica)
     uint64_t others = (group->voters | group->outgoing) & ~replica;
     uint64_t damaged = simatlas_damaged(atlas) & members_of(group) & ~replica;
 
-    return damaged == 0 && (others & ~group->current) == 0;
+    bool is_refused = group->witnesses == 0 || (half_refuses(group, group->voters, replica) &&
+                                                half_refuses(group, group->outgoing, replica));
+
+    return damaged == 0 && (others & ~group->current) == 0 && is_refused;
 }
 
 void simatlas_init(struct simatlas *atlas, const struct simatlas_group *group)

@@ -21,7 +21,10 @@
  *      its vote without a trace votes as before [docs/recovery.md, "what no log can see alone"]:
  *      one such disk and one voter that lags would elect a leader without what was acknowledged,
  *      or a second one in a term, and no protocol that trusts its disk can prevent that. While all
- *      others are current, no quorum lacks one of them that refuses.
+ *      others are current, no quorum lacks one of them that refuses. But a witness votes for
+ *      any member of the in-sync set that asks, and so does a replica that fell out of the set
+ *      [docs/raft.md, "Witnesses", rule 4]: while there is a witness, and the replica is in the
+ *      set, each majority with it must have another member of the set.
  *
  * STRIPES. Rule 1 speaks of one piece of the log at a time. Damage inside the log that is told by
  * checksums (SIMATLAS_ROT, SIMATLAS_SPOILED) can be confined to a stripe: any number that means the

@@ -411,12 +411,67 @@ static bool is_settled_by(const struct simdisk_change *change, uint64_t stamp)
     return change->stamp <= stamp && !change->in_limbo;
 }
 
+/* Cuts lo..hi out of the pending write at `at`. Returns how many changes are there now in its
+ * place: none, it, or the two parts of it. */
+static size_t cut_out(struct simdisk_inode *inode, size_t at, uint64_t lo, uint64_t hi)
+{
+    struct simdisk_change whole = inode->changes[at];
+    struct simdisk_change parts[2];
+    uint64_t end = whole.offset + whole.length;
+    size_t count = 0;
+
+    if (whole.offset < lo) {
+        parts[count] = whole;
+        parts[count++].length = lo - whole.offset;
+    }
+    if (hi < end) {
+        parts[count] = whole;
+        parts[count].offset = hi;
+        parts[count].at += (size_t)(hi - whole.offset);
+        parts[count++].length = end - hi;
+    }
+    mem_grow((void **)&inode->changes, &inode->change_cap, inode->change_count + 1,
+             sizeof *inode->changes);
+    memmove(inode->changes + at + count, inode->changes + at + 1,
+            (inode->change_count - at - 1) * sizeof *inode->changes);
+    memcpy(inode->changes + at, parts, count * sizeof *parts);
+    inode->change_count += count;
+    inode->change_count--;
+    return count;
+}
+
+/* The write at `at` is to be durable. What a sync left in limbo of the same place before can then
+ * not come back over it: the system has written the page as it is now. Returns where it is then. */
+static size_t end_limbo_below(struct simdisk_inode *inode, size_t at)
+{
+    const struct simdisk_change later = inode->changes[at];
+    uint64_t later_end = later.offset + later.length;
+
+    for (size_t i = 0; i < at;) {
+        const struct simdisk_change *change = &inode->changes[i];
+        uint64_t end = change->offset + change->length;
+        size_t count = 1;
+        if (change->in_limbo && change->kind == SIMDISK_WRITE && later.offset < end &&
+            change->offset < later_end) {
+            count = cut_out(inode, i, later.offset, later_end);
+            at = at + count - 1;
+        }
+        i += count;
+    }
+    return at;
+}
+
 /* Makes a file's changes up to `stamp` durable. */
 static void settle_file(struct simdisk *d, struct simdisk_inode *inode, uint64_t stamp)
 {
     bool is_last = true;
     size_t kept = 0;
 
+    for (size_t i = 0; i < inode->change_count; i++) {
+        if (inode->changes[i].kind == SIMDISK_WRITE && is_settled_by(&inode->changes[i], stamp)) {
+            i = end_limbo_below(inode, i);
+        }
+    }
     for (size_t i = 0; i < inode->change_count && is_last; i++) {
         is_last = is_settled_by(&inode->changes[i], stamp);
     }
@@ -445,11 +500,17 @@ void simdisk_write_back(struct simdisk *d)
     simdisk_collect(d);
 }
 
-/* A sync failed that was for the changes up to `stamp`. */
+/* Was a sync that failed for this change? Not, where an earlier one had said OK and lied: then the
+ * system was rid of it, and the disk has it in some cache. */
+static bool is_failed_by(const struct simdisk_change *change, uint64_t stamp)
+{
+    return change->stamp <= stamp && !change->is_owed;
+}
+
 static void leave_in_limbo(struct simdisk_inode *inode, uint64_t stamp)
 {
     for (size_t i = 0; i < inode->change_count; i++) {
-        inode->changes[i].in_limbo |= inode->changes[i].stamp <= stamp;
+        inode->changes[i].in_limbo |= is_failed_by(&inode->changes[i], stamp);
     }
 }
 
@@ -461,7 +522,7 @@ static void forget_changes(struct simdisk *d, struct simdisk_inode *inode, uint6
     simdisk_image_copy(&d->pool, &inode->live, &inode->stable);
     for (size_t i = 0; i < inode->change_count; i++) {
         const struct simdisk_change *change = &inode->changes[i];
-        if (change->stamp <= stamp) {
+        if (is_failed_by(change, stamp)) {
             continue;
         }
         inode->changes[kept++] = *change;

@@ -168,8 +168,8 @@ void simdisk_image_share(struct simpage_pool *pool, struct simdisk_image *image,
     }
     size_t last = (size_t)((offset + n - 1) / SIMPAGE_BYTES);
     image->size = u64_max(image->size, offset + n);
-    if (last < from->page_count) {
-        reach_page(image, last);
+    if (from->page_count > 0) { /* a later cut may have taken some of its pages away */
+        reach_page(image, (size_t)u64_min(last, from->page_count - 1));
     }
     for (size_t i = (size_t)(offset / SIMPAGE_BYTES); i <= last && i < image->page_count; i++) {
         page_share(pool, &image->pages[i], i < from->page_count ? from->pages[i] : NULL);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/base/hash.h"
+#include "core/base/mutant.h"
 #include "core/node/node_int.h"
 #include "core/store/store_limits.h"
 
@@ -19,6 +20,8 @@ struct node_config node_config_default(node_id id)
     c.snapshot_entries = 100000;
     c.tail_entries = 10000;
     c.segment_bytes = WAL_SEGMENT_BYTES;
+    c.batch_bytes = WAL_BATCH_BYTES;
+    c.reserve_bytes = WAL_RESERVE_BYTES;
     c.scrub_bytes_per_s = 8 * 1024 * 1024;
     c.scrub_pause = 3600 * NANOS_PER_S;
     c.request_timeout = 5 * NANOS_PER_S;
@@ -31,6 +34,9 @@ enum err node_tell(struct node *n, struct raft_event e)
 {
     CHECK(n->state == NODE_RUNNING);
     e.now = world_now(n->world);
+    if (n->events.stepping) {
+        n->events.stepping(n->events.ctx, &e);
+    }
     return raft_step(n->raft, &e);
 }
 
@@ -179,6 +185,10 @@ static void node_expire_requests(struct node *n, nanos now)
 
 static void node_ask_read(struct node *n, struct node_read *read, nanos now)
 {
+    if (MUTANT(FOLLOWER_READS_LOCALLY) && raft_status(n->raft).role != RAFT_LEADER) {
+        read->index = u64_max(n->applied, 1);
+        return;
+    }
     /* A new number each time: a late answer to an earlier question must not count for this one. */
     read->id = ++n->read_id;
     read->asked = now;
@@ -303,7 +313,7 @@ static void node_encode(struct node *n, const struct node_request *request, stru
         .user = request->user,
         /* For a lease without an id. */
         .assigned_id = node_assigned_id(n->cfg.id, request),
-        .term = raft_status(n->raft).term,
+        .term = request->term,
         .body = request->body,
     };
     if (request->kind == STORE_KIND_LEASE_GRANT) {
@@ -366,6 +376,9 @@ void node_repropose(struct node *n)
     if (!n->waiting) {
         return;
     }
+    for (struct node_request *r = n->waiting; r && MUTANT(RETRY_WITH_NEW_NUMBER); r = r->next) {
+        r->sequence = ++n->sequence;
+    }
     *n->waiting_end = n->queued;
     if (!n->queued) {
         n->queued_end = n->waiting_end;
@@ -414,6 +427,8 @@ enum err node_propose(struct node *n, struct node_request *request)
     }
     n->request_count++;
     node_check_boot(n);
+    /* Proposed again, it still says when it was decided: that a lease is due is so in one term. */
+    request->term = raft_status(n->raft).term;
     request->boot = n->boot;
     request->sequence = ++n->sequence;
     request->deadline = world_now(n->world) + n->cfg.request_timeout;
@@ -455,7 +470,8 @@ void node_answer_reads(struct node *n)
     struct node_read **at = &n->reads;
     while (*at) {
         struct node_read *read = *at;
-        if (read->index == 0 || read->index > n->applied) {
+        bool is_applied = read->index <= n->applied || MUTANT(READ_BEFORE_APPLY);
+        if (read->index == 0 || !is_applied) {
             at = &read->next;
             continue;
         }

@@ -69,7 +69,9 @@ struct node_config {
      * snapshot_entries whatever their size. */
     uint64_t snapshot_entries_max;
     uint64_t tail_entries;      /* so many stay in the log behind it, for slow members */
-    uint64_t segment_bytes;     /* of the log */
+    uint64_t segment_bytes;     /* of the log: a batch, the reserve and a sector fit */
+    uint64_t batch_bytes;       /* the log's largest write: the largest entry must fit */
+    uint64_t reserve_bytes;     /* of each segment, for votes on a full disk */
     uint64_t scrub_bytes_per_s; /* the disk is read for damage at this rate; 0: never */
     nanos scrub_pause;          /* between two passes */
     nanos request_timeout;      /* then a request's outcome is unknown */
@@ -108,6 +110,8 @@ struct node_events {
     /* Observation points, for debug pages, traces and the simulator's oracle. Unlike those above
      * they are called in the middle of what the node does: what they point to is borrowed for the
      * call, and nothing of the node may be called but what looks in. */
+    /* Raft is about to be given this event. */
+    void (*stepping)(void *ctx, const struct raft_event *e);
     /* A Raft message was handed to the network, which may lose it; what it promises is durable. */
     void (*sent)(void *ctx, const struct raft_message *m);
     /* A committed entry was applied, to the store unless this is a witness. */
@@ -141,6 +145,7 @@ struct node_request {
     struct buf response; /* the node's until done returns */
 
     /* The node's own. */
+    uint64_t term; /* in which it was proposed first */
     uint64_t boot;
     uint64_t sequence;
     nanos deadline;

@@ -110,7 +110,7 @@ void node_apply(struct node *n, const struct raft_update *u)
     }
     const struct raft_member *own =
         raft_membership_lookup(raft_status(n->raft).membership, n->cfg.id);
-    n->is_witness = own && (own->roles & RAFT_WITNESS);
+    n->is_witness = n->is_witness || (own && (own->roles & RAFT_WITNESS));
 }
 
 /* --- old entries ----------------------------------------------------------------------------- */

@@ -31,7 +31,10 @@ static void install_drop_pieces(struct node *n)
 
 static void install_next_piece(struct node *n);
 
-/* Another snapshot was asked for while the file of this one was busy: what it says is of no use. */
+static void install_begin(struct node *n, uint64_t index, uint64_t term);
+
+/* Another snapshot was asked for while the file of this one was busy: what it says is of no use,
+ * and that one's turn has come. */
 static bool install_given_up(struct node *n, bool is_whole)
 {
     if (n->install_index != 0) {
@@ -42,6 +45,9 @@ static bool install_given_up(struct node *n, bool is_whole)
     }
     n->installer = NULL;
     install_drop_pieces(n);
+    if (n->install_next != 0 && n->state == NODE_RUNNING) {
+        install_begin(n, n->install_next, n->install_next_term);
+    }
     return true;
 }
 
@@ -88,6 +94,14 @@ static void install_on_ready(void *ctx, uint64_t offset)
     install_next_piece(n);
 }
 
+static void install_begin(struct node *n, uint64_t index, uint64_t term)
+{
+    n->install_index = index;
+    n->install_next = 0;
+    n->install_busy = true;
+    n->installer = snapfile_install(&n->place, index, term, install_on_ready, n);
+}
+
 static void install_open(struct node *n, const struct raft_chunk *chunk)
 {
     if (n->installer && !n->install_busy) {
@@ -95,13 +109,15 @@ static void install_open(struct node *n, const struct raft_chunk *chunk)
         n->installer = NULL;
     }
     install_drop_pieces(n);
-    n->install_index = n->installer ? 0 : chunk->snapshot;
-    if (n->installer) {
-        return; /* a piece is under way: the core asks again after a while */
+    if (!n->installer) {
+        install_begin(n, chunk->snapshot, chunk->snapshot_term);
+        return;
     }
-    n->install_busy = true;
-    n->installer =
-        snapfile_install(&n->place, chunk->snapshot, chunk->snapshot_term, install_on_ready, n);
+    /* A piece is under way. The core waits to be told that this one is open, and does not ask
+     * twice. */
+    n->install_index = 0;
+    n->install_next = chunk->snapshot;
+    n->install_next_term = chunk->snapshot_term;
 }
 
 void node_receive_chunks(struct node *n, const struct raft_update *u)
@@ -182,11 +198,6 @@ static void install_on_payload(void *ctx, uint64_t offset, struct bytes payload)
         store_restore_abort(n->restore);
         n->restore = NULL;
     }
-    if (n->name_store) {
-        store_close(n->name_store);
-        n->name_store = NULL;
-    }
-    buf_deinit(&n->name_bytes);
 }
 
 static void install_on_loaded(void *ctx, const struct snapfile_found *found)

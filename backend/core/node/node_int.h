@@ -95,6 +95,9 @@ struct node_batch {
     size_t entry_count;
     struct wal_entry *repairs;
     size_t repair_count;
+    bool has_begun; /* the log has its marks, and the first `entries_done` and `repairs_done` */
+    size_t entries_done;
+    size_t repairs_done;
     struct buf payloads; /* of the copies */
     struct buf frames;   /* messages to send when it is durable: to (u64), length (u32), bytes */
     bool vote_written;   /* without room for its entries, its hard state went ahead ... */
@@ -227,7 +230,7 @@ struct node {
     struct wal *wal;
     raft_index applied;
     raft_term applied_term;
-    bool is_witness;
+    bool is_witness; /* or was one before it was removed: it has no state */
 
     bool pumping;
     bool has_applied; /* and the owner has not been told */
@@ -288,8 +291,9 @@ struct node {
     size_t snap_put;
     bool snap_ended;
     bool snap_finishing;
-    nanos snap_retry;       /* no snapshot is begun before this */
-    bool snap_forced;       /* asked for, or the newest file is damaged: with the next entry */
+    nanos snap_retry; /* no snapshot is begun before this */
+    bool snap_forced; /* asked for, or an older file is damaged: with the next entry */
+    bool snap_lost;   /* the newest file is damaged, or gone: at once, and be it the same again */
     uint64_t snap_bytes;    /* of the newest snapshot that was taken or loaded */
     uint64_t applied_bytes; /* payload, since the newest was begun */
     bool snap_untold;       /* snap_name is durable, and the log or Raft does not want it yet */
@@ -298,7 +302,9 @@ struct node {
 
     /* fetching and installing one */
     struct snapfile_installer *installer;
-    uint64_t install_index;
+    uint64_t install_index; /* 0: what the installer is busy with is of no use any more */
+    uint64_t install_next;  /* to be opened then; 0: none */
+    uint64_t install_next_term;
     bool install_busy;
     struct node_piece *pieces;
     struct node_piece **pieces_end;

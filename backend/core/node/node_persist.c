@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "core/base/cursor.h"
+#include "core/base/mutant.h"
 #include "core/node/node_int.h"
 
 static void batch_free(struct node_batch *b)
@@ -98,27 +99,61 @@ static const struct wal_entry *batch_convert(struct node *n, const struct raft_e
     return n->wal_entries;
 }
 
-static enum err batch_append(struct node *n, const struct node_batch *b,
-                             const struct wal_entry *entries, size_t entry_count,
-                             const struct wal_entry *repairs, size_t repair_count)
+/* How many of the entries go into the log at once: at most half a batch of it, so that there is a
+ * place for them sooner or later, whatever an update gathered. */
+static size_t batch_part(const struct node *n, const struct wal_entry *entries, size_t count)
 {
-    struct wal_append append = {.seq = n->wal_seq + 1,
-                                .snapshot_index = b->install.index,
-                                .snapshot_term = b->install.term,
-                                .hard = b->has_hard ? &b->hard : NULL,
-                                .entries = entries,
-                                .entry_count = entry_count};
-    if (append.hard || entry_count > 0 || b->install.index != 0) {
+    uint64_t bytes = 0;
+    size_t part = 0;
+    while (part < count) {
+        bytes += WAL_RECORD_HEADER_BYTES + entries[part].payload.len;
+        if (part > 0 && bytes > n->cfg.batch_bytes / 2) {
+            break;
+        }
+        part++;
+    }
+    return part;
+}
+
+/* Goes on where an earlier attempt ended. A commit index is written with the entries up to it, not
+ * before. */
+static enum err batch_append_entries(struct node *n, struct node_batch *b,
+                                     const struct wal_entry *entries, size_t count)
+{
+    bool has_marks = b->has_hard || b->install.index != 0;
+    while (b->entries_done < count || (has_marks && !b->has_begun)) {
+        size_t part = batch_part(n, entries + b->entries_done, count - b->entries_done);
+        size_t done = b->entries_done + part;
+        struct wal_hard_state hard = b->hard;
+        if (done < count) {
+            hard.commit = u64_min(hard.commit, entries[done - 1].index);
+        }
+        struct wal_append append = {.seq = n->wal_seq + 1,
+                                    .hard = b->has_hard ? &hard : NULL,
+                                    .entries = part > 0 ? entries + b->entries_done : NULL,
+                                    .entry_count = part};
+        if (!b->has_begun) {
+            append.snapshot_index = b->install.index;
+            append.snapshot_term = b->install.term;
+        }
         TRY(wal_append(n->wal, &append));
         n->wal_seq++;
+        b->has_begun = true;
+        b->entries_done = done;
     }
-    if (repair_count > 0) {
-        struct wal_append repair = {.seq = n->wal_seq + 1,
-                                    .entries = repairs,
-                                    .entry_count = repair_count,
-                                    .is_repair = true};
-        TRY(wal_append(n->wal, &repair));
+    return OK;
+}
+
+static enum err batch_append_repairs(struct node *n, struct node_batch *b,
+                                     const struct wal_entry *repairs, size_t count)
+{
+    while (b->repairs_done < count) {
+        struct wal_append append = {
+            .seq = n->wal_seq + 1, .entries = repairs + b->repairs_done, .is_repair = true};
+        append.entry_count = batch_part(n, append.entries, count - b->repairs_done);
+        TRY(wal_append(n->wal, &append));
         n->wal_seq++;
+        b->repairs_done += append.entry_count;
     }
     return OK;
 }
@@ -183,7 +218,8 @@ void node_persist(struct node *n, const struct raft_update *u)
     buf_init(&b->payloads);
     buf_init(&b->frames);
     /* A commit index alone is not worth a write: the next batch that has one carries it. */
-    b->has_hard = u->must_sync || u->install;
+    b->has_hard =
+        (u->must_sync && !(MUTANT(TERM_NOT_PERSISTED) && u->entry_count == 0)) || u->install;
     b->hard = (struct wal_hard_state){u->hard_state.term, u->hard_state.vote, u->hard_state.commit};
     batch_keep_messages(b, u);
     bool behind = false;
@@ -199,11 +235,10 @@ void node_persist(struct node *n, const struct raft_update *u)
         batch_keep_entries(b, u);
     } else {
         const struct wal_entry *entries = batch_convert(n, u->entries, u->entry_count);
-        enum err e = batch_append(n, b, entries, u->entry_count, NULL, 0);
+        enum err e = batch_append_entries(n, b, entries, u->entry_count);
         if (e == OK && u->repair_count > 0) {
-            struct node_batch none = {.has_hard = false};
             const struct wal_entry *repairs = batch_convert(n, u->repairs, u->repair_count);
-            e = batch_append(n, &none, NULL, 0, repairs, u->repair_count);
+            e = batch_append_repairs(n, b, repairs, u->repair_count);
         }
         b->state = BATCH_WRITTEN;
         b->wal_seq = n->wal_seq;
@@ -250,7 +285,10 @@ void node_persist_retry(struct node *n)
         if (b->state == BATCH_WRITTEN) {
             continue;
         }
-        enum err e = batch_append(n, b, b->entries, b->entry_count, b->repairs, b->repair_count);
+        enum err e = batch_append_entries(n, b, b->entries, b->entry_count);
+        if (e == OK) {
+            e = batch_append_repairs(n, b, b->repairs, b->repair_count);
+        }
         if (e != OK) {
             batch_wait_for_log(n, b, e);
             break;

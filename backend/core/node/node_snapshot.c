@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/base/hash.h"
+#include "core/base/mutant.h"
 #include "core/node/node_int.h"
 
 struct raft_snapshot node_snapshot_name(const struct node *n, const struct store *store,
@@ -62,7 +63,9 @@ void node_snapshot_end(struct node *n)
  * the entries, which still come, would not follow. */
 void node_snapshot_tell(struct node *n)
 {
-    if (!n->snap_untold || wal_log(n->wal)->last_index < n->snap_name.index) {
+    bool is_logged =
+        wal_log(n->wal)->last_index >= n->snap_name.index || MUTANT(SNAPSHOT_AHEAD_OF_LOG);
+    if (!n->snap_untold || !is_logged) {
         return;
     }
     n->snap_marked = n->snap_marked || node_persist_marker(n, &n->snap_name);
@@ -102,6 +105,8 @@ static void snapshot_on_done(void *ctx, enum err result)
     if (result != OK) {
         n->snap_retry = world_now(n->world) + NODE_SNAPSHOT_RETRY;
         n->applied_bytes = u64_max(n->applied_bytes, n->snap_bytes);
+    } else {
+        n->snap_lost = false;
     }
     if (result == OK && n->snap_name.index > raft_status(n->raft).snapshot) {
         n->snap_untold = true;
@@ -175,9 +180,12 @@ void node_snapshot_if_due(struct node *n)
     struct raft_status status = raft_status(n->raft);
     bool busy = n->snap || n->snap_writer || n->snap_untold || n->is_loading || status.installing;
     bool due = snapshot_is_worth_it(n, status.snapshot) ||
-               (n->snap_forced && n->applied > status.snapshot);
-    /* Who was a witness and is none any more has no state, and is no member either. */
-    bool has_state = n->is_witness || store_applied_index(n->store) == n->applied;
+               (n->snap_forced && n->applied > status.snapshot) ||
+               (n->snap_lost && n->applied >= status.snapshot && n->applied > 0);
+    /* Who was a witness and is no member any more has no state. So its next life begins before the
+     * removal, too, and knows what it was. */
+    bool is_member = raft_membership_lookup(status.membership, n->cfg.id) != NULL;
+    bool has_state = n->is_witness ? is_member : store_applied_index(n->store) == n->applied;
     if (busy || !has_state || !due || world_now(n->world) < n->snap_retry) {
         return;
     }
@@ -221,6 +229,9 @@ static void chunk_finish(struct node_chunk_read *read, enum err result)
         }
     }
     if (n->state == NODE_RUNNING) {
+        if (result != OK && read->chunk.snapshot == raft_status(n->raft).snapshot) {
+            n->snap_forced = true; /* the state is in memory: it is written anew */
+        }
         struct raft_event e = {.type = RAFT_EVENT_CHUNK_READ};
         e.chunk.peer = read->chunk.peer;
         e.chunk.snapshot = read->chunk.snapshot;

@@ -14,6 +14,7 @@
 
 #include "core/base/crc.h"
 #include "core/base/cursor.h"
+#include "core/base/mutant.h"
 #include "core/node/node_int.h"
 
 #define START_BOOT_BYTES 12
@@ -185,16 +186,32 @@ static void start_raft(struct node_start *s)
     saved.lost_from = start_lost_from(&s->found);
     saved.lost_vote = s->found.verdict == RECOVERY_WIPED || state->in_doubt;
     s->end = state->last_index;
+    if (MUTANT(DOUBT_TAKEN_FOR_TORN) && state->in_doubt) {
+        saved.lost_from = 0;
+        saved.lost_vote = false;
+    }
+    if (MUTANT(DAMAGE_TRUNCATED) && state->damage_count > 0) {
+        saved.lost_from = state->damage[0].lo;
+    }
     if (saved.lost_from != 0) {
         s->end = u64_min(s->end, saved.lost_from - 1);
         saved.lost_from = u64_max(saved.lost_from, s->snapshot.index + 1);
+    }
+    if (MUTANT(DAMAGE_TRUNCATED) ||
+        (MUTANT(AMNESIAC_VOTER) && s->found.verdict == RECOVERY_WIPED)) {
+        saved.lost_from = 0;
+        saved.lost_vote = false;
+        saved.hard_state.commit = u64_min(saved.hard_state.commit, s->end);
+    }
+    if (MUTANT(APPLIED_WITHOUT_DATA)) {
+        saved.applied = u64_max(saved.applied, u64_min(saved.hard_state.commit, s->end));
     }
     n->cfg.raft.id = n->cfg.id;
     uint8_t seed[8];
     n->world->random->fill(n->world->self, seed, sizeof(seed));
     memcpy(&n->cfg.raft.seed, seed, sizeof(seed));
     n->raft = raft_new(&n->cfg.raft, &saved, world_now(n->world));
-    n->applied = s->snapshot.index;
+    n->applied = saved.applied;
     n->snap_bytes = s->snapshot.size;
     n->applied_term = s->snapshot.term;
     n->read_id = n->boot << 32;
@@ -321,8 +338,8 @@ static void start_log(struct node_start *s)
                                 .node = n->cfg.id,
                                 .is_member = n->cfg.is_member,
                                 .segment_bytes = n->cfg.segment_bytes,
-                                .batch_bytes = WAL_BATCH_BYTES,
-                                .reserve_bytes = WAL_RESERVE_BYTES};
+                                .batch_bytes = n->cfg.batch_bytes,
+                                .reserve_bytes = n->cfg.reserve_bytes};
     struct wal_events events = node_wal_events(n);
     n->wal = wal_new(n->world, &config, &events);
     struct wal_scan_sink none;
@@ -484,7 +501,7 @@ static void start_write_boot(struct node_start *s, uint64_t before)
     s->node->world->random->fill(s->node->world->self, bytes, sizeof(bytes));
     uint32_t leap;
     memcpy(&leap, bytes, sizeof(leap));
-    s->node->boot = before + 1 + leap;
+    s->node->boot = before + (MUTANT(BOOT_REUSED) ? 0 : 1 + (uint64_t)leap);
     s->request.path = s->boot_new;
     start_submit(s, WORLD_UNLINK, start_on_boot_unlinked);
 }

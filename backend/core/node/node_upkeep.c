@@ -63,12 +63,14 @@ static void upkeep_on_log_damage(void *ctx, const struct wal_spot *spot, uint64_
 static void upkeep_on_snapshot_damage(void *ctx, uint64_t index, uint64_t term)
 {
     struct node *n = ctx;
-    (void)index;
     (void)term;
-    n->snap_forced = true; /* the state is in memory: a new one takes its place, soon */
-    if (n->state == NODE_RUNNING) {
-        node_pump(n);
+    if (n->state != NODE_RUNNING) {
+        return;
     }
+    /* The state is in memory: a new one takes its place. */
+    n->snap_forced = true;
+    n->snap_lost = n->snap_lost || index >= raft_status(n->raft).snapshot;
+    node_pump(n);
 }
 
 static void upkeep_on_pass(void *ctx, uint64_t bytes)

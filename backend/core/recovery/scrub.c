@@ -5,8 +5,9 @@
 #include "core/recovery/snapshot_int.h"
 #include "core/recovery/wal_int.h"
 
-/* What the next step of a pass is: LOG until it is read, then OPEN and READ for each snapshot. */
-enum scrub_phase { SCRUB_LOG, SCRUB_OPEN, SCRUB_READ };
+/* What the next step of a pass is: LOG until it is read, then NAMES, then OPEN and READ for each
+ * snapshot. */
+enum scrub_phase { SCRUB_LOG, SCRUB_NAMES, SCRUB_OPEN, SCRUB_READ };
 
 struct scrub_listed {
     uint64_t index;
@@ -26,7 +27,10 @@ struct scrub {
     uint64_t bytes;   /* read in this pass */
     uint64_t segment; /* the one that is being read; 0: the pass has not begun */
     uint64_t sector;
+    uint64_t dense_end; /* batches lie without a gap before this sector of the segment */
+    uint64_t batch_seq; /* of the newest batch that was met in it; they never fall */
 
+    struct scrub_listed needed; /* the newest marker of the log when the snapshots were listed */
     struct scrub_listed listed[SNAPFILE_LISTED_MAX];
     size_t count;
     size_t at;
@@ -95,21 +99,61 @@ static uint64_t scrub_end(const struct scrub *s, const struct wal_file *file)
     return w->in_flight ? w->active_sector - w->batches[w->first].sectors : w->active_sector;
 }
 
+/* Behind the last sector of the segment of which is known that batches lie before it. */
+static uint64_t scrub_dense_end(const struct scrub *s, const struct wal_file *file)
+{
+    const struct wal *w = s->wal;
+    uint64_t end = 0;
+
+    if (file == &w->files[w->file_count - 1] && w->active_sector <= wal_segment_sectors(w)) {
+        return scrub_end(s, file);
+    }
+    for (size_t i = 0; i < w->index.count; i++) {
+        if (w->index.extents[i].segment == file->seq) {
+            end = u64_max(end, w->index.extents[i].end);
+        }
+    }
+    return end;
+}
+
+/* Is it as the log left it? What was never written, or is of an earlier life of the file, is as bad
+ * as what cannot be read, where a batch has to be: a file that was cut and has grown again has
+ * zeros there. */
+static bool sector_is_good(struct scrub *s, const uint8_t *bytes, uint64_t number)
+{
+    if (number < WAL_FIRST_SECTOR) {
+        return true; /* entries do not depend on the header */
+    }
+    struct wal_sector sector = wal_sector_read(bytes, number);
+    if (number >= s->dense_end) {
+        return sector.kind != WAL_SECTOR_BAD;
+    }
+    if (sector.kind != WAL_SECTOR_SEALED || sector.batch_seq < s->batch_seq) {
+        return false;
+    }
+    s->batch_seq = sector.batch_seq;
+    return true;
+}
+
 static void segment_scrubbed(struct world_file_request *request)
 {
     struct scrub *s = request->owner;
     struct wal *w = s->wal;
     uint64_t sectors = request->length / WAL_SECTOR_BYTES;
     bool is_whole = request->result == OK && request->count == request->length;
+    bool is_active = s->segment == w->files[w->file_count - 1].seq;
 
-    w->reads--;
     for (uint64_t i = 0; i < sectors; i++) {
         const uint8_t *sector = request->buffer + i * WAL_SECTOR_BYTES;
-        if (!is_whole || (s->sector + i >= WAL_FIRST_SECTOR &&
-                          wal_sector_read(sector, s->sector + i).kind == WAL_SECTOR_BAD)) {
+        if (!is_whole || !sector_is_good(s, sector, s->sector + i)) {
+            if (is_active) {
+                wal_segment_abandon(w);
+                is_active = false;
+            }
             tell_log_damage(s, s->sector + i);
         }
     }
+    w->reads--;
     s->sector += sectors;
     s->bytes += request->length;
     wal_segment_recycle(w);
@@ -125,11 +169,13 @@ static bool scrub_log(struct scrub *s)
         bool is_new = file->seq != s->segment;
         file = is_new ? file : scrub_file(s, s->segment + 1);
         s->sector = 0;
+        s->batch_seq = 0;
         s->segment = file != NULL ? file->seq : s->segment;
     }
     if (file == NULL || s->sector >= scrub_end(s, file)) {
         return false;
     }
+    s->dense_end = scrub_dense_end(s, file);
     s->request.fd = file->fd;
     s->request.offset = s->sector * WAL_SECTOR_BYTES;
     s->request.length =
@@ -184,8 +230,10 @@ static void snapshot_opened(struct world_file_request *request)
 {
     struct scrub *s = request->owner;
 
-    if (request->result != OK) {
-        /* Pruned meanwhile, most likely; where it is not, loading it will tell. */
+    if (request->result == ERR_NOT_FOUND) {
+        s->at++; /* pruned meanwhile */
+    } else if (request->result != OK) {
+        s->events.snapshot_damage(s->events.ctx, s->listed[s->at].index, s->listed[s->at].term);
         s->at++;
     } else {
         s->offset = 0;
@@ -194,9 +242,18 @@ static void snapshot_opened(struct world_file_request *request)
     scrub_next(s);
 }
 
+/* Only who looks for it misses a file that is gone: until the next start nobody opens it. */
 static void snapshots_listed(struct world_file_request *request)
 {
     struct scrub *s = request->owner;
+    bool has_needed = s->needed.index == 0 || s->count == SNAPFILE_LISTED_MAX;
+
+    for (size_t i = 0; i < s->count; i++) {
+        has_needed |= s->listed[i].index >= s->needed.index;
+    }
+    if (!has_needed) {
+        s->events.snapshot_damage(s->events.ctx, s->needed.index, s->needed.term);
+    }
     s->phase = SCRUB_OPEN;
     scrub_next(s);
 }
@@ -212,6 +269,92 @@ static void snapshot_listed(struct world_file_request *request, const char *name
     }
 }
 
+static void list_snapshots(struct scrub *s)
+{
+    s->count = s->at = 0;
+    s->needed = (struct scrub_listed){s->wal->state.snapshot_index, s->wal->state.snapshot_term};
+    s->request.path = s->place->dir;
+    s->request.entry = snapshot_listed;
+    snapfile_submit(s->place, &s->request, WORLD_LIST, snapshots_listed, s);
+}
+
+/* Who is told may append, so the index is looked at anew for each extent. */
+static void tell_missing_segment(struct scrub *s, uint64_t seq)
+{
+    const struct wal_spot spot = {seq, 0, "the segment's name is gone"};
+    const struct wal_index *index = &s->wal->index;
+
+    for (size_t i = 0; i < index->count; i++) {
+        struct wal_extent extent = index->extents[i];
+        if (extent.segment == seq) {
+            s->events.log_damage(s->events.ctx, &spot, extent.first, extent.last);
+        }
+    }
+    s->events.log_damage(s->events.ctx, &spot, UINT64_MAX, 0);
+}
+
+/* A file that was cut behind what the log has written: the next start could not tell whether
+ * something was there. */
+static void active_measured(struct world_file_request *request)
+{
+    struct scrub *s = request->owner;
+    struct wal *w = s->wal;
+
+    bool is_short = request->result == OK && request->size < w->config.segment_bytes;
+    if (is_short && w->files[w->file_count - 1].seq == s->segment) {
+        wal_segment_abandon(w);
+    }
+    w->reads--;
+    wal_segment_recycle(w);
+    list_snapshots(s);
+}
+
+static void names_listed(struct world_file_request *request)
+{
+    struct scrub *s = request->owner;
+    struct wal *w = s->wal;
+
+    for (size_t i = 0; i < w->file_count && request->result == OK; i++) {
+        if (w->files[i].is_missing) {
+            if (i + 1 == w->file_count) {
+                wal_segment_abandon(w);
+            }
+            tell_missing_segment(s, w->files[i].seq);
+        }
+    }
+    s->segment = w->files[w->file_count - 1].seq;
+    wal_segment_path(w, s->segment, s->path);
+    request->path = s->path;
+    snapfile_submit(s->place, request, WORLD_STAT, active_measured, s);
+}
+
+static void name_listed(struct world_file_request *request, const char *name)
+{
+    struct scrub *s = request->owner;
+    uint64_t seq = wal_segment_name_parse(name);
+
+    for (size_t i = 0; i < s->wal->file_count; i++) {
+        if (s->wal->files[i].seq == seq) {
+            s->wal->files[i].is_missing = false;
+        }
+    }
+}
+
+/* The running log has its files open, and would not notice that a name is gone. While this counts
+ * as a read, no segment is renamed. */
+static void list_names(struct scrub *s)
+{
+    struct wal *w = s->wal;
+
+    for (size_t i = 0; i < w->file_count; i++) {
+        w->files[i].is_missing = true;
+    }
+    w->reads++;
+    s->request.path = w->config.dir;
+    s->request.entry = name_listed;
+    snapfile_submit(s->place, &s->request, WORLD_LIST, names_listed, s);
+}
+
 static void scrub_next(struct scrub *s)
 {
     switch (s->phase) {
@@ -219,11 +362,11 @@ static void scrub_next(struct scrub *s)
         if (scrub_log(s)) {
             return;
         }
-        s->count = s->at = 0;
-        s->request.path = s->place->dir;
-        s->request.entry = snapshot_listed;
-        snapfile_submit(s->place, &s->request, WORLD_LIST, snapshots_listed, s);
+        s->phase = SCRUB_NAMES;
+        list_names(s);
         return;
+    case SCRUB_NAMES:
+        CHECK_UNREACHABLE("listing is not waited for by a timer");
     case SCRUB_OPEN:
         if (s->at == s->count) {
             pass_ends(s);

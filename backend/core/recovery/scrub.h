@@ -3,8 +3,9 @@
  * damage is found while peers still have what is lost here [Bairavasundaram08: latent sector
  * errors].
  *
- * One pass reads every segment of the running log but the sectors that are being written, then
- * every snapshot file; passes follow each other, with a pause. Damage is told by place, and for the
+ * One pass reads every segment of the running log but the sectors that are being written, looks
+ * whether each still has its name, then reads every snapshot file, and misses the one that the log
+ * stands on; passes follow each other, with a pause. Damage is told by place, and for the
  * log also as the entries that lie there; what follows (marking, asking peers) is the owner's
  * decision.
  */
@@ -21,8 +22,10 @@ struct scrub; /* opaque */
 
 struct scrub_events {
     void *ctx;
-    /* Entries lo..hi of the log lie in sectors that are unreadable; lo > hi: no entry does. */
+    /* Entries lo..hi of the log lie in sectors that are unreadable, or in a segment whose name is
+     * gone; lo > hi: no entry does. */
     void (*log_damage)(void *ctx, const struct wal_spot *spot, uint64_t lo, uint64_t hi);
+    /* It cannot be read, or is not there. */
     void (*snapshot_damage)(void *ctx, uint64_t index, uint64_t term);
     /* A pass is over: how much it read. */
     void (*pass)(void *ctx, uint64_t bytes);

@@ -1,3 +1,4 @@
+#include "core/base/mutant.h"
 #include "core/recovery/snapshot_file.h"
 
 #include <string.h>
@@ -118,7 +119,7 @@ static void seal_dir_synced(struct world_file_request *request)
         s->then(s->owner, request->result);
         return;
     }
-    snapfile_prune(s->place, seal_pruned, s);
+    snapfile_prune(s->place, s->index, seal_pruned, s);
 }
 
 static void seal_renamed(struct world_file_request *request)
@@ -129,7 +130,8 @@ static void seal_renamed(struct world_file_request *request)
         return;
     }
     request->path = s->place->dir;
-    snapfile_submit(s->place, request, WORLD_SYNC_DIR, seal_dir_synced, s);
+    enum world_file_op op = MUTANT(SNAPSHOT_NAME_UNSYNCED) ? WORLD_STAT : WORLD_SYNC_DIR;
+    snapfile_submit(s->place, request, op, seal_dir_synced, s);
 }
 
 static void seal_closed(struct world_file_request *request)
@@ -160,6 +162,10 @@ static void seal_synced(struct world_file_request *request)
 void snapfile_seal_run(struct snapfile_seal *s)
 {
     s->request.fd = s->fd;
+    if (MUTANT(SNAPSHOT_UNSYNCED)) {
+        snapfile_submit(s->place, &s->request, WORLD_CLOSE, seal_closed, s);
+        return;
+    }
     snapfile_submit(s->place, &s->request, WORLD_SYNC, seal_synced, s);
 }
 
@@ -177,6 +183,7 @@ struct pruning {
     struct pruned_name names[SNAPFILE_LISTED_MAX];
     size_t count;
     size_t at;
+    uint64_t written;   /* index of the one that was just written */
     uint64_t keep_from; /* index of the oldest snapshot that stays */
     char path[WORLD_PATH_MAX_BYTES];
     void (*done)(void *ctx, enum err result);
@@ -214,7 +221,8 @@ static void prune_on(struct pruning *p)
     }
     if (p->at == p->count) {
         p->request.path = p->place.dir;
-        snapfile_submit(&p->place, &p->request, WORLD_SYNC_DIR, prune_ends, p);
+        enum world_file_op op = MUTANT(SNAPSHOT_NAME_UNSYNCED) ? WORLD_STAT : WORLD_SYNC_DIR;
+        snapfile_submit(&p->place, &p->request, op, prune_ends, p);
         return;
     }
     const struct pruned_name *name = &p->names[p->at++];
@@ -238,7 +246,8 @@ static void prune_listed(struct world_file_request *request)
             }
         }
     }
-    p->keep_from = newest[SNAPFILE_KEEP - 1];
+    /* Where the newer ones are damaged, an older one was fetched, and is all that there is. */
+    p->keep_from = u64_min(newest[SNAPFILE_KEEP - 1], p->written);
     prune_on(p);
 }
 
@@ -257,13 +266,14 @@ static void prune_entry(struct world_file_request *request, const char *name)
     }
 }
 
-void snapfile_prune(const struct snapfile_place *place, void (*done)(void *ctx, enum err result),
-                    void *ctx)
+void snapfile_prune(const struct snapfile_place *place, uint64_t written,
+                    void (*done)(void *ctx, enum err result), void *ctx)
 {
     struct pruning *p = mem_alloc_zero(sizeof *p);
 
     snapfile_task_begin(&p->task, place, prune_free);
     p->place = *place;
+    p->written = written;
     p->done = done;
     p->ctx = ctx;
     p->request.path = p->place.dir;

@@ -115,8 +115,8 @@ MUST_USE enum err snapfile_name_parse(const char *name, const char *suffix, uint
                                       uint64_t *term);
 
 /* Removes all but the newest SNAPFILE_KEEP snapshots, and pieces older than they are; then `done`.
- */
-void snapfile_prune(const struct snapfile_place *place, void (*done)(void *ctx, enum err result),
-                    void *ctx);
+ * `written` stays, and what is newer than that: newer files may be damaged. */
+void snapfile_prune(const struct snapfile_place *place, uint64_t written,
+                    void (*done)(void *ctx, enum err result), void *ctx);
 
 #endif

@@ -23,6 +23,7 @@ struct snapfile_installer {
     uint64_t old_size; /* while what is there is read back */
     enum err error;    /* the file cannot be used at all */
     enum err refusal;  /* of the bytes that were put, behind those that are being written */
+    enum err failure;  /* of a write: what is there is read back before the put ends */
     bool is_busy;
     void (*ready)(void *ctx, uint64_t offset);
     void (*done)(void *ctx, enum err result, uint64_t offset);
@@ -51,9 +52,24 @@ static void back_to_verified(struct snapfile_installer *i)
 
 static void installer_is_ready(struct snapfile_installer *i)
 {
+    enum err failure = i->failure;
+
     back_to_verified(i);
     i->is_busy = false;
-    i->ready(i->ctx, i->offset);
+    i->failure = OK;
+    if (failure != OK) {
+        i->done(i->ctx, failure, i->offset);
+    } else {
+        i->ready(i->ctx, i->offset);
+    }
+}
+
+/* Nothing of the file counts as verified. */
+static void check_again(struct snapfile_installer *i)
+{
+    snapfile_check_deinit(&i->check);
+    snapfile_check_init(&i->check);
+    i->offset = 0;
 }
 
 static void part_cut(struct world_file_request *request)
@@ -91,8 +107,8 @@ static void resume_on(struct snapfile_installer *i)
         return;
     }
     if (snapfile_check_is_done(&i->check)) {
-        /* Only its last step is missing; the last unit is asked for again, to end as always. */
-        i->check.verified -= SNAPFILE_TRAILER_BYTES;
+        /* It was about to be synced, or that failed: nobody knows what of it is durable. */
+        check_again(i);
     }
     i->request.length = i->check.verified;
     snapfile_submit(&i->place, &i->request, WORLD_TRUNCATE, part_cut, i);
@@ -201,8 +217,12 @@ static void piece_written(struct world_file_request *request)
 {
     struct snapfile_installer *i = request->owner;
 
-    if (request->result != OK || i->error != OK) {
-        put_ends(i, request->result != OK ? request->result : i->error);
+    if (request->result != OK) {
+        /* The check was fed bytes that are not there. */
+        i->failure = request->result;
+        i->old_size = i->offset;
+        check_again(i);
+        resume_on(i);
         return;
     }
     i->offset += i->bytes.len;
@@ -242,8 +262,7 @@ void snapfile_install_put(struct snapfile_installer *i, struct bytes bytes,
     i->refusal = i->error != OK ? i->error : snapfile_check_feed(&i->check, bytes);
     if (i->check.has_header && (i->check.meta.cluster != i->place.cluster ||
                                 i->check.meta.index != i->index || i->check.meta.term != i->term)) {
-        snapfile_check_deinit(&i->check);
-        snapfile_check_init(&i->check);
+        check_again(i);
         i->refusal = ERR_CORRUPT;
     }
     /* Of bytes that are refused, the whole units before the mistake are kept. */

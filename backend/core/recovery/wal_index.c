@@ -29,12 +29,21 @@ static void insert_extent(struct wal_index *x, size_t at, struct wal_extent exte
     x->count++;
 }
 
+void wal_index_cut(struct wal_index *x, uint64_t index)
+{
+    while (x->count > 0 && x->extents[x->count - 1].first >= index) {
+        x->count--;
+    }
+    if (x->count > 0) {
+        struct wal_extent *newest = &x->extents[x->count - 1];
+        newest->last = u64_min(newest->last, index - 1);
+    }
+}
+
 void wal_index_append(struct wal_index *x, const struct wal_extent *extent)
 {
     CHECK(extent->first <= extent->last && extent->sector < extent->end);
-    while (x->count > 0 && x->extents[x->count - 1].first >= extent->first) {
-        x->count--;
-    }
+    wal_index_cut(x, extent->first);
     if (x->count > 0) {
         struct wal_extent *newest = &x->extents[x->count - 1];
         bool continues = newest->last + 1 == extent->first && newest->segment == extent->segment &&
@@ -45,7 +54,6 @@ void wal_index_append(struct wal_index *x, const struct wal_extent *extent)
             newest->end = extent->end;
             return;
         }
-        newest->last = u64_min(newest->last, extent->first - 1);
     }
     insert_extent(x, x->count, *extent);
 }

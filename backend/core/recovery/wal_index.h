@@ -34,6 +34,9 @@ void wal_index_deinit(struct wal_index *x);
 /* Entries first..last were written by one batch: everything from `first` on gives way. */
 void wal_index_append(struct wal_index *x, const struct wal_extent *extent);
 
+/* Everything from `index` on gives way, to something that cannot be read. */
+void wal_index_cut(struct wal_index *x, uint64_t index);
+
 /* One entry was supplied again; its neighbours stay. */
 void wal_index_repair(struct wal_index *x, const struct wal_extent *extent);
 

@@ -29,6 +29,7 @@ enum wal_next { WAL_NEXT_NONE, WAL_NEXT_PREPARING, WAL_NEXT_READY, WAL_NEXT_REFU
 struct wal_file {
     uint64_t seq;
     world_fd fd;
+    bool is_missing; /* the scrub's: it has not seen the name of it yet */
 };
 
 struct wal_preparation {
@@ -129,6 +130,10 @@ void wal_segment_prepare(struct wal *w);
 
 /* The prepared segment becomes the active one. */
 void wal_segment_advance(struct wal *w);
+
+/* The active segment is damaged, or will be gone at the next start: nothing more is written to it, if
+ * that can be helped. */
+void wal_segment_abandon(struct wal *w);
 
 /* Goes on recycling. */
 void wal_segment_recycle(struct wal *w);

@@ -265,7 +265,7 @@ static void adopt_files(struct wal_recovering *r)
     bool has_tail = tail_is_usable(r);
 
     for (size_t i = 0; i < r->segment_count; i++) {
-        struct wal_file file = {r->segments[i].seq, r->segments[i].fd};
+        struct wal_file file = {.seq = r->segments[i].seq, .fd = r->segments[i].fd};
         if (has_tail && file.seq > r->scan.tail_segment) {
             w->next.state = WAL_NEXT_READY;
             w->next.file = file;

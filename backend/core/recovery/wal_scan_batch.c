@@ -67,13 +67,32 @@ static enum outcome scan_entry(struct wal_scan *s, const struct wal_record *reco
     if (!is_repair && !wal_state_append(&s->state, record->index, record->term)) {
         return BATCH_BROKEN;
     }
-    index_entry(s, record);
-    if (!body_ok) {
+    if (body_ok) {
+        index_entry(s, record);
+    } else {
+        wal_index_cut(&s->index, record->index);
         wal_state_damage(&s->state, record->index, record->index, record->term);
         return BATCH_HOLED;
     }
     tell_entry(s, record, body);
     return BATCH_WHOLE;
+}
+
+/* Raft vouched for all of it again, when this was written. What has been lost since, of repairs or
+ * of a snapshot that covered damage, is damage all the same: only what can be read is healed. */
+static void scan_heal(struct wal_scan *s, uint64_t lo, uint64_t hi)
+{
+    for (size_t i = 0; i < s->index.count; i++) {
+        const struct wal_extent *extent = &s->index.extents[i];
+        uint64_t from = u64_max(extent->first, lo);
+        uint64_t to = u64_min(extent->last, hi);
+        if (from <= to) {
+            wal_state_heal(&s->state, from, to);
+        }
+    }
+    if (hi == WAL_INDEX_OPEN) {
+        wal_state_heal(&s->state, WAL_INDEX_OPEN, WAL_INDEX_OPEN); /* ends doubt */
+    }
 }
 
 /* The log that is left begins behind base. What lies between the snapshot and base is missing,
@@ -86,6 +105,16 @@ static void reach_back(struct wal_scan *s)
     }
 }
 
+/* The log gave way to a snapshot, whose file may be lost by now. */
+static void scan_restarted(struct wal_scan *s, uint64_t index, uint64_t term)
+{
+    wal_index_clear(&s->index);
+    if (s->sink.reset != NULL) {
+        s->sink.reset(s->sink.ctx, index, term);
+    }
+    reach_back(s);
+}
+
 static void scan_snapshot(struct wal_scan *s, const struct wal_record *record)
 {
     if (record->entry_type != WAL_SNAPSHOT_RESTARTS) {
@@ -93,11 +122,7 @@ static void scan_snapshot(struct wal_scan *s, const struct wal_record *record)
         return;
     }
     wal_state_restart(&s->state, record->index, record->term);
-    wal_index_clear(&s->index);
-    if (s->sink.reset != NULL) {
-        s->sink.reset(s->sink.ctx, record->index, record->term);
-    }
-    reach_back(s);
+    scan_restarted(s, record->index, record->term);
 }
 
 static enum outcome scan_record(struct wal_scan *s, const struct wal_record *record,
@@ -128,7 +153,7 @@ static enum outcome scan_record(struct wal_scan *s, const struct wal_record *rec
         return body_ok ? BATCH_WHOLE : BATCH_VOTELESS;
     case WAL_RECORD_HEAL:
         if (body_ok) {
-            wal_state_heal(state, record->index, le64_load(body.data));
+            scan_heal(s, record->index, le64_load(body.data));
         }
         return body_ok ? BATCH_WHOLE : BATCH_VOTELESS;
     case WAL_RECORD_BATCH:
@@ -220,7 +245,12 @@ static void settle_loss(struct wal_scan *s, uint64_t previous_seq,
         /* More than one batch: only what is committed was surely not rewritten by them. */
         lo = u64_min(lo, state->hard.commit + 1);
     }
+    uint64_t base = state->base_index;
+    wal_index_cut(&s->index, lo);
     wal_state_lost(state, head, lo);
+    if (state->base_index > base) {
+        scan_restarted(s, state->base_index, state->base_term); /* the marker was among it */
+    }
 }
 
 bool wal_scan_begin_batch(struct wal_scan *s, uint64_t seq, const uint8_t *bytes, uint64_t number)

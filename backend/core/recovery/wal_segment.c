@@ -4,6 +4,7 @@
 
 #include "core/base/check.h"
 #include "core/base/mem.h"
+#include "core/base/mutant.h"
 #include "core/recovery/wal_int.h"
 
 world_fd wal_file_fd(const struct wal *w, uint64_t seq)
@@ -139,7 +140,7 @@ static void preallocated_synced(struct world_file_request *request)
 static void preallocated(struct world_file_request *request)
 {
     struct wal *w = request->owner;
-    if (request->result != OK) {
+    if (request->result != OK && !MUTANT(NO_SPACE_IGNORED)) {
         preparation_failed(w, request->result);
         return;
     }
@@ -212,7 +213,7 @@ void wal_segment_prepare(struct wal *w)
     }
     uint64_t newest = w->file_count > 0 ? w->files[w->file_count - 1].seq : 0;
     next->state = WAL_NEXT_PREPARING;
-    next->file = (struct wal_file){u64_max(newest + 1, next->file.seq), WORLD_FD_NONE};
+    next->file = (struct wal_file){.seq = u64_max(newest + 1, next->file.seq), .fd = WORLD_FD_NONE};
     if (w->spare_count == 0) {
         create_file(w);
         return;
@@ -233,6 +234,15 @@ void wal_segment_advance(struct wal *w)
     w->next.state = WAL_NEXT_NONE;
     w->active_sector = WAL_FIRST_SECTOR;
     w->active_has_batch = false;
+}
+
+void wal_segment_abandon(struct wal *w)
+{
+    /* Otherwise the next pass of the scrub comes back to it. Without another segment this one is
+     * better than none. */
+    if (!w->in_flight && w->next.state == WAL_NEXT_READY) {
+        w->active_sector = WAL_NO_SECTOR;
+    }
 }
 
 /* The oldest segment with an entry above `index` that can still be read, or the active one. */
@@ -325,6 +335,8 @@ void wal_compact(struct wal *w, uint64_t index)
     }
     wal_state_compact(&w->state, index);
     wal_index_drop_through(&w->index, index);
-    w->recycling.through = u64_max(w->recycling.through, oldest_needed(w, index));
+    uint64_t through =
+        MUTANT(SEGMENT_RECYCLED_EARLY) ? w->files[w->file_count - 1].seq : oldest_needed(w, index);
+    w->recycling.through = u64_max(w->recycling.through, through);
     wal_segment_recycle(w);
 }

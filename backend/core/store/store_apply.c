@@ -1,4 +1,5 @@
 /* The one way in: an entry of the log, by its kind. */
+#include "core/base/mutant.h"
 #include "core/store/store_int.h"
 
 #include "core/base/check.h"
@@ -43,7 +44,7 @@ static enum store_status apply_put(struct store *s, const struct store_envelope 
         status = store_put_check(&r);
     }
     if (status == STORE_OK) {
-        status = store_write_put_check(s, &r);
+        status = store_write_put_check(s, &r, false);
     }
     if (status == STORE_OK) {
         store_write_put(s, &r, response);
@@ -171,7 +172,8 @@ static enum store_status apply_kind(struct store *s, const struct store_entry *e
     case STORE_KIND_LEASE_REVOKE:
         return apply_revoke(s, e);
     case STORE_KIND_LEASE_EXPIRE:
-        return e->term == entry->term ? apply_revoke(s, e) : STORE_EXPIRY_STALE;
+        return e->term == entry->term || MUTANT(KV_LEASE_OLD_EXPIRY) ? apply_revoke(s, e)
+                                                                     : STORE_EXPIRY_STALE;
     case STORE_KIND_FEATURE_LEVEL:
         return apply_level(s, e);
     default:

@@ -5,6 +5,7 @@
 #include "core/base/check.h"
 #include "core/base/hash.h"
 #include "core/base/mem.h"
+#include "core/base/mutant.h"
 
 void store_dedup_init(struct store_dedup *d)
 {
@@ -60,7 +61,7 @@ enum store_dedup_verdict store_dedup_ask(const struct store_dedup *d, node_id or
     if (boot != o->boot) {
         return boot > o->boot ? STORE_DEDUP_NEW : STORE_DEDUP_OUTSIDE;
     }
-    if (sequence > o->high) {
+    if (sequence > o->high || MUTANT(PROPOSAL_APPLIED_TWICE)) {
         return STORE_DEDUP_NEW;
     }
     if (o->high - sequence >= STORE_ORIGIN_WINDOW) {
@@ -129,7 +130,7 @@ void store_dedup_record(struct store_dedup *d, node_id origin, uint64_t boot, ui
     o->high = u64_max(o->high, sequence);
     o->last_index = index;
     size_t slot = (size_t)(sequence % STORE_ORIGIN_WINDOW);
-    CHECK(o->statuses[slot] == STORE_DEDUP_UNSEEN);
+    CHECK(o->statuses[slot] == STORE_DEDUP_UNSEEN || MUTANT(PROPOSAL_APPLIED_TWICE));
     o->statuses[slot] = (uint8_t)outcome.status;
     o->revisions[slot] = outcome.revision;
 

@@ -58,7 +58,7 @@ struct store_envelope {
     uint64_t auth_revision;
     uint64_t assigned_id;      /* for a lease grant without an id: positive as int64 */
     uint64_t assigned_time_ns; /* since 1970, on the proposer's clock */
-    uint64_t term;             /* in which it was proposed */
+    uint64_t term;             /* in which it was proposed first */
     uint32_t lease_ttl_min_s;  /* for a lease grant: a shorter TTL is raised to this */
     struct bytes user;
     struct bytes body; /* the client's bytes */

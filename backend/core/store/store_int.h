@@ -23,9 +23,10 @@ struct store {
 
 /* store_write.c: single writes in the open transaction; the caller checked and commits. */
 
-/* etcd's checks of a put that need data: its lease exists, and the key where it must. */
+/* etcd's checks of a put that need data: its lease exists, and the key where it must. etcd looks
+ * for the lease first, but in a txn for the key. */
 MUST_USE enum store_status store_write_put_check(const struct store *s,
-                                                 const struct store_put_request *r);
+                                                 const struct store_put_request *r, bool key_first);
 
 /* Puts, and appends a PutResponse with no header. */
 void store_write_put(struct store *s, const struct store_put_request *r, struct buf *response);

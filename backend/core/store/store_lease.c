@@ -3,6 +3,7 @@
 #include "core/base/check.h"
 #include "core/base/hash.h"
 #include "core/base/mem.h"
+#include "core/base/mutant.h"
 #include "core/base/sort.h"
 #include "core/store/store_bytes.h"
 #include "core/store/store_slab.h"
@@ -216,7 +217,8 @@ void store_leases_promote(struct store_leases *l, nanos now)
     l->armed = true;
     for (struct store_lease *lease = store_leases_above(l, INT64_MIN); lease != NULL;
          lease = store_leases_above(l, lease->id)) {
-        lease_arm(l, lease, u64_add_sat(now, lease_span(lease->ttl_s)), STORE_LEASE_ARMED);
+        nanos span = lease_span(MUTANT(KV_LEASE_NOT_REARMED) ? 1 : lease->ttl_s);
+        lease_arm(l, lease, u64_add_sat(now, span), STORE_LEASE_ARMED);
     }
 }
 

@@ -9,6 +9,7 @@
 #include "core/store/store_int.h"
 
 #include "core/base/check.h"
+#include "core/store/store_limits.h"
 #include "core/store/store_pb.h"
 
 static int compare_numbers(int64_t a, int64_t b)
@@ -105,6 +106,14 @@ static enum store_status txn_range_check(const struct store *s, const struct sto
     return r->revision < s->mvcc.compact_revision ? STORE_REVISION_COMPACTED : STORE_OK;
 }
 
+/* Does one pass check all, in order? Since feature level 2, as in etcd, all puts on the way are
+ * checked before any range, and of a put its key before its lease: of a txn in which several are
+ * wrong, that decides which error is the answer. */
+static bool txn_checks_at_once(const struct store *s)
+{
+    return s->feature_level < STORE_SYSTEM_LEVEL;
+}
+
 /* Chooses the branch of this txn and of those in it, and checks the operations on the way. */
 static enum store_status txn_plan(struct store *s, const struct store_txn_request *txn)
 {
@@ -121,11 +130,11 @@ static enum store_status txn_plan(struct store *s, const struct store_txn_reques
         switch (op.kind) {
         case STORE_OP_RANGE:
             CHECK(store_range_decode(op.body, &range) == STORE_OK);
-            status = txn_range_check(s, &range);
+            status = txn_checks_at_once(s) ? txn_range_check(s, &range) : STORE_OK;
             break;
         case STORE_OP_PUT:
             CHECK(store_put_decode(op.body, &put) == STORE_OK);
-            status = store_write_put_check(s, &put);
+            status = store_write_put_check(s, &put, !txn_checks_at_once(s));
             break;
         case STORE_OP_TXN:
             CHECK(store_txn_decode(op.body, &nested) == STORE_OK);
@@ -141,6 +150,30 @@ static enum store_status txn_plan(struct store *s, const struct store_txn_reques
         }
     }
     return STORE_OK;
+}
+
+/* The second pass, along the way that was chosen. */
+static enum store_status txn_ranges_check(const struct store *s,
+                                          const struct store_txn_request *txn, size_t *step)
+{
+    CHECK(*step < s->txn_path.len);
+    bool holds = s->txn_path.data[(*step)++] != 0;
+    enum store_status status = STORE_OK;
+    struct bytes item;
+    for (size_t at = 0; status == STORE_OK && store_txn_item(txn, holds ? 2 : 3, &at, &item);) {
+        struct store_op op;
+        struct store_range_request range;
+        struct store_txn_request nested;
+        CHECK(store_op_decode(item, &op) == STORE_OK);
+        if (op.kind == STORE_OP_RANGE) {
+            CHECK(store_range_decode(op.body, &range) == STORE_OK);
+            status = txn_range_check(s, &range);
+        } else if (op.kind == STORE_OP_TXN) {
+            CHECK(store_txn_decode(op.body, &nested) == STORE_OK);
+            status = txn_ranges_check(s, &nested, step);
+        }
+    }
+    return status;
 }
 
 static void txn_execute(struct store *s, const struct store_txn_request *txn, size_t *step,
@@ -233,11 +266,15 @@ enum store_status store_txn_run(struct store *s, const struct store_txn_request 
                                 struct buf *response)
 {
     buf_clear(&s->txn_path);
+    size_t step = 0;
     enum store_status status = txn_plan(s, txn);
+    if (status == STORE_OK && !txn_checks_at_once(s)) {
+        status = txn_ranges_check(s, txn, &step);
+    }
     if (status != STORE_OK) {
         return status;
     }
-    size_t step = 0;
+    step = 0;
     txn_execute(s, txn, &step, response);
     CHECK(step == s->txn_path.len);
     return STORE_OK;

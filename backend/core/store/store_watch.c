@@ -3,6 +3,7 @@
 
 #include "core/base/check.h"
 #include "core/base/mem.h"
+#include "core/base/mutant.h"
 #include "core/store/store_int.h"
 #include "core/store/store_pb.h"
 
@@ -155,7 +156,8 @@ static int64_t watch_choose_id(struct store_stream *stream, int64_t asked)
 /* Sets where the watch begins, and makes it clean or pending. */
 static void watch_place(struct store_watch *w, const struct store_mvcc *m)
 {
-    if (w->start_revision == 0 || w->start_revision > m->revision) {
+    bool is_new = w->start_revision == 0 || w->start_revision > m->revision;
+    if (is_new || MUTANT(WATCH_SKIPS_HISTORY)) {
         w->next = m->log.next;
     } else if (w->start_revision < m->compact_revision) {
         w->next = 0;
@@ -289,7 +291,7 @@ static void stream_move(struct store_stream *stream, struct store *to,
             continue;
         }
         if (store_watch_is_clean(w)) {
-            w->next = from->log.next;
+            w->next = from->log.next - (MUTANT(WATCH_REPEATS) ? 1 : 0);
         }
         w->until = to->mvcc.log.next - 1;
         store_link_remove(&w->clean);

@@ -13,18 +13,19 @@ void store_header_put(struct buf *b, int64_t revision)
     store_pb_close(b, header);
 }
 
-enum store_status store_write_put_check(const struct store *s, const struct store_put_request *r)
+enum store_status store_write_put_check(const struct store *s, const struct store_put_request *r,
+                                        bool key_first)
 {
-    if (r->lease != 0 && store_leases_find(&s->leases, r->lease) == NULL) {
-        return STORE_LEASE_NOT_FOUND;
-    }
+    bool lacks_lease = r->lease != 0 && store_leases_find(&s->leases, r->lease) == NULL;
+    bool lacks_key = false;
     if (r->ignore_value || r->ignore_lease) {
         const struct store_key *key = store_tree_find(&s->mvcc.tree, r->key);
-        if (key == NULL || !store_key_is_live(key)) {
-            return STORE_KEY_NOT_FOUND;
-        }
+        lacks_key = key == NULL || !store_key_is_live(key);
     }
-    return STORE_OK;
+    if (lacks_key && (key_first || !lacks_lease)) {
+        return STORE_KEY_NOT_FOUND;
+    }
+    return lacks_lease ? STORE_LEASE_NOT_FOUND : STORE_OK;
 }
 
 void store_write_put(struct store *s, const struct store_put_request *r, struct buf *response)

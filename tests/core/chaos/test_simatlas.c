@@ -114,6 +114,33 @@ static void while_exposed_the_last_full_replica_is_spared(void **state)
     assert_true(simatlas_may(&atlas, 0, SIMATLAS_WIPED, SIMATLAS_WHOLE));
 }
 
+/* A witness votes for any member of the in-sync set: only another member refuses one that lost. */
+static void with_a_witness_a_loss_that_nobody_notices_needs_somebody_who_refuses(void **state)
+{
+    (void)state;
+    struct simatlas atlas;
+    struct simatlas_group group = {
+        .voters = first(3), .witnesses = 4, .in_sync = 3, .current = first(3)};
+
+    simatlas_init(&atlas, &group);
+    assert_false(simatlas_may(&atlas, 0, SIMATLAS_OLD_CLONE, SIMATLAS_WHOLE));
+    assert_true(simatlas_may(&atlas, 0, SIMATLAS_WIPED, SIMATLAS_WHOLE));
+    /* The witness is no candidate, nor is whoever is not in the set. */
+    assert_true(simatlas_may(&atlas, 2, SIMATLAS_OLD_CLONE, SIMATLAS_WHOLE));
+    group.in_sync = 2;
+    simatlas_set_group(&atlas, &group);
+    assert_true(simatlas_may(&atlas, 0, SIMATLAS_OLD_CLONE, SIMATLAS_WHOLE));
+    /* Of five, the witness and a replica that fell out would do; the witness alone does not. */
+    group = (struct simatlas_group){
+        .voters = first(5), .witnesses = 16, .in_sync = 15, .current = first(5)};
+    simatlas_set_group(&atlas, &group);
+    assert_true(simatlas_may(&atlas, 0, SIMATLAS_OLD_CLONE, SIMATLAS_WHOLE));
+    group.in_sync = 7;
+    simatlas_set_group(&atlas, &group);
+    assert_false(simatlas_may(&atlas, 0, SIMATLAS_OLD_CLONE, SIMATLAS_WHOLE));
+    assert_true(simatlas_may(&atlas, 3, SIMATLAS_OLD_CLONE, SIMATLAS_WHOLE));
+}
+
 static void members_count_as_they_are_now(void **state)
 {
     (void)state;
@@ -223,6 +250,7 @@ int main(void)
         cmocka_unit_test(every_replica_may_be_damaged_in_a_stripe_of_its_own),
         cmocka_unit_test(a_loss_that_nobody_notices_needs_all_others_whole_and_current),
         cmocka_unit_test(while_exposed_the_last_full_replica_is_spared),
+        cmocka_unit_test(with_a_witness_a_loss_that_nobody_notices_needs_somebody_who_refuses),
         cmocka_unit_test(members_count_as_they_are_now),
         cmocka_unit_test(a_strike_without_permission_is_remembered),
         cmocka_unit_test(whatever_it_allows_leaves_a_majority_of_each_stripe),

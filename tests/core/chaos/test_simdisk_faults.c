@@ -111,6 +111,13 @@ static size_t wrong_sectors(struct subject *s, bool cut)
     return wrong;
 }
 
+static bool always(void *ctx, uint64_t unit)
+{
+    (void)ctx;
+    (void)unit;
+    return true;
+}
+
 static bool never(void *ctx, uint64_t unit)
 {
     (void)ctx;
@@ -226,6 +233,61 @@ static void a_lie_costs_what_was_not_written_back_before_power_loss(void **state
         uint64_t size = 0;
         assert_int_equal(wrong_sectors(&s, true), written_back);
         assert_int_equal(simdisk_size(s.d, "late", &size) == OK, written_back);
+        simdisk_free(s.d);
+    }
+}
+
+static world_fd open_log(struct simdisk *d)
+{
+    struct world_file_request request = {
+        .op = WORLD_OPEN, .path = "1.wal", .flags = WORLD_OPEN_WRITE};
+    struct world_file_request opened = ask(d, request);
+    assert_int_equal(opened.result, OK);
+    return opened.fd;
+}
+
+/* The system wrote the page as it is now: what it failed to write of it before is gone for good. */
+static void what_is_written_again_after_a_failed_sync_does_not_come_back_as_it_was(void **state)
+{
+    (void)state;
+    struct subject s = subject_new(1);
+
+    assert_int_equal(put_sectors(s.d, s.log, 2, 5, 60), OK);
+    simdisk_fail(s.d, WORLD_SYNC, ERR_IO, 1);
+    assert_int_equal(sync_it(s.d, s.log), ERR_IO);
+    assert_int_equal(put_sectors(s.d, s.log, 3, 2, 90), OK);
+    assert_int_equal(sync_it(s.d, s.log), OK);
+    assert_int_equal(simdisk_pending(s.d), 3);
+    simdisk_cut_power(s.d, always, NULL);
+    s.log = open_log(s.d);
+    assert_int_equal(get_sector(s.d, s.log, 2), 60);
+    assert_int_equal(get_sector(s.d, s.log, 3), 90);
+    assert_int_equal(get_sector(s.d, s.log, 4), 91);
+    assert_int_equal(get_sector(s.d, s.log, 5), 63);
+    simdisk_free(s.d);
+}
+
+/* What a disk said is durable, a later failure does not take out of its cache. */
+static void a_failed_sync_does_not_take_what_a_lie_owes(void **state)
+{
+    (void)state;
+
+    for (int is_forgetful = 0; is_forgetful < 2; is_forgetful++) {
+        struct subject s = subject_new(1);
+        simdisk_forget(s.d, is_forgetful == 1);
+        simdisk_lie(s.d, true);
+        assert_int_equal(put_sectors(s.d, s.log, 2, 1, 60), OK);
+        assert_int_equal(sync_it(s.d, s.log), OK);
+        assert_int_equal(put_sectors(s.d, s.log, 3, 1, 70), OK);
+        simdisk_fail(s.d, WORLD_SYNC, ERR_IO, 1);
+        assert_int_equal(sync_it(s.d, s.log), ERR_IO);
+        assert_int_equal(get_sector(s.d, s.log, 2), 60);
+        assert_int_equal(simdisk_owed(s.d), 1);
+        simdisk_write_back(s.d);
+        simdisk_cut_power(s.d, never, NULL);
+        s.log = open_log(s.d);
+        assert_int_equal(get_sector(s.d, s.log, 2), 60);
+        assert_int_not_equal(get_sector(s.d, s.log, 3), 70);
         simdisk_free(s.d);
     }
 }
@@ -537,6 +599,8 @@ int main(void)
         cmocka_unit_test(a_forgetful_disk_drops_what_it_failed_to_sync),
         cmocka_unit_test(what_was_written_after_a_forgetful_sync_began_stays),
         cmocka_unit_test(a_lie_costs_what_was_not_written_back_before_power_loss),
+        cmocka_unit_test(what_is_written_again_after_a_failed_sync_does_not_come_back_as_it_was),
+        cmocka_unit_test(a_failed_sync_does_not_take_what_a_lie_owes),
         cmocka_unit_test(a_quota_is_not_told_beforehand),
         cmocka_unit_test(a_lost_write_was_never_there),
         cmocka_unit_test(a_misdirected_write_overwrites_something_else),

@@ -18,6 +18,7 @@ struct plain_change {
     uint64_t offset;
     uint64_t length;
     bool in_limbo;
+    bool is_over[FILE_BYTES_MAX]; /* of a write: what a later one replaced that is durable */
     uint8_t bytes[FILE_BYTES_MAX];
 };
 
@@ -72,6 +73,9 @@ static void plain_settle(struct plain_file *file, size_t upto, bool is_good)
     for (size_t i = 0; i < file->change_count; i++) {
         struct plain_change *change = &file->changes[i];
         if (i < upto && is_good && !change->in_limbo) {
+            for (size_t k = 0; k < kept && change->kind == PLAIN_WRITE; k++) {
+                memset(file->changes[k].is_over + change->offset, true, (size_t)change->length);
+            }
             plain_apply(&file->stable, change, 0, FILE_BYTES_MAX);
             continue;
         }
@@ -85,17 +89,22 @@ static void plain_lose_power(struct plain_file *file, const bool *survives, uint
 {
     for (size_t i = 0; i < file->change_count; i++) {
         const struct plain_change *change = &file->changes[i];
-        uint64_t first = 0;
-        uint64_t last = 0;
-        if (change->kind == PLAIN_WRITE) {
-            first = change->offset / WORLD_SECTOR_BYTES;
-            last = (change->offset + change->length - 1) / WORLD_SECTOR_BYTES;
+        if (change->kind != PLAIN_WRITE && survives[(*asked)++]) {
+            plain_apply(&file->stable, change, 0, 0);
         }
-        for (uint64_t sector = first; sector <= last; sector++) {
-            if (survives[(*asked)++]) {
-                plain_apply(&file->stable, change, sector * WORLD_SECTOR_BYTES,
-                            (sector + 1) * WORLD_SECTOR_BYTES);
+        uint64_t end = change->kind == PLAIN_WRITE ? change->offset + change->length : 0;
+        for (uint64_t lo = change->offset; lo < end;) {
+            uint64_t hi = lo;
+            while (hi < end && !change->is_over[hi]) {
+                hi++;
+                if (hi % WORLD_SECTOR_BYTES == 0) {
+                    break;
+                }
             }
+            if (hi > lo && survives[(*asked)++]) {
+                plain_apply(&file->stable, change, lo, hi);
+            }
+            lo = hi > lo ? hi : lo + 1;
         }
     }
     file->change_count = 0;

@@ -633,6 +633,27 @@ static void an_install_takes_the_snapshot_that_it_was_told(void **state)
     cluster3_deinit(&c);
 }
 
+/* While a piece of one snapshot is on its way to the disk, the core asks for another one. */
+static void a_snapshot_that_is_asked_for_while_another_is_written_is_opened(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    cluster3_init(&c, 33, NODES);
+    cluster3_start(&c);
+    cluster3_elect(&c);
+    struct node *n = c.member[0].node;
+    struct raft_chunk chunks[] = {{.snapshot = 1000, .snapshot_term = 1},
+                                  {.snapshot = 2000, .snapshot_term = 1}};
+    const struct raft_update both = {.chunk_writes = chunks, .chunk_write_count = COUNT_OF(chunks)};
+    node_receive_chunks(n, &both);
+    assert_true(n->install_busy);
+    cluster3_run(&c, NANOS_PER_S);
+    assert_false(n->install_busy);
+    assert_non_null(n->installer);
+    assert_int_equal(n->install_index, 2000);
+    cluster3_deinit(&c);
+}
+
 static void a_founder_that_dies_at_first_founds_again(void **state)
 {
     (void)state;
@@ -904,6 +925,61 @@ static void a_lease_ends_once_and_takes_its_keys_along(void **state)
     cluster3_deinit(&c);
 }
 
+static bool lease_is_known(struct node *node, uint8_t id)
+{
+    struct buf response;
+    buf_init(&response);
+    store_lease_list(node_store(node), &response);
+    /* One LeaseStatus of a lease below 128: its only byte of worth is the last. */
+    bool is = response.len > 0 && response.data[response.len - 1] == id;
+    buf_deinit(&response);
+    return is;
+}
+
+/* A leader that is cut off finds a lease due before it steps down, and the end that it proposed
+ * lies in its queue when it hears of the next leader: that one has armed the lease anew. */
+static void an_expiry_of_a_past_leader_ends_no_lease(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    cluster3_init(&c, 31, NODES);
+    cluster3_start(&c);
+    uint32_t leader = cluster3_elect(&c);
+    static const uint8_t grant[] = {0x08, 3, 0x10, 7}; /* TTL 3 s, lease 7 */
+    struct put p;
+    put_begin_kind(&p, c.member[leader].node, STORE_KIND_LEASE_GRANT,
+                   (struct bytes){grant, sizeof(grant)});
+    put_wait(&c, &p);
+    assert_int_equal(p.result, OK);
+    cluster3_run(&c, 2800 * NANOS_PER_MS);
+    for (uint32_t i = 0; i < c.n; i++) {
+        if (i != leader) {
+            simnet_cut(c.member[leader].host, c.member[i].host, true);
+        }
+    }
+    cluster3_run(&c, 300 * NANOS_PER_MS);
+    assert_int_equal(node_status(c.member[leader].node).role, RAFT_LEADER);
+    uint32_t next = leader;
+    for (uint32_t i = 0; i < 300 && next == leader; i++) {
+        cluster3_run(&c, 10 * NANOS_PER_MS);
+        for (uint32_t k = 0; k < c.n; k++) {
+            bool leads = node_status(c.member[k].node).role == RAFT_LEADER;
+            next = k != leader && leads ? k : next;
+        }
+    }
+    assert_true(next != leader);
+    for (uint32_t i = 0; i < c.n; i++) {
+        if (i != leader) {
+            simnet_cut(c.member[leader].host, c.member[i].host, false);
+        }
+    }
+    cluster3_run(&c, 2 * NANOS_PER_S);
+    assert_true(lease_is_known(c.member[next].node, 7));
+    cluster3_run(&c, 4 * NANOS_PER_S);
+    assert_false(lease_is_known(c.member[next].node, 7));
+    cluster3_deinit(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -924,6 +1000,7 @@ int main(void)
         cmocka_unit_test(what_a_dead_process_left_is_synced_before_it_counts),
         cmocka_unit_test(a_snapshot_that_a_dead_process_named_is_synced_before_it_counts),
         cmocka_unit_test(an_install_takes_the_snapshot_that_it_was_told),
+        cmocka_unit_test(a_snapshot_that_is_asked_for_while_another_is_written_is_opened),
         cmocka_unit_test(a_founder_that_dies_at_first_founds_again),
         cmocka_unit_test(a_member_may_die_at_any_event_of_its_start),
         cmocka_unit_test(a_restart_remembers_what_was_committed),
@@ -935,6 +1012,7 @@ int main(void)
         cmocka_unit_test(an_outcome_that_nobody_knows_is_no_success),
         cmocka_unit_test(a_node_that_stops_hands_over_and_takes_no_more),
         cmocka_unit_test(a_lease_ends_once_and_takes_its_keys_along),
+        cmocka_unit_test(an_expiry_of_a_past_leader_ends_no_lease),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -108,11 +108,41 @@ static void a_snapshot_of_its_own_ends_while_another_is_installed(void **state)
     cluster3_deinit(&c);
 }
 
+/* Who was a witness has no state, also when it is no member any more: it answers nothing from it. */
+static void a_removed_witness_answers_no_reads(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    witnessed_start(&c, 47);
+    witnessed_put(&c, 0, 50);
+    struct raft_conf_change change = {.n = 1};
+    change.single[0] = (struct raft_conf_single){.op = RAFT_REMOVE, .node = WITNESS + 1};
+    uint32_t leader = cluster3_elect(&c);
+    assert_int_equal(node_change(c.member[leader].node, &change), OK);
+    cluster3_run(&c, NANOS_PER_S);
+    struct node *n = c.member[WITNESS].node;
+    assert_null(raft_membership_lookup(node_status(n).membership, WITNESS + 1));
+    for (int life = 0; life < 3; life++) {
+        struct node_read read = {0};
+        assert_int_equal(node_read(c.member[WITNESS].node, &read), ERR_REFUSED);
+        struct node_request request = {.kind = STORE_KIND_PUT};
+        assert_int_equal(node_propose(c.member[WITNESS].node, &request), ERR_REFUSED);
+        node_take_snapshot(c.member[WITNESS].node);
+        cluster3_run(&c, NANOS_PER_S);
+        assert_int_equal(c.member[WITNESS].node->raft->snapshot.size, 0);
+        member_kill(&c, WITNESS, true);
+        member_start(&c, WITNESS);
+        cluster3_run(&c, NANOS_PER_S);
+    }
+    cluster3_deinit(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_witness_compacts_its_log),
         cmocka_unit_test(a_witness_keeps_the_snapshot_that_it_was_named),
+        cmocka_unit_test(a_removed_witness_answers_no_reads),
         cmocka_unit_test(a_snapshot_of_its_own_ends_while_another_is_installed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -130,11 +130,138 @@ static void tells_damage_by_the_entries_that_lie_there(void **state)
     watch_free(&w);
 }
 
+/* Sectors that read well, and are not what was written: zeros in a file that was cut and has grown
+ * again, and another life's. */
+static void tells_what_was_never_written_where_a_batch_has_to_be(void **state)
+{
+    (void)state;
+    struct watch w;
+    const char *first = "wal/0000000000000001.wal";
+
+    watch_new(&w);
+    struct simdisk *disk = simhost_disk(w.host);
+    assert_int_equal(simdisk_cut(disk, first, 5 * WAL_SECTOR_BYTES), OK);
+    assert_int_equal(simdisk_cut(disk, first, 16 * WAL_SECTOR_BYTES), OK);
+    await_passes(&w, 1);
+    assert_true(w.log_damages >= 1);
+    watch_free(&w);
+    watch_new(&w);
+    disk = simhost_disk(w.host);
+    /* What lies there in the first segment has the right place, and an older number. */
+    assert_int_equal(simdisk_misdirect(disk, first, 5 * WAL_SECTOR_BYTES,
+                                       "wal/0000000000000002.wal", 5 * WAL_SECTOR_BYTES),
+                     OK);
+    await_passes(&w, 1);
+    assert_int_equal(w.log_damages, 1);
+    watch_free(&w);
+}
+
+/* What is behind the cut was never written, but the next start could not know. */
+static void leaves_a_segment_that_was_cut_behind_the_logs_end(void **state)
+{
+    (void)state;
+    struct watch w;
+    struct wal_config config = fixture_config();
+    char path[WORLD_PATH_MAX_BYTES] = "wal/";
+    uint64_t size = 0;
+
+    watch_new(&w);
+    struct simdisk *disk = simhost_disk(w.host);
+    uint64_t seq = 1;
+    do {
+        wal_segment_name(++seq + 1, path + 4);
+    } while (simdisk_size(disk, path, &size) == OK);
+    wal_segment_name(seq - 1, path + 4); /* behind it, one is prepared */
+    assert_int_equal(simdisk_cut(disk, path, 15 * WAL_SECTOR_BYTES), OK);
+    await_passes(&w, 1);
+    assert_int_equal(w.log_damages, 0);
+    while (fixture_entry(&w.f, 31, 1, 10) == ERR_BUSY) {
+        assert_true(simworld_step(w.sim));
+    }
+    fixture_settle(&w.f);
+    simhost_kill(w.host);
+    scrub_free(w.scrub);
+    fixture_close(&w.f);
+    config.is_member = true;
+    fixture_open(&w.f, w.sim, w.host, &config, 0, 0);
+    assert_false(w.f.found.state->in_doubt);
+    assert_int_equal(w.f.found.state->last_index, 31);
+    assert_int_equal(w.f.found.state->damage_count, 0);
+    fixture_close(&w.f);
+    simworld_free(w.sim);
+}
+
+/* Nobody opens a snapshot while the node runs: only a scrub misses it. */
+static void misses_the_snapshot_that_the_log_stands_on(void **state)
+{
+    (void)state;
+    struct watch w;
+    char path[WORLD_PATH_MAX_BYTES];
+
+    watch_new(&w);
+    snapfile_path("snap", 5, 1, ".snap", path);
+    assert_int_equal(simdisk_remove(simhost_disk(w.host), path), OK);
+    await_passes(&w, 1);
+    assert_int_equal(w.snapshot_damages, 0); /* the log does not speak of one yet */
+    struct wal_append marker = {.snapshot_index = 5, .snapshot_term = 1};
+    assert_int_equal(fixture_append(&w.f, marker), OK);
+    fixture_settle(&w.f);
+    await_passes(&w, 2);
+    assert_int_equal(w.snapshot_damages, 1);
+    assert_int_equal(w.log_damages, 0);
+    watch_free(&w);
+}
+
+/* A segment without a name is written and read as before, until the process ends. */
+static void misses_segments_and_the_log_goes_on_behind_them(void **state)
+{
+    (void)state;
+    struct watch w;
+    struct wal_config config = fixture_config();
+    char path[WORLD_PATH_MAX_BYTES] = "wal/";
+
+    watch_new(&w);
+    struct simdisk *disk = simhost_disk(w.host);
+    assert_int_equal(simdisk_remove(disk, "wal/0000000000000002.wal"), OK);
+    await_passes(&w, 1);
+    assert_true(w.log_damages >= 2); /* its extents, and itself */
+    /* And the one that is being written. */
+    uint64_t seq = 3;
+    for (uint64_t size = 0;; seq++) {
+        wal_segment_name(seq + 2, path + 4); /* behind the active one, one is prepared */
+        if (simdisk_size(disk, path, &size) != OK) {
+            break;
+        }
+    }
+    wal_segment_name(seq, path + 4);
+    assert_int_equal(simdisk_remove(disk, path), OK);
+    await_passes(&w, 2);
+    while (fixture_entry(&w.f, 31, 1, 600) == ERR_BUSY) {
+        assert_true(simworld_step(w.sim));
+    }
+    fixture_settle(&w.f);
+    simhost_kill(w.host);
+    scrub_free(w.scrub);
+    fixture_close(&w.f);
+    config.is_member = true;
+    fixture_open(&w.f, w.sim, w.host, &config, 0, 0);
+    assert_int_equal(w.f.found.verdict, RECOVERY_DAMAGED);
+    assert_false(w.f.found.state->in_doubt);
+    assert_int_equal(w.f.found.state->last_index, 31);
+    assert_false(wal_state_is_damaged(w.f.found.state, 31));
+    fixture_close(&w.f);
+    simworld_free(w.sim);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_everything_at_the_given_rate),
         cmocka_unit_test(tells_damage_by_the_entries_that_lie_there),
+        cmocka_unit_test(tells_what_was_never_written_where_a_batch_has_to_be),
+        cmocka_unit_test(leaves_a_segment_that_was_cut_behind_the_logs_end),
+        cmocka_unit_test(misses_the_snapshot_that_the_log_stands_on),
+        cmocka_unit_test(misses_segments_and_the_log_goes_on_behind_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

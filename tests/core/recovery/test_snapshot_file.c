@@ -13,6 +13,7 @@ struct scene {
     struct simworld *sim;
     struct simhost *host;
     struct snapfile_place place;
+    struct snapfile_task *tasks;
 };
 
 static void scene_new(struct scene *s, struct simdisk *disk)
@@ -22,7 +23,8 @@ static void scene_new(struct scene *s, struct simdisk *disk)
     if (disk != NULL) {
         simhost_replace_disk(s->host, disk);
     }
-    s->place = (struct snapfile_place){simhost_world(s->host), "snap", 77, NULL};
+    s->tasks = NULL;
+    s->place = (struct snapfile_place){simhost_world(s->host), "snap", 77, &s->tasks};
 }
 
 static uint8_t byte_of(uint64_t index, uint64_t at)
@@ -203,6 +205,29 @@ static void a_damaged_snapshot_gives_way_to_the_one_before(void **state)
     simworld_free(s.sim);
 }
 
+/* Both newer ones are damaged, so peers were asked, and they have an older one. */
+static void an_older_snapshot_that_was_just_written_stays(void **state)
+{
+    (void)state;
+    struct scene s;
+
+    scene_new(&s, NULL);
+    write_snapshot(&s, 30, 1000);
+    write_snapshot(&s, 40, 1000);
+    assert_int_equal(
+        simdisk_flip(simhost_disk(s.host), "snap/000000000000001e-0000000000000003.snap", 100, 1),
+        OK);
+    assert_int_equal(
+        simdisk_flip(simhost_disk(s.host), "snap/0000000000000028-0000000000000003.snap", 100, 1),
+        OK);
+    write_snapshot(&s, 20, 1000);
+    struct loaded loaded = load(&s);
+    assert_int_equal(loaded.result, OK);
+    assert_int_equal(loaded.index, 20);
+    assert_int_equal(loaded.damaged, 2);
+    simworld_free(s.sim);
+}
+
 static bool survives_by_coin(void *ctx, uint64_t unit)
 {
     (void)unit;
@@ -247,10 +272,10 @@ static void a_power_cut_leaves_the_old_one_or_the_new_one(void **state)
     simworld_free(s.sim);
 }
 
-static void a_transfer_goes_on_where_it_broke_off(void **state)
+/* A snapshot comes in pieces, some of them wrong, into processes that end and lose their power; or,
+ * if `fails`, that are killed, on a disk on which some writes fail. */
+static void transfer_in_pieces(struct prng *prng, bool fails)
 {
-    (void)state;
-    struct prng prng = test_prng(__func__);
     struct scene source;
     struct buf file;
     char path[WORLD_PATH_MAX_BYTES];
@@ -269,17 +294,20 @@ static void a_transfer_goes_on_where_it_broke_off(void **state)
         scene_new(&s, disk);
         struct snapfile_installer *i = snapfile_install(&s.place, 20, 3, note_offset, &answer);
         await(&s, &answer);
-        for (uint64_t pieces = prng_range(&prng, 1, 9); pieces > 0 && !is_installed; pieces--) {
-            size_t n = (size_t)u64_min(prng_range(&prng, 1, 40000), file.len - answer.offset);
+        for (uint64_t pieces = prng_range(prng, 1, 9); pieces > 0 && !is_installed; pieces--) {
+            size_t n = (size_t)u64_min(prng_range(prng, 1, 40000), file.len - answer.offset);
             uint8_t copy[40000];
             memcpy(copy, file.data + answer.offset, n);
-            bool is_wrong = prng_chance(&prng, 1, 8);
+            bool is_wrong = prng_chance(prng, 1, 8);
             copy[n / 2] ^= is_wrong;
             answer.is_given = false;
+            simdisk_fail(simhost_disk(s.host), WORLD_WRITE, ERR_NO_SPACE,
+                         fails && prng_chance(prng, 1, 4));
             snapfile_install_put(i, (struct bytes){copy, n}, note_put);
             await(&s, &answer);
             is_installed = answer.result == ERR_EXISTS;
-            assert_true(is_installed || answer.result == OK || answer.result == ERR_CORRUPT);
+            assert_true(is_installed || answer.result == OK || answer.result == ERR_CORRUPT ||
+                        (fails && answer.result == ERR_NO_SPACE));
             assert_true(answer.offset <= file.len);
         }
         if (is_installed) {
@@ -291,7 +319,11 @@ static void a_transfer_goes_on_where_it_broke_off(void **state)
             }
         }
         disk = simdisk_clone(simhost_disk(s.host));
-        simdisk_cut_power(disk, survives_by_coin, &prng);
+        if (fails) {
+            simdisk_close_all(disk);
+        } else {
+            simdisk_cut_power(disk, survives_by_coin, prng);
+        }
         simworld_free(s.sim);
         restarts++;
         assert_true(restarts < 1000);
@@ -340,6 +372,73 @@ static void a_transfer_whose_sync_fails_begins_anew(void **state)
     simworld_free(source.sim);
 }
 
+static void a_transfer_goes_on_where_it_broke_off(void **state)
+{
+    (void)state;
+    struct prng prng = test_prng(__func__);
+    transfer_in_pieces(&prng, false);
+}
+
+static void a_transfer_goes_on_behind_what_was_written(void **state)
+{
+    (void)state;
+    struct prng prng = test_prng(__func__);
+    for (size_t round = 0; round < test_rounds(10); round++) {
+        transfer_in_pieces(&prng, true);
+    }
+}
+
+/* The process dies when the sync of the last step failed, before it could remove the file. */
+static void what_a_failed_sync_left_of_a_transfer_is_not_gone_on_with(void **state)
+{
+    (void)state;
+    struct scene source;
+    struct buf file;
+    char path[WORLD_PATH_MAX_BYTES];
+
+    scene_new(&source, NULL);
+    write_snapshot(&source, 20, 90000);
+    snapfile_path("snap", 20, 3, ".snap", path);
+    buf_init(&file);
+    assert_int_equal(simdisk_look(simhost_disk(source.host), path, &file), OK);
+    for (int events = 1; events < 6; events++) {
+        struct scene s;
+        struct simdisk *disk = NULL;
+        for (int life = 0; life < 2; life++) {
+            struct answer answer = {0};
+            scene_new(&s, disk);
+            struct snapfile_installer *i = snapfile_install(&s.place, 20, 3, note_offset, &answer);
+            await(&s, &answer);
+            simdisk_fail(simhost_disk(s.host), WORLD_SYNC, ERR_IO, life == 0);
+            answer.is_given = false;
+            snapfile_install_put(
+                i, (struct bytes){file.data + answer.offset, file.len - answer.offset}, note_put);
+            for (int k = 0; life == 0 && k < events; k++) {
+                (void)simworld_step(s.sim);
+            }
+            if (life == 1) {
+                await(&s, &answer);
+                assert_int_equal(answer.result, ERR_EXISTS);
+            }
+            disk = simdisk_clone(simhost_disk(s.host));
+            if (life == 0) {
+                simdisk_close_all(disk);
+                simhost_kill(s.host);
+                snapfile_forget(&s.tasks);
+            } else {
+                simdisk_cut_power(disk, survives_never, NULL);
+            }
+            simworld_free(s.sim);
+        }
+        scene_new(&s, disk);
+        assert_int_equal(load(&s).index, 20);
+        assert_true(load(&s).is_right);
+        simworld_free(s.sim);
+    }
+    buf_deinit(&file);
+    simworld_free(source.sim);
+}
+
 static void no_space_is_told_and_leaves_nothing(void **state)
 {
     (void)state;
@@ -361,10 +460,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_snapshot_is_read_back_and_two_are_kept),
+        cmocka_unit_test(an_older_snapshot_that_was_just_written_stays),
         cmocka_unit_test(a_damaged_snapshot_gives_way_to_the_one_before),
         cmocka_unit_test(a_power_cut_leaves_the_old_one_or_the_new_one),
         cmocka_unit_test(a_transfer_goes_on_where_it_broke_off),
+        cmocka_unit_test(a_transfer_goes_on_behind_what_was_written),
         cmocka_unit_test(a_transfer_whose_sync_fails_begins_anew),
+        cmocka_unit_test(what_a_failed_sync_left_of_a_transfer_is_not_gone_on_with),
         cmocka_unit_test(no_space_is_told_and_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -419,6 +419,167 @@ static void a_snapshot_that_does_not_reach_the_log_is_told(void **state)
     simdisk_free(truth->disk);
 }
 
+/* Raft vouched for it again, as a snapshot covered what is missing; and now that is lost. */
+static void what_a_snapshot_covered_when_the_log_was_healed_is_told_when_it_is_lost(void **state)
+{
+    (void)state;
+    const struct truth *truth = truth_new();
+    struct patient p;
+    struct wal_config config = fixture_config();
+
+    patient_new(&p, truth);
+    assert_int_equal(simdisk_remove(simhost_disk(p.host), "wal/0000000000000001.wal"), OK);
+    assert_int_equal(patient_open(&p), RECOVERY_DAMAGED);
+    uint64_t missing = p.f.found.state->damage[0].hi;
+    uint64_t term = truth->model.entries[missing].term;
+    append_or_wait(&p, (struct wal_append){.snapshot_index = missing,
+                                           .snapshot_term = term,
+                                           .heal_lo = 1,
+                                           .heal_hi = WAL_INDEX_OPEN});
+    fixture_close(&p.f);
+    config.is_member = true;
+    fixture_open(&p.f, p.sim, p.host, &config, missing, term);
+    assert_int_equal(p.f.found.verdict, RECOVERY_CLEAN);
+    fixture_close(&p.f);
+    assert_int_equal(patient_open(&p), RECOVERY_DAMAGED);
+    assert_int_equal(p.f.found.state->damage[0].lo, 1);
+    assert_int_equal(p.f.found.state->damage[0].hi, missing);
+    patient_free(&p);
+    simdisk_free(truth->disk);
+}
+
+/* A log that gave way to a snapshot from a leader; the snapshot is lost, and any one sector. */
+static void a_log_that_gave_way_to_a_lost_snapshot_reaches_back(void **state)
+{
+    (void)state;
+    struct wal_config config = fixture_config();
+    struct wal_fixture f;
+    struct simworld *sim = simworld_new(1);
+    struct simhost *host = simhost_new(sim, "a", 1 << 20);
+
+    fixture_open(&f, sim, host, &config, 0, 0);
+    for (uint64_t i = 1; i <= 3; i++) {
+        assert_int_equal(fixture_entry(&f, i, 1, 10), OK);
+        fixture_settle(&f);
+    }
+    struct wal_append marker = {.snapshot_index = 40, .snapshot_term = 2};
+    assert_int_equal(fixture_append(&f, marker), OK);
+    fixture_settle(&f);
+    assert_int_equal(fixture_entry(&f, 41, 2, 10), OK);
+    fixture_settle(&f);
+    simhost_kill(host);
+    for (uint64_t sector = 0; sector < 10; sector++) {
+        struct simworld *later = simworld_new(2);
+        struct simhost *again = simhost_new(later, "b", 0);
+        struct wal_fixture g;
+        simhost_replace_disk(again, simdisk_clone(simhost_disk(host)));
+        const char *path = "wal/0000000000000001.wal";
+        uint64_t at = sector * WORLD_SECTOR_BYTES;
+        assert_int_equal(simdisk_spoil(simhost_disk(again), path, at), OK);
+        config.is_member = true;
+        fixture_open(&g, later, again, &config, 0, 0);
+        assert_int_equal(g.found.verdict, RECOVERY_DAMAGED);
+        assert_int_equal(g.found.state->base_index, 0);
+        assert_true(wal_state_is_damaged(g.found.state, 40));
+        fixture_close(&g);
+        simworld_free(later);
+    }
+    fixture_close(&f);
+    simworld_free(sim);
+}
+
+/* The log of a member that was given a snapshot at 20, of which the file is lost. */
+static struct simdisk *log_of_an_install(void)
+{
+    struct simworld *sim = simworld_new(1);
+    struct simhost *host = simhost_new(sim, "a", 1 << 20);
+    struct wal_config config = fixture_config();
+    struct wal_hard_state hard = {1, 2, 0};
+    struct wal_fixture f;
+
+    fixture_open(&f, sim, host, &config, 0, 0);
+    for (uint64_t i = 1; i <= 4; i++) {
+        assert_int_equal(fixture_entry(&f, i, 1, 10), OK);
+        fixture_settle(&f);
+    }
+    struct wal_append install = {.hard = &hard, .snapshot_index = 20, .snapshot_term = 1};
+    assert_int_equal(fixture_append(&f, install), OK);
+    fixture_settle(&f);
+    for (uint64_t i = 21; i <= 24; i++) {
+        assert_int_equal(fixture_entry(&f, i, 1, 10), OK);
+        fixture_settle(&f);
+    }
+    struct simdisk *disk = simdisk_clone(simhost_disk(host));
+    fixture_close(&f);
+    simdisk_close_all(disk);
+    simworld_free(sim);
+    return disk;
+}
+
+/* Whichever sector is lost beside the snapshot: what lies between is damaged, not compacted. */
+static void what_a_lost_snapshot_covered_is_told_though_its_marker_is_lost_too(void **state)
+{
+    (void)state;
+    struct simdisk *disk = log_of_an_install();
+    const char *name = "wal/0000000000000001.wal";
+    struct wal_config config = fixture_config();
+    config.is_member = true;
+
+    for (uint64_t sector = 1; sector < 14; sector++) {
+        struct patient p = {.sim = simworld_new(2)};
+        p.host = simhost_new(p.sim, "p", 0);
+        simhost_replace_disk(p.host, simdisk_clone(disk));
+        assert_int_equal(simdisk_spoil(simhost_disk(p.host), name, sector * WORLD_SECTOR_BYTES),
+                         OK);
+        fixture_open(&p.f, p.sim, p.host, &config, 0, 0);
+        assert_int_equal(p.f.found.verdict, RECOVERY_DAMAGED);
+        const struct wal_state *found = p.f.found.state;
+        assert_int_equal(found->base_index, 0);
+        for (uint64_t i = 1; i <= found->last_index; i++) {
+            assert_true(wal_state_is_damaged(found, i) || p.f.read.entries[i].term == 1);
+            assert_true(wal_state_is_damaged(found, i) || i <= 4 || i > 20);
+        }
+        patient_free(&p);
+    }
+    simdisk_free(disk);
+}
+
+/* A repaired log, and any one sector of it that is lost then: the repairs' own among them. */
+static void what_is_lost_after_a_repair_is_told(void **state)
+{
+    (void)state;
+    const struct truth *truth = truth_new();
+    const uint64_t first[] = {3 * WORLD_SECTOR_BYTES, 9 * WORLD_SECTOR_BYTES};
+    struct census census = {0};
+
+    for (size_t i = 0; i < COUNT_OF(first); i++) {
+        struct patient p;
+        patient_new(&p, truth);
+        assert_int_equal(simdisk_spoil(simhost_disk(p.host), "wal/0000000000000002.wal", first[i]),
+                         OK);
+        assert_int_equal(patient_open(&p), RECOVERY_DAMAGED);
+        repair(&p, truth);
+        fixture_close(&p.f);
+        for (size_t k = 0; simdisk_name(simhost_disk(p.host), k) != NULL; k++) {
+            const char *name = simdisk_name(simhost_disk(p.host), k);
+            uint64_t size = 0;
+            assert_int_equal(simdisk_size(simhost_disk(p.host), name, &size), OK);
+            for (uint64_t at = 0; at < size; at += WORLD_SECTOR_BYTES) {
+                struct patient again = {.sim = simworld_new(3)};
+                again.host = simhost_new(again.sim, "q", 0);
+                simhost_replace_disk(again.host, simdisk_clone(simhost_disk(p.host)));
+                assert_int_equal(simdisk_spoil(simhost_disk(again.host), name, at), OK);
+                treat(&again, truth, &census);
+                patient_free(&again);
+            }
+        }
+        simworld_free(p.sim);
+    }
+    print_census(__func__, &census);
+    assert_true(census.verdicts[RECOVERY_DAMAGED] > 0);
+    simdisk_free(truth->disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -429,6 +590,10 @@ int main(void)
         cmocka_unit_test(a_lost_log_is_not_a_new_one),
         cmocka_unit_test(another_nodes_disk_is_left_alone),
         cmocka_unit_test(a_snapshot_that_does_not_reach_the_log_is_told),
+        cmocka_unit_test(what_a_snapshot_covered_when_the_log_was_healed_is_told_when_it_is_lost),
+        cmocka_unit_test(what_a_lost_snapshot_covered_is_told_though_its_marker_is_lost_too),
+        cmocka_unit_test(what_is_lost_after_a_repair_is_told),
+        cmocka_unit_test(a_log_that_gave_way_to_a_lost_snapshot_reaches_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

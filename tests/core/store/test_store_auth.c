@@ -402,6 +402,27 @@ static void gives_the_hash_that_all_releases_give(void **state)
     fixture_deinit(&f);
 }
 
+static void since_its_level_checks_the_puts_of_a_txn_before_its_ranges(void **state)
+{
+    (void)state;
+    for (uint16_t level = 1; level <= 2; level++) {
+        struct fixture f;
+        fixture_init_at(&f, level);
+        assert_int_equal(
+            fixture_apply_text(&f, STORE_KIND_TXN, "2:{1:{1:'a' 4:9}} 2:{4:{2:{2:{1:'a' 3:9}}}}"),
+            level == 1 ? STORE_REVISION_FUTURE : STORE_LEASE_NOT_FOUND);
+        assert_int_equal(
+            fixture_apply_text(&f, STORE_KIND_TXN, "2:{2:{1:'a'}} 2:{4:{2:{1:{1:'a' 4:9}}}}"),
+            STORE_REVISION_FUTURE);
+        assert_int_equal(fixture_apply_text(&f, STORE_KIND_TXN, "2:{2:{1:'a' 3:9 5:1}}"),
+                         level == 1 ? STORE_LEASE_NOT_FOUND : STORE_KEY_NOT_FOUND);
+        assert_int_equal(fixture_apply_text(&f, STORE_KIND_PUT, "1:'a' 3:9 5:1"),
+                         STORE_LEASE_NOT_FOUND);
+        assert_int_equal(store_revision(f.store), 1);
+        fixture_deinit(&f);
+    }
+}
+
 static void below_its_level_refuses_it_and_writes_the_old_format(void **state)
 {
     (void)state;
@@ -464,6 +485,7 @@ int main(void)
         cmocka_unit_test(survives_a_snapshot_and_makes_a_difference_to_the_hash),
         cmocka_unit_test(writes_the_users_of_when_the_snapshot_began),
         cmocka_unit_test(gives_the_hash_that_all_releases_give),
+        cmocka_unit_test(since_its_level_checks_the_puts_of_a_txn_before_its_ranges),
         cmocka_unit_test(below_its_level_refuses_it_and_writes_the_old_format),
         cmocka_unit_test(refuses_more_than_its_limit_holds),
     };

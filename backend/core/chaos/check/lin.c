@@ -10,7 +10,7 @@
 struct lin_limits lin_limits_plain(void)
 {
     return (struct lin_limits){
-        .steps_max = 20000000,
+        .steps_max = 50000000,
         .memory_bytes_max = (size_t)256 << 20,
         .shrink_max = 20000,
     };
@@ -29,6 +29,7 @@ static void close_key(struct lin_key *k)
     mem_free(k->mays);
     mem_free(k->values);
     mem_free(k->groups);
+    mem_free(k->used);
     mem_free(k->members);
     mem_free(k->tier_left);
     mem_free(k->next);
@@ -316,6 +317,7 @@ void lin_check(struct lin *lin, const struct lin_op *ops, size_t n, struct lin_s
     lin->strings = strings;
     lin->names = names;
     lin->report = report;
+    lin->steps_max = lin->limits.steps_max;
     lin->initial = 0;
     lin->is_initial_fresh = false;
     if (n > LIN_OPS_MAX) {

@@ -86,9 +86,11 @@ enum lin_bound {
 
 /* Bounds for each key's search. */
 struct lin_limits {
-    uint64_t steps_max;      /* operations that are tried in some place */
+    uint64_t steps_max;      /* operations that are looked at in some place; some 10^8 a second */
     size_t memory_bytes_max; /* of the cache and of strings that appends make */
-    uint64_t shrink_max; /* searches that looking for a smaller failing part may take; 0: none */
+    /* Searches that looking for a smaller failing part may take, 0 for none; together they may take
+     * eight times steps_max. */
+    uint64_t shrink_max;
 };
 
 struct lin_limits lin_limits_plain(void);

@@ -94,12 +94,15 @@ struct lin_may {
 struct lin_value {
     uint32_t writers_left; /* acts and useful mays that have not happened yet */
     uint32_t readers_left; /* acts that need the value and have not happened yet */
-    uint32_t moves_from;   /* mays that need it */
-    uint32_t mays;         /* the list of mays that write it */
-    uint32_t deadline;     /* the event at which the first act that needs it returns */
-    uint64_t mod;          /* its revision, where a read told */
-    bool is_missed;        /* some act answered that it was not there */
+    uint32_t moves_first;  /* the groups of mays that need it */
+    uint32_t moves_count;
+    uint32_t write_group; /* the group of mays that write it and need nothing; LIN_NONE: none */
+    uint32_t mays;        /* the list of mays that write it */
+    uint32_t deadline;    /* the event at which the first act that needs it returns */
+    uint64_t mod;         /* its revision, where a read told */
+    bool is_missed;       /* some act answered that it was not there */
     bool is_wanted;
+    bool is_chained; /* a may that is useful needs it */
 };
 
 /* Mays of one effect: they take effect in the order in which they were invoked, if at all. */
@@ -113,23 +116,26 @@ struct lin_group {
 };
 
 struct lin_frame {
-    uint32_t entry; /* what was tried last: an entry, then LIN_NONE and a group */
-    uint32_t group;
+    uint32_t entry; /* what was tried last: an invocation, or the first return and a may's place */
+    uint32_t place;
     uint32_t trail; /* how much had happened */
     uint32_t state;
     uint32_t origin;
     uint64_t mod;
 };
 
-/* Configurations, exactly: a record of words each, found by hash. */
+/* Configurations that were met (lin_cache.c). */
 struct lin_cache {
     uint64_t *words;
     size_t word_count;
     size_t word_cap;
-    uint64_t *slots; /* the place of a record + 1, 0: free */
+    uint64_t *slots; /* where a place is in `words`, + 1; 0: free */
     size_t slot_cap;
     size_t mask;
-    size_t count;
+    uint64_t *places; /* where they are, all of them */
+    size_t place_count;
+    size_t place_cap;
+    size_t count; /* of configurations */
 };
 
 struct lin_key {
@@ -148,9 +154,15 @@ struct lin_key {
     size_t value_cap;
     uint32_t value_count;
 
+    /* First those that fit any state, and among these those behind which another may can come; then
+     * those that need a value, by value. Where there are appends, all are of the first kind. */
     struct lin_group *groups;
     size_t group_cap;
     uint32_t group_count;
+    uint32_t chain_group_count; /* of the first kind */
+    uint32_t free_group_count;  /* of the first and the second */
+    uint32_t *used;             /* groups that were used, in their order */
+    size_t used_cap;
     uint32_t *members; /* indexes of mays, by group */
     size_t member_cap;
 
@@ -175,6 +187,7 @@ struct lin_key {
     size_t stack_cap;
 
     uint32_t initial; /* the state in the beginning */
+    uint32_t other;   /* the value of all that nobody can tell apart; LIN_NONE: there is none */
     bool has_appends;
     bool has_misses;
     bool has_mods;
@@ -229,6 +242,8 @@ struct lin {
     struct lin_key key;
     struct lin_cache cache;
     uint64_t steps; /* of the search that runs */
+    uint64_t steps_max;
+    uint32_t furthest; /* the event, a return, that no order which it tried got past */
 
     struct lin_culprit *part;
     size_t part_cap;
@@ -238,12 +253,14 @@ void lin_cache_reset(struct lin_cache *c);
 void lin_cache_deinit(struct lin_cache *c);
 size_t lin_cache_bytes(const struct lin_cache *c);
 
-/* Room for a record of `words` words behind those that are there, for lin_cache_keep. */
-uint64_t *lin_cache_draft(struct lin_cache *c, size_t words);
+/* Room for a configuration, for lin_cache_keep: the record of its place, of `words` words, the
+ * first its hash; and what was used up on the way, in pairs: a number in the upper half, in rising
+ * order, and how much of it in the lower. */
+uint64_t *lin_cache_draft(struct lin_cache *c, size_t words, size_t pairs, uint64_t **ret_pairs);
 
-/* Keeps the record that was drafted; false where it is there already. Its first word is its hash.
- */
-bool lin_cache_keep(struct lin_cache *c, size_t words);
+/* Keeps what was drafted; false where one is known at this place that has used no more. Each that
+ * it is compared with is a step. */
+bool lin_cache_keep(struct lin_cache *c, uint64_t *steps);
 
 /* Makes the acts, values and groups of a key out of its events and of the operations' modes. */
 void lin_prepare(struct lin *lin, const uint32_t *events, uint32_t event_count);

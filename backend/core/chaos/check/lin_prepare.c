@@ -18,9 +18,6 @@
 #include "core/base/check.h"
 #include "core/chaos/check/lin_int.h"
 
-/* A compare-and-set that may have happened is told from a write by what it expects. */
-#define EXPECTS_NOTHING UINT32_MAX
-
 static bool writes_one_value(uint8_t kind)
 {
     return kind == LIN_WRITE || kind == LIN_DELETE || kind == LIN_CAS;
@@ -34,7 +31,8 @@ static uint64_t told_mod(const struct lin_op *o)
 
 static uint32_t add_value(struct lin_key *k)
 {
-    k->values[k->value_count] = (struct lin_value){.mays = LIN_NONE, .deadline = LIN_NONE};
+    k->values[k->value_count] =
+        (struct lin_value){.mays = LIN_NONE, .deadline = LIN_NONE, .write_group = LIN_NONE};
     return k->value_count++;
 }
 
@@ -248,7 +246,8 @@ static void sift_mays(struct lin *lin)
     find_certain_mays(k);
     find_useful_mays(k);
     if (k->has_misses && k->may_count > 0) {
-        keep_mays_for_misses(k, add_value(k));
+        k->other = add_value(k);
+        keep_mays_for_misses(k, k->other);
     }
     for (uint32_t i = 0; i < k->may_count; i++) {
         struct lin_may *may = &k->mays[i];
@@ -260,7 +259,7 @@ static void sift_mays(struct lin *lin)
         } else if (!may->is_useful) {
             k->values[may->value].writers_left--;
         } else if (may->kind == LIN_CAS) {
-            k->values[may->expected].moves_from++;
+            k->values[may->expected].is_chained = true;
         }
     }
 }
@@ -386,42 +385,67 @@ static void make_tiers(struct lin *lin)
 
 /* --- Groups ----------------------------------------------------------------------------------- */
 
-static uint64_t effect_of(const struct lin_may *may)
+/* Sorts effects into the three kinds of groups. Of the second kind `other` comes first: where any
+ * value will do, it is the one that is needed for nothing else. */
+#define EFFECT_NEEDS   ((uint64_t)1 << 63)
+#define EFFECT_ENDS    ((uint64_t)1 << 62)
+#define EFFECT_IS_READ ((uint64_t)1 << 61)
+
+static uint64_t effect_of(const struct lin_key *k, const struct lin_may *may)
 {
-    uint32_t expected = may->kind == LIN_CAS ? may->expected : EXPECTS_NOTHING;
-    uint64_t is_append = may->kind == LIN_APPEND ? 1 : 0;
-    return (uint64_t)expected << 32 | (uint64_t)may->value << 1 | is_append;
+    bool needs = may->kind == LIN_CAS && !k->has_appends;
+    uint64_t kind = may->kind == LIN_CAS ? 2 : may->kind == LIN_APPEND ? 1 : 0;
+    uint64_t expected = may->kind == LIN_CAS ? may->expected : 0;
+    uint64_t order = EFFECT_ENDS | EFFECT_IS_READ;
+    if (needs) {
+        order = EFFECT_NEEDS;
+    } else if (k->has_appends || k->values[may->value].is_chained) {
+        order = 0;
+    } else if (may->value == k->other) {
+        order = EFFECT_ENDS;
+    }
+    return order | expected << 31 | (uint64_t)may->value << 2 | kind;
 }
 
+static void add_group(struct lin_key *k, const struct lin_may *may)
+{
+    uint32_t group = k->group_count++;
+    k->groups[group] = (struct lin_group){
+        .value = may->value,
+        .expected = may->expected,
+        .kind = may->kind,
+        .first = group > 0 ? k->groups[group - 1].first + k->groups[group - 1].count : 0};
+    if (k->has_appends) {
+        k->chain_group_count++;
+        k->free_group_count++;
+    } else if (may->kind == LIN_CAS) {
+        struct lin_value *needed = &k->values[may->expected];
+        needed->moves_first = needed->moves_count == 0 ? group : needed->moves_first;
+        needed->moves_count++;
+    } else {
+        k->chain_group_count += k->values[may->value].is_chained ? 1 : 0;
+        k->free_group_count++;
+        k->values[may->value].write_group = group;
+    }
+}
+
+/* Within a group, mays stay in the order of their invocation. */
 static void make_groups(struct lin *lin)
 {
     struct lin_key *k = &lin->key;
-    lin_map_reset(&lin->numbers, k->may_count);
+    size_t n = 0;
     for (uint32_t i = 0; i < k->may_count; i++) {
-        struct lin_may *may = &k->mays[i];
-        if (!may->is_useful || may->deadline != LIN_NONE) {
-            continue;
+        if (k->mays[i].is_useful && k->mays[i].deadline == LIN_NONE) {
+            lin->items[n++] = (struct lin_item){effect_of(k, &k->mays[i]), i};
         }
-        uint32_t group = lin_map_number(&lin->numbers, effect_of(may));
-        if (group == k->group_count) {
-            k->groups[k->group_count++] = (struct lin_group){
-                .value = may->value, .expected = may->expected, .kind = may->kind};
-        }
-        k->groups[group].count++;
-        may->next = group;
     }
-    uint32_t first = 0;
-    for (uint32_t group = 0; group < k->group_count; group++) {
-        k->groups[group].first = first;
-        first += k->groups[group].count;
-        k->groups[group].count = 0;
-    }
-    for (uint32_t i = 0; i < k->may_count; i++) {
-        const struct lin_may *may = &k->mays[i];
-        if (may->is_useful && may->deadline == LIN_NONE) {
-            struct lin_group *group = &k->groups[may->next];
-            k->members[group->first + group->count++] = i;
+    lin_sort(lin->items, lin->scratch, n);
+    for (size_t i = 0; i < n; i++) {
+        if (i == 0 || lin->items[i].key != lin->items[i - 1].key) {
+            add_group(k, &k->mays[lin->items[i].index]);
         }
+        k->members[i] = lin->items[i].index;
+        k->groups[k->group_count - 1].count++;
     }
 }
 
@@ -436,6 +460,7 @@ static void reserve_key(struct lin_key *k, size_t events)
     mem_grow((void **)&k->values, &k->value_cap, 2 * ops + 3, sizeof(k->values[0]));
     mem_grow((void **)&k->stack, &k->stack_cap, 2 * ops + 3, sizeof(k->stack[0]));
     mem_grow((void **)&k->groups, &k->group_cap, ops, sizeof(k->groups[0]));
+    mem_grow((void **)&k->used, &k->used_cap, ops, sizeof(k->used[0]));
     mem_grow((void **)&k->members, &k->member_cap, ops, sizeof(k->members[0]));
     mem_grow((void **)&k->tier_left, &k->tier_cap, ops + 1, sizeof(k->tier_left[0]));
     mem_grow((void **)&k->next, &k->next_cap, 2 * ops, sizeof(k->next[0]));
@@ -462,6 +487,9 @@ void lin_prepare(struct lin *lin, const uint32_t *events, uint32_t event_count)
     k->may_count = 0;
     k->value_count = 0;
     k->group_count = 0;
+    k->chain_group_count = 0;
+    k->free_group_count = 0;
+    k->other = LIN_NONE;
     k->tier_count = 0;
     k->has_misses = false;
     k->has_mods = false;

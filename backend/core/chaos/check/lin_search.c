@@ -3,7 +3,9 @@
  *
  * A configuration is the set of acts that have happened, how many mays of each group have, and the
  * state. Acts are tried in the order of their entries; only those may happen next that are invoked
- * before the first return that is left. A configuration that was met before is not searched again.
+ * before the first return that is left. A configuration that was met before is not searched again,
+ * nor one that differs from it only in having used more mays: those left to it are fewer, or
+ * invoked later.
  *
  * What is not tried, and why nothing is lost. Let L be an order of what is left that explains it.
  *
@@ -39,12 +41,12 @@ struct searching {
     uint32_t left;   /* acts that have not happened */
     uint32_t tier;   /* the lowest that has acts left */
     uint32_t trail;  /* length */
+    uint32_t used;   /* groups that were */
     uint32_t depth;  /* of frames */
     uint32_t state;  /* a value */
     uint32_t origin; /* where the open chain of mays began; LIN_NONE: none is open */
     uint64_t mod;    /* the revision that made the state; 0: not known */
     uint64_t done_hash;
-    uint64_t used_hash;
 };
 
 static void begin_search(struct searching *s, struct lin *lin)
@@ -64,6 +66,7 @@ static void begin_search(struct searching *s, struct lin *lin)
     memset(k->done, 0, words * sizeof(k->done[0]));
     lin_cache_reset(&lin->cache);
     lin->steps = 0;
+    lin->furthest = 0;
 }
 
 /* --- Steps that can be taken back ------------------------------------------------------------- */
@@ -130,11 +133,31 @@ static void return_act(struct searching *s, uint32_t act)
     }
 }
 
+static void list_group(struct searching *s, uint32_t group)
+{
+    uint32_t at = s->used++;
+    for (; at > 0 && s->k->used[at - 1] > group; at--) {
+        s->k->used[at] = s->k->used[at - 1];
+    }
+    s->k->used[at] = group;
+}
+
+static void unlist_group(struct searching *s, uint32_t group)
+{
+    uint32_t at = 0;
+    while (s->k->used[at] != group) {
+        at++;
+    }
+    s->used--;
+    memmove(s->k->used + at, s->k->used + at + 1, (s->used - at) * sizeof(s->k->used[0]));
+}
+
 static void take_may(struct searching *s, uint32_t group)
 {
     struct lin_group *g = &s->k->groups[group];
-    g->used++;
-    s->used_hash += lin_mix(group + 1);
+    if (g->used++ == 0) {
+        list_group(s, group);
+    }
     if (!s->k->has_appends) {
         s->k->values[g->value].writers_left--;
     }
@@ -144,8 +167,9 @@ static void take_may(struct searching *s, uint32_t group)
 static void return_may(struct searching *s, uint32_t group)
 {
     struct lin_group *g = &s->k->groups[group];
-    g->used--;
-    s->used_hash -= lin_mix(group + 1);
+    if (--g->used == 0) {
+        unlist_group(s, group);
+    }
     if (!s->k->has_appends) {
         s->k->values[g->value].writers_left++;
     }
@@ -222,7 +246,7 @@ static bool take_reads_once(struct searching *s)
 
 static bool is_idle_value(const struct lin_key *k, uint32_t value)
 {
-    return k->values[value].readers_left == 0 && k->values[value].moves_from == 0;
+    return k->values[value].readers_left == 0 && k->values[value].moves_count == 0;
 }
 
 static bool take_idle_write(struct searching *s)
@@ -257,37 +281,35 @@ static void settle(struct searching *s)
 /* --- The cache -------------------------------------------------------------------------------- */
 
 /* Every act before the first that is left has happened, and none that is invoked after the first
- * has returned: the bits between are the set. True where the configuration is new. */
+ * has returned: the bits between are the set. True where the configuration is new, and none was met
+ * that differs from it only in having used fewer mays. */
 static bool remember(struct searching *s)
 {
     const struct lin_key *k = s->k;
     uint32_t low = k->next[s->ends] / 2;
     size_t first = low / 64;
     size_t bits = (k->acts[low].horizon - 1) / 64 - first + 1;
-    size_t uses = (k->group_count + 1) / 2;
-    size_t words = 4 + bits + uses;
-    uint64_t *record = lin_cache_draft(&s->lin->cache, words);
-    uint64_t mod = k->has_mods ? s->mod : 0;
+    uint64_t *pairs = NULL;
+    uint64_t *record = lin_cache_draft(&s->lin->cache, 4 + bits, s->used, &pairs);
     record[1] = (uint64_t)s->state << 32 | low;
     record[2] = s->origin;
-    record[3] = mod;
-    memcpy(record + 4, k->done + first, bits * sizeof(record[0]));
-    for (size_t i = 0; i < uses; i++) {
-        uint64_t second = 2 * i + 1 < k->group_count ? k->groups[2 * i + 1].used : 0;
-        record[4 + bits + i] = second << 32 | k->groups[2 * i].used;
-    }
+    record[3] = k->has_mods ? s->mod : 0;
     record[0] =
-        lin_mix(s->done_hash ^ lin_mix(s->used_hash ^ lin_mix(record[1]) ^ mod) ^ s->origin);
-    return lin_cache_keep(&s->lin->cache, words);
+        lin_mix(s->done_hash ^ lin_mix(record[1] ^ lin_mix(record[2] ^ lin_mix(record[3]))));
+    memcpy(record + 4, k->done + first, bits * sizeof(record[0]));
+    for (size_t i = 0; i < s->used; i++) {
+        pairs[i] = (uint64_t)k->used[i] << 32 | k->groups[k->used[i]].used;
+    }
+    return lin_cache_keep(&s->lin->cache, &s->lin->steps);
 }
 
 /* --- Choices ---------------------------------------------------------------------------------- */
 
-static void push_frame(struct searching *s, uint32_t entry, uint32_t group)
+static void push_frame(struct searching *s, uint32_t entry, uint32_t place)
 {
     s->k->frames[s->depth++] = (struct lin_frame){
         .entry = entry,
-        .group = group,
+        .place = place,
         .trail = s->trail,
         .state = s->state,
         .origin = s->origin,
@@ -335,21 +357,26 @@ static bool has_unused(const struct lin_group *g)
     return g->used < g->count;
 }
 
-/* Would anything that can come next need `value`, and not fit the state as it is? */
-static bool is_needed_next(const struct searching *s, uint32_t value)
+/* The groups that fit a state have places: first those that fit any, then those that need this. */
+static uint32_t count_places(const struct lin_key *k, uint32_t state)
+{
+    return k->free_group_count + (k->has_appends ? 0 : k->values[state].moves_count);
+}
+
+static uint32_t group_at(const struct lin_key *k, uint32_t state, uint32_t place)
+{
+    bool is_free = place < k->free_group_count;
+    return is_free ? place : k->values[state].moves_first + place - k->free_group_count;
+}
+
+/* Is a may left that needs `value`, or, where there are appends, looks at it? */
+static bool has_may_for(const struct searching *s, uint32_t value)
 {
     const struct lin_key *k = s->k;
-    for (uint32_t entry = k->next[s->ends]; (entry & 1) == 0; entry = k->next[entry]) {
-        const struct lin_act *a = &k->acts[entry / 2];
+    uint32_t first = k->has_appends ? 0 : k->free_group_count;
+    for (uint32_t place = first; place < count_places(k, value); place++) {
+        const struct lin_group *g = &k->groups[group_at(k, value, place)];
         s->lin->steps++;
-        if ((a->kind == LIN_READ && a->value == value) ||
-            (a->kind == LIN_CAS && a->expected == value) || a->kind == LIN_APPEND ||
-            (a->kind == LIN_CAS_MISS && a->expected == s->state)) {
-            return true;
-        }
-    }
-    for (uint32_t i = 0; i < k->group_count; i++) {
-        const struct lin_group *g = &k->groups[i];
         if (has_unused(g) &&
             (g->kind == LIN_APPEND || (g->kind == LIN_CAS && g->expected == value))) {
             return true;
@@ -358,47 +385,117 @@ static bool is_needed_next(const struct searching *s, uint32_t value)
     return false;
 }
 
-/* Tries the next may, from `group` on; `first_return` is the entry before which it is invoked. */
-static bool choose_may(struct searching *s, uint32_t first_return, uint32_t *group)
+/* Would anything that can come next need `value`, and not fit the state as it is? */
+static bool is_needed_next(const struct searching *s, uint32_t value)
 {
-    struct lin_key *k = s->k;
-    uint32_t returns = k->acts[first_return / 2].returns;
-    for (; *group < k->group_count; (*group)++) {
-        const struct lin_group *g = &k->groups[*group];
+    const struct lin_key *k = s->k;
+    for (uint32_t entry = k->next[s->ends]; (entry & 1) == 0; entry = k->next[entry]) {
+        const struct lin_act *a = &k->acts[entry / 2];
         s->lin->steps++;
-        if (!has_unused(g) || k->mays[k->members[g->first + g->used]].invoked > returns ||
-            (g->kind == LIN_CAS && g->expected != s->state) ||
-            (g->kind == LIN_WRITE && s->origin != LIN_NONE)) {
+        if (!fits_tier(s, a)) {
             continue;
         }
-        bool is_same = g->value == s->state || g->value == s->origin;
-        if (g->kind != LIN_APPEND && is_same && !k->has_mods) {
-            continue;
+        if ((a->kind == LIN_READ && a->value == value) ||
+            (a->kind == LIN_CAS && a->expected == value) || a->kind == LIN_APPEND ||
+            (a->kind == LIN_CAS_MISS && a->expected == s->state)) {
+            return true;
         }
-        uint32_t becomes = g->kind == LIN_APPEND
-                               ? lin_strings_join(s->lin->strings, s->state, g->value)
-                               : g->value;
-        if (may_leave(s, becomes, 0) && is_needed_next(s, becomes)) {
-            push_frame(s, first_return, *group);
-            s->origin = s->origin == LIN_NONE ? s->state : s->origin;
-            s->state = becomes;
-            s->mod = 0;
-            take_may(s, *group);
+    }
+    return has_may_for(s, value);
+}
+
+/* Is there an act that may come next and only misses because the state is what it is? Then any
+ * other value is needed. */
+static bool is_any_value_needed(const struct searching *s)
+{
+    const struct lin_key *k = s->k;
+    for (uint32_t entry = k->next[s->ends]; k->has_misses && (entry & 1) == 0;
+         entry = k->next[entry]) {
+        const struct lin_act *a = &k->acts[entry / 2];
+        s->lin->steps++;
+        if (a->kind == LIN_CAS_MISS && a->expected == s->state && fits_tier(s, a)) {
             return true;
         }
     }
     return false;
 }
 
-/* Takes the next choice behind (`entry`, `group`); where there is none, goes back to the last
+/* The first place from `place` on whose group could be of use. What writes a value and cannot be
+ * followed by another may is of use where an act that may come next needs this value. */
+static uint32_t next_place(const struct searching *s, uint32_t place, bool is_any_needed)
+{
+    const struct lin_key *k = s->k;
+    if (is_any_needed || place < k->chain_group_count || place >= k->free_group_count) {
+        return place;
+    }
+    uint32_t found = k->free_group_count;
+    for (uint32_t entry = k->next[s->ends]; (entry & 1) == 0; entry = k->next[entry]) {
+        const struct lin_act *a = &k->acts[entry / 2];
+        s->lin->steps++;
+        if (lin_needs_value(a->kind) && fits_tier(s, a)) {
+            uint32_t value = a->kind == LIN_READ ? a->value : a->expected;
+            uint32_t group = k->values[value].write_group;
+            found = group >= place && group < found ? group : found;
+        }
+    }
+    return found;
+}
+
+/* Could the group's next may come now? `returns` is the event before which it is invoked. */
+static bool fits_may(const struct searching *s, const struct lin_group *g, uint32_t returns)
+{
+    const struct lin_key *k = s->k;
+    if (!has_unused(g) || k->mays[k->members[g->first + g->used]].invoked > returns ||
+        (g->kind == LIN_CAS && g->expected != s->state) ||
+        (g->kind == LIN_WRITE && s->origin != LIN_NONE)) {
+        return false;
+    }
+    bool is_same = g->value == s->state || g->value == s->origin;
+    return g->kind == LIN_APPEND || !is_same || k->has_mods;
+}
+
+/* Tries the next may, from `place` on; `first_return` is the entry before which it is invoked. */
+static bool choose_may(struct searching *s, uint32_t first_return, uint32_t *place)
+{
+    struct lin_key *k = s->k;
+    uint32_t returns = k->acts[first_return / 2].returns;
+    s->lin->furthest = returns > s->lin->furthest ? returns : s->lin->furthest;
+    bool is_any_needed = k->free_group_count > k->chain_group_count && is_any_value_needed(s);
+    uint32_t end = count_places(k, s->state);
+    for (;; (*place)++) {
+        *place = next_place(s, *place, is_any_needed);
+        if (*place >= end) {
+            return false;
+        }
+        uint32_t group = group_at(k, s->state, *place);
+        const struct lin_group *g = &k->groups[group];
+        s->lin->steps++;
+        if (!fits_may(s, g, returns)) {
+            continue;
+        }
+        uint32_t becomes = g->kind == LIN_APPEND
+                               ? lin_strings_join(s->lin->strings, s->state, g->value)
+                               : g->value;
+        if (may_leave(s, becomes, 0) && is_needed_next(s, becomes)) {
+            push_frame(s, first_return, *place);
+            s->origin = s->origin == LIN_NONE ? s->state : s->origin;
+            s->state = becomes;
+            s->mod = 0;
+            take_may(s, group);
+            return true;
+        }
+    }
+}
+
+/* Takes the next choice behind (`entry`, `place`); where there is none, goes back to the last
  * choice that has another. False where all have been tried. */
 static bool choose(struct searching *s, bool is_exhausted)
 {
     struct lin_key *k = s->k;
     uint32_t entry = k->next[s->ends];
-    uint32_t group = 0;
+    uint32_t place = 0;
     for (;;) {
-        if (!is_exhausted && (choose_act(s, &entry) || choose_may(s, entry, &group))) {
+        if (!is_exhausted && (choose_act(s, &entry) || choose_may(s, entry, &place))) {
             return true;
         }
         if (s->depth == 0) {
@@ -411,7 +508,7 @@ static bool choose(struct searching *s, bool is_exhausted)
         s->mod = f->mod;
         bool was_act = (f->entry & 1) == 0;
         entry = was_act ? k->next[f->entry] : f->entry;
-        group = was_act ? 0 : f->group + 1;
+        place = was_act ? 0 : f->place + 1;
         is_exhausted = false;
         s->lin->steps++;
     }
@@ -434,8 +531,8 @@ enum lin_verdict lin_search(struct lin *lin, enum lin_bound *bound)
         bool is_known = !remember(&s);
         size_t bytes = lin_cache_bytes(&lin->cache);
         bytes += lin->strings != NULL ? lin->strings->bytes.len - strings_before : 0;
-        if (lin->steps > lin->limits.steps_max || bytes > lin->limits.memory_bytes_max) {
-            bool is_long = lin->steps > lin->limits.steps_max;
+        if (lin->steps > lin->steps_max || bytes > lin->limits.memory_bytes_max) {
+            bool is_long = lin->steps > lin->steps_max;
             *bound = is_long ? LIN_BOUND_STEPS : LIN_BOUND_MEMORY;
             return LIN_UNDECIDED;
         }

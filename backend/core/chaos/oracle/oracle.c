@@ -117,12 +117,24 @@ void oracle_opened(struct oracle *o, uint32_t i, struct node *node, uint32_t los
     h->is_forced = false;
 }
 
+void oracle_struck(struct oracle *o, uint32_t i, uint32_t lost)
+{
+    struct oracle_host *h = host_at(o, i);
+    if (!h->has_begun) {
+        h->lost |= lost;
+    }
+}
+
 void oracle_closed(struct oracle *o, uint32_t i)
 {
     struct oracle_host *h = host_at(o, i);
     h->node = NULL;
     h->has_begun = false;
     h->ack_due = 0;
+    h->acked_term = 0;
+    h->duty_due = 0;
+    h->alone_since = 0;
+    h->transferee = NODE_NONE;
 }
 
 void oracle_forced(struct oracle *o, uint32_t i)
@@ -237,6 +249,7 @@ static bool host_has_changed(const struct oracle_host *h)
 static void host_look(struct oracle *o, struct oracle_host *h)
 {
     const struct raft *r = oracle_raft(h);
+    oracle_look_at_duty(o, h);
     if (!host_has_changed(h)) {
         return;
     }
@@ -315,6 +328,7 @@ void oracle_sent(struct oracle *o, uint32_t i, const struct raft_message *m)
         oracle_vote_left(o, h, m);
     } else if (m->type == RAFT_MSG_VOTE || m->type == RAFT_MSG_PRE_VOTE) {
         oracle_campaign_left(o, h);
+        oracle_look_at_campaign(o, h);
     }
 }
 

@@ -49,6 +49,9 @@ enum oracle_lost {
 void oracle_opened(struct oracle *o, uint32_t i, struct node *node, uint32_t lost);
 void oracle_closed(struct oracle *o, uint32_t i);
 
+/* So did the disk of a node that is open; of interest while it is still reading it. */
+void oracle_struck(struct oracle *o, uint32_t i, uint32_t lost);
+
 /* An operator made host `i` the only voter (RAFT_EVENT_RECOVER_QUORUM): what was committed and is
  * not in its log is lost, with consent. To be told before the next step. */
 void oracle_forced(struct oracle *o, uint32_t i);

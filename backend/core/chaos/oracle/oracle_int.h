@@ -7,6 +7,7 @@
  *     oracle_lead.c    elections: I1, I4, I19, I22, I23
  *     oracle_commit.c  the commit index: I4, I5, I18, I35, I36
  *     oracle_state.c   what was applied: I5, I32, I33; memberships: I15, I20
+ *     oracle_duty.c    what a leader owes besides: I37, I15 while changes are under way
  *     oracle_full.c    everything at once: I6, I34, and all of the above over whole logs
  */
 #ifndef NOVACRON_CHAOS_ORACLE_INT_H
@@ -119,6 +120,16 @@ struct oracle_host {
     raft_term forgiven;  /* votes up to this term, and all it promised, went with a disk */
     uint64_t cached_at_start;
 
+    raft_index acked; /* the highest entry acknowledged in this life, in term `acked_term` */
+    raft_term acked_term;
+
+    /* While it leads: when to look at its duties next, since when it has heard no majority (0: it
+     * has), to whom it hands the lead, and since when. */
+    nanos duty_due;
+    nanos alone_since;
+    node_id transferee;
+    nanos transfer_since;
+
     struct oracle_effect effect; /* of the store after `applied` */
     bool has_effect;
 
@@ -210,6 +221,15 @@ void oracle_ack_left(struct oracle *o, struct oracle_host *h, const struct raft_
 void oracle_campaign_left(struct oracle *o, struct oracle_host *h);
 /* Does a log hold what was committed at `index`, in its entries or its snapshot? */
 bool oracle_log_has_truth(const struct oracle *o, const struct raft_log *log, raft_index index);
+
+/* --- oracle_duty.c --------------------------------------------------------------------------- */
+
+/* Whether a leader lets go where it must; cheap, for after every event. */
+void oracle_look_at_duty(struct oracle *o, struct oracle_host *h);
+/* Changes of the members in a leader's log that it has not applied. */
+void oracle_look_at_changes(struct oracle *o, const struct oracle_host *h);
+/* A request for a vote left. */
+void oracle_look_at_campaign(struct oracle *o, const struct oracle_host *h);
 
 /* --- oracle_commit.c ------------------------------------------------------------------------- */
 

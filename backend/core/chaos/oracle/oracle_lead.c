@@ -206,6 +206,8 @@ void oracle_ack_left(struct oracle *o, struct oracle_host *h, const struct raft_
     /* One of an earlier term speaks of entries that may have been replaced since, on this disk and
      * in this order: it was true when they were there. */
     if (m->term == r->term) {
+        h->acked = h->acked_term == r->term ? u64_max(h->acked, m->index) : m->index;
+        h->acked_term = r->term;
         h->ack_due = u64_max(h->ack_due, m->index);
     }
     raft_index damage = r->repair.range_count > 0 ? r->repair.range[0].first : 0;

@@ -14,6 +14,7 @@
 
 #include "core/base/hash.h"
 #include "core/chaos/oracle/oracle_int.h"
+#include "core/recovery/wal_int.h"
 
 /* What a leader may append beyond the bound on entries in memory: it must not fail to open its
  * term, nor to change the members or the in-sync set. */
@@ -134,6 +135,12 @@ static void log_was_cut(struct oracle *o, struct oracle_host *h, raft_index kept
         ORACLE_BLAME(o, h, "I5", "node % had committed entry %, and cut its log behind entry %",
                      h->id, h->committed, kept);
     }
+    if (h->acked_term == r->term && h->acked > kept) {
+        ORACLE_BLAME(o, h, "I24",
+                     "node % acknowledged entry % in term %, and cut its log behind entry % in the "
+                     "same",
+                     h->id, h->acked, r->term, kept);
+    }
     if (h->ack_due > kept) {
         h->ack_due = 0; /* of what a newer leader has just replaced */
     }
@@ -154,6 +161,9 @@ void oracle_look_at_log(struct oracle *o, struct oracle_host *h)
     for (raft_index i = kept + 1; i <= log->last; i++) {
         oracle_register(o, h, i);
     }
+    if (log->last > kept && r->conf_count > 0) {
+        oracle_look_at_changes(o, h);
+    }
     uint64_t most = u64_max(r->cfg.max_cached_bytes, h->cached_at_start) + ORACLE_CACHE_EXTRA;
     if (log->cached_bytes > most && log->cached < log->last) {
         ORACLE_BLAME(o, h, "I26", "node % holds % bytes of entries in memory, of % allowed", h->id,
@@ -171,6 +181,11 @@ void oracle_look_at_disk(struct oracle *o, struct oracle_host *h)
     if (h->ack_due > log->durable && !r->installing) {
         ORACLE_BLAME(o, h, "I24", "node % acknowledged entry %, and its log is durable up to %",
                      h->id, h->ack_due, log->durable);
+    }
+    raft_index written = u64_max(h->node->wal->durable_index, log->snapshot_index);
+    if (log->durable > written && !r->installing) {
+        ORACLE_BLAME(o, h, "I24", "node % takes entry % for durable, and its disk has entry %",
+                     h->id, log->durable, written);
     }
     h->ack_due = 0;
     h->durable = log->durable;

@@ -41,6 +41,7 @@
     X(REACHED_LEASE_KEPT, "lease-kept", "a key's lease was renewed")                               \
     X(REACHED_LEASE_ENDED, "lease-ended", "a key's lease ran out")                                 \
     X(REACHED_CORE_ONLY, "core-only", "only a quorum came back, and that was enough")              \
+    X(REACHED_BEYOND, "beyond-model", "the group came to rely on a disk that was damaged")         \
     X(REACHED_VERDICT_EMPTY, "start-empty", "a start found an empty disk of a new node")           \
     X(REACHED_VERDICT_CLEAN, "start-clean", "a start found everything")                            \
     X(REACHED_VERDICT_TORN, "start-torn-tail", "a start dropped a torn write")                     \

@@ -235,6 +235,7 @@ void inject_heal(struct inject *inject, uint32_t core)
     }
     for (uint32_t i = 0; i < c->n; i++) {
         struct simmember *m = &c->member[i];
+        simdisk_heal(simhost_disk(m->host)); /* what waited for an operation, too */
         if ((core >> i & 1) == 0) {
             m->stays_down = true;
             inject_kill(inject, m, false, 0);
@@ -254,8 +255,25 @@ static bool has_caught_up(const struct inject *inject, const struct simmember *m
            status.durable >= node_status(leader->node).last;
 }
 
+/* A trick that waited has happened by now: what was read before proves nothing. */
+static void note_tricks(struct inject *inject, const struct simmember *m)
+{
+    uint64_t played = 0;
+
+    for (size_t trick = 0; trick < SIMDISK_TRICKS; trick++) {
+        played += simdisk_played(simhost_disk(m->host), (enum simdisk_trick)trick);
+    }
+    if (played != inject->damage[m->i].played) {
+        inject->damage[m->i].played = played;
+        inject->damage[m->i].life = m->life;
+        inject->damage[m->i].passes = m->node->scrub_passes;
+    }
+}
+
 /* Was its disk damaged, and does the node vouch for it again? A scrub that began after the damage
- * has read all of it; so has a start. What it cannot know to have lost, its leader does. */
+ * has read all of it; so has a start. What it cannot know to have lost, its leader does. A snapshot
+ * that is being put in the place of the store is read back only after the node counts as repaired.
+ */
 static bool is_whole_again(const struct inject *inject, const struct simmember *m)
 {
     bool read_again = m->life > inject->damage[m->i].life ||
@@ -263,12 +281,19 @@ static bool is_whole_again(const struct inject *inject, const struct simmember *
                        m->node->scrub_passes >= inject->damage[m->i].passes + 2);
 
     return simmember_serves(m) && read_again && !node_status(m->node).impaired &&
+           !m->node->snap_forced && !m->node->snap_writer && !m->node->is_loading &&
            (!inject->damage[m->i].is_silent || has_caught_up(inject, m));
+}
+
+bool inject_is_beyond(const struct inject *inject)
+{
+    return !simatlas_has_held(&inject->atlas);
 }
 
 bool inject_explains_halt(const struct inject *inject, const struct simmember *m)
 {
-    return inject->damage[m->i].may_halt || inject->damage[m->i].lost != 0;
+    return inject->damage[m->i].may_halt || inject->damage[m->i].lost != 0 ||
+           (inject->damage[m->i].was_full && !m->is_ready);
 }
 
 void inject_watch(struct inject *inject, uint32_t i)
@@ -283,8 +308,14 @@ void inject_watch(struct inject *inject, uint32_t i)
                             .pick = i};
         inject_now(inject, &row);
     }
+    inject_follow_group(inject, m);
+    if (inject->damage[i].life != 0 && m->node != NULL) {
+        note_tricks(inject, m);
+    }
     if (inject->damage[i].life != 0 && m->node != NULL && is_whole_again(inject, m)) {
         inject->damage[i].life = 0;
+        inject_end_tricks(
+            m); /* what has not happened by now would strike a disk that counts as whole */
         simatlas_healed(&inject->atlas, i);
         inject->damage[i].lost = 0;
         inject->damage[i].needs_start = false;

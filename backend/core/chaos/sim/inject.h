@@ -51,11 +51,13 @@ struct inject {
     struct {
         uint32_t life; /* in which its disk was damaged; 0: it is whole */
         uint64_t passes;
+        uint64_t played;  /* tricks that have happened to it */
         uint32_t lost;    /* what its next life may lack: bits of oracle.h */
         bool needs_start; /* no scrub finds it */
         bool is_silent;   /* its node may not know what it lost */
         bool is_lying;
         bool may_halt; /* an operation of its disk was made to fail */
+        bool was_full; /* its disk had no room: then it may fail to start, but goes on if it runs */
     } damage[SIM_HOSTS_MAX];
     struct simdisk_spot spot; /* that the last row damaged; its path is "" where there is none */
     struct node_request compaction;
@@ -84,6 +86,11 @@ void inject_now(struct inject *inject, const struct fault *row);
 /* Every fault ends, no further row is carried out, and each host of `core` (a bit each) that is
  * down is started. */
 void inject_heal(struct inject *inject, uint32_t core);
+
+/* Has more been lost than the fault model allows? No strike does that by itself: but the group may
+ * leave a replica behind, or out of the in-sync set, while the disk that it relies on then is
+ * damaged, and does not know it yet. What follows proves nothing. */
+bool inject_is_beyond(const struct inject *inject);
 
 /* Is there a fault, or damage, that lets this node halt? */
 bool inject_explains_halt(const struct inject *inject, const struct simmember *m);

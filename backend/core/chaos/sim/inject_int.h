@@ -18,6 +18,9 @@ void inject_end_host(struct inject_active *a);
 void inject_end_loss(struct inject_active *a);
 void inject_end_member(struct inject_active *a);
 
+/* What waits for an operation of this host's disk does not happen any more. */
+void inject_end_tricks(struct simmember *m);
+
 /* A row that goes on in steps: the next one is due. */
 void inject_step_net(struct inject_active *a);
 void inject_step_host(struct inject_active *a);
@@ -32,6 +35,10 @@ void inject_restart(struct inject *inject, struct simmember *m);
 
 /* Comes back to this row after `span`. */
 void inject_wait(struct inject_active *a, nanos span);
+
+/* While a disk is damaged: after an event on this host, does its leader's log change who takes
+ * part, or who is in sync? Then the atlas judges anew. */
+void inject_follow_group(struct inject *inject, const struct simmember *m);
 
 bool inject_is_up(const struct simmember *m);
 bool inject_serves(const struct simmember *m);

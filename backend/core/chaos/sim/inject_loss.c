@@ -50,17 +50,10 @@ static uint64_t current_voters(struct simcluster *c, uint64_t voters)
     return current;
 }
 
-/* Who takes part, for the atlas. False: the membership is changing, or nobody knows it. */
-static bool tell_atlas(struct inject *inject)
+static struct simatlas_group atlas_group_of(const struct raft_membership *ms)
 {
-    struct simcluster *c = inject->cluster;
-    struct simmember *leader = simcluster_leader(c);
     struct simatlas_group group = {0};
 
-    if (leader == NULL || leader->node->raft->conf_count > 0) {
-        return false;
-    }
-    const struct raft_membership *ms = node_status(leader->node).membership;
     for (uint32_t i = 0; i < ms->n; i++) {
         const struct raft_member *m = &ms->member[i];
         group.voters |= (m->roles & RAFT_VOTER) ? member_bit(m->id) : 0;
@@ -69,6 +62,19 @@ static bool tell_atlas(struct inject *inject)
         group.witnesses |= (m->roles & RAFT_WITNESS) ? member_bit(m->id) : 0;
         group.in_sync |= (m->roles & RAFT_IN_SYNC) ? member_bit(m->id) : 0;
     }
+    return group;
+}
+
+/* Who takes part, for the atlas. False: the membership is changing, or nobody knows it. */
+static bool tell_atlas(struct inject *inject)
+{
+    struct simcluster *c = inject->cluster;
+    struct simmember *leader = simcluster_leader(c);
+
+    if (leader == NULL || leader->node->raft->conf_count > 0) {
+        return false;
+    }
+    struct simatlas_group group = atlas_group_of(node_status(leader->node).membership);
     if (group.outgoing != 0) {
         return false;
     }
@@ -103,10 +109,37 @@ static enum simatlas_kind atlas_kind(enum fault_kind kind)
     }
 }
 
+/* While there is a witness: would the in-sync set keep a member that is whole and runs? One that is
+ * down leaves the set within a moment, and all would hang on the disk that is to be damaged. */
+static bool stays_in_sync(const struct inject *inject, const struct simmember *struck)
+{
+    const struct simatlas_group *group = &inject->atlas.group;
+    uint64_t left = group->in_sync & ~simatlas_damaged(&inject->atlas) & ~member_bit(struck->id);
+
+    for (uint32_t i = 0; i < inject->cluster->n; i++) {
+        const struct simmember *m = &inject->cluster->member[i];
+        left &= simmember_serves(m) ? UINT64_MAX : ~member_bit(m->id);
+    }
+    return group->witnesses == 0 || left != 0;
+}
+
 static bool may_lose(struct inject_active *a)
 {
-    return tell_atlas(a->inject) &&
+    return tell_atlas(a->inject) && stays_in_sync(a->inject, a->at) &&
            simatlas_may(&a->inject->atlas, a->at->i, atlas_kind(a->row.kind), SIMATLAS_WHOLE);
+}
+
+void inject_follow_group(struct inject *inject, const struct simmember *m)
+{
+    struct raft_membership ms;
+
+    if (inject->atlas.strike_count == 0 || !simmember_serves(m) ||
+        node_status(m->node).role != RAFT_LEADER) {
+        return;
+    }
+    raft_membership_to_come(m->node->raft, m->node->raft->conf_count, &ms);
+    struct simatlas_group group = atlas_group_of(&ms);
+    simatlas_set_group(&inject->atlas, &group);
 }
 
 static void mark_damaged(struct inject_active *a, uint32_t lost)
@@ -119,6 +152,14 @@ static void mark_damaged(struct inject_active *a, uint32_t lost)
     inject->damage[i].lost |= lost;
     inject->damage[i].is_silent = inject->damage[i].is_silent || (lost & ORACLE_LOST_ALL) != 0;
     simatlas_struck(&inject->atlas, i, atlas_kind(a->row.kind), SIMATLAS_WHOLE);
+}
+
+void inject_end_tricks(struct simmember *m)
+{
+    for (size_t trick = 0; trick < SIMDISK_TRICKS; trick++) {
+        simdisk_play(simhost_disk(m->host), (enum simdisk_trick)trick, SIMDISK_ANY, 0);
+    }
+    simdisk_fail(simhost_disk(m->host), WORLD_READ, OK, 0);
 }
 
 /* Damage at rest, `number` times; the node goes on, and finds it when it reads. */
@@ -139,7 +180,7 @@ static enum inject_outcome harm(struct inject_active *a, enum simdisk_harm harm,
         mark_damaged(a, ORACLE_LOST_TAIL);
         /* A scrub reads the files that are there: that one is gone or short, only a start finds. */
         bool is_seen = harm == SIMDISK_HARM_ROT || harm == SIMDISK_HARM_SPOILED;
-        a->inject->damage[a->at->i].needs_start = !is_seen;
+        a->inject->damage[a->at->i].needs_start |= !is_seen;
     }
     return outcome;
 }

@@ -14,6 +14,11 @@
 #define MEMBER_FAMILIES                                                                            \
     (BIT(FAMILY_MEMBER) | BIT(FAMILY_CRASH) | BIT(FAMILY_OPERATE) | BIT(FAMILY_CUT))
 #define CLOCK_FAMILIES (BIT(FAMILY_CLOCK) | BIT(FAMILY_PAUSE) | BIT(FAMILY_CUT) | BIT(FAMILY_CPU))
+#define KIB            1024ULL
+
+#define LEADER_FAMILIES                                                                            \
+    (BIT(FAMILY_CUT) | BIT(FAMILY_CLOG) | BIT(FAMILY_STREAM) | BIT(FAMILY_DELAY) |                 \
+     BIT(FAMILY_DISK_SLOW) | BIT(FAMILY_PAUSE) | BIT(FAMILY_CRASH) | BIT(FAMILY_OPERATE))
 #define ALL_FAMILIES   (BIT(FAULT_FAMILIES) - 1)
 #define LIGHT_FAMILIES (BIT(FAMILY_CRASH) | BIT(FAMILY_CUT) | BIT(FAMILY_LOSS) | BIT(FAMILY_PAUSE))
 
@@ -74,7 +79,12 @@ static void draw_families(struct sim_settings *s, struct prng *p)
         s->family[i] = prng_chance(
             p, often ? profile_rows[s->profile].chance_often : profile_rows[s->profile].chance_else,
             100);
-        s->strength[i] = (uint32_t)prng_range(p, family_strength[i].least, family_strength[i].most);
+        uint32_t least = family_strength[i].least;
+        uint32_t most = family_strength[i].most;
+        if (s->profile == PROFILE_FIVE) {
+            most = (least + most) / 4; /* light */
+        }
+        s->strength[i] = (uint32_t)prng_range(p, least, most);
     }
 }
 
@@ -100,6 +110,8 @@ static void draw_members(struct sim_settings *s, struct prng *p)
     } else if (s->profile == PROFILE_WITNESS) {
         s->has_witness = true;
         s->founders = prng_chance(p, 2, 3) ? 3 : 5;
+    } else if (s->profile == PROFILE_LEADER) {
+        s->founders = prng_chance(p, 2, 3) ? 3 : 5;
     }
 }
 
@@ -107,7 +119,8 @@ static void draw_members(struct sim_settings *s, struct prng *p)
 static void draw_node(struct sim_settings *s, struct prng *p)
 {
     s->raft = s->is_stretch ? raft_config_stretch(1, 0) : raft_config_default(1, 0);
-    s->raft.lease_reads = prng_chance(p, 1, 4);
+    bool is_of_leases = s->profile == PROFILE_CLOCK || s->profile == PROFILE_LEADER;
+    s->raft.lease_reads = prng_chance(p, is_of_leases ? 2 : 1, is_of_leases ? 3 : 4);
     s->raft.chunk_bytes = (uint32_t)(512U << prng_below(p, 8));
     s->raft.max_chunks = (uint32_t)prng_range(p, 1, 6);
     s->raft.max_inflight_messages = (uint32_t)prng_range(p, 1, 64);
@@ -120,10 +133,27 @@ static void draw_node(struct sim_settings *s, struct prng *p)
         u64_min(s->raft.max_uncommitted_bytes, s->raft.max_cached_bytes);
     s->snapshot_entries = prng_range(p, 20, prng_chance(p, 1, 2) ? 100 : 2000);
     s->tail_entries = prng_range(p, 0, 200);
-    s->scrub_bytes_per_s = prng_chance(p, 1, 2) ? 0 : 64U * 1024U * 1024U;
+    /* Small segments are rolled, recycled and missed on a full disk; their batches hold the largest
+     * values of clients and no more. */
+    bool is_small = prng_chance(p, 2, 3) || s->profile == PROFILE_FIVE;
+    s->batch_bytes = (is_small ? 256U : 8192U) * KIB;
+    s->reserve_bytes = (is_small ? 64U : 1024U) * KIB;
+    s->segment_bytes = (is_small ? 384U : 16384U) * KIB;
+    if (s->profile == PROFILE_FIVE) {
+        s->snapshot_entries = 2000;
+    }
+    s->scrub_bytes_per_s =
+        prng_chance(p, 1, 2) || s->profile == PROFILE_FIVE ? 0 : 64U * 1024U * 1024U;
     s->scrub_pause = prng_range(p, 1, 20) * NANOS_PER_S;
     s->request_timeout = prng_range(p, 2, 5) * NANOS_PER_S;
     s->disk_bytes = 512ULL * 1024 * 1024;
+    if (prng_chance(p, 1, 3)) { /* a fetch takes seconds, and meets faults */
+        s->raft.snapshot_bytes_per_s = 200000U << prng_below(p, 4);
+    }
+    if (prng_chance(p, 1, 4)) { /* proposals are refused for want of room */
+        s->raft.max_uncommitted_bytes =
+            u64_min(4096U << prng_below(p, 5), s->raft.max_cached_bytes);
+    }
     s->clock_ppm = s->raft.lease_reads ? s->raft.clock_drift_ppm : 50000;
 }
 
@@ -141,8 +171,8 @@ static void draw_clients(struct sim_settings *s, struct prng *p)
     s->weight_swap = (uint32_t)prng_range(p, 0, 5);
     s->weight_delete = (uint32_t)prng_range(p, 0, 3);
     if (s->profile == PROFILE_FIVE) {
-        s->clients = 5;
-        s->think_time = s->clients * NANOS_PER_S / 50;
+        s->clients = 12;
+        s->think_time = s->clients * NANOS_PER_S / 60; /* they wait, too: above 50 a second */
         s->keys = 10;
         s->weight_put = s->weight_get = 5;
     }

@@ -34,7 +34,9 @@ enum sim_stream {
     X(PROFILE_NETWORK, "network", "every fault of networks, few others", NETWORK_FAMILIES, 80, 15) \
     X(PROFILE_MEMBERS, "members", "changes of the membership in every order, under crashes",       \
       MEMBER_FAMILIES, 80, 15)                                                                     \
-    X(PROFILE_CLOCK, "clock", "leases, drifting clocks, suspended hosts", CLOCK_FAMILIES, 80, 15)
+    X(PROFILE_CLOCK, "clock", "leases, drifting clocks, suspended hosts", CLOCK_FAMILIES, 80, 15)  \
+    X(PROFILE_LEADER, "leader", "whoever leads is cut off, slow, deposed, or dies",                \
+      LEADER_FAMILIES, 70, 5)
 
 enum sim_profile {
 #define SIM_PROFILE_ENUM(name, text, help, often, chance, other) name,
@@ -60,6 +62,9 @@ struct sim_settings {
     uint8_t priority[SIM_HOSTS_MAX];
     uint64_t snapshot_entries;
     uint64_t tail_entries;
+    uint64_t segment_bytes;
+    uint64_t batch_bytes;
+    uint64_t reserve_bytes;
     uint64_t scrub_bytes_per_s;
     nanos scrub_pause;
     nanos request_timeout;

@@ -78,6 +78,29 @@ void sim_reach(struct sim *s, enum reached state)
     s->result->coverage.reached[state]++;
 }
 
+static raft_index sim_committed(void *ctx)
+{
+    const struct sim *s = ctx;
+    return oracle_committed(s->oracle);
+}
+
+static void sim_read_early(void *ctx, uint32_t at, raft_index index, raft_index committed)
+{
+    struct sim *s = ctx;
+    struct buf text;
+
+    buf_init(&text);
+    say(&text, "a read at ");
+    say(&text, s->cluster.member[at].name);
+    say(&text, " was told that entry ");
+    say_u64(&text, index);
+    say(&text, " is enough, and when it began entry ");
+    say_u64(&text, committed);
+    say(&text, " was committed");
+    sim_fail(s, SIM_UNSAFE, "I7", say_end(&text));
+    buf_deinit(&text);
+}
+
 /* --- after each event ------------------------------------------------------------------------- */
 
 static void sim_touched(void *ctx, uint32_t i)
@@ -107,6 +130,7 @@ static void check_touched(struct sim *s)
         }
         if (m->state == MEMBER_UP) {
             oracle_step(s->oracle, i, now);
+            tla_trace_stepped(&s->tla, i, m->node);
             if (m->is_ready) {
                 simwatches_drain(&s->watches, i);
             }
@@ -115,45 +139,82 @@ static void check_touched(struct sim *s)
     }
     s->touched = 0;
     check_oracle(s);
+    if (inject_is_beyond(&s->inject) && !s->is_over) {
+        s->is_beyond = true;
+        sim_reach(s, REACHED_BEYOND);
+        struct buf *line = sim_line(s);
+        if (line != NULL) {
+            say(line, "BEYOND the fault model: all hangs on disks that are damaged");
+            sim_line_end(s);
+        }
+    }
+}
+
+static bool goes_on(const struct sim *s)
+{
+    return !s->is_over && !s->is_beyond;
+}
+
+bool sim_step(struct sim *s)
+{
+    if (!goes_on(s) || !simworld_step(s->world)) {
+        return false;
+    }
+    check_touched(s);
+    if (simworld_now(s->world) >= s->next_look) {
+        s->next_look = simworld_now(s->world) + LOOK_EVERY;
+        sim_look(s);
+    }
+    if (simworld_events(s->world) >= s->next_full) {
+        s->next_full = simworld_events(s->world) + FULL_CHECK_EVENTS;
+        oracle_full(s->oracle, simworld_now(s->world));
+        check_oracle(s);
+    }
+    if (simworld_events(s->world) >= EVENTS_MAX) {
+        sim_fail(s, SIM_STUCK, "storm", "events without end");
+    }
+    return true;
 }
 
 void sim_pass(struct sim *s, nanos until)
 {
-    while (!s->is_over && simworld_next(s->world) <= until && simworld_step(s->world)) {
-        check_touched(s);
-        if (simworld_now(s->world) >= s->next_look) {
-            s->next_look = simworld_now(s->world) + LOOK_EVERY;
-            sim_look(s);
-        }
-        if (simworld_events(s->world) >= s->next_full) {
-            s->next_full = simworld_events(s->world) + FULL_CHECK_EVENTS;
-            oracle_full(s->oracle, simworld_now(s->world));
-            check_oracle(s);
-        }
-        if (simworld_events(s->world) >= EVENTS_MAX) {
-            sim_fail(s, SIM_STUCK, "storm", "events without end");
-        }
+    while (goes_on(s) && simworld_next(s->world) <= until && sim_step(s)) {
     }
-    if (!s->is_over) {
+    if (goes_on(s)) {
         simworld_run(s->world, until);
     }
 }
 
 /* --- the course ------------------------------------------------------------------------------- */
 
-static void sim_begin(struct sim *s)
+void sim_open(struct sim *s, const struct sim_options *options, struct sim_result *ret)
+{
+    memset(s, 0, sizeof *s);
+    memset(ret, 0, sizeof *ret);
+    s->options = options;
+    s->result = ret;
+    prng_init(&s->root, options->seed);
+    buf_init(&s->line);
+    tla_trace_init(&s->tla, options->tla_line, options->tla_ctx);
+}
+
+void sim_begin(struct sim *s)
 {
     struct prng world = prng_fork(&s->root, SIM_STREAM_WORLD);
 
-    sim_settings_draw(&s->settings, s->options->profile, &s->root);
     s->world = simworld_new(prng_u64(&world));
     s->result->started = simworld_now(s->world);
     s->oracle = oracle_new(s->settings.founders + s->settings.spares);
     simcluster_init(&s->cluster, s->world, &s->settings);
     s->cluster.events = sim_observers();
+    if (s->options->tla_line == NULL) {
+        s->cluster.events.stepping = NULL;
+    }
     s->cluster.ctx = s;
     simclients_init(&s->clients, &s->cluster, &s->root);
     s->clients.touched = sim_touched;
+    s->clients.committed = sim_committed;
+    s->clients.read_early = sim_read_early;
     s->clients.ctx = s;
     simwatches_init(&s->watches, &s->cluster, &s->root);
     simlessees_init(&s->lessees, &s->cluster, &s->root);
@@ -169,9 +230,9 @@ static void sim_begin(struct sim *s)
     }
 }
 
-/* The world goes before those whose timers it still has. */
-static void sim_end(struct sim *s)
+static void sim_free(struct sim *s)
 {
+    /* The world goes before those whose timers it still has. */
     simcluster_deinit(&s->cluster);
     simworld_free(s->world);
     simwatches_deinit(&s->watches);
@@ -181,6 +242,7 @@ static void sim_end(struct sim *s)
     inject_deinit(&s->inject);
     oracle_free(s->oracle);
     buf_deinit(&s->line);
+    tla_trace_deinit(&s->tla);
 }
 
 static void sim_settle(struct sim *s)
@@ -243,6 +305,8 @@ static void sim_sum_up(struct sim *s)
     }
     result->events = simworld_events(s->world);
     result->committed = oracle_committed(s->oracle);
+    result->calls = s->clients.call_count;
+    result->fault_time = s->settings.fault_time;
     for (size_t kind = 0; kind < SIMCALL_KINDS; kind++) {
         result->operations += s->clients.counts[kind][SIMCALL_OK];
         result->coverage.reached[REACHED_UNKNOWN] += s->clients.counts[kind][SIMCALL_UNKNOWN];
@@ -255,27 +319,29 @@ static void sim_sum_up(struct sim *s)
     result->hash = sim_hash(s);
 }
 
+void sim_end(struct sim *s)
+{
+    sim_sum_up(s);
+    sim_free(s);
+}
+
 void sim_run(const struct sim_options *options, struct sim_result *ret)
 {
-    struct sim *s = mem_alloc_zero(sizeof *s);
+    struct sim *s = mem_alloc(sizeof *s);
 
-    memset(ret, 0, sizeof *ret);
-    s->options = options;
-    s->result = ret;
-    prng_init(&s->root, options->seed);
-    buf_init(&s->line);
+    sim_open(s, options, ret);
+    sim_settings_draw(&s->settings, options->profile, &s->root);
     sim_begin(s);
     sim_settle(s);
     if (!s->is_over) {
         sim_faults(s);
     }
-    if (!s->is_over) {
+    if (goes_on(s)) {
         sim_heal(s);
     }
     if (!s->is_over) {
         sim_judge(s);
     }
-    sim_sum_up(s);
     sim_end(s);
     mem_free(s);
 }

@@ -8,7 +8,10 @@
  *                repair, converge and serve: liveness
  *     judge      the histories of the clients, in full
  *
- * A violation ends the run where it is found. Every run ends with a hash over its events.
+ * A violation ends the run where it is found. So does the moment in which more is lost than the
+ * fault model allows, because the group came to rely on a disk that was damaged before
+ * (inject_is_beyond): what clients saw until then is judged, liveness is not. Every run ends with a
+ * hash over its events.
  */
 #ifndef NOVACRON_CHAOS_SIM_SIM_H
 #define NOVACRON_CHAOS_SIM_SIM_H
@@ -36,6 +39,8 @@ struct sim_result {
     uint64_t hash; /* over every event */
     uint64_t events;
     uint64_t operations; /* of clients, that returned */
+    uint64_t calls;      /* of clients, however they ended */
+    nanos fault_time;    /* how long faults went on: what clients worked through */
     uint64_t committed;  /* entries */
     struct coverage coverage;
 };
@@ -48,6 +53,9 @@ struct sim_options {
     void (*line)(void *ctx, nanos at, const char *text);
     void *ctx;
     bool traces_network; /* also each packet */
+    /* The run in the words of another model (tla_trace.h), a line each; NULL: none. */
+    void (*tla_line)(void *ctx, const char *line);
+    void *tla_ctx;
 };
 
 /* Runs a seed to its end. */

@@ -15,6 +15,12 @@
 
 #define HEAL_LOOK_EVERY (100 * NANOS_PER_MS)
 
+/* A lead that lasts for so many election timeouts has come to rest: nobody campaigns against it. */
+#define REST_TIMEOUTS 3
+
+/* How much later than its time a lease may go when all is well. */
+#define LEASE_SLACK (5 * NANOS_PER_S)
+
 /* A request that a member of the core is asked to serve. */
 struct heal_probe {
     size_t call;
@@ -24,6 +30,8 @@ struct heal_probe {
 struct heal {
     uint32_t core; /* a bit each */
     nanos bound;
+    raft_term term; /* of the lead, since `calm_since` */
+    nanos calm_since;
     struct heal_probe put[SIM_HOSTS_MAX];
     struct heal_probe get[SIM_HOSTS_MAX];
 };
@@ -154,6 +162,22 @@ static const char *why_not_serving(struct sim *s, struct heal *heal)
     return why;
 }
 
+/* Somebody who has no part in the group any more, or who sees only some of it, must not end one
+ * lead after another. */
+static const char *why_not_calm(struct sim *s, struct heal *heal)
+{
+    struct simmember *leader = simcluster_leader(&s->cluster);
+    raft_term term = node_status(leader->node).term;
+    nanos now = simworld_now(s->world);
+
+    if (term != heal->term) {
+        heal->term = term;
+        heal->calm_since = now;
+    }
+    nanos rest = REST_TIMEOUTS * s->settings.raft.election_timeout;
+    return now - heal->calm_since < rest ? "the lead does not come to rest" : NULL;
+}
+
 static void say_members(struct sim *s, struct buf *text)
 {
     for (uint32_t i = 0; i < s->cluster.n; i++) {
@@ -196,6 +220,26 @@ static void fail_stuck(struct sim *s, const char *why)
     buf_deinit(&text);
 }
 
+/* Nobody renews any more: within twice the longest time of a lease, and the time that ending them
+ * takes, all are gone. */
+static void heal_leases(struct sim *s)
+{
+    struct store_stats stats;
+
+    if (s->settings.lessees > 0) {
+        sim_pass(s, simworld_now(s->world) + 2 * SIMLEASE_TTL_MAX + LEASE_SLACK);
+    }
+    struct simmember *leader = simcluster_leader(&s->cluster);
+    if (s->is_over || leader == NULL) {
+        return;
+    }
+    store_stats_read(leader->node->store, &stats);
+    if (stats.leases > 0) {
+        sim_fail(s, SIM_UNSAFE, "I8", "a lease that nobody renews does not end");
+    }
+    simwatches_finish(&s->watches, leader->i);
+}
+
 void sim_heal(struct sim *s)
 {
     struct heal heal = {.core = choose_core(s),
@@ -210,7 +254,7 @@ void sim_heal(struct sim *s)
     inject_heal(&s->inject, heal.core);
     simclients_stop(&s->clients);
     simlessees_stop(&s->lessees);
-    while (!s->is_over && why != NULL) {
+    while (!s->is_over && !s->is_beyond && why != NULL) {
         if (simworld_now(s->world) >= heal.bound) {
             fail_stuck(s, why);
             return;
@@ -223,8 +267,14 @@ void sim_heal(struct sim *s)
         if (why == NULL && simclients_waiting(&s->clients) > 0) {
             why = "a client still waits";
         }
+        if (why == NULL) {
+            why = why_not_calm(s, &heal);
+        }
     }
-    if (!s->is_over) {
+    if (!s->is_over && !s->is_beyond) {
+        heal_leases(s);
+    }
+    if (!s->is_over && !s->is_beyond) {
         oracle_converged(s->oracle, simworld_now(s->world));
         const struct oracle_violation *violation = oracle_violation(s->oracle);
         if (violation != NULL) {

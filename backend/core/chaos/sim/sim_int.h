@@ -1,5 +1,6 @@
 /* Private to one run: sim.c is its course, sim_observe.c what it notes of nodes, sim_heal.c the
- * liveness phase, sim_judge.c the verdict over what clients saw. */
+ * liveness phase, sim_judge.c the verdict over what clients saw. A run that a script directs
+ * (core/chaos/scenario) is made of the same parts. */
 #ifndef NOVACRON_CHAOS_SIM_SIM_INT_H
 #define NOVACRON_CHAOS_SIM_SIM_INT_H
 
@@ -8,6 +9,7 @@
 #include "core/chaos/sim/simlessee.h"
 #include "core/chaos/sim/simtruth.h"
 #include "core/chaos/sim/simwatch.h"
+#include "core/chaos/sim/tla_trace.h"
 
 struct sim {
     const struct sim_options *options;
@@ -25,6 +27,7 @@ struct sim {
     struct oracle *oracle;
     uint32_t touched;   /* a bit for each host that the next look is due at */
     bool is_over;       /* a violation was found */
+    bool is_beyond;     /* more was lost than the fault model allows: what follows counts not */
     uint64_t next_full; /* events at which everything is checked again */
     nanos next_look;
     struct {
@@ -39,6 +42,7 @@ struct sim {
         raft_index snapshot[SIM_HOSTS_MAX];
     } seen;
     struct buf line;
+    struct tla_trace tla;
 };
 
 /* Something was violated: the run is over. The first one counts. */
@@ -47,6 +51,16 @@ void sim_fail(struct sim *s, enum sim_verdict verdict, const char *invariant, co
 /* A line of the timeline begins; NULL: nobody listens. Its end is sim_line_end. */
 struct buf *sim_line(struct sim *s);
 void sim_line_end(struct sim *s);
+
+/* The parts of a run, in their order: nothing is there but the seed's generator, and `settings` are
+ * to be filled in; the world and hosts on which nothing runs; at last, what there is to be known of
+ * the run is in the result, and everything freed. */
+void sim_open(struct sim *s, const struct sim_options *options, struct sim_result *ret);
+void sim_begin(struct sim *s);
+void sim_end(struct sim *s);
+
+/* One event, and what must be checked after it. False: the run is over, or the world at rest. */
+bool sim_step(struct sim *s);
 
 /* Time passes until `until`, or a violation. */
 void sim_pass(struct sim *s, nanos until);

@@ -133,6 +133,7 @@ static void judge_note(struct watch_judge *j, const struct simwatch_note *note)
         } else {
             watch_check_init(&j->check, &all);
         }
+        j->count = 0;
         j->has_begun = true;
         break;
     case SIMWATCH_EVENT:
@@ -160,6 +161,20 @@ static void judge_note(struct watch_judge *j, const struct simwatch_note *note)
     }
 }
 
+/* It was at a member that has everything, and took all there is. */
+static void judge_end_of_watch(struct watch_judge *j)
+{
+    const struct simtruth *t = &j->s->truth;
+
+    if (t->count > 0 && j->has_begun) {
+        uint64_t last = (uint64_t)t->changes[t->count - 1].revision;
+        struct watch_verdict verdict = watch_check_caught_up(&j->check, &j->truth, last, &j->text);
+        if (verdict.fault != WATCH_RIGHT) {
+            sim_fail(j->s, SIM_UNSAFE, "I10", say_end(&j->text));
+        }
+    }
+}
+
 static void judge_watches(struct sim *s)
 {
     struct key_names names;
@@ -176,6 +191,9 @@ static void judge_watches(struct sim *s)
             if (w->notes[i].watcher == watcher) {
                 judge_note(&judge, &w->notes[i]);
             }
+        }
+        if (!s->is_over && !s->is_beyond) {
+            judge_end_of_watch(&judge);
         }
         mem_free(judge.events);
         buf_deinit(&judge.text);

@@ -32,8 +32,11 @@ void sim_injected(void *ctx, const struct fault *row, enum inject_outcome outcom
                   const struct simmember *struck)
 {
     struct sim *s = ctx;
-    struct buf *line = sim_line(s);
 
+    if (struck != NULL && struck->node != NULL) {
+        oracle_struck(s->oracle, struck->i, s->inject.damage[struck->i].lost);
+    }
+    struct buf *line = sim_line(s);
     if (line == NULL) {
         return;
     }
@@ -60,6 +63,7 @@ static void on_opened(void *ctx, struct simmember *m)
 {
     struct sim *s = ctx;
 
+    tla_trace_opened(&s->tla, m->i);
     oracle_opened(s->oracle, m->i, m->node, s->inject.damage[m->i].lost);
     struct buf *line = member_line(s, m, "starts, life ");
     if (line != NULL) {
@@ -125,10 +129,17 @@ static void say_field(struct buf *line, const char *name, uint64_t number)
     }
 }
 
+static void on_stepping(void *ctx, struct simmember *m, const struct raft_event *e)
+{
+    struct sim *s = ctx;
+    tla_trace_stepping(&s->tla, m->i, m->node, e);
+}
+
 static void on_sent(void *ctx, struct simmember *m, const struct raft_message *message)
 {
     struct sim *s = ctx;
 
+    tla_trace_sent(&s->tla, m->i, m->node, message);
     oracle_sent(s->oracle, m->i, message);
     struct buf *line = s->options->traces_network ? member_line(s, m, "-> ") : NULL;
     if (line != NULL) {
@@ -253,6 +264,7 @@ struct simcluster_events sim_observers(void)
         .closing = on_closing,
         .ready = on_ready,
         .halted = on_halted,
+        .stepping = on_stepping,
         .sent = on_sent,
         .applied = on_applied,
         .led = on_led,

@@ -22,7 +22,8 @@ struct simop {
     size_t call;
     uint32_t at;
     bool is_used;
-    bool is_awaited; /* nobody has given up on it */
+    bool is_awaited;      /* nobody has given up on it */
+    raft_index committed; /* when a read began */
     struct simop *next;
 };
 
@@ -146,6 +147,9 @@ static void op_has_read(struct node_read *read)
     struct simmember *m = &op->all->cluster->member[op->at];
     enum simcall_outcome outcome = SIMCALL_FAILED;
 
+    if (read->result == OK && read->index < op->committed) {
+        op->all->read_early(op->all->ctx, op->at, read->index, op->committed);
+    }
     if (read->result == OK && node_store(m->node) != NULL) {
         uint8_t key[SIM_KEY_BYTES];
         simclient_key(call->key, key);
@@ -203,6 +207,7 @@ static bool op_hand_over(struct simop *op)
 
     if (c->calls[op->call].kind == SIMCALL_GET) {
         op->read = (struct node_read){.done = op_has_read, .owner = op};
+        op->committed = c->committed(c->ctx);
         refused = node_read(m->node, &op->read);
     } else {
         refused = node_propose(m->node, &op->request);

@@ -62,6 +62,10 @@ struct simclients {
     bool are_stopping; /* no new operations */
     /* A member's state may have changed: the run looks at it. */
     void (*touched)(void *ctx, uint32_t i);
+    /* What is committed, as far as anybody knows; and a read that was to see `committed`, as it was
+     * when the read began, was told that `index` is enough. */
+    raft_index (*committed)(void *ctx);
+    void (*read_early)(void *ctx, uint32_t at, raft_index index, raft_index committed);
     void *ctx;
 };
 

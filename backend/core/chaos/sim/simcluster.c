@@ -8,9 +8,6 @@
 #define SIM_PORT    2380
 #define SIM_CLUSTER 77
 
-/* The smallest that the log's largest batch leaves. */
-#define SIM_SEGMENT_BYTES (16ULL * 1024 * 1024)
-
 /* --- what nodes tell -------------------------------------------------------------------------- */
 
 static void member_halted(void *ctx, enum err error, const char *why)
@@ -51,6 +48,12 @@ static void member_diverged(void *ctx, node_id who)
 {
     struct simmember *m = ctx;
     m->cluster->events.diverged(m->cluster->ctx, m, who);
+}
+
+static void member_stepping(void *ctx, const struct raft_event *e)
+{
+    struct simmember *m = ctx;
+    m->cluster->events.stepping(m->cluster->ctx, m, e);
 }
 
 static void member_sent(void *ctx, const struct raft_message *message)
@@ -116,7 +119,9 @@ static struct node_config member_config(const struct simmember *m)
     config.founders = m->i < s->founders ? &c->founders : NULL;
     config.is_member = m->was_ready;
     config.port = SIM_PORT;
-    config.segment_bytes = SIM_SEGMENT_BYTES;
+    config.segment_bytes = s->segment_bytes;
+    config.batch_bytes = s->batch_bytes;
+    config.reserve_bytes = s->reserve_bytes;
     config.snapshot_entries = s->snapshot_entries;
     config.tail_entries = s->tail_entries;
     config.scrub_bytes_per_s = s->scrub_bytes_per_s;
@@ -145,6 +150,7 @@ void simmember_start(struct simmember *m)
     CHECK(m->state != MEMBER_UP);
     struct node_events events = told;
     events.ctx = m;
+    events.stepping = m->cluster->events.stepping != NULL ? member_stepping : NULL;
     struct node_config config = member_config(m);
     m->state = MEMBER_UP;
     m->life++;

@@ -49,6 +49,7 @@ struct simcluster_events {
     void (*closing)(void *ctx, struct simmember *m); /* the node is still there */
     void (*ready)(void *ctx, struct simmember *m);
     void (*halted)(void *ctx, struct simmember *m);
+    void (*stepping)(void *ctx, struct simmember *m, const struct raft_event *e); /* or NULL */
     void (*sent)(void *ctx, struct simmember *m, const struct raft_message *message);
     void (*applied)(void *ctx, struct simmember *m, const struct raft_entry *entry);
     void (*led)(void *ctx, struct simmember *m, enum raft_role role, raft_term term);

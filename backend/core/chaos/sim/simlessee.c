@@ -8,7 +8,7 @@
 #include "core/chaos/sim/simclient_wire.h"
 
 #define TTL_MIN_S   2
-#define TTL_MAX_S   6
+#define TTL_MAX_S   (SIMLEASE_TTL_MAX / NANOS_PER_S)
 #define RETRY_AFTER (100 * NANOS_PER_MS)
 
 /* What it is doing; the request of that step is under way, or its timer is set. */

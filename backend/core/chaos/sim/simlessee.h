@@ -13,6 +13,9 @@
 
 #define SIM_LESSEES_MAX 4
 
+/* The longest time of their leases. */
+#define SIMLEASE_TTL_MAX (6 * NANOS_PER_S)
+
 enum simlease_note_kind {
     SIMLEASE_GRANTED, /* called and returned */
     SIMLEASE_RENEWED, /* likewise */

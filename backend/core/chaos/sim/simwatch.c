@@ -247,6 +247,21 @@ static void watcher_timer(struct world_timer *timer)
     }
 }
 
+void simwatches_finish(struct simwatches *w, uint32_t i)
+{
+    for (uint32_t k = 0; k < w->count; k++) {
+        struct simwatcher *watcher = &w->watcher[k];
+        world_timer_cancel(w->world, &watcher->timer);
+        do { /* once more where what it asked for was compacted away */
+            watcher_detach(watcher);
+            watcher->at = i;
+            watcher_attach(watcher);
+            watcher_drain(watcher);
+        } while (watcher->stream == NULL);
+        world_timer_cancel(w->world, &watcher->timer);
+    }
+}
+
 void simwatches_member_gone(struct simwatches *w, uint32_t i)
 {
     for (uint32_t k = 0; k < w->count; k++) {

@@ -74,6 +74,9 @@ void simwatches_start(struct simwatches *w);
 /* Takes what member `i` has for its watchers: after each event there. */
 void simwatches_drain(struct simwatches *w, uint32_t i);
 
+/* Every watcher goes on at member `i` now, takes all there is, and stays. */
+void simwatches_finish(struct simwatches *w, uint32_t i);
+
 /* The member's node is about to be closed. */
 void simwatches_member_gone(struct simwatches *w, uint32_t i);
 

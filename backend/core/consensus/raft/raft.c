@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/base/mem.h"
+#include "core/base/mutant.h"
 #include "core/consensus/quorum.h"
 #include "core/consensus/raft/raft_int.h"
 
@@ -52,6 +53,9 @@ static void raft_reset(struct raft *r, raft_term term)
         r->vote = NODE_NONE;
         r->matched = 0;
         r->lease_void = false;
+    }
+    if (MUTANT(VOTE_TWICE)) {
+        r->vote = NODE_NONE;
     }
     r->leader = NODE_NONE;
     r->leader_suspected = false;
@@ -108,7 +112,10 @@ void raft_become_leader(struct raft *r)
     r->peer[slot].pr.recent_active = true;
     /* There may be a change of the membership among the entries that are not applied yet. Rather
      * than to look for it, wait until all of them are. */
-    r->pending_conf_index = r->log.last;
+    r->pending_conf_index = MUTANT(CHANGE_BY_FRESH_LEADER) ? 0 : r->log.last;
+    if (MUTANT(LEADER_TRUNCATES) && r->log.last > r->log.committed) {
+        raft_truncate(r, r->log.committed + 1);
+    }
     /* A leader may not count replicas for entries of earlier terms [Ongaro14 §3.6.2]; this entry
      * commits them along with itself. */
     raft_leader_append(r, RAFT_ENTRY_NORMAL, (struct bytes){NULL, 0});
@@ -361,6 +368,9 @@ static bool raft_enter_term(struct raft *r, const struct raft_message *m)
 static void raft_refuse_old_term(struct raft *r, const struct raft_message *m)
 {
     bool from_leader = m->type == RAFT_MSG_APP || m->type == RAFT_MSG_HEARTBEAT;
+    if (MUTANT(OLD_TERM_MET_WITH_SILENCE)) {
+        return;
+    }
     if (from_leader && (r->cfg.check_quorum || r->cfg.pre_vote)) {
         /* With pre-vote and check-quorum nobody takes this node's higher term from its requests for
          * votes: tell the old leader, or this node is stuck outside for ever. */
@@ -496,6 +506,15 @@ static enum err raft_dispatch(struct raft *r, const struct raft_message *m)
     return ERR_PROTOCOL;
 }
 
+/* Does it count though its term is over? */
+static bool message_outlives_term(const struct raft_message *m)
+{
+    if (MUTANT(LATE_VOTE_COUNTS) && m->type == RAFT_MSG_VOTE_RESP) {
+        return true;
+    }
+    return message_is_termless(m->type) || m->type == RAFT_MSG_REPAIR_RESP;
+}
+
 static enum err raft_on_message(struct raft *r, const struct raft_message *m)
 {
     if (!message_is_sane(r, m)) {
@@ -509,8 +528,7 @@ static enum err raft_on_message(struct raft *r, const struct raft_message *m)
         if (!raft_enter_term(r, m)) {
             return OK;
         }
-    } else if (m->term < r->term && !message_is_termless(m->type) &&
-               m->type != RAFT_MSG_REPAIR_RESP) {
+    } else if (m->term < r->term && !message_outlives_term(m)) {
         raft_refuse_old_term(r, m);
         return OK;
     }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/base/mem.h"
+#include "core/base/mutant.h"
 #include "core/consensus/raft/raft_int.h"
 
 /* --- configuration entries in the log -------------------------------------------------------- */
@@ -119,6 +120,9 @@ static void conf_move_peers(struct raft *r, const struct raft_membership *next)
         if (old >= 0 && !(next->member[i].roles & RAFT_FRESH)) {
             moved[i] = r->peer[old];
             kept[old] = true;
+            if ((next->member[i].roles & ~r->membership.member[old].roles) & RAFT_LEARNER) {
+                memset(&moved[i].pr.catch_up, 0, sizeof(moved[i].pr.catch_up));
+            }
             continue;
         }
         raft_progress_init(&moved[i].pr, u64_max(r->log.last, 1), r->cfg.max_inflight_messages,
@@ -236,7 +240,9 @@ static enum err conf_validate(const struct raft *r, const struct raft_conf_chang
         return OK;
     }
     unsigned voters = raft_membership_count(&r->membership, RAFT_VOTER | RAFT_VOTER_OUTGOING);
-    if (r->pending_conf_index > r->log.applied || (voters > 1 && !raft_committed_in_term(r))) {
+    bool pending = r->pending_conf_index > r->log.applied && !MUTANT(TWO_CHANGES_AT_ONCE);
+    bool fresh = voters > 1 && !raft_committed_in_term(r) && !MUTANT(CHANGE_BY_FRESH_LEADER);
+    if (pending || fresh) {
         return ERR_PENDING;
     }
     bool joint = raft_membership_is_joint(&r->membership);
@@ -282,7 +288,7 @@ enum err raft_propose_change(struct raft *r, const struct raft_conf_change *chan
 void raft_leave_joint_if_due(struct raft *r)
 {
     bool due = r->role == RAFT_LEADER && r->membership.auto_leave &&
-               r->log.applied >= r->pending_conf_index;
+               r->log.applied >= r->pending_conf_index && !MUTANT(JOINT_LEFT_BEHIND);
     struct raft_membership next;
     raft_membership_to_come(r, r->conf_count, &next);
     if (!due || raft_own_slot(r) < 0 || r->transferee != NODE_NONE ||
@@ -367,7 +373,9 @@ void raft_tick_promotions(struct raft *r)
             continue;
         }
         conf_expire_round(r, &r->peer[i].pr);
-        if (!(m->roles & RAFT_AUTO_PROMOTE) || !r->peer[i].pr.catch_up.done || !free_to_change) {
+        const struct raft_progress *pr = &r->peer[i].pr;
+        bool alive = pr->heard != 0 && r->now - pr->heard < r->cfg.election_timeout;
+        if (!(m->roles & RAFT_AUTO_PROMOTE) || !pr->catch_up.done || !alive || !free_to_change) {
             continue;
         }
         struct raft_conf_change change = {.transition = RAFT_TRANSITION_AUTO, .n = 1};

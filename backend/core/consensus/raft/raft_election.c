@@ -1,22 +1,33 @@
 /* Elections [Ongaro14 §3.4, §3.6.1, §9.6]. */
+#include "core/base/mutant.h"
+#include "core/base/probe.h"
 #include "core/consensus/quorum.h"
 #include "core/consensus/raft/raft_int.h"
 
 bool raft_is_promotable(const struct raft *r)
 {
     const struct raft_member *own = raft_own_member(r);
-    return own && raft_member_is_full_voter(own) && !r->installing &&
-           raft_in_sync_has(r, r->cfg.id) && !raft_is_impaired(r) && !raft_is_stalled(r);
+    bool is_full = own && (raft_member_is_full_voter(own) || MUTANT(WITNESS_LEADS));
+    bool is_in_sync =
+        raft_in_sync_has(r, r->cfg.id) || MUTANT(WITNESS_LEADS) || MUTANT(LAGGING_REPLICA_LEADS);
+    return is_full && !r->installing && is_in_sync && !raft_is_impaired(r) && !raft_is_stalled(r);
 }
 
 /* A change of the membership that is committed here but not applied may have removed this node, or
  * the quorum that it would ask (unapplied-conf-campaign). */
 bool raft_has_unapplied_conf(const struct raft *r)
 {
-    return r->conf_count > 0 && r->conf[0].index <= r->log.committed;
+    return r->conf_count > 0 && r->conf[0].index <= r->log.committed &&
+           !MUTANT(UNAPPLIED_CONF_CAMPAIGN);
 }
 
-enum quorum_result raft_tally_votes(const struct raft *r)
+static enum raft_vote election_vote_of(const struct raft *r, node_id id)
+{
+    int slot = raft_membership_slot(&r->membership, id);
+    return slot < 0 ? RAFT_VOTE_NONE : r->peer[slot].vote;
+}
+
+static enum quorum_result election_tally(const struct raft *r, const struct raft_membership *ms)
 {
     enum quorum_result result[2];
     const uint8_t halves[2] = {RAFT_VOTER, RAFT_VOTER_OUTGOING};
@@ -24,16 +35,49 @@ enum quorum_result raft_tally_votes(const struct raft *r)
         unsigned yes = 0;
         unsigned no = 0;
         unsigned n = 0;
-        for (uint32_t i = 0; i < r->membership.n; i++) {
-            if (r->membership.member[i].roles & halves[h]) {
+        for (uint32_t i = 0; i < ms->n; i++) {
+            if (ms->member[i].roles & halves[h]) {
+                enum raft_vote vote = election_vote_of(r, ms->member[i].id);
                 n++;
-                yes += r->peer[i].vote == RAFT_VOTE_YES;
-                no += r->peer[i].vote == RAFT_VOTE_NO;
+                yes += vote == RAFT_VOTE_YES;
+                no += vote == RAFT_VOTE_NO;
             }
         }
         result[h] = quorum_tally(yes, no, n);
     }
-    return quorum_both(result[0], result[1]);
+    return MUTANT(JOINT_ONE_HALF) ? result[0] : quorum_both(result[0], result[1]);
+}
+
+/* Are the changes of the members in the log asked, too, though they are not applied (rule 7)? */
+static bool election_looks_ahead(const struct raft *r)
+{
+    return raft_in_sync_rule_applies(r) && r->conf_count > 0;
+}
+
+enum quorum_result raft_tally_votes(const struct raft *r)
+{
+    enum quorum_result result = election_tally(r, &r->membership);
+    for (size_t i = 0; election_looks_ahead(r) && i < r->conf_count; i++) {
+        if (r->conf[i].type == RAFT_ENTRY_CONF) {
+            struct raft_membership to_come;
+            raft_membership_to_come(r, i + 1, &to_come);
+            result = quorum_both(result, election_tally(r, &to_come));
+        }
+    }
+    return result;
+}
+
+/* Does the member's vote count, now or after a change that is in the log? */
+static bool election_counts(const struct raft *r, const struct raft_member *m)
+{
+    bool counts = raft_member_votes(m);
+    for (size_t i = 0; !counts && election_looks_ahead(r) && i < r->conf_count; i++) {
+        struct raft_membership to_come;
+        raft_membership_to_come(r, i + 1, &to_come);
+        const struct raft_member *then = raft_membership_lookup(&to_come, m->id);
+        counts = then && raft_member_votes(then);
+    }
+    return counts;
 }
 
 static void election_ask(struct raft *r, enum raft_campaign kind)
@@ -41,7 +85,7 @@ static void election_ask(struct raft *r, enum raft_campaign kind)
     bool pre = kind == RAFT_CAMPAIGN_PRE;
     raft_term term = pre ? r->term + 1 : r->term;
     for (uint32_t i = 0; i < r->membership.n; i++) {
-        if (!raft_member_votes(&r->membership.member[i])) {
+        if (!election_counts(r, &r->membership.member[i])) {
             continue;
         }
         node_id id = r->membership.member[i].id;
@@ -64,7 +108,8 @@ static void election_ask(struct raft *r, enum raft_campaign kind)
 static bool raft_promised_to_wait(const struct raft *r)
 {
     nanos since = u64_max(r->booted, r->leader_heard);
-    return r->cfg.lease_reads && u64_sub_sat(r->now, since) < r->cfg.election_timeout;
+    return r->cfg.lease_reads && !MUTANT(LEASE_FORGOTTEN_BY_VOTER) &&
+           u64_sub_sat(r->now, since) < r->cfg.election_timeout;
 }
 
 enum err raft_campaign(struct raft *r, enum raft_campaign kind)
@@ -79,6 +124,9 @@ enum err raft_campaign(struct raft *r, enum raft_campaign kind)
     if (kind != RAFT_CAMPAIGN_TRANSFER && raft_promised_to_wait(r)) {
         return ERR_REFUSED;
     }
+    if (kind == RAFT_CAMPAIGN_PRE && MUTANT(DISRUPTIVE_CANDIDATE)) {
+        kind = RAFT_CAMPAIGN_REAL;
+    }
     if (kind == RAFT_CAMPAIGN_PRE) {
         raft_become_pre_candidate(r);
     } else {
@@ -90,7 +138,7 @@ enum err raft_campaign(struct raft *r, enum raft_campaign kind)
 
 bool raft_vote_is_barred(const struct raft *r, const struct raft_message *m)
 {
-    if (m->transfer || !r->cfg.check_quorum) {
+    if (m->transfer || !r->cfg.check_quorum || MUTANT(DISRUPTIVE_CANDIDATE)) {
         return false;
     }
     bool recent = raft_election_elapsed(r) < r->cfg.election_timeout;
@@ -103,7 +151,7 @@ bool raft_vote_is_barred(const struct raft *r, const struct raft_message *m)
 static bool election_may_grant(const struct raft *r, const struct raft_message *m)
 {
     /* What this node cannot vouch for, it must not help to elect over (amnesiac-voter). */
-    if (raft_is_impaired(r)) {
+    if (raft_is_impaired(r) && !MUTANT(IMPAIRED_VOTES)) {
         return false;
     }
     bool free_to_vote = r->vote == m->from || (r->vote == NODE_NONE && r->leader == NODE_NONE) ||
@@ -123,6 +171,9 @@ void raft_on_vote_request(struct raft *r, const struct raft_message *m)
      * a refusal tells the voter's own. */
     out->term = grant ? m->term : r->term;
     out->reject = !grant;
+    if (pre && !grant) {
+        PROBE(RAFT_PRE_VOTE_REFUSED);
+    }
     if (grant && !pre) {
         r->election_start = r->now;
         r->vote = m->from;
@@ -131,8 +182,9 @@ void raft_on_vote_request(struct raft *r, const struct raft_message *m)
 
 void raft_on_vote_response(struct raft *r, const struct raft_message *m)
 {
-    bool mine = (r->role == RAFT_PRE_CANDIDATE && m->type == RAFT_MSG_PRE_VOTE_RESP) ||
-                (r->role == RAFT_CANDIDATE && m->type == RAFT_MSG_VOTE_RESP);
+    bool mine =
+        (r->role == RAFT_PRE_CANDIDATE && m->type == RAFT_MSG_PRE_VOTE_RESP) ||
+        (r->role == RAFT_CANDIDATE && (m->type == RAFT_MSG_VOTE_RESP || MUTANT(PRE_VOTE_COUNTS)));
     struct raft_peer *p = raft_peer_of(r, m->from);
     const struct raft_peer *own = raft_peer_of(r, r->cfg.id);
     if (!mine || !p) {
@@ -149,7 +201,7 @@ void raft_on_vote_response(struct raft *r, const struct raft_message *m)
         /* Others may be enough to win, but not to begin: until its own vote is on its own disk, a
          * crash would make this node forget the term, win it once more, and write other entries
          * under the same indexes and terms. */
-        if (!own || own->vote != RAFT_VOTE_YES) {
+        if (!own || (own->vote != RAFT_VOTE_YES && !MUTANT(OWN_VOTE_BEFORE_SYNC))) {
             break;
         }
         if (r->role == RAFT_PRE_CANDIDATE) {

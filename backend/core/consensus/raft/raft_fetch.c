@@ -20,22 +20,28 @@
  */
 #include <string.h>
 
+#include "core/base/mutant.h"
 #include "core/consensus/raft/raft_int.h"
 
 /* --- the leader ------------------------------------------------------------------------------ */
 
-/* A follower that is up to date spares the leader's disk and network. */
-static node_id fetch_choose_source(const struct raft *r, node_id member)
+/* A follower that is up to date spares the leader's disk and network. The first offer names the
+ * first one, the next offer another one, and so on: a file may be damaged without its node's
+ * knowledge, and only who fetches it sees that. */
+static node_id fetch_choose_source(const struct raft *r, node_id member, uint32_t offers)
 {
+    node_id source[RAFT_MEMBERS_MAX + 1];
+    uint32_t n = 0;
     for (uint32_t i = 0; r->cfg.follower_snapshots && i < r->membership.n; i++) {
         const struct raft_member *m = &r->membership.member[i];
         const struct raft_progress *pr = &r->peer[i].pr;
         if (m->id != r->cfg.id && m->id != member && !(m->roles & RAFT_WITNESS) &&
             pr->recent_active && pr->state == RAFT_REPLICATE && pr->match >= r->log.committed) {
-            return m->id;
+            source[n++] = m->id;
         }
     }
-    return r->cfg.id;
+    source[n++] = r->cfg.id;
+    return source[offers % n];
 }
 
 bool raft_offer_snapshot(struct raft *r, uint32_t slot)
@@ -54,7 +60,7 @@ bool raft_offer_snapshot(struct raft *r, uint32_t slot)
     raft_progress_become_snapshot(pr, offer.index, r->now);
     struct raft_message *m = raft_send(r, RAFT_MSG_SNAP, member->id);
     m->snapshot = raft_arena_copy_snapshot(r, &offer);
-    m->source = fetch_choose_source(r, member->id);
+    m->source = fetch_choose_source(r, member->id, pr->offers++);
     m->hint = r->log.snapshot_index;
     return true;
 }
@@ -63,7 +69,7 @@ void raft_tick_offers(struct raft *r)
 {
     for (uint32_t i = 0; i < r->membership.n; i++) {
         struct raft_progress *pr = &r->peer[i].pr;
-        if (pr->state == RAFT_SNAPSHOT &&
+        if (pr->state == RAFT_SNAPSHOT && !MUTANT(OFFER_NEVER_ENDS) &&
             r->now - pr->snapshot_alive >= 2 * r->cfg.election_timeout) {
             pr->pending_snapshot = 0;
             raft_progress_become_probe(pr);
@@ -96,7 +102,6 @@ static void fetch_install(struct raft *r, const struct raft_snapshot *s, bool ke
     } else {
         raft_forget_conf_from(r, 0);
         r->in_sync_count = 0;
-        r->in_sync_gap = false;
         raft_batches_truncated(r, 0);
         raft_repair_truncated(r, s->index + 1); /* damage behind its end went with the log */
         raft_log_restore(&r->log, s->index, s->term);
@@ -162,12 +167,15 @@ static void fetch_ask(struct raft *r)
 
 static void fetch_begin(struct raft *r, const struct raft_message *m)
 {
+    bool elsewhere = m->source != NODE_NONE && m->source != r->cfg.id;
+    node_id source = elsewhere ? m->source : m->from;
     if (r->fetch.active && fetch_same(&r->fetch.snapshot, m->snapshot)) {
         r->fetch.leader = m->from; /* offered again: go on */
+        r->fetch.offered = source;
         return;
     }
-    bool elsewhere = m->source != NODE_NONE && m->source != r->cfg.id;
-    fetch_open(r, m->snapshot, elsewhere ? m->source : m->from, m->from);
+    fetch_open(r, m->snapshot, source, m->from);
+    r->fetch.offered = source;
     r->fetch.oldest = m->hint;
 }
 
@@ -176,13 +184,17 @@ static void fetch_begin(struct raft *r, const struct raft_message *m)
 enum err raft_on_snapshot(struct raft *r, const struct raft_message *m)
 {
     const struct raft_snapshot *s = m->snapshot;
+    if (MUTANT(SNAPSHOT_LOWERS_TERM)) {
+        r->term = s->term;
+    }
     bool fills = fetch_fills_damage(r, s);
     bool needed = s->index > r->log.committed || fills;
     if (!needed || r->installing) {
         raft_acknowledge(r, m->from, r->log.committed);
         return OK;
     }
-    if (!fills && raft_log_matches(&r->log, s->index, s->term)) {
+    if (!fills && raft_log_matches(&r->log, s->index, s->term) &&
+        !MUTANT(SNAPSHOT_OVER_NEWER_LOG)) {
         raft_commit_to(r, s->index); /* the entries are all here */
         raft_acknowledge(r, m->from, r->log.committed);
         return OK;
@@ -219,6 +231,7 @@ static void fetch_refused(struct raft *r, const struct raft_message *m)
     if (useful) {
         raft_index oldest = f->oldest;
         fetch_open(r, other, m->from, f->leader);
+        r->fetch.offered = m->from;
         r->fetch.oldest = oldest;
     } else if (f->source != f->leader) {
         fetch_turn_to(r, f->leader);
@@ -257,15 +270,26 @@ void raft_on_chunk(struct raft *r, const struct raft_message *m)
     f->heard = r->now;
 }
 
-/* All bytes are here. Meanwhile this node may have been elected, or have caught up. */
+/* All bytes are here. Meanwhile this node may have been elected, or have caught up: then the leader
+ * still waits to hear of it. */
 static void fetch_complete(struct raft *r)
 {
     struct raft_snapshot s = r->fetch.snapshot;
     bool fills = fetch_fills_damage(r, &s);
-    bool whole_log = s.index > r->log.committed && !raft_log_matches(&r->log, s.index, s.term);
+    bool holds = raft_log_matches(&r->log, s.index, s.term);
     r->fetch.active = false;
-    if (r->role == RAFT_FOLLOWER && !r->installing && (fills || whole_log)) {
+    if (r->role != RAFT_FOLLOWER || r->installing) {
+        return;
+    }
+    if (fills || (s.index > r->log.committed && !holds)) {
         fetch_install(r, &s, fills);
+        return;
+    }
+    if (s.index > r->log.committed) {
+        raft_commit_to(r, s.index); /* the entries are all here */
+    }
+    if (r->leader != NODE_NONE) {
+        raft_acknowledge(r, r->leader, r->log.committed);
     }
 }
 
@@ -364,7 +388,7 @@ static bool serve_is_being_fetched(const struct raft *r)
         const struct raft_progress *pr = &r->peer[i].pr;
         asked = asked || (pr->state == RAFT_SNAPSHOT && pr->pending_snapshot == r->snapshot.index);
     }
-    return asked && r->snapshot.size > 0;
+    return asked && r->snapshot.size > 0 && !r->serve.unread;
 }
 
 enum err raft_on_snapshot_taken(struct raft *r, const struct raft_snapshot *s)
@@ -377,12 +401,14 @@ enum err raft_on_snapshot_taken(struct raft *r, const struct raft_snapshot *s)
     }
     r->snapshot = *s;
     r->serve.asked = 0;
+    r->serve.unread = false;
     return OK;
 }
 
 void raft_on_chunk_read(struct raft *r, const struct raft_event *e)
 {
     if (e->chunk.error != OK || e->chunk.snapshot != r->snapshot.index) {
+        r->serve.unread = r->serve.unread || e->chunk.snapshot == r->snapshot.index;
         serve_refuse(r, e->chunk.peer);
         return;
     }
@@ -402,8 +428,10 @@ void raft_tick_fetch(struct raft *r)
     }
     struct raft_fetch *f = &r->fetch;
     if (f->active && !f->opening && r->now - f->heard >= r->cfg.election_timeout) {
-        /* Once more from the same source, more slowly; then from the leader. */
-        fetch_turn_to(r, f->window > 1 ? f->source : f->leader);
+        /* Once more from the same source, more slowly; then from the leader and the source that it
+         * named last, by turns. */
+        node_id next = f->source == f->leader ? f->offered : f->leader;
+        fetch_turn_to(r, f->window > 1 ? f->source : next);
     }
 }
 

@@ -1,4 +1,5 @@
 /* The follower's part: what a leader says about the log [Ongaro14 §3.5]. */
+#include "core/base/mutant.h"
 #include "core/consensus/raft/raft_int.h"
 
 void raft_commit_to(struct raft *r, raft_index index)
@@ -17,6 +18,12 @@ void raft_commit_to(struct raft *r, raft_index index)
         }
     }
     r->log.committed = index;
+}
+
+bool raft_cache_takes(const struct raft *r, uint64_t cost)
+{
+    uint64_t used = r->log.cached_bytes;
+    return used <= r->cfg.max_cached_bytes / 2 || used + cost <= r->cfg.max_cached_bytes;
 }
 
 void raft_append_entry(struct raft *r, raft_term term, enum raft_entry_type type,
@@ -45,7 +52,7 @@ void raft_truncate(struct raft *r, raft_index from)
  * committed already. */
 void raft_acknowledge(struct raft *r, node_id to, raft_index index)
 {
-    raft_index vouched = u64_min(index, raft_vouched(r));
+    raft_index vouched = MUTANT(DAMAGE_ACKNOWLEDGED) ? index : u64_min(index, raft_vouched(r));
     if (r->repair.lost_vote) {
         vouched = u64_min(vouched, r->log.committed);
     }
@@ -54,8 +61,7 @@ void raft_acknowledge(struct raft *r, node_id to, raft_index index)
 
 static bool follower_has_room(const struct raft *r, const struct raft_entry *e)
 {
-    uint64_t cost = e->payload.len + RAFT_ENTRY_OVERHEAD_BYTES;
-    return r->log.cached_bytes == 0 || r->log.cached_bytes + cost <= r->cfg.max_cached_bytes;
+    return raft_cache_takes(r, e->payload.len + RAFT_ENTRY_OVERHEAD_BYTES);
 }
 
 /* Appends what of the message's entries is new, after removing what conflicts with it. Stores the
@@ -69,6 +75,10 @@ static enum err follower_store(struct raft *r, const struct raft_message *m, raf
         i++;
     }
     if (i == m->entry_count) {
+        raft_index end = u64_max(m->index + i, r->log.committed);
+        if (MUTANT(LATE_APPEND_TRUNCATES) && end < r->log.last) {
+            raft_truncate(r, end + 1);
+        }
         *ret_last = m->index + m->entry_count;
         return OK;
     }
@@ -79,7 +89,7 @@ static enum err follower_store(struct raft *r, const struct raft_message *m, raf
     if (from <= r->log.last) {
         raft_truncate(r, from);
     }
-    raft_log_trim(&r->log, r->cfg.max_cached_bytes / 2, r->log.last + 1);
+    raft_make_room(r, m->entries[i].payload.len + RAFT_ENTRY_OVERHEAD_BYTES);
     for (; i < m->entry_count && follower_has_room(r, &m->entries[i]); i++) {
         raft_append_entry(r, m->entries[i].term, m->entries[i].type, m->entries[i].payload);
     }
@@ -107,7 +117,9 @@ enum err raft_on_append(struct raft *r, const struct raft_message *m)
         raft_acknowledge(r, m->from, r->log.committed);
         return OK;
     }
-    if (!raft_log_matches(&r->log, m->index, m->log_term)) {
+    bool matches = raft_log_matches(&r->log, m->index, m->log_term) ||
+                   (MUTANT(APPEND_UNMATCHED) && m->index <= r->log.last);
+    if (!matches) {
         follower_reject(r, m);
         return OK;
     }
@@ -127,7 +139,9 @@ enum err raft_on_heartbeat(struct raft *r, const struct raft_message *m)
         r->alarms |= RAFT_ALARM_LOST_ACKED;
         raft_repair_lost_log(r, r->log.last + 1);
     } else {
-        raft_commit_to(r, m->commit);
+        /* The leader never tells more than what this node acknowledged in this term, in this life
+         * or an earlier one. If the disk went back in time since, there may be other entries. */
+        raft_commit_to(r, u64_min(m->commit, r->matched));
     }
     struct raft_message *out = raft_send(r, RAFT_MSG_HEARTBEAT_RESP, m->from);
     if (!r->repair.lost_vote) {

@@ -3,6 +3,7 @@
  * (disk-stall-leader). It gives its leadership up within two election timeouts, and does not
  * campaign again before the disk answers.
  */
+#include "core/base/mutant.h"
 #include "core/consensus/raft/raft_int.h"
 
 static bool health_disk_stands(const struct raft *r)
@@ -28,7 +29,7 @@ void raft_tick_health(struct raft *r)
     if (r->cfg.stall_timeout == 0) {
         return;
     }
-    r->health.stalled = health_disk_stands(r) || health_apply_stands(r);
+    r->health.stalled = !MUTANT(STALL_IGNORED) && (health_disk_stands(r) || health_apply_stands(r));
     bool alone = raft_membership_count(&r->membership, RAFT_VOTER | RAFT_VOTER_OUTGOING) <= 1;
     if (!r->health.stalled || r->role != RAFT_LEADER || alone) {
         return;

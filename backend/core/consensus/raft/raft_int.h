@@ -23,6 +23,7 @@
 
 #include "core/base/check.h"
 #include "core/base/mem.h"
+#include "core/base/mutant.h"
 #include "core/base/prng.h"
 #include "core/consensus/quorum.h"
 #include "core/consensus/raft/raft.h"
@@ -147,6 +148,7 @@ struct raft_fetch {
     raft_index oldest; /* another snapshot will do, if it is no older than this */
     node_id source;
     node_id leader;   /* who offered it */
+    node_id offered;  /* the source that the newest offer named */
     uint32_t window;  /* chunks to ask for at once; one after something was lost */
     uint64_t asked;   /* bytes asked for, from the beginning */
     uint64_t arrived; /* bytes received and handed to the disk, from the beginning */
@@ -160,6 +162,7 @@ struct raft_serve {
     uint64_t tokens;
     nanos filled;
     nanos asked; /* when the newest request for the present snapshot came; 0: never */
+    bool unread; /* the disk does not give the present snapshot */
     uint32_t count;
     struct raft_chunk queue[RAFT_SERVE_QUEUE_MAX]; /* oldest first */
 };
@@ -224,7 +227,6 @@ struct raft {
     size_t conf_count, conf_cap;
     struct raft_in_sync in_sync[RAFT_IN_SYNC_PENDING_MAX]; /* ascending, not yet applied */
     uint32_t in_sync_count;
-    bool in_sync_gap;        /* between the applied set and the first of those, some are not held */
     raft_index in_sync_mark; /* the end of the log at the last look at who keeps up */
 
     struct raft_reads reads;
@@ -328,6 +330,9 @@ void raft_commit_to(struct raft *r, raft_index index);
 void raft_append_entry(struct raft *r, raft_term term, enum raft_entry_type type,
                        struct bytes payload);
 void raft_truncate(struct raft *r, raft_index from);
+/* Does memory take `cost` bytes more? Always, down where trimming ends: else what is larger than
+ * the rest would never be taken, though all of the log is durable and applied. */
+bool raft_cache_takes(const struct raft *r, uint64_t cost);
 
 /* --- raft_conf.c ----------------------------------------------------------------------------- */
 
@@ -372,6 +377,7 @@ bool raft_is_exposed(const struct raft *r);
 MUST_USE enum err raft_transfer(struct raft *r, node_id to);
 void raft_transfer_acked(struct raft *r, uint32_t slot);
 void raft_transfer_abort(struct raft *r);
+void raft_transfer_expire(struct raft *r);
 void raft_send_timeout_now(struct raft *r, node_id to);
 /* The voter that should lead instead of this one, or NODE_NONE. */
 node_id raft_best_successor(const struct raft *r);
@@ -448,6 +454,9 @@ const struct raft_snapshot *raft_arena_copy_snapshot(struct raft *r, const struc
 void raft_strip_for_witness(const struct raft *r, node_id to, struct raft_entry *entries, size_t n);
 /* Takes back queued appends that point into a part of the log that is about to go. */
 void raft_outbox_drop_appends(struct raft *r);
+/* Drops bodies from memory that may go, until half of it is free, and room for what costs that
+ * much. Those that a queued append points to stay. */
+void raft_make_room(struct raft *r, uint64_t cost);
 void raft_outbox_deinit(struct raft_outbox *o);
 void raft_batch_done(struct raft *r, uint64_t seq);
 void raft_batches_truncated(struct raft *r, raft_index last);

@@ -1,6 +1,7 @@
 /* The leader's part: proposals, replication and commitment [Ongaro14 §3.5, §3.6.2]. */
 #include <string.h>
 
+#include "core/base/mutant.h"
 #include "core/consensus/quorum.h"
 #include "core/consensus/raft/raft_int.h"
 
@@ -22,10 +23,7 @@ enum err raft_leader_admit(const struct raft *r, uint64_t bytes, uint32_t n)
         return ERR_BUSY;
     }
     uint64_t cost = bytes + (uint64_t)n * RAFT_ENTRY_OVERHEAD_BYTES;
-    if (r->log.cached_bytes > 0 && r->log.cached_bytes + cost > r->cfg.max_cached_bytes) {
-        return ERR_BUSY;
-    }
-    return OK;
+    return raft_cache_takes(r, cost) ? OK : ERR_BUSY;
 }
 
 enum err raft_propose(struct raft *r, const struct bytes *payloads, uint32_t n)
@@ -41,6 +39,7 @@ enum err raft_propose(struct raft *r, const struct bytes *payloads, uint32_t n)
         }
         bytes += payloads[i].len;
     }
+    raft_make_room(r, bytes + (uint64_t)n * RAFT_ENTRY_OVERHEAD_BYTES);
     TRY(raft_leader_admit(r, bytes, n));
     for (uint32_t i = 0; i < n; i++) {
         raft_append_entry(r, r->term, RAFT_ENTRY_NORMAL, payloads[i]);
@@ -127,7 +126,8 @@ void raft_broadcast_heartbeat(struct raft *r)
         }
         struct raft_message *m = raft_send(r, RAFT_MSG_HEARTBEAT, r->membership.member[i].id);
         /* Never beyond what the member is known to share: its log may end in something else. */
-        m->commit = u64_min(pr->match, r->log.committed);
+        m->commit =
+            MUTANT(HEARTBEAT_COMMIT) ? r->log.committed : u64_min(pr->match, r->log.committed);
         m->context = round;
         m->sent_at = r->now;
         pr->sent_commit = m->commit;
@@ -187,7 +187,8 @@ bool raft_committed_in_term(const struct raft *r)
 bool raft_advance_commit(struct raft *r)
 {
     raft_index index = raft_commit_candidate(r);
-    if (index <= r->log.committed || raft_log_term(&r->log, index) != r->term) {
+    bool is_own = raft_log_term(&r->log, index) == r->term || MUTANT(OLD_TERM_COMMIT);
+    if (index <= r->log.committed || !is_own) {
         return false;
     }
     raft_commit_to(r, index);
@@ -256,8 +257,8 @@ void raft_on_append_response(struct raft *r, uint32_t slot, const struct raft_me
     if (raft_advance_commit(r)) {
         raft_reads_committed(r);
         raft_broadcast_append(r);
-    } else if (r->in_sync_count > 0) {
-        raft_broadcast_append(r); /* a change of the in-sync set may have waited for this disk */
+    } else if (r->conf_count > 0 && raft_in_sync_rule_applies(r)) {
+        raft_broadcast_append(r); /* a change may have waited for this disk */
     } else if (!own && raft_progress_can_bump_commit(pr, r->log.committed)) {
         raft_send_append(r, slot, true);
     }
@@ -274,9 +275,10 @@ void raft_on_heartbeat_response(struct raft *r, uint32_t slot, const struct raft
     struct raft_progress *pr = &r->peer[slot].pr;
     pr->recent_active = true;
     pr->heard = r->now;
-    pr->append_paused = false;
+    pr->append_paused = pr->append_paused && MUTANT(PROBE_NEVER_RESUMES);
     if (m->sent_at <= r->now) {
-        pr->lease_acked = u64_max(pr->lease_acked, m->sent_at);
+        nanos since = MUTANT(LEASE_FROM_ANSWER) ? r->now : m->sent_at;
+        pr->lease_acked = u64_max(pr->lease_acked, since);
     }
     if (m->index != 0 && pr->state == RAFT_SNAPSHOT) {
         pr->snapshot_alive = r->now; /* it is fetching */
@@ -285,7 +287,8 @@ void raft_on_heartbeat_response(struct raft *r, uint32_t slot, const struct raft
         raft_send_append(r, slot, true);
     }
     if (m->context != 0 && m->context <= r->reads.announced) {
-        pr->read_acked = u64_max(pr->read_acked, m->context);
+        uint64_t round = MUTANT(READ_BY_OLD_ANSWER) ? r->reads.announced : m->context;
+        pr->read_acked = u64_max(pr->read_acked, round);
         raft_reads_acked(r);
     }
 }
@@ -294,6 +297,9 @@ void raft_on_heartbeat_response(struct raft *r, uint32_t slot, const struct raft
 
 bool raft_quorum_is_active(const struct raft *r)
 {
+    if (MUTANT(NO_CHECK_QUORUM)) {
+        return true;
+    }
     enum quorum_result result[2];
     const uint8_t halves[2] = {RAFT_VOTER, RAFT_VOTER_OUTGOING};
     for (int h = 0; h < 2; h++) {
@@ -334,7 +340,7 @@ void raft_tick_leader(struct raft *r)
             leader_check_quorum(r);
         }
         if (r->role == RAFT_LEADER) {
-            raft_transfer_abort(r); /* it had one election timeout [Ongaro14 §3.10] */
+            raft_transfer_expire(r); /* it had one election timeout [Ongaro14 §3.10] */
             raft_tick_priority(r);
         }
     }

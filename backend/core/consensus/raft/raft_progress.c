@@ -166,7 +166,7 @@ bool raft_progress_rejected(struct raft_progress *pr, raft_index rejected, raft_
 void raft_progress_regress(struct raft_progress *pr, raft_index lost)
 {
     CHECK(lost > 0);
-    pr->match = u64_min(pr->match, lost - 1);
+    pr->match = 0;
     progress_enter(pr, RAFT_PROBE);
     pr->next = lost;
     pr->sent_commit = u64_min(pr->sent_commit, pr->next - 1);

@@ -61,6 +61,7 @@ struct raft_progress {
     raft_index sent_commit;      /* the highest commit index on its way to the member */
     raft_index pending_snapshot; /* in SNAPSHOT: the index of the snapshot offered */
     nanos snapshot_alive;        /* in SNAPSHOT: when it was offered, or progress was last heard */
+    uint32_t offers;             /* snapshots offered in this term: each names another source */
     enum raft_progress_state state;
     bool recent_active;  /* heard from since the last check of the quorum */
     bool append_paused;  /* wait for an answer to an append, or to a heartbeat */
@@ -94,7 +95,8 @@ bool raft_progress_acked(struct raft_progress *pr, raft_index index);
  * it is stale: a duplicate, or overtaken by a later ack. */
 bool raft_progress_rejected(struct raft_progress *pr, raft_index rejected, raft_index hint);
 
-/* The member lost what it had acknowledged from `lost` on, or cannot vouch for it. */
+/* The member lost what it had acknowledged from `lost` on, or cannot vouch for it. What is left may
+ * be older than that, and hold other entries: nothing is known to agree, and it is probed there. */
 void raft_progress_regress(struct raft_progress *pr, raft_index lost);
 
 /* Must appends wait? */

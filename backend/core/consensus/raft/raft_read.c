@@ -15,6 +15,7 @@
  * restarted keeps the promise that it may have given before (raft_vote_is_barred).
  */
 #include "core/base/mem.h"
+#include "core/base/mutant.h"
 #include "core/consensus/quorum.h"
 #include "core/consensus/raft/raft_int.h"
 
@@ -115,7 +116,8 @@ bool raft_lease_holds(const struct raft *r, nanos now)
     nanos since;
     reads_quorum(r, &since);
     /* A voter's clock may run fast and the leader's slow: E (1 - d) / (1 + d) > E (1 - 2 d). */
-    nanos length = r->cfg.election_timeout / RAFT_PPM * (RAFT_PPM - 2 * r->cfg.clock_drift_ppm);
+    nanos length = (MUTANT(LEASE_TOO_LONG) ? 3 : 1) * r->cfg.election_timeout / RAFT_PPM *
+                   (RAFT_PPM - 2 * r->cfg.clock_drift_ppm);
     return now >= since && now - since < length;
 }
 
@@ -125,8 +127,8 @@ static enum err reads_admit(struct raft *r, uint64_t id, node_id from)
     struct raft_read read = {id, from, r->log.committed};
     bool alone = raft_membership_count(&r->membership, RAFT_VOTER | RAFT_VOTER_OUTGOING) == 1 &&
                  raft_own_member(r) && raft_member_votes(raft_own_member(r));
-    bool fresh = !raft_committed_in_term(r);
-    if (!fresh && (alone || raft_lease_holds(r, r->now))) {
+    bool fresh = !raft_committed_in_term(r) && !MUTANT(READ_BY_FRESH_LEADER);
+    if (!fresh && (alone || MUTANT(READ_WITHOUT_ROUND) || raft_lease_holds(r, r->now))) {
         reads_ready(r, &read);
         return OK;
     }

@@ -35,7 +35,6 @@ enum err raft_recover_quorum(struct raft *r, uint64_t consent)
     r->repair.lost_vote = false;
     r->repair.lost_from = 0;
     r->in_sync_count = 0;
-    r->in_sync_gap = false;
     raft_become_follower(r, r->term + RAFT_RECOVER_TERM_STEP, NODE_NONE);
     raft_become_candidate(r);
     raft_become_leader(r);

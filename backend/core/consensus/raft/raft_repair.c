@@ -260,7 +260,7 @@ void raft_on_repair_request(struct raft *r, const struct raft_message *m)
     if (m->lost_log && leads) {
         out->lost_log = true;
         out->index = r->log.last;
-        raft_progress_regress(&p->pr, u64_min(p->pr.match, m->commit) + 1);
+        raft_progress_regress(&p->pr, u64_min(r->log.last, m->commit) + 1);
         p->pr.recent_active = true;
     } else {
         repair_answer_bodies(r, m, out);

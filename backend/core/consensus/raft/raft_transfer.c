@@ -1,4 +1,5 @@
 /* Leadership transfer [Ongaro14 §3.10], priority, and the graceful stop. */
+#include "core/base/mutant.h"
 #include "core/consensus/raft/raft_int.h"
 
 void raft_transfer_abort(struct raft *r)
@@ -6,10 +7,18 @@ void raft_transfer_abort(struct raft *r)
     r->transferee = NODE_NONE;
 }
 
+/* Whoever was to lead did not come to it in time. */
+void raft_transfer_expire(struct raft *r)
+{
+    if (!MUTANT(TRANSFER_NEVER_ENDS)) {
+        raft_transfer_abort(r);
+    }
+}
+
 void raft_send_timeout_now(struct raft *r, node_id to)
 {
     /* The next leader will not wait for this one's lease to end (lease-vs-timer). */
-    r->lease_void = true;
+    r->lease_void = !MUTANT(LEASE_OVER_TRANSFER);
     raft_send(r, RAFT_MSG_TIMEOUT_NOW, to);
 }
 
@@ -62,7 +71,7 @@ enum err raft_transfer(struct raft *r, node_id to)
         return ERR_REFUSED;
     }
     r->transferee = to;
-    r->lease_void = true;
+    r->lease_void = !MUTANT(LEASE_OVER_TRANSFER);
     r->election_start = r->now; /* it has one election timeout */
     if (r->peer[slot].pr.match == r->log.last) {
         raft_send_timeout_now(r, to);

@@ -1,6 +1,7 @@
 /* What has gathered for the driver, and what comes back from its disk. */
 #include <string.h>
 
+#include "core/base/mutant.h"
 #include "core/consensus/raft/raft_int.h"
 
 #define RAFT_ARENA_BLOCK_BYTES (64 * 1024)
@@ -114,8 +115,12 @@ void raft_outbox_deinit(struct raft_outbox *o)
 }
 
 /* What promises something to others waits until the promise is on the disk [Ongaro14 §3.8]. */
-static bool outbox_waits(enum raft_message_type type)
+static bool outbox_waits(enum raft_message_type type, bool is_own)
 {
+    if ((MUTANT(VOTE_BEFORE_SYNC) && type == RAFT_MSG_VOTE_RESP && !is_own) ||
+        (MUTANT(ACK_BEFORE_SYNC) && type == RAFT_MSG_APP_RESP && !is_own)) {
+        return false;
+    }
     return type == RAFT_MSG_APP_RESP || type == RAFT_MSG_VOTE_RESP ||
            type == RAFT_MSG_PRE_VOTE_RESP;
 }
@@ -131,7 +136,7 @@ struct raft_message *raft_send(struct raft *r, enum raft_message_type type, node
     struct raft_outbox *o = raft_out(r);
     struct raft_message m = {.type = type, .from = r->cfg.id, .to = to};
     m.term = outbox_termless(type) ? 0 : r->term;
-    if (outbox_waits(type)) {
+    if (outbox_waits(type, to == r->cfg.id)) {
         RAFT_PUSH(o->durable, o->durable_count, o->durable_cap, m);
         return &o->durable[o->durable_count - 1];
     }
@@ -182,7 +187,7 @@ void raft_batches_truncated(struct raft *r, raft_index last)
 {
     for (uint32_t i = 0; i < r->batch_count; i++) {
         struct raft_batch *b = batch_at(r, i);
-        b->covers = u64_min(b->covers, last);
+        b->covers = MUTANT(LATE_WRITE_COUNTS) ? b->covers : u64_min(b->covers, last);
     }
 }
 
@@ -233,6 +238,15 @@ static raft_index update_oldest_queued(const struct raft_outbox *o)
         }
     }
     return oldest;
+}
+
+void raft_make_room(struct raft *r, uint64_t cost)
+{
+    uint64_t max = r->cfg.max_cached_bytes;
+    uint64_t stays = u64_min(max / 2, u64_sub_sat(max, cost));
+    if (r->log.cached_bytes > stays) {
+        raft_log_trim(&r->log, stays, update_oldest_queued(raft_out(r)));
+    }
 }
 
 static size_t update_entries_needed(const struct raft *r, const struct raft_outbox *o)
@@ -338,7 +352,7 @@ static void update_keep_for_later(struct raft *r, struct raft_outbox *from)
 
 static raft_index update_appliable(const struct raft *r)
 {
-    raft_index to = r->log.committed;
+    raft_index to = MUTANT(APPLY_UNCOMMITTED) ? r->log.last : r->log.committed;
     if (!r->cfg.apply_before_durable) {
         to = u64_min(to, r->log.durable);
     }
@@ -464,7 +478,7 @@ void raft_take_update(struct raft *r, struct raft_update *ret)
     raft_reads_announce(r);
     struct raft_outbox *o = raft_out(r);
     outbox_clear(&r->outbox[1 - r->filling]);
-    raft_log_trim(&r->log, r->cfg.max_cached_bytes / 2, update_oldest_queued(o));
+    raft_make_room(r, 0);
 
     update_take_soft_state(r, ret);
     uint64_t apply_bytes;

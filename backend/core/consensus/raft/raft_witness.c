@@ -24,9 +24,11 @@
  *     at p. If e > p, then either all of I has e, and the candidate is in I; or N - q + 1
  *     members of I have it, any majority of voters contains one of them, and that one compares
  *     logs up to e at least: it is in the I that decided upon e, so its own p lies behind e. A
- *     leader sends an entry that changes I only when it is on its own disk, and outside of that
- *     I only when a member of it that stays has it (the leader may be on its way out): whoever
- *     refuses a replica by it then knows that the remaining set has it.
+ *     change of the members may end I (with the last witness) or take the candidate out of it:
+ *     what follows it in the voter's log is not cut off. A
+ *     leader sends an entry that changes I or the members only when it is on its own disk, and
+ *     outside of the I behind it only when a member of that which stays has it (the leader may be
+ *     on its way out): whoever refuses a replica by it then knows that the remaining set has it.
  *  5. A change of the members changes N and q. From where its entry stands in the log, an
  *     entry must have the copies that rule 2 asks under the members before and after it. Whoever
  *     elects under the new members has applied the change, which is therefore committed with
@@ -36,6 +38,12 @@
  *     one that is not committed yet, or a replica that dies while it is being added would block
  *     for ever.
  *
+ *  7. A candidate that holds changes of the members which it has not applied must win under the
+ *     members after each of them, as well as under its own. Elsewhere they may be applied, and
+ *     entries commit with as few copies as the members then ask for (N - q + 1 of them, one less
+ *     where an odd N becomes even): its own majority need not meet those, but for a witness, which
+ *     by rule 4 does not compare.
+ *
  * What rule 2 asks depends on the position: between two changes of I, the one before decides. The
  * commit index is the largest index that satisfies its own I; those before it come along.
  *
@@ -44,6 +52,7 @@
 #include <string.h>
 
 #include "core/base/cursor.h"
+#include "core/base/mutant.h"
 #include "core/consensus/quorum.h"
 #include "core/consensus/raft/raft_int.h"
 
@@ -82,30 +91,40 @@ bool raft_in_sync_has(const struct raft *r, node_id id)
     return m && in_sync_piece_has(r, r->in_sync_count, m);
 }
 
+/* Is `id` in the set of these members, and this node not? Where there is no witness there is none.
+ */
+static bool in_sync_has_but_not_own(const struct raft *r, const struct raft_membership *ms,
+                                    node_id id)
+{
+    const struct raft_member *own = raft_membership_lookup(ms, r->cfg.id);
+    const struct raft_member *other = raft_membership_lookup(ms, id);
+    return other && (other->roles & RAFT_IN_SYNC) && !(own && (own->roles & RAFT_IN_SYNC));
+}
+
 /* Rule 4: the position from which on every set that the log holds has `id` in it and this node not;
  * false: the newest is not such a set. */
 static bool in_sync_cut(const struct raft *r, node_id id, raft_index *ret)
 {
-    const struct raft_member *own = raft_own_member(r);
-    const struct raft_member *other = raft_membership_lookup(&r->membership, id);
-    if (!own || !other || !raft_in_sync_rule_applies(r)) {
+    if (!raft_in_sync_rule_applies(r) || !raft_own_member(r)) {
         return false;
     }
-    uint32_t k = r->in_sync_count + 1;
-    uint32_t lowest = r->in_sync_gap ? 1 : 0; /* what is not held may be another set */
-    while (k > lowest && !in_sync_piece_has(r, k - 1, own) && in_sync_piece_has(r, k - 1, other)) {
-        k--;
+    bool is_found = false;
+    for (size_t n = 0; n <= r->conf_count; n++) {
+        struct raft_membership ms;
+        raft_membership_to_come(r, n, &ms);
+        if (!in_sync_has_but_not_own(r, &ms, id)) {
+            is_found = false;
+        } else if (!is_found) {
+            is_found = true;
+            *ret = n == 0 ? ms.in_sync_since : r->conf[n - 1].index;
+        }
     }
-    if (k > r->in_sync_count) {
-        return false;
-    }
-    *ret = k == 0 ? r->membership.in_sync_since : r->in_sync[k - 1].index;
-    return true;
+    return is_found;
 }
 
 bool raft_in_sync_lets_lead(const struct raft *r, node_id id, raft_index index, raft_term term)
 {
-    if (raft_log_is_up_to_date(&r->log, index, term)) {
+    if (raft_log_is_up_to_date(&r->log, index, term) || MUTANT(VOTE_FOR_ANY_LOG)) {
         return true;
     }
     raft_index p;
@@ -121,20 +140,22 @@ bool raft_in_sync_lets_lead(const struct raft *r, node_id id, raft_index index, 
 static raft_index in_sync_match(const struct raft *r, node_id id)
 {
     int slot = raft_membership_slot(&r->membership, id);
+    if (MUTANT(OWN_ACK_BEFORE_SYNC) && id == r->cfg.id) {
+        return r->log.last;
+    }
     return slot < 0 ? 0 : r->peer[slot].pr.match;
 }
 
-/* Does a member of `set` that stays have it on its disk? Also true if none of the set stays. */
-static bool in_sync_stayer_has(const struct raft *r, const struct raft_membership *future,
-                               const struct raft_in_sync *set)
+/* Does a member of the set of `ms` that stays have `index` on its disk? Also true if none stays. */
+static bool in_sync_stayer_has(const struct raft *r, const struct raft_membership *ms,
+                               const struct raft_membership *future, raft_index index)
 {
     bool any = false;
-    for (uint32_t i = 0; i < future->n; i++) {
-        const struct raft_member *m = &future->member[i];
-        if ((m->roles & RAFT_VOTER) && raft_member_is_full_voter(m) &&
-            in_sync_contains(set, m->id)) {
+    for (uint32_t i = 0; i < ms->n; i++) {
+        const struct raft_member *then = raft_membership_lookup(future, ms->member[i].id);
+        if ((ms->member[i].roles & RAFT_IN_SYNC) && then && (then->roles & RAFT_VOTER)) {
             any = true;
-            if (in_sync_match(r, m->id) >= set->index) {
+            if (in_sync_match(r, then->id) >= index) {
                 return true;
             }
         }
@@ -144,17 +165,24 @@ static bool in_sync_stayer_has(const struct raft *r, const struct raft_membershi
 
 raft_index raft_in_sync_sendable(const struct raft *r, uint32_t slot)
 {
-    if (r->in_sync_count == 0) {
+    if (r->conf_count == 0 || !raft_in_sync_rule_applies(r)) {
         return r->log.last;
     }
     struct raft_membership future;
     raft_membership_to_come(r, r->conf_count, &future);
-    for (uint32_t i = 0; i < r->in_sync_count; i++) {
-        const struct raft_in_sync *set = &r->in_sync[i];
-        bool is_here = in_sync_match(r, r->cfg.id) >= set->index;
-        bool goes_first = in_sync_contains(set, r->membership.member[slot].id);
-        if (!is_here || (!goes_first && !in_sync_stayer_has(r, &future, set))) {
-            return set->index - 1;
+    struct raft_membership ms = r->membership;
+    for (size_t i = 0; i < r->conf_count; i++) {
+        struct raft_membership next;
+        raft_membership_to_come(r, i + 1, &next);
+        if (raft_membership_has_witness(&next)) {
+            ms = next; /* else the last set there was decides who goes first */
+        }
+        raft_index index = r->conf[i].index;
+        const struct raft_member *m = raft_membership_lookup(&ms, r->membership.member[slot].id);
+        bool is_here = in_sync_match(r, r->cfg.id) >= index;
+        bool goes_first = m && (m->roles & RAFT_IN_SYNC);
+        if (!is_here || (!goes_first && !in_sync_stayer_has(r, &ms, &future, index))) {
+            return index - 1;
         }
     }
     return r->log.last;
@@ -194,7 +222,6 @@ void raft_note_in_sync(struct raft *r, raft_index index, struct bytes payload)
     if (r->in_sync_count == RAFT_IN_SYNC_PENDING_MAX) {
         /* A leader does not propose so many; a follower that applies late may see them. The oldest
          * is committed, and decides about nothing that is still open. */
-        r->in_sync_gap = true;
         memmove(r->in_sync, r->in_sync + 1, (RAFT_IN_SYNC_PENDING_MAX - 1) * sizeof(set));
         r->in_sync_count--;
     }
@@ -218,7 +245,6 @@ void raft_in_sync_drop_applied(struct raft *r, raft_index index)
     while (n < r->in_sync_count && r->in_sync[n].index <= index) {
         n++;
     }
-    r->in_sync_gap = r->in_sync_gap && n == 0;
     r->in_sync_count -= n;
     memmove(r->in_sync, r->in_sync + n, r->in_sync_count * sizeof(r->in_sync[0]));
 }
@@ -275,7 +301,7 @@ static void in_sync_gather(const struct raft *r, const struct raft_membership *m
     ret->in_sync = 0;
     for (uint32_t i = 0; i < ms->n; i++) {
         const struct raft_member *m = &ms->member[i];
-        if (!(m->roles & half)) {
+        if (!(m->roles & half) && !(MUTANT(LEARNERS_COUNT) && (m->roles & RAFT_LEARNER))) {
             continue;
         }
         raft_index match = in_sync_match(r, m->id);
@@ -288,10 +314,22 @@ static void in_sync_gather(const struct raft *r, const struct raft_membership *m
 }
 
 /* How many in-sync copies every electable majority needs to meet one of (rule 2). */
-static unsigned in_sync_copies(unsigned voters, unsigned in_sync)
+static unsigned in_sync_copies(unsigned voters)
 {
-    unsigned copies = voters - quorum_size(voters) + 1;
-    return in_sync < copies ? in_sync : copies;
+    return voters - quorum_size(voters) + 1;
+}
+
+/* The largest index that all of the set has, whichever half of `ms` they vote in. */
+static raft_index in_sync_all(const struct raft *r, const struct raft_membership *ms,
+                              uint32_t piece)
+{
+    raft_index all = QUORUM_ALL;
+    for (uint32_t i = 0; i < ms->n; i++) {
+        if (in_sync_piece_has(r, piece, &ms->member[i])) {
+            all = u64_min(all, in_sync_match(r, ms->member[i].id));
+        }
+    }
+    return all;
 }
 
 /* The largest index of which both halves of `ms` have the copies. */
@@ -303,11 +341,15 @@ static raft_index in_sync_copied(const struct raft *r, const struct raft_members
     for (int i = 0; i < 2; i++) {
         struct in_sync_half h;
         in_sync_gather(r, ms, halves[i], piece, &h);
-        /* A half that comes in may have nobody in sync yet: the other half holds the copies. */
-        if (h.witnesses > 0 && h.in_sync > 0) {
-            unsigned copies = in_sync_copies(h.voters, h.in_sync);
-            copied = u64_min(copied, quorum_ranked(h.acked_in_sync, h.in_sync, copies));
+        if (h.witnesses == 0) {
+            continue;
         }
+        /* With fewer of the set in this half than it asks for, the candidate must have the entry
+         * itself, and that one may be of the set by the other half alone. */
+        unsigned copies = in_sync_copies(h.voters);
+        copied =
+            u64_min(copied, h.in_sync < copies ? in_sync_all(r, ms, piece)
+                                               : quorum_ranked(h.acked_in_sync, h.in_sync, copies));
     }
     return copied;
 }
@@ -318,6 +360,9 @@ static raft_index in_sync_majority(const struct raft *r)
     in_sync_gather(r, &r->membership, RAFT_VOTER, 0, &h);
     raft_index incoming = quorum_committed(h.acked, h.voters);
     in_sync_gather(r, &r->membership, RAFT_VOTER_OUTGOING, 0, &h);
+    if (MUTANT(JOINT_ONE_HALF)) {
+        return u64_min(incoming, r->log.last);
+    }
     return u64_min(u64_min(incoming, quorum_committed(h.acked, h.voters)), r->log.last);
 }
 
@@ -343,7 +388,7 @@ static raft_index in_sync_copied_behind(const struct raft *r, size_t n)
 raft_index raft_commit_candidate(const struct raft *r)
 {
     raft_index end = in_sync_majority(r);
-    if (r->conf_count == 0 && !raft_in_sync_rule_applies(r)) {
+    if ((r->conf_count == 0 && !raft_in_sync_rule_applies(r)) || MUTANT(WITNESS_AS_REPLICA)) {
         return end;
     }
     /* From the newest stretch of the log to the oldest: the first that has its copies decides. */
@@ -360,10 +405,13 @@ raft_index raft_commit_candidate(const struct raft *r)
 bool raft_is_exposed(const struct raft *r)
 {
     const uint8_t halves[2] = {RAFT_VOTER, RAFT_VOTER_OUTGOING};
+    if (r->membership.in_sync_since == 0) {
+        return false; /* no witness: every status asks */
+    }
     for (int i = 0; i < 2; i++) {
         struct in_sync_half h;
         in_sync_gather(r, &r->membership, halves[i], 0, &h);
-        if (h.witnesses > 0 && h.in_sync < h.voters - quorum_size(h.voters) + 1) {
+        if (h.witnesses > 0 && h.in_sync < in_sync_copies(h.voters)) {
             return true;
         }
     }

@@ -10,6 +10,7 @@
 
 struct register_state {
     uint64_t value;
+    uint64_t seen; /* by the last read of known outcome */
     uint64_t mod_revision;
 };
 
@@ -100,13 +101,16 @@ static void carry_out(struct prng *p, const struct history_recipe *recipe, struc
     if (o->kind == LIN_READ) {
         o->value = r->value;
         o->mod_revision = recipe->has_revisions ? r->mod_revision : 0;
+        r->seen = o->outcome == LIN_OK ? r->value : r->seen;
     } else if (o->kind == LIN_DELETE) {
         /* A delete that finds nothing is a read. */
         changes = r->value != 0;
         o->kind = changes ? LIN_DELETE : LIN_READ;
     } else if (o->kind == LIN_CAS) {
         changes = prng_chance(p, 1, 2);
-        o->expected = changes ? r->value : r->value + 1;
+        /* A miss expects what some client read a while ago. */
+        o->expected = changes ? r->value : r->seen;
+        changes = o->expected == r->value;
         if (recipe->values != 0 && !changes) {
             o->expected = 1 + r->value % recipe->values;
             changes = o->expected == r->value;

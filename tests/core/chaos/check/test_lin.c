@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "core/base/mem.h"
+#include "core/chaos/check/lin_int.h"
 #include "tests/core/chaos/check/history_maker.h"
 
 #define KEY 1
@@ -374,6 +374,50 @@ static void appends_make_the_string_that_is_read(void **state)
     lin_strings_deinit(&s);
 }
 
+/* A configuration at a place, which is all but its hash, and two uses. */
+static bool is_new(struct lin_cache *c, uint64_t hash, uint64_t place, uint64_t one, uint64_t other)
+{
+    uint64_t steps = 0;
+    uint64_t *pairs = NULL;
+    uint64_t *record = lin_cache_draft(c, 2, (one != 0 ? 1U : 0U) + (other != 0 ? 1U : 0U), &pairs);
+    record[0] = hash;
+    record[1] = place;
+    if (one != 0) {
+        *pairs++ = (uint64_t)3 << 32 | one;
+    }
+    if (other != 0) {
+        *pairs = (uint64_t)8 << 32 | other;
+    }
+    return lin_cache_keep(c, &steps);
+}
+
+static void configuration_is_known_where_one_has_used_no_more(void **state)
+{
+    (void)state;
+    struct lin_cache c = {0};
+    lin_cache_reset(&c);
+    assert_true(is_new(&c, 5, 1, 2, 2));
+    assert_false(is_new(&c, 5, 1, 2, 2));
+    assert_false(is_new(&c, 5, 1, 3, 2));
+    assert_false(is_new(&c, 5, 1, 2, 7));
+    assert_true(is_new(&c, 5, 1, 1, 3));
+    assert_true(is_new(&c, 5, 1, 3, 1));
+    assert_true(is_new(&c, 5, 1, 9, 0));
+    assert_false(is_new(&c, 5, 1, 9, 1));
+    assert_true(is_new(&c, 5, 1, 0, 9));
+    assert_true(is_new(&c, 5, 1, 0, 0));
+    assert_false(is_new(&c, 5, 1, 1, 0));
+    /* Another place, under the same hash and under others, through many growths. */
+    assert_true(is_new(&c, 5, 2, 9, 9));
+    for (uint64_t i = 0; i < 2000; i++) {
+        assert_true(is_new(&c, 100 + i % 700, 100 + i, 1, 1));
+    }
+    for (uint64_t i = 0; i < 2000; i++) {
+        assert_false(is_new(&c, 100 + i % 700, 100 + i, 1, 1 + i % 2));
+    }
+    lin_cache_deinit(&c);
+}
+
 static void smallest_part_is_what_contradicts(void **state)
 {
     (void)state;
@@ -428,6 +472,7 @@ int main(void)
         cmocka_unit_test(key_that_fails_counts_more_than_one_that_is_undecided),
         cmocka_unit_test(what_is_no_operation_is_refused),
         cmocka_unit_test(appends_make_the_string_that_is_read),
+        cmocka_unit_test(configuration_is_known_where_one_has_used_no_more),
         cmocka_unit_test(smallest_part_is_what_contradicts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

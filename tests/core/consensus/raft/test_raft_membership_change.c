@@ -208,6 +208,50 @@ static void a_learner_may_be_promoted_without_asking(void **state)
 /* §4.2.2: "a leader that is removed from the configuration steps down once the Cnew entry is
  * committed"; in one of the modes it tells the best voter to take over first, in another it leads
  * on "without counting itself". */
+/* Those who are alive acknowledge everything, and answer heartbeats. */
+static void members_live_on(struct solo *s, node_id silent, nanos span)
+{
+    nanos until = s->now + span;
+    while (s->now < until) {
+        solo_wait(s, s->cfg.heartbeat_interval);
+        for (node_id id = 2; id <= 4; id++) {
+            if (id != silent && solo_sent(s, RAFT_MSG_HEARTBEAT, id)) {
+                solo_pulse(s, id);
+                solo_ack(s, id, solo_status(s).last);
+            }
+        }
+        solo_forget(s);
+    }
+}
+
+/* A voter that has fallen silent for good becomes a learner. That it caught up once, as a learner,
+ * does not make it a voter again. */
+static void a_dead_voter_is_demoted_once(void **state)
+{
+    (void)state;
+    struct raft_config cfg = raft_config_default(1, 42);
+    cfg.demote_after = 5 * cfg.election_timeout;
+    struct solo s;
+    lead_members(&s, &cfg, 3);
+    struct raft_conf_change change = {.n = 1};
+    change.single[0] = (struct raft_conf_single){.op = RAFT_ADD_LEARNER,
+                                                 .node = 4,
+                                                 .priority = RAFT_PRIORITY_DEFAULT,
+                                                 .auto_promote = true};
+    assert_int_equal(
+        solo_step(&s, (struct raft_event){.type = RAFT_EVENT_CHANGE, .change = &change}), OK);
+    solo_ack(&s, 2, solo_status(&s).last);
+    members_live_on(&s, 0, 3 * cfg.election_timeout);
+    assert_int_equal(raft_membership_lookup(solo_status(&s).membership, 4)->roles, RAFT_VOTER);
+    raft_index before = solo_status(&s).last;
+    members_live_on(&s, 4, 4 * cfg.demote_after);
+    assert_true(raft_membership_lookup(solo_status(&s).membership, 4)->roles & RAFT_LEARNER);
+    assert_int_equal(solo_status(&s).last, before + 1);
+    members_live_on(&s, 0, 3 * cfg.election_timeout); /* it is back */
+    assert_int_equal(raft_membership_lookup(solo_status(&s).membership, 4)->roles, RAFT_VOTER);
+    solo_stop(&s);
+}
+
 static void a_leader_may_remove_itself(void **state)
 {
     (void)state;
@@ -297,6 +341,7 @@ int main(void)
         cmocka_unit_test(a_learner_is_promoted_when_it_has_caught_up),
         cmocka_unit_test(a_round_that_takes_too_long_does_not_promote),
         cmocka_unit_test(a_learner_may_be_promoted_without_asking),
+        cmocka_unit_test(a_dead_voter_is_demoted_once),
         cmocka_unit_test(a_leader_may_remove_itself),
         cmocka_unit_test(refuses_a_change_that_would_leave_no_quorum),
         cmocka_unit_test(a_truncated_change_never_happened),

@@ -180,7 +180,7 @@ static void what_was_lost_is_not_counted_and_sent_again(void **state)
     raft_progress_become_replicate(&pr);
     raft_progress_sent(&pr, 3, 10);
     raft_progress_regress(&pr, 8);
-    assert_true(pr.match == 7 && pr.next == 8 && pr.state == RAFT_PROBE);
+    assert_true(pr.match == 0 && pr.next == 8 && pr.state == RAFT_PROBE);
     assert_false(raft_progress_is_paused(&pr));
     raft_progress_check(&pr);
     raft_progress_deinit(&pr);

@@ -278,11 +278,58 @@ static void a_leader_forgets_what_the_member_lost(void **state)
     lost.lost_log = true;
     assert_int_equal(solo_propose(&s, 10), OK);
     assert_int_equal(solo_receive(&s, lost), OK);
-    assert_int_equal(solo_progress(&s, 2)->match, 1);
+    assert_int_equal(solo_progress(&s, 2)->match, 0);
     assert_int_equal(solo_sent(&s, RAFT_MSG_REPAIR_RESP, 2)->index, 4);
     assert_true(solo_sent(&s, RAFT_MSG_REPAIR_RESP, 2)->lost_log);
     assert_int_equal(solo_sent(&s, RAFT_MSG_REPAIR_RESP, 2)->context, 5);
     assert_int_equal(solo_sent(&s, RAFT_MSG_APP, 2)->index, 1); /* and brings it all again */
+    solo_stop(&s);
+}
+
+/* What is left of the member's log may be older than what it acknowledged, and hold other entries:
+ * until it agrees anew, it is told of nothing that is committed. */
+static void a_leader_tells_no_commit_index_to_a_log_that_lost_its_end(void **state)
+{
+    (void)state;
+    struct raft_config cfg = raft_config_default(1, 42);
+    struct raft_membership ms = solo_voters(3);
+    struct solo s;
+    solo_start(&s, &cfg, &ms);
+    solo_elect(&s);
+    assert_int_equal(solo_propose(&s, 10), OK);
+    solo_ack_all(&s);
+    assert_int_equal(solo_status(&s).committed, 3);
+    struct raft_message lost = {.type = RAFT_MSG_REPAIR, .from = 2, .context = 5, .commit = 2};
+    lost.lost_log = true;
+    assert_int_equal(solo_receive(&s, lost), OK);
+    assert_int_equal(solo_sent(&s, RAFT_MSG_APP, 2)->index, 2);
+    solo_forget(&s);
+    solo_wait(&s, s.cfg.heartbeat_interval);
+    assert_int_equal(solo_sent(&s, RAFT_MSG_HEARTBEAT, 2)->commit, 0);
+    assert_int_equal(solo_sent(&s, RAFT_MSG_HEARTBEAT, 3)->commit, 3);
+    /* Asked again, it does not go back to the beginning. */
+    assert_int_equal(solo_receive(&s, lost), OK);
+    assert_int_equal(solo_sent(&s, RAFT_MSG_APP, 2)->index, 2);
+    solo_stop(&s);
+}
+
+/* A disk that went back in time without a trace may hold other entries than those that this node
+ * acknowledged: a heartbeat alone commits none of them. */
+static void a_heartbeat_commits_only_what_agrees_with_its_leader(void **state)
+{
+    (void)state;
+    struct solo s;
+    start_lossy(&s, 3, false, 0);
+    struct raft_message beat = {.type = RAFT_MSG_HEARTBEAT, .from = 2, .term = 4, .commit = 3};
+    assert_int_equal(solo_receive(&s, beat), OK);
+    assert_int_equal(solo_status(&s).committed, 1);
+    struct raft_message m = {.type = RAFT_MSG_APP, .from = 2, .term = 4, .index = 3, .log_term = 2};
+    assert_int_equal(solo_receive(&s, m), OK);
+    assert_int_equal(solo_receive(&s, beat), OK);
+    assert_int_equal(solo_status(&s).committed, 3);
+    beat.commit = 5;
+    assert_int_equal(solo_receive(&s, beat), OK);
+    assert_int_equal(solo_status(&s).committed, 3);
     solo_stop(&s);
 }
 
@@ -400,6 +447,8 @@ int main(void)
         cmocka_unit_test(a_lost_log_vouches_once_it_has_reached_the_floor),
         cmocka_unit_test(the_floor_of_another_leader_does_not_count),
         cmocka_unit_test(a_leader_forgets_what_the_member_lost),
+        cmocka_unit_test(a_leader_tells_no_commit_index_to_a_log_that_lost_its_end),
+        cmocka_unit_test(a_heartbeat_commits_only_what_agrees_with_its_leader),
         cmocka_unit_test(a_lost_vote_waits_for_every_other_voter),
         cmocka_unit_test(a_lost_vote_helps_no_leader_to_commit),
         cmocka_unit_test(notices_by_a_heartbeat_that_the_log_is_too_short),

@@ -165,6 +165,40 @@ static void a_snapshot_is_fetched_chunk_by_chunk(void **state)
     solo_stop(&s);
 }
 
+/* The source had another snapshot than the leader, and what it holds is in the log by now. The
+ * leader would wait for ever. */
+static void a_fetch_that_ends_in_what_the_log_holds_is_acknowledged(void **state)
+{
+    (void)state;
+    struct raft_config cfg = snapshot_config();
+    struct solo s;
+    need_snapshot(&s, &cfg);
+    hear_offer(&s, 2, 5, 2);
+    for (uint64_t offset = 0; offset + CHUNK_BYTES < SNAPSHOT_BYTES; offset += CHUNK_BYTES) {
+        hear_chunk(&s, 2, offset, CHUNK_BYTES);
+    }
+    struct raft_entry entries[49];
+    for (size_t i = 0; i < COUNT_OF(entries); i++) {
+        entries[i] = (struct raft_entry){.index = i + 2, .term = 4};
+    }
+    struct raft_message append = {.type = RAFT_MSG_APP,
+                                  .from = 2,
+                                  .to = 1,
+                                  .term = 5,
+                                  .index = 1,
+                                  .log_term = 1,
+                                  .commit = 1,
+                                  .entry_count = COUNT_OF(entries),
+                                  .entries = entries};
+    assert_int_equal(solo_receive(&s, append), OK);
+    solo_forget(&s);
+    hear_chunk(&s, 2, SNAPSHOT_BYTES - CHUNK_BYTES, CHUNK_BYTES);
+    assert_int_equal(s.installs, 0);
+    assert_int_equal(solo_status(&s).committed, 50);
+    assert_int_equal(solo_sent(&s, RAFT_MSG_APP_RESP, 2)->index, 50);
+    solo_stop(&s);
+}
+
 /* The acknowledgement waits until the snapshot stands in the place of log and state machine. */
 static void an_installation_is_acknowledged_when_it_is_durable(void **state)
 {
@@ -255,6 +289,80 @@ static void a_source_that_is_gone_makes_place_for_the_leader(void **state)
     }
 }
 
+/* The leader may be the one whose disk cannot give it: then it is the other source's turn again. */
+static void a_leader_that_gives_nothing_makes_place_for_the_source(void **state)
+{
+    (void)state;
+    struct raft_config cfg = snapshot_config();
+    struct solo s;
+    need_snapshot(&s, &cfg);
+    hear_offer(&s, 2, 5, 3);
+    for (int i = 0; i < 60; i++) {
+        struct raft_message beat = {.type = RAFT_MSG_HEARTBEAT, .from = 2};
+        if (solo_count(&s, RAFT_MSG_SNAP_FETCH, 2) == 0) {
+            solo_forget(&s);
+        }
+        assert_int_equal(solo_receive(&s, beat), OK);
+        solo_wait(&s, cfg.heartbeat_interval);
+    }
+    assert_true(solo_count(&s, RAFT_MSG_SNAP_FETCH, 2) > 0);
+    assert_true(solo_count(&s, RAFT_MSG_SNAP_FETCH, 3) > 0);
+    solo_stop(&s);
+}
+
+/* A source whose file is damaged, and does not know it, is not offered again and again. */
+static void each_offer_names_another_source(void **state)
+{
+    (void)state;
+    struct solo s;
+    lead_and_compact(&s);
+    assert_int_equal(solo_sent(&s, RAFT_MSG_SNAP, 3)->source, 2);
+    for (int i = 0; i < 60 && solo_count(&s, RAFT_MSG_SNAP, 3) < 3; i++) {
+        solo_wait(&s, s.cfg.heartbeat_interval);
+        solo_pulse(&s, 2);
+        solo_pulse(&s, 3); /* it fetches nothing */
+        const struct raft_message *probe = solo_sent(&s, RAFT_MSG_APP, 3);
+        if (probe) {
+            raft_index index = probe->index;
+            solo_forget(&s);
+            assert_int_equal(solo_receive(&s, (struct raft_message){.type = RAFT_MSG_APP_RESP,
+                                                                    .from = 3,
+                                                                    .index = index,
+                                                                    .reject = true,
+                                                                    .hint = 0}),
+                             OK);
+        }
+        const struct raft_message *offer = solo_sent(&s, RAFT_MSG_SNAP, 3);
+        if (offer && offer->source == 1) {
+            solo_stop(&s);
+            return;
+        }
+    }
+    fail_msg("only the one source was offered");
+}
+
+/* A snapshot that its own disk does not give any more holds no newer one up. */
+static void a_snapshot_that_cannot_be_read_makes_place_for_a_new_one(void **state)
+{
+    (void)state;
+    struct solo s;
+    lead_and_compact(&s);
+    assert_int_equal(solo_propose(&s, 10), OK);
+    solo_ack(&s, 2, solo_status(&s).last);
+    take_snapshot(&s, ERR_BUSY); /* the member fetches the one before */
+    struct raft_event unread = {.type = RAFT_EVENT_CHUNK_READ};
+    unread.chunk.peer = 3;
+    unread.chunk.snapshot = 7;
+    unread.chunk.error = ERR_IO;
+    assert_int_equal(solo_step(&s, unread), OK);
+    assert_true(solo_sent(&s, RAFT_MSG_SNAP_CHUNK, 3)->reject);
+    take_snapshot(&s, OK);
+    assert_int_equal(solo_propose(&s, 10), OK);
+    solo_ack(&s, 2, solo_status(&s).last);
+    take_snapshot(&s, OK); /* nobody fetches this one yet */
+    solo_stop(&s);
+}
+
 /* Requests come faster than the rate allows; what is served in ten seconds is what ten seconds
  * allow, and the burst. */
 static void serves_no_faster_than_the_declared_rate(void **state)
@@ -331,10 +439,14 @@ int main(void)
         cmocka_unit_test(the_log_behind_an_offered_snapshot_stays),
         cmocka_unit_test(an_offer_ends_when_the_member_falls_silent),
         cmocka_unit_test(a_snapshot_is_fetched_chunk_by_chunk),
+        cmocka_unit_test(a_fetch_that_ends_in_what_the_log_holds_is_acknowledged),
         cmocka_unit_test(an_installation_is_acknowledged_when_it_is_durable),
         cmocka_unit_test(a_fetch_goes_on_under_another_leader),
         cmocka_unit_test(a_fetch_goes_on_after_a_restart),
         cmocka_unit_test(a_source_that_is_gone_makes_place_for_the_leader),
+        cmocka_unit_test(a_leader_that_gives_nothing_makes_place_for_the_source),
+        cmocka_unit_test(each_offer_names_another_source),
+        cmocka_unit_test(a_snapshot_that_cannot_be_read_makes_place_for_a_new_one),
         cmocka_unit_test(serves_no_faster_than_the_declared_rate),
         cmocka_unit_test(a_request_for_another_snapshot_is_answered_with_what_is_here),
         cmocka_unit_test(a_snapshot_of_what_the_log_holds_commits_it),

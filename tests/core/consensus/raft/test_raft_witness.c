@@ -243,6 +243,148 @@ static void a_witness_is_sent_heads_alone(void **state)
     solo_stop(&s);
 }
 
+/* A follower of a term 3 that is given a change of the members, of which it never hears more. */
+static void store_change(struct solo *s, enum raft_conf_op op, node_id node)
+{
+    struct raft_conf_change change = {.transition = RAFT_TRANSITION_AUTO, .n = 1};
+    change.single[0] =
+        (struct raft_conf_single){.op = op, .node = node, .priority = RAFT_PRIORITY_DEFAULT};
+    struct buf payload;
+    buf_init(&payload);
+    raft_conf_change_encode(&change, &payload);
+    struct raft_entry e = {
+        .index = 2, .term = 3, .type = RAFT_ENTRY_CONF, .payload = buf_view(&payload)};
+    struct raft_message m = {.type = RAFT_MSG_APP, .from = 2, .term = 3, .index = 1, .log_term = 1};
+    m.entry_count = 1;
+    m.entries = &e;
+    assert_int_equal(solo_receive(s, m), OK);
+    buf_deinit(&payload);
+    assert_int_equal(solo_event(s, RAFT_EVENT_FORGET_LEADER, 0), OK);
+}
+
+static void receive_change(struct solo *s, enum raft_conf_op op, node_id node)
+{
+    store_change(s, op, node);
+    assert_int_equal(solo_event(s, RAFT_EVENT_CAMPAIGN, 0), OK);
+}
+
+/* Rule 4 behind a change of the members: would replica 3, outside of the set {1 2} of the members 1
+ * to 3 and a witness 4, vote for replica 2, which has nothing of the change? */
+static bool grants_behind(enum raft_conf_op op, node_id node)
+{
+    struct raft_membership ms = with_witnesses(4, 1, 1U << 1 | 1U << 2);
+    struct solo s;
+    start_member(&s, 3, &ms);
+    assert_true(grants(&s, 2, 1, 1));
+    store_change(&s, op, node);
+    bool granted = grants(&s, 2, 1, 1);
+    assert_true(grants(&s, 2, 2, 3));
+    solo_stop(&s);
+    return granted;
+}
+
+/* "every I has the candidate in it": what follows the end of the witnesses, or of the candidate, is
+ * compared as a whole. */
+static void a_change_of_the_members_ends_the_sets_that_a_voter_cuts_at(void **state)
+{
+    (void)state;
+    assert_false(grants_behind(RAFT_REMOVE, 4));
+    assert_false(grants_behind(RAFT_REMOVE, 2));
+    assert_true(grants_behind(RAFT_REMOVE, 1)); /* the set is {2} then */
+}
+
+/* And so such a change goes first to those of the set. */
+static void the_end_of_the_witnesses_waits_for_the_leaders_disk(void **state)
+{
+    (void)state;
+    struct raft_membership ms = with_witnesses(4, 1, 1U << 1 | 1U << 2);
+    struct solo s;
+    start_member(&s, 1, &ms);
+    solo_elect(&s);
+    solo_wait_in_touch(&s, 3 * s.cfg.heartbeat_interval);
+    solo_ack(&s, 2, solo_status(&s).last);
+    solo_ack(&s, 4, solo_status(&s).last);
+    solo_forget(&s);
+    s.hold_disk = true;
+    assert_int_equal(solo_change(&s, RAFT_REMOVE, 4), OK);
+    assert_int_equal(solo_sent(&s, RAFT_MSG_APP, 2)->entry_count, 0);
+    assert_int_equal(solo_sent(&s, RAFT_MSG_APP, 4)->entry_count, 0);
+    s.hold_disk = false;
+    solo_sync(&s, s.batch_count);
+    assert_int_equal(solo_sent(&s, RAFT_MSG_APP, 2)->entry_count, 1);
+    assert_int_equal(solo_sent(&s, RAFT_MSG_APP, 4)->entry_count, 1);
+    solo_stop(&s);
+}
+
+/* Rule 2 in a joint membership: 1 to 4 in both halves, the witness 5 leaves, 6 comes. The half with
+ * the witness has only two of the set {1 2 6}, so whoever leads must have the entry: 6, too. */
+static void in_a_joint_membership_all_of_the_set_is_asked(void **state)
+{
+    (void)state;
+    struct raft_membership ms = solo_voters(6);
+    for (uint32_t i = 0; i < ms.n; i++) {
+        node_id id = ms.member[i].id;
+        ms.member[i].roles |= id < 6 ? RAFT_VOTER_OUTGOING : 0;
+        ms.member[i].roles |= id == 1 || id == 2 || id == 6 ? RAFT_IN_SYNC : 0;
+    }
+    ms.member[4].roles = RAFT_VOTER_OUTGOING | RAFT_WITNESS;
+    struct solo s;
+    start_member(&s, 1, &ms);
+    solo_elect(&s);
+    solo_ack(&s, 2, 2);
+    solo_ack(&s, 3, 2);
+    assert_int_equal(solo_status(&s).committed, 1); /* 3, 4 and 5 would elect 6 */
+    solo_ack(&s, 6, 2);
+    assert_int_equal(solo_status(&s).committed, 2);
+    solo_stop(&s);
+}
+
+static void grant_vote(struct solo *s, enum raft_message_type type, node_id from)
+{
+    struct raft_message m = {.type = type, .from = from, .term = 4};
+    assert_int_equal(solo_receive(s, m), OK);
+}
+
+/* Rule 7. Under the members that follow, entries commit with two copies, which a majority of those
+ * before need not contain: 1, 4 and the witness. */
+static void a_candidate_wins_under_the_changes_in_its_log_too(void **state)
+{
+    (void)state;
+    struct raft_membership ms = with_witnesses(5, 1, 0);
+    struct solo s;
+    start_member(&s, 1, &ms);
+    receive_change(&s, RAFT_REMOVE, 4);
+    grant_vote(&s, RAFT_MSG_PRE_VOTE_RESP, 4);
+    grant_vote(&s, RAFT_MSG_PRE_VOTE_RESP, 5);
+    assert_int_equal(solo_status(&s).role, RAFT_PRE_CANDIDATE);
+    grant_vote(&s, RAFT_MSG_PRE_VOTE_RESP, 2);
+    assert_int_equal(solo_status(&s).role, RAFT_CANDIDATE);
+    grant_vote(&s, RAFT_MSG_VOTE_RESP, 4);
+    grant_vote(&s, RAFT_MSG_VOTE_RESP, 5);
+    assert_int_equal(solo_status(&s).role, RAFT_CANDIDATE);
+    grant_vote(&s, RAFT_MSG_VOTE_RESP, 3);
+    assert_int_equal(solo_status(&s).role, RAFT_LEADER);
+    solo_stop(&s);
+}
+
+/* And asks those for whom the change is a promotion. */
+static void a_candidate_asks_whom_a_change_in_its_log_makes_a_voter(void **state)
+{
+    (void)state;
+    struct raft_membership ms = with_witnesses(4, 1, 0);
+    raft_membership_insert(&ms, 6, RAFT_LEARNER);
+    struct solo s;
+    start_member(&s, 1, &ms);
+    receive_change(&s, RAFT_ADD_VOTER, 6);
+    assert_int_equal(solo_count(&s, RAFT_MSG_PRE_VOTE, 6), 1);
+    grant_vote(&s, RAFT_MSG_PRE_VOTE_RESP, 6);
+    grant_vote(&s, RAFT_MSG_PRE_VOTE_RESP, 3);
+    assert_int_equal(solo_status(&s).role, RAFT_PRE_CANDIDATE); /* two of the four that vote now */
+    grant_vote(&s, RAFT_MSG_PRE_VOTE_RESP, 4);
+    assert_int_equal(solo_status(&s).role, RAFT_CANDIDATE);
+    solo_stop(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -254,6 +396,11 @@ int main(void)
         cmocka_unit_test(a_change_of_the_set_waits_for_the_leaders_disk),
         cmocka_unit_test(the_last_one_in_sync_stays),
         cmocka_unit_test(a_witness_is_sent_heads_alone),
+        cmocka_unit_test(a_change_of_the_members_ends_the_sets_that_a_voter_cuts_at),
+        cmocka_unit_test(the_end_of_the_witnesses_waits_for_the_leaders_disk),
+        cmocka_unit_test(in_a_joint_membership_all_of_the_set_is_asked),
+        cmocka_unit_test(a_candidate_wins_under_the_changes_in_its_log_too),
+        cmocka_unit_test(a_candidate_asks_whom_a_change_in_its_log_makes_a_voter),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

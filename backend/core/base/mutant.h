@@ -1,0 +1,167 @@
+/*
+ * Mutants: famous bugs that can be switched on, one at a time, to prove that the simulator finds
+ * them. Only the program novacron-sim has them: its copy of the core is compiled with
+ * NOVACRON_SIM. Everywhere else MUTANT(x) is the constant false and leaves no trace in an object
+ * (scripts/tidy_symbols.py looks).
+ *
+ * A site is one condition in the code that the bug is about: `if (fits && !MUTANT(X))`. It may bend
+ * what the code decides, and nothing else; whatever more a bug needs does not belong here.
+ */
+#ifndef NOVACRON_BASE_MUTANT_H
+#define NOVACRON_BASE_MUTANT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* enumerator, name, the profile whose seeds are tried, the bug, where it was seen (a row of the
+ * scenarios in docs/simulator.md, a project's issue, a key of docs/references.md) */
+#define MUTANT_TABLE(X)                                                                            \
+    X(OLD_TERM_COMMIT, "fig8-old-term-commit", "default",                                          \
+      "a leader commits entries of earlier terms by counting",                                     \
+      "[Ongaro14] fig. 3.7; PySyncObj#169")                                                        \
+    X(COMMIT_UNSORTED, "commit-without-quorum", "default",                                         \
+      "the median of acknowledgements is taken of an unsorted list", "openraft#1802")              \
+    X(LEARNERS_COUNT, "learners-count", "members", "learners count for commits",                   \
+      "etcd#10998, turned round")                                                                  \
+    X(JOINT_ONE_HALF, "joint-one-half", "members",                                                 \
+      "a joint configuration decides by its new half alone", "[Ongaro14] §4.3")                    \
+    X(WITNESS_AS_REPLICA, "witness-as-replica", "witness",                                         \
+      "a witness counts like a replica with data", "docs/raft.md, rule 2")                         \
+    X(HEARTBEAT_COMMIT, "heartbeat-commit", "default",                                             \
+      "heartbeats tell a commit index beyond what the member is known to share",                   \
+      "etcd-raft, Progress.Match")                                                                 \
+    X(APPLY_UNCOMMITTED, "apply-uncommitted", "default",                                           \
+      "entries are applied before they are committed", "[Ongaro14] §3.5")                          \
+    X(LATE_WRITE_COUNTS, "async-append-aba", "leader",                                             \
+      "what a write covered counts as durable though it was cut meanwhile", "etcd-raft testdata")  \
+    X(LATE_VOTE_COUNTS, "late-vote-counts", "leader", "a vote of an earlier term counts",          \
+      "[Ongaro14] §3.4")                                                                           \
+    X(PRE_VOTE_COUNTS, "pre-vote-counts", "default",                                               \
+      "a pre-vote that comes late counts as a vote", "[Ongaro14] §9.6")                            \
+    X(VOTE_TWICE, "double-vote-after-stepdown", "default",                                         \
+      "stepping down clears the vote of the same term", "CCF#5891; hazelcast#16643")               \
+    X(VOTE_FOR_ANY_LOG, "vote-for-any-log", "default",                                             \
+      "a vote is granted whatever the candidate's log", "[Ongaro14] §3.6.1")                       \
+    X(VOTE_BEFORE_SYNC, "vote-before-sync", "disk", "a vote is answered before it is on the disk", \
+      "[Ongaro14] §3.8")                                                                           \
+    X(OWN_VOTE_BEFORE_SYNC, "own-vote-before-sync", "disk",                                        \
+      "a candidate leads before its own vote is on the disk", "docs/track-record.md")              \
+    X(TERM_NOT_PERSISTED, "term-not-persisted", "disk",                                            \
+      "term and vote are written with entries alone", "[Ongaro14] fig. 3.1")                       \
+    X(ACK_BEFORE_SYNC, "ack-before-sync", "disk",                                                  \
+      "a follower acknowledges before its disk has it", "lazyfs-unfsynced; etcd#14140")            \
+    X(OWN_ACK_BEFORE_SYNC, "single-node-ack-before-fsync", "default",                              \
+      "a leader counts itself before its disk has it", "etcd#14370")                               \
+    X(LEADER_TRUNCATES, "leader-truncates", "default",                                             \
+      "a new leader drops what it does not know to be committed", "[Ongaro14] fig. 3.2")           \
+    X(LATE_APPEND_TRUNCATES, "snapshot-delayed-append", "leader",                                  \
+      "an append that comes late cuts the log at its end", "willemt/raft#118 (1)")                 \
+    X(APPEND_UNMATCHED, "append-unmatched", "leader",                                              \
+      "a follower appends where the entry before does not match", "[Ongaro14] §3.5")               \
+    X(CHANGE_BY_FRESH_LEADER, "single-server-reconfig", "members",                                 \
+      "a leader changes the members before it has committed in its term", "[Ongaro15]")            \
+    X(TWO_CHANGES_AT_ONCE, "two-changes-at-once", "members",                                       \
+      "a change of the members is taken while another is under way", "[Ongaro14] §4.1")            \
+    X(UNAPPLIED_CONF_CAMPAIGN, "unapplied-conf-campaign", "members",                               \
+      "a node campaigns though a committed change is not applied yet", "etcd-raft#456")            \
+    X(JOINT_LEFT_BEHIND, "concurrent-joint-left-behind", "members",                                \
+      "nobody leaves a joint configuration", "openraft, joint-consensus.md")                       \
+    X(IMPAIRED_VOTES, "impaired-votes", "disk", "a node that cannot vouch for its log votes",      \
+      "[Alagappan18]")                                                                             \
+    X(AMNESIAC_VOTER, "amnesiac-voter", "disk",                                                    \
+      "a member with an empty disk takes part as if it were whole", "etcd-raft#25")                \
+    X(DAMAGE_TRUNCATED, "corrupt-committed-prefix", "disk",                                        \
+      "a log is cut at its first damaged entry, and vouched for", "NuRaft#185; braft")             \
+    X(DOUBT_TAKEN_FOR_TORN, "doubt-taken-for-torn", "disk",                                        \
+      "an unreadable end counts as a write that was interrupted", "[Alagappan18]")                 \
+    X(DAMAGE_ACKNOWLEDGED, "damage-acknowledged", "disk",                                          \
+      "entries are acknowledged though one before them is damaged", "[Alagappan18]")               \
+    X(WITNESS_LEADS, "witness-leads", "witness", "a witness campaigns", "docs/raft.md, rule 3")    \
+    X(LAGGING_REPLICA_LEADS, "lagging-replica-leads", "witness",                                   \
+      "a replica that is not in sync campaigns", "docs/raft.md, rule 3")                           \
+    X(READ_BY_FRESH_LEADER, "readindex-fresh-leader", "leader",                                    \
+      "ReadIndex before the leader has committed in its term", "etcd#7331")                        \
+    X(READ_WITHOUT_ROUND, "readindex-without-round", "default",                                    \
+      "a leader answers reads without asking a quorum", "[Ongaro14] §6.4")                         \
+    X(READ_BY_OLD_ANSWER, "readindex-retry-stale", "leader",                                       \
+      "an answer to an earlier round confirms the reads of a later one",                           \
+      "etcd#20418; etcd-raft#397")                                                                 \
+    X(READ_BEFORE_APPLY, "read-before-apply", "default",                                           \
+      "a read is answered before its index is applied", "[Ongaro14] §6.4")                         \
+    X(FOLLOWER_READS_LOCALLY, "follower-reads-locally", "default",                                 \
+      "a follower answers reads from what it has", "[Ongaro14] §6.4")                              \
+    X(LEASE_FROM_ANSWER, "lease-from-answer", "leader",                                            \
+      "a lease lasts from when the answer came, not from when the question left", "[Gray89]")      \
+    X(LEASE_TOO_LONG, "lease-vs-timer", "leader", "a leader's lease outlasts the voters' timers",  \
+      "sofa-jraft#34")                                                                             \
+    X(LEASE_OVER_TRANSFER, "lease-over-transfer", "leader",                                        \
+      "a lease is kept while the lead is handed over", "[Ongaro14] §6.4.1")                        \
+    X(LEASE_FORGOTTEN_BY_VOTER, "lease-not-renewed-on-vote", "leader",                             \
+      "a voter forgets over a restart that it promised to wait", "braft#405")                      \
+    X(SNAPSHOT_LOWERS_TERM, "snapshot-lowers-term", "default",                                     \
+      "a snapshot's term becomes the node's", "willemt/raft#118 (4)")                              \
+    X(SNAPSHOT_OVER_NEWER_LOG, "snapshot-over-newer-log", "leader",                                \
+      "a snapshot replaces a log that already has all of it", "[Ongaro14] §5.1")                   \
+    X(SNAPSHOT_AHEAD_OF_LOG, "snapshot-ahead-of-log", "disk",                                      \
+      "the log begins behind a snapshot before it has the entries that it stands for",             \
+      "docs/track-record.md")                                                                      \
+    X(SNAPSHOT_UNSYNCED, "snapshot-unsynced", "disk",                                              \
+      "a snapshot gets its name before its bytes are durable", "[Pillai14]")                       \
+    X(SNAPSHOT_NAME_UNSYNCED, "snapshot-name-unsynced", "disk",                                    \
+      "the directory is not synced after a snapshot was renamed", "[Pillai14]")                    \
+    X(OFFER_NEVER_ENDS, "crashed-mid-snapshot", "default",                                         \
+      "a leader waits for ever for a member that fetches a snapshot", "dgraph#2707")               \
+    X(APPLIED_WITHOUT_DATA, "applied-index-not-atomic", "disk",                                    \
+      "after a restart, what was known as committed counts as applied", "etcd#13766")              \
+    X(SYNC_FAILURE_IGNORED, "fsyncgate", "disk",                                                   \
+      "a failed write or sync of the log counts as durable", "[Rebello20]")                        \
+    X(NO_SPACE_IGNORED, "no-space-ignored", "disk",                                                \
+      "a segment that got no room on the disk is used", "[Pillai14]")                              \
+    X(SEGMENT_RECYCLED_EARLY, "segment-recycled-early", "disk",                                    \
+      "a segment is given up while its entries are needed", "[Pillai14]")                          \
+    X(BOOT_REUSED, "boot-number-reused", "default",                                                \
+      "a restarted node numbers its requests as in its earlier life", "docs/node.md")              \
+    X(RETRY_WITH_NEW_NUMBER, "retry-with-new-number", "default",                                   \
+      "a proposal that is sent again gets a new number", "docs/formats/payload-envelope.md")       \
+    X(PROPOSAL_APPLIED_TWICE, "proposal-applied-twice", "default",                                 \
+      "the store does not remember what it has applied", "docs/formats/payload-envelope.md")       \
+    X(KV_LEASE_NOT_REARMED, "kv-lease-not-rearmed", "default",                                     \
+      "a new leader does not give leases their whole time", "etcd, lease promotion")               \
+    X(KV_LEASE_OLD_EXPIRY, "kv-lease-old-expiry", "default",                                       \
+      "an expiry that an earlier leader proposed still counts", "docs/store.md")                   \
+    X(WATCH_SKIPS_HISTORY, "watch-skips-history", "default",                                       \
+      "a watch that goes on elsewhere misses what happened meanwhile", "etcd, unsynced watchers")  \
+    X(WATCH_REPEATS, "watch-repeats", "default",                                                   \
+      "a watch is told a change again when its store is replaced", "etcd, restored watchers")      \
+    X(STALL_IGNORED, "disk-stall-leader", "disk", "a leader whose disk stands keeps the lead",     \
+      "hashicorp/raft#503")                                                                        \
+    X(NO_CHECK_QUORUM, "frozen-leader-two-leaders", "default",                                     \
+      "a leader that hears nobody goes on leading", "etcd#13527")                                  \
+    X(DISRUPTIVE_CANDIDATE, "joint-2014-liveness", "members",                                      \
+      "no pre-vote, and voters listen to whoever campaigns", "[Ongaro14] §4.2.3")                  \
+    X(OLD_TERM_MET_WITH_SILENCE, "prevote-two-alive-deadlock", "leader",                           \
+      "nobody tells a node of an old term, or a leader deposed, about the new one",                \
+      "hashicorp/raft#605")                                                                        \
+    X(PROBE_NEVER_RESUMES, "probe-never-resumes", "network",                                       \
+      "a probe that was lost is never sent again", "etcd-raft, MsgAppFlowPaused")                  \
+    X(TRANSFER_NEVER_ENDS, "transfer-never-ends", "leader",                                        \
+      "a transfer to a member that does not come to it blocks writes for ever",                    \
+      "[Ongaro14] §3.10")
+
+enum mutant {
+    MUTANT_NONE,
+#define MUTANT_ENUM(mutant, name, profile, bug, seen) MUTANT_##mutant,
+    MUTANT_TABLE(MUTANT_ENUM)
+#undef MUTANT_ENUM
+        MUTANTS
+};
+
+#ifdef NOVACRON_SIM
+/* The one that is switched on; defined by the program. */
+extern enum mutant mutant_active;
+#define MUTANT(mutant) __builtin_expect(mutant_active == MUTANT_##mutant, 0)
+#else
+#define MUTANT(mutant) false
+#endif
+
+#endif

@@ -1,0 +1,91 @@
+/*
+ * Whole nodes whose disks lose files while they run: the scrub finds it, and the node mends it
+ * before its next start.
+ */
+#include <string.h>
+
+#include "core/chaos/simdisk.h"
+#include "core/node/node_int.h"
+#include "tests/support/node_cluster.h"
+#include "tests/support/test.h"
+
+/* The last file of the member whose name ends so; NULL: none. */
+static const char *last_file(struct cluster3 *c, uint32_t i, const char *suffix)
+{
+    struct simdisk *d = simhost_disk(c->member[i].host);
+    const char *last = NULL;
+    const char *name;
+    for (size_t at = 0; (name = simdisk_name(d, at)) != NULL; at++) {
+        size_t n = strlen(name);
+        size_t tail = strlen(suffix);
+        last = n > tail && strcmp(name + n - tail, suffix) == 0 ? name : last;
+    }
+    return last;
+}
+
+static void scrubbed_start(struct cluster3 *c, uint64_t seed)
+{
+    cluster3_init(c, seed, NODES);
+    c->scrub_bytes_per_s = 64 * 1024 * 1024;
+    cluster3_start(c);
+    cluster3_put(c, cluster3_elect(c), "answer", value_of(42));
+}
+
+/* Also where nothing happens any more that would be worth a snapshot. */
+static void a_snapshot_that_vanished_is_taken_again(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    scrubbed_start(&c, 71);
+    for (int round = 0; round < 2; round++) {
+        char path[WORLD_PATH_MAX_BYTES];
+        const char *name = last_file(&c, 0, ".snap");
+        assert_non_null(name);
+        memcpy(path, name, strlen(name) + 1);
+        assert_int_equal(simdisk_remove(simhost_disk(c.member[0].host), path), OK);
+        c.member[0].lost = ORACLE_LOST_TAIL;
+        cluster3_run(&c, 15 * NANOS_PER_S);
+        assert_non_null(last_file(&c, 0, ".snap"));
+    }
+    assert_false(node_status(c.member[0].node).impaired);
+    member_kill(&c, 0, true);
+    member_start(&c, 0);
+    cluster3_run(&c, 5 * NANOS_PER_S);
+    assert_int_equal(c.member[0].verdict, RECOVERY_CLEAN);
+    assert_true(cluster3_get(&c, 0, "answer", value_of(42)));
+    cluster3_deinit(&c);
+}
+
+/* The log of a small group is one segment, the one that is being written. */
+static void a_segment_that_vanished_is_mended_by_peers(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    scrubbed_start(&c, 72);
+    uint32_t struck = (cluster3_elect(&c) + 1) % NODES;
+    const char *first = "node/wal/0000000000000001.wal";
+    assert_int_equal(simdisk_remove(simhost_disk(c.member[struck].host), first), OK);
+    c.member[struck].lost = ORACLE_LOST_TAIL;
+    cluster3_run(&c, 15 * NANOS_PER_S);
+    assert_true(c.member[struck].alarms & RAFT_ALARM_REPAIRED);
+    assert_false(node_status(c.member[struck].node).impaired);
+    cluster3_put(&c, cluster3_elect(&c), "later", value_of(43));
+    cluster3_run(&c, NANOS_PER_S);
+    member_kill(&c, struck, true);
+    member_start(&c, struck);
+    cluster3_run(&c, 10 * NANOS_PER_S);
+    assert_false(c.member[struck].halted);
+    assert_false(node_status(c.member[struck].node).impaired);
+    assert_true(cluster3_get(&c, struck, "answer", value_of(42)));
+    assert_true(cluster3_get(&c, struck, "later", value_of(43)));
+    cluster3_deinit(&c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_snapshot_that_vanished_is_taken_again),
+        cmocka_unit_test(a_segment_that_vanished_is_mended_by_peers),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
