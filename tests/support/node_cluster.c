@@ -10,9 +10,6 @@
 #define DISK     (256ULL * 1024 * 1024)
 #define PATIENCE (20 * NANOS_PER_S)
 
-/* Of a small log: the largest write. */
-#define SMALL_BATCH_BYTES (256 * 1024)
-
 static void member_on_halted(void *ctx, enum err error, const char *why)
 {
     struct member *m = ctx;
@@ -69,10 +66,15 @@ void member_start(struct cluster3 *c, uint32_t i)
     config.port = c->n > 1 ? PORT : 0;
     config.peer_count = c->n;
     config.segment_bytes = 16 * 1024 * 1024;
-    if (c->is_log_small) {
-        config.batch_bytes = SMALL_BATCH_BYTES;
-        config.reserve_bytes = 64 * 1024;
-        config.segment_bytes = config.batch_bytes + 2 * config.reserve_bytes;
+    if (c->batch_bytes > 0) {
+        config.batch_bytes = c->batch_bytes;
+        config.reserve_bytes = c->batch_bytes / 4;
+        config.segment_bytes = 2 * c->batch_bytes;
+    }
+    if (c->cached_bytes > 0) {
+        config.raft.max_cached_bytes = c->cached_bytes;
+        config.raft.max_uncommitted_bytes = c->cached_bytes;
+        config.raft.max_append_bytes = c->cached_bytes / 4;
     }
     config.scrub_bytes_per_s = c->scrub_bytes_per_s;
     config.scrub_pause = NANOS_PER_S;

@@ -37,7 +37,8 @@ struct cluster3 {
     struct raft_membership founders;
     uint64_t snapshot_entries; /* as in node_config; change them before the start */
     uint64_t scrub_bytes_per_s;
-    bool is_log_small; /* segments that take little more than one batch */
+    uint64_t cached_bytes; /* 0: entries that Raft keeps in memory, as usual */
+    uint64_t batch_bytes;  /* 0: the log's batches and segments are of the usual size */
 };
 
 void cluster3_init(struct cluster3 *c, uint64_t seed, uint32_t n);

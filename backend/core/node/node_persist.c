@@ -123,7 +123,9 @@ static enum err batch_append_entries(struct node *n, struct node_batch *b,
 {
     bool has_marks = b->has_hard || b->install.index != 0;
     while (b->entries_done < count || (has_marks && !b->has_begun)) {
-        size_t part = batch_part(n, entries + b->entries_done, count - b->entries_done);
+        /* Without entries there is no array to point into. */
+        const struct wal_entry *rest = b->entries_done < count ? entries + b->entries_done : NULL;
+        size_t part = batch_part(n, rest, count - b->entries_done);
         size_t done = b->entries_done + part;
         struct wal_hard_state hard = b->hard;
         if (done < count) {
@@ -131,7 +133,7 @@ static enum err batch_append_entries(struct node *n, struct node_batch *b,
         }
         struct wal_append append = {.seq = n->wal_seq + 1,
                                     .hard = b->has_hard ? &hard : NULL,
-                                    .entries = part > 0 ? entries + b->entries_done : NULL,
+                                    .entries = rest,
                                     .entry_count = part};
         if (!b->has_begun) {
             append.snapshot_index = b->install.index;

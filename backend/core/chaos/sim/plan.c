@@ -73,7 +73,7 @@ static const struct plan_kind plan_kinds[FAULT_KINDS] = {
     [FAULT_STOP] = {2, {1, 4000}, {0, 0}, 1},
     [FAULT_SNAPSHOT] = {2, {0, 0}, {0, 0}, 1},
     [FAULT_COMPACT] = {2, {0, 0}, {0, 0}, 1},
-    [FAULT_OLD_RELEASE] = {1, {500, 8000}, {0, 0}, 1},
+    [FAULT_UPGRADE] = {2, {500, 8000}, {0, 0}, 2},
 };
 
 bool fault_is_scripted(enum fault_kind kind)

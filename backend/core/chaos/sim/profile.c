@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/base/check.h"
+#include "core/store/store_limits.h"
 
 #define BIT(family) (1U << (family))
 
@@ -186,6 +187,7 @@ void sim_settings_draw(struct sim_settings *s, enum sim_profile profile, const s
     struct prng node = prng_fork(&p, 3);
     struct prng clients = prng_fork(&p, 4);
     struct prng times = prng_fork(&p, 5);
+    struct prng release = prng_fork(&p, 6);
 
     CHECK(profile < SIM_PROFILES);
     memset(s, 0, sizeof *s);
@@ -194,6 +196,8 @@ void sim_settings_draw(struct sim_settings *s, enum sim_profile profile, const s
     draw_members(s, &members);
     draw_node(s, &node);
     draw_clients(s, &clients);
+    s->feature_level = (uint16_t)(prng_chance(&release, 1, 2) ? STORE_FEATURE_LEVEL_MAX
+                                                              : STORE_FEATURE_LEVEL_MAX - 1);
     s->fault_time = prng_range(&times, 10, 40) * NANOS_PER_S;
     s->heal_bound = (s->is_stretch ? 120 : 60) * NANOS_PER_S;
     s->latency = (s->is_stretch ? prng_range(&times, 1000, 20000) : prng_range(&times, 20, 500)) *

@@ -383,18 +383,20 @@ void raft_repair_progress(struct raft *r)
         return;
     }
     q->told = true;
-    if (q->lost_from != 0 && q->floor_known && q->floor_term == r->term && r->matched >= q->floor &&
-        r->log.durable >= q->floor) {
-        q->lost_from = 0;
-        PROBE(RAFT_REPAIR_LOG);
-        q->floor_known = false;
-    }
     if (q->lost_vote && repair_all_told(r)) {
         q->lost_vote = false;
         PROBE(RAFT_REPAIR_VOTE);
         if (r->vote == NODE_NONE) {
             r->vote = r->cfg.id; /* in this term it may have voted already: not again */
         }
+    }
+    /* Not while terms are missing: this leader's may be over, and its end says nothing about what
+     * was acknowledged to a later one. */
+    if (q->lost_from != 0 && !q->lost_vote && q->floor_known && q->floor_term == r->term &&
+        r->matched >= q->floor && r->log.durable >= q->floor) {
+        q->lost_from = 0;
+        PROBE(RAFT_REPAIR_LOG);
+        q->floor_known = false;
     }
     if (!raft_is_impaired(r)) {
         q->told = false;
