@@ -32,8 +32,9 @@
       "etcd-raft, Progress.Match")                                                                 \
     X(APPLY_UNCOMMITTED, "apply-uncommitted", "default",                                           \
       "entries are applied before they are committed", "[Ongaro14] §3.5")                          \
-    X(LATE_WRITE_COUNTS, "async-append-aba", "leader",                                             \
-      "what a write covered counts as durable though it was cut meanwhile", "etcd-raft testdata")  \
+    X(LATE_WRITE_COUNTS, "late-write-counts", "leader",                                            \
+      "what a write covered counts as durable though it was cut meanwhile",                        \
+      "docs/raft.md, raft_batch")                                                                  \
     X(LATE_VOTE_COUNTS, "late-vote-counts", "leader", "a vote of an earlier term counts",          \
       "[Ongaro14] §3.4")                                                                           \
     X(PRE_VOTE_COUNTS, "pre-vote-counts", "default",                                               \
@@ -92,7 +93,7 @@
       "a follower answers reads from what it has", "[Ongaro14] §6.4")                              \
     X(LEASE_FROM_ANSWER, "lease-from-answer", "leader",                                            \
       "a lease lasts from when the answer came, not from when the question left", "[Gray89]")      \
-    X(LEASE_TOO_LONG, "lease-vs-timer", "leader", "a leader's lease outlasts the voters' timers",  \
+    X(LEASE_TOO_LONG, "lease-vs-timer", "clock", "a leader's lease outlasts the voters' timers",   \
       "sofa-jraft#34")                                                                             \
     X(LEASE_OVER_TRANSFER, "lease-over-transfer", "leader",                                        \
       "a lease is kept while the lead is handed over", "[Ongaro14] §6.4.1")                        \
@@ -146,7 +147,14 @@
       "a probe that was lost is never sent again", "etcd-raft, MsgAppFlowPaused")                  \
     X(TRANSFER_NEVER_ENDS, "transfer-never-ends", "leader",                                        \
       "a transfer to a member that does not come to it blocks writes for ever",                    \
-      "[Ongaro14] §3.10")
+      "[Ongaro14] §3.10")                                                                          \
+    X(LATE_ACK_COUNTS, "async-append-aba", "leader",                                               \
+      "an acknowledgement of an earlier term counts", "etcd-raft testdata")                        \
+    X(COMMIT_BEYOND_APPEND, "snapshot-boundary-empty-append", "leader",                            \
+      "a follower commits what the append did not cover",                                          \
+      "willemt/raft#118 (2, 8); RedisLabs/raft#49")                                                \
+    X(FETCHED_SNAPSHOT_REPLACED, "far-behind-snapshot-loop", "default",                            \
+      "a snapshot is replaced while a member fetches it", "hashicorp/raft#212; braft#423")
 
 enum mutant {
     MUTANT_NONE,

@@ -398,7 +398,7 @@ static bool serve_is_being_fetched(const struct raft *r)
         const struct raft_progress *pr = &r->peer[i].pr;
         asked = asked || (pr->state == RAFT_SNAPSHOT && pr->pending_snapshot == r->snapshot.index);
     }
-    return asked && r->snapshot.size > 0 && !r->serve.unread;
+    return asked && r->snapshot.size > 0 && !r->serve.unread && !MUTANT(FETCHED_SNAPSHOT_REPLACED);
 }
 
 enum err raft_on_snapshot_taken(struct raft *r, const struct raft_snapshot *s)

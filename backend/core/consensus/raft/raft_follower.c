@@ -128,7 +128,7 @@ enum err raft_on_append(struct raft *r, const struct raft_message *m)
     raft_index last;
     TRY(follower_store(r, m, &last));
     r->matched = u64_max(r->matched, last);
-    raft_commit_to(r, u64_min(m->commit, last));
+    raft_commit_to(r, u64_min(m->commit, MUTANT(COMMIT_BEYOND_APPEND) ? r->log.last : last));
     raft_acknowledge(r, m->from, last);
     return OK;
 }
