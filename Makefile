@@ -43,6 +43,7 @@ format: ## lay out every C file as .clang-format says
 
 docs: build ## write the pages that are generated from the code
 	@build/tests/raft-config-page > docs/raft-config.md
+	@build/tests/scenarios-page > docs/scenarios.md
 
 clean: ## remove all build folders
 	@rm -rf build build-clang build-asan build-debug build-fuzz build-release

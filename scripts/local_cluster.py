@@ -49,9 +49,9 @@ class Member:
     def log(self):
         return self.dir / "log"
 
-    def start(self):
+    def start(self, *args):
         with open(self.log, "ab") as log:
-            command = [self.cluster.program, "--config", self.config]
+            command = [self.cluster.program, "--config", self.config, *args]
             self.process = subprocess.Popen(command, stderr=log, env=self.cluster.env)
 
     def send(self, number):

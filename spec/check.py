@@ -31,7 +31,7 @@ SKIPPED = 77
 Verdict = namedtuple("Verdict", "text states seconds why")
 
 
-def build(run, folder, memory_mb):
+def build(run, folder, memory_mb, is_long):
     """Model to C to program. Hash compaction where a run asks for it; else every state is kept whole."""
     flags = run.flags.split()
     subprocess.run(
@@ -41,7 +41,7 @@ def build(run, folder, memory_mb):
     # One process at a time acts, so there is no partial order to exploit.
     kept = "-DHC4" if run.compact else "-DCOLLAPSE"
     # A counterexample is found sooner than an optimised search is compiled.
-    level = "-O2" if run.expected == HOLDS else "-O0"
+    level = "-O2" if is_long else "-O1" if run.expected == HOLDS else "-O0"
     subprocess.run(
         ["gcc", level, "-w", "-DSAFETY", "-DNOREDUCE", f"-DMEMLIM={memory_mb}", kept, "-o", "pan", "pan.c"],
         cwd=folder, check=True,
@@ -94,10 +94,11 @@ def main():
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         is_long = run in LONG
-        build(run, folder, MEMORY_LONG_MB if is_long else MEMORY_MB)
+        build(run, folder, MEMORY_LONG_MB if is_long else MEMORY_MB, is_long)
         verdict = judge(*search(folder, SECONDS_LONG_MAX if is_long else SECONDS_MAX))
-        mark = "" if verdict.text == run.expected else "  <- UNEXPECTED: " + verdict.why
-        wrong += bool(mark)
+        is_wrong = verdict.text != run.expected
+        mark = "  <- UNEXPECTED: " + verdict.why if is_wrong else f"  {run.note}" if run.note else ""
+        wrong += is_wrong
         compact = " (hash compaction)" if run.compact else ""
         print(f"{run.model:10} {run.flags + compact:58} {run.expected:9} {verdict.text:9} "
               f"{verdict.states:10} {verdict.seconds:7.1f}{mark}", flush=True)

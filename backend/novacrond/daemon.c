@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "api/etcd/etcd_backup.h"
 #include "core/base/check.h"
 #include "core/base/mem.h"
 
@@ -64,12 +65,37 @@ static enum err open_server(struct daemon *d, char *why)
     return e;
 }
 
-static enum err daemon_open(struct daemon *d, char *why)
+/* A backup founds a cluster; over a disk that has anything it is refused. */
+static enum err open_backup(struct daemon *d, const char *path, char *why)
+{
+    const char *fault = NULL;
+    if (!d->config->founds || d->disk.is_member) {
+        (void)snprintf(why, DAEMON_WHY_BYTES,
+                       "--restore founds a new cluster: it needs \"state: new\", and a data_dir "
+                       "that was no member's");
+        return ERR_REFUSED;
+    }
+    enum err e = etcd_backup_map(path, &d->backup);
+    if (e != OK) {
+        (void)snprintf(why, DAEMON_WHY_BYTES, "cannot read %.300s: %s", path, err_text(e));
+        return e;
+    }
+    e = etcd_backup_check(d->backup, &d->founding_state, &fault);
+    if (e != OK) {
+        (void)snprintf(why, DAEMON_WHY_BYTES, "%.300s: %s", path, fault);
+    }
+    return e;
+}
+
+static enum err daemon_open(struct daemon *d, const char *restore, char *why)
 {
     struct node_config node;
     struct etcd_config api;
     TRY(daemon_open_tls(d, why));
     TRY(daemon_disk_open(d->config, why, &d->disk));
+    if (restore != NULL) {
+        TRY(open_backup(d, restore, why));
+    }
     TRY(open_world(d, why));
     d->counts.started_at = daemon_now(d);
     d->counts.started_at_unix = (int64_t)time(NULL);
@@ -174,6 +200,9 @@ static void daemon_close(struct daemon *d)
         linux_tls_close(d->peer_tls);
     }
     rpc_tls_close(d->client_tls);
+    if (d->backup.len > 0) {
+        etcd_backup_unmap(d->backup);
+    }
     daemon_disk_close(&d->disk);
 }
 
@@ -189,7 +218,7 @@ static void daemon_prepare_process(void)
     }
 }
 
-enum daemon_exit daemon_run(struct daemon_config *config)
+enum daemon_exit daemon_run(struct daemon_config *config, const char *restore)
 {
     struct daemon *d = mem_alloc_zero(sizeof *d);
     char why[DAEMON_WHY_BYTES] = "";
@@ -197,12 +226,12 @@ enum daemon_exit daemon_run(struct daemon_config *config)
     d->disk.lock = -1;
     daemon_prepare_process();
     daemon_log_open(&d->log, &config->settings->log, STDERR_FILENO);
-    enum err e = daemon_open(d, why);
+    enum err e = daemon_open(d, restore, why);
     if (e != OK) {
         LOG_SAY(&d->log, DAEMON_ERROR, "cannot start", log_text("error", err_name(e)),
                 log_text("why", why));
         d->exit = DAEMON_EXIT_FAILED;
-        _exit(d->exit); /* half of it is open, and nothing of it was promised to anybody */
+        _exit((int)d->exit); /* half of it is open, and nothing of it was promised to anybody */
     }
     LOG_SAY(&d->log, DAEMON_INFO, "started", log_text("name", config->settings->name),
             log_hex("member", config->id), log_hex("cluster", config->cluster),
@@ -213,7 +242,7 @@ enum daemon_exit daemon_run(struct daemon_config *config)
     linux_world_run(d->lw);
     enum daemon_exit status = d->exit;
     if (status == DAEMON_EXIT_HALTED) {
-        _exit(status); /* nothing that it holds is worth saving */
+        _exit((int)status); /* nothing that it holds is worth saving */
     }
     daemon_signals_close(d);
     uv_close((uv_handle_t *)&d->stop_timer, NULL);

@@ -57,8 +57,10 @@ struct daemon {
     struct daemon_log log;
     struct daemon_disk disk;
     struct linux_world *lw;
-    struct linux_tls *peer_tls; /* NULL: plaintext */
-    struct rpc_tls *client_tls; /* likewise */
+    struct linux_tls *peer_tls;  /* NULL: plaintext */
+    struct rpc_tls *client_tls;  /* likewise */
+    struct bytes backup;         /* mapped, until the node is ready; empty: none */
+    struct bytes founding_state; /* in it */
     struct node *node;
     struct etcd_api *api;
     struct rpc_server *server;
@@ -77,8 +79,8 @@ struct daemon {
     uv_timer_t stop_timer;
 };
 
-/* Runs a member until it ends. */
-enum daemon_exit daemon_run(struct daemon_config *config);
+/* Runs a member until it ends. `restore`: the backup to found the cluster with, or NULL. */
+enum daemon_exit daemon_run(struct daemon_config *config, const char *restore);
 
 /* Begins to stop; once more: at once. */
 void daemon_stop(struct daemon *d);

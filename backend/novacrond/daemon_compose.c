@@ -8,7 +8,11 @@
 
 /* Of log entries in memory; half of it stays when all are caught up. A member that is further
  * behind is served from the disk. */
-#define LOG_CACHE_BYTES (32ULL * 1024 * 1024)
+#define LOG_CACHE_BYTES (16ULL * 1024 * 1024)
+
+/* A snapshot of a large state waits for this many times the entries, if that is what it takes until
+ * the log has grown by its size: recovery reads these, which is quicker than loading it. */
+#define SNAPSHOT_PATIENCE 16
 
 static struct linux_tls_files peer_files(const struct daemon *d)
 {
@@ -78,6 +82,7 @@ void daemon_compose_node(const struct daemon *d, struct node_config *ret)
         c.raft.max_cached_bytes = LOG_CACHE_BYTES;
     }
     c.founders = config->founds ? &config->founders : NULL;
+    c.founding_state = d->founding_state;
     c.is_member = d->disk.is_member;
     c.port = config->peer_listen.port;
     c.peer_count = config->peer_count;
@@ -89,6 +94,7 @@ void daemon_compose_node(const struct daemon *d, struct node_config *ret)
         c.snapshot_entries = s->snapshot_entries;
         c.tail_entries = s->snapshot_entries / 10;
     }
+    c.snapshot_entries_max = c.snapshot_entries * SNAPSHOT_PATIENCE;
     *ret = c;
 }
 

@@ -1,4 +1,6 @@
 /* What the node tells: passed on to the API, counted, and written into the log. */
+#include "api/etcd/etcd_backup.h"
+#include "core/store/store.h"
 #include "novacrond/daemon.h"
 
 /* From the moment on at which this member belongs to the group, an empty disk is a lost one. */
@@ -24,6 +26,12 @@ static void events_ready(void *ctx, enum recovery_verdict verdict, const char *w
             log_u64("applied", node_applied(d->node)));
     etcd_api_ready(d->api);
     events_note_membership(d);
+    if (d->backup.len > 0) {
+        LOG_SAY(&d->log, DAEMON_INFO, "founded with a backup",
+                log_u64("revision", (uint64_t)store_revision(node_store(d->node))));
+        etcd_backup_unmap(d->backup);
+        d->backup = (struct bytes){NULL, 0};
+    }
     if (d->life == DAEMON_STARTING) {
         d->life = DAEMON_RUNNING;
         daemon_tell_systemd("READY=1\nSTATUS=takes part");

@@ -61,9 +61,9 @@ static void put_raft(struct buf *b, const struct daemon *d)
     GAUGE("etcd_server_is_learner", "Whether or not this member is a learner.", is_learner);
     COUNTER("etcd_server_leader_changes_seen_total", "The number of leader changes seen.",
             d->counts.leader_changes);
-    GAUGE("etcd_server_proposals_committed_total", "The total number of entries committed.",
-          s.committed);
-    GAUGE("etcd_server_proposals_applied_total", "The total number of entries applied.", applied);
+    COUNTER("etcd_server_proposals_committed_total", "The total number of entries committed.",
+            s.committed);
+    COUNTER("etcd_server_proposals_applied_total", "The total number of entries applied.", applied);
     GAUGE("etcd_server_proposals_pending", "The number of entries in the log and not committed.",
           s.last - s.committed);
     GAUGE("novacron_raft_term", "The current term.", s.term);
@@ -108,11 +108,11 @@ static void put_store(struct buf *b, const struct daemon *d)
     GAUGE("etcd_mvcc_db_total_size_in_use_in_bytes", "Memory in use of it.", stats.used_bytes);
     GAUGE("etcd_server_quota_backend_bytes", "Current backend storage quota size in bytes.",
           d->config->settings->quota_mib * 1024 * 1024);
-    GAUGE("etcd_debugging_mvcc_keys_total", "Total number of keys.", stats.keys);
-    GAUGE("etcd_debugging_mvcc_watcher_total", "Total number of watchers.", stats.watches);
-    GAUGE("etcd_debugging_mvcc_current_revision", "The current revision of store.",
+    GAUGE("novacron_store_keys", "Keys that exist.", stats.keys);
+    GAUGE("novacron_store_watches", "Watches of clients.", stats.watches);
+    GAUGE("novacron_store_revision", "The current revision.",
           store != NULL ? (uint64_t)store_revision(store) : 0);
-    GAUGE("etcd_debugging_mvcc_compact_revision", "The revision of the last compaction in store.",
+    GAUGE("novacron_store_compact_revision", "The revision of the last compaction.",
           store != NULL ? (uint64_t)store_compact_revision(store) : 0);
     GAUGE("novacron_store_changes", "Versions in the history.", stats.changes);
     GAUGE("novacron_store_reclaimable", "Versions that a compaction has still to free.",

@@ -242,6 +242,7 @@ static void complaint_tell(const struct complaint *c, const char *name, cyaml_er
 {
     static const char unknown[] = "Unexpected key: ";
     static const char missing[] = "Missing required mapping field: ";
+    static const char twice[] = "Mapping field already seen";
     char fix[LINE_BYTES] = "see docs/novacrond.md";
     char place[LINE_BYTES] = "";
     if (c->outer[0] != '\0') {
@@ -256,6 +257,8 @@ static void complaint_tell(const struct complaint *c, const char *name, cyaml_er
     }
     if (strncmp(c->what, missing, strlen(missing)) == 0) {
         (void)snprintf(fix, sizeof fix, "add \"%.64s: ...\"", c->what + strlen(missing));
+    } else if (strncmp(c->what, twice, strlen(twice)) == 0) {
+        (void)snprintf(fix, sizeof fix, "take one of the two out");
     } else {
         say_values(c->outer, fix, sizeof fix);
     }

@@ -9,13 +9,15 @@
 #define DEFAULT_PATH "/etc/novacron/novacrond.yaml"
 
 static const char usage[] =
-    "usage: novacrond [--config FILE] [--check]\n"
+    "usage: novacrond [--config FILE] [--check] [--restore FILE]\n"
     "\n"
     "Runs one member of a cluster until SIGTERM, which hands its leadership over, or\n"
     "SIGINT. SIGHUP reads the certificates again.\n"
     "\n"
     "  --config FILE  what to read instead of " DEFAULT_PATH "\n"
     "  --check        read the configuration, say what it means or what is wrong, and end\n"
+    "  --restore FILE found the cluster with this backup of `novacron snapshot save`, the same\n"
+    "                 on all members; only with a new data_dir\n"
     "  --help         this\n"
     "\n"
     "Variables NOVACRON_... override single settings: NOVACRON_CLIENT_LISTEN is listen of\n"
@@ -51,9 +53,11 @@ int main(int argc, char **argv)
 {
     static const struct option options[] = {{"config", required_argument, NULL, 'c'},
                                             {"check", no_argument, NULL, 'k'},
+                                            {"restore", required_argument, NULL, 'r'},
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
     const char *path = DEFAULT_PATH;
+    const char *restore = NULL;
     bool is_check = false;
     char why[DAEMON_WHY_BYTES];
     struct daemon_config config;
@@ -68,6 +72,7 @@ int main(int argc, char **argv)
             return DAEMON_EXIT_CONFIG;
         }
         path = option == 'c' ? optarg : path;
+        restore = option == 'r' ? optarg : restore;
         is_check = is_check || option == 'k';
     }
     if (optind != argc) {
@@ -82,7 +87,7 @@ int main(int argc, char **argv)
     if (is_check) {
         print_meaning(&config);
     } else {
-        status = daemon_run(&config);
+        status = daemon_run(&config, restore);
     }
     daemon_config_free(&config);
     return (int)status;

@@ -18,7 +18,7 @@ enum {
     OPTION_JOBS,
     OPTION_TRACE,
     OPTION_JSON,
-    OPTION_MARKDOWN,
+    OPTION_MUTANTS,
     OPTION_MUTANT
 };
 
@@ -48,38 +48,11 @@ static void list_json(const struct scenario *row)
     (void)printf("}\n");
 }
 
-static void list_markdown(const struct scenario *rows, size_t count)
-{
-    (void)printf(
-        "# Scenarios\n\n"
-        "Failures that real systems met, each a script on whole nodes in the simulated world: "
-        "`novacron-sim scenario NAME`\n"
-        "prints its timeline. Printed from the table of `backend/core/chaos/scenario/scenario.h`; "
-        "do not edit.\n\n"
-        "T is the election timeout of every member, one second. Every scenario runs under the "
-        "oracle\n"
-        "([invariants.md](invariants.md)), must heal at its end, and what its clients saw must be "
-        "linearizable. Where a mutant is named,\n"
-        "the scenario fails with that bug switched on.\n\n"
-        "| scenario | story | bound | mutant | seen |\n"
-        "|----------|-------|-------|--------|------|\n");
-    for (size_t i = 0; i < count; i++) {
-        bool has_mutant = rows[i].mutant[0] != '\0';
-        (void)printf("| `%s` | %s | %s | %s%s%s | %s |\n", rows[i].name, rows[i].story,
-                     rows[i].bound, has_mutant ? "`" : "", rows[i].mutant, has_mutant ? "`" : "",
-                     rows[i].source);
-    }
-}
-
 static enum cli_exit list_scenarios(const struct cli_call *call)
 {
     size_t count;
     const struct scenario *rows = scenario_rows(&count);
 
-    if (call->options[OPTION_MARKDOWN] != NULL) {
-        list_markdown(rows, count);
-        return CLI_OK;
-    }
     for (size_t i = 0; i < count; i++) {
         if (call->options[OPTION_JSON] != NULL) {
             list_json(&rows[i]);
@@ -94,6 +67,7 @@ static enum cli_exit list_scenarios(const struct cli_call *call)
 
 struct scenario_result {
     bool has_ended;
+    bool is_left_out;
     bool is_good;
     double simulated_s;
     char why[SIM_TEXT_BYTES + 400];
@@ -106,6 +80,8 @@ struct scenario_runs {
     size_t printed; /* results are printed in the order of the table */
     uint64_t seed;
     bool is_json;
+    bool with_mutants; /* each with its own, and it must fail */
+    size_t run;
     size_t failed;
     struct scenario_result *results; /* owned */
 };
@@ -114,9 +90,17 @@ static bool runs_next(void *ctx, struct sim_job *ret)
 {
     struct scenario_runs *runs = ctx;
 
+    while (runs->with_mutants && runs->next < runs->count &&
+           runs->rows[runs->next].mutant[0] == '\0') {
+        runs->results[runs->next++].is_left_out = true;
+    }
     if (runs->next == runs->count) {
         return false;
     }
+    const char *mutant = runs->rows[runs->next].mutant;
+    ret->mutant = runs->with_mutants ? sim_mutant_find(mutant, strlen(mutant)) : MUTANT_NONE;
+    ret->runs_twice = !runs->with_mutants;
+    runs->run++;
     ret->scenario = &runs->rows[runs->next];
     ret->options.seed = runs->seed;
     ret->number = runs->next++;
@@ -138,8 +122,8 @@ static void print_result(const struct scenario_runs *runs, size_t i)
         return;
     }
     (void)printf("%-30s %-6s %8.3f s  %s\n", row->name, result->is_good ? "ok" : "FAILED",
-                 result->simulated_s, row->bound);
-    if (!result->is_good) {
+                 result->simulated_s, runs->with_mutants ? row->mutant : row->bound);
+    if (result->why[0] != '\0') {
         (void)printf("    %s\n", result->why);
     }
 }
@@ -154,34 +138,43 @@ static void runs_done(void *ctx, const struct sim_job *job, const struct sim_out
     if (outcome->ending == SIM_ENDED) {
         result->simulated_s = (double)(outcome->result.at - outcome->result.started) / 1e9;
     }
-    if (!result->is_good) {
+    if (!result->is_good || runs->with_mutants) {
         char signature[320];
         sim_outcome_signature(outcome, signature, sizeof signature);
         (void)snprintf(result->why, sizeof result->why, "%s%s%s", signature,
                        outcome->ending == SIM_ENDED ? ": " : "",
                        outcome->ending == SIM_ENDED ? outcome->result.text : "");
-        runs->failed++;
     }
-    while (runs->printed < runs->count && runs->results[runs->printed].has_ended) {
-        print_result(runs, runs->printed++);
+    result->is_good = result->is_good != runs->with_mutants;
+    runs->failed += !result->is_good;
+    for (; runs->printed < runs->count; runs->printed++) {
+        if (runs->results[runs->printed].has_ended) {
+            print_result(runs, runs->printed);
+        } else if (!runs->results[runs->printed].is_left_out) {
+            break;
+        }
     }
     (void)fflush(stdout);
 }
 
 static enum cli_exit run_all(const struct cli_call *call, uint64_t seed, uint64_t jobs)
 {
-    struct scenario_runs runs = {.seed = seed, .is_json = call->options[OPTION_JSON] != NULL};
+    struct scenario_runs runs = {.seed = seed,
+                                 .is_json = call->options[OPTION_JSON] != NULL,
+                                 .with_mutants = call->options[OPTION_MUTANTS] != NULL};
 
     runs.rows = scenario_rows(&runs.count);
     runs.results = calloc(runs.count, sizeof *runs.results);
-    if (runs.results == NULL) {
+    if (runs.results == NULL || (runs.with_mutants && !sim_switches_exist())) {
+        (void)fprintf(stderr, "novacron-sim scenario: this program has no mutants\n");
+        free(runs.results);
         return CLI_UNREADABLE;
     }
     const struct sim_pool_work work = {
         .next = runs_next, .done = runs_done, .ctx = &runs, .jobs = (uint32_t)jobs};
     sim_pool_run(&work);
     if (!runs.is_json) {
-        (void)printf("%zu passed, %zu failed\n", runs.count - runs.failed, runs.failed);
+        (void)printf("%zu passed, %zu failed\n", runs.run - runs.failed, runs.failed);
     }
     free(runs.results);
     return runs.failed == 0 ? CLI_OK : CLI_DAMAGED;
@@ -234,7 +227,7 @@ enum cli_exit cmd_scenario(const struct cli_call *call)
         mutant =
             sim_mutant_find(call->options[OPTION_MUTANT], strlen(call->options[OPTION_MUTANT]));
     }
-    if (call->options[OPTION_LIST] != NULL || call->options[OPTION_MARKDOWN] != NULL) {
+    if (call->options[OPTION_LIST] != NULL) {
         return list_scenarios(call);
     }
     if (call->options[OPTION_ALL] != NULL) {

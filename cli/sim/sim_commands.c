@@ -51,7 +51,7 @@ static const struct cli_command sim_commands[] = {
                     {"--jobs", "N", "processes, with --all; 1 unless given"},
                     {"--trace", NULL, "also what the network does"},
                     {"--json", NULL, "one JSON object a line"},
-                    {"--markdown", NULL, "with --list: the page docs/scenarios.md"},
+                    {"--mutants", NULL, "with --all: each with the bug it names, and must fail"},
                     {"--mutant", "NAME", "with this known bug switched on"}},
         .summary = "run a failure that a real system met, by its name",
         .help =

@@ -27,17 +27,14 @@
       "a joint configuration decides by its new half alone", "[Ongaro14] §4.3")                    \
     X(WITNESS_AS_REPLICA, "witness-as-replica", "witness",                                         \
       "a witness counts like a replica with data", "docs/raft.md, rule 2")                         \
-    X(COMMIT_BEYOND_APPEND, "snapshot-boundary-empty-append", "default",                           \
-      "a follower commits what the append did not cover",                                          \
-      "willemt/raft#118 (2, 8); RedisLabs/raft#49")                                                \
     X(HEARTBEAT_COMMIT, "heartbeat-commit", "default",                                             \
       "heartbeats tell a commit index beyond what the member is known to share",                   \
       "etcd-raft, Progress.Match")                                                                 \
     X(APPLY_UNCOMMITTED, "apply-uncommitted", "default",                                           \
       "entries are applied before they are committed", "[Ongaro14] §3.5")                          \
-    X(LATE_ACK_COUNTS, "async-append-aba", "default",                                              \
-      "an acknowledgement of an earlier term counts", "etcd-raft testdata")                        \
-    X(LATE_VOTE_COUNTS, "late-vote-counts", "default", "a vote of an earlier term counts",         \
+    X(LATE_WRITE_COUNTS, "async-append-aba", "leader",                                             \
+      "what a write covered counts as durable though it was cut meanwhile", "etcd-raft testdata")  \
+    X(LATE_VOTE_COUNTS, "late-vote-counts", "leader", "a vote of an earlier term counts",          \
       "[Ongaro14] §3.4")                                                                           \
     X(PRE_VOTE_COUNTS, "pre-vote-counts", "default",                                               \
       "a pre-vote that comes late counts as a vote", "[Ongaro14] §9.6")                            \
@@ -57,9 +54,9 @@
       "a leader counts itself before its disk has it", "etcd#14370")                               \
     X(LEADER_TRUNCATES, "leader-truncates", "default",                                             \
       "a new leader drops what it does not know to be committed", "[Ongaro14] fig. 3.2")           \
-    X(LATE_APPEND_TRUNCATES, "snapshot-delayed-append", "default",                                 \
+    X(LATE_APPEND_TRUNCATES, "snapshot-delayed-append", "leader",                                  \
       "an append that comes late cuts the log at its end", "willemt/raft#118 (1)")                 \
-    X(APPEND_UNMATCHED, "append-unmatched", "default",                                             \
+    X(APPEND_UNMATCHED, "append-unmatched", "leader",                                              \
       "a follower appends where the entry before does not match", "[Ongaro14] §3.5")               \
     X(CHANGE_BY_FRESH_LEADER, "single-server-reconfig", "members",                                 \
       "a leader changes the members before it has committed in its term", "[Ongaro15]")            \
@@ -82,28 +79,28 @@
     X(WITNESS_LEADS, "witness-leads", "witness", "a witness campaigns", "docs/raft.md, rule 3")    \
     X(LAGGING_REPLICA_LEADS, "lagging-replica-leads", "witness",                                   \
       "a replica that is not in sync campaigns", "docs/raft.md, rule 3")                           \
-    X(READ_BY_FRESH_LEADER, "readindex-fresh-leader", "default",                                   \
+    X(READ_BY_FRESH_LEADER, "readindex-fresh-leader", "leader",                                    \
       "ReadIndex before the leader has committed in its term", "etcd#7331")                        \
     X(READ_WITHOUT_ROUND, "readindex-without-round", "default",                                    \
       "a leader answers reads without asking a quorum", "[Ongaro14] §6.4")                         \
-    X(READ_BY_OLD_ANSWER, "readindex-retry-stale", "default",                                      \
+    X(READ_BY_OLD_ANSWER, "readindex-retry-stale", "leader",                                       \
       "an answer to an earlier round confirms the reads of a later one",                           \
       "etcd#20418; etcd-raft#397")                                                                 \
     X(READ_BEFORE_APPLY, "read-before-apply", "default",                                           \
       "a read is answered before its index is applied", "[Ongaro14] §6.4")                         \
     X(FOLLOWER_READS_LOCALLY, "follower-reads-locally", "default",                                 \
       "a follower answers reads from what it has", "[Ongaro14] §6.4")                              \
-    X(LEASE_FROM_ANSWER, "lease-from-answer", "clock",                                             \
+    X(LEASE_FROM_ANSWER, "lease-from-answer", "leader",                                            \
       "a lease lasts from when the answer came, not from when the question left", "[Gray89]")      \
-    X(LEASE_TOO_LONG, "lease-vs-timer", "clock", "a leader's lease outlasts the voters' timers",   \
+    X(LEASE_TOO_LONG, "lease-vs-timer", "leader", "a leader's lease outlasts the voters' timers",  \
       "sofa-jraft#34")                                                                             \
-    X(LEASE_OVER_TRANSFER, "lease-over-transfer", "clock",                                         \
+    X(LEASE_OVER_TRANSFER, "lease-over-transfer", "leader",                                        \
       "a lease is kept while the lead is handed over", "[Ongaro14] §6.4.1")                        \
-    X(LEASE_FORGOTTEN_BY_VOTER, "lease-not-renewed-on-vote", "clock",                              \
+    X(LEASE_FORGOTTEN_BY_VOTER, "lease-not-renewed-on-vote", "leader",                             \
       "a voter forgets over a restart that it promised to wait", "braft#405")                      \
     X(SNAPSHOT_LOWERS_TERM, "snapshot-lowers-term", "default",                                     \
       "a snapshot's term becomes the node's", "willemt/raft#118 (4)")                              \
-    X(SNAPSHOT_OVER_NEWER_LOG, "snapshot-over-newer-log", "default",                               \
+    X(SNAPSHOT_OVER_NEWER_LOG, "snapshot-over-newer-log", "leader",                                \
       "a snapshot replaces a log that already has all of it", "[Ongaro14] §5.1")                   \
     X(SNAPSHOT_AHEAD_OF_LOG, "snapshot-ahead-of-log", "disk",                                      \
       "the log begins behind a snapshot before it has the entries that it stands for",             \
@@ -114,8 +111,6 @@
       "the directory is not synced after a snapshot was renamed", "[Pillai14]")                    \
     X(OFFER_NEVER_ENDS, "crashed-mid-snapshot", "default",                                         \
       "a leader waits for ever for a member that fetches a snapshot", "dgraph#2707")               \
-    X(FETCHED_SNAPSHOT_REPLACED, "far-behind-snapshot-loop", "default",                            \
-      "a snapshot is replaced while a member fetches it", "hashicorp/raft#212; braft#423")         \
     X(APPLIED_WITHOUT_DATA, "applied-index-not-atomic", "disk",                                    \
       "after a restart, what was known as committed counts as applied", "etcd#13766")              \
     X(SYNC_FAILURE_IGNORED, "fsyncgate", "disk",                                                   \
@@ -144,12 +139,12 @@
       "a leader that hears nobody goes on leading", "etcd#13527")                                  \
     X(DISRUPTIVE_CANDIDATE, "joint-2014-liveness", "members",                                      \
       "no pre-vote, and voters listen to whoever campaigns", "[Ongaro14] §4.2.3")                  \
-    X(OLD_TERM_MET_WITH_SILENCE, "prevote-two-alive-deadlock", "network",                          \
+    X(OLD_TERM_MET_WITH_SILENCE, "prevote-two-alive-deadlock", "leader",                           \
       "nobody tells a node of an old term, or a leader deposed, about the new one",                \
       "hashicorp/raft#605")                                                                        \
     X(PROBE_NEVER_RESUMES, "probe-never-resumes", "network",                                       \
       "a probe that was lost is never sent again", "etcd-raft, MsgAppFlowPaused")                  \
-    X(TRANSFER_NEVER_ENDS, "transfer-never-ends", "default",                                       \
+    X(TRANSFER_NEVER_ENDS, "transfer-never-ends", "leader",                                        \
       "a transfer to a member that does not come to it blocks writes for ever",                    \
       "[Ongaro14] §3.10")
 

@@ -36,6 +36,7 @@ static void apply_one(struct node *n, const struct raft_entry *e)
     /* What Raft itself wrote has no effect on the store but that its index is reached. */
     if (e->type == RAFT_ENTRY_NORMAL) {
         entry.payload = e->payload;
+        n->applied_bytes += e->payload.len;
     }
     struct store_result result;
     memset(&result, 0, sizeof(result));

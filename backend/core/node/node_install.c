@@ -1,6 +1,7 @@
 /* Fetching a snapshot piece by piece, and putting it in the place of the store. */
 #include <string.h>
 
+#include "core/base/probe.h"
 #include "core/node/node_int.h"
 
 /* --- pieces from a peer ---------------------------------------------------------------------- */
@@ -31,21 +32,22 @@ static void install_drop_pieces(struct node *n)
 
 static void install_next_piece(struct node *n);
 
-static void install_begin(struct node *n, raft_index index, raft_term term);
+static void install_begin(struct node *n, uint64_t index, uint64_t term);
 
 /* Another snapshot was asked for while the file of this one was busy: what it says is of no use,
- * and the other one's turn has come. */
+ * and that one's turn has come. */
 static bool install_given_up(struct node *n, bool is_whole)
 {
     if (n->install_index != 0) {
         return false;
     }
+    PROBE(NODE_INSTALL_GIVEN_UP);
     if (!is_whole) {
         snapfile_install_close(n->installer);
     }
     n->installer = NULL;
     install_drop_pieces(n);
-    if (n->state == NODE_RUNNING) {
+    if (n->install_next != 0 && n->state == NODE_RUNNING) {
         install_begin(n, n->install_next, n->install_next_term);
     }
     return true;
@@ -94,9 +96,10 @@ static void install_on_ready(void *ctx, uint64_t offset)
     install_next_piece(n);
 }
 
-static void install_begin(struct node *n, raft_index index, raft_term term)
+static void install_begin(struct node *n, uint64_t index, uint64_t term)
 {
     n->install_index = index;
+    n->install_next = 0;
     n->install_busy = true;
     n->installer = snapfile_install(&n->place, index, term, install_on_ready, n);
 }
@@ -112,7 +115,9 @@ static void install_open(struct node *n, const struct raft_chunk *chunk)
         install_begin(n, chunk->snapshot, chunk->snapshot_term);
         return;
     }
-    n->install_index = 0; /* a piece is under way: begins behind it */
+    /* A piece is under way. The core waits to be told that this one is open, and does not ask
+     * twice. */
+    n->install_index = 0;
     n->install_next = chunk->snapshot;
     n->install_next_term = chunk->snapshot_term;
 }
@@ -300,6 +305,7 @@ void node_install(struct node *n, const struct raft_snapshot *s)
     n->is_loading = true;
     if (n->snap_writer && !n->snap_finishing) {
         snapfile_abort(n->snap_writer);
+        PROBE(NODE_SNAPSHOT_ABORTED);
         n->snap_writer = NULL;
     }
     node_snapshot_end(n);

@@ -95,12 +95,13 @@ struct node_batch {
     size_t entry_count;
     struct wal_entry *repairs;
     size_t repair_count;
+    bool has_begun; /* the log has its marks, and the first `entries_done` and `repairs_done` */
+    size_t entries_done;
+    size_t repairs_done;
     struct buf payloads; /* of the copies */
     struct buf frames;   /* messages to send when it is durable: to (u64), length (u32), bytes */
-    bool begun;          /* the log has its first share, and so many entries */
-    size_t put;
-    bool vote_written; /* without room for its entries, its hard state went ahead ... */
-    bool votes_sent;   /* ... and, once that was durable, its votes */
+    bool vote_written;   /* without room for its entries, its hard state went ahead ... */
+    bool votes_sent;     /* ... and, once that was durable, its votes */
     struct node_batch *next;
 };
 
@@ -295,13 +296,15 @@ struct node {
     bool snap_lost;   /* the newest file is damaged, or gone: at once, and be it the same again */
     bool snap_untold; /* snap_name is durable, and the log or Raft does not want it yet */
     bool snap_marked; /* the log has its marker */
+    uint64_t snap_bytes;    /* of the newest snapshot that was taken or loaded */
+    uint64_t applied_bytes; /* payload, since the newest was begun */
     struct world_timer snap_turn;
 
     /* fetching and installing one */
     struct snapfile_installer *installer;
-    uint64_t install_index;  /* 0: the file is given up, as soon as it is not busy */
-    raft_index install_next; /* and this one begins */
-    raft_term install_next_term;
+    uint64_t install_index; /* 0: what the installer is busy with is of no use any more */
+    uint64_t install_next;  /* to be opened then; 0: none */
+    uint64_t install_next_term;
     bool install_busy;
     struct node_piece *pieces;
     struct node_piece **pieces_end;

@@ -12,6 +12,7 @@
 
 #include "core/base/cursor.h"
 #include "core/base/mutant.h"
+#include "core/base/probe.h"
 #include "core/node/node_int.h"
 
 static void batch_free(struct node_batch *b)
@@ -99,64 +100,63 @@ static const struct wal_entry *batch_convert(struct node *n, const struct raft_e
     return n->wal_entries;
 }
 
-/* How many of these entries go to the log at once: half of its largest batch's bytes. What a peer
- * sends in one turn may be more than a segment has room for, and would wait for ever. */
-static size_t batch_share(const struct node *n, const struct wal_entry *entries, size_t count)
+/* How many of the entries go into the log at once: at most half a batch of it, so that there is a
+ * place for them sooner or later, whatever an update gathered. */
+static size_t batch_part(const struct node *n, const struct wal_entry *entries, size_t count)
 {
     uint64_t bytes = 0;
-    size_t share = 0;
-    while (share < count) {
-        bytes += entries[share].payload.len + WAL_RECORD_HEADER_BYTES;
-        if (share > 0 && bytes > n->cfg.batch_bytes / 2) {
+    size_t part = 0;
+    while (part < count) {
+        bytes += WAL_RECORD_HEADER_BYTES + entries[part].payload.len;
+        if (part > 0 && bytes > n->cfg.batch_bytes / 2) {
             break;
         }
-        share++;
+        part++;
     }
-    return share;
+    return part;
 }
 
-/* The next share of a batch's entries. The first one brings the term and vote, so that no entry
- * is there before its term; the commit index comes whole with the last, as none may be beyond the
- * log's end. */
-static enum err batch_append_share(struct node *n, struct node_batch *b,
-                                   const struct wal_entry *entries, size_t count)
+/* Goes on where an earlier attempt ended. A commit index is written with the entries up to it, not
+ * before. */
+static enum err batch_append_entries(struct node *n, struct node_batch *b,
+                                     const struct wal_entry *entries, size_t count)
 {
-    size_t share = batch_share(n, entries + b->put, count - b->put);
-    bool is_first = !b->begun;
-    bool is_last = b->put + share == count;
-    struct wal_hard_state hard = b->hard;
-    if (!is_last) {
-        hard.commit = u64_min(hard.commit, entries[b->put + share - 1].index);
-    }
-    struct wal_append append = {.seq = n->wal_seq + 1,
-                                .snapshot_index = is_first ? b->install.index : 0,
-                                .snapshot_term = is_first ? b->install.term : 0,
-                                .hard = b->has_hard && (is_first || is_last) ? &hard : NULL,
-                                .entries = entries + b->put,
-                                .entry_count = share};
-    if (append.hard || share > 0 || append.snapshot_index != 0) {
+    bool has_marks = b->has_hard || b->install.index != 0;
+    while (b->entries_done < count || (has_marks && !b->has_begun)) {
+        /* Without entries there is no array to point into. */
+        const struct wal_entry *rest = b->entries_done < count ? entries + b->entries_done : NULL;
+        size_t part = batch_part(n, rest, count - b->entries_done);
+        size_t done = b->entries_done + part;
+        struct wal_hard_state hard = b->hard;
+        if (done < count) {
+            hard.commit = u64_min(hard.commit, entries[done - 1].index);
+        }
+        struct wal_append append = {.seq = n->wal_seq + 1,
+                                    .hard = b->has_hard ? &hard : NULL,
+                                    .entries = rest,
+                                    .entry_count = part};
+        if (!b->has_begun) {
+            append.snapshot_index = b->install.index;
+            append.snapshot_term = b->install.term;
+        }
         TRY(wal_append(n->wal, &append));
         n->wal_seq++;
+        b->has_begun = true;
+        b->entries_done = done;
     }
-    b->begun = true;
-    b->put += share;
     return OK;
 }
 
-static enum err batch_append(struct node *n, struct node_batch *b, const struct wal_entry *entries,
-                             size_t entry_count, const struct wal_entry *repairs,
-                             size_t repair_count)
+static enum err batch_append_repairs(struct node *n, struct node_batch *b,
+                                     const struct wal_entry *repairs, size_t count)
 {
-    while (!b->begun || b->put < entry_count) {
-        TRY(batch_append_share(n, b, entries, entry_count));
-    }
-    if (repair_count > 0) {
-        struct wal_append repair = {.seq = n->wal_seq + 1,
-                                    .entries = repairs,
-                                    .entry_count = repair_count,
-                                    .is_repair = true};
-        TRY(wal_append(n->wal, &repair));
+    while (b->repairs_done < count) {
+        struct wal_append append = {
+            .seq = n->wal_seq + 1, .entries = repairs + b->repairs_done, .is_repair = true};
+        append.entry_count = batch_part(n, append.entries, count - b->repairs_done);
+        TRY(wal_append(n->wal, &append));
         n->wal_seq++;
+        b->repairs_done += append.entry_count;
     }
     return OK;
 }
@@ -204,6 +204,7 @@ static void node_note_space(struct node *n, bool lacks)
 static void batch_wait_for_log(struct node *n, struct node_batch *b, enum err why)
 {
     b->state = BATCH_WAITS_LOG;
+    PROBE(NODE_BATCH_WAITS);
     if (why == ERR_NO_SPACE && !n->lacks_space) {
         node_note_space(n, true);
     } else if (why != ERR_NO_SPACE && why != ERR_BUSY) {
@@ -238,11 +239,10 @@ void node_persist(struct node *n, const struct raft_update *u)
         batch_keep_entries(b, u);
     } else {
         const struct wal_entry *entries = batch_convert(n, u->entries, u->entry_count);
-        enum err e = batch_append(n, b, entries, u->entry_count, NULL, 0);
+        enum err e = batch_append_entries(n, b, entries, u->entry_count);
         if (e == OK && u->repair_count > 0) {
-            struct node_batch none = {.has_hard = false};
             const struct wal_entry *repairs = batch_convert(n, u->repairs, u->repair_count);
-            e = batch_append(n, &none, NULL, 0, repairs, u->repair_count);
+            e = batch_append_repairs(n, b, repairs, u->repair_count);
         }
         b->state = BATCH_WRITTEN;
         b->wal_seq = n->wal_seq;
@@ -289,7 +289,10 @@ void node_persist_retry(struct node *n)
         if (b->state == BATCH_WRITTEN) {
             continue;
         }
-        enum err e = batch_append(n, b, b->entries, b->entry_count, b->repairs, b->repair_count);
+        enum err e = batch_append_entries(n, b, b->entries, b->entry_count);
+        if (e == OK) {
+            e = batch_append_repairs(n, b, b->repairs, b->repair_count);
+        }
         if (e != OK) {
             batch_wait_for_log(n, b, e);
             break;
@@ -319,6 +322,7 @@ void node_persist_complete(struct node *n)
         bool vote_durable = b->vote_written && b->wal_seq <= n->wal_durable;
         if (b->state == BATCH_WAITS_LOG && vote_durable && !b->votes_sent) {
             batch_release(n, b, true);
+            PROBE(NODE_VOTE_AHEAD);
         }
     }
     while (n->batches && n->batches->state == BATCH_WRITTEN &&

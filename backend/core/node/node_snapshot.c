@@ -106,10 +106,12 @@ static void snapshot_on_done(void *ctx, enum err result)
         n->snap_retry = world_now(n->world) + NODE_SNAPSHOT_RETRY;
     } else {
         n->snap_lost = false;
+        n->applied_bytes = u64_max(n->applied_bytes, n->snap_bytes);
     }
     if (result == OK && n->snap_name.index > raft_status(n->raft).snapshot) {
         n->snap_untold = true;
         n->snap_marked = false;
+        n->snap_bytes = n->snap_name.size;
         node_snapshot_tell(n);
     }
     node_pump(n);
@@ -164,11 +166,20 @@ static void snapshot_on_room(void *ctx)
     snapshot_on_turn(&((struct node *)ctx)->snap_turn);
 }
 
+/* Was enough applied since the newest snapshot? */
+static bool snapshot_is_worth_it(const struct node *n, raft_index newest)
+{
+    const struct node_config *c = &n->cfg;
+    uint64_t entries = u64_sub_sat(n->applied, newest);
+    return entries >= c->snapshot_entries &&
+           (n->applied_bytes >= n->snap_bytes || entries >= c->snapshot_entries_max);
+}
+
 void node_snapshot_if_due(struct node *n)
 {
     struct raft_status status = raft_status(n->raft);
     bool busy = n->snap || n->snap_writer || n->snap_untold || n->is_loading || status.installing;
-    bool due = n->applied >= status.snapshot + n->cfg.snapshot_entries ||
+    bool due = snapshot_is_worth_it(n, status.snapshot) ||
                (n->snap_forced && n->applied > status.snapshot) ||
                (n->snap_lost && n->applied >= status.snapshot && n->applied > 0);
     /* Who was a witness and is no member any more has no state. So its next life begins before the
@@ -187,6 +198,7 @@ void node_snapshot_if_due(struct node *n)
     buf_init(&membership);
     node_snapshot_membership(&n->snap_name, &membership);
     n->snap_turn = (struct world_timer){.fire = snapshot_on_turn, .owner = n};
+    n->applied_bytes = 0;
     n->snap = store_snapshot_begin(n->store);
     n->snap_writer = snapfile_create(&n->place, n->applied, n->applied_term, buf_view(&membership),
                                      snapshot_on_room, n);

@@ -15,6 +15,7 @@
 #include "core/base/crc.h"
 #include "core/base/cursor.h"
 #include "core/base/mutant.h"
+#include "core/base/probe.h"
 #include "core/node/node_int.h"
 
 #define START_BOOT_BYTES 12
@@ -22,7 +23,8 @@
 /* Entries are read back in pieces of so many bytes of payload. */
 #define START_READ_BYTES (4 * 1024 * 1024)
 
-/* A founding snapshot: the group begins after this entry. */
+/* A founding snapshot: the group begins after this entry, or behind the last one that the state
+ * holds which it is founded with. */
 #define START_FOUNDING_INDEX 1
 #define START_FOUNDING_TERM  1
 
@@ -211,6 +213,7 @@ static void start_raft(struct node_start *s)
     memcpy(&n->cfg.raft.seed, seed, sizeof(seed));
     n->raft = raft_new(&n->cfg.raft, &saved, world_now(n->world));
     n->applied = saved.applied;
+    n->snap_bytes = s->snapshot.size;
     n->applied_term = s->snapshot.term;
     n->read_id = n->boot << 32;
     const struct raft_member *own =
@@ -255,22 +258,42 @@ static void start_put_founding(void *ctx)
     snapfile_finish(s->founding, start_on_founded);
 }
 
-/* Every founder writes the same beginning: an empty state, and who the members are. If it dies
- * before that is durable, it does it again. */
+/* Takes the state that the group is founded with into the place of the empty one. */
+static bool start_take_state(struct node *n)
+{
+    struct store_restore *restore = store_restore_begin();
+    struct store *store = NULL;
+    if (store_restore_feed(restore, n->cfg.founding_state) != OK ||
+        store_restore_finish(restore, &store) != OK) {
+        store_restore_abort(restore);
+        return false;
+    }
+    store_close(n->store);
+    n->store = store;
+    return true;
+}
+
+/* Every founder writes the same beginning: an empty state or the one it is given, and who the
+ * members are. If it dies before that is durable, it does it again. */
 static void start_found(struct node_start *s)
 {
     struct node *n = s->node;
+    if (n->cfg.founding_state.len > 0 && !start_take_state(n)) {
+        node_halt(n, ERR_CORRUPT, "the state to found the group with cannot be read");
+        return;
+    }
+    raft_index index = u64_max(store_applied_index(n->store), START_FOUNDING_INDEX);
     struct store_snapshot *snap = store_snapshot_begin(n->store);
     while (store_snapshot_step(snap, NODE_SNAPSHOT_BUDGET, &s->founding_bytes) == ERR_PENDING) {
     }
     store_snapshot_end(snap);
-    s->snapshot = node_snapshot_name(n, n->store, START_FOUNDING_INDEX, START_FOUNDING_TERM,
-                                     n->cfg.founders, s->founding_bytes.len);
+    s->snapshot = node_snapshot_name(n, n->store, index, START_FOUNDING_TERM, n->cfg.founders,
+                                     s->founding_bytes.len);
     struct buf membership;
     buf_init(&membership);
     node_snapshot_membership(&s->snapshot, &membership);
-    s->founding = snapfile_create(&n->place, START_FOUNDING_INDEX, START_FOUNDING_TERM,
-                                  buf_view(&membership), start_put_founding, s);
+    s->founding = snapfile_create(&n->place, index, START_FOUNDING_TERM, buf_view(&membership),
+                                  start_put_founding, s);
     buf_deinit(&membership);
     start_put_founding(s);
 }
@@ -355,6 +378,7 @@ static void start_without_snapshot(struct node_start *s, bool has_damaged)
         s->restore = NULL;
     }
     n->cfg.is_member = n->cfg.is_member || has_damaged;
+    PROBE(NODE_NO_SNAPSHOT);
     n->store = store_open(n->cfg.feature_level);
     start_log(s);
 }
@@ -493,6 +517,7 @@ static void start_draw_boot(struct node_start *s)
     uint32_t drawn;
     memcpy(&drawn, bytes, sizeof(drawn));
     start_write_boot(s, (uint64_t)(drawn & 0x3fffffff) << 1);
+    PROBE(NODE_BOOT_DRAWN);
 }
 
 static void start_on_boot_read_closed(struct world_file_request *request)

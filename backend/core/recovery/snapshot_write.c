@@ -1,4 +1,5 @@
 /* Writes a snapshot, block by block. */
+#include "core/base/probe.h"
 #include "core/recovery/snapshot_file.h"
 
 #include <string.h>
@@ -85,6 +86,7 @@ static void writer_closed(struct world_file_request *request)
 /* The file will not be whole: removes it. */
 static void writer_discard(struct snapfile_writer *w)
 {
+    PROBE(SNAPSHOT_DISCARDED);
     if (w->is_open) {
         snapfile_submit(&w->place, &w->request, WORLD_CLOSE, writer_closed, w);
     } else {

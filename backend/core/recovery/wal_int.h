@@ -133,8 +133,8 @@ void wal_segment_prepare(struct wal *w);
 /* The prepared segment becomes the active one. */
 void wal_segment_advance(struct wal *w);
 
-/* The active segment is damaged, or will be gone at the next start: nothing more is written to it, if
- * that can be helped. */
+/* The active segment is damaged, or will be gone at the next start: nothing more is written to it,
+ * if that can be helped. */
 void wal_segment_abandon(struct wal *w);
 
 /* Goes on recycling. */

@@ -105,6 +105,16 @@ static void reach_back(struct wal_scan *s)
     }
 }
 
+/* The log gave way to a snapshot, whose file may be lost by now. */
+static void scan_restarted(struct wal_scan *s, uint64_t index, uint64_t term)
+{
+    wal_index_clear(&s->index);
+    if (s->sink.reset != NULL) {
+        s->sink.reset(s->sink.ctx, index, term);
+    }
+    reach_back(s);
+}
+
 static void scan_snapshot(struct wal_scan *s, const struct wal_record *record)
 {
     if (record->entry_type != WAL_SNAPSHOT_RESTARTS) {
@@ -112,11 +122,7 @@ static void scan_snapshot(struct wal_scan *s, const struct wal_record *record)
         return;
     }
     wal_state_restart(&s->state, record->index, record->term);
-    wal_index_clear(&s->index);
-    if (s->sink.reset != NULL) {
-        s->sink.reset(s->sink.ctx, record->index, record->term);
-    }
-    reach_back(s);
+    scan_restarted(s, record->index, record->term);
 }
 
 static enum outcome scan_record(struct wal_scan *s, const struct wal_record *record,
@@ -243,9 +249,7 @@ static void settle_loss(struct wal_scan *s, uint64_t previous_seq,
     wal_index_cut(&s->index, lo);
     wal_state_lost(state, head, lo);
     if (state->base_index > base) {
-        /* Among what was lost the log gave way to a snapshot. */
-        wal_index_clear(&s->index);
-        reach_back(s);
+        scan_restarted(s, state->base_index, state->base_term); /* the marker was among it */
     }
 }
 

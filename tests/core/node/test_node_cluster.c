@@ -135,6 +135,44 @@ static void catches_up_by_snapshot_after_a_long_absence(void **state)
     cluster3_deinit(&c);
 }
 
+/* Writing a large state again and again would be most of what the disk does. */
+static void a_large_state_waits_with_its_snapshot_until_as_much_was_logged(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    cluster3_init(&c, 15, NODES);
+    c.snapshot_entries = 1000000;
+    cluster3_start(&c);
+    uint32_t leader = cluster3_elect(&c);
+    struct node *n = c.member[leader].node;
+    for (uint64_t i = 0; i < 100; i++) {
+        char key[KEY_BYTES] = "key-aa";
+        key[4] = (char)('a' + i / 20);
+        key[5] = (char)('a' + i % 20);
+        cluster3_put(&c, leader, key, value_of(i));
+    }
+    node_take_snapshot(n);
+    cluster3_run(&c, NANOS_PER_S);
+    raft_index first = node_status(n).snapshot;
+    assert_true(first > 100 && n->snap_bytes > 0);
+    n->cfg.snapshot_entries = 5;
+    n->cfg.snapshot_entries_max = 1000000;
+    uint64_t puts = 0;
+    while (node_status(n).snapshot == first && puts < 1000) {
+        cluster3_put(&c, leader, "one", value_of(puts++));
+        cluster3_run(&c, 20 * NANOS_PER_MS);
+    }
+    assert_in_range(puts, 20, 999);
+    first = node_status(n).snapshot;
+    n->cfg.snapshot_entries_max = 10;
+    for (puts = 0; puts < 15; puts++) {
+        cluster3_put(&c, leader, "one", value_of(puts));
+    }
+    cluster3_run(&c, NANOS_PER_S);
+    assert_true(node_status(n).snapshot > first);
+    cluster3_deinit(&c);
+}
+
 /* One member's state is replaced by another: it must find out, and not answer any more. */
 static void halts_a_member_whose_state_differs_from_the_majority(void **state)
 {
@@ -183,44 +221,6 @@ static void gives_the_same_history_for_the_same_seed_on_whole_nodes(void **state
     assert_true(hash[0] == hash[1]);
 }
 
-/* What a member that stood still is given at once is more than a segment of its log has room for. */
-static void takes_more_at_once_than_a_segment_holds(void **state)
-{
-    (void)state;
-    struct cluster3 c;
-    cluster3_init(&c, 41, NODES);
-    c.batch_bytes = 64 * 1024;
-    cluster3_start(&c);
-    uint32_t leader = cluster3_elect(&c);
-    uint32_t paused = (leader + 1) % NODES;
-    cluster3_run(&c, NANOS_PER_S);
-    simhost_pause(c.member[paused].host, simworld_now(c.sim) + 800 * NANOS_PER_MS);
-    static uint8_t value[20 * 1024];
-    struct put puts[30];
-    struct buf body;
-    buf_init(&body);
-    struct store_put_request put = {.key = {(const uint8_t *)"large", 5},
-                                    .value = {value, sizeof(value)}};
-    store_put_encode(&body, &put);
-    for (size_t i = 0; i < COUNT_OF(puts); i++) {
-        put_begin_kind(&puts[i], c.member[leader].node, STORE_KIND_PUT, buf_view(&body));
-        cluster3_run(&c, 10 * NANOS_PER_MS);
-    }
-    cluster3_run(&c, 5 * NANOS_PER_S);
-    raft_index committed = node_status(c.member[cluster3_elect(&c)].node).committed;
-    assert_true(committed > COUNT_OF(puts));
-    assert_int_equal(node_status(c.member[paused].node).durable, committed);
-    for (size_t i = 0; i < COUNT_OF(puts); i++) {
-        put_wait(&c, &puts[i]);
-    }
-    member_kill(&c, paused, true);
-    member_start(&c, paused);
-    cluster3_run(&c, 2 * NANOS_PER_S);
-    assert_false(node_status(c.member[paused].node).impaired);
-    buf_deinit(&body);
-    cluster3_deinit(&c);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -228,8 +228,8 @@ int main(void)
         cmocka_unit_test(keeps_a_key_on_three_nodes_when_the_leader_dies_in_the_middle),
         cmocka_unit_test(keeps_a_key_when_all_three_lose_power_at_once),
         cmocka_unit_test(answers_puts_and_reads_on_every_member),
-        cmocka_unit_test(takes_more_at_once_than_a_segment_holds),
         cmocka_unit_test(catches_up_by_snapshot_after_a_long_absence),
+        cmocka_unit_test(a_large_state_waits_with_its_snapshot_until_as_much_was_logged),
         cmocka_unit_test(halts_a_member_whose_state_differs_from_the_majority),
         cmocka_unit_test(gives_the_same_history_for_the_same_seed_on_whole_nodes),
     };

@@ -108,7 +108,8 @@ static void a_snapshot_of_its_own_ends_while_another_is_installed(void **state)
     cluster3_deinit(&c);
 }
 
-/* Who was a witness has no state, also when it is no member any more: it answers nothing from it. */
+/* Who was a witness has no state, also when it is no member any more: it answers nothing from it.
+ */
 static void a_removed_witness_answers_no_reads(void **state)
 {
     (void)state;

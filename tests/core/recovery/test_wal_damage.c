@@ -488,6 +488,62 @@ static void a_log_that_gave_way_to_a_lost_snapshot_reaches_back(void **state)
     simworld_free(sim);
 }
 
+/* The log of a member that was given a snapshot at 20, of which the file is lost. */
+static struct simdisk *log_of_an_install(void)
+{
+    struct simworld *sim = simworld_new(1);
+    struct simhost *host = simhost_new(sim, "a", 1 << 20);
+    struct wal_config config = fixture_config();
+    struct wal_hard_state hard = {1, 2, 0};
+    struct wal_fixture f;
+
+    fixture_open(&f, sim, host, &config, 0, 0);
+    for (uint64_t i = 1; i <= 4; i++) {
+        assert_int_equal(fixture_entry(&f, i, 1, 10), OK);
+        fixture_settle(&f);
+    }
+    struct wal_append install = {.hard = &hard, .snapshot_index = 20, .snapshot_term = 1};
+    assert_int_equal(fixture_append(&f, install), OK);
+    fixture_settle(&f);
+    for (uint64_t i = 21; i <= 24; i++) {
+        assert_int_equal(fixture_entry(&f, i, 1, 10), OK);
+        fixture_settle(&f);
+    }
+    struct simdisk *disk = simdisk_clone(simhost_disk(host));
+    fixture_close(&f);
+    simdisk_close_all(disk);
+    simworld_free(sim);
+    return disk;
+}
+
+/* Whichever sector is lost beside the snapshot: what lies between is damaged, not compacted. */
+static void what_a_lost_snapshot_covered_is_told_though_its_marker_is_lost_too(void **state)
+{
+    (void)state;
+    struct simdisk *disk = log_of_an_install();
+    const char *name = "wal/0000000000000001.wal";
+    struct wal_config config = fixture_config();
+    config.is_member = true;
+
+    for (uint64_t sector = 1; sector < 14; sector++) {
+        struct patient p = {.sim = simworld_new(2)};
+        p.host = simhost_new(p.sim, "p", 0);
+        simhost_replace_disk(p.host, simdisk_clone(disk));
+        assert_int_equal(simdisk_spoil(simhost_disk(p.host), name, sector * WORLD_SECTOR_BYTES),
+                         OK);
+        fixture_open(&p.f, p.sim, p.host, &config, 0, 0);
+        assert_int_equal(p.f.found.verdict, RECOVERY_DAMAGED);
+        const struct wal_state *found = p.f.found.state;
+        assert_int_equal(found->base_index, 0);
+        for (uint64_t i = 1; i <= found->last_index; i++) {
+            assert_true(wal_state_is_damaged(found, i) || p.f.read.entries[i].term == 1);
+            assert_true(wal_state_is_damaged(found, i) || i <= 4 || i > 20);
+        }
+        patient_free(&p);
+    }
+    simdisk_free(disk);
+}
+
 /* A repaired log, and any one sector of it that is lost then: the repairs' own among them. */
 static void what_is_lost_after_a_repair_is_told(void **state)
 {
@@ -582,6 +638,7 @@ int main(void)
         cmocka_unit_test(another_nodes_disk_is_left_alone),
         cmocka_unit_test(a_snapshot_that_does_not_reach_the_log_is_told),
         cmocka_unit_test(what_a_snapshot_covered_when_the_log_was_healed_is_told_when_it_is_lost),
+        cmocka_unit_test(what_a_lost_snapshot_covered_is_told_though_its_marker_is_lost_too),
         cmocka_unit_test(what_is_lost_after_a_repair_is_told),
         cmocka_unit_test(a_file_with_a_bad_sector_gets_no_second_life),
         cmocka_unit_test(a_log_that_gave_way_to_a_lost_snapshot_reaches_back),

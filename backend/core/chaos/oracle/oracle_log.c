@@ -14,6 +14,7 @@
 
 #include "core/base/hash.h"
 #include "core/chaos/oracle/oracle_int.h"
+#include "core/recovery/wal_int.h"
 
 /* What a leader may append beyond the bound on entries in memory: it must not fail to open its
  * term, nor to change the members or the in-sync set. */
@@ -180,6 +181,11 @@ void oracle_look_at_disk(struct oracle *o, struct oracle_host *h)
     if (h->ack_due > log->durable && !r->installing) {
         ORACLE_BLAME(o, h, "I24", "node % acknowledged entry %, and its log is durable up to %",
                      h->id, h->ack_due, log->durable);
+    }
+    raft_index written = u64_max(h->node->wal->durable_index, log->snapshot_index);
+    if (log->durable > written && !r->installing) {
+        ORACLE_BLAME(o, h, "I24", "node % takes entry % for durable, and its disk has entry %",
+                     h->id, log->durable, written);
     }
     h->ack_due = 0;
     h->durable = log->durable;

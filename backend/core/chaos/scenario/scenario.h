@@ -35,10 +35,11 @@ struct stage;
       "of five members the leader reaches only S2, and another one only S3, which reach S1 and "   \
       "each other")                                                                                \
     X(omni_quorum_loss, "omni-quorum-loss", "the hub leads, and a write is committed within 4 T",  \
-      20, "", "omnipaxos.com 2023-05",                                                             \
+      20, "frozen-leader-two-leaders", "omnipaxos.com 2023-05",                                    \
       "the leader keeps one link, to the only member that still reaches everybody")                \
     X(constrained_election, "constrained-election",                                                \
-      "the hub leads, and a write is committed within 4 T", 20, "", "omnipaxos.com 2023-05",       \
+      "the hub leads, and a write is committed within 4 T", 20, "joint-2014-liveness",             \
+      "omnipaxos.com 2023-05",                                                                     \
       "the only member that reaches a majority lacks entries that a minority has")                 \
     X(chained, "chained", "a write is committed within 6 T; then nobody is elected for 20 T", 45,  \
       "joint-2014-liveness", "omnipaxos.com 2023-05",                                              \
@@ -48,8 +49,9 @@ struct stage;
       "hashicorp/raft#605, #606",                                                                  \
       "a leader was alone and comes back to one of two, whose term is newer")                      \
     X(leader_grants_prevote, "leader-grants-prevote",                                              \
-      "for 10 T the leader and its term stay, and each write takes less than T / 2", 30, "",       \
-      "daos-stack/raft#70", "a follower that hears nobody asks its leader for a pre-vote")         \
+      "for 10 T the leader and its term stay, and each write takes less than T / 2", 30,           \
+      "joint-2014-liveness", "daos-stack/raft#70",                                                 \
+      "a follower that hears nobody asks its leader for a pre-vote")                               \
     X(double_vote_after_stepdown, "double-vote-after-stepdown",                                    \
       "the late question gets no vote; a write is committed within 6 T of the return", 25,         \
       "double-vote-after-stepdown", "microsoft/CCF#5891; hazelcast#16643",                         \
@@ -92,9 +94,10 @@ struct stage;
       "with one follower nothing is committed, and within 2 T of the heal it is", 40,              \
       "commit-without-quorum", "databendlabs/openraft#1802",                                       \
       "the leader of five reaches one follower, each in turn")                                     \
-    X(async_append_aba, "async-append-aba", "nothing is committed by the late acknowledgement",    \
-      70, "async-append-aba", "etcd-raft testdata",                                                \
-      "an acknowledgement comes late, of entries that were replaced meanwhile")                    \
+    X(async_append_aba, "async-append-aba",                                                        \
+      "nothing counts by the late write and acknowledgement", 90, "async-append-aba",              \
+      "etcd-raft testdata",                                                                        \
+      "a write, and then an acknowledgement, comes late, of entries that were replaced meanwhile") \
     X(single_node_ack_before_fsync, "single-node-ack-before-fsync",                                \
       "no write is acknowledged while the disk stands; after each power loss all is there", 60,    \
       "single-node-ack-before-fsync", "etcd-io/etcd#14370",                                        \
@@ -110,22 +113,68 @@ struct stage;
       "crashed-mid-snapshot", "dgraph#2707",                                                       \
       "a member dies while it fetches a snapshot, and comes back")                                 \
     X(far_behind_snapshot_loop, "far-behind-snapshot-loop",                                        \
-      "caught up within 15 T, with two installs at most, and then it keeps up", 80,                \
-      "far-behind-snapshot-loop", "hashicorp/raft#212; baidu/braft#423",                           \
+      "caught up within 15 T, with two installs at most, and then it keeps up", 80, "",            \
+      "hashicorp/raft#212; baidu/braft#423",                                                       \
       "the group takes snapshots and compacts faster than a member can fetch them")                \
-    X(two_snapshots_in_a_row, "two-snapshots-in-a-row", "caught up within 10 T", 60, "",           \
-      "etcd-io/etcd#18055", "a second snapshot is offered while the first is being installed")     \
+    X(two_snapshots_in_a_row, "two-snapshots-in-a-row", "caught up within 10 T", 60,               \
+      "crashed-mid-snapshot", "etcd-io/etcd#18055",                                                \
+      "a second snapshot is offered while the first is being installed")                           \
     X(snapshot_delayed_append, "snapshot-delayed-append",                                          \
       "the log is as it was, after each of them", 25, "snapshot-delayed-append",                   \
       "willemt/raft#118 (1)", "appends from before a compaction come once more")                   \
     X(snapshot_boundary_empty_append, "snapshot-boundary-empty-append",                            \
-      "nothing behind the snapshot is committed by it", 60, "snapshot-boundary-empty-append",      \
+      "nothing behind the snapshot is committed by it", 60, "",                                    \
       "willemt/raft#118 (2, 8); RedisLabs/raft#49",                                                \
       "an append without entries, at a snapshot's end, tells a commit index beyond")               \
     X(snapshot_lowers_term, "snapshot-lowers-term",                                                \
       "installed within 8 T, and its term is the leader's, also after a restart", 40,              \
       "snapshot-lowers-term", "willemt/raft#118 (4)",                                              \
-      "a member installs a snapshot of a term that is long over")
+      "a member installs a snapshot of a term that is long over")                                  \
+    X(single_server_reconfig, "single-server-reconfig",                                            \
+      "the successor takes no change before its first commit, and one after it", 60,               \
+      "single-server-reconfig", "[Ongaro15]; dranov/protocol-bugs-list",                           \
+      "two leaders each change one member, of which the first is alone")                           \
+    X(joint_2014_liveness, "joint-2014-liveness", "for 20 T nobody is elected", 45,                \
+      "joint-2014-liveness", "Hoch 2014; dranov/protocol-bugs-list",                               \
+      "a member that was removed, and does not know it, asks to be elected")                       \
+    X(learner_must_vote, "learner-must-vote", "the voter leads within 6 T", 60, "",                \
+      "etcd-io/etcd#10998", "a candidate knows of a promotion that the learner has not heard of")  \
+    X(concurrent_joint_left_behind, "concurrent-joint-left-behind",                                \
+      "another member leads within 6 T, and leaves the joint configuration within 4 T", 60,        \
+      "concurrent-joint-left-behind", "openraft, joint-consensus.md",                              \
+      "two changes are asked for at once, and the leader dies in the joint configuration")         \
+    X(unapplied_conf_campaign, "unapplied-conf-campaign",                                          \
+      "it does not campaign before it has applied the change", 60, "unapplied-conf-campaign",      \
+      "etcd-io/raft#456",                                                                          \
+      "the leader dies when a member knows of a committed change, and has not applied it")         \
+    X(mixed_fault_split_brain, "mixed-fault-split-brain",                                          \
+      "after each round a write is committed within 10 T, and none is lost", 160,                  \
+      "vote-for-any-log", "RedisLabs/redisraft#28, #44",                                           \
+      "partition, kill, pause and changes of members, under load")                                 \
+    X(amnesiac_voter, "amnesiac-voter",                                                            \
+      "for 10 T the two elect nobody; with the leader back, a write within 12 T", 70,              \
+      "amnesiac-voter", "etcd-io/raft#25; TigerBeetle, recovering.md",                             \
+      "a voter with an emptied disk meets one that lags, while the leader is alone")               \
+    X(corrupt_committed_prefix, "corrupt-committed-prefix",                                        \
+      "for 10 T the two elect nobody; with the leader back, a write within 12 T", 70,              \
+      "corrupt-committed-prefix", "eBay/NuRaft#185; braft",                                        \
+      "a voter whose log is damaged in the middle meets one that lags")                            \
+    X(wal_corruption_matrix, "wal-corruption-matrix",                                              \
+      "each cell starts with its verdict, and is repaired within 10 T; 3/3: nobody leads", 160,    \
+      "corrupt-committed-prefix", "TigerBeetle, replica_test.zig",                                 \
+      "damage right of, at and left of the head, at the root, before and behind the checkpoint, "  \
+      "torn, and everywhere on all members")                                                       \
+    X(wal_corruption_single, "wal-corruption-single",                                              \
+      "for 10 T it serves nobody; from a good copy of its disk it does within 4 T", 40,            \
+      "corrupt-committed-prefix", "TigerBeetle, replica_test.zig (R=1)",                           \
+      "the only member has a damaged log")                                                         \
+    X(restart_log_snapshot_gap, "restart-log-snapshot-gap", "repaired within 10 T", 60,            \
+      "corrupt-committed-prefix", "RedisLabs/redisraft#43",                                        \
+      "the snapshot that a log follows is gone, or damaged")                                       \
+    X(metastable_lag, "metastable-lag",                                                            \
+      "caught up within 3 T, stays so for 10 T, and the load keeps half its rate", 60,             \
+      "probe-never-resumes", "TigerBeetle 2025-06",                                                \
+      "a member was away, and the load goes on when it is back")
 
 struct scenario {
     const char *name;

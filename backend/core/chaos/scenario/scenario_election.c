@@ -20,18 +20,6 @@ static void settles(struct stage *st, nanos bound)
     stage_write(st, T);
 }
 
-/* Member `i` leads, by an operator's wish. */
-static struct simmember *lead_by(struct stage *st, uint32_t i)
-{
-    struct simmember *m = stage_member(st, i);
-
-    if (!stage_leads(m)) {
-        stage_expect(st, stage_transfer(st, stage_leader(st), m) == OK, "the lead is handed over");
-        STAGE_UNTIL(st, T, stage_leads_firmly(m), "it leads whom the lead was handed to");
-    }
-    return m;
-}
-
 void scenario_all_start_together(struct stage *st)
 {
     const struct sim_settings s = stage_plain(5);
@@ -48,7 +36,7 @@ void scenario_full_omission_5(struct stage *st)
     const struct sim_settings s = stage_plain(5);
 
     stage_found(st, &s);
-    lead_by(st, 3);
+    stage_make_leader(st, stage_member(st, 3), 2 * T);
     stage_link_all(st, false);
     stage_link(st, stage_member(st, 0), stage_member(st, 1), true);
     stage_link(st, stage_member(st, 1), stage_member(st, 2), true);
@@ -107,7 +95,7 @@ void scenario_chained(struct stage *st)
     const struct sim_settings s = stage_plain(5);
 
     stage_found(st, &s);
-    lead_by(st, 0);
+    stage_make_leader(st, stage_member(st, 0), 2 * T);
     stage_link_all(st, false);
     for (uint32_t i = 0; i + 1 < 5; i++) {
         stage_link(st, stage_member(st, i), stage_member(st, i + 1), true);

@@ -6,6 +6,7 @@
 #include "core/chaos/simfile.h"
 #include "core/consensus/raft/raft_int.h"
 #include "core/node/node_int.h"
+#include "core/store/store_limits.h"
 
 /* A group on whole links has its first leader, whom all follow, after this. */
 #define FOUND_BOUND (4 * SCENARIO_TIMEOUT)
@@ -16,6 +17,7 @@ struct sim_settings stage_plain(uint32_t founders)
 {
     struct sim_settings s = {
         .founders = founders,
+        .feature_level = STORE_FEATURE_LEVEL_MAX,
         .heal_bound = 60 * NANOS_PER_S,
         .latency = 100 * NANOS_PER_US,
         .spread = 50 * NANOS_PER_US,
@@ -148,7 +150,7 @@ void stage_say(struct stage *st, const char *text)
 
 static void say_of_member(struct stage *st, const struct simmember *m, const char *text)
 {
-    struct buf *line = sim_line(&st->sim);
+    struct buf *line = stage_is_over(st) ? NULL : sim_line(&st->sim);
 
     if (line != NULL) {
         say(line, m->name);
@@ -355,6 +357,23 @@ enum err stage_transfer(struct stage *st, struct simmember *at, const struct sim
     }
     touch(st, at);
     return node_transfer(at->node, to->id);
+}
+
+void stage_make_leader(struct stage *st, struct simmember *m, nanos bound)
+{
+    nanos until = stage_now(st) + bound;
+
+    while (!stage_leads_firmly(m) && !stage_is_over(st) && stage_now(st) < until) {
+        struct simmember *leader = simcluster_leader(&st->sim.cluster);
+        if (leader != NULL && leader != m) {
+            enum err refused = stage_transfer(st, leader, m);
+            (void)refused; /* one is under way */
+        }
+        nanos again = u64_min(stage_now(st) + SCENARIO_TIMEOUT / 2, until);
+        while (!stage_leads_firmly(m) && stage_step(st, again)) {
+        }
+    }
+    stage_expect(st, stage_leads_firmly(m), "it leads whom the lead was handed to");
 }
 
 enum err stage_campaign(struct stage *st, struct simmember *m)

@@ -145,6 +145,8 @@ enum err stage_change(struct stage *st, struct simmember *at,
 struct raft_conf_change stage_one_change(enum raft_conf_op op, const struct simmember *m);
 
 enum err stage_transfer(struct stage *st, struct simmember *at, const struct simmember *to);
+/* It leads firmly, by an operator's wish, which is repeated where it came to nothing. */
+void stage_make_leader(struct stage *st, struct simmember *m, nanos bound);
 enum err stage_campaign(struct stage *st, struct simmember *m);
 
 /* --- links ----------------------------------------------------------------------------------- */

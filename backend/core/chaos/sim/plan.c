@@ -73,7 +73,7 @@ static const struct plan_kind plan_kinds[FAULT_KINDS] = {
     [FAULT_STOP] = {2, {1, 4000}, {0, 0}, 1},
     [FAULT_SNAPSHOT] = {2, {0, 0}, {0, 0}, 1},
     [FAULT_COMPACT] = {2, {0, 0}, {0, 0}, 1},
-    [FAULT_OLD_RELEASE] = {1, {500, 8000}, {0, 0}, 1},
+    [FAULT_UPGRADE] = {2, {500, 8000}, {0, 0}, 2},
 };
 
 bool fault_is_scripted(enum fault_kind kind)
@@ -127,6 +127,9 @@ static void draw_row(struct fault *row, const struct sim_settings *s, enum fault
     row->kind = draw_kind(family, p);
     const struct plan_kind *kind = &plan_kinds[row->kind];
     row->target = targets[prng_below(p, COUNT_OF(targets))];
+    if (s->profile == PROFILE_LEADER && prng_chance(p, 1, 2)) {
+        row->target = TARGET_LEADER;
+    }
     row->pick = (uint32_t)prng_below(p, SIM_HOSTS_MAX);
     row->span = draw_scale(&kind->span_ms, p) * NANOS_PER_MS;
     row->number = draw_scale(&kind->number, p);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/base/check.h"
+#include "core/store/store_limits.h"
 
 #define BIT(family) (1U << (family))
 
@@ -16,6 +17,9 @@
 #define CLOCK_FAMILIES (BIT(FAMILY_CLOCK) | BIT(FAMILY_PAUSE) | BIT(FAMILY_CUT) | BIT(FAMILY_CPU))
 #define KIB            1024ULL
 
+#define LEADER_FAMILIES                                                                            \
+    (BIT(FAMILY_CUT) | BIT(FAMILY_CLOG) | BIT(FAMILY_STREAM) | BIT(FAMILY_DELAY) |                 \
+     BIT(FAMILY_DISK_SLOW) | BIT(FAMILY_PAUSE) | BIT(FAMILY_CRASH) | BIT(FAMILY_OPERATE))
 #define ALL_FAMILIES   (BIT(FAULT_FAMILIES) - 1)
 #define LIGHT_FAMILIES (BIT(FAMILY_CRASH) | BIT(FAMILY_CUT) | BIT(FAMILY_LOSS) | BIT(FAMILY_PAUSE))
 
@@ -107,6 +111,8 @@ static void draw_members(struct sim_settings *s, struct prng *p)
     } else if (s->profile == PROFILE_WITNESS) {
         s->has_witness = true;
         s->founders = prng_chance(p, 2, 3) ? 3 : 5;
+    } else if (s->profile == PROFILE_LEADER) {
+        s->founders = prng_chance(p, 2, 3) ? 3 : 5;
     }
 }
 
@@ -114,7 +120,8 @@ static void draw_members(struct sim_settings *s, struct prng *p)
 static void draw_node(struct sim_settings *s, struct prng *p)
 {
     s->raft = s->is_stretch ? raft_config_stretch(1, 0) : raft_config_default(1, 0);
-    s->raft.lease_reads = prng_chance(p, s->profile == PROFILE_CLOCK ? 3 : 1, 4);
+    bool is_of_leases = s->profile == PROFILE_CLOCK || s->profile == PROFILE_LEADER;
+    s->raft.lease_reads = prng_chance(p, is_of_leases ? 2 : 1, is_of_leases ? 3 : 4);
     s->raft.chunk_bytes = (uint32_t)(512U << prng_below(p, 8));
     s->raft.max_chunks = (uint32_t)prng_range(p, 1, 6);
     s->raft.max_inflight_messages = (uint32_t)prng_range(p, 1, 64);
@@ -136,7 +143,8 @@ static void draw_node(struct sim_settings *s, struct prng *p)
     if (s->profile == PROFILE_FIVE) {
         s->snapshot_entries = 2000;
     }
-    s->scrub_bytes_per_s = prng_chance(p, 1, 2) || s->profile == PROFILE_FIVE ? 0 : 64U * 1024U * 1024U;
+    s->scrub_bytes_per_s =
+        prng_chance(p, 1, 2) || s->profile == PROFILE_FIVE ? 0 : 64U * 1024U * 1024U;
     s->scrub_pause = prng_range(p, 1, 20) * NANOS_PER_S;
     s->request_timeout = prng_range(p, 2, 5) * NANOS_PER_S;
     s->disk_bytes = 512ULL * 1024 * 1024;
@@ -179,6 +187,7 @@ void sim_settings_draw(struct sim_settings *s, enum sim_profile profile, const s
     struct prng node = prng_fork(&p, 3);
     struct prng clients = prng_fork(&p, 4);
     struct prng times = prng_fork(&p, 5);
+    struct prng release = prng_fork(&p, 6);
 
     CHECK(profile < SIM_PROFILES);
     memset(s, 0, sizeof *s);
@@ -187,6 +196,8 @@ void sim_settings_draw(struct sim_settings *s, enum sim_profile profile, const s
     draw_members(s, &members);
     draw_node(s, &node);
     draw_clients(s, &clients);
+    s->feature_level = (uint16_t)(prng_chance(&release, 1, 2) ? STORE_FEATURE_LEVEL_MAX
+                                                              : STORE_FEATURE_LEVEL_MAX - 1);
     s->fault_time = prng_range(&times, 10, 40) * NANOS_PER_S;
     s->heal_bound = (s->is_stretch ? 120 : 60) * NANOS_PER_S;
     s->latency = (s->is_stretch ? prng_range(&times, 1000, 20000) : prng_range(&times, 20, 500)) *

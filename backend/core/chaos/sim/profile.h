@@ -34,7 +34,9 @@ enum sim_stream {
     X(PROFILE_NETWORK, "network", "every fault of networks, few others", NETWORK_FAMILIES, 80, 15) \
     X(PROFILE_MEMBERS, "members", "changes of the membership in every order, under crashes",       \
       MEMBER_FAMILIES, 80, 15)                                                                     \
-    X(PROFILE_CLOCK, "clock", "leases, drifting clocks, suspended hosts", CLOCK_FAMILIES, 80, 15)
+    X(PROFILE_CLOCK, "clock", "leases, drifting clocks, suspended hosts", CLOCK_FAMILIES, 80, 15)  \
+    X(PROFILE_LEADER, "leader", "whoever leads is cut off, slow, deposed, or dies",                \
+      LEADER_FAMILIES, 70, 5)
 
 enum sim_profile {
 #define SIM_PROFILE_ENUM(name, text, help, often, chance, other) name,
@@ -55,6 +57,7 @@ struct sim_settings {
     nanos latency;    /* one way */
     nanos spread;
     uint64_t disk_bytes;
+    uint16_t feature_level; /* of its founding: the newest, or that of the release before */
 
     struct raft_config raft; /* but for id and seed */
     uint8_t priority[SIM_HOSTS_MAX];

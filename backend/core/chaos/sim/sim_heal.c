@@ -129,13 +129,14 @@ static const char *why_not_converged(struct sim *s, const struct heal *heal)
 static bool probe_succeeds(struct sim *s, enum simcall_kind kind, uint32_t at,
                            struct heal_probe *probe)
 {
-    const struct simcall *call = &s->clients.calls[probe->call];
-
-    if (probe->is_asked && call->is_pending) {
-        return false;
-    }
-    if (probe->is_asked && call->outcome == SIMCALL_OK) {
-        return true;
+    if (probe->is_asked) {
+        const struct simcall *call = &s->clients.calls[probe->call];
+        if (call->is_pending) {
+            return false;
+        }
+        if (call->outcome == SIMCALL_OK) {
+            return true;
+        }
     }
     probe->is_asked = simclients_ask(&s->clients, kind, at, at, &probe->call);
     return false;

@@ -2,9 +2,9 @@
  * A run in the words of etcd-raft's trace validation [etcd-io/raft tla/Traceetcdraft.tla]: one JSON
  * object a line, {"tag":"trace","event":{...}}, so that a model which is not ours can judge it.
  *
- * An event has the node's state after it: term, vote, commit index, role, the log's last index, what
- * is applied, both halves of the membership; and the message, or the change of the membership, that
- * it is about. Events are in the order in which they happened, of all nodes together.
+ * An event has the node's state after it: term, vote, commit index, role, the log's last index,
+ * what is applied, both halves of the membership; and the message, or the change of the membership,
+ * that it is about. Events are in the order in which they happened, of all nodes together.
  *
  * What differs from etcd-raft, and how it is told:
  *   - A group is founded by a snapshot of index 1 that names the members; the model begins with one

@@ -1,5 +1,6 @@
 /* The follower's part: what a leader says about the log [Ongaro14 §3.5]. */
 #include "core/base/mutant.h"
+#include "core/base/probe.h"
 #include "core/consensus/raft/raft_int.h"
 
 void raft_commit_to(struct raft *r, raft_index index)
@@ -18,6 +19,12 @@ void raft_commit_to(struct raft *r, raft_index index)
         }
     }
     r->log.committed = index;
+}
+
+bool raft_cache_takes(const struct raft *r, uint64_t cost)
+{
+    uint64_t used = r->log.cached_bytes;
+    return used <= r->cfg.max_cached_bytes / 2 || used + cost <= r->cfg.max_cached_bytes;
 }
 
 void raft_append_entry(struct raft *r, raft_term term, enum raft_entry_type type,
@@ -55,8 +62,7 @@ void raft_acknowledge(struct raft *r, node_id to, raft_index index)
 
 static bool follower_has_room(const struct raft *r, const struct raft_entry *e)
 {
-    uint64_t cost = e->payload.len + RAFT_ENTRY_OVERHEAD_BYTES;
-    return r->log.cached_bytes == 0 || r->log.cached_bytes + cost <= r->cfg.max_cached_bytes;
+    return raft_cache_takes(r, e->payload.len + RAFT_ENTRY_OVERHEAD_BYTES);
 }
 
 /* Appends what of the message's entries is new, after removing what conflicts with it. Stores the
@@ -82,6 +88,7 @@ static enum err follower_store(struct raft *r, const struct raft_message *m, raf
         return ERR_PROTOCOL; /* a committed entry never changes: State Machine Safety */
     }
     if (from <= r->log.last) {
+        PROBE(RAFT_CONFLICT);
         raft_truncate(r, from);
     }
     raft_make_room(r, m->entries[i].payload.len + RAFT_ENTRY_OVERHEAD_BYTES);
@@ -121,7 +128,7 @@ enum err raft_on_append(struct raft *r, const struct raft_message *m)
     raft_index last;
     TRY(follower_store(r, m, &last));
     r->matched = u64_max(r->matched, last);
-    raft_commit_to(r, u64_min(m->commit, MUTANT(COMMIT_BEYOND_APPEND) ? r->log.last : last));
+    raft_commit_to(r, u64_min(m->commit, last));
     raft_acknowledge(r, m->from, last);
     return OK;
 }
@@ -132,6 +139,7 @@ enum err raft_on_heartbeat(struct raft *r, const struct raft_message *m)
         /* The leader never tells more than what this node acknowledged in this term. It did, and
          * the disk has lost it (amnesiac-voter). */
         r->alarms |= RAFT_ALARM_LOST_ACKED;
+        PROBE(RAFT_LOST_ACKED);
         raft_repair_lost_log(r, r->log.last + 1);
     } else {
         /* The leader never tells more than what this node acknowledged in this term, in this life

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "core/base/mutant.h"
+#include "core/base/probe.h"
 #include "core/consensus/raft/raft_int.h"
 
 #define RAFT_ARENA_BLOCK_BYTES (64 * 1024)
@@ -187,7 +188,7 @@ void raft_batches_truncated(struct raft *r, raft_index last)
 {
     for (uint32_t i = 0; i < r->batch_count; i++) {
         struct raft_batch *b = batch_at(r, i);
-        b->covers = u64_min(b->covers, last);
+        b->covers = MUTANT(LATE_WRITE_COUNTS) ? b->covers : u64_min(b->covers, last);
     }
 }
 
@@ -366,6 +367,7 @@ static void update_apply_loaded(struct raft *r, raft_index to, struct raft_updat
     if (r->apply_loaded_count > 0) {
         CHECK(r->apply_loaded[0].index == from);
         u->committed = r->apply_loaded;
+        PROBE(RAFT_APPLY_LOADED);
         u->committed_count = (uint32_t)u64_min(r->apply_loaded_count, to - from + 1);
         r->apply_loaded_count = 0;
         return;
@@ -492,6 +494,7 @@ void raft_take_update(struct raft *r, struct raft_update *ret)
             used += ret->entry_count;
         } else {
             update_keep_for_later(r, o);
+            PROBE(RAFT_BATCHES_FULL);
         }
     }
     update_take_committed(r, o, used, apply, apply_bytes, ret);

@@ -1,0 +1,256 @@
+#include "cli/remote.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/json_wire.h"
+#include "api/pb_wire.h"
+#include "core/base/check.h"
+
+#define CALL_TIMEOUT (10 * NANOS_PER_S)
+
+/* Fields of AuthenticateRequest and -Response. */
+enum { AUTH_NAME = 1, AUTH_PASSWORD = 2, AUTH_TOKEN = 2 };
+
+/* --- opening --------------------------------------------------------------------------------- */
+
+static bool remote_split(struct remote *r)
+{
+    for (char *at = r->list; at != NULL; r->endpoint_count++) {
+        char *comma = strchr(at, ',');
+        if (comma != NULL) {
+            *comma++ = '\0';
+        }
+        if (r->endpoint_count == RPC_ENDPOINTS_MAX || *at == '\0') {
+            return false;
+        }
+        r->endpoints[r->endpoint_count] = at;
+        at = comma;
+    }
+    return true;
+}
+
+static enum cli_exit remote_connect(struct remote *r, const char *const *endpoints, size_t count)
+{
+    const struct rpc_client_config config = {
+        .endpoints = endpoints, .endpoint_count = count, .tls = r->tls};
+    if (rpc_client_open(&r->io, &config, &r->client) != OK) {
+        r->client = NULL;
+        return remote_wrong(r, "not URLs, or https without --cacert", endpoints[0]);
+    }
+    return CLI_OK;
+}
+
+static enum cli_exit remote_open_tls(struct remote *r, const struct cli_call *call)
+{
+    const struct rpc_tls_files files = {.ca = call->options[REMOTE_CACERT],
+                                        .certificate = call->options[REMOTE_CERT],
+                                        .key = call->options[REMOTE_KEY]};
+    char why[RPC_TLS_TEXT_BYTES];
+    if (files.ca == NULL && files.certificate == NULL) {
+        return CLI_OK;
+    }
+    if (rpc_tls_open(&files, RPC_TLS_CLIENT, why, &r->tls) != OK) {
+        (void)fprintf(stderr, "novacron %s: %s\n", r->command, why);
+        return CLI_UNREADABLE;
+    }
+    return CLI_OK;
+}
+
+static enum cli_exit remote_authenticate(struct remote *r, const char *user)
+{
+    const char *colon = strchr(user, ':');
+    struct pb_field f;
+    char token[256] = "";
+    if (colon == NULL) {
+        return remote_wrong(r, "no NAME:PASSWORD", user);
+    }
+    buf_clear(&r->request);
+    pb_put_bytes(&r->request, AUTH_NAME,
+                 (struct bytes){(const uint8_t *)user, (size_t)(colon - user)});
+    pb_put_text(&r->request, AUTH_PASSWORD, colon + 1);
+    enum cli_exit e = remote_call(r, "/etcdserverpb.Auth/Authenticate");
+    if (e != CLI_OK) {
+        return e;
+    }
+    struct bytes left = buf_view(&r->response);
+    while (pb_next(&left, &f)) {
+        if (f.number == AUTH_TOKEN && f.type == PB_BYTES && f.bytes.len < sizeof token) {
+            memcpy(token, f.bytes.data, f.bytes.len);
+            token[f.bytes.len] = '\0';
+        }
+    }
+    rpc_client_set_metadata(r->client, "token", token);
+    return CLI_OK;
+}
+
+enum cli_exit remote_open(struct remote *r, const char *command, const struct cli_call *call)
+{
+    const char *endpoints = call->options[REMOTE_ENDPOINTS];
+    *r = (struct remote){.command = command, .json = call->options[REMOTE_JSON] != NULL};
+    buf_init(&r->request);
+    buf_init(&r->response);
+    CHECK(uv_loop_init(&r->loop) == 0);
+    rpc_io_open(&r->io, &r->loop);
+    r->list = strdup(endpoints != NULL ? endpoints : "127.0.0.1:2379");
+    CHECK(r->list != NULL);
+    enum cli_exit e = remote_split(r) ? remote_open_tls(r, call)
+                                      : remote_wrong(r, "no list of endpoints", endpoints);
+    e = e == CLI_OK ? remote_connect(r, r->endpoints, r->endpoint_count) : e;
+    if (e == CLI_OK && call->options[REMOTE_USER] != NULL) {
+        e = remote_authenticate(r, call->options[REMOTE_USER]);
+    }
+    if (e != CLI_OK) {
+        remote_close(r);
+    }
+    return e;
+}
+
+enum cli_exit remote_aim(struct remote *r, size_t endpoint)
+{
+    if (r->client != NULL) {
+        rpc_client_close(r->client);
+        r->client = NULL;
+    }
+    return remote_connect(r, &r->endpoints[endpoint], 1);
+}
+
+void remote_close(struct remote *r)
+{
+    if (r->client != NULL) {
+        rpc_client_close(r->client);
+    }
+    rpc_io_close(&r->io, NULL, NULL);
+    (void)uv_run(&r->loop, UV_RUN_DEFAULT);
+    CHECK(uv_loop_close(&r->loop) == 0);
+    rpc_tls_close(r->tls);
+    free(r->list);
+    buf_deinit(&r->request);
+    buf_deinit(&r->response);
+}
+
+/* --- calls ----------------------------------------------------------------------------------- */
+
+struct remote_wait {
+    struct remote *remote;
+    bool (*message)(void *ctx, struct bytes message);
+    void *ctx;
+    struct rpc_client_call *call;
+    bool is_enough;
+    int status;
+    char text[256];
+};
+
+static void wait_on_message(void *arg, struct bytes message)
+{
+    struct remote_wait *w = arg;
+    if (!w->is_enough && !w->message(w->ctx, message)) {
+        w->is_enough = true;
+        uv_stop(&w->remote->loop);
+    }
+}
+
+static void wait_on_done(void *arg, int status, const char *text)
+{
+    struct remote_wait *w = arg;
+    w->status = status;
+    w->call = NULL;
+    (void)snprintf(w->text, sizeof w->text, "%s", text[0] != '\0' ? text : rpc_status_name(status));
+    uv_stop(&w->remote->loop);
+}
+
+static void remote_wait(struct remote_wait *w, const char *path, nanos timeout, bool is_last)
+{
+    static const struct rpc_client_ops ops = {.message = wait_on_message, .done = wait_on_done};
+    w->call = rpc_client_start(w->remote->client, path, timeout, &ops, w);
+    (void)rpc_client_send(w->call, buf_view(&w->remote->request), is_last);
+    (void)uv_run(&w->remote->loop, UV_RUN_DEFAULT);
+    if (w->call != NULL) {
+        rpc_client_cancel(w->call);
+        w->status = RPC_OK;
+    }
+}
+
+static bool remote_keep(void *ctx, struct bytes message)
+{
+    struct remote *r = ctx;
+    buf_put(&r->response, message.data, message.len);
+    return true;
+}
+
+bool remote_try(struct remote *r, const char *path, char *why, size_t n)
+{
+    struct remote_wait w = {.remote = r, .message = remote_keep, .ctx = r};
+    buf_clear(&r->response);
+    remote_wait(&w, path, CALL_TIMEOUT, true);
+    if (w.status != RPC_OK) {
+        (void)snprintf(why, n, "%s", w.text);
+    }
+    return w.status == RPC_OK;
+}
+
+enum cli_exit remote_call(struct remote *r, const char *path)
+{
+    char why[256];
+    if (!remote_try(r, path, why, sizeof why)) {
+        (void)fprintf(stderr, "novacron %s: %s: %s\n", r->command, rpc_client_endpoint(r->client),
+                      why);
+        return CLI_UNREADABLE;
+    }
+    return CLI_OK;
+}
+
+enum cli_exit remote_stream(struct remote *r, const char *path,
+                            bool (*message)(void *ctx, struct bytes message), void *ctx)
+{
+    struct remote_wait w = {.remote = r, .message = message, .ctx = ctx};
+    remote_wait(&w, path, 0, strstr(path, "Watch") == NULL);
+    if (w.status != RPC_OK) {
+        (void)fprintf(stderr, "novacron %s: %s\n", r->command, w.text);
+        return CLI_UNREADABLE;
+    }
+    return CLI_OK;
+}
+
+/* --- text ------------------------------------------------------------------------------------ */
+
+void remote_print(const struct ProtobufCMessageDescriptor *type, struct bytes message)
+{
+    struct buf text;
+    buf_init(&text);
+    json_encode(type, message, &text);
+    (void)fwrite(text.data, 1, text.len, stdout);
+    (void)fputc('\n', stdout);
+    (void)fflush(stdout);
+    buf_deinit(&text);
+}
+
+static bool remote_parse(const char *text, int base, uint64_t *ret)
+{
+    char *end = NULL;
+    errno = 0;
+    unsigned long long number = strtoull(text, &end, base);
+    if (text[0] == '\0' || text[0] == '-' || *end != '\0' || errno != 0) {
+        return false;
+    }
+    *ret = number;
+    return true;
+}
+
+bool remote_number(const char *text, uint64_t *ret)
+{
+    return remote_parse(text, 10, ret);
+}
+
+bool remote_id(const char *text, uint64_t *ret)
+{
+    return remote_parse(text, 16, ret);
+}
+
+enum cli_exit remote_wrong(const struct remote *r, const char *what, const char *value)
+{
+    (void)fprintf(stderr, "novacron %s: %s: \"%s\"\n", r->command, what, value);
+    return CLI_USAGE;
+}

@@ -1,0 +1,97 @@
+/*
+ * What the commands share that speak to a running cluster: a connection, calls that wait for their
+ * answer, and the options that say where and as whom. All of it is gRPC of etcd's API, so they work
+ * against any server that speaks it.
+ */
+#ifndef NOVACRON_CLI_REMOTE_H
+#define NOVACRON_CLI_REMOTE_H
+
+#include <uv.h>
+
+#include "api/client/rpc_client.h"
+#include "cli/command.h"
+#include "core/base/buf.h"
+#include "core/base/err.h"
+
+struct ProtobufCMessageDescriptor;
+
+/* The options that each of these commands begins with, in this order. */
+enum {
+    REMOTE_ENDPOINTS,
+    REMOTE_CACERT,
+    REMOTE_CERT,
+    REMOTE_KEY,
+    REMOTE_USER,
+    REMOTE_JSON,
+    REMOTE_OPTIONS
+};
+
+#define REMOTE_OPTION_TABLE                                                                        \
+    {"--endpoints", "URL,...",                                                                     \
+     "members to ask, the first that answers; 127.0.0.1:2379 otherwise"},                          \
+        {"--cacert", "FILE", "the authority whose servers are trusted"},                           \
+        {"--cert", "FILE", "our certificate"}, {"--key", "FILE", "its key"},                       \
+        {"--user", "NAME:PASSWORD", "who we are, where authentication is enabled"},                \
+    {                                                                                              \
+        "--json", NULL, "answers as JSON, as etcd's gateway gives them"                            \
+    }
+
+struct remote {
+    const char *command; /* for complaints: "kv get" */
+    bool json;
+    uv_loop_t loop;
+    struct rpc_io io;
+    struct rpc_tls *tls;
+    struct rpc_client *client;
+    char *list; /* what `endpoints` points into */
+    const char *endpoints[RPC_ENDPOINTS_MAX];
+    size_t endpoint_count;
+    struct buf request;
+    struct buf response;
+};
+
+/* Connects to nobody yet. On anything but CLI_OK it has said why, and nothing is open. */
+enum cli_exit remote_open(struct remote *r, const char *command, const struct cli_call *call);
+void remote_close(struct remote *r);
+
+/* A client for a single one of the endpoints, in place of the one for all. */
+enum cli_exit remote_aim(struct remote *r, size_t endpoint);
+
+/* Calls `path` with r->request, and waits; the answer is in r->response. */
+enum cli_exit remote_call(struct remote *r, const char *path);
+
+/* The same, and says nothing where it fails. */
+bool remote_try(struct remote *r, const char *path, char *why, size_t n);
+
+/* A call with any number of answers, each told to `message` as it comes; false from there ends it.
+ */
+enum cli_exit remote_stream(struct remote *r, const char *path,
+                            bool (*message)(void *ctx, struct bytes message), void *ctx);
+
+/* Prints a message as one line of JSON. */
+void remote_print(const struct ProtobufCMessageDescriptor *type, struct bytes message);
+
+/* "12" as a number; false: it is none. */
+bool remote_number(const char *text, uint64_t *ret);
+
+/* Hexadecimal, as ids of members are printed. */
+bool remote_id(const char *text, uint64_t *ret);
+
+/* Complains, and returns CLI_USAGE. */
+enum cli_exit remote_wrong(const struct remote *r, const char *what, const char *value);
+
+/* The commands. */
+enum cli_exit cmd_cluster_status(const struct cli_call *call);
+enum cli_exit cmd_member_list(const struct cli_call *call);
+enum cli_exit cmd_member_add(const struct cli_call *call);
+enum cli_exit cmd_member_promote(const struct cli_call *call);
+enum cli_exit cmd_member_remove(const struct cli_call *call);
+enum cli_exit cmd_kv_get(const struct cli_call *call);
+enum cli_exit cmd_kv_put(const struct cli_call *call);
+enum cli_exit cmd_kv_del(const struct cli_call *call);
+enum cli_exit cmd_kv_watch(const struct cli_call *call);
+enum cli_exit cmd_kv_txn(const struct cli_call *call);
+enum cli_exit cmd_snapshot_save(const struct cli_call *call);
+enum cli_exit cmd_snapshot_verify(const struct cli_call *call);
+
+#endif

@@ -1,0 +1,279 @@
+#!/usr/bin/env python3
+"""test_novacron.py BUILD: our command line against three members with certificates, the daemon's
+configuration and its complaints, its pages, and the exchange of certificates. Half a minute at most.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "scripts"))
+
+from local_cluster import Cluster, free_ports
+
+PATIENCE = 15
+checks = []
+
+
+def check(function):
+    checks.append(function)
+    return function
+
+
+class Cli:
+    def __init__(self, build, cluster):
+        pki = cluster.pki
+        self.program = build / "cli/novacron"
+        self.flags = ["--endpoints", cluster.endpoints, "--cacert", pki / "ca.crt",
+                      "--cert", pki / "client.crt", "--key", pki / "client.key"]
+
+    def run(self, *args, given=None):
+        return subprocess.run([self.program, *args, *self.flags], text=True, input=given,
+                              capture_output=True, timeout=PATIENCE)
+
+    def __call__(self, *args, given=None):
+        done = self.run(*args, given=given)
+        assert done.returncode == 0, f"{args}: {done.returncode}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+
+def expect(found, wanted):
+    assert found == wanted, f"found {found!r}, wanted {wanted!r}"
+
+
+def daemon_says(build, text, *args, **env):
+    """What novacrond --check says of a configuration, and its exit status."""
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        file.write(text)
+        file.flush()
+        done = subprocess.run([build / "backend/novacrond/novacrond", "--config", file.name,
+                               "--check", *args], capture_output=True, text=True, timeout=PATIENCE,
+                              env={**os.environ, **env})
+        return done.returncode, (done.stdout + done.stderr).replace(file.name, "FILE")
+
+
+GOOD = """name: a
+data_dir: data
+cluster:
+  name: lab
+  members:
+    - name: a
+      peer: 127.0.0.1:2380
+peer:
+  listen: 127.0.0.1:2380
+client:
+  listen: 127.0.0.1:2379
+"""
+
+BAD = [
+    ("name: a", "nmae: a", 'FILE:1: unknown key "nmae"; did you mean "name"?'),
+    ("  listen: 127.0.0.1:2380", "  lisen: 127.0.0.1:2380",
+     'FILE:9: unknown key "lisen" (in peer); did you mean "listen"?'),
+    ("  listen: 127.0.0.1:2379", "  listen: 2379",
+     'FILE:11: client.listen: "2379" is no host:port; write it as in 10.0.0.1:2380'),
+    ("name: a\n", "name: a\ntiming: slow\n", "write lan or stretch"),
+    ("name: a\n", "name: a\nquota_mib: much\n", "(in quota_mib); write a number of MiB"),
+    ("name: a\n", "name: b\n", "b is not among them; add it"),
+    ("  listen: 127.0.0.1:2379", "  listen: 10.0.0.1:2379", "is no loopback address; write cert"),
+    ("data_dir: data\n", "", "data_dir: is missing"),
+    ("      peer: 127.0.0.1:2380\n", "", 'add "peer: ..."'),
+    ("  name: lab\n", "  name: lab\n  name: lab\n", "FILE:4: Mapping field already seen: name"),
+]
+
+
+@check
+def names_line_and_fix_of_what_is_wrong_in_the_configuration(build, cluster, cli):
+    expect(daemon_says(build, GOOD)[0], 0)
+    for old, new, wanted in BAD:
+        assert old in GOOD
+        status, said = daemon_says(build, GOOD.replace(old, new, 1))
+        expect(status, 2)
+        assert wanted in said, f"{new!r}: {said}"
+
+
+@check
+def lets_the_environment_override_the_file(build, cluster, cli):
+    said = daemon_says(build, GOOD, NOVACRON_CLIENT_LISTEN="127.0.0.1:9999")
+    assert "127.0.0.1:9999" in said[1], said
+    status, said = daemon_says(build, GOOD, NOVACRON_CLIENT_LISEN="x")
+    assert status == 2 and "is no setting" in said, said
+    status, said = daemon_says(build, GOOD, NOVACRON_TIMING="slow")
+    assert status == 2 and "write lan or stretch" in said, said
+
+
+@check
+def keeps_keys_by_our_command_line(build, cluster, cli):
+    expect(cli("kv", "put", "a", "1"), "OK\n")
+    cli("kv", "put", "ab", "2")
+    expect(cli("kv", "get", "a"), "a\n1\n")
+    expect(cli("kv", "get", "a", "--prefix"), "a\n1\nab\n2\n")
+    expect(cli("kv", "get", "", "--prefix", "--keys-only"), "a\nab\n")
+    expect(json.loads(cli("kv", "get", "a", "--json"))["count"], "1")
+    txn = '{"compare":[{"target":"VALUE","key":"YQ==","value":"MQ=="}],' \
+          '"success":[{"request_put":{"key":"YQ==","value":"Mw=="}}]}'
+    assert json.loads(cli("kv", "txn", given=txn))["succeeded"]
+    expect(cli("kv", "get", "a"), "a\n3\n")
+    expect(cli("kv", "watch", "a", "--prefix", "--rev", "2", "--count", "3"),
+           "PUT\na\n1\nPUT\nab\n2\nPUT\na\n3\n")
+    expect(cli("kv", "del", "a", "--prefix"), "2\n")
+    expect(cli.run("kv", "get", "a", "--rev", "9999").returncode, 2)
+
+
+@check
+def tells_how_the_cluster_is(build, cluster, cli):
+    status = cli("cluster", "status").splitlines()
+    expect(len(status), 3)
+    expect(sum(" leader " in line for line in status), 1)
+    expect(len(cli("member", "list").splitlines()), 3)
+    added = cli("member", "add", "node-9", f"https://127.0.0.1:{free_ports(1)[0]}")
+    member_id = added.split()[4].rstrip(".")
+    assert f"id: {member_id}" in added and "name: node-1" in added, added
+    assert "is removed" in cli("member", "remove", member_id)
+    expect(len(cli("member", "list").splitlines()), 3)
+
+
+@check
+def saves_backups_and_finds_their_damage(build, cluster, cli):
+    path = cluster.dir / "backup"
+    cli("kv", "put", "kept", "yes")
+    assert "whole" in cli("snapshot", "save", path)
+    verify = [build / "cli/novacron", "snapshot", "verify", path]
+    expect(subprocess.run(verify, stdout=subprocess.DEVNULL).returncode, 0)
+    content = bytearray(path.read_bytes())
+    for damaged in (content[:-1], content[:-512], bytes(content[:100]) + b"x" + content[101:]):
+        path.write_bytes(damaged)
+        expect(subprocess.run(verify, stderr=subprocess.DEVNULL).returncode, 1)
+
+
+@check
+def founds_a_cluster_with_a_backup(build, cluster, cli):
+    backup = cluster.dir / "to-restore"
+    cli("kv", "put", "kept", "restored")
+    cli("snapshot", "save", backup)
+    restored = Cluster(tempfile.mkdtemp(dir=cluster.dir), build)
+    try:
+        for member in restored.members:
+            member.start("--restore", backup)
+        restored.leader()
+        endpoints = ["--endpoints", restored.endpoints]
+        get = [cli.program, "kv", "get", "kept", *endpoints]
+        expect(subprocess.run(get, capture_output=True, text=True).stdout, "kept\nrestored\n")
+        put = [cli.program, "kv", "put", "kept", "and goes on", *endpoints]
+        expect(subprocess.run(put, capture_output=True, text=True).stdout, "OK\n")
+        for member in restored.members:
+            member.kill()
+            member.start()
+        restored.leader()
+        expect(subprocess.run(get, capture_output=True, text=True).stdout, "kept\nand goes on\n")
+        again = restored.members[0]
+        again.stop()
+        again.start("--restore", backup)
+        expect(again.process.wait(PATIENCE), 1)
+        again.process = None
+        assert "founds a new cluster" in again.log.read_text()
+    finally:
+        restored.stop()
+
+
+@check
+def serves_pages_to_those_who_show_a_certificate_or_not(build, cluster, cli):
+    import ssl
+    import urllib.request
+    context = ssl.create_default_context(cafile=cluster.pki / "ca.crt")
+    for path, wanted in (("/metrics", "etcd_server_has_leader 1"), ("/health", '"true"'),
+                         ("/debug/raft", '"term"'), ("/debug/config", '"lan"'),
+                         ("/version", '"etcdserver"')):
+        url = cluster.members[0].client_url + path
+        with urllib.request.urlopen(url, timeout=PATIENCE, context=context) as answer:
+            page = answer.read().decode()
+        assert wanted in page, page
+        if path == "/metrics":
+            names = [line.split()[2] for line in page.splitlines() if line.startswith("# TYPE")]
+            expect(len(names), len(set(names)))
+
+
+@check
+def exchanges_certificates_without_a_restart(build, cluster, cli):
+    member = cluster.members[0]
+    certificate = cluster.pki / "node-1.crt"
+    good = certificate.read_bytes()
+    certificate.write_bytes(b"no certificate")
+    member.send(signal.SIGHUP)
+    end = time.monotonic() + PATIENCE
+    while "outcome=failed" not in member.log.read_text() and time.monotonic() < end:
+        time.sleep(0.02)
+    certificate.write_bytes(good)
+    cli("kv", "put", "a", "1")
+    member.send(signal.SIGHUP)
+    while "outcome=ok" not in member.log.read_text() and time.monotonic() < end:
+        time.sleep(0.02)
+    assert "outcome=ok" in member.log.read_text()
+    cli("kv", "put", "a", "2")
+
+
+@check
+def keeps_a_second_daemon_off_its_disk(build, cluster, cli):
+    member = cluster.members[0]
+    second = subprocess.run([cluster.program, "--config", member.config], capture_output=True,
+                            text=True, timeout=PATIENCE, env=cluster.env)
+    expect(second.returncode, 1)
+    assert "in use by another novacrond" in second.stderr, second.stderr
+
+
+@check
+def a_lost_disk_does_not_found_the_cluster_again(build, cluster, cli):
+    member = cluster.members[0]
+    cli("kv", "put", "kept", "yes")
+    member.kill()
+    shutil.rmtree(member.dir / "data/node")
+    member.start()
+    end = time.monotonic() + PATIENCE
+    while "verdict=wiped" not in member.log.read_text() and time.monotonic() < end:
+        time.sleep(0.02)
+    assert "verdict=wiped" in member.log.read_text()
+    found = ""
+    while found != "kept\nyes\n" and time.monotonic() < end:
+        done = subprocess.run([cli.program, "kv", "get", "kept", "--serializable", *cli.flags,
+                               "--endpoints", member.client_url], capture_output=True, text=True,
+                              timeout=PATIENCE)
+        found = done.stdout
+        time.sleep(0.05)
+    expect(found, "kept\nyes\n")
+
+
+def main():
+    build = Path(sys.argv[1]).resolve()
+    directory = tempfile.mkdtemp(prefix="novacron-test-")
+    cluster = Cluster(directory, build, has_tls=True)
+    cli = Cli(build, cluster)
+    failed = 0
+    try:
+        cluster.start()
+        end = time.monotonic() + PATIENCE
+        while cli.run("cluster", "status").returncode != 0 and time.monotonic() < end:
+            time.sleep(0.1)
+        print(f"1..{len(checks)}")
+        for number, function in enumerate(checks, 1):
+            try:
+                function(build, cluster, cli)
+                print(f"ok {number} - {function.__name__}", flush=True)
+            except (AssertionError, OSError, subprocess.TimeoutExpired, LookupError) as e:
+                failed += 1
+                print(f"not ok {number} - {function.__name__}\n# {e!r}", flush=True)
+        if failed:
+            for member in cluster.members:
+                print(f"# {member.name}:\n" + member.log.read_text()[-2000:])
+    finally:
+        cluster.stop()
+        shutil.rmtree(directory, ignore_errors=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
