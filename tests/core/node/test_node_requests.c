@@ -1,6 +1,6 @@
 /*
- * What becomes of requests, and of leases, when the node that took them stops, follows, becomes a
- * witness, or is not the leader any more.
+ * What becomes of requests, and of leases, when the node that took them stops, follows, or is not the
+ * leader any more.
  */
 #include <string.h>
 
@@ -9,29 +9,6 @@
 #include "core/node/node_int.h"
 #include "tests/support/node_cluster.h"
 #include "tests/support/test.h"
-
-/* Before its membership is known to it, a node does not know that it is a witness; a read that it
- * took then is not answered from the state that it does not have. */
-static void a_read_of_a_node_that_becomes_a_witness_is_refused(void **state)
-{
-    (void)state;
-    struct cluster3 c;
-    cluster3_init(&c, 40, NODES);
-    for (uint32_t i = 0; i < NODES; i++) {
-        c.founders.member[i].roles = RAFT_VOTER | (i == 2 ? RAFT_WITNESS : RAFT_IN_SYNC);
-    }
-    cluster3_start(&c);
-    uint32_t leader = cluster3_elect(&c);
-    cluster3_put(&c, leader, "answer", value_of(42));
-    cluster3_run(&c, NANOS_PER_S);
-    member_lose_disk(&c, 2);
-    member_start(&c, 2);
-    while (!node_is_ready(c.member[2].node)) {
-        cluster3_run(&c, NANOS_PER_MS / 10);
-    }
-    assert_int_equal(cluster3_try_get(&c, 2), ERR_REFUSED);
-    cluster3_deinit(&c);
-}
 
 /* Heartbeats come, and a request whose message was lost still ends in time. */
 static void a_follower_with_a_leader_ends_requests_in_time(void **state)
@@ -216,7 +193,6 @@ static void an_expiry_of_a_past_leader_ends_no_lease(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_read_of_a_node_that_becomes_a_witness_is_refused),
         cmocka_unit_test(a_follower_with_a_leader_ends_requests_in_time),
         cmocka_unit_test(what_raft_refused_is_proposed_again),
         cmocka_unit_test(an_outcome_that_nobody_knows_is_no_success),
