@@ -297,7 +297,9 @@ static void old_segment_closed(struct world_file_request *request)
 
     wal_segment_path(w, r->seq, r->from);
     request->path = r->from;
-    if (w->spare_count == WAL_SPARES_MAX) {
+    /* What is unreadable in a file would still be so in its next life, and pass there for damage.
+     */
+    if (w->spare_count == WAL_SPARES_MAX || r->is_spoiled) {
         wal_submit(w, request, WORLD_UNLINK, WORLD_LANE_BULK, recycled);
         return;
     }
@@ -317,6 +319,7 @@ void wal_segment_recycle(struct wal *w)
     r->is_under_way = true;
     r->seq = w->files[0].seq;
     r->request.fd = w->files[0].fd;
+    r->is_spoiled = w->files[0].is_spoiled;
     w->file_count--;
     memmove(w->files, w->files + 1, w->file_count * sizeof w->files[0]);
     if (r->request.fd == WORLD_FD_NONE) { /* it could never be opened */
