@@ -625,27 +625,6 @@ static void an_install_takes_the_snapshot_that_it_was_told(void **state)
     cluster3_deinit(&c);
 }
 
-/* While a piece of one snapshot is on its way to the disk, the core asks for another one. */
-static void a_snapshot_that_is_asked_for_while_another_is_written_is_opened(void **state)
-{
-    (void)state;
-    struct cluster3 c;
-    cluster3_init(&c, 33, NODES);
-    cluster3_start(&c);
-    cluster3_elect(&c);
-    struct node *n = c.member[0].node;
-    struct raft_chunk chunks[] = {{.snapshot = 1000, .snapshot_term = 1},
-                                  {.snapshot = 2000, .snapshot_term = 1}};
-    const struct raft_update both = {.chunk_writes = chunks, .chunk_write_count = COUNT_OF(chunks)};
-    node_receive_chunks(n, &both);
-    assert_true(n->install_busy);
-    cluster3_run(&c, NANOS_PER_S);
-    assert_false(n->install_busy);
-    assert_non_null(n->installer);
-    assert_int_equal(n->install_index, 2000);
-    cluster3_deinit(&c);
-}
-
 static void a_founder_that_dies_at_first_founds_again(void **state)
 {
     (void)state;
@@ -789,7 +768,6 @@ int main(void)
         cmocka_unit_test(what_a_dead_process_left_is_synced_before_it_counts),
         cmocka_unit_test(a_snapshot_that_a_dead_process_named_is_synced_before_it_counts),
         cmocka_unit_test(an_install_takes_the_snapshot_that_it_was_told),
-        cmocka_unit_test(a_snapshot_that_is_asked_for_while_another_is_written_is_opened),
         cmocka_unit_test(a_founder_that_dies_at_first_founds_again),
         cmocka_unit_test(a_member_may_die_at_any_event_of_its_start),
         cmocka_unit_test(a_restart_remembers_what_was_committed),
