@@ -294,10 +294,10 @@ struct node {
     nanos snap_retry; /* no snapshot is begun before this */
     bool snap_forced; /* asked for, or an older file is damaged: with the next entry */
     bool snap_lost;   /* the newest file is damaged, or gone: at once, and be it the same again */
-    bool snap_untold; /* snap_name is durable, and the log or Raft does not want it yet */
-    bool snap_marked; /* the log has its marker */
     uint64_t snap_bytes;    /* of the newest snapshot that was taken or loaded */
     uint64_t applied_bytes; /* payload, since the newest was begun */
+    bool snap_untold;       /* snap_name is durable, and the log or Raft does not want it yet */
+    bool snap_marked;       /* the log has its marker */
     struct world_timer snap_turn;
 
     /* fetching and installing one */

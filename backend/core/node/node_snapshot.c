@@ -104,9 +104,9 @@ static void snapshot_on_done(void *ctx, enum err result)
      * replaced is still there, and a full disk stays full for a while. */
     if (result != OK) {
         n->snap_retry = world_now(n->world) + NODE_SNAPSHOT_RETRY;
+        n->applied_bytes = u64_max(n->applied_bytes, n->snap_bytes);
     } else {
         n->snap_lost = false;
-        n->applied_bytes = u64_max(n->applied_bytes, n->snap_bytes);
     }
     if (result == OK && n->snap_name.index > raft_status(n->raft).snapshot) {
         n->snap_untold = true;

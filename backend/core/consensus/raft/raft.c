@@ -515,8 +515,11 @@ static enum err raft_dispatch(struct raft *r, const struct raft_message *m)
 }
 
 /* Does it count though its term is over? */
-static bool message_outlives_term(const struct raft_message *m)
+static bool message_outlives_term(const struct raft *r, const struct raft_message *m)
 {
+    if (MUTANT(LATE_ACK_COUNTS) && m->type == RAFT_MSG_APP_RESP) {
+        return !m->reject && m->index <= r->log.last;
+    }
     if (MUTANT(LATE_VOTE_COUNTS) && m->type == RAFT_MSG_VOTE_RESP) {
         return true;
     }
@@ -536,7 +539,7 @@ static enum err raft_on_message(struct raft *r, const struct raft_message *m)
         if (!raft_enter_term(r, m)) {
             return OK;
         }
-    } else if (m->term < r->term && !message_outlives_term(m)) {
+    } else if (m->term < r->term && !message_outlives_term(r, m)) {
         raft_refuse_old_term(r, m);
         return OK;
     }

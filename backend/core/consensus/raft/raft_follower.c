@@ -128,7 +128,7 @@ enum err raft_on_append(struct raft *r, const struct raft_message *m)
     raft_index last;
     TRY(follower_store(r, m, &last));
     r->matched = u64_max(r->matched, last);
-    raft_commit_to(r, u64_min(m->commit, last));
+    raft_commit_to(r, u64_min(m->commit, MUTANT(COMMIT_BEYOND_APPEND) ? r->log.last : last));
     raft_acknowledge(r, m->from, last);
     return OK;
 }
@@ -143,7 +143,11 @@ enum err raft_on_heartbeat(struct raft *r, const struct raft_message *m)
         raft_repair_lost_log(r, r->log.last + 1);
     } else {
         /* The leader never tells more than what this node acknowledged in this term, in this life
-         * or an earlier one. If the disk went back in time since, there may be other entries. */
+         * or an earlier one. If the disk went back in time since, there may be other entries: but
+         * none of this term, whose leader alone makes them. */
+        if (raft_log_matches(&r->log, m->commit, r->term)) {
+            r->matched = u64_max(r->matched, m->commit);
+        }
         raft_commit_to(r, u64_min(m->commit, r->matched));
     }
     struct raft_message *out = raft_send(r, RAFT_MSG_HEARTBEAT_RESP, m->from);

@@ -333,6 +333,20 @@ static void a_heartbeat_commits_only_what_agrees_with_its_leader(void **state)
     solo_stop(&s);
 }
 
+/* An entry of the leader's own term is the leader's: after a restart the leader may have nothing
+ * more to say than that it is committed. */
+static void a_heartbeat_commits_an_entry_of_its_own_term(void **state)
+{
+    (void)state;
+    struct solo s;
+    start_lossy(&s, 3, false, 0); /* in term 3, and so is entry 5 */
+    struct raft_message beat = {
+        .type = RAFT_MSG_HEARTBEAT, .from = 2, .term = REPAIR_TERM, .commit = 5};
+    assert_int_equal(solo_receive(&s, beat), OK);
+    assert_int_equal(solo_status(&s).committed, 5);
+    solo_stop(&s);
+}
+
 /* Vote: "the node waits until every other voter has told its term, and does not vote in the highest
  * of them." */
 static void a_lost_vote_waits_for_every_other_voter(void **state)
@@ -449,6 +463,7 @@ int main(void)
         cmocka_unit_test(a_leader_forgets_what_the_member_lost),
         cmocka_unit_test(a_leader_tells_no_commit_index_to_a_log_that_lost_its_end),
         cmocka_unit_test(a_heartbeat_commits_only_what_agrees_with_its_leader),
+        cmocka_unit_test(a_heartbeat_commits_an_entry_of_its_own_term),
         cmocka_unit_test(a_lost_vote_waits_for_every_other_voter),
         cmocka_unit_test(a_lost_vote_helps_no_leader_to_commit),
         cmocka_unit_test(notices_by_a_heartbeat_that_the_log_is_too_short),
