@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 /* enumerator, name, the profile whose seeds are tried, the bug, where it was seen (a row of the
- * scenarios in docs/simulator.md, a project's issue, a key of docs/references.md) */
+ * scenarios in docs/scenarios.md, a project's issue, a key of docs/references.md) */
 #define MUTANT_TABLE(X)                                                                            \
     X(OLD_TERM_COMMIT, "fig8-old-term-commit", "default",                                          \
       "a leader commits entries of earlier terms by counting",                                     \
