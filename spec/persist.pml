@@ -119,8 +119,22 @@ inline choose(t) {
     od
 }
 
-/* Questions and votes of terms that whoever asked cannot win any more. */
+/* Questions and votes of terms that whoever asked cannot win any more; and what was sent in terms that every
+ * disk has left. */
 inline forget_votes() {
+    i = 1;
+    do
+    :: i > T || term[0] <= i || term[1] <= i || term[2] <= i -> break
+    :: else ->
+        led_by[i] = 1; led_size[i] = 0;
+        ACKED(i, 0) = 0; ACKED(i, 1) = 0; ACKED(i, 2) = 0;
+        j = 1;
+        do
+        :: j > K -> break
+        :: else -> LED(i, j) = 0; j++
+        od;
+        i++
+    od;
     j = 0;
     do
     :: j == N -> break

@@ -67,7 +67,7 @@ QUICK = [
 LONG = [
     Run("witness", "-DR=3 -DT=2 -DK=4 -DWITNESS_LAST", HOLDS),
     Run("witness", "-DR=3 -DT=2 -DK=4 -DALIVE=4", HOLDS),
-    Run("persist", "-DT=3 -DK=2", HOLDS, True),
+    Run("persist", "-DT=3 -DK=2 -DASK_DURABLE", HOLDS, True),
     Run("persist", "-DT=2 -DK=3", HOLDS, True),
     Run("persist", "-DT=2 -DK=3 -DNO_PRE_VOTE -DASK_DURABLE", HOLDS, True),
     Run("repair", "-DT=3 -DK=2", HOLDS),

@@ -174,6 +174,14 @@ void member_kill(struct cluster3 *c, uint32_t i, bool power)
     m->node = NULL;
 }
 
+void member_lose_disk(struct cluster3 *c, uint32_t i)
+{
+    member_kill(c, i, true);
+    simhost_replace_disk(c->member[i].host, simdisk_new(DISK));
+    c->member[i].is_member = true;
+    c->member[i].lost = ORACLE_LOST_ALL;
+}
+
 int cluster3_leader(const struct cluster3 *c)
 {
     for (uint32_t i = 0; i < c->n; i++) {

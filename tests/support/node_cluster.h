@@ -51,6 +51,8 @@ void member_start(struct cluster3 *c, uint32_t i);
 
 /* The process dies, or the power goes: what survives of unsynced writes is drawn. */
 void member_kill(struct cluster3 *c, uint32_t i, bool power);
+/* A cut of its power, and a new disk instead of its own; it is to be started again. */
+void member_lose_disk(struct cluster3 *c, uint32_t i);
 
 /* Time passes; every node's invariants are checked at its end. */
 void cluster3_run(struct cluster3 *c, nanos span);

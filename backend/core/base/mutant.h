@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 /* enumerator, name, the profile whose seeds are tried, the bug, where it was seen (a row of the
- * scenarios in docs/simulator.md, a project's issue, a key of docs/references.md) */
+ * scenarios in docs/scenarios.md, a project's issue, a key of docs/references.md) */
 #define MUTANT_TABLE(X)                                                                            \
     X(OLD_TERM_COMMIT, "fig8-old-term-commit", "default",                                          \
       "a leader commits entries of earlier terms by counting",                                     \
@@ -91,8 +91,6 @@
       "a read is answered before its index is applied", "[Ongaro14] §6.4")                         \
     X(FOLLOWER_READS_LOCALLY, "follower-reads-locally", "default",                                 \
       "a follower answers reads from what it has", "[Ongaro14] §6.4")                              \
-    X(LEASE_FROM_ANSWER, "lease-from-answer", "leader",                                            \
-      "a lease lasts from when the answer came, not from when the question left", "[Gray89]")      \
     X(LEASE_TOO_LONG, "lease-vs-timer", "clock", "a leader's lease outlasts the voters' timers",   \
       "sofa-jraft#34")                                                                             \
     X(LEASE_OVER_TRANSFER, "lease-over-transfer", "leader",                                        \
@@ -101,7 +99,7 @@
       "a voter forgets over a restart that it promised to wait", "braft#405")                      \
     X(SNAPSHOT_LOWERS_TERM, "snapshot-lowers-term", "default",                                     \
       "a snapshot's term becomes the node's", "willemt/raft#118 (4)")                              \
-    X(SNAPSHOT_OVER_NEWER_LOG, "snapshot-over-newer-log", "leader",                                \
+    X(SNAPSHOT_OVER_NEWER_LOG, "snapshot-over-newer-log", "default",                               \
       "a snapshot replaces a log that already has all of it", "[Ongaro14] §5.1")                   \
     X(SNAPSHOT_AHEAD_OF_LOG, "snapshot-ahead-of-log", "disk",                                      \
       "the log begins behind a snapshot before it has the entries that it stands for",             \
@@ -117,7 +115,7 @@
     X(SYNC_FAILURE_IGNORED, "fsyncgate", "disk",                                                   \
       "a failed write or sync of the log counts as durable", "[Rebello20]")                        \
     X(NO_SPACE_IGNORED, "no-space-ignored", "disk",                                                \
-      "a segment that got no room on the disk is used", "[Pillai14]")                              \
+      "a block of a snapshot that found no room on the disk counts as written", "[Pillai14]")      \
     X(SEGMENT_RECYCLED_EARLY, "segment-recycled-early", "disk",                                    \
       "a segment is given up while its entries are needed", "[Pillai14]")                          \
     X(BOOT_REUSED, "boot-number-reused", "default",                                                \

@@ -43,7 +43,8 @@
     X(RAFT_CONF_TRUNCATED, "raft: a change of the members cut off", "")                            \
     X(RAFT_LEADER_REMOVED, "raft: a leader removed or demoted", "")                                \
     X(RAFT_OFFER_EXPIRED, "raft: an offered snapshot given up", "")                                \
-    X(RAFT_FETCH_GOES_ON, "raft: a fetch goes on where an earlier one ended", "")                  \
+    X(RAFT_FETCH_GOES_ON, "raft: a fetch goes on where an earlier one ended",                      \
+      "snapshots of these runs are hardly longer than what is checked at once")                    \
     X(RAFT_FETCH_ASKS_AGAIN, "raft: a fetch asks again for what was lost", "")                     \
     X(RAFT_FETCH_OTHER, "raft: a source has another snapshot that will do", "")                    \
     X(RAFT_FETCH_TURNS, "raft: a fetch turns from its source to the leader", "")                   \
@@ -78,8 +79,10 @@
     X(NODE_SLEPT, "node: the host slept", "")                                                      \
     X(NODE_BATCH_WAITS, "node: a batch waits for the log", "")                                     \
     X(NODE_VOTE_AHEAD, "node: a vote sent ahead of entries without room", "")                      \
-    X(NODE_INSTALL_GIVEN_UP, "node: a transfer given up for another", "")                          \
-    X(NODE_SNAPSHOT_ABORTED, "node: a snapshot aborted for one that is installed", "")             \
+    X(NODE_INSTALL_GIVEN_UP, "node: a transfer given up for another",                              \
+      "one seed in many thousands")                                                                \
+    X(NODE_SNAPSHOT_ABORTED, "node: a snapshot aborted for one that is installed",                 \
+      "one seed in many thousands")                                                                \
     X(NODE_HASH_AGREED, "node: a majority has the same hash", "")                                  \
     X(NODE_NO_SNAPSHOT, "node: started without a whole snapshot", "")                              \
     X(NODE_BOOT_DRAWN, "node: a boot number drawn anew", "")                                       \

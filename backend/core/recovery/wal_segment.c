@@ -142,7 +142,7 @@ static void preallocated_synced(struct world_file_request *request)
 static void preallocated(struct world_file_request *request)
 {
     struct wal *w = request->owner;
-    if (request->result != OK && !MUTANT(NO_SPACE_IGNORED)) {
+    if (request->result != OK) {
         preparation_failed(w, request->result);
         return;
     }

@@ -137,9 +137,9 @@ static void draw_node(struct sim_settings *s, struct prng *p)
     /* Small segments are rolled, recycled and missed on a full disk; their batches hold the largest
      * values of clients and no more. */
     bool is_small = prng_chance(p, 2, 3) || s->profile == PROFILE_FIVE;
-    s->batch_bytes = (is_small ? 256U : 8192U) * KIB;
-    s->reserve_bytes = (is_small ? 64U : 1024U) * KIB;
-    s->segment_bytes = (is_small ? 384U : 16384U) * KIB;
+    s->batch_bytes = (is_small ? 96U : 8192U) * KIB;
+    s->reserve_bytes = (is_small ? 16U : 1024U) * KIB;
+    s->segment_bytes = (is_small ? 128U : 16384U) * KIB;
     if (s->profile == PROFILE_FIVE) {
         s->snapshot_entries = 2000;
     }

@@ -192,7 +192,7 @@ enum err raft_on_snapshot(struct raft *r, const struct raft_message *m)
         r->term = s->term;
     }
     bool fills = fetch_fills_damage(r, s);
-    bool needed = s->index > r->log.committed || fills;
+    bool needed = s->index > r->log.committed || fills || MUTANT(SNAPSHOT_OVER_NEWER_LOG);
     if (!needed || r->installing) {
         raft_acknowledge(r, m->from, r->log.committed);
         return OK;
@@ -288,7 +288,7 @@ static void fetch_complete(struct raft *r)
     if (r->role != RAFT_FOLLOWER || r->installing) {
         return;
     }
-    if (fills || (s.index > r->log.committed && !holds)) {
+    if (fills || (s.index > r->log.committed && !holds) || MUTANT(SNAPSHOT_OVER_NEWER_LOG)) {
         fetch_install(r, &s, fills);
         return;
     }

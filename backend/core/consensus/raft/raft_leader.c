@@ -289,8 +289,7 @@ void raft_on_heartbeat_response(struct raft *r, uint32_t slot, const struct raft
     pr->heard = r->now;
     pr->append_paused = pr->append_paused && MUTANT(PROBE_NEVER_RESUMES);
     if (m->sent_at <= r->now) {
-        nanos since = MUTANT(LEASE_FROM_ANSWER) ? r->now : m->sent_at;
-        pr->lease_acked = u64_max(pr->lease_acked, since);
+        pr->lease_acked = u64_max(pr->lease_acked, m->sent_at);
     }
     if (m->index != 0 && pr->state == RAFT_SNAPSHOT) {
         pr->snapshot_alive = r->now; /* it is fetching */
