@@ -1,6 +1,6 @@
 /*
- * What becomes of requests, and of leases, when the node that took them stops, follows, or is not the
- * leader any more.
+ * What becomes of requests, and of leases, when the node that took them stops, follows, or is not
+ * the leader any more.
  */
 #include <string.h>
 
