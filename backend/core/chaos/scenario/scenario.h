@@ -113,8 +113,8 @@ struct stage;
       "crashed-mid-snapshot", "dgraph#2707",                                                       \
       "a member dies while it fetches a snapshot, and comes back")                                 \
     X(far_behind_snapshot_loop, "far-behind-snapshot-loop",                                        \
-      "caught up within 15 T, with two installs at most, and then it keeps up", 80, "",            \
-      "hashicorp/raft#212; baidu/braft#423",                                                       \
+      "caught up within 15 T, with two installs at most, and then it keeps up", 80,                \
+      "far-behind-snapshot-loop", "hashicorp/raft#212; baidu/braft#423",                           \
       "the group takes snapshots and compacts faster than a member can fetch them")                \
     X(two_snapshots_in_a_row, "two-snapshots-in-a-row", "caught up within 10 T", 60,               \
       "crashed-mid-snapshot", "etcd-io/etcd#18055",                                                \
@@ -123,7 +123,7 @@ struct stage;
       "the log is as it was, after each of them", 25, "snapshot-delayed-append",                   \
       "willemt/raft#118 (1)", "appends from before a compaction come once more")                   \
     X(snapshot_boundary_empty_append, "snapshot-boundary-empty-append",                            \
-      "nothing behind the snapshot is committed by it", 60, "",                                    \
+      "nothing behind the snapshot is committed by it", 60, "snapshot-boundary-empty-append",      \
       "willemt/raft#118 (2, 8); RedisLabs/raft#49",                                                \
       "an append without entries, at a snapshot's end, tells a commit index beyond")               \
     X(snapshot_lowers_term, "snapshot-lowers-term",                                                \
