@@ -55,6 +55,9 @@
 /* A snapshot that could not be written is tried again after this. */
 #define NODE_SNAPSHOT_RETRY NANOS_PER_S
 
+/* A snapshot that one member asked for so often from its beginning is taken for damaged. */
+#define NODE_CHUNK_TRIES 3
+
 /* The state's hash is noted at every so many entries, and compared with the other members'. */
 #define NODE_HASH_EVERY  64
 #define NODE_HASHES_KEPT 32
@@ -190,6 +193,7 @@ struct node_load {
 /* A piece of a snapshot file being read for a peer. */
 struct node_chunk_read {
     struct node *node;
+    bool is_suspect; /* of a snapshot that is taken for damaged */
     struct raft_chunk chunk;
     struct world_file_request request;
     char path[WORLD_PATH_MAX_BYTES];
@@ -275,6 +279,9 @@ struct node {
     struct node_load *loads_failed;
     struct node_load *apply_load; /* feeds what is being applied */
     struct node_chunk_read *chunk_reads;
+    uint64_t chunk_begun; /* the snapshot that somebody asked for from its beginning, ... */
+    node_id chunk_begun_by;
+    uint32_t chunk_begun_times; /* ... and how often in a row */
 
     bool heal_due; /* Raft vouches for the log, and the log has not been told */
 

@@ -255,7 +255,7 @@ static void chunk_on_closed(struct world_file_request *request)
 static void chunk_on_read(struct world_file_request *request)
 {
     struct node_chunk_read *read = request->owner;
-    bool whole = request->result == OK && request->count == read->chunk.len;
+    bool whole = request->result == OK && request->count == read->chunk.len && !read->is_suspect;
     read->result = whole ? OK : ERR_IO;
     request->op = WORLD_CLOSE;
     request->done = chunk_on_closed;
@@ -277,12 +277,32 @@ static void chunk_on_opened(struct world_file_request *request)
     world_submit(read->node->world, request);
 }
 
+/* Who asks for a snapshot from its beginning again and again received it, and found it damaged. No
+ * scrub need have come by here: it is written anew. A few times are a matter of lost messages. */
+static bool chunk_is_suspect(struct node *n, const struct raft_chunk *chunk)
+{
+    if (chunk->offset != 0 || chunk->snapshot != raft_status(n->raft).snapshot) {
+        return false;
+    }
+    bool again = chunk->snapshot == n->chunk_begun && chunk->peer == n->chunk_begun_by;
+    n->chunk_begun = chunk->snapshot;
+    n->chunk_begun_by = chunk->peer;
+    n->chunk_begun_times = again ? n->chunk_begun_times + 1 : 1;
+    if (n->chunk_begun_times < NODE_CHUNK_TRIES) {
+        return false;
+    }
+    n->chunk_begun_times = 0;
+    n->snap_lost = true;
+    return true;
+}
+
 void node_serve_chunks(struct node *n, const struct raft_update *u)
 {
     for (uint32_t i = 0; i < u->chunk_read_count; i++) {
         struct node_chunk_read *read = mem_alloc_zero(sizeof(*read));
         read->node = n;
         read->chunk = u->chunk_reads[i];
+        read->is_suspect = chunk_is_suspect(n, &read->chunk);
         read->bytes = mem_alloc((size_t)read->chunk.len);
         snapfile_path(n->snap_dir, read->chunk.snapshot, read->chunk.snapshot_term, ".snap",
                       read->path);

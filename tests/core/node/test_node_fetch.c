@@ -1,4 +1,7 @@
 /* Whole nodes that fetch snapshots: what the node does with what the core asks for. */
+#include <string.h>
+
+#include "core/chaos/simdisk.h"
 #include "core/node/node_int.h"
 #include "tests/support/node_cluster.h"
 #include "tests/support/test.h"
@@ -24,10 +27,49 @@ static void a_snapshot_that_is_asked_for_while_another_is_written_is_opened(void
     cluster3_deinit(&c);
 }
 
+static unsigned spoil_snapshots(struct cluster3 *c, uint32_t i)
+{
+    struct simdisk *disk = simhost_disk(c->member[i].host);
+    unsigned spoiled = 0;
+    const char *name;
+    for (size_t k = 0; (name = simdisk_name(disk, k)) != NULL; k++) {
+        uint64_t size;
+        if (strstr(name, ".snap") && simdisk_size(disk, name, &size) == OK) {
+            assert_int_equal(simdisk_flip(disk, name, size / 2, 1), OK);
+            spoiled++;
+        }
+    }
+    return spoiled;
+}
+
+/* Nobody scrubs, and every snapshot that there is has gone bad. Who fetches one notices. */
+static void a_snapshot_that_is_fetched_and_refused_is_written_anew(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    cluster3_init(&c, 34, NODES);
+    cluster3_start(&c);
+    uint32_t leader = cluster3_elect(&c);
+    cluster3_put(&c, leader, "answer", value_of(42));
+    cluster3_run(&c, NANOS_PER_S);
+    uint32_t lost = (leader + 1) % NODES;
+    member_lose_disk(&c, lost);
+    cluster3_unwatch(&c); /* it takes the damage of a running disk for none */
+    for (uint32_t i = 0; i < NODES; i++) {
+        assert_int_equal(spoil_snapshots(&c, i), i == lost ? 0 : 1);
+    }
+    member_start(&c, lost);
+    cluster3_run(&c, 20 * NANOS_PER_S);
+    assert_false(node_status(c.member[lost].node).impaired);
+    assert_true(cluster3_get(&c, lost, "answer", value_of(42)));
+    cluster3_deinit(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_snapshot_that_is_asked_for_while_another_is_written_is_opened),
+        cmocka_unit_test(a_snapshot_that_is_fetched_and_refused_is_written_anew),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

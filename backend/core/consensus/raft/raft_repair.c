@@ -230,6 +230,10 @@ static void repair_answer_bodies(struct raft *r, const struct raft_message *m,
     if (m->index == 0 || m->hint < m->index || !own || (own->roles & RAFT_WITNESS)) {
         return;
     }
+    /* Nor must it be given any. If it joined, and this node has not heard, others have. */
+    if (raft_membership_slot(&r->membership, m->from) < 0) {
+        return;
+    }
     uint32_t n = repair_available(r, m->index, m->hint);
     if (n > 0) {
         out->index = m->index;
@@ -280,8 +284,9 @@ void raft_on_repair_request(struct raft *r, const struct raft_message *m)
 
 void raft_repair_loaded(struct raft *r, const struct raft_event *e)
 {
-    if (e->loaded.n == 0 || e->loaded.n > RAFT_MESSAGE_ENTRIES_MAX) {
-        return;
+    bool is_member = raft_membership_slot(&r->membership, e->loaded.peer) >= 0;
+    if (e->loaded.n == 0 || e->loaded.n > RAFT_MESSAGE_ENTRIES_MAX || !is_member) {
+        return; /* it may have been removed meanwhile */
     }
     struct raft_message *out = repair_answer(r, e->loaded.peer, e->loaded.repair);
     out->index = e->loaded.first;

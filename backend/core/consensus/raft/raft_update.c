@@ -285,7 +285,9 @@ static size_t update_resolve_messages(struct raft *r, struct raft_outbox *o, siz
 {
     for (size_t i = 0; i < o->now_count; i++) {
         struct raft_message *m = &o->now[i];
-        if (outbox_refers_to_log(m)) {
+        if (outbox_refers_to_log(m) && raft_membership_slot(&r->membership, m->to) < 0) {
+            m->entry_count = 0; /* removed since: nobody knows now whether it may have payloads */
+        } else if (outbox_refers_to_log(m)) {
             update_copy_entries(r, m->index + 1, m->entry_count, o->entries + used);
             raft_strip_for_witness(r, m->to, o->entries + used, m->entry_count);
             m->entries = o->entries + used;

@@ -448,6 +448,43 @@ static void a_removed_witness_serves_no_bodies(void **state)
     }
 }
 
+/* Nor is it given any: who is no member any more may have been a witness, which stores none. */
+static void who_is_no_member_is_given_no_bodies(void **state)
+{
+    (void)state;
+    static const raft_term terms[] = {1, 1, 1};
+    struct raft_config cfg = raft_config_default(1, 42);
+    for (int is_loaded = 0; is_loaded < 2; is_loaded++) {
+        for (node_id from = 2; from <= 4; from++) { /* 2 a witness, 3 a replica, 4 nobody */
+            struct raft_membership ms = {0};
+            raft_membership_insert(&ms, 1, RAFT_VOTER | RAFT_IN_SYNC);
+            raft_membership_insert(&ms, 2, RAFT_VOTER | RAFT_WITNESS);
+            raft_membership_insert(&ms, 3, RAFT_VOTER | RAFT_IN_SYNC);
+            struct raft_saved saved = solo_founding(&ms);
+            struct solo s;
+            solo_start_saved(&s, &cfg, &saved, terms, COUNT_OF(terms));
+            struct raft_message ask = {
+                .type = RAFT_MSG_REPAIR, .from = from, .index = 2, .hint = 2, .context = 7};
+            struct raft_entry e = {.index = 2, .term = 1, .payload = {(const uint8_t *)"x", 1}};
+            struct raft_event loaded = {.type = RAFT_EVENT_LOADED};
+            loaded.loaded.peer = from;
+            loaded.loaded.first = 2;
+            loaded.loaded.entries = &e;
+            loaded.loaded.n = 1;
+            loaded.loaded.repair = 7;
+            if (is_loaded) {
+                assert_int_equal(solo_step(&s, loaded), OK);
+            } else {
+                assert_int_equal(solo_receive(&s, ask), OK);
+            }
+            const struct raft_message *answer = solo_sent(&s, RAFT_MSG_REPAIR_RESP, from);
+            assert_int_equal(answer ? answer->entry_count : 0, from <= 3);
+            assert_true(from != 2 || answer->entries[0].payload.len == 0);
+            solo_stop(&s);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -468,6 +505,7 @@ int main(void)
         cmocka_unit_test(a_lost_vote_helps_no_leader_to_commit),
         cmocka_unit_test(notices_by_a_heartbeat_that_the_log_is_too_short),
         cmocka_unit_test(a_removed_witness_serves_no_bodies),
+        cmocka_unit_test(who_is_no_member_is_given_no_bodies),
         cmocka_unit_test(a_snapshot_takes_the_damage_with_the_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
