@@ -126,7 +126,7 @@
       "the store does not remember what it has applied", "docs/formats/payload-envelope.md")       \
     X(KV_LEASE_NOT_REARMED, "kv-lease-not-rearmed", "default",                                     \
       "a new leader does not give leases their whole time", "etcd, lease promotion")               \
-    X(KV_LEASE_OLD_EXPIRY, "kv-lease-old-expiry", "default",                                       \
+    X(KV_LEASE_OLD_EXPIRY, "kv-lease-old-expiry", "network",                                       \
       "an expiry that an earlier leader proposed still counts", "docs/store.md")                   \
     X(WATCH_SKIPS_HISTORY, "watch-skips-history", "default",                                       \
       "a watch that goes on elsewhere misses what happened meanwhile", "etcd, unsynced watchers")  \

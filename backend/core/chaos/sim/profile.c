@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/base/check.h"
+#include "core/chaos/sim/simlessee.h"
 #include "core/store/store_limits.h"
 
 #define BIT(family) (1U << (family))
@@ -162,7 +163,8 @@ static void draw_clients(struct sim_settings *s, struct prng *p)
 {
     s->clients = (uint32_t)prng_range(p, 2, 10);
     s->watchers = (uint32_t)prng_range(p, 0, 2);
-    s->lessees = (uint32_t)prng_range(p, 0, 2);
+    bool has_elections = s->profile == PROFILE_NETWORK || s->profile == PROFILE_LEADER;
+    s->lessees = (uint32_t)prng_range(p, 0, has_elections ? SIM_LESSEES_MAX : 2);
     s->keys = (uint32_t)prng_range(p, 1, 12);
     s->value_bytes = prng_chance(p, 1, 4) ? 512 : 16;
     s->large_bytes = prng_chance(p, 1, 8) ? 64 * 1024 : 2048;
