@@ -55,8 +55,8 @@
 /* A snapshot that could not be written is tried again after this. */
 #define NODE_SNAPSHOT_RETRY NANOS_PER_S
 
-/* A snapshot that one member asked for so often from its beginning is taken for damaged. */
-#define NODE_CHUNK_TRIES 3
+/* A snapshot that one member was sent whole, and so often once more, is taken for damaged. */
+#define NODE_CHUNK_TRIES 2
 
 /* The state's hash is noted at every so many entries, and compared with the other members'. */
 #define NODE_HASH_EVERY  64
@@ -279,9 +279,10 @@ struct node {
     struct node_load *loads_failed;
     struct node_load *apply_load; /* feeds what is being applied */
     struct node_chunk_read *chunk_reads;
-    uint64_t chunk_begun; /* the snapshot that somebody asked for from its beginning, ... */
-    node_id chunk_begun_by;
-    uint32_t chunk_begun_times; /* ... and how often in a row */
+    uint64_t chunk_sent; /* the snapshot that was served last, ... */
+    node_id chunk_sent_to;
+    bool chunk_sent_all;       /* ... up to its end, ... */
+    uint32_t chunk_sent_times; /* ... and so often once more */
 
     bool heal_due; /* Raft vouches for the log, and the log has not been told */
 

@@ -277,21 +277,29 @@ static void chunk_on_opened(struct world_file_request *request)
     world_submit(read->node->world, request);
 }
 
-/* Who asks for a snapshot from its beginning again and again received it, and found it damaged. No
- * scrub need have come by here: it is written anew. A few times are a matter of lost messages. */
+/* Who was sent all of a snapshot, and asks for it from its beginning, found it damaged, or lost it.
+ * After a few times it is taken for damaged, and written anew: no scrub need have come by here. */
 static bool chunk_is_suspect(struct node *n, const struct raft_chunk *chunk)
 {
-    if (chunk->offset != 0 || chunk->snapshot != raft_status(n->raft).snapshot) {
+    if (chunk->snapshot != raft_status(n->raft).snapshot) {
         return false;
     }
-    bool again = chunk->snapshot == n->chunk_begun && chunk->peer == n->chunk_begun_by;
-    n->chunk_begun = chunk->snapshot;
-    n->chunk_begun_by = chunk->peer;
-    n->chunk_begun_times = again ? n->chunk_begun_times + 1 : 1;
-    if (n->chunk_begun_times < NODE_CHUNK_TRIES) {
+    bool is_same = chunk->snapshot == n->chunk_sent && chunk->peer == n->chunk_sent_to;
+    if (!is_same) {
+        n->chunk_sent = chunk->snapshot;
+        n->chunk_sent_to = chunk->peer;
+        n->chunk_sent_all = false;
+        n->chunk_sent_times = 0;
+    }
+    if (chunk->offset == 0 && n->chunk_sent_all) {
+        n->chunk_sent_all = false;
+        n->chunk_sent_times++;
+    }
+    n->chunk_sent_all = n->chunk_sent_all || chunk->offset + chunk->len == chunk->size;
+    if (n->chunk_sent_times < NODE_CHUNK_TRIES) {
         return false;
     }
-    n->chunk_begun_times = 0;
+    n->chunk_sent_times = 0;
     n->snap_lost = true;
     return true;
 }
