@@ -28,7 +28,7 @@ static double seconds_of(clockid_t clock)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static struct sim_result run_seed(uint64_t seed, enum sim_profile profile)
+static struct sim_result bench_seed(uint64_t seed, enum sim_profile profile)
 {
     const struct sim_options options = {.seed = seed, .profile = profile};
     struct sim_result result;
@@ -45,7 +45,7 @@ static void bench_speedup(void)
     double before = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
 
     for (uint64_t seed = 1; seed <= FIVE_SEEDS; seed++) {
-        struct sim_result result = run_seed(seed, PROFILE_FIVE);
+        struct sim_result result = bench_seed(seed, PROFILE_FIVE);
         simulated += (double)result.fault_time / 1e9;
         events += result.events;
         calls += result.calls;
@@ -68,7 +68,7 @@ static void bench_campaign(void)
         CHECK(pid >= 0);
         if (pid == 0) {
             for (uint64_t i = 0; i < DEFAULT_SEEDS; i++) {
-                (void)run_seed(1 + process * DEFAULT_SEEDS + i, PROFILE_DEFAULT);
+                (void)bench_seed(1 + process * DEFAULT_SEEDS + i, PROFILE_DEFAULT);
             }
             _exit(0);
         }

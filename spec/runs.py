@@ -41,7 +41,7 @@ QUICK = [
     *refutes("persist", "", "LEAD_BEFORE_OWN_VOTE", "ACK_BEFORE_SYNC", "VOTE_BEFORE_SYNC"),
     Run("repair", "-DT=2 -DK=2", HOLDS),
     Run("repair", "-DT=2 -DK=2 -DLOSSES=2", HOLDS),
-    Run("repair", "-DT=3 -DK=2 -DFLOOR_BEFORE_TERMS", REFUTED, note=OPEN),
+    Run("repair", "-DT=3 -DK=2 -DFLOOR_BEFORE_TERMS", REFUTED),
     Run("repair", "-DT=2 -DK=1 -DASK_AT_ONCE", REFUTED, note=OPEN),
     *refutes(
         "repair", "-DT=2 -DK=2",

@@ -231,7 +231,7 @@ enum daemon_exit daemon_run(struct daemon_config *config, const char *restore)
         LOG_SAY(&d->log, DAEMON_ERROR, "cannot start", log_text("error", err_name(e)),
                 log_text("why", why));
         d->exit = DAEMON_EXIT_FAILED;
-        _exit(d->exit); /* half of it is open, and nothing of it was promised to anybody */
+        _exit((int)d->exit); /* half of it is open, and nothing of it was promised to anybody */
     }
     LOG_SAY(&d->log, DAEMON_INFO, "started", log_text("name", config->settings->name),
             log_hex("member", config->id), log_hex("cluster", config->cluster),
@@ -242,7 +242,7 @@ enum daemon_exit daemon_run(struct daemon_config *config, const char *restore)
     linux_world_run(d->lw);
     enum daemon_exit status = d->exit;
     if (status == DAEMON_EXIT_HALTED) {
-        _exit(status); /* nothing that it holds is worth saving */
+        _exit((int)status); /* nothing that it holds is worth saving */
     }
     daemon_signals_close(d);
     uv_close((uv_handle_t *)&d->stop_timer, NULL);

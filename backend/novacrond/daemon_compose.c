@@ -10,6 +10,10 @@
  * behind is served from the disk. */
 #define LOG_CACHE_BYTES (16ULL * 1024 * 1024)
 
+/* A snapshot of a large state waits for this many times the entries, if that is what it takes until
+ * the log has grown by its size: recovery reads these, which is quicker than loading it. */
+#define SNAPSHOT_PATIENCE 16
+
 static struct linux_tls_files peer_files(const struct daemon *d)
 {
     const struct daemon_tls_settings *tls = &d->config->settings->peer.tls;
@@ -90,6 +94,7 @@ void daemon_compose_node(const struct daemon *d, struct node_config *ret)
         c.snapshot_entries = s->snapshot_entries;
         c.tail_entries = s->snapshot_entries / 10;
     }
+    c.snapshot_entries_max = c.snapshot_entries * SNAPSHOT_PATIENCE;
     *ret = c;
 }
 

@@ -62,7 +62,7 @@ static void put_raft(struct buf *b, const struct daemon *d)
     COUNTER("etcd_server_leader_changes_seen_total", "The number of leader changes seen.",
             d->counts.leader_changes);
     COUNTER("etcd_server_proposals_committed_total", "The total number of entries committed.",
-          s.committed);
+            s.committed);
     COUNTER("etcd_server_proposals_applied_total", "The total number of entries applied.", applied);
     GAUGE("etcd_server_proposals_pending", "The number of entries in the log and not committed.",
           s.last - s.committed);

@@ -3,6 +3,8 @@
  * is switched on alone, and seeds are run until one fails; one that no seed catches fails the
  * command.
  *
+ * First come the scenarios that name the mutant (core/chaos/scenario).
+ *
  * A seed that fails is run again without the mutant, and counts only if it passes then: what fails
  * either way is a bug, but another one. The seeds of a mutant come one after another, several
  * mutants at once, so the table does not depend on how many workers there were.
@@ -27,16 +29,20 @@ enum { OPTION_ONLY, OPTION_SEEDS_MAX, OPTION_JOBS, OPTION_JSON, OPTION_MARKDOWN 
 #define MUTANT_SECONDS_MAX 60
 
 enum hunt_state {
-    HUNT_NONE,     /* it was not asked for */
-    HUNT_GOES_ON,  /* with seed `seed` */
-    HUNT_DOUBTS,   /* seed `seed` failed: does it pass without the mutant? */
-    HUNT_CAUGHT,   /* by seed `seed` */
-    HUNT_SURVIVED, /* every seed */
+    HUNT_NONE,      /* it was not asked for */
+    HUNT_PLAYS,     /* scenario `scenario`, if it is one of this mutant's */
+    HUNT_MISTRUSTS, /* that failed: does it pass without the mutant? */
+    HUNT_GOES_ON,   /* with seed `seed` */
+    HUNT_DOUBTS,    /* seed `seed` failed: does it pass without the mutant? */
+    HUNT_CAUGHT,    /* by seed `seed` */
+    HUNT_SURVIVED,  /* every seed */
 };
 
 struct hunt {
     enum hunt_state state;
     bool is_running;
+    size_t scenario;    /* the next one to be tried */
+    const char *played; /* the scenario that failed, as it should; NULL: none did */
     uint64_t seed;
     uint64_t unsound; /* seeds that failed without the mutant, too */
     char signature[320];
@@ -47,18 +53,40 @@ struct hunts {
     uint64_t seeds_max;
 };
 
+static const struct scenario *hunt_scenario(const struct hunt *hunt)
+{
+    size_t count;
+    const struct scenario *rows = scenario_rows(&count);
+    return hunt->scenario < count ? &rows[hunt->scenario] : NULL;
+}
+
+/* On to the next scenario that names this mutant; behind the last one, to seeds. */
+static void hunt_seek_scenario(struct hunt *hunt, const char *name)
+{
+    const struct scenario *row = hunt_scenario(hunt);
+
+    while (row != NULL && strcmp(row->mutant, name) != 0) {
+        hunt->scenario++;
+        row = hunt_scenario(hunt);
+    }
+    hunt->state = row != NULL ? HUNT_PLAYS : HUNT_GOES_ON;
+}
+
 static bool hunts_next(void *ctx, struct sim_job *ret)
 {
     struct hunts *hunts = ctx;
 
     for (int i = MUTANT_NONE + 1; i < MUTANTS; i++) {
         struct hunt *hunt = &hunts->hunt[i];
-        bool is_open = hunt->state == HUNT_GOES_ON || hunt->state == HUNT_DOUBTS;
+        bool is_play = hunt->state == HUNT_PLAYS || hunt->state == HUNT_MISTRUSTS;
+        bool is_open = is_play || hunt->state == HUNT_GOES_ON || hunt->state == HUNT_DOUBTS;
         if (!is_open || hunt->is_running) {
             continue;
         }
+        bool is_control = hunt->state == HUNT_DOUBTS || hunt->state == HUNT_MISTRUSTS;
         hunt->is_running = true;
-        ret->mutant = hunt->state == HUNT_DOUBTS ? MUTANT_NONE : (enum mutant)i;
+        ret->mutant = is_control ? MUTANT_NONE : (enum mutant)i;
+        ret->scenario = is_play ? hunt_scenario(hunt) : NULL;
         ret->number = (uint64_t)i;
         ret->options.seed = hunt->seed;
         ret->options.profile = sim_mutant_profile((enum mutant)i);
@@ -74,6 +102,18 @@ static void hunts_done(void *ctx, const struct sim_job *job, const struct sim_ou
     bool passed = sim_outcome_is_good(outcome);
 
     hunt->is_running = false;
+    if (hunt->state == HUNT_PLAYS && !passed) {
+        hunt->state = HUNT_MISTRUSTS;
+        return;
+    }
+    if (hunt->state == HUNT_PLAYS || hunt->state == HUNT_MISTRUSTS) {
+        if (hunt->state == HUNT_MISTRUSTS && passed && hunt->played == NULL) {
+            hunt->played = job->scenario->name;
+        }
+        hunt->scenario++;
+        hunt_seek_scenario(hunt, sim_mutant_get((enum mutant)job->number)->name);
+        return;
+    }
     if (hunt->state == HUNT_GOES_ON && !passed) {
         hunt->state = HUNT_DOUBTS;
         sim_outcome_signature(outcome, hunt->signature, sizeof hunt->signature);
@@ -88,7 +128,9 @@ static void hunts_done(void *ctx, const struct sim_job *job, const struct sim_ou
     }
     if (hunt->state != HUNT_GOES_ON) {
         (void)fprintf(stderr, "%-30s %s\n", sim_mutant_get((enum mutant)job->number)->name,
-                      hunt->state == HUNT_CAUGHT ? hunt->signature : "NOT CAUGHT");
+                      hunt->state == HUNT_CAUGHT ? hunt->signature
+                      : hunt->played != NULL     ? "by its scenario alone"
+                                                 : "NOT CAUGHT");
     }
 }
 
@@ -102,7 +144,8 @@ static void print_mutants_text(const struct hunts *hunts)
             (void)printf("%-30s %7" PRIu64 "  %-44.44s %s\n", mutant->name, hunt->seed,
                          hunt->signature, mutant->bug);
         } else if (hunt->state == HUNT_SURVIVED) {
-            (void)printf("%-30s %7s  %-44s %s\n", mutant->name, "-", "NOT CAUGHT", mutant->bug);
+            (void)printf("%-30s %7s  %-44s %s\n", mutant->name, "-",
+                         hunt->played != NULL ? "its scenario" : "NOT CAUGHT", mutant->bug);
         }
         if (hunt->unsound > 0) {
             (void)printf("%-30s %7" PRIu64 "  did not count: they fail without the mutant, too\n",
@@ -120,7 +163,8 @@ static void print_mutants_json(const struct hunts *hunts)
             continue;
         }
         (void)printf("{\"mutant\":\"%s\",\"profile\":\"%s\",\"caught\":%s", mutant->name,
-                     mutant->profile, hunt->state == HUNT_CAUGHT ? "true" : "false");
+                     mutant->profile,
+                     hunt->state == HUNT_CAUGHT || hunt->played != NULL ? "true" : "false");
         if (hunt->state == HUNT_CAUGHT) {
             (void)printf(",\"seeds\":%" PRIu64 ",\"seed\":%" PRIu64 ",\"by\":\"", hunt->seed,
                          hunt->seed);
@@ -129,14 +173,17 @@ static void print_mutants_json(const struct hunts *hunts)
             }
             (void)putchar('"');
         }
+        if (hunt->played != NULL) {
+            (void)printf(",\"scenario\":\"%s\"", hunt->played);
+        }
         (void)printf("}\n");
     }
 }
 
 static void print_mutants_markdown(const struct hunts *hunts)
 {
-    (void)printf("| mutant | the bug | seen | profile | caught by | seeds |\n"
-                 "|--------|---------|------|---------|-----------|------:|\n");
+    (void)printf("| mutant | the bug | seen | profile | seeds | caught by | scenario |\n"
+                 "|--------|---------|------|---------|------:|-----------|----------|\n");
     for (int i = MUTANT_NONE + 1; i < MUTANTS; i++) {
         const struct hunt *hunt = &hunts->hunt[i];
         const struct sim_mutant *mutant = sim_mutant_get((enum mutant)i);
@@ -146,10 +193,13 @@ static void print_mutants_markdown(const struct hunts *hunts)
         (void)printf("| `%s` | %s | %s | %s | ", mutant->name, mutant->bug, mutant->seen,
                      mutant->profile);
         if (hunt->state == HUNT_CAUGHT) {
-            (void)printf("%s | %" PRIu64 " |\n", hunt->signature, hunt->seed);
+            (void)printf("%" PRIu64 " | %s | ", hunt->seed, hunt->signature);
         } else {
-            (void)printf("**nothing** | |\n");
+            (void)printf("> %" PRIu64 " | %s | ", hunts->seeds_max,
+                         hunt->played != NULL ? "the scenario alone" : "**nothing**");
         }
+        const char *quote = hunt->played != NULL ? "`" : "";
+        (void)printf("%s%s%s |\n", quote, hunt->played != NULL ? hunt->played : "", quote);
     }
 }
 
@@ -158,7 +208,8 @@ static unsigned hunts_survivors(const struct hunts *hunts)
     unsigned survivors = 0;
 
     for (int i = MUTANT_NONE + 1; i < MUTANTS; i++) {
-        survivors += hunts->hunt[i].state == HUNT_SURVIVED;
+        const struct hunt *hunt = &hunts->hunt[i];
+        survivors += hunt->state == HUNT_SURVIVED && hunt->played == NULL;
     }
     return survivors;
 }
@@ -184,7 +235,10 @@ enum cli_exit cmd_mutants(const struct cli_call *call)
         return CLI_USAGE;
     }
     for (int i = MUTANT_NONE + 1; i < MUTANTS; i++) {
-        hunts.hunt[i] = (struct hunt){.state = listed[i] ? HUNT_GOES_ON : HUNT_NONE, .seed = 1};
+        hunts.hunt[i] = (struct hunt){.seed = 1};
+        if (listed[i]) {
+            hunt_seek_scenario(&hunts.hunt[i], sim_mutant_get((enum mutant)i)->name);
+        }
     }
     const struct sim_pool_work work = {.next = hunts_next,
                                        .done = hunts_done,

@@ -9,6 +9,8 @@
 #include "cli/sim/sim_commands.h"
 #include "cli/sim/sim_options.h"
 #include "cli/sim/sim_pool.h"
+#include "cli/sim/sim_probes.h"
+#include "cli/sim/sim_switches.h"
 #include "core/base/buf.h"
 
 /* Failures that are printed in full; more are counted. */
@@ -41,6 +43,7 @@ struct campaign {
     uint64_t failed;
     struct failure failures[FAILURES_MAX];
     struct coverage coverage;
+    struct sim_probes probes;
     double simulated_s;
     uint64_t events;
     uint64_t operations;
@@ -77,6 +80,7 @@ static void campaign_done(void *ctx, const struct sim_job *job, const struct sim
 
     if (outcome->ending == SIM_ENDED) {
         coverage_add(&c->coverage, &result->coverage);
+        sim_probes_add(&c->probes, outcome->probes);
         c->simulated_s += (double)(result->at - result->started) / 1e9;
         c->events += result->events;
         c->operations += result->operations;
@@ -147,6 +151,9 @@ static void print_coverage(const struct campaign *c)
         (void)printf("%-20s %10" PRIu64 "  %s\n", reached_name((enum reached)i),
                      c->coverage.reached[i], reached_help((enum reached)i));
     }
+    if (sim_switches_exist()) {
+        sim_probes_print(&c->probes);
+    }
 }
 
 static void print_failures(const struct campaign *c)
@@ -171,16 +178,19 @@ static void print_failures(const struct campaign *c)
 static void print_missing(struct campaign *c)
 {
     struct buf names;
+    bool counts = c->profile == PROFILE_DEFAULT && c->passed + c->failed >= LONG_RUN_SEEDS;
 
     buf_init(&names);
     size_t missing = coverage_missing(&c->coverage, &names);
     if (missing > 0) {
-        bool counts = c->profile == PROFILE_DEFAULT && c->passed + c->failed >= LONG_RUN_SEEDS;
         (void)printf("\nnever reached: %.*s%s\n", (int)names.len, (const char *)names.data,
                      counts ? " (in a run as long as this, a failure)" : "");
         c->failed += counts ? 1 : 0;
     }
     buf_deinit(&names);
+    if (sim_switches_exist() && sim_probes_print_missing(&c->probes) > 0) {
+        c->failed += counts ? 1 : 0;
+    }
 }
 
 static void print_sum(struct campaign *c)

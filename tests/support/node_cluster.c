@@ -71,6 +71,11 @@ void member_start(struct cluster3 *c, uint32_t i)
         config.reserve_bytes = c->batch_bytes / 4;
         config.segment_bytes = 2 * c->batch_bytes;
     }
+    if (c->cached_bytes > 0) {
+        config.raft.max_cached_bytes = c->cached_bytes;
+        config.raft.max_uncommitted_bytes = c->cached_bytes;
+        config.raft.max_append_bytes = c->cached_bytes / 4;
+    }
     config.scrub_bytes_per_s = c->scrub_bytes_per_s;
     config.scrub_pause = NANOS_PER_S;
     config.is_member = m->is_member;
@@ -167,6 +172,14 @@ void member_kill(struct cluster3 *c, uint32_t i, bool power)
     }
     node_close(m->node);
     m->node = NULL;
+}
+
+void member_lose_disk(struct cluster3 *c, uint32_t i)
+{
+    member_kill(c, i, true);
+    simhost_replace_disk(c->member[i].host, simdisk_new(DISK));
+    c->member[i].is_member = true;
+    c->member[i].lost = ORACLE_LOST_ALL;
 }
 
 int cluster3_leader(const struct cluster3 *c)

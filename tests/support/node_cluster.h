@@ -37,7 +37,8 @@ struct cluster3 {
     struct raft_membership founders;
     uint64_t snapshot_entries; /* as in node_config; change them before the start */
     uint64_t scrub_bytes_per_s;
-    uint64_t batch_bytes; /* 0: the log's batches and segments are of the usual size */
+    uint64_t cached_bytes; /* 0: entries that Raft keeps in memory, as usual */
+    uint64_t batch_bytes;  /* 0: the log's batches and segments are of the usual size */
 };
 
 void cluster3_init(struct cluster3 *c, uint64_t seed, uint32_t n);
@@ -50,6 +51,8 @@ void member_start(struct cluster3 *c, uint32_t i);
 
 /* The process dies, or the power goes: what survives of unsynced writes is drawn. */
 void member_kill(struct cluster3 *c, uint32_t i, bool power);
+/* A cut of its power, and a new disk instead of its own; it is to be started again. */
+void member_lose_disk(struct cluster3 *c, uint32_t i);
 
 /* Time passes; every node's invariants are checked at its end. */
 void cluster3_run(struct cluster3 *c, nanos span);

@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 /* enumerator, name, the profile whose seeds are tried, the bug, where it was seen (a row of the
- * scenarios in docs/simulator.md, a project's issue, a key of docs/references.md) */
+ * scenarios in docs/scenarios.md, a project's issue, a key of docs/references.md) */
 #define MUTANT_TABLE(X)                                                                            \
     X(OLD_TERM_COMMIT, "fig8-old-term-commit", "default",                                          \
       "a leader commits entries of earlier terms by counting",                                     \
@@ -32,8 +32,9 @@
       "etcd-raft, Progress.Match")                                                                 \
     X(APPLY_UNCOMMITTED, "apply-uncommitted", "default",                                           \
       "entries are applied before they are committed", "[Ongaro14] §3.5")                          \
-    X(LATE_WRITE_COUNTS, "async-append-aba", "leader",                                             \
-      "what a write covered counts as durable though it was cut meanwhile", "etcd-raft testdata")  \
+    X(LATE_WRITE_COUNTS, "late-write-counts", "leader",                                            \
+      "what a write covered counts as durable though it was cut meanwhile",                        \
+      "docs/raft.md, raft_batch")                                                                  \
     X(LATE_VOTE_COUNTS, "late-vote-counts", "leader", "a vote of an earlier term counts",          \
       "[Ongaro14] §3.4")                                                                           \
     X(PRE_VOTE_COUNTS, "pre-vote-counts", "default",                                               \
@@ -90,9 +91,7 @@
       "a read is answered before its index is applied", "[Ongaro14] §6.4")                         \
     X(FOLLOWER_READS_LOCALLY, "follower-reads-locally", "default",                                 \
       "a follower answers reads from what it has", "[Ongaro14] §6.4")                              \
-    X(LEASE_FROM_ANSWER, "lease-from-answer", "leader",                                            \
-      "a lease lasts from when the answer came, not from when the question left", "[Gray89]")      \
-    X(LEASE_TOO_LONG, "lease-vs-timer", "leader", "a leader's lease outlasts the voters' timers",  \
+    X(LEASE_TOO_LONG, "lease-vs-timer", "clock", "a leader's lease outlasts the voters' timers",   \
       "sofa-jraft#34")                                                                             \
     X(LEASE_OVER_TRANSFER, "lease-over-transfer", "leader",                                        \
       "a lease is kept while the lead is handed over", "[Ongaro14] §6.4.1")                        \
@@ -100,7 +99,7 @@
       "a voter forgets over a restart that it promised to wait", "braft#405")                      \
     X(SNAPSHOT_LOWERS_TERM, "snapshot-lowers-term", "default",                                     \
       "a snapshot's term becomes the node's", "willemt/raft#118 (4)")                              \
-    X(SNAPSHOT_OVER_NEWER_LOG, "snapshot-over-newer-log", "leader",                                \
+    X(SNAPSHOT_OVER_NEWER_LOG, "snapshot-over-newer-log", "default",                               \
       "a snapshot replaces a log that already has all of it", "[Ongaro14] §5.1")                   \
     X(SNAPSHOT_AHEAD_OF_LOG, "snapshot-ahead-of-log", "disk",                                      \
       "the log begins behind a snapshot before it has the entries that it stands for",             \
@@ -116,7 +115,7 @@
     X(SYNC_FAILURE_IGNORED, "fsyncgate", "disk",                                                   \
       "a failed write or sync of the log counts as durable", "[Rebello20]")                        \
     X(NO_SPACE_IGNORED, "no-space-ignored", "disk",                                                \
-      "a segment that got no room on the disk is used", "[Pillai14]")                              \
+      "a block of a snapshot that found no room on the disk counts as written", "[Pillai14]")      \
     X(SEGMENT_RECYCLED_EARLY, "segment-recycled-early", "disk",                                    \
       "a segment is given up while its entries are needed", "[Pillai14]")                          \
     X(BOOT_REUSED, "boot-number-reused", "default",                                                \
@@ -127,7 +126,7 @@
       "the store does not remember what it has applied", "docs/formats/payload-envelope.md")       \
     X(KV_LEASE_NOT_REARMED, "kv-lease-not-rearmed", "default",                                     \
       "a new leader does not give leases their whole time", "etcd, lease promotion")               \
-    X(KV_LEASE_OLD_EXPIRY, "kv-lease-old-expiry", "default",                                       \
+    X(KV_LEASE_OLD_EXPIRY, "kv-lease-old-expiry", "network",                                       \
       "an expiry that an earlier leader proposed still counts", "docs/store.md")                   \
     X(WATCH_SKIPS_HISTORY, "watch-skips-history", "default",                                       \
       "a watch that goes on elsewhere misses what happened meanwhile", "etcd, unsynced watchers")  \
@@ -146,7 +145,14 @@
       "a probe that was lost is never sent again", "etcd-raft, MsgAppFlowPaused")                  \
     X(TRANSFER_NEVER_ENDS, "transfer-never-ends", "leader",                                        \
       "a transfer to a member that does not come to it blocks writes for ever",                    \
-      "[Ongaro14] §3.10")
+      "[Ongaro14] §3.10")                                                                          \
+    X(LATE_ACK_COUNTS, "async-append-aba", "leader",                                               \
+      "an acknowledgement of an earlier term counts", "etcd-raft testdata")                        \
+    X(COMMIT_BEYOND_APPEND, "snapshot-boundary-empty-append", "leader",                            \
+      "a follower commits what the append did not cover",                                          \
+      "willemt/raft#118 (2, 8); RedisLabs/raft#49")                                                \
+    X(FETCHED_SNAPSHOT_REPLACED, "far-behind-snapshot-loop", "default",                            \
+      "a snapshot is replaced while a member fetches it", "hashicorp/raft#212; braft#423")
 
 enum mutant {
     MUTANT_NONE,

@@ -137,7 +137,7 @@ bool simatlas_may(const struct simatlas *atlas, uint32_t replica, enum simatlas_
         return false;
     }
     if ((bit & members_of(&atlas->group)) == 0) {
-        return true;
+        return kinds[kind].notice == SIMATLAS_TELLS;
     }
     return all_stripes_bear(atlas, bit, stripe) &&
            (kinds[kind].notice == SIMATLAS_TELLS || may_be_silent(atlas, bit));

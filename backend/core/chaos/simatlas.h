@@ -25,6 +25,8 @@
  *      any member of the in-sync set that asks, and so does a replica that fell out of the set
  *      [docs/raft.md, "Witnesses", rule 4]: while there is a witness, and the replica is in the
  *      set, each majority with it must have another member of the set.
+ *   4. A host that is no member may lose what it notices. Nobody may lose silently the entry that
+ *      removed it: where it was most of an earlier membership, it would elect itself.
  *
  * STRIPES. Rule 1 speaks of one piece of the log at a time. Damage inside the log that is told by
  * checksums (SIMATLAS_ROT, SIMATLAS_SPOILED) can be confined to a stripe: any number that means the

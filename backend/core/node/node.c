@@ -4,6 +4,7 @@
 
 #include "core/base/hash.h"
 #include "core/base/mutant.h"
+#include "core/base/probe.h"
 #include "core/node/node_int.h"
 #include "core/store/store_limits.h"
 
@@ -180,6 +181,7 @@ static void node_expire_requests(struct node *n, nanos now)
             n->waiting_end = at;
         }
         node_finish_request(n, request, request->is_accepted ? ERR_UNKNOWN : ERR_NO_LEADER);
+        PROBE(NODE_REQUEST_EXPIRED);
     }
 }
 
@@ -205,6 +207,7 @@ static void node_check_reads(struct node *n, nanos now)
         if (now >= read->deadline) {
             *at = read->next;
             read->result = ERR_TIMEOUT;
+            PROBE(NODE_READ_TIMED_OUT);
             read->next = n->reads_done;
             n->reads_done = read;
             continue;
@@ -226,6 +229,7 @@ static void node_notice_sleep(struct node *n, nanos now)
     nanos ahead = now - world_awake(n->world); /* modulo, as the origins may differ */
     if ((int64_t)(ahead - n->clock_ahead) > (int64_t)NODE_SLEEP_MIN) {
         n->clock_ahead = ahead;
+        PROBE(NODE_SLEPT);
         enum err ignored = node_tell(n, (struct raft_event){.type = RAFT_EVENT_SUSPENDED});
         (void)ignored;
     }
@@ -289,6 +293,7 @@ static void node_check_boot(struct node *n)
         uint8_t bytes[8] = {0};
         n->world->random->fill(n->world->self, bytes, NODE_BOOT_JUMP_BYTES);
         uint64_t jump;
+        PROBE(NODE_BOOT_OVERTAKEN);
         memcpy(&jump, bytes, sizeof(jump));
         n->boot = known + 1 + jump;
     }
@@ -376,6 +381,7 @@ void node_repropose(struct node *n)
     if (!n->waiting) {
         return;
     }
+    PROBE(NODE_PROPOSED_AGAIN);
     for (struct node_request *r = n->waiting; r && MUTANT(RETRY_WITH_NEW_NUMBER); r = r->next) {
         r->sequence = ++n->sequence;
     }

@@ -62,8 +62,12 @@ struct node_config {
     uint16_t port;  /* to listen on; 0: a group of one, no network */
     struct node_peer peers[NODE_PEERS_MAX];
     uint32_t peer_count;
-    uint16_t feature_level;     /* of a new group */
-    uint64_t snapshot_entries;  /* a snapshot is taken after so many */
+    uint16_t feature_level;    /* of a new group */
+    uint64_t snapshot_entries; /* a snapshot is taken after so many ... */
+    /* ... if what was applied since has the size of the newest one, so that snapshots of a large
+     * state are not most of what is written; at the latest after these. 0: after
+     * snapshot_entries whatever their size. */
+    uint64_t snapshot_entries_max;
     uint64_t tail_entries;      /* so many stay in the log behind it, for slow members */
     uint64_t segment_bytes;     /* of the log: a batch, the reserve and a sector fit */
     uint64_t batch_bytes;       /* the log's largest write: the largest entry must fit */

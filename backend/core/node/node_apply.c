@@ -36,6 +36,7 @@ static void apply_one(struct node *n, const struct raft_entry *e)
     /* What Raft itself wrote has no effect on the store but that its index is reached. */
     if (e->type == RAFT_ENTRY_NORMAL) {
         entry.payload = e->payload;
+        n->applied_bytes += e->payload.len;
     }
     struct store_result result;
     memset(&result, 0, sizeof(result));
@@ -159,11 +160,20 @@ static void load_unlink(struct node *n, struct node_load *load)
     }
 }
 
+/* The log took it for sound, and it is not: nobody else reads it before the scrub does. */
+static void load_tell_damage(struct node *n, raft_index lo, raft_index hi)
+{
+    struct raft_event e = {.type = RAFT_EVENT_DAMAGED, .damaged = {lo, hi}};
+    enum err ignored = node_tell(n, e);
+    (void)ignored;
+}
+
 static void load_on_done(struct wal_read *read, enum err result)
 {
     struct node_load *load = read->owner;
     struct node *n = load->node;
-    (void)result; /* what was read before an error is good; nothing says that it cannot be read */
+    raft_index lo = read->lo;
+    raft_index hi = read->hi;
     load_unlink(n, load);
     for (size_t i = 0; i < load->count; i++) {
         struct bytes *payload = &load->entries[i].payload;
@@ -173,7 +183,10 @@ static void load_on_done(struct wal_read *read, enum err result)
         load_free(load);
         return;
     }
-    load_tell(n, load);
+    load_tell(n, load); /* what was read before an error is good */
+    if (result == ERR_CORRUPT) {
+        load_tell_damage(n, lo, hi);
+    }
     node_pump(n);
 }
 

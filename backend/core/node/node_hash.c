@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "core/base/cursor.h"
+#include "core/base/probe.h"
 #include "core/node/node_int.h"
 
 #define HASH_REPORT_BYTES 17
@@ -90,6 +91,7 @@ static void hash_judge(struct node *n, raft_index index)
             continue;
         }
         n->is_disputed = false;
+        PROBE(NODE_HASH_AGREED);
         for (unsigned k = 0; k < t.spoken; k++) {
             if (t.hash[k] != t.hash[i]) {
                 hash_tell(n, t.id[k]);

@@ -1,6 +1,7 @@
 /* Fetching a snapshot piece by piece, and putting it in the place of the store. */
 #include <string.h>
 
+#include "core/base/probe.h"
 #include "core/node/node_int.h"
 
 /* --- pieces from a peer ---------------------------------------------------------------------- */
@@ -40,6 +41,7 @@ static bool install_given_up(struct node *n, bool is_whole)
     if (n->install_index != 0) {
         return false;
     }
+    PROBE(NODE_INSTALL_GIVEN_UP);
     if (!is_whole) {
         snapfile_install_close(n->installer);
     }
@@ -303,6 +305,7 @@ void node_install(struct node *n, const struct raft_snapshot *s)
     n->is_loading = true;
     if (n->snap_writer && !n->snap_finishing) {
         snapfile_abort(n->snap_writer);
+        PROBE(NODE_SNAPSHOT_ABORTED);
         n->snap_writer = NULL;
     }
     node_snapshot_end(n);

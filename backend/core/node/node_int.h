@@ -55,6 +55,9 @@
 /* A snapshot that could not be written is tried again after this. */
 #define NODE_SNAPSHOT_RETRY NANOS_PER_S
 
+/* A snapshot that one member was sent whole, and so often once more, is taken for damaged. */
+#define NODE_CHUNK_TRIES 2
+
 /* The state's hash is noted at every so many entries, and compared with the other members'. */
 #define NODE_HASH_EVERY  64
 #define NODE_HASHES_KEPT 32
@@ -190,6 +193,7 @@ struct node_load {
 /* A piece of a snapshot file being read for a peer. */
 struct node_chunk_read {
     struct node *node;
+    bool is_suspect; /* of a snapshot that is taken for damaged */
     struct raft_chunk chunk;
     struct world_file_request request;
     char path[WORLD_PATH_MAX_BYTES];
@@ -275,6 +279,10 @@ struct node {
     struct node_load *loads_failed;
     struct node_load *apply_load; /* feeds what is being applied */
     struct node_chunk_read *chunk_reads;
+    uint64_t chunk_sent; /* the snapshot that was served last, ... */
+    node_id chunk_sent_to;
+    bool chunk_sent_all;       /* ... up to its end, ... */
+    uint32_t chunk_sent_times; /* ... and so often once more */
 
     bool heal_due; /* Raft vouches for the log, and the log has not been told */
 
@@ -294,8 +302,10 @@ struct node {
     nanos snap_retry; /* no snapshot is begun before this */
     bool snap_forced; /* asked for, or an older file is damaged: with the next entry */
     bool snap_lost;   /* the newest file is damaged, or gone: at once, and be it the same again */
-    bool snap_untold; /* snap_name is durable, and the log or Raft does not want it yet */
-    bool snap_marked; /* the log has its marker */
+    uint64_t snap_bytes;    /* of the newest snapshot that was taken or loaded */
+    uint64_t applied_bytes; /* payload, since the newest was begun */
+    bool snap_untold;       /* snap_name is durable, and the log or Raft does not want it yet */
+    bool snap_marked;       /* the log has its marker */
     struct world_timer snap_turn;
 
     /* fetching and installing one */

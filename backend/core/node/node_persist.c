@@ -12,6 +12,7 @@
 
 #include "core/base/cursor.h"
 #include "core/base/mutant.h"
+#include "core/base/probe.h"
 #include "core/node/node_int.h"
 
 static void batch_free(struct node_batch *b)
@@ -122,7 +123,9 @@ static enum err batch_append_entries(struct node *n, struct node_batch *b,
 {
     bool has_marks = b->has_hard || b->install.index != 0;
     while (b->entries_done < count || (has_marks && !b->has_begun)) {
-        size_t part = batch_part(n, entries + b->entries_done, count - b->entries_done);
+        /* Without entries there is no array to point into. */
+        const struct wal_entry *rest = b->entries_done < count ? entries + b->entries_done : NULL;
+        size_t part = batch_part(n, rest, count - b->entries_done);
         size_t done = b->entries_done + part;
         struct wal_hard_state hard = b->hard;
         if (done < count) {
@@ -130,7 +133,7 @@ static enum err batch_append_entries(struct node *n, struct node_batch *b,
         }
         struct wal_append append = {.seq = n->wal_seq + 1,
                                     .hard = b->has_hard ? &hard : NULL,
-                                    .entries = part > 0 ? entries + b->entries_done : NULL,
+                                    .entries = rest,
                                     .entry_count = part};
         if (!b->has_begun) {
             append.snapshot_index = b->install.index;
@@ -201,6 +204,7 @@ static void node_note_space(struct node *n, bool lacks)
 static void batch_wait_for_log(struct node *n, struct node_batch *b, enum err why)
 {
     b->state = BATCH_WAITS_LOG;
+    PROBE(NODE_BATCH_WAITS);
     if (why == ERR_NO_SPACE && !n->lacks_space) {
         node_note_space(n, true);
     } else if (why != ERR_NO_SPACE && why != ERR_BUSY) {
@@ -318,6 +322,7 @@ void node_persist_complete(struct node *n)
         bool vote_durable = b->vote_written && b->wal_seq <= n->wal_durable;
         if (b->state == BATCH_WAITS_LOG && vote_durable && !b->votes_sent) {
             batch_release(n, b, true);
+            PROBE(NODE_VOTE_AHEAD);
         }
     }
     while (n->batches && n->batches->state == BATCH_WRITTEN &&

@@ -104,12 +104,14 @@ static void snapshot_on_done(void *ctx, enum err result)
      * replaced is still there, and a full disk stays full for a while. */
     if (result != OK) {
         n->snap_retry = world_now(n->world) + NODE_SNAPSHOT_RETRY;
+        n->applied_bytes = u64_max(n->applied_bytes, n->snap_bytes);
     } else {
         n->snap_lost = false;
     }
     if (result == OK && n->snap_name.index > raft_status(n->raft).snapshot) {
         n->snap_untold = true;
         n->snap_marked = false;
+        n->snap_bytes = n->snap_name.size;
         node_snapshot_tell(n);
     }
     node_pump(n);
@@ -164,11 +166,20 @@ static void snapshot_on_room(void *ctx)
     snapshot_on_turn(&((struct node *)ctx)->snap_turn);
 }
 
+/* Was enough applied since the newest snapshot? */
+static bool snapshot_is_worth_it(const struct node *n, raft_index newest)
+{
+    const struct node_config *c = &n->cfg;
+    uint64_t entries = u64_sub_sat(n->applied, newest);
+    return entries >= c->snapshot_entries &&
+           (n->applied_bytes >= n->snap_bytes || entries >= c->snapshot_entries_max);
+}
+
 void node_snapshot_if_due(struct node *n)
 {
     struct raft_status status = raft_status(n->raft);
     bool busy = n->snap || n->snap_writer || n->snap_untold || n->is_loading || status.installing;
-    bool due = n->applied >= status.snapshot + n->cfg.snapshot_entries ||
+    bool due = snapshot_is_worth_it(n, status.snapshot) ||
                (n->snap_forced && n->applied > status.snapshot) ||
                (n->snap_lost && n->applied >= status.snapshot && n->applied > 0);
     /* Who was a witness and is no member any more has no state. So its next life begins before the
@@ -187,6 +198,7 @@ void node_snapshot_if_due(struct node *n)
     buf_init(&membership);
     node_snapshot_membership(&n->snap_name, &membership);
     n->snap_turn = (struct world_timer){.fire = snapshot_on_turn, .owner = n};
+    n->applied_bytes = 0;
     n->snap = store_snapshot_begin(n->store);
     n->snap_writer = snapfile_create(&n->place, n->applied, n->applied_term, buf_view(&membership),
                                      snapshot_on_room, n);
@@ -243,7 +255,7 @@ static void chunk_on_closed(struct world_file_request *request)
 static void chunk_on_read(struct world_file_request *request)
 {
     struct node_chunk_read *read = request->owner;
-    bool whole = request->result == OK && request->count == read->chunk.len;
+    bool whole = request->result == OK && request->count == read->chunk.len && !read->is_suspect;
     read->result = whole ? OK : ERR_IO;
     request->op = WORLD_CLOSE;
     request->done = chunk_on_closed;
@@ -265,12 +277,40 @@ static void chunk_on_opened(struct world_file_request *request)
     world_submit(read->node->world, request);
 }
 
+/* Who was sent all of a snapshot, and asks for it from its beginning, found it damaged, or lost it.
+ * After a few times it is taken for damaged, and written anew: no scrub need have come by here. */
+static bool chunk_is_suspect(struct node *n, const struct raft_chunk *chunk)
+{
+    if (chunk->snapshot != raft_status(n->raft).snapshot) {
+        return false;
+    }
+    bool is_same = chunk->snapshot == n->chunk_sent && chunk->peer == n->chunk_sent_to;
+    if (!is_same) {
+        n->chunk_sent = chunk->snapshot;
+        n->chunk_sent_to = chunk->peer;
+        n->chunk_sent_all = false;
+        n->chunk_sent_times = 0;
+    }
+    if (chunk->offset == 0 && n->chunk_sent_all) {
+        n->chunk_sent_all = false;
+        n->chunk_sent_times++;
+    }
+    n->chunk_sent_all = n->chunk_sent_all || chunk->offset + chunk->len == chunk->size;
+    if (n->chunk_sent_times < NODE_CHUNK_TRIES) {
+        return false;
+    }
+    n->chunk_sent_times = 0;
+    n->snap_lost = true;
+    return true;
+}
+
 void node_serve_chunks(struct node *n, const struct raft_update *u)
 {
     for (uint32_t i = 0; i < u->chunk_read_count; i++) {
         struct node_chunk_read *read = mem_alloc_zero(sizeof(*read));
         read->node = n;
         read->chunk = u->chunk_reads[i];
+        read->is_suspect = chunk_is_suspect(n, &read->chunk);
         read->bytes = mem_alloc((size_t)read->chunk.len);
         snapfile_path(n->snap_dir, read->chunk.snapshot, read->chunk.snapshot_term, ".snap",
                       read->path);

@@ -15,6 +15,7 @@
 #include "core/base/crc.h"
 #include "core/base/cursor.h"
 #include "core/base/mutant.h"
+#include "core/base/probe.h"
 #include "core/node/node_int.h"
 
 #define START_BOOT_BYTES 12
@@ -212,6 +213,7 @@ static void start_raft(struct node_start *s)
     memcpy(&n->cfg.raft.seed, seed, sizeof(seed));
     n->raft = raft_new(&n->cfg.raft, &saved, world_now(n->world));
     n->applied = saved.applied;
+    n->snap_bytes = s->snapshot.size;
     n->applied_term = s->snapshot.term;
     n->read_id = n->boot << 32;
     const struct raft_member *own =
@@ -376,6 +378,7 @@ static void start_without_snapshot(struct node_start *s, bool has_damaged)
         s->restore = NULL;
     }
     n->cfg.is_member = n->cfg.is_member || has_damaged;
+    PROBE(NODE_NO_SNAPSHOT);
     n->store = store_open(n->cfg.feature_level);
     start_log(s);
 }
@@ -514,6 +517,7 @@ static void start_draw_boot(struct node_start *s)
     uint32_t drawn;
     memcpy(&drawn, bytes, sizeof(drawn));
     start_write_boot(s, (uint64_t)(drawn & 0x3fffffff) << 1);
+    PROBE(NODE_BOOT_DRAWN);
 }
 
 static void start_on_boot_read_closed(struct world_file_request *request)

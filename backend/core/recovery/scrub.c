@@ -135,6 +135,13 @@ static bool sector_is_good(struct scrub *s, const uint8_t *bytes, uint64_t numbe
     return true;
 }
 
+static void note_spoiled_file(struct wal *w, uint64_t seq)
+{
+    for (size_t i = 0; i < w->file_count; i++) {
+        w->files[i].is_spoiled |= w->files[i].seq == seq;
+    }
+}
+
 static void segment_scrubbed(struct world_file_request *request)
 {
     struct scrub *s = request->owner;
@@ -146,6 +153,7 @@ static void segment_scrubbed(struct world_file_request *request)
     for (uint64_t i = 0; i < sectors; i++) {
         const uint8_t *sector = request->buffer + i * WAL_SECTOR_BYTES;
         if (!is_whole || !sector_is_good(s, sector, s->sector + i)) {
+            note_spoiled_file(w, s->segment);
             if (is_active) {
                 wal_segment_abandon(w);
                 is_active = false;

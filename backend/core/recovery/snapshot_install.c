@@ -1,4 +1,5 @@
 /* Receives a snapshot file from a peer, piece by piece, across restarts. */
+#include "core/base/probe.h"
 #include "core/recovery/snapshot_file.h"
 
 #include "core/base/check.h"
@@ -136,6 +137,7 @@ static void part_opened(struct world_file_request *request)
         return;
     }
     i->old_size = request->size;
+    PROBE(SNAPSHOT_PART_FOUND);
     resume_on(i);
 }
 

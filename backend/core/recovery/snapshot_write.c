@@ -1,4 +1,6 @@
 /* Writes a snapshot, block by block. */
+#include "core/base/mutant.h"
+#include "core/base/probe.h"
 #include "core/recovery/snapshot_file.h"
 
 #include <string.h>
@@ -85,6 +87,7 @@ static void writer_closed(struct world_file_request *request)
 /* The file will not be whole: removes it. */
 static void writer_discard(struct snapfile_writer *w)
 {
+    PROBE(SNAPSHOT_DISCARDED);
     if (w->is_open) {
         snapfile_submit(&w->place, &w->request, WORLD_CLOSE, writer_closed, w);
     } else {
@@ -92,11 +95,18 @@ static void writer_discard(struct snapfile_writer *w)
     }
 }
 
+/* A write came back. */
+static void writer_note(struct snapfile_writer *w, enum err result)
+{
+    bool is_ignored = result == ERR_NO_SPACE && MUTANT(NO_SPACE_IGNORED);
+    w->error = w->error != OK || is_ignored ? w->error : result;
+}
+
 static void header_written(struct world_file_request *request)
 {
     struct snapfile_writer *w = request->owner;
 
-    w->error = w->error != OK ? w->error : request->result;
+    writer_note(w, request->result);
     if (w->error != OK) {
         writer_discard(w);
         return;
@@ -117,7 +127,7 @@ static void trailer_written(struct world_file_request *request)
 {
     struct snapfile_writer *w = request->owner;
 
-    w->error = w->error != OK ? w->error : request->result;
+    writer_note(w, request->result);
     snapfile_header_encode(&w->meta, w->header);
     request->buffer = w->header;
     request->offset = 0;
@@ -145,7 +155,7 @@ static void block_written(struct world_file_request *request)
 {
     struct snapfile_writer *w = request->owner;
 
-    w->error = w->error != OK ? w->error : request->result;
+    writer_note(w, request->result);
     w->first = (w->first + 1) % SNAPFILE_BUFFERS;
     w->full--;
     w->writing--;

@@ -168,7 +168,8 @@ struct wal_read {
     uint64_t hi;
     uint64_t bytes_max; /* ends early, after at least one entry, when payloads reach this */
     void (*entry)(struct wal_read *read, const struct wal_entry *entry); /* payload: for the call */
-    /* `lo` is then the first entry that was not given. OK, or why not further: as wal_read says. */
+    /* `lo` is then the first entry that was not given. OK, or why not further: as wal_read says.
+     * With ERR_CORRUPT, entries lo..hi lie where it was, and may have been lost with it. */
     void (*done)(struct wal_read *read, enum err result);
     void *owner;
 

@@ -29,6 +29,7 @@ enum wal_next { WAL_NEXT_NONE, WAL_NEXT_PREPARING, WAL_NEXT_READY, WAL_NEXT_REFU
 struct wal_file {
     uint64_t seq;
     world_fd fd;
+    bool is_spoiled; /* a sector of it is unreadable: it gets no second life */
     bool is_missing; /* the scrub's: it has not seen the name of it yet */
 };
 
@@ -46,6 +47,7 @@ struct wal_preparation {
 struct wal_recycling {
     bool is_under_way;
     bool is_spare;
+    bool is_spoiled;
     uint64_t through; /* segments below this one go */
     uint64_t seq;
     struct world_file_request request;
@@ -131,8 +133,8 @@ void wal_segment_prepare(struct wal *w);
 /* The prepared segment becomes the active one. */
 void wal_segment_advance(struct wal *w);
 
-/* The active segment is damaged, or will be gone at the next start: nothing more is written to it, if
- * that can be helped. */
+/* The active segment is damaged, or will be gone at the next start: nothing more is written to it,
+ * if that can be helped. */
 void wal_segment_abandon(struct wal *w);
 
 /* Goes on recycling. */

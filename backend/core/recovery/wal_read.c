@@ -19,6 +19,9 @@ static void read_ends(struct wal_read *read, enum err result)
     struct wal *w = read->wal;
 
     read->is_under_way = false;
+    if (result == ERR_CORRUPT) {
+        read->hi = u64_max(read->lo, u64_min(read->hi, read->extent.last));
+    }
     w->reads--;
     wal_segment_recycle(w);
     read->done(read, result);

@@ -4,6 +4,7 @@
 
 #include "core/base/check.h"
 #include "core/base/mem.h"
+#include "core/base/probe.h"
 #include "core/recovery/wal_recover_int.h"
 
 void wal_recover_submit(struct wal_recovering *r, enum world_file_op op,
@@ -67,15 +68,18 @@ static enum found_log judge_log(const struct wal_recovering *r)
         return LOG_ABSENT;
     }
     if (s->state.in_doubt) {
+        PROBE(WAL_DOUBT);
         return LOG_DOUBT;
     }
     if (!s->begun) {
         return LOG_UNBEGUN;
     }
     if (s->state.damage_count > 0) {
+        PROBE(WAL_DAMAGED);
         return LOG_DAMAGED;
     }
     if (s->torn) {
+        PROBE(WAL_TORN);
         return LOG_TORN;
     }
     return s->spots > 0 ? LOG_HEALED : LOG_WHOLE;
@@ -192,6 +196,7 @@ static void chunk_read(struct world_file_request *request)
     } else {
         /* Some sector of these is unreadable: which? */
         r->narrow_until = r->fed + wanted;
+        PROBE(WAL_SECTOR_UNREADABLE);
         r->starts_over = r->reads > 0;
         if (!r->starts_over) {
             r->submitted = r->fed;

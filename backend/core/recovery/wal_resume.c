@@ -231,6 +231,10 @@ static void erase_torn_tail(struct wal_recovering *r)
     r->erase_from = is_tail ? s->tail_sector : 0;
     r->erase_to = u64_max(s->torn_last_sector + 1, r->erase_from);
     r->request.fd = fd_of_segment(r, s->torn_segment);
+    if (r->request.fd == WORLD_FD_NONE) { /* it went with its file */
+        find_room(r);
+        return;
+    }
     memset(r->chunks[0].bytes, 0, (size_t)r->chunk_sectors * WAL_SECTOR_BYTES);
     erase_on(r);
 }
@@ -265,7 +269,9 @@ static void adopt_files(struct wal_recovering *r)
     bool has_tail = tail_is_usable(r);
 
     for (size_t i = 0; i < r->segment_count; i++) {
-        struct wal_file file = {.seq = r->segments[i].seq, .fd = r->segments[i].fd};
+        uint64_t seq = r->segments[i].seq;
+        struct wal_file file = {
+            .seq = seq, .fd = r->segments[i].fd, .is_spoiled = wal_scan_is_spoiled(&r->scan, seq)};
         if (has_tail && file.seq > r->scan.tail_segment) {
             w->next.state = WAL_NEXT_READY;
             w->next.file = file;
@@ -339,7 +345,8 @@ void wal_resume(struct wal_recovering *r)
             }
         }
         if (wanted < r->segment_count && r->segments[wanted].seq == s->tail_segment + 1 &&
-            r->segments[wanted].bytes == r->wal->config.segment_bytes) {
+            r->segments[wanted].bytes == r->wal->config.segment_bytes &&
+            !wal_scan_is_spoiled(s, s->tail_segment + 1)) {
             wanted++;
         }
     }

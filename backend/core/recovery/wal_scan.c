@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/base/check.h"
+#include "core/base/mem.h"
 #include "core/base/le.h"
 #include "core/recovery/wal_scan_int.h"
 
@@ -28,6 +29,26 @@ void wal_scan_deinit(struct wal_scan *s)
     wal_state_deinit(&s->state);
     wal_index_deinit(&s->index);
     buf_deinit(&s->pending.bytes);
+    mem_free(s->spoiled);
+}
+
+static void note_spoiled(struct wal_scan *s)
+{
+    if (s->spoiled_count > 0 && s->spoiled[s->spoiled_count - 1] == s->segment.seq) {
+        return;
+    }
+    mem_grow((void **)&s->spoiled, &s->spoiled_cap, s->spoiled_count + 1, sizeof *s->spoiled);
+    s->spoiled[s->spoiled_count++] = s->segment.seq;
+}
+
+bool wal_scan_is_spoiled(const struct wal_scan *s, uint64_t segment)
+{
+    for (size_t i = 0; i < s->spoiled_count; i++) {
+        if (s->spoiled[i] == segment) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void wal_scan_spot(struct wal_scan *s, uint64_t segment, uint64_t sector, const char *what)
@@ -187,6 +208,9 @@ static void meet_sector(struct wal_scan *s, const uint8_t *bytes)
 
     if (number == 0) {
         meet_header(s, bytes);
+        if (s->segment.header_bad) {
+            note_spoiled(s);
+        }
         /* A batch that did not fit behind the tail begins here. */
         if (may_have_begun(s) && s->pending.seq == 0 && !s->pending.bad) {
             pending_begin(s, WAL_TAIL, 0, 0);
@@ -196,6 +220,9 @@ static void meet_sector(struct wal_scan *s, const uint8_t *bytes)
     struct wal_sector sector = {.kind = WAL_SECTOR_BAD};
     if (bytes != NULL) {
         sector = wal_sector_read(bytes, number);
+    }
+    if (sector.kind == WAL_SECTOR_BAD) {
+        note_spoiled(s);
     }
     if (sector.kind == WAL_SECTOR_SEALED && sector.batch_seq > s->last_seq &&
         sector.batch_seq >= s->pending.seq) {

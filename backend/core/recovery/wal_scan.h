@@ -118,6 +118,11 @@ struct wal_scan {
     uint64_t tail_batch_sector; /* where the last batch accepted begins */
     bool tail_has_header;       /* the header of that segment is whole */
 
+    /* Segments with a sector that is unreadable, wherever it lies; ascending. */
+    uint64_t *spoiled; /* owned */
+    size_t spoiled_count;
+    size_t spoiled_cap;
+
     uint64_t first_segment;
     struct wal_scan_segment segment;
     struct wal_pending pending;
@@ -151,6 +156,9 @@ void wal_scan_end_segment(struct wal_scan *s);
 
 /* After the last segment: settles what is pending. */
 void wal_scan_finish(struct wal_scan *s);
+
+/* Is any sector of that segment's file unreadable, be it where the log has nothing? */
+bool wal_scan_is_spoiled(const struct wal_scan *s, uint64_t segment);
 
 /* Is there nothing more to learn, as the log is another's? */
 static inline bool wal_scan_is_foreign(const struct wal_scan *s)

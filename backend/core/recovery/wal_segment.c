@@ -5,6 +5,7 @@
 #include "core/base/check.h"
 #include "core/base/mem.h"
 #include "core/base/mutant.h"
+#include "core/base/probe.h"
 #include "core/recovery/wal_int.h"
 
 world_fd wal_file_fd(const struct wal *w, uint64_t seq)
@@ -50,6 +51,7 @@ static void remains_unlinked(struct world_file_request *request)
     struct wal *w = request->owner;
 
     w->next.state = WAL_NEXT_REFUSED;
+    PROBE(WAL_NO_SPACE);
     w->next.retry.fire = retry_fired;
     w->next.retry.owner = w;
     world_timer_set(w->world, &w->next.retry, world_now(w->world) + WAL_SPACE_RETRY);
@@ -140,7 +142,7 @@ static void preallocated_synced(struct world_file_request *request)
 static void preallocated(struct world_file_request *request)
 {
     struct wal *w = request->owner;
-    if (request->result != OK && !MUTANT(NO_SPACE_IGNORED)) {
+    if (request->result != OK) {
         preparation_failed(w, request->result);
         return;
     }
@@ -230,6 +232,7 @@ void wal_segment_prepare(struct wal *w)
 void wal_segment_advance(struct wal *w)
 {
     CHECK(w->next.state == WAL_NEXT_READY);
+    PROBE(WAL_ROLLED);
     wal_file_add(w, w->next.file);
     w->next.state = WAL_NEXT_NONE;
     w->active_sector = WAL_FIRST_SECTOR;
@@ -265,6 +268,7 @@ static void recycled_durably(struct world_file_request *request)
         return;
     }
     w->recycling.is_under_way = false;
+    PROBE(WAL_RECYCLED);
     if (w->recycling.is_spare) {
         /* Only now: until its old name is durably gone, the file must not get a new one. */
         w->spares[w->spare_count++] = w->recycling.seq;
@@ -293,7 +297,9 @@ static void old_segment_closed(struct world_file_request *request)
 
     wal_segment_path(w, r->seq, r->from);
     request->path = r->from;
-    if (w->spare_count == WAL_SPARES_MAX) {
+    /* What is unreadable in a file would still be so in its next life, and pass there for damage.
+     */
+    if (w->spare_count == WAL_SPARES_MAX || r->is_spoiled) {
         wal_submit(w, request, WORLD_UNLINK, WORLD_LANE_BULK, recycled);
         return;
     }
@@ -313,6 +319,7 @@ void wal_segment_recycle(struct wal *w)
     r->is_under_way = true;
     r->seq = w->files[0].seq;
     r->request.fd = w->files[0].fd;
+    r->is_spoiled = w->files[0].is_spoiled;
     w->file_count--;
     memmove(w->files, w->files + 1, w->file_count * sizeof w->files[0]);
     if (r->request.fd == WORLD_FD_NONE) { /* it could never be opened */

@@ -1,5 +1,6 @@
 /* The one way in: an entry of the log, by its kind. */
 #include "core/base/mutant.h"
+#include "core/base/probe.h"
 #include "core/store/store_int.h"
 
 #include "core/base/check.h"
@@ -172,8 +173,11 @@ static enum store_status apply_kind(struct store *s, const struct store_entry *e
     case STORE_KIND_LEASE_REVOKE:
         return apply_revoke(s, e);
     case STORE_KIND_LEASE_EXPIRE:
-        return e->term == entry->term || MUTANT(KV_LEASE_OLD_EXPIRY) ? apply_revoke(s, e)
-                                                                     : STORE_EXPIRY_STALE;
+        if (e->term == entry->term || MUTANT(KV_LEASE_OLD_EXPIRY)) {
+            return apply_revoke(s, e);
+        }
+        PROBE(STORE_EXPIRY_STALE);
+        return STORE_EXPIRY_STALE;
     case STORE_KIND_FEATURE_LEVEL:
         return apply_level(s, e);
     default:
@@ -295,11 +299,13 @@ enum err store_apply(struct store *s, const struct store_entry *entry, struct st
             break;
         case STORE_DEDUP_DUPLICATE:
             result.duplicate = true;
+            PROBE(STORE_DUPLICATE);
             result.status = old.status;
             result.revision = old.revision;
             break;
         case STORE_DEDUP_OUTSIDE:
             result.status = STORE_OUTCOME_UNKNOWN;
+            PROBE(STORE_OUTSIDE);
             break;
         case STORE_DEDUP_FULL:
         default:

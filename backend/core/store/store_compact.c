@@ -1,4 +1,5 @@
 /* Compaction: forgetting at once, freeing in steps, and what holds freeing back. */
+#include "core/base/probe.h"
 #include "core/store/store_mvcc.h"
 
 #include "core/base/check.h"
@@ -66,10 +67,12 @@ bool store_mvcc_reclaim(struct store_mvcc *m, size_t budget)
         if (v->prev != NULL) {
             CHECK(v->prev->prev == NULL);
             version_release(m, v->prev);
+            PROBE(STORE_RECLAIMED);
             v->prev = NULL;
         }
         if (v->tombstone && v->key->head == v) {
             key_forget(m, v->key);
+            PROBE(STORE_KEY_FORGOTTEN);
         }
     }
     return m->log.first < limit;

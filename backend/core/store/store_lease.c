@@ -4,6 +4,7 @@
 #include "core/base/hash.h"
 #include "core/base/mem.h"
 #include "core/base/mutant.h"
+#include "core/base/probe.h"
 #include "core/base/sort.h"
 #include "core/store/store_bytes.h"
 #include "core/store/store_slab.h"
@@ -217,6 +218,7 @@ void store_leases_promote(struct store_leases *l, nanos now)
     l->armed = true;
     for (struct store_lease *lease = store_leases_above(l, INT64_MIN); lease != NULL;
          lease = store_leases_above(l, lease->id)) {
+        PROBE(STORE_LEASE_REARMED);
         nanos span = lease_span(MUTANT(KV_LEASE_NOT_REARMED) ? 1 : lease->ttl_s);
         lease_arm(l, lease, u64_add_sat(now, span), STORE_LEASE_ARMED);
     }
@@ -243,6 +245,7 @@ struct store_lease *store_leases_next_due(struct store_leases *l, nanos now)
         return NULL;
     }
     struct store_lease *lease = l->heap[0];
+    PROBE(STORE_LEASE_DUE);
     lease_arm(l, lease, u64_add_sat(now, STORE_LEASE_RETRY_NS), STORE_LEASE_EXPIRING);
     return lease;
 }

@@ -6,6 +6,7 @@
  * changes, the sum over the current keys from their versions. Whatever is wrong ends in
  * ERR_CORRUPT.
  */
+#include "core/base/probe.h"
 #include "core/store/store_int.h"
 
 #include "core/base/check.h"
@@ -353,6 +354,7 @@ enum err store_restore_finish(struct store_restore *r, struct store **ret)
     }
     *ret = r->store;
     buf_deinit(&r->part);
+    PROBE(STORE_RESTORED);
     mem_free(r);
     return OK;
 }

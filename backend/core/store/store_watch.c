@@ -4,6 +4,7 @@
 #include "core/base/check.h"
 #include "core/base/mem.h"
 #include "core/base/mutant.h"
+#include "core/base/probe.h"
 #include "core/store/store_int.h"
 #include "core/store/store_pb.h"
 
@@ -283,6 +284,7 @@ static void stream_move(struct store_stream *stream, struct store *to,
                         const struct store_mvcc *from)
 {
     stream->store = to;
+    PROBE(STORE_WATCH_MOVED);
     for (struct store_watch *w = watch_first(stream); w != NULL; w = watch_above(stream, w->id)) {
         if (w->start_revision > from->revision) {
             store_link_remove(

@@ -1,4 +1,5 @@
 /* Delivery: the next response of a stream, read from the history. */
+#include "core/base/probe.h"
 #include "core/store/store_watch.h"
 
 #include "core/base/check.h"
@@ -162,6 +163,7 @@ static void watch_overtaken(struct store_watch *w, const struct store_mvcc *m,
     store_pb_put_i64(response, FIELD_COMPACT_REVISION, m->compact_revision);
     *ret_revision = 0;
     store_watch_free(w);
+    PROBE(STORE_WATCH_OVERTAKEN);
 }
 
 /* A watch that is clean and was asked for progress says so; true if it did. */

@@ -152,6 +152,8 @@ static void members_count_as_they_are_now(void **state)
     simatlas_struck(&atlas, 3, SIMATLAS_WIPED, SIMATLAS_WHOLE);
     assert_false(simatlas_may(&atlas, 0, SIMATLAS_WIPED, SIMATLAS_WHOLE));
     assert_true(simatlas_may(&atlas, 9, SIMATLAS_WIPED, SIMATLAS_WHOLE));
+    /* It might forget that it is no member. */
+    assert_false(simatlas_may(&atlas, 9, SIMATLAS_VANISHED, SIMATLAS_WHOLE));
     simatlas_struck(&atlas, 9, SIMATLAS_WIPED, SIMATLAS_WHOLE);
     assert_true(simatlas_is_within(&atlas));
     /* A joint membership has to bear it in both halves. */

@@ -135,6 +135,44 @@ static void catches_up_by_snapshot_after_a_long_absence(void **state)
     cluster3_deinit(&c);
 }
 
+/* Writing a large state again and again would be most of what the disk does. */
+static void a_large_state_waits_with_its_snapshot_until_as_much_was_logged(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    cluster3_init(&c, 15, NODES);
+    c.snapshot_entries = 1000000;
+    cluster3_start(&c);
+    uint32_t leader = cluster3_elect(&c);
+    struct node *n = c.member[leader].node;
+    for (uint64_t i = 0; i < 100; i++) {
+        char key[KEY_BYTES] = "key-aa";
+        key[4] = (char)('a' + i / 20);
+        key[5] = (char)('a' + i % 20);
+        cluster3_put(&c, leader, key, value_of(i));
+    }
+    node_take_snapshot(n);
+    cluster3_run(&c, NANOS_PER_S);
+    raft_index first = node_status(n).snapshot;
+    assert_true(first > 100 && n->snap_bytes > 0);
+    n->cfg.snapshot_entries = 5;
+    n->cfg.snapshot_entries_max = 1000000;
+    uint64_t puts = 0;
+    while (node_status(n).snapshot == first && puts < 1000) {
+        cluster3_put(&c, leader, "one", value_of(puts++));
+        cluster3_run(&c, 20 * NANOS_PER_MS);
+    }
+    assert_in_range(puts, 20, 999);
+    first = node_status(n).snapshot;
+    n->cfg.snapshot_entries_max = 10;
+    for (puts = 0; puts < 15; puts++) {
+        cluster3_put(&c, leader, "one", value_of(puts));
+    }
+    cluster3_run(&c, NANOS_PER_S);
+    assert_true(node_status(n).snapshot > first);
+    cluster3_deinit(&c);
+}
+
 /* One member's state is replaced by another: it must find out, and not answer any more. */
 static void halts_a_member_whose_state_differs_from_the_majority(void **state)
 {
@@ -191,6 +229,7 @@ int main(void)
         cmocka_unit_test(keeps_a_key_when_all_three_lose_power_at_once),
         cmocka_unit_test(answers_puts_and_reads_on_every_member),
         cmocka_unit_test(catches_up_by_snapshot_after_a_long_absence),
+        cmocka_unit_test(a_large_state_waits_with_its_snapshot_until_as_much_was_logged),
         cmocka_unit_test(halts_a_member_whose_state_differs_from_the_majority),
         cmocka_unit_test(gives_the_same_history_for_the_same_seed_on_whole_nodes),
     };

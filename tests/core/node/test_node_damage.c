@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/base/mem.h"
+#include "core/consensus/raft/raft_int.h"
 #include "core/node/node_int.h"
 #include "core/store/store_request.h"
 #include "tests/support/node_cluster.h"
@@ -13,7 +14,7 @@
 #define FILLER      0x5a
 #define PUTS        4000
 
-static void put_large(struct cluster3 *c)
+static void put_filler(struct cluster3 *c)
 {
     static uint8_t value[LARGE_BYTES];
     struct buf body;
@@ -61,7 +62,7 @@ static void repairs_larger_than_a_segment_are_written_in_shares(void **state)
     c.batch_bytes = 64 * 1024;
     cluster3_start(&c);
     for (int i = 0; i < LARGE_PUTS; i++) {
-        put_large(&c);
+        put_filler(&c);
     }
     cluster3_run(&c, NANOS_PER_S);
     uint32_t hurt = (cluster3_elect(&c) + 1) % NODES;
@@ -102,10 +103,36 @@ static void an_update_larger_than_a_segment_is_written_in_parts(void **state)
     cluster3_deinit(&c);
 }
 
+/* The log of the leader goes bad, where no scrub looks, and a member needs what is there. */
+static void damage_that_a_load_meets_is_repaired(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    cluster3_init(&c, 53, NODES);
+    cluster3_start(&c);
+    uint32_t leader = cluster3_elect(&c);
+    uint32_t away = (leader + 1) % NODES;
+    c.member[leader].node->raft->cfg.max_cached_bytes = 64 * 1024; /* the rest is on the disk */
+    member_kill(&c, away, false);
+    for (int i = 0; i < LARGE_PUTS; i++) {
+        put_filler(&c);
+    }
+    cluster3_run(&c, NANOS_PER_S);
+    cluster3_unwatch(&c); /* it takes the damage of a running disk for none */
+    assert_true(spoil_bodies(&c, leader) > LARGE_PUTS);
+    member_start(&c, away);
+    cluster3_run(&c, 20 * NANOS_PER_S);
+    uint32_t next = cluster3_elect(&c);
+    assert_true(node_applied(c.member[away].node) >= node_applied(c.member[next].node));
+    assert_false(node_status(c.member[leader].node).impaired);
+    cluster3_deinit(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_update_larger_than_a_segment_is_written_in_parts),
+        cmocka_unit_test(damage_that_a_load_meets_is_repaired),
         cmocka_unit_test(repairs_larger_than_a_segment_are_written_in_shares),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,14 +16,6 @@
 
 /* --- disks ----------------------------------------------------------------------------------- */
 
-static void member_lose_disk(struct cluster3 *c, uint32_t i)
-{
-    member_kill(c, i, true);
-    simhost_replace_disk(c->member[i].host, simdisk_new(DISK));
-    c->member[i].is_member = true;
-    c->member[i].lost = ORACLE_LOST_ALL;
-}
-
 static bool file_is_log(const char *name)
 {
     size_t n = strlen(name);
@@ -633,27 +625,6 @@ static void an_install_takes_the_snapshot_that_it_was_told(void **state)
     cluster3_deinit(&c);
 }
 
-/* While a piece of one snapshot is on its way to the disk, the core asks for another one. */
-static void a_snapshot_that_is_asked_for_while_another_is_written_is_opened(void **state)
-{
-    (void)state;
-    struct cluster3 c;
-    cluster3_init(&c, 33, NODES);
-    cluster3_start(&c);
-    cluster3_elect(&c);
-    struct node *n = c.member[0].node;
-    struct raft_chunk chunks[] = {{.snapshot = 1000, .snapshot_term = 1},
-                                  {.snapshot = 2000, .snapshot_term = 1}};
-    const struct raft_update both = {.chunk_writes = chunks, .chunk_write_count = COUNT_OF(chunks)};
-    node_receive_chunks(n, &both);
-    assert_true(n->install_busy);
-    cluster3_run(&c, NANOS_PER_S);
-    assert_false(n->install_busy);
-    assert_non_null(n->installer);
-    assert_int_equal(n->install_index, 2000);
-    cluster3_deinit(&c);
-}
-
 static void a_founder_that_dies_at_first_founds_again(void **state)
 {
     (void)state;
@@ -777,209 +748,6 @@ static void a_disk_from_a_backup_repeats_no_numbers(void **state)
     cluster3_deinit(&c);
 }
 
-/* Before its membership is known to it, a node does not know that it is a witness; a read that it
- * took then is not answered from the state that it does not have. */
-static void a_read_of_a_node_that_becomes_a_witness_is_refused(void **state)
-{
-    (void)state;
-    struct cluster3 c;
-    cluster3_init(&c, 40, NODES);
-    for (uint32_t i = 0; i < NODES; i++) {
-        c.founders.member[i].roles = RAFT_VOTER | (i == 2 ? RAFT_WITNESS : RAFT_IN_SYNC);
-    }
-    cluster3_start(&c);
-    uint32_t leader = cluster3_elect(&c);
-    cluster3_put(&c, leader, "answer", value_of(42));
-    cluster3_run(&c, NANOS_PER_S);
-    member_lose_disk(&c, 2);
-    member_start(&c, 2);
-    while (!node_is_ready(c.member[2].node)) {
-        cluster3_run(&c, NANOS_PER_MS / 10);
-    }
-    assert_int_equal(cluster3_try_get(&c, 2), ERR_REFUSED);
-    cluster3_deinit(&c);
-}
-
-/* Heartbeats come, and a request whose message was lost still ends in time. */
-static void a_follower_with_a_leader_ends_requests_in_time(void **state)
-{
-    (void)state;
-    struct cluster3 c;
-    cluster3_init(&c, 31, NODES);
-    cluster3_start(&c);
-    uint32_t leader = cluster3_elect(&c);
-    cluster3_run(&c, NANOS_PER_S);
-    struct node *n = c.member[(leader + 1) % NODES].node;
-    struct put p;
-    put_begin(&p, n, "lost", value_of(1));
-    p.request.is_accepted = true;
-    n->waiting = n->queued;
-    n->waiting_end = n->queued_end;
-    n->queued = NULL;
-    n->queued_end = &n->queued;
-    cluster3_run(&c, n->cfg.request_timeout + NANOS_PER_S);
-    assert_true(p.done);
-    assert_int_equal(p.result, ERR_UNKNOWN);
-    buf_deinit(&p.body);
-    cluster3_deinit(&c);
-}
-
-/* As with a full queue: one that Raft did not take is proposed again, and not only when the leader
- * changes. */
-static void what_raft_refused_is_proposed_again(void **state)
-{
-    (void)state;
-    struct cluster3 c;
-    cluster3_init(&c, 32, NODES);
-    cluster3_start(&c);
-    uint32_t leader = cluster3_elect(&c);
-    cluster3_run(&c, NANOS_PER_S);
-    struct node *n = c.member[(leader + 1) % NODES].node;
-    struct put p;
-    put_begin(&p, n, "refused", value_of(1));
-    n->waiting = n->queued;
-    n->waiting_end = n->queued_end;
-    n->queued = NULL;
-    n->queued_end = &n->queued;
-    cluster3_run(&c, NANOS_PER_S);
-    assert_true(p.done);
-    assert_int_equal(p.result, OK);
-    buf_deinit(&p.body);
-    cluster3_deinit(&c);
-}
-
-/* A number of another life: the store cannot tell what became of it. */
-static void an_outcome_that_nobody_knows_is_no_success(void **state)
-{
-    (void)state;
-    struct cluster3 c;
-    cluster3_init(&c, 33, NODES);
-    cluster3_start(&c);
-    uint32_t leader = cluster3_elect(&c);
-    cluster3_put(&c, leader, "answer", value_of(1));
-    struct put p;
-    put_begin(&p, c.member[leader].node, "answer", value_of(2));
-    p.request.boot--;
-    put_wait(&c, &p);
-    assert_int_equal(p.result, ERR_UNKNOWN);
-    assert_true(cluster3_get(&c, leader, "answer", value_of(1)));
-    cluster3_deinit(&c);
-}
-
-static void a_node_that_stops_hands_over_and_takes_no_more(void **state)
-{
-    (void)state;
-    struct cluster3 c;
-    cluster3_init(&c, 34, NODES);
-    cluster3_start(&c);
-    uint32_t leader = cluster3_elect(&c);
-    cluster3_put(&c, leader, "answer", value_of(42));
-    cluster3_run(&c, NANOS_PER_S);
-    node_stop(c.member[leader].node);
-    struct put late = {.done = false};
-    assert_int_equal(node_propose(c.member[leader].node, &late.request), ERR_CLOSED);
-    cluster3_run(&c, NANOS_PER_S);
-    uint32_t next = cluster3_elect(&c);
-    assert_int_not_equal(next, leader);
-    assert_true(cluster3_get(&c, next, "answer", value_of(42)));
-    cluster3_deinit(&c);
-}
-
-/* --- leases ----------------------------------------------------------------------------------- */
-
-static void a_lease_ends_once_and_takes_its_keys_along(void **state)
-{
-    (void)state;
-    struct cluster3 c;
-    cluster3_init(&c, 28, NODES);
-    cluster3_start(&c);
-    uint32_t leader = cluster3_elect(&c);
-    static const uint8_t grant[] = {0x08, 3, 0x10, 7}; /* TTL 3 s, lease 7 */
-    struct put p;
-    put_begin(&p, c.member[leader].node, "unused", 0);
-    put_wait(&c, &p);
-    put_begin_kind(&p, c.member[leader].node, STORE_KIND_LEASE_GRANT,
-                   (struct bytes){grant, sizeof(grant)});
-    put_wait(&c, &p);
-    assert_int_equal(p.result, OK);
-    uint64_t value = value_of(5);
-    struct store_put_request put = {.key = {(const uint8_t *)"mine", 4},
-                                    .value = {(const uint8_t *)&value, sizeof(value)},
-                                    .lease = 7};
-    struct buf body;
-    buf_init(&body);
-    store_put_encode(&body, &put);
-    put_begin_kind(&p, c.member[leader].node, STORE_KIND_PUT, buf_view(&body));
-    put_wait(&c, &p);
-    assert_int_equal(p.result, OK);
-    buf_deinit(&body);
-    cluster3_run(&c, NANOS_PER_S);
-    assert_true(cluster3_get(&c, leader, "mine", value));
-    /* The next leader arms it anew: it lives at least its time from then on, and then ends. */
-    member_kill(&c, leader, true);
-    uint32_t next = cluster3_elect(&c);
-    cluster3_run(&c, 2 * NANOS_PER_S);
-    assert_true(cluster3_get(&c, next, "mine", value));
-    cluster3_run(&c, 4 * NANOS_PER_S);
-    assert_false(cluster3_get(&c, next, "mine", value));
-    cluster3_deinit(&c);
-}
-
-static bool lease_is_known(struct node *node, uint8_t id)
-{
-    struct buf response;
-    buf_init(&response);
-    store_lease_list(node_store(node), &response);
-    /* One LeaseStatus of a lease below 128: its only byte of worth is the last. */
-    bool is = response.len > 0 && response.data[response.len - 1] == id;
-    buf_deinit(&response);
-    return is;
-}
-
-/* A leader that is cut off finds a lease due before it steps down, and the end that it proposed
- * lies in its queue when it hears of the next leader: that one has armed the lease anew. */
-static void an_expiry_of_a_past_leader_ends_no_lease(void **state)
-{
-    (void)state;
-    struct cluster3 c;
-    cluster3_init(&c, 31, NODES);
-    cluster3_start(&c);
-    uint32_t leader = cluster3_elect(&c);
-    static const uint8_t grant[] = {0x08, 3, 0x10, 7}; /* TTL 3 s, lease 7 */
-    struct put p;
-    put_begin_kind(&p, c.member[leader].node, STORE_KIND_LEASE_GRANT,
-                   (struct bytes){grant, sizeof(grant)});
-    put_wait(&c, &p);
-    assert_int_equal(p.result, OK);
-    cluster3_run(&c, 2800 * NANOS_PER_MS);
-    for (uint32_t i = 0; i < c.n; i++) {
-        if (i != leader) {
-            simnet_cut(c.member[leader].host, c.member[i].host, true);
-        }
-    }
-    cluster3_run(&c, 300 * NANOS_PER_MS);
-    assert_int_equal(node_status(c.member[leader].node).role, RAFT_LEADER);
-    uint32_t next = leader;
-    for (uint32_t i = 0; i < 300 && next == leader; i++) {
-        cluster3_run(&c, 10 * NANOS_PER_MS);
-        for (uint32_t k = 0; k < c.n; k++) {
-            bool leads = node_status(c.member[k].node).role == RAFT_LEADER;
-            next = k != leader && leads ? k : next;
-        }
-    }
-    assert_true(next != leader);
-    for (uint32_t i = 0; i < c.n; i++) {
-        if (i != leader) {
-            simnet_cut(c.member[leader].host, c.member[i].host, false);
-        }
-    }
-    cluster3_run(&c, 2 * NANOS_PER_S);
-    assert_true(lease_is_known(c.member[next].node, 7));
-    cluster3_run(&c, 4 * NANOS_PER_S);
-    assert_false(lease_is_known(c.member[next].node, 7));
-    cluster3_deinit(&c);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1000,19 +768,11 @@ int main(void)
         cmocka_unit_test(what_a_dead_process_left_is_synced_before_it_counts),
         cmocka_unit_test(a_snapshot_that_a_dead_process_named_is_synced_before_it_counts),
         cmocka_unit_test(an_install_takes_the_snapshot_that_it_was_told),
-        cmocka_unit_test(a_snapshot_that_is_asked_for_while_another_is_written_is_opened),
         cmocka_unit_test(a_founder_that_dies_at_first_founds_again),
         cmocka_unit_test(a_member_may_die_at_any_event_of_its_start),
         cmocka_unit_test(a_restart_remembers_what_was_committed),
         cmocka_unit_test(a_lost_boot_number_is_overtaken),
         cmocka_unit_test(a_disk_from_a_backup_repeats_no_numbers),
-        cmocka_unit_test(a_read_of_a_node_that_becomes_a_witness_is_refused),
-        cmocka_unit_test(a_follower_with_a_leader_ends_requests_in_time),
-        cmocka_unit_test(what_raft_refused_is_proposed_again),
-        cmocka_unit_test(an_outcome_that_nobody_knows_is_no_success),
-        cmocka_unit_test(a_node_that_stops_hands_over_and_takes_no_more),
-        cmocka_unit_test(a_lease_ends_once_and_takes_its_keys_along),
-        cmocka_unit_test(an_expiry_of_a_past_leader_ends_no_lease),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

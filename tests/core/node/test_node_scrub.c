@@ -1,6 +1,6 @@
 /*
- * Whole nodes whose disks lose files while they run: the scrub finds it, and the node mends it
- * before its next start.
+ * Whole nodes whose disks lose files, or parts of them, while they run: whoever reads finds it, the
+ * scrub at the latest, and the node mends it before its next start.
  */
 #include <string.h>
 
@@ -81,11 +81,68 @@ static void a_segment_that_vanished_is_mended_by_peers(void **state)
     cluster3_deinit(&c);
 }
 
+/* Damages the first sectors that hold entries in the member's first segment. */
+static void spoil_first_entries(struct cluster3 *c, uint32_t i)
+{
+    for (uint64_t sector = 3; sector < 9; sector++) {
+        assert_int_equal(simdisk_spoil(simhost_disk(c->member[i].host),
+                                       "node/wal/0000000000000001.wal",
+                                       sector * WORLD_SECTOR_BYTES),
+                         OK);
+    }
+    c->member[i].lost = ORACLE_LOST_TAIL;
+}
+
+static void put_many_bytes(struct cluster3 *c, uint64_t count)
+{
+    static uint8_t large[8 * 1024];
+    struct store_put_request request = {.key = {(const uint8_t *)"large", 5},
+                                        .value = {large, sizeof(large)}};
+    struct buf body;
+    buf_init(&body);
+    store_put_encode(&body, &request);
+    for (uint64_t i = 0; i < count; i++) {
+        struct put p;
+        put_begin_kind(&p, c->member[cluster3_elect(c)].node, STORE_KIND_PUT, buf_view(&body));
+        put_wait(c, &p);
+        assert_int_equal(p.result, OK);
+    }
+    buf_deinit(&body);
+}
+
+/* Nothing scrubs here. The leader is asked for entries that it has in no memory any more, and finds
+ * that they are damaged. */
+static void damage_that_is_met_when_entries_are_loaded_is_mended(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    cluster3_init(&c, 73, NODES);
+    c.cached_bytes = 1 << 18;
+    cluster3_start(&c);
+    cluster3_put(&c, cluster3_elect(&c), "answer", value_of(42));
+    uint32_t newcomer = (cluster3_elect(&c) + 1) % NODES;
+    member_kill(&c, newcomer, true);
+    simhost_replace_disk(c.member[newcomer].host, simdisk_new(256ULL * 1024 * 1024));
+    c.member[newcomer].is_member = true;
+    c.member[newcomer].lost = ORACLE_LOST_ALL;
+    put_many_bytes(&c, 80);
+    uint32_t leader = cluster3_elect(&c);
+    spoil_first_entries(&c, leader);
+    member_start(&c, newcomer);
+    cluster3_run(&c, 20 * NANOS_PER_S);
+    assert_true(c.member[leader].alarms & RAFT_ALARM_IMPAIRED);
+    assert_false(node_status(c.member[leader].node).impaired);
+    assert_false(node_status(c.member[newcomer].node).impaired);
+    assert_true(cluster3_get(&c, newcomer, "answer", value_of(42)));
+    cluster3_deinit(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_snapshot_that_vanished_is_taken_again),
         cmocka_unit_test(a_segment_that_vanished_is_mended_by_peers),
+        cmocka_unit_test(damage_that_is_met_when_entries_are_loaded_is_mended),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* A whole node that is a witness: it votes, keeps no state, and its log is compacted and comes back
  * like any other's. */
+#include "core/chaos/simdisk.h"
 #include "core/chaos/simnet.h"
 #include "core/consensus/raft/raft_int.h"
 #include "core/node/node_int.h"
@@ -108,7 +109,30 @@ static void a_snapshot_of_its_own_ends_while_another_is_installed(void **state)
     cluster3_deinit(&c);
 }
 
-/* Who was a witness has no state, also when it is no member any more: it answers nothing from it. */
+/* Before its membership is known to it, a node does not know that it is a witness; a read that it
+ * took then is not answered from the state that it does not have. */
+static void a_read_of_a_node_that_becomes_a_witness_is_refused(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    witnessed_start(&c, 40);
+    witnessed_put(&c, 0, 1);
+    cluster3_run(&c, NANOS_PER_S);
+    struct member *m = &c.member[WITNESS];
+    member_kill(&c, WITNESS, true);
+    simdisk_wipe(simhost_disk(m->host));
+    m->is_member = true;
+    m->lost = ORACLE_LOST_ALL;
+    member_start(&c, WITNESS);
+    while (!node_is_ready(m->node)) {
+        cluster3_run(&c, NANOS_PER_MS / 10);
+    }
+    assert_int_equal(cluster3_try_get(&c, WITNESS), ERR_REFUSED);
+    cluster3_deinit(&c);
+}
+
+/* Who was a witness has no state, also when it is no member any more: it answers nothing from it.
+ */
 static void a_removed_witness_answers_no_reads(void **state)
 {
     (void)state;
@@ -142,6 +166,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_witness_compacts_its_log),
         cmocka_unit_test(a_witness_keeps_the_snapshot_that_it_was_named),
+        cmocka_unit_test(a_read_of_a_node_that_becomes_a_witness_is_refused),
         cmocka_unit_test(a_removed_witness_answers_no_reads),
         cmocka_unit_test(a_snapshot_of_its_own_ends_while_another_is_installed),
     };

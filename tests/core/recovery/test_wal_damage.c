@@ -580,6 +580,53 @@ static void what_is_lost_after_a_repair_is_told(void **state)
     simdisk_free(truth->disk);
 }
 
+/* Sectors of the log's files, spares included, that are not as anybody wrote them. */
+static uint64_t bad_sectors(const struct simdisk *disk)
+{
+    struct buf content;
+    uint64_t bad = 0;
+
+    buf_init(&content);
+    for (size_t i = 0; simdisk_name(disk, i) != NULL; i++) {
+        const char *name = simdisk_name(disk, i);
+        if (strcmp(name, "wal/identity") == 0 || simdisk_look(disk, name, &content) != OK) {
+            continue;
+        }
+        for (uint64_t k = WAL_FIRST_SECTOR; k < content.len / WAL_SECTOR_BYTES; k++) {
+            bad += wal_sector_read(content.data + k * WAL_SECTOR_BYTES, k).kind == WAL_SECTOR_BAD;
+        }
+    }
+    buf_deinit(&content);
+    return bad;
+}
+
+/* In its next life the bad sector would lie where a batch is to come, and pass for one that was
+ * lost. */
+static void a_file_with_a_bad_sector_gets_no_second_life(void **state)
+{
+    (void)state;
+    const struct truth *truth = truth_new();
+    struct patient p;
+
+    patient_new(&p, truth);
+    struct simdisk *disk = simhost_disk(p.host);
+    assert_int_equal(simdisk_flip(disk, "wal/0000000000000002.wal", 5 * WAL_SECTOR_BYTES + 7, 1),
+                     OK);
+    assert_int_equal(bad_sectors(disk), 1);
+    assert_int_equal(patient_open(&p), RECOVERY_DAMAGED);
+    repair(&p, truth);
+    uint64_t last = truth->model.last;
+    struct wal_append marker = {.snapshot_index = last,
+                                .snapshot_term = truth->model.entries[last].term};
+    append_or_wait(&p, marker);
+    wal_compact(p.f.wal, last);
+    while (simworld_step(p.sim)) {
+    }
+    assert_int_equal(bad_sectors(disk), 0);
+    patient_free(&p);
+    simdisk_free(truth->disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -593,6 +640,7 @@ int main(void)
         cmocka_unit_test(what_a_snapshot_covered_when_the_log_was_healed_is_told_when_it_is_lost),
         cmocka_unit_test(what_a_lost_snapshot_covered_is_told_though_its_marker_is_lost_too),
         cmocka_unit_test(what_is_lost_after_a_repair_is_told),
+        cmocka_unit_test(a_file_with_a_bad_sector_gets_no_second_life),
         cmocka_unit_test(a_log_that_gave_way_to_a_lost_snapshot_reaches_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

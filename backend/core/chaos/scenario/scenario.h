@@ -94,9 +94,10 @@ struct stage;
       "with one follower nothing is committed, and within 2 T of the heal it is", 40,              \
       "commit-without-quorum", "databendlabs/openraft#1802",                                       \
       "the leader of five reaches one follower, each in turn")                                     \
-    X(async_append_aba, "async-append-aba", "nothing is committed by the late acknowledgement",    \
-      70, "async-append-aba", "etcd-raft testdata",                                                \
-      "an acknowledgement comes late, of entries that were replaced meanwhile")                    \
+    X(async_append_aba, "async-append-aba",                                                        \
+      "nothing counts by the late write and acknowledgement", 90, "async-append-aba",              \
+      "etcd-raft testdata",                                                                        \
+      "a write, and then an acknowledgement, comes late, of entries that were replaced meanwhile") \
     X(single_node_ack_before_fsync, "single-node-ack-before-fsync",                                \
       "no write is acknowledged while the disk stands; after each power loss all is there", 60,    \
       "single-node-ack-before-fsync", "etcd-io/etcd#14370",                                        \
@@ -122,7 +123,7 @@ struct stage;
       "the log is as it was, after each of them", 25, "snapshot-delayed-append",                   \
       "willemt/raft#118 (1)", "appends from before a compaction come once more")                   \
     X(snapshot_boundary_empty_append, "snapshot-boundary-empty-append",                            \
-      "nothing behind the snapshot is committed by it", 60, "heartbeat-commit",                    \
+      "nothing behind the snapshot is committed by it", 60, "snapshot-boundary-empty-append",      \
       "willemt/raft#118 (2, 8); RedisLabs/raft#49",                                                \
       "an append without entries, at a snapshot's end, tells a commit index beyond")               \
     X(snapshot_lowers_term, "snapshot-lowers-term",                                                \

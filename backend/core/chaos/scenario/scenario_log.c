@@ -97,6 +97,40 @@ void scenario_commit_without_quorum(struct stage *st)
     }
 }
 
+static raft_term term_at(const struct simmember *m, raft_index index)
+{
+    return simmember_serves(m) ? raft_log_term(&m->node->raft->log, index) : 0;
+}
+
+/* B's disk is still writing A's entries when those of the next leader replace them: what it reports
+ * then says nothing about what stands there now. */
+static void late_write(struct stage *st)
+{
+    struct simmember *a = stage_leader(st);
+    struct simmember *b = stage_follower(st, 0);
+    raft_index first = stage_status(a).last + 1;
+
+    stage_isolate(st, a, true);
+    stage_link(st, a, b, true);
+    stage_stall_disk(st, b, 12 * T);
+    for (uint32_t key = 0; key < 4; key++) {
+        (void)stage_ask(st, a, SIMCALL_PUT, key);
+    }
+    STAGE_UNTIL(st, T / 4, stage_status(b).last == first + 3, "B's disk is writing A's entries");
+    stage_kill(st, a);
+    struct simmember *next = stage_await_leader(st, a, 10 * T);
+    stage_put_many(st, next, 3);
+    STAGE_UNTIL(st, 2 * T, term_at(b, first) == stage_status(next).term,
+                "B has the next leader's in their place");
+    stage_expect(st, stage_status(b).durable < first, "its disk has written neither");
+    STAGE_UNTIL(st, 12 * T, stage_status(b).durable >= first + 3, "then it writes both");
+    stage_link_all(st, true);
+    stage_start(st, a);
+    STAGE_UNTIL(st, T, simmember_serves(a), "A is back");
+    stage_await_caught_up(st, a, 10 * T);
+    stage_pass(st, T);
+}
+
 /* The late acknowledgement of entries that were replaced. B acknowledges A's entries when its disk
  * has them at last; by then they are gone from everywhere else, and A leads again, in a newer term,
  * with other entries at those places. */
@@ -105,6 +139,8 @@ void scenario_async_append_aba(struct stage *st)
     const struct sim_settings s = stage_plain(5);
 
     stage_found(st, &s);
+    late_write(st);
+    stage_say(st, "and now the acknowledgement comes late");
     struct simmember *a = stage_leader(st);
     struct simmember *b = stage_follower(st, 0);
     struct simmember *c = stage_follower(st, 1);

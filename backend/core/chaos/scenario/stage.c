@@ -6,6 +6,7 @@
 #include "core/chaos/simfile.h"
 #include "core/consensus/raft/raft_int.h"
 #include "core/node/node_int.h"
+#include "core/store/store_limits.h"
 
 /* A group on whole links has its first leader, whom all follow, after this. */
 #define FOUND_BOUND (4 * SCENARIO_TIMEOUT)
@@ -16,6 +17,7 @@ struct sim_settings stage_plain(uint32_t founders)
 {
     struct sim_settings s = {
         .founders = founders,
+        .feature_level = STORE_FEATURE_LEVEL_MAX,
         .heal_bound = 60 * NANOS_PER_S,
         .latency = 100 * NANOS_PER_US,
         .spread = 50 * NANOS_PER_US,

@@ -47,7 +47,7 @@ size_t coverage_missing(const struct coverage *sum, struct buf *out)
         }
     }
     for (size_t i = 0; i < REACHED_STATES; i++) {
-        if (sum->reached[i] == 0) {
+        if (sum->reached[i] == 0 && i != REACHED_BEYOND) { /* what must not be reached */
             say(out, missing++ > 0 ? " " : "");
             say(out, reached_name((enum reached)i));
         }

@@ -36,6 +36,7 @@
     X(REACHED_SWAPPED, "swapped", "a compare-and-set succeeded")                                   \
     X(REACHED_NOT_SWAPPED, "not-swapped", "a compare-and-set found another value")                 \
     X(REACHED_COMPACTED, "compacted", "the store's history was compacted")                         \
+    X(REACHED_RAISED, "level-raised", "after an upgrade, the newer release's level")               \
     X(REACHED_WATCHED, "watched", "a watch delivered an event")                                    \
     X(REACHED_WATCH_MOVED, "watch-moved", "a watch went on at another member")                     \
     X(REACHED_LEASE_KEPT, "lease-kept", "a key's lease was renewed")                               \

@@ -103,8 +103,8 @@ enum fault_family {
     X(FAULT_STOP, FAMILY_OPERATE, "stop", "a node is stopped in order, and started again")         \
     X(FAULT_SNAPSHOT, FAMILY_OPERATE, "snapshot", "a member takes a snapshot now")                 \
     X(FAULT_COMPACT, FAMILY_OPERATE, "compact", "a client compacts the store's history")           \
-    X(FAULT_OLD_RELEASE, FAMILY_OPERATE, "old-release",                                            \
-      "a node is started again as the release before, and upgraded at the end")
+    X(FAULT_UPGRADE, FAMILY_OPERATE, "upgrade",                                                    \
+      "nodes are started again as the newer release; after the last one the level is raised")
 
 enum fault_kind {
 #define FAULT_ENUM(name, family, text, help) name,

@@ -37,9 +37,9 @@ void inject_kill(struct inject *inject, struct simmember *m, bool power, uint64_
     if (m->state != MEMBER_UP) {
         return;
     }
-    if (inject->compacting_at == m) {
-        inject->compacting_at = NULL; /* its answer will never come */
-        inject->is_compacting = false;
+    if (inject->ordered_at == m) {
+        inject->ordered_at = NULL; /* its answer will never come */
+        inject->is_ordering = false;
     }
     /* What a lying disk loses is the lie's to say, which asks the atlas at its end. */
     simmember_kill(m, power, inject->damage[m->i].is_lying ? 4 : num);
@@ -205,13 +205,13 @@ void inject_init(struct inject *inject, struct simcluster *cluster, struct simcl
     inject->plan = plan;
     simatlas_init(&inject->atlas, &(struct simatlas_group){0});
     inject->timer = (struct world_timer){.fire = plan_timer, .owner = inject};
-    buf_init(&inject->compaction_body);
+    buf_init(&inject->order_body);
     inject_links(inject);
 }
 
 void inject_deinit(struct inject *inject)
 {
-    buf_deinit(&inject->compaction_body);
+    buf_deinit(&inject->order_body);
 }
 
 void inject_start(struct inject *inject, nanos from)

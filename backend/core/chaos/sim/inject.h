@@ -59,11 +59,11 @@ struct inject {
         bool may_halt; /* an operation of its disk was made to fail */
         bool was_full; /* its disk had no room: then it may fail to start, but goes on if it runs */
     } damage[SIM_HOSTS_MAX];
-    struct simdisk_spot spot; /* that the last row damaged; its path is "" where there is none */
-    struct node_request compaction;
-    struct buf compaction_body;
-    bool is_compacting;
-    const struct simmember *compacting_at;
+    struct simdisk_spot spot;  /* that the last row damaged; its path is "" where there is none */
+    struct node_request order; /* of an operator, to the store: one at a time */
+    struct buf order_body;
+    bool is_ordering;
+    const struct simmember *ordered_at;
     bool is_over;
     uint32_t counts[FAULT_KINDS][INJECT_OUTCOMES];
     /* A row was carried out or not; then, which hosts the run must look at. */

@@ -224,6 +224,9 @@ static void end_of_old_disk(struct inject_active *a)
     inject_kill(a->inject, a->at, true, 0);
     simdisk_close_all(kept);
     simdisk_cut_power(kept, never_survives, NULL);
+    /* Its contents are of then, its faults are over. */
+    simdisk_heal(kept);
+    simdisk_set_capacity(kept, a->inject->cluster->settings->disk_bytes);
     simhost_replace_disk(a->at->host, kept);
     mark_damaged(a, ORACLE_LOST_ALL);
     inject_restart(a->inject, a->at);

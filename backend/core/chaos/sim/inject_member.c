@@ -4,6 +4,7 @@
 #include "core/chaos/sim/simclient_wire.h"
 #include "core/consensus/raft/raft_int.h"
 #include "core/node/node_int.h"
+#include "core/store/store_limits.h"
 
 static bool is_blank(const struct simmember *m)
 {
@@ -114,32 +115,97 @@ static enum inject_outcome begin_change(struct inject_active *a)
     return INJECT_DONE;
 }
 
-static void compaction_done(struct node_request *request)
+static void operator_order_done(struct node_request *request)
 {
     struct inject *inject = request->owner;
-    inject->is_compacting = false;
+    inject->is_ordering = false;
+}
+
+/* Asks the store for what is in `order_body`. */
+static enum inject_outcome propose_order(struct inject *inject, struct simmember *at,
+                                         enum store_kind kind)
+{
+    inject->order = (struct node_request){.kind = kind,
+                                          .body = buf_view(&inject->order_body),
+                                          .done = operator_order_done,
+                                          .owner = inject};
+    inject->is_ordering = node_propose(at->node, &inject->order) == OK;
+    inject->ordered_at = inject->is_ordering ? at : NULL;
+    return inject->is_ordering ? INJECT_DONE : INJECT_NO_TARGET;
 }
 
 static enum inject_outcome begin_compaction(struct inject_active *a)
 {
     struct inject *inject = a->inject;
 
-    if (!simmember_serves(a->at) || inject->is_compacting) {
+    if (!simmember_serves(a->at) || inject->is_ordering) {
         return INJECT_NO_TARGET;
     }
     int64_t newest = store_revision(node_store(a->at->node));
     int64_t oldest = store_compact_revision(node_store(a->at->node));
-    buf_clear(&inject->compaction_body);
+    buf_clear(&inject->order_body);
     simclient_encode_compaction(
-        &inject->compaction_body,
+        &inject->order_body,
         (int64_t)prng_range(&a->prng, (uint64_t)(oldest > 0 ? oldest : 1), (uint64_t)newest));
-    inject->compaction = (struct node_request){.kind = STORE_KIND_COMPACTION,
-                                               .body = buf_view(&inject->compaction_body),
-                                               .done = compaction_done,
-                                               .owner = inject};
-    inject->is_compacting = node_propose(a->at->node, &inject->compaction) == OK;
-    inject->compacting_at = inject->is_compacting ? a->at : NULL;
-    return inject->is_compacting ? INJECT_DONE : INJECT_NO_TARGET;
+    return propose_order(inject, a->at, STORE_KIND_COMPACTION);
+}
+
+/* --- upgrades ----------------------------------------------------------------------------------
+ */
+
+/* In a rolling one, all that are left follow; in the other mode one node is all. */
+enum { UPGRADE_ONE, UPGRADE_ROLLING };
+
+static bool is_old(const struct simmember *m)
+{
+    return m->is_old_release && m->state == MEMBER_UP;
+}
+
+static bool is_upgraded(const struct simcluster *c)
+{
+    for (uint32_t i = 0; i < c->n; i++) {
+        if (c->member[i].is_old_release) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Once no member is of the release before: then none meets what it does not know. */
+static void raise_level(struct inject *inject)
+{
+    struct simmember *leader = simcluster_leader(inject->cluster);
+
+    if (leader == NULL || inject->is_ordering || !is_upgraded(inject->cluster) ||
+        store_feature_level(node_store(leader->node)) == STORE_FEATURE_LEVEL_MAX) {
+        return;
+    }
+    buf_clear(&inject->order_body);
+    buf_put_u64(&inject->order_body, STORE_FEATURE_LEVEL_MAX);
+    (void)propose_order(inject, leader,
+                        STORE_KIND_FEATURE_LEVEL); /* the next upgrade tries again */
+}
+
+/* The process that was asked to stop is ended, and its successor is of the newer release. */
+static void upgrade(struct inject_active *a)
+{
+    inject_kill(a->inject, a->at, false, 0);
+    a->at->is_old_release = false;
+    inject_restart(a->inject, a->at);
+}
+
+static void step_upgrade(struct inject_active *a)
+{
+    upgrade(a);
+    struct simmember *next = simcluster_pick(a->inject->cluster, a->row.pick, is_old);
+    if (a->row.mode == UPGRADE_ONE || next == NULL) {
+        inject_wait(a, a->row.span);
+        return;
+    }
+    a->at = next;
+    node_stop(next->node);
+    a->inject->touched(a->inject->ctx, next->i);
+    inject_wait(a, a->row.span / (2 * SIM_HOSTS_MAX));
 }
 
 static enum inject_outcome begin_order(struct inject_active *a)
@@ -163,7 +229,7 @@ static enum inject_outcome begin_order(struct inject_active *a)
         refused = node_campaign(a->at->node);
         break;
     case FAULT_STOP:
-    case FAULT_OLD_RELEASE:
+    case FAULT_UPGRADE:
         node_stop(a->at->node);
         inject_wait(a, a->row.span / 2);
         break;
@@ -189,21 +255,23 @@ enum inject_outcome inject_begin_member(struct inject_active *a)
 /* Half of its time has passed: the process that was asked to stop is ended. */
 void inject_step_member(struct inject_active *a)
 {
-    if (a->row.kind == FAULT_STOP || a->row.kind == FAULT_OLD_RELEASE) {
+    if (a->row.kind == FAULT_STOP) {
         inject_kill(a->inject, a->at, false, 0);
-        if (a->row.kind == FAULT_OLD_RELEASE) {
-            a->at->is_old_release = true;
-            inject_restart(a->inject, a->at);
-        }
         inject_wait(a, a->row.span);
+    } else if (a->row.kind == FAULT_UPGRADE) {
+        step_upgrade(a);
     }
 }
 
 void inject_end_member(struct inject_active *a)
 {
-    if (a->row.kind == FAULT_STOP || a->row.kind == FAULT_OLD_RELEASE) {
-        a->at->is_old_release = false;
+    if (a->row.kind == FAULT_STOP) {
         inject_kill(a->inject, a->at, false, 0); /* it may still be stopping */
         inject_restart(a->inject, a->at);
+    } else if (a->row.kind == FAULT_UPGRADE) {
+        if (a->at->state == MEMBER_UP && a->at->node->is_stopping) {
+            upgrade(a);
+        }
+        raise_level(a->inject);
     }
 }

@@ -53,7 +53,7 @@ static const struct plan_kind plan_kinds[FAULT_KINDS] = {
     [FAULT_FAIL_SYNC] = {2, {0, 0}, {0, 0}, 1},
     [FAULT_FAIL_WRITE] = {1, {0, 0}, {0, 0}, 1},
     [FAULT_FAIL_READ] = {1, {0, 0}, {1, 3}, 1},
-    [FAULT_FULL] = {1, {500, 8000}, {0, 1024 * 1024}, 1},
+    [FAULT_FULL] = {1, {500, 8000}, {0, 256 * 1024}, 1},
     [FAULT_ROT] = {4, {0, 0}, {1, 4}, 4},
     [FAULT_SPOIL] = {2, {0, 0}, {1, 3}, 2},
     [FAULT_MISDIRECT] = {2, {0, 0}, {0, 0}, 4},
@@ -73,7 +73,7 @@ static const struct plan_kind plan_kinds[FAULT_KINDS] = {
     [FAULT_STOP] = {2, {1, 4000}, {0, 0}, 1},
     [FAULT_SNAPSHOT] = {2, {0, 0}, {0, 0}, 1},
     [FAULT_COMPACT] = {2, {0, 0}, {0, 0}, 1},
-    [FAULT_OLD_RELEASE] = {1, {500, 8000}, {0, 0}, 1},
+    [FAULT_UPGRADE] = {2, {500, 8000}, {0, 0}, 2},
 };
 
 bool fault_is_scripted(enum fault_kind kind)

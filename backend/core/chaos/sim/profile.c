@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "core/base/check.h"
+#include "core/chaos/sim/simlessee.h"
+#include "core/store/store_limits.h"
 
 #define BIT(family) (1U << (family))
 
@@ -136,9 +138,9 @@ static void draw_node(struct sim_settings *s, struct prng *p)
     /* Small segments are rolled, recycled and missed on a full disk; their batches hold the largest
      * values of clients and no more. */
     bool is_small = prng_chance(p, 2, 3) || s->profile == PROFILE_FIVE;
-    s->batch_bytes = (is_small ? 256U : 8192U) * KIB;
-    s->reserve_bytes = (is_small ? 64U : 1024U) * KIB;
-    s->segment_bytes = (is_small ? 384U : 16384U) * KIB;
+    s->batch_bytes = (is_small ? 96U : 8192U) * KIB;
+    s->reserve_bytes = (is_small ? 16U : 1024U) * KIB;
+    s->segment_bytes = (is_small ? 128U : 16384U) * KIB;
     if (s->profile == PROFILE_FIVE) {
         s->snapshot_entries = 2000;
     }
@@ -161,7 +163,8 @@ static void draw_clients(struct sim_settings *s, struct prng *p)
 {
     s->clients = (uint32_t)prng_range(p, 2, 10);
     s->watchers = (uint32_t)prng_range(p, 0, 2);
-    s->lessees = (uint32_t)prng_range(p, 0, 2);
+    bool has_elections = s->profile == PROFILE_NETWORK || s->profile == PROFILE_LEADER;
+    s->lessees = (uint32_t)prng_range(p, 0, has_elections ? SIM_LESSEES_MAX : 2);
     s->keys = (uint32_t)prng_range(p, 1, 12);
     s->value_bytes = prng_chance(p, 1, 4) ? 512 : 16;
     s->large_bytes = prng_chance(p, 1, 8) ? 64 * 1024 : 2048;
@@ -186,6 +189,7 @@ void sim_settings_draw(struct sim_settings *s, enum sim_profile profile, const s
     struct prng node = prng_fork(&p, 3);
     struct prng clients = prng_fork(&p, 4);
     struct prng times = prng_fork(&p, 5);
+    struct prng release = prng_fork(&p, 6);
 
     CHECK(profile < SIM_PROFILES);
     memset(s, 0, sizeof *s);
@@ -194,6 +198,8 @@ void sim_settings_draw(struct sim_settings *s, enum sim_profile profile, const s
     draw_members(s, &members);
     draw_node(s, &node);
     draw_clients(s, &clients);
+    s->feature_level = (uint16_t)(prng_chance(&release, 1, 2) ? STORE_FEATURE_LEVEL_MAX
+                                                              : STORE_FEATURE_LEVEL_MAX - 1);
     s->fault_time = prng_range(&times, 10, 40) * NANOS_PER_S;
     s->heal_bound = (s->is_stretch ? 120 : 60) * NANOS_PER_S;
     s->latency = (s->is_stretch ? prng_range(&times, 1000, 20000) : prng_range(&times, 20, 500)) *

@@ -57,6 +57,7 @@ struct sim_settings {
     nanos latency;    /* one way */
     nanos spread;
     uint64_t disk_bytes;
+    uint16_t feature_level; /* of its founding: the newest, or that of the release before */
 
     struct raft_config raft; /* but for id and seed */
     uint8_t priority[SIM_HOSTS_MAX];

@@ -220,7 +220,7 @@ void sim_begin(struct sim *s)
     simlessees_init(&s->lessees, &s->cluster, &s->root);
     s->lessees.touched = sim_touched;
     s->lessees.ctx = s;
-    simtruth_init(&s->truth, node_config_default(1).feature_level);
+    simtruth_init(&s->truth, s->settings.feature_level);
     inject_init(&s->inject, &s->cluster, &s->clients, &s->plan);
     s->inject.touched = sim_touched;
     s->inject.injected = sim_injected;

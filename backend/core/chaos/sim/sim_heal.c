@@ -48,13 +48,27 @@ static uint32_t all_hosts(const struct sim *s)
     return core;
 }
 
+/* Is there a newer term than this leader's? Then its successor may have begun to change the
+ * members, of which it knows nothing. */
+static bool is_deposed(const struct sim *s, const struct simmember *leader)
+{
+    for (uint32_t i = 0; i < s->cluster.n; i++) {
+        const struct simmember *m = &s->cluster.member[i];
+        if (simmember_serves(m) && node_status(m->node).term > node_status(leader->node).term) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* A majority of the voters that are whole; all hosts, where that cannot be told. */
 static uint32_t choose_core(struct sim *s)
 {
     struct prng p = prng_fork(&s->root, SIM_STREAM_HEAL);
     struct simmember *leader = simcluster_leader(&s->cluster);
 
-    if (!s->settings.core_only || leader == NULL || leader->node->raft->conf_count > 0) {
+    if (!s->settings.core_only || leader == NULL || leader->node->raft->conf_count > 0 ||
+        is_deposed(s, leader)) {
         return all_hosts(s);
     }
     const struct raft_membership *ms = node_status(leader->node).membership;
@@ -129,13 +143,14 @@ static const char *why_not_converged(struct sim *s, const struct heal *heal)
 static bool probe_succeeds(struct sim *s, enum simcall_kind kind, uint32_t at,
                            struct heal_probe *probe)
 {
-    const struct simcall *call = &s->clients.calls[probe->call];
-
-    if (probe->is_asked && call->is_pending) {
-        return false;
-    }
-    if (probe->is_asked && call->outcome == SIMCALL_OK) {
-        return true;
+    if (probe->is_asked) {
+        const struct simcall *call = &s->clients.calls[probe->call];
+        if (call->is_pending) {
+            return false;
+        }
+        if (call->outcome == SIMCALL_OK) {
+            return true;
+        }
     }
     probe->is_asked = simclients_ask(&s->clients, kind, at, at, &probe->call);
     return false;

@@ -295,6 +295,9 @@ static void look_at_member(struct sim *s, const struct simmember *m)
     if (store_compact_revision(m->node->store) > 0) {
         sim_reach(s, REACHED_COMPACTED);
     }
+    if (store_feature_level(m->node->store) > s->settings.feature_level) {
+        sim_reach(s, REACHED_RAISED);
+    }
 }
 
 static void look_at_leader(struct sim *s, const struct simmember *leader)

@@ -4,6 +4,7 @@
 
 #include "core/base/check.h"
 #include "core/base/mem.h"
+#include "core/store/store_limits.h"
 
 #define SIM_PORT    2380
 #define SIM_CLUSTER 77
@@ -82,6 +83,7 @@ void simcluster_init(struct simcluster *c, struct simworld *world, const struct 
         memcpy(m->name, "host-a", 7);
         m->name[5] = (char)('a' + i);
         m->host = simhost_new(world, m->name, s->disk_bytes);
+        m->is_old_release = i < s->founders && s->feature_level < STORE_FEATURE_LEVEL_MAX;
     }
     for (uint32_t i = 0; i < s->founders; i++) {
         bool is_witness = s->has_witness && i + 1 == s->founders;
@@ -118,6 +120,7 @@ static struct node_config member_config(const struct simmember *m)
     config.raft.id = m->id;
     config.founders = m->i < s->founders ? &c->founders : NULL;
     config.is_member = m->was_ready;
+    config.feature_level = m->is_old_release ? s->feature_level : config.feature_level;
     config.port = SIM_PORT;
     config.segment_bytes = s->segment_bytes;
     config.batch_bytes = s->batch_bytes;

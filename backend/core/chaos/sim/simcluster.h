@@ -33,7 +33,7 @@ struct simmember {
     bool was_ready;      /* took part before: an empty disk is a lost one */
     bool is_ready;       /* in this life */
     bool is_halted;      /* in this life: the process is about to be ended */
-    bool is_old_release; /* runs as the release before */
+    bool is_old_release; /* founded as the release before, and not upgraded yet */
     bool stays_down;     /* nobody starts it again: a host outside the core */
     enum err halt_error;
     const char *halt_why;

@@ -28,7 +28,7 @@ void tla_trace_opened(struct tla_trace *t, uint32_t i)
 
 /* --- events ---------------------------------------------------------------------------------- */
 
-static void put_text(struct buf *b, const char *key, const char *text)
+static void tla_put_text(struct buf *b, const char *key, const char *text)
 {
     say(b, ",\"");
     say(b, key);
@@ -37,7 +37,7 @@ static void put_text(struct buf *b, const char *key, const char *text)
     say(b, "\"");
 }
 
-static void put_number(struct buf *b, const char *key, uint64_t number)
+static void tla_put_number(struct buf *b, const char *key, uint64_t number)
 {
     say(b, ",\"");
     say(b, key);
@@ -46,7 +46,7 @@ static void put_number(struct buf *b, const char *key, uint64_t number)
 }
 
 /* Ids are texts. */
-static void put_id(struct buf *b, const char *key, node_id id)
+static void tla_put_id(struct buf *b, const char *key, node_id id)
 {
     say(b, ",\"");
     say(b, key);
@@ -95,15 +95,15 @@ static void event_begin(struct tla_trace *t, const char *name, const struct raft
     say(b, "{\"tag\":\"trace\",\"event\":{\"name\":\"");
     say(b, name);
     say(b, "\"");
-    put_id(b, "nid", status.id);
+    tla_put_id(b, "nid", status.id);
     say(b, ",\"state\":{\"term\":");
     say_u64(b, status.term);
-    put_id(b, "vote", status.vote);
-    put_number(b, "commit", status.committed);
+    tla_put_id(b, "vote", status.vote);
+    tla_put_number(b, "commit", status.committed);
     say(b, "}");
-    put_text(b, "role", role_text(status.role));
-    put_number(b, "log", status.last);
-    put_number(b, "applied", status.applied);
+    tla_put_text(b, "role", role_text(status.role));
+    tla_put_number(b, "log", status.last);
+    tla_put_number(b, "applied", status.applied);
     say(b, ",\"conf\":[");
     put_members(b, status.membership, RAFT_VOTER);
     say(b, ",");
@@ -131,16 +131,16 @@ static void put_message(struct buf *b, const struct raft_message *m)
     say(b, ",\"msg\":{\"type\":\"");
     say(b, raft_message_name(m->type));
     say(b, "\"");
-    put_number(b, "term", m->term);
-    put_id(b, "from", m->from);
-    put_id(b, "to", m->to);
-    put_number(b, "entries", entries);
-    put_number(b, "logTerm", is_snapshot ? 0 : m->log_term);
-    put_number(b, "index", is_snapshot ? 0 : m->index);
-    put_number(b, "commit", m->commit);
-    put_id(b, "vote", NODE_NONE);
+    tla_put_number(b, "term", m->term);
+    tla_put_id(b, "from", m->from);
+    tla_put_id(b, "to", m->to);
+    tla_put_number(b, "entries", entries);
+    tla_put_number(b, "logTerm", is_snapshot ? 0 : m->log_term);
+    tla_put_number(b, "index", is_snapshot ? 0 : m->index);
+    tla_put_number(b, "commit", m->commit);
+    tla_put_id(b, "vote", NODE_NONE);
     say(b, m->reject ? ",\"reject\":true" : ",\"reject\":false");
-    put_number(b, "rejectHint", m->hint);
+    tla_put_number(b, "rejectHint", m->hint);
     say(b, "}");
 }
 

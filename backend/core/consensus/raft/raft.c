@@ -4,6 +4,7 @@
 
 #include "core/base/mem.h"
 #include "core/base/mutant.h"
+#include "core/base/probe.h"
 #include "core/consensus/quorum.h"
 #include "core/consensus/raft/raft_int.h"
 
@@ -89,6 +90,7 @@ void raft_become_pre_candidate(struct raft *r)
     }
     r->leader = NODE_NONE;
     r->role = RAFT_PRE_CANDIDATE;
+    PROBE(RAFT_PRE_CANDIDATE);
 }
 
 void raft_become_candidate(struct raft *r)
@@ -97,6 +99,7 @@ void raft_become_candidate(struct raft *r)
     raft_reset(r, r->term + 1);
     r->vote = r->cfg.id;
     r->role = RAFT_CANDIDATE;
+    PROBE(RAFT_CANDIDATE);
 }
 
 void raft_become_leader(struct raft *r)
@@ -105,6 +108,7 @@ void raft_become_leader(struct raft *r)
     raft_reset(r, r->term);
     r->leader = r->cfg.id;
     r->role = RAFT_LEADER;
+    PROBE(RAFT_LEADER);
     r->lead_since = r->now;
     int slot = raft_own_slot(r);
     CHECK(slot >= 0);
@@ -353,6 +357,7 @@ static bool raft_enter_term(struct raft *r, const struct raft_message *m)
 {
     bool asks_vote = m->type == RAFT_MSG_VOTE || m->type == RAFT_MSG_PRE_VOTE;
     if (asks_vote && raft_vote_is_barred(r, m)) {
+        PROBE(RAFT_VOTE_BARRED);
         return false;
     }
     if (m->type == RAFT_MSG_PRE_VOTE || (m->type == RAFT_MSG_PRE_VOTE_RESP && !m->reject)) {
@@ -374,8 +379,10 @@ static void raft_refuse_old_term(struct raft *r, const struct raft_message *m)
     if (from_leader && (r->cfg.check_quorum || r->cfg.pre_vote)) {
         /* With pre-vote and check-quorum nobody takes this node's higher term from its requests for
          * votes: tell the old leader, or this node is stuck outside for ever. */
+        PROBE(RAFT_OLD_LEADER_TOLD);
         raft_send(r, RAFT_MSG_APP_RESP, m->from);
     } else if (m->type == RAFT_MSG_PRE_VOTE) {
+        PROBE(RAFT_OLD_PRE_VOTE_REFUSED);
         /* Silence would deadlock against a candidate with an old term and a new log
          * (prevote-two-alive-deadlock). */
         struct raft_message *out = raft_send(r, RAFT_MSG_PRE_VOTE_RESP, m->from);
@@ -397,6 +404,7 @@ static enum err raft_forward(struct raft *r, const struct raft_message *m)
 static enum err raft_on_forwarded(struct raft *r, const struct raft_message *m)
 {
     if (r->role != RAFT_LEADER) {
+        PROBE(RAFT_FORWARDED_TWICE);
         /* One hop more, never back: a proposal must not travel in circles. */
         return r->role == RAFT_FOLLOWER && r->leader != m->from ? raft_forward(r, m) : ERR_DROPPED;
     }
@@ -507,8 +515,11 @@ static enum err raft_dispatch(struct raft *r, const struct raft_message *m)
 }
 
 /* Does it count though its term is over? */
-static bool message_outlives_term(const struct raft_message *m)
+static bool message_outlives_term(const struct raft *r, const struct raft_message *m)
 {
+    if (MUTANT(LATE_ACK_COUNTS) && m->type == RAFT_MSG_APP_RESP) {
+        return !m->reject && m->index <= r->log.last;
+    }
     if (MUTANT(LATE_VOTE_COUNTS) && m->type == RAFT_MSG_VOTE_RESP) {
         return true;
     }
@@ -528,7 +539,7 @@ static enum err raft_on_message(struct raft *r, const struct raft_message *m)
         if (!raft_enter_term(r, m)) {
             return OK;
         }
-    } else if (m->term < r->term && !message_outlives_term(m)) {
+    } else if (m->term < r->term && !message_outlives_term(r, m)) {
         raft_refuse_old_term(r, m);
         return OK;
     }
@@ -558,6 +569,7 @@ static enum err raft_on_propose(struct raft *r, const struct raft_event *e)
     }
     struct raft_message *out = raft_send(r, RAFT_MSG_PROP, r->leader);
     struct raft_entry *entries = raft_arena_alloc(r, e->propose.n * sizeof(*entries));
+    PROBE(RAFT_PROPOSAL_FORWARDED);
     memset(entries, 0, e->propose.n * sizeof(*entries));
     for (uint32_t i = 0; i < e->propose.n; i++) {
         entries[i].payload = e->propose.payloads[i];
@@ -623,6 +635,7 @@ static void raft_on_stream_reset(struct raft *r, node_id node)
         return;
     }
     r->leader_suspected = true;
+    PROBE(RAFT_LEADER_SUSPECTED);
     r->hurry_until = r->now + r->cfg.election_timeout; /* if the vote splits, not a timeout later */
     nanos soon = 1 + prng_below(&r->prng, r->cfg.reset_campaign_delay) + raft_priority_delay(r);
     nanos elapsed = raft_election_elapsed(r);
@@ -652,6 +665,7 @@ static void raft_on_suspended(struct raft *r)
 {
     /* While it slept, others may have been elected: a lease proves nothing any more. */
     if (r->role == RAFT_LEADER) {
+        PROBE(RAFT_SUSPENDED_LEADER);
         r->lease_void = true;
         if (r->cfg.check_quorum &&
             raft_membership_count(&r->membership, RAFT_VOTER | RAFT_VOTER_OUTGOING) > 1) {

@@ -10,6 +10,7 @@
 
 #include "core/base/mem.h"
 #include "core/base/mutant.h"
+#include "core/base/probe.h"
 #include "core/consensus/raft/raft_int.h"
 
 /* --- configuration entries in the log -------------------------------------------------------- */
@@ -41,6 +42,7 @@ void raft_note_conf(struct raft *r, raft_index index, enum raft_entry_type type,
 void raft_forget_conf_from(struct raft *r, raft_index from)
 {
     while (r->conf_count > 0 && r->conf[r->conf_count - 1].index >= from) {
+        PROBE(RAFT_CONF_TRUNCATED);
         mem_free(r->conf[--r->conf_count].payload);
     }
 }
@@ -62,6 +64,9 @@ static void conf_apply_one(struct raft *r, const struct raft_pending_conf *c)
     }
     if (raft_membership_has_witness(&next) && next.in_sync_since == 0) {
         next.in_sync_since = c->index; /* with the first witness the rule begins */
+    }
+    if (raft_membership_is_joint(&next)) {
+        PROBE(RAFT_JOINT_ENTERED);
     }
     raft_switch_membership(r, &next);
 }
@@ -145,6 +150,7 @@ static void conf_move_peers(struct raft *r, const struct raft_membership *next)
 /* This leader was removed or demoted. */
 static void conf_leave_office(struct raft *r)
 {
+    PROBE(RAFT_LEADER_REMOVED);
     if (r->cfg.removal == RAFT_REMOVAL_STAY) {
         return;
     }
@@ -268,6 +274,7 @@ enum err raft_propose_change(struct raft *r, const struct raft_conf_change *chan
     enum err fits = conf_validate(r, change);
     if (fits != OK) {
         /* As etcd-raft: the proposal's place in the log is taken by an entry that does nothing. */
+        PROBE(RAFT_CHANGE_REFUSED);
         if (raft_leader_admit(r, 0, 1) == OK) {
             raft_leader_append(r, RAFT_ENTRY_NORMAL, (struct bytes){NULL, 0});
         }
@@ -297,6 +304,7 @@ void raft_leave_joint_if_due(struct raft *r)
     }
     r->pending_conf_index = r->log.last + 1;
     raft_leader_append(r, RAFT_ENTRY_CONF, (struct bytes){NULL, 0});
+    PROBE(RAFT_JOINT_LEFT);
     raft_broadcast_append(r);
 }
 
@@ -355,6 +363,7 @@ static void conf_demote_dead(struct raft *r)
     unsigned voters = raft_membership_count(&r->membership, RAFT_VOTER);
     if (change.n > 0 && voters - change.n >= 3 &&
         quorum_size(voters - change.n) < quorum_size(voters) && conf_validate(r, &change) == OK) {
+        PROBE(RAFT_SILENT_DEMOTED);
         enum err ignored = raft_propose_change(r, &change);
         (void)ignored; /* tried again */
     }
@@ -382,6 +391,7 @@ void raft_tick_promotions(struct raft *r)
         change.single[0] =
             (struct raft_conf_single){.op = RAFT_ADD_VOTER, .node = m->id, .priority = m->priority};
         if (conf_validate(r, &change) == OK && raft_propose_change(r, &change) == OK) {
+            PROBE(RAFT_AUTO_PROMOTED);
             return;
         }
     }

@@ -152,6 +152,7 @@ static bool election_may_grant(const struct raft *r, const struct raft_message *
 {
     /* What this node cannot vouch for, it must not help to elect over (amnesiac-voter). */
     if (raft_is_impaired(r) && !MUTANT(IMPAIRED_VOTES)) {
+        PROBE(RAFT_IMPAIRED_REFUSES_VOTE);
         return false;
     }
     bool free_to_vote = r->vote == m->from || (r->vote == NODE_NONE && r->leader == NODE_NONE) ||
@@ -202,6 +203,7 @@ void raft_on_vote_response(struct raft *r, const struct raft_message *m)
          * crash would make this node forget the term, win it once more, and write other entries
          * under the same indexes and terms. */
         if (!own || (own->vote != RAFT_VOTE_YES && !MUTANT(OWN_VOTE_BEFORE_SYNC))) {
+            PROBE(RAFT_OWN_VOTE_AWAITED);
             break;
         }
         if (r->role == RAFT_PRE_CANDIDATE) {
@@ -216,6 +218,7 @@ void raft_on_vote_response(struct raft *r, const struct raft_message *m)
         }
         break;
     case QUORUM_LOST:
+        PROBE(RAFT_VOTE_LOST);
         raft_become_follower(r, r->term, NODE_NONE);
         break;
     case QUORUM_PENDING:

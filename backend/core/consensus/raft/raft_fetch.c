@@ -21,6 +21,7 @@
 #include <string.h>
 
 #include "core/base/mutant.h"
+#include "core/base/probe.h"
 #include "core/consensus/raft/raft_int.h"
 
 /* --- the leader ------------------------------------------------------------------------------ */
@@ -72,6 +73,7 @@ void raft_tick_offers(struct raft *r)
         if (pr->state == RAFT_SNAPSHOT && !MUTANT(OFFER_NEVER_ENDS) &&
             r->now - pr->snapshot_alive >= 2 * r->cfg.election_timeout) {
             pr->pending_snapshot = 0;
+            PROBE(RAFT_OFFER_EXPIRED);
             raft_progress_become_probe(pr);
             pr->append_paused = true; /* until the next heartbeat is answered */
         }
@@ -92,6 +94,7 @@ static void fetch_install(struct raft *r, const struct raft_snapshot *s, bool ke
     raft_outbox_drop_appends(r);
     r->fetch.active = false;
     if (keeps_log) {
+        PROBE(RAFT_SNAPSHOT_KEEPS_LOG);
         raft_commit_to(r, s->index);
         /* Changes among the damaged entries were never seen, so the membership is the snapshot's.
          */
@@ -105,6 +108,7 @@ static void fetch_install(struct raft *r, const struct raft_snapshot *s, bool ke
         raft_batches_truncated(r, 0);
         raft_repair_truncated(r, s->index + 1); /* damage behind its end went with the log */
         raft_log_restore(&r->log, s->index, s->term);
+        PROBE(RAFT_SNAPSHOT_RESTARTS_LOG);
         r->matched = s->index;
         raft_switch_membership(r, &s->membership);
     }
@@ -188,7 +192,7 @@ enum err raft_on_snapshot(struct raft *r, const struct raft_message *m)
         r->term = s->term;
     }
     bool fills = fetch_fills_damage(r, s);
-    bool needed = s->index > r->log.committed || fills;
+    bool needed = s->index > r->log.committed || fills || MUTANT(SNAPSHOT_OVER_NEWER_LOG);
     if (!needed || r->installing) {
         raft_acknowledge(r, m->from, r->log.committed);
         return OK;
@@ -212,6 +216,7 @@ static void fetch_turn_to(struct raft *r, node_id source)
 {
     r->fetch.source = source;
     r->fetch.window = 1;
+    PROBE(RAFT_FETCH_ASKS_AGAIN);
     r->fetch.asked = r->fetch.arrived;
     r->fetch.heard = r->now;
     fetch_ask(r);
@@ -231,9 +236,11 @@ static void fetch_refused(struct raft *r, const struct raft_message *m)
     if (useful) {
         raft_index oldest = f->oldest;
         fetch_open(r, other, m->from, f->leader);
+        PROBE(RAFT_FETCH_OTHER);
         r->fetch.offered = m->from;
         r->fetch.oldest = oldest;
     } else if (f->source != f->leader) {
+        PROBE(RAFT_FETCH_TURNS);
         fetch_turn_to(r, f->leader);
     } else {
         f->active = false; /* the leader has a newer one, and will offer it */
@@ -281,7 +288,7 @@ static void fetch_complete(struct raft *r)
     if (r->role != RAFT_FOLLOWER || r->installing) {
         return;
     }
-    if (fills || (s.index > r->log.committed && !holds)) {
+    if (fills || (s.index > r->log.committed && !holds) || MUTANT(SNAPSHOT_OVER_NEWER_LOG)) {
         fetch_install(r, &s, fills);
         return;
     }
@@ -307,6 +314,9 @@ void raft_on_chunk_written(struct raft *r, const struct raft_event *e)
     if (f->opening) {
         f->opening = false;
         f->arrived = f->durable;
+        if (f->durable > 0) {
+            PROBE(RAFT_FETCH_GOES_ON);
+        }
         f->asked = f->durable;
         f->heard = r->now;
     }
@@ -388,7 +398,7 @@ static bool serve_is_being_fetched(const struct raft *r)
         const struct raft_progress *pr = &r->peer[i].pr;
         asked = asked || (pr->state == RAFT_SNAPSHOT && pr->pending_snapshot == r->snapshot.index);
     }
-    return asked && r->snapshot.size > 0 && !r->serve.unread;
+    return asked && r->snapshot.size > 0 && !r->serve.unread && !MUTANT(FETCHED_SNAPSHOT_REPLACED);
 }
 
 enum err raft_on_snapshot_taken(struct raft *r, const struct raft_snapshot *s)
@@ -397,6 +407,7 @@ enum err raft_on_snapshot_taken(struct raft *r, const struct raft_snapshot *s)
         return OK;
     }
     if (serve_is_being_fetched(r)) {
+        PROBE(RAFT_SNAPSHOT_HELD);
         return ERR_BUSY;
     }
     r->snapshot = *s;

@@ -1,5 +1,6 @@
 /* The follower's part: what a leader says about the log [Ongaro14 §3.5]. */
 #include "core/base/mutant.h"
+#include "core/base/probe.h"
 #include "core/consensus/raft/raft_int.h"
 
 void raft_commit_to(struct raft *r, raft_index index)
@@ -87,6 +88,7 @@ static enum err follower_store(struct raft *r, const struct raft_message *m, raf
         return ERR_PROTOCOL; /* a committed entry never changes: State Machine Safety */
     }
     if (from <= r->log.last) {
+        PROBE(RAFT_CONFLICT);
         raft_truncate(r, from);
     }
     raft_make_room(r, m->entries[i].payload.len + RAFT_ENTRY_OVERHEAD_BYTES);
@@ -126,7 +128,7 @@ enum err raft_on_append(struct raft *r, const struct raft_message *m)
     raft_index last;
     TRY(follower_store(r, m, &last));
     r->matched = u64_max(r->matched, last);
-    raft_commit_to(r, u64_min(m->commit, last));
+    raft_commit_to(r, u64_min(m->commit, MUTANT(COMMIT_BEYOND_APPEND) ? r->log.last : last));
     raft_acknowledge(r, m->from, last);
     return OK;
 }
@@ -137,10 +139,15 @@ enum err raft_on_heartbeat(struct raft *r, const struct raft_message *m)
         /* The leader never tells more than what this node acknowledged in this term. It did, and
          * the disk has lost it (amnesiac-voter). */
         r->alarms |= RAFT_ALARM_LOST_ACKED;
+        PROBE(RAFT_LOST_ACKED);
         raft_repair_lost_log(r, r->log.last + 1);
     } else {
         /* The leader never tells more than what this node acknowledged in this term, in this life
-         * or an earlier one. If the disk went back in time since, there may be other entries. */
+         * or an earlier one. If the disk went back in time since, there may be other entries: but
+         * none of this term, whose leader alone makes them. */
+        if (raft_log_matches(&r->log, m->commit, r->term)) {
+            r->matched = u64_max(r->matched, m->commit);
+        }
         raft_commit_to(r, u64_min(m->commit, r->matched));
     }
     struct raft_message *out = raft_send(r, RAFT_MSG_HEARTBEAT_RESP, m->from);

@@ -4,6 +4,7 @@
  * campaign again before the disk answers.
  */
 #include "core/base/mutant.h"
+#include "core/base/probe.h"
 #include "core/consensus/raft/raft_int.h"
 
 static bool health_disk_stands(const struct raft *r)
@@ -40,6 +41,7 @@ void raft_tick_health(struct raft *r)
         raft_send_timeout_now(r, successor);
     }
     r->alarms |= RAFT_ALARM_STALLED;
+    PROBE(RAFT_STALLED);
     raft_become_follower(r, r->term, NODE_NONE);
 }
 

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "core/base/mutant.h"
+#include "core/base/probe.h"
 #include "core/consensus/quorum.h"
 #include "core/consensus/raft/raft_int.h"
 
@@ -20,6 +21,7 @@ enum err raft_leader_admit(const struct raft *r, uint64_t bytes, uint32_t n)
 {
     if (r->cfg.max_uncommitted_bytes != 0 && bytes > 0 && r->uncommitted_bytes > 0 &&
         r->uncommitted_bytes + bytes > r->cfg.max_uncommitted_bytes) {
+        PROBE(RAFT_UNCOMMITTED_LIMIT);
         return ERR_BUSY;
     }
     uint64_t cost = bytes + (uint64_t)n * RAFT_ENTRY_OVERHEAD_BYTES;
@@ -30,6 +32,7 @@ enum err raft_propose(struct raft *r, const struct bytes *payloads, uint32_t n)
 {
     CHECK(n > 0);
     if (raft_own_slot(r) < 0 || r->transferee != NODE_NONE || r->stopping) {
+        PROBE(RAFT_PROPOSAL_DROPPED);
         return ERR_DROPPED;
     }
     uint64_t bytes = 0;
@@ -56,6 +59,7 @@ static void leader_ask_load(struct raft *r, uint32_t slot)
 {
     struct raft_progress *pr = &r->peer[slot].pr;
     pr->loading = true;
+    PROBE(RAFT_PEER_LOAD);
     raft_push_load(r, (struct raft_load){.peer = r->membership.member[slot].id,
                                          .first = pr->next,
                                          .last = raft_in_sync_sendable(r, slot),
@@ -88,6 +92,9 @@ bool raft_send_append(struct raft *r, uint32_t slot, bool send_if_empty)
     bool window_open = pr->state != RAFT_REPLICATE || !raft_inflights_full(&pr->inflights);
     uint32_t n = 0;
     uint64_t bytes = 0;
+    if (!window_open) {
+        PROBE(RAFT_WINDOW_FULL);
+    }
     raft_index last = raft_in_sync_sendable(r, slot);
     if (window_open && pr->next <= last) {
         if (!raft_log_has_body(&r->log, pr->next)) {
@@ -200,15 +207,18 @@ static void leader_rejected(struct raft *r, uint32_t slot, const struct raft_mes
     struct raft_progress *pr = &r->peer[slot].pr;
     raft_index hint = m->hint;
     if (m->log_term > 0) {
+        PROBE(RAFT_REJECTED_BY_TERM);
         /* The member has m->log_term at hint, and terms never fall: none of our entries of a
          * higher term can be in its log. One probe a term, not one an entry. */
         raft_term ignored;
         hint = raft_log_conflict(&r->log, hint, m->log_term, &ignored);
     }
     if (!raft_progress_rejected(pr, m->index, hint)) {
+        PROBE(RAFT_REJECT_STALE);
         return;
     }
     if (pr->state == RAFT_REPLICATE) {
+        PROBE(RAFT_REPLICATE_TO_PROBE);
         raft_progress_become_probe(pr);
     }
     raft_send_append(r, slot, true);
@@ -220,6 +230,7 @@ static void leader_acked_state(struct raft *r, struct raft_progress *pr, raft_in
     switch (pr->state) {
     case RAFT_PROBE:
         raft_progress_become_replicate(pr);
+        PROBE(RAFT_PROBE_TO_REPLICATE);
         break;
     case RAFT_SNAPSHOT:
         /* It does not matter which snapshot was installed, and from whom: what counts is that the
@@ -227,6 +238,7 @@ static void leader_acked_state(struct raft *r, struct raft_progress *pr, raft_in
         if (pr->match + 1 >= raft_log_first(&r->log)) {
             raft_progress_become_probe(pr);
             raft_progress_become_replicate(pr);
+            PROBE(RAFT_SNAPSHOT_TO_REPLICATE);
         }
         break;
     case RAFT_REPLICATE:
@@ -277,8 +289,7 @@ void raft_on_heartbeat_response(struct raft *r, uint32_t slot, const struct raft
     pr->heard = r->now;
     pr->append_paused = pr->append_paused && MUTANT(PROBE_NEVER_RESUMES);
     if (m->sent_at <= r->now) {
-        nanos since = MUTANT(LEASE_FROM_ANSWER) ? r->now : m->sent_at;
-        pr->lease_acked = u64_max(pr->lease_acked, since);
+        pr->lease_acked = u64_max(pr->lease_acked, m->sent_at);
     }
     if (m->index != 0 && pr->state == RAFT_SNAPSHOT) {
         pr->snapshot_alive = r->now; /* it is fetching */
@@ -321,6 +332,7 @@ bool raft_quorum_is_active(const struct raft *r)
 static void leader_check_quorum(struct raft *r)
 {
     if (!raft_quorum_is_active(r)) {
+        PROBE(RAFT_CHECK_QUORUM_FAILED);
         raft_become_follower(r, r->term, NODE_NONE);
         return;
     }

@@ -16,6 +16,7 @@
  */
 #include "core/base/mem.h"
 #include "core/base/mutant.h"
+#include "core/base/probe.h"
 #include "core/consensus/quorum.h"
 #include "core/consensus/raft/raft_int.h"
 
@@ -52,6 +53,7 @@ void raft_reads_reset(struct raft *r)
     struct raft_reads *q = &r->reads;
     for (uint32_t i = 0; i < q->count; i++) {
         if (reads_at(r, i)->from == r->cfg.id) {
+            PROBE(RAFT_READ_LOST);
             reads_lose(r, reads_at(r, i)->id);
         }
     }
@@ -129,10 +131,14 @@ static enum err reads_admit(struct raft *r, uint64_t id, node_id from)
                  raft_own_member(r) && raft_member_votes(raft_own_member(r));
     bool fresh = !raft_committed_in_term(r) && !MUTANT(READ_BY_FRESH_LEADER);
     if (!fresh && (alone || MUTANT(READ_WITHOUT_ROUND) || raft_lease_holds(r, r->now))) {
+        if (!alone) {
+            PROBE(RAFT_READ_BY_LEASE);
+        }
         reads_ready(r, &read);
         return OK;
     }
     if (q->count == r->cfg.max_reads) {
+        PROBE(RAFT_READ_QUEUE_FULL);
         return ERR_BUSY;
     }
     if (!q->ring) {
@@ -154,6 +160,7 @@ enum err raft_read_local(struct raft *r, uint64_t id)
         return ERR_NO_LEADER;
     }
     raft_send(r, RAFT_MSG_READ_INDEX, r->leader)->context = id;
+    PROBE(RAFT_READ_FORWARDED);
     return OK;
 }
 
@@ -187,6 +194,7 @@ void raft_reads_committed(struct raft *r)
     }
     q->waiting = 0;
     raft_reads_acked(r); /* where this node alone is the quorum */
+    PROBE(RAFT_READ_WAITED);
 }
 
 /* One round of heartbeats for all reads that came since the last one. */

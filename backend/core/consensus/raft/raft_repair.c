@@ -25,6 +25,7 @@
  */
 #include <string.h>
 
+#include "core/base/probe.h"
 #include "core/consensus/raft/raft_int.h"
 
 bool raft_is_impaired(const struct raft *r)
@@ -229,6 +230,10 @@ static void repair_answer_bodies(struct raft *r, const struct raft_message *m,
     if (m->index == 0 || m->hint < m->index || !own || (own->roles & RAFT_WITNESS)) {
         return;
     }
+    /* Nor must it be given any. If it joined, and this node has not heard, others have. */
+    if (raft_membership_slot(&r->membership, m->from) < 0) {
+        return;
+    }
     uint32_t n = repair_available(r, m->index, m->hint);
     if (n > 0) {
         out->index = m->index;
@@ -241,6 +246,7 @@ static void repair_answer_bodies(struct raft *r, const struct raft_message *m,
     bool on_disk =
         m->index > r->log.snapshot_index && m->index < r->log.cached && m->index <= raft_vouched(r);
     if (on_disk) {
+        PROBE(RAFT_REPAIR_FROM_DISK);
         raft_push_load(r, (struct raft_load){.peer = m->from,
                                              .first = m->index,
                                              .last = u64_min(m->hint, r->log.cached - 1),
@@ -259,6 +265,7 @@ void raft_on_repair_request(struct raft *r, const struct raft_message *m)
     }
     if (m->lost_log && leads) {
         out->lost_log = true;
+        PROBE(RAFT_PROGRESS_REGRESSED);
         out->index = r->log.last;
         raft_progress_regress(&p->pr, u64_min(r->log.last, m->commit) + 1);
         p->pr.recent_active = true;
@@ -277,8 +284,9 @@ void raft_on_repair_request(struct raft *r, const struct raft_message *m)
 
 void raft_repair_loaded(struct raft *r, const struct raft_event *e)
 {
-    if (e->loaded.n == 0 || e->loaded.n > RAFT_MESSAGE_ENTRIES_MAX) {
-        return;
+    bool is_member = raft_membership_slot(&r->membership, e->loaded.peer) >= 0;
+    if (e->loaded.n == 0 || e->loaded.n > RAFT_MESSAGE_ENTRIES_MAX || !is_member) {
+        return; /* it may have been removed meanwhile */
     }
     struct raft_message *out = repair_answer(r, e->loaded.peer, e->loaded.repair);
     out->index = e->loaded.first;
@@ -349,6 +357,7 @@ void raft_repair_written(struct raft *r, uint64_t batch)
         return;
     }
     q->range[0].first += q->writing;
+    PROBE(RAFT_REPAIR_BODIES);
     q->writing = 0;
     if (q->range[0].first > q->range[0].last) {
         q->range_count--;
@@ -379,16 +388,20 @@ void raft_repair_progress(struct raft *r)
         return;
     }
     q->told = true;
-    if (q->lost_from != 0 && q->floor_known && q->floor_term == r->term && r->matched >= q->floor &&
-        r->log.durable >= q->floor) {
-        q->lost_from = 0;
-        q->floor_known = false;
-    }
     if (q->lost_vote && repair_all_told(r)) {
         q->lost_vote = false;
+        PROBE(RAFT_REPAIR_VOTE);
         if (r->vote == NODE_NONE) {
             r->vote = r->cfg.id; /* in this term it may have voted already: not again */
         }
+    }
+    /* Not while terms are missing: this leader's may be over, and its end says nothing about what
+     * was acknowledged to a later one. */
+    if (q->lost_from != 0 && !q->lost_vote && q->floor_known && q->floor_term == r->term &&
+        r->matched >= q->floor && r->log.durable >= q->floor) {
+        q->lost_from = 0;
+        PROBE(RAFT_REPAIR_LOG);
+        q->floor_known = false;
     }
     if (!raft_is_impaired(r)) {
         q->told = false;

@@ -1,5 +1,6 @@
 /* Leadership transfer [Ongaro14 §3.10], priority, and the graceful stop. */
 #include "core/base/mutant.h"
+#include "core/base/probe.h"
 #include "core/consensus/raft/raft_int.h"
 
 void raft_transfer_abort(struct raft *r)
@@ -10,6 +11,9 @@ void raft_transfer_abort(struct raft *r)
 /* Whoever was to lead did not come to it in time. */
 void raft_transfer_expire(struct raft *r)
 {
+    if (r->transferee != NODE_NONE) {
+        PROBE(RAFT_TRANSFER_EXPIRED);
+    }
     if (!MUTANT(TRANSFER_NEVER_ENDS)) {
         raft_transfer_abort(r);
     }
@@ -20,6 +24,7 @@ void raft_send_timeout_now(struct raft *r, node_id to)
     /* The next leader will not wait for this one's lease to end (lease-vs-timer). */
     r->lease_void = !MUTANT(LEASE_OVER_TRANSFER);
     raft_send(r, RAFT_MSG_TIMEOUT_NOW, to);
+    PROBE(RAFT_TIMEOUT_NOW);
 }
 
 static bool transfer_may_lead(const struct raft *r, const struct raft_member *m)
@@ -76,6 +81,7 @@ enum err raft_transfer(struct raft *r, node_id to)
     if (r->peer[slot].pr.match == r->log.last) {
         raft_send_timeout_now(r, to);
     } else {
+        PROBE(RAFT_TRANSFER_WAITS);
         raft_send_append(r, (uint32_t)slot, true);
     }
     return OK;
@@ -130,6 +136,7 @@ void raft_tick_priority(struct raft *r)
         return;
     }
     r->lead_since = r->now; /* if it fails, not again at once */
+    PROBE(RAFT_PRIORITY_YIELDS);
     if (raft_transfer(r, to) != OK) {
         raft_transfer_abort(r);
     }

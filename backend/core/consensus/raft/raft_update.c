@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "core/base/mutant.h"
+#include "core/base/probe.h"
 #include "core/consensus/raft/raft_int.h"
 
 #define RAFT_ARENA_BLOCK_BYTES (64 * 1024)
@@ -284,7 +285,9 @@ static size_t update_resolve_messages(struct raft *r, struct raft_outbox *o, siz
 {
     for (size_t i = 0; i < o->now_count; i++) {
         struct raft_message *m = &o->now[i];
-        if (outbox_refers_to_log(m)) {
+        if (outbox_refers_to_log(m) && raft_membership_slot(&r->membership, m->to) < 0) {
+            m->entry_count = 0; /* removed since: nobody knows now whether it may have payloads */
+        } else if (outbox_refers_to_log(m)) {
             update_copy_entries(r, m->index + 1, m->entry_count, o->entries + used);
             raft_strip_for_witness(r, m->to, o->entries + used, m->entry_count);
             m->entries = o->entries + used;
@@ -366,6 +369,7 @@ static void update_apply_loaded(struct raft *r, raft_index to, struct raft_updat
     if (r->apply_loaded_count > 0) {
         CHECK(r->apply_loaded[0].index == from);
         u->committed = r->apply_loaded;
+        PROBE(RAFT_APPLY_LOADED);
         u->committed_count = (uint32_t)u64_min(r->apply_loaded_count, to - from + 1);
         r->apply_loaded_count = 0;
         return;
@@ -492,6 +496,7 @@ void raft_take_update(struct raft *r, struct raft_update *ret)
             used += ret->entry_count;
         } else {
             update_keep_for_later(r, o);
+            PROBE(RAFT_BATCHES_FULL);
         }
     }
     update_take_committed(r, o, used, apply, apply_bytes, ret);

@@ -53,6 +53,7 @@
 
 #include "core/base/cursor.h"
 #include "core/base/mutant.h"
+#include "core/base/probe.h"
 #include "core/consensus/quorum.h"
 #include "core/consensus/raft/raft_int.h"
 
@@ -507,6 +508,7 @@ void raft_tick_in_sync(struct raft *r)
         changed = true;
         if (in_sync_contains(&next, m->id)) {
             in_sync_erase(&next, m->id);
+            PROBE(RAFT_IN_SYNC_SHRANK);
             continue;
         }
         uint32_t at = next.n++;
@@ -514,6 +516,7 @@ void raft_tick_in_sync(struct raft *r)
             next.ids[at] = next.ids[at - 1];
         }
         next.ids[at] = m->id;
+        PROBE(RAFT_IN_SYNC_GREW);
     }
     r->in_sync_mark = r->log.last;
     if (changed && r->transferee == NODE_NONE) {

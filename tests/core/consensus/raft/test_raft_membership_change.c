@@ -234,10 +234,8 @@ static void a_dead_voter_is_demoted_once(void **state)
     struct solo s;
     lead_members(&s, &cfg, 3);
     struct raft_conf_change change = {.n = 1};
-    change.single[0] = (struct raft_conf_single){.op = RAFT_ADD_LEARNER,
-                                                 .node = 4,
-                                                 .priority = RAFT_PRIORITY_DEFAULT,
-                                                 .auto_promote = true};
+    change.single[0] = (struct raft_conf_single){
+        .op = RAFT_ADD_LEARNER, .node = 4, .priority = RAFT_PRIORITY_DEFAULT, .auto_promote = true};
     assert_int_equal(
         solo_step(&s, (struct raft_event){.type = RAFT_EVENT_CHANGE, .change = &change}), OK);
     solo_ack(&s, 2, solo_status(&s).last);

@@ -333,6 +333,20 @@ static void a_heartbeat_commits_only_what_agrees_with_its_leader(void **state)
     solo_stop(&s);
 }
 
+/* An entry of the leader's own term is the leader's: after a restart the leader may have nothing
+ * more to say than that it is committed. */
+static void a_heartbeat_commits_an_entry_of_its_own_term(void **state)
+{
+    (void)state;
+    struct solo s;
+    start_lossy(&s, 3, false, 0); /* in term 3, and so is entry 5 */
+    struct raft_message beat = {
+        .type = RAFT_MSG_HEARTBEAT, .from = 2, .term = REPAIR_TERM, .commit = 5};
+    assert_int_equal(solo_receive(&s, beat), OK);
+    assert_int_equal(solo_status(&s).committed, 5);
+    solo_stop(&s);
+}
+
 /* Vote: "the node waits until every other voter has told its term, and does not vote in the highest
  * of them." */
 static void a_lost_vote_waits_for_every_other_voter(void **state)
@@ -434,6 +448,43 @@ static void a_removed_witness_serves_no_bodies(void **state)
     }
 }
 
+/* Nor is it given any: who is no member any more may have been a witness, which stores none. */
+static void who_is_no_member_is_given_no_bodies(void **state)
+{
+    (void)state;
+    static const raft_term terms[] = {1, 1, 1};
+    struct raft_config cfg = raft_config_default(1, 42);
+    for (int is_loaded = 0; is_loaded < 2; is_loaded++) {
+        for (node_id from = 2; from <= 4; from++) { /* 2 a witness, 3 a replica, 4 nobody */
+            struct raft_membership ms = {0};
+            raft_membership_insert(&ms, 1, RAFT_VOTER | RAFT_IN_SYNC);
+            raft_membership_insert(&ms, 2, RAFT_VOTER | RAFT_WITNESS);
+            raft_membership_insert(&ms, 3, RAFT_VOTER | RAFT_IN_SYNC);
+            struct raft_saved saved = solo_founding(&ms);
+            struct solo s;
+            solo_start_saved(&s, &cfg, &saved, terms, COUNT_OF(terms));
+            struct raft_message ask = {
+                .type = RAFT_MSG_REPAIR, .from = from, .index = 2, .hint = 2, .context = 7};
+            struct raft_entry e = {.index = 2, .term = 1, .payload = {(const uint8_t *)"x", 1}};
+            struct raft_event loaded = {.type = RAFT_EVENT_LOADED};
+            loaded.loaded.peer = from;
+            loaded.loaded.first = 2;
+            loaded.loaded.entries = &e;
+            loaded.loaded.n = 1;
+            loaded.loaded.repair = 7;
+            if (is_loaded) {
+                assert_int_equal(solo_step(&s, loaded), OK);
+            } else {
+                assert_int_equal(solo_receive(&s, ask), OK);
+            }
+            const struct raft_message *answer = solo_sent(&s, RAFT_MSG_REPAIR_RESP, from);
+            assert_int_equal(answer ? answer->entry_count : 0, from <= 3);
+            assert_true(from != 2 || answer->entries[0].payload.len == 0);
+            solo_stop(&s);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -449,10 +500,12 @@ int main(void)
         cmocka_unit_test(a_leader_forgets_what_the_member_lost),
         cmocka_unit_test(a_leader_tells_no_commit_index_to_a_log_that_lost_its_end),
         cmocka_unit_test(a_heartbeat_commits_only_what_agrees_with_its_leader),
+        cmocka_unit_test(a_heartbeat_commits_an_entry_of_its_own_term),
         cmocka_unit_test(a_lost_vote_waits_for_every_other_voter),
         cmocka_unit_test(a_lost_vote_helps_no_leader_to_commit),
         cmocka_unit_test(notices_by_a_heartbeat_that_the_log_is_too_short),
         cmocka_unit_test(a_removed_witness_serves_no_bodies),
+        cmocka_unit_test(who_is_no_member_is_given_no_bodies),
         cmocka_unit_test(a_snapshot_takes_the_damage_with_the_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

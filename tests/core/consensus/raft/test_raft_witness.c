@@ -385,6 +385,34 @@ static void a_candidate_asks_whom_a_change_in_its_log_makes_a_voter(void **state
     solo_stop(&s);
 }
 
+/* What was queued for a witness is not sent with its payloads because the witness is none any more
+ * when it leaves. */
+static void a_witness_that_is_removed_in_the_same_turn_gets_no_payload(void **state)
+{
+    (void)state;
+    struct raft_membership ms = with_witnesses(3, 1, 0);
+    struct solo s;
+    start_member(&s, 1, &ms);
+    solo_elect(&s);
+    solo_ack_all(&s);
+    s.hold_apply = true;
+    assert_int_equal(solo_change(&s, RAFT_REMOVE, 3), OK);
+    solo_ack_all(&s);
+    assert_int_equal(solo_status(&s).committed, solo_status(&s).last);
+    solo_forget(&s);
+    struct bytes payload = {(const uint8_t *)"secret", 6};
+    struct raft_event e = {.type = RAFT_EVENT_PROPOSE, .now = s.now};
+    e.propose.payloads = &payload;
+    e.propose.n = 1;
+    assert_int_equal(raft_step(s.raft, &e), OK); /* no update is taken */
+    solo_apply(&s, s.applying);
+    assert_null(raft_membership_lookup(solo_status(&s).membership, 3));
+    assert_int_equal(solo_sent(&s, RAFT_MSG_APP, 2)->entries[0].payload.len, 6);
+    const struct raft_message *m = solo_sent(&s, RAFT_MSG_APP, 3);
+    assert_true(!m || m->entry_count == 0 || m->entries[0].payload.len == 0);
+    solo_stop(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -401,6 +429,7 @@ int main(void)
         cmocka_unit_test(in_a_joint_membership_all_of_the_set_is_asked),
         cmocka_unit_test(a_candidate_wins_under_the_changes_in_its_log_too),
         cmocka_unit_test(a_candidate_asks_whom_a_change_in_its_log_makes_a_voter),
+        cmocka_unit_test(a_witness_that_is_removed_in_the_same_turn_gets_no_payload),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
