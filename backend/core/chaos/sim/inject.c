@@ -222,10 +222,8 @@ void inject_start(struct inject *inject, nanos from)
     }
 }
 
-void inject_heal(struct inject *inject, uint32_t core)
+void inject_end(struct inject *inject)
 {
-    struct simcluster *c = inject->cluster;
-
     inject->is_over = true;
     world_timer_cancel(inject->world, &inject->timer);
     for (size_t i = 0; i < INJECT_ACTIVE_MAX; i++) {
@@ -233,6 +231,12 @@ void inject_heal(struct inject *inject, uint32_t core)
             row_end(&inject->active[i]);
         }
     }
+}
+
+void inject_heal(struct inject *inject, uint32_t core)
+{
+    struct simcluster *c = inject->cluster;
+
     for (uint32_t i = 0; i < c->n; i++) {
         struct simmember *m = &c->member[i];
         simdisk_heal(simhost_disk(m->host)); /* what waited for an operation, too */

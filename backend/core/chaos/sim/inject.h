@@ -83,8 +83,10 @@ void inject_start(struct inject *inject, nanos from);
 /* Carries out one row at once: what scripts of scenarios do. */
 void inject_now(struct inject *inject, const struct fault *row);
 
-/* Every fault ends, no further row is carried out, and each host of `core` (a bit each) that is
- * down is started. */
+/* Every fault ends, and no further row is carried out. */
+void inject_end(struct inject *inject);
+
+/* Then: each host of `core` (a bit each) that is down is started, the others die for good. */
 void inject_heal(struct inject *inject, uint32_t core);
 
 /* Has more been lost than the fault model allows? No strike does that by itself: but the group may

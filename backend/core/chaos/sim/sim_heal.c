@@ -257,8 +257,7 @@ static void heal_leases(struct sim *s)
 
 void sim_heal(struct sim *s)
 {
-    struct heal heal = {.core = choose_core(s),
-                        .bound = simworld_now(s->world) + s->settings.heal_bound};
+    struct heal heal = {.bound = simworld_now(s->world) + s->settings.heal_bound};
     const char *why = "time has not passed";
 
     struct buf *line = sim_line(s);
@@ -266,6 +265,8 @@ void sim_heal(struct sim *s)
         say(line, "HEAL: faults are over");
         sim_line_end(s);
     }
+    inject_end(&s->inject); /* which may still damage a disk: the core is chosen then */
+    heal.core = choose_core(s);
     inject_heal(&s->inject, heal.core);
     simclients_stop(&s->clients);
     simlessees_stop(&s->lessees);
