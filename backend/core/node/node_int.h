@@ -55,9 +55,6 @@
 /* A snapshot that could not be written is tried again after this. */
 #define NODE_SNAPSHOT_RETRY NANOS_PER_S
 
-/* A snapshot that one member was sent whole, and so often once more, is taken for damaged. */
-#define NODE_CHUNK_TRIES 2
-
 /* The state's hash is noted at every so many entries, and compared with the other members'. */
 #define NODE_HASH_EVERY  64
 #define NODE_HASHES_KEPT 32
@@ -193,7 +190,6 @@ struct node_load {
 /* A piece of a snapshot file being read for a peer. */
 struct node_chunk_read {
     struct node *node;
-    bool is_suspect; /* of a snapshot that is taken for damaged */
     struct raft_chunk chunk;
     struct world_file_request request;
     char path[WORLD_PATH_MAX_BYTES];
@@ -279,10 +275,11 @@ struct node {
     struct node_load *loads_failed;
     struct node_load *apply_load; /* feeds what is being applied */
     struct node_chunk_read *chunk_reads;
-    uint64_t chunk_sent; /* the snapshot that was served last, ... */
-    node_id chunk_sent_to;
-    bool chunk_sent_all;       /* ... up to its end, ... */
-    uint32_t chunk_sent_times; /* ... and so often once more */
+    uint64_t chunk_asked; /* the snapshot that was served last, ... */
+    node_id chunk_asked_by;
+    bool chunk_went_on;     /* ... and not only its beginning */
+    bool chunk_checking;    /* the newest snapshot is being read for damage */
+    uint64_t chunk_damaged; /* its index, where that was found; 0: it was not */
 
     bool heal_due; /* Raft vouches for the log, and the log has not been told */
 

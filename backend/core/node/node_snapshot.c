@@ -107,6 +107,7 @@ static void snapshot_on_done(void *ctx, enum err result)
         n->applied_bytes = u64_max(n->applied_bytes, n->snap_bytes);
     } else {
         n->snap_lost = false;
+        n->chunk_damaged = 0;
     }
     if (result == OK && n->snap_name.index > raft_status(n->raft).snapshot) {
         n->snap_untold = true;
@@ -255,7 +256,8 @@ static void chunk_on_closed(struct world_file_request *request)
 static void chunk_on_read(struct world_file_request *request)
 {
     struct node_chunk_read *read = request->owner;
-    bool whole = request->result == OK && request->count == read->chunk.len && !read->is_suspect;
+    bool whole = request->result == OK && request->count == read->chunk.len &&
+                 read->chunk.snapshot != read->node->chunk_damaged;
     read->result = whole ? OK : ERR_IO;
     request->op = WORLD_CLOSE;
     request->done = chunk_on_closed;
@@ -277,31 +279,35 @@ static void chunk_on_opened(struct world_file_request *request)
     world_submit(read->node->world, request);
 }
 
-/* Who was sent all of a snapshot, and asks for it from its beginning, found it damaged, or lost it.
- * After a few times it is taken for damaged, and written anew: no scrub need have come by here. */
-static bool chunk_is_suspect(struct node *n, const struct raft_chunk *chunk)
+static void chunk_on_checked(void *ctx, const struct snapfile_found *found)
 {
-    if (chunk->snapshot != raft_status(n->raft).snapshot) {
-        return false;
+    struct node *n = ctx;
+    n->chunk_checking = false;
+    bool is_newest = n->state == NODE_RUNNING && n->chunk_asked == raft_status(n->raft).snapshot;
+    if (found->result == OK || !is_newest) {
+        return;
     }
-    bool is_same = chunk->snapshot == n->chunk_sent && chunk->peer == n->chunk_sent_to;
-    if (!is_same) {
-        n->chunk_sent = chunk->snapshot;
-        n->chunk_sent_to = chunk->peer;
-        n->chunk_sent_all = false;
-        n->chunk_sent_times = 0;
-    }
-    if (chunk->offset == 0 && n->chunk_sent_all) {
-        n->chunk_sent_all = false;
-        n->chunk_sent_times++;
-    }
-    n->chunk_sent_all = n->chunk_sent_all || chunk->offset + chunk->len == chunk->size;
-    if (n->chunk_sent_times < NODE_CHUNK_TRIES) {
-        return false;
-    }
-    n->chunk_sent_times = 0;
+    n->chunk_damaged = n->chunk_asked;
     n->snap_lost = true;
-    return true;
+    node_pump(n);
+}
+
+/* Who has come further, and asks for a snapshot from its beginning, may have found it damaged. No
+ * scrub need have come by here: it is read. */
+static void chunk_suspect(struct node *n, const struct raft_chunk *chunk)
+{
+    if (chunk->snapshot != raft_status(n->raft).snapshot || n->chunk_checking) {
+        return;
+    }
+    bool is_same = chunk->snapshot == n->chunk_asked && chunk->peer == n->chunk_asked_by;
+    if (is_same && n->chunk_went_on && chunk->offset == 0) {
+        n->chunk_checking = true;
+        const struct snapfile_sink sink = {.ctx = n, .done = chunk_on_checked};
+        snapfile_load_one(&n->place, chunk->snapshot, chunk->snapshot_term, &sink);
+    }
+    n->chunk_asked = chunk->snapshot;
+    n->chunk_asked_by = chunk->peer;
+    n->chunk_went_on = chunk->offset > 0 || chunk->len == chunk->size;
 }
 
 void node_serve_chunks(struct node *n, const struct raft_update *u)
@@ -310,7 +316,7 @@ void node_serve_chunks(struct node *n, const struct raft_update *u)
         struct node_chunk_read *read = mem_alloc_zero(sizeof(*read));
         read->node = n;
         read->chunk = u->chunk_reads[i];
-        read->is_suspect = chunk_is_suspect(n, &read->chunk);
+        chunk_suspect(n, &read->chunk);
         read->bytes = mem_alloc((size_t)read->chunk.len);
         snapfile_path(n->snap_dir, read->chunk.snapshot, read->chunk.snapshot_term, ".snap",
                       read->path);

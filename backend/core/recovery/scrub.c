@@ -27,8 +27,9 @@ struct scrub {
     uint64_t bytes;   /* read in this pass */
     uint64_t segment; /* the one that is being read; 0: the pass has not begun */
     uint64_t sector;
-    uint64_t dense_end; /* batches lie without a gap before this sector of the segment */
-    uint64_t batch_seq; /* of the newest batch that was met in it; they never fall */
+    uint64_t dense_end;  /* batches lie without a gap before this sector of the segment */
+    uint64_t narrow_end; /* one by one are read the sectors before this one of it */
+    uint64_t batch_seq;  /* of the newest batch that was met in it; they never fall */
 
     struct scrub_listed needed; /* the newest marker of the log when the snapshots were listed */
     struct scrub_listed listed[SNAPFILE_LISTED_MAX];
@@ -150,6 +151,13 @@ static void segment_scrubbed(struct world_file_request *request)
     bool is_whole = request->result == OK && request->count == request->length;
     bool is_active = s->segment == w->files[w->file_count - 1].seq;
 
+    if (!is_whole && sectors > 1) {
+        /* Which of them is it? The others' entries are good, and may be wanted. */
+        w->reads--;
+        s->narrow_end = s->sector + sectors;
+        scrub_wait(s, pause_after(s, request->length));
+        return;
+    }
     for (uint64_t i = 0; i < sectors; i++) {
         const uint8_t *sector = request->buffer + i * WAL_SECTOR_BYTES;
         if (!is_whole || !sector_is_good(s, sector, s->sector + i)) {
@@ -177,6 +185,7 @@ static bool scrub_log(struct scrub *s)
         bool is_new = file->seq != s->segment;
         file = is_new ? file : scrub_file(s, s->segment + 1);
         s->sector = 0;
+        s->narrow_end = 0;
         s->batch_seq = 0;
         s->segment = file != NULL ? file->seq : s->segment;
     }
@@ -186,8 +195,8 @@ static bool scrub_log(struct scrub *s)
     s->dense_end = scrub_dense_end(s, file);
     s->request.fd = file->fd;
     s->request.offset = s->sector * WAL_SECTOR_BYTES;
-    s->request.length =
-        u64_min(SCRUB_READ_BYTES, (scrub_end(s, file) - s->sector) * WAL_SECTOR_BYTES);
+    uint64_t most = s->sector < s->narrow_end ? WAL_SECTOR_BYTES : SCRUB_READ_BYTES;
+    s->request.length = u64_min(most, (scrub_end(s, file) - s->sector) * WAL_SECTOR_BYTES);
     s->request.buffer = s->buffer;
     s->wal->reads++;
     snapfile_submit(s->place, &s->request, WORLD_READ, segment_scrubbed, s);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "core/chaos/simdisk.h"
+#include "core/consensus/raft/raft_int.h"
 #include "core/node/node_int.h"
 #include "tests/support/node_cluster.h"
 #include "tests/support/test.h"
@@ -43,12 +44,14 @@ static unsigned spoil_snapshots(struct cluster3 *c, uint32_t i)
 }
 
 /* Nobody scrubs, and every snapshot that there is has gone bad. Who fetches one notices. */
-static void a_snapshot_that_is_fetched_and_refused_is_written_anew(void **state)
+static void fetches_what_went_bad(uint32_t chunk_bytes)
 {
-    (void)state;
     struct cluster3 c;
     cluster3_init(&c, 34, NODES);
     cluster3_start(&c);
+    for (uint32_t i = 0; i < NODES; i++) {
+        c.member[i].node->raft->cfg.chunk_bytes = chunk_bytes;
+    }
     uint32_t leader = cluster3_elect(&c);
     cluster3_put(&c, leader, "answer", value_of(42));
     cluster3_run(&c, NANOS_PER_S);
@@ -59,10 +62,18 @@ static void a_snapshot_that_is_fetched_and_refused_is_written_anew(void **state)
         assert_int_equal(spoil_snapshots(&c, i), i == lost ? 0 : 1);
     }
     member_start(&c, lost);
+    c.member[lost].node->cfg.raft.chunk_bytes = chunk_bytes;
     cluster3_run(&c, 20 * NANOS_PER_S);
     assert_false(node_status(c.member[lost].node).impaired);
     assert_true(cluster3_get(&c, lost, "answer", value_of(42)));
     cluster3_deinit(&c);
+}
+
+static void a_snapshot_that_is_fetched_and_refused_is_written_anew(void **state)
+{
+    (void)state;
+    fetches_what_went_bad(256 * 1024); /* in one piece ... */
+    fetches_what_went_bad(1024);       /* ... and refused before the last one */
 }
 
 int main(void)

@@ -130,6 +130,21 @@ static void tells_damage_by_the_entries_that_lie_there(void **state)
     watch_free(&w);
 }
 
+/* A read fails as a whole. What lies beside the bad sector is as good as ever. */
+static void an_unreadable_sector_is_told_alone(void **state)
+{
+    (void)state;
+    struct watch w;
+
+    watch_new(&w);
+    const char *segment = "wal/0000000000000001.wal";
+    assert_int_equal(simdisk_spoil(simhost_disk(w.host), segment, 4 * WAL_SECTOR_BYTES), OK);
+    await_passes(&w, 1);
+    assert_int_equal(w.log_damages, 1);
+    assert_true(w.lo >= 1 && w.lo <= w.hi && w.hi < 30);
+    watch_free(&w);
+}
+
 /* Sectors that read well, and are not what was written: zeros in a file that was cut and has grown
  * again, and another life's. */
 static void tells_what_was_never_written_where_a_batch_has_to_be(void **state)
@@ -258,6 +273,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_everything_at_the_given_rate),
         cmocka_unit_test(tells_damage_by_the_entries_that_lie_there),
+        cmocka_unit_test(an_unreadable_sector_is_told_alone),
         cmocka_unit_test(tells_what_was_never_written_where_a_batch_has_to_be),
         cmocka_unit_test(leaves_a_segment_that_was_cut_behind_the_logs_end),
         cmocka_unit_test(misses_the_snapshot_that_the_log_stands_on),
