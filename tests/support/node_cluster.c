@@ -66,6 +66,10 @@ void member_start(struct cluster3 *c, uint32_t i)
     config.port = c->n > 1 ? PORT : 0;
     config.peer_count = c->n;
     config.segment_bytes = 16 * 1024 * 1024;
+    if (c->chunk_bytes > 0) {
+        config.raft.chunk_bytes = c->chunk_bytes;
+        config.raft.max_chunks = 1;
+    }
     if (c->batch_bytes > 0) {
         config.batch_bytes = c->batch_bytes;
         config.reserve_bytes = c->batch_bytes / 4;

@@ -38,6 +38,7 @@ struct cluster3 {
     uint64_t snapshot_entries; /* as in node_config; change them before the start */
     uint64_t scrub_bytes_per_s;
     uint64_t cached_bytes; /* 0: entries that Raft keeps in memory, as usual */
+    uint32_t chunk_bytes;  /* snapshots are fetched in such pieces, one at a time; 0: as usual */
     uint64_t batch_bytes;  /* 0: the log's batches and segments are of the usual size */
 };
 

@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include "core/chaos/simdisk.h"
-#include "core/consensus/raft/raft_int.h"
 #include "core/node/node_int.h"
 #include "tests/support/node_cluster.h"
 #include "tests/support/test.h"
@@ -48,10 +47,8 @@ static void fetches_what_went_bad(uint32_t chunk_bytes)
 {
     struct cluster3 c;
     cluster3_init(&c, 34, NODES);
+    c.chunk_bytes = chunk_bytes;
     cluster3_start(&c);
-    for (uint32_t i = 0; i < NODES; i++) {
-        c.member[i].node->raft->cfg.chunk_bytes = chunk_bytes;
-    }
     uint32_t leader = cluster3_elect(&c);
     cluster3_put(&c, leader, "answer", value_of(42));
     cluster3_run(&c, NANOS_PER_S);
@@ -62,7 +59,6 @@ static void fetches_what_went_bad(uint32_t chunk_bytes)
         assert_int_equal(spoil_snapshots(&c, i), i == lost ? 0 : 1);
     }
     member_start(&c, lost);
-    c.member[lost].node->cfg.raft.chunk_bytes = chunk_bytes;
     cluster3_run(&c, 20 * NANOS_PER_S);
     assert_false(node_status(c.member[lost].node).impaired);
     assert_true(cluster3_get(&c, lost, "answer", value_of(42)));
