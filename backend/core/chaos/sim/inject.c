@@ -285,8 +285,8 @@ static bool is_whole_again(const struct inject *inject, const struct simmember *
                        m->node->scrub_passes >= inject->damage[m->i].passes + 2);
 
     return simmember_serves(m) && read_again && !node_status(m->node).impaired &&
-           !m->node->snap_forced && !m->node->snap_writer && !m->node->is_loading &&
-           (!inject->damage[m->i].is_silent || has_caught_up(inject, m));
+           !m->node->snap_forced && !m->node->snap_lost && !m->node->snap_writer &&
+           !m->node->is_loading && (!inject->damage[m->i].is_silent || has_caught_up(inject, m));
 }
 
 bool inject_is_beyond(const struct inject *inject)

@@ -61,6 +61,15 @@ static bool is_deposed(const struct sim *s, const struct simmember *leader)
     return false;
 }
 
+/* Does its leader hear it? Whom it does not, it may be about to demote, and for that asks those
+ * that would be left: they must not be the ones that die now. */
+static bool is_heard(const struct raft *leader, uint32_t slot)
+{
+    const struct raft_progress *pr = &leader->peer[slot].pr;
+    return leader->cfg.demote_after == 0 || leader->membership.member[slot].id == leader->cfg.id ||
+           (pr->heard != 0 && leader->now - pr->heard < leader->cfg.election_timeout);
+}
+
 /* A majority of the voters that are whole; all hosts, where that cannot be told. */
 static uint32_t choose_core(struct sim *s)
 {
@@ -80,10 +89,11 @@ static uint32_t choose_core(struct sim *s)
     uint32_t chosen = 0;
     uint32_t first = (uint32_t)prng_below(&p, ms->n);
     for (uint32_t k = 0; k < ms->n && chosen <= voters / 2; k++) {
-        const struct raft_member *member = &ms->member[(first + k) % ms->n];
+        uint32_t slot = (first + k) % ms->n;
+        const struct raft_member *member = &ms->member[slot];
         const struct simmember *m = &s->cluster.member[member->id - 1];
         bool is_whole = s->inject.damage[m->i].life == 0 && simmember_serves(m) &&
-                        !node_status(m->node).impaired;
+                        !node_status(m->node).impaired && is_heard(leader->node->raft, slot);
         if ((member->roles & RAFT_VOTER) && member->priority > 0 && is_whole) {
             core |= 1U << m->i;
             chosen++;
