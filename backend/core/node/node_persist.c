@@ -116,6 +116,20 @@ static size_t batch_part(const struct node *n, const struct wal_entry *entries, 
     return part;
 }
 
+/* The batch's hard state. Where that of a later batch went ahead of it, for want of room, the term
+ * and vote that were promised then stay in the log. */
+static struct wal_hard_state batch_hard(const struct node *n, const struct node_batch *b)
+{
+    struct wal_hard_state hard = b->hard;
+    const struct wal_hard_state *ahead = &wal_log(n->wal)->hard;
+    bool is_newer = ahead->term > hard.term || (ahead->term == hard.term && hard.vote == NODE_NONE);
+    if (is_newer) {
+        hard.term = ahead->term;
+        hard.vote = ahead->vote;
+    }
+    return hard;
+}
+
 /* Goes on where an earlier attempt ended. A commit index is written with the entries up to it, not
  * before. */
 static enum err batch_append_entries(struct node *n, struct node_batch *b,
@@ -127,7 +141,7 @@ static enum err batch_append_entries(struct node *n, struct node_batch *b,
         const struct wal_entry *rest = b->entries_done < count ? entries + b->entries_done : NULL;
         size_t part = batch_part(n, rest, count - b->entries_done);
         size_t done = b->entries_done + part;
-        struct wal_hard_state hard = b->hard;
+        struct wal_hard_state hard = batch_hard(n, b);
         if (done < count) {
             hard.commit = u64_min(hard.commit, entries[done - 1].index);
         }
@@ -270,8 +284,9 @@ static void batch_write_vote(struct node *n, struct node_batch *b)
         b->wal_seq = n->wal_seq;
         return;
     }
-    struct wal_hard_state hard = b->hard;
-    hard.commit = u64_min(hard.commit, wal_log(n->wal)->last_index);
+    /* No commit index: what it covers waits, too, and the log may have other entries there. */
+    struct wal_hard_state hard = batch_hard(n, b);
+    hard.commit = wal_log(n->wal)->hard.commit;
     struct wal_append append = {.seq = n->wal_seq + 1, .hard = &hard};
     if (wal_append(n->wal, &append) == OK) {
         n->wal_seq++;

@@ -289,9 +289,12 @@ enum err wal_append(struct wal *w, const struct wal_append *append)
     }
     if (append->hard != NULL) {
         /* Term and vote go before the entries of that term, a commit index never goes before what
-         * it covers: an append that needs two batches may lose the second. */
+         * it covers, nor while the log holds what is about to be replaced: an append that needs two
+         * batches may lose the second. */
         struct wal_hard_state hard = *append->hard;
-        hard.commit = u64_min(hard.commit, w->state.last_index);
+        bool replaces = append->entry_count > 0 && !append->is_repair;
+        uint64_t stays = replaces ? append->entries[0].index - 1 : hard.commit;
+        hard.commit = u64_min(hard.commit, u64_min(stays, w->state.last_index));
         put_hard(w, &hard);
     }
     put_entries(w, append);

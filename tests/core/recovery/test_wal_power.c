@@ -391,9 +391,68 @@ static void the_first_start_survives_every_power_cut(void **state)
     print_tally(__func__, &tally);
 }
 
+/* What a disk holds of the log after a cut: an entry that is told to be committed is the new one.
+ */
+static void check_commit(const struct simdisk *disk, uint64_t mask)
+{
+    static struct wal_fixture again;
+    struct wal_config config = fixture_config();
+    struct simworld *sim = simworld_new(7);
+    struct simhost *host = simhost_new(sim, "a", 0);
+    struct simdisk *copy = simdisk_clone(disk);
+
+    config.is_member = true;
+    simdisk_cut_power(copy, survives_by_mask, &mask);
+    simhost_replace_disk(host, copy);
+    fixture_open(&again, sim, host, &config, 0, 0);
+    const struct wal_state *log = again.found.state;
+    assert_true(log->hard.commit >= 2 && log->hard.commit <= log->last_index);
+    assert_true(log->hard.commit == 2 || again.read.entries[3].term == 2);
+    fixture_close(&again);
+    simworld_free(sim);
+}
+
+/* An append that replaces entries, and tells that the new ones are committed, goes in two batches:
+ * with the first alone, the commit index must not cover the old ones. */
+static void a_commit_index_covers_nothing_that_is_replaced(void **state)
+{
+    (void)state;
+    static struct wal_fixture f;
+    static uint8_t storage[2][4096];
+    struct wal_config config = fixture_config();
+    struct simworld *sim = simworld_new(1);
+    struct simhost *host = simhost_new(sim, "a", 1 << 20);
+    const struct wal_hard_state before = {1, 1, 2};
+    const struct wal_hard_state after = {2, 1, 4};
+
+    fixture_open(&f, sim, host, &config, 0, 0);
+    for (uint64_t i = 1; i <= 4; i++) {
+        assert_int_equal(fixture_entry(&f, i, 1, 20), OK);
+    }
+    assert_int_equal(fixture_append(&f, (struct wal_append){.hard = &before}), OK);
+    fixture_settle(&f);
+    struct wal_entry entries[] = {fixture_make_entry(3, 2, 2500, storage[0]),
+                                  fixture_make_entry(4, 2, 2500, storage[1])};
+    const struct wal_append replaces = {.hard = &after, .entries = entries, .entry_count = 2};
+    while (fixture_append(&f, replaces) == ERR_BUSY) {
+        assert_true(simworld_step(sim));
+    }
+    for (bool goes_on = true; goes_on; goes_on = simworld_step(sim)) {
+        const struct simdisk *disk = simhost_disk(host);
+        uint64_t units = u64_min(simdisk_pending(disk), UNITS_EXHAUSTIVE);
+        for (uint64_t mask = 0; mask < 1ULL << units; mask++) {
+            check_commit(disk, mask);
+        }
+    }
+    assert_int_equal(f.durable, f.appended);
+    fixture_close(&f);
+    simworld_free(sim);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_commit_index_covers_nothing_that_is_replaced),
         cmocka_unit_test(one_append_at_a_time_survives_every_power_cut),
         cmocka_unit_test(group_commit_survives_every_power_cut),
         cmocka_unit_test(any_life_survives_every_power_cut),
