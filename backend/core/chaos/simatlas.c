@@ -127,6 +127,11 @@ static uint64_t stripe_of(enum simatlas_kind kind, uint64_t stripe)
     return kinds[kind].reach == SIMATLAS_CONFINED ? stripe : SIMATLAS_WHOLE;
 }
 
+bool simatlas_is_silent(enum simatlas_kind kind)
+{
+    return kinds[kind].notice == SIMATLAS_LOSES_SILENTLY;
+}
+
 bool simatlas_may(const struct simatlas *atlas, uint32_t replica, enum simatlas_kind kind,
                   uint64_t stripe)
 {
@@ -137,10 +142,10 @@ bool simatlas_may(const struct simatlas *atlas, uint32_t replica, enum simatlas_
         return false;
     }
     if ((bit & members_of(&atlas->group)) == 0) {
-        return kinds[kind].notice == SIMATLAS_TELLS;
+        return !simatlas_is_silent(kind);
     }
     return all_stripes_bear(atlas, bit, stripe) &&
-           (kinds[kind].notice == SIMATLAS_TELLS || may_be_silent(atlas, bit));
+           (!simatlas_is_silent(kind) || may_be_silent(atlas, bit));
 }
 
 void simatlas_struck(struct simatlas *atlas, uint32_t replica, enum simatlas_kind kind,

@@ -109,8 +109,11 @@ void simatlas_set_group(struct simatlas *atlas, const struct simatlas_group *gro
 
 const char *simatlas_kind_name(enum simatlas_kind kind);
 
-/* May this replica be damaged so, now? A replica that is in no set may always. `stripe` counts only
- * for kinds that can be confined. */
+/* May a node lose what it acknowledged by it, and not know? */
+bool simatlas_is_silent(enum simatlas_kind kind);
+
+/* May this replica be damaged so, now? One that is in no set may, by what it notices. `stripe`
+ * counts only for kinds that can be confined. */
 bool simatlas_may(const struct simatlas *atlas, uint32_t replica, enum simatlas_kind kind,
                   uint64_t stripe);
 
