@@ -23,8 +23,7 @@ void raft_commit_to(struct raft *r, raft_index index)
 
 bool raft_cache_takes(const struct raft *r, uint64_t cost)
 {
-    uint64_t used = r->log.cached_bytes;
-    return used <= r->cfg.max_cached_bytes / 2 || used + cost <= r->cfg.max_cached_bytes;
+    return r->log.cached_bytes == 0 || r->log.cached_bytes + cost <= r->cfg.max_cached_bytes;
 }
 
 void raft_append_entry(struct raft *r, raft_term term, enum raft_entry_type type,

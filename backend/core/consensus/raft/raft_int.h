@@ -330,8 +330,7 @@ void raft_commit_to(struct raft *r, raft_index index);
 void raft_append_entry(struct raft *r, raft_term term, enum raft_entry_type type,
                        struct bytes payload);
 void raft_truncate(struct raft *r, raft_index from);
-/* Does memory take `cost` bytes more? Always, down where trimming ends: else what is larger than
- * the rest would never be taken, though all of the log is durable and applied. */
+/* Does memory take `cost` bytes more? What may go is made to by raft_make_room before. */
 bool raft_cache_takes(const struct raft *r, uint64_t cost);
 
 /* --- raft_conf.c ----------------------------------------------------------------------------- */

@@ -421,37 +421,6 @@ static void old_entries_come_back_from_the_disk(void **state)
     solo_stop(&s);
 }
 
-/* Memory is given back down to half of its bound. One entry that is larger than the other half is
- * taken all the same: else it would be refused for ever. */
-static void an_entry_larger_than_half_the_memory_is_taken(void **state)
-{
-    (void)state;
-    struct raft_config cfg = raft_config_default(1, 42);
-    cfg.max_append_bytes = 4096;
-    cfg.max_cached_bytes = 1 << 16;
-    cfg.max_uncommitted_bytes = 1 << 15;
-    struct raft_membership ms = solo_voters(3);
-    struct solo s;
-    solo_start(&s, &cfg, &ms);
-    uint8_t *big = mem_alloc_zero(40000);
-    struct raft_entry entries[2] = {
-        {.index = 2, .term = 2, .payload = {big, 32000}},
-        {.index = 3, .term = 2, .payload = {big, 40000}},
-    };
-    struct raft_message m = {.type = RAFT_MSG_APP, .from = 2, .term = 2, .index = 1, .log_term = 1};
-    m.entry_count = 2;
-    m.entries = entries;
-    m.commit = 3;
-    assert_int_equal(solo_receive(&s, m), OK);
-    assert_int_equal(solo_sent(&s, RAFT_MSG_APP_RESP, 2)->index, 3);
-    solo_stop(&s);
-    lead(&s, &cfg, 1);
-    assert_int_equal(solo_propose(&s, 32000), OK);
-    assert_int_equal(solo_propose(&s, 40000), OK);
-    solo_stop(&s);
-    mem_free(big);
-}
-
 /* A follower whose memory is full takes what fits, and says up to where. */
 static void a_follower_with_full_memory_takes_a_prefix(void **state)
 {
@@ -563,7 +532,6 @@ int main(void)
         cmocka_unit_test(pushes_back_while_too_much_is_uncommitted),
         cmocka_unit_test(memory_stays_bounded_while_nobody_acknowledges),
         cmocka_unit_test(old_entries_come_back_from_the_disk),
-        cmocka_unit_test(an_entry_larger_than_half_the_memory_is_taken),
         cmocka_unit_test(a_follower_with_full_memory_takes_a_prefix),
         cmocka_unit_test(an_entry_of_most_of_the_memory_is_taken),
         cmocka_unit_test(a_follower_forwards_proposals),
