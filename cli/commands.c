@@ -1,6 +1,20 @@
 /* The table of `novacron`'s commands. */
 #include "cli/command.h"
+#include "cli/completion.h"
 #include "cli/remote.h"
+
+/* What TAB offers for arguments and values of these names. */
+static const struct cli_source sources[] = {
+    {.value = "ID", .ask = "member list"},
+    {.value = "KEY", .ask = "kv get % --prefix --keys-only --serializable --limit 100"},
+    {.value = "SHELL", .list = cli_completion_shells},
+    {.value = NULL},
+};
+
+static enum cli_exit cmd_completion(const struct cli_call *call)
+{
+    return cli_completion_run(call, &cli_novacron, sources);
+}
 
 static const struct cli_command novacron_commands[] = {
     {
@@ -67,7 +81,7 @@ static const struct cli_command novacron_commands[] = {
         .group = "kv",
         .name = "put",
         .arguments = {"KEY", "VALUE"},
-        .options = {REMOTE_OPTION_TABLE, {"--lease", "ID", "that the key ends with"}},
+        .options = {REMOTE_OPTION_TABLE, {"--lease", "LEASE", "that the key ends with"}},
         .summary = "set a key",
         .help = "Sets KEY to VALUE.",
         .run = cmd_kv_put,
@@ -170,6 +184,15 @@ static const struct cli_command novacron_commands[] = {
                 "Exit status: 0 clean, 1 damaged, 2 unreadable.\n"
                 "Without --snapshots, the snapshot that the log names is taken to be whole.",
         .run = cmd_wal_verify,
+    },
+    {
+        .name = "completion",
+        .arguments = {"SHELL"},
+        .summary = "print the completion of command lines for bash",
+        .help = "Made from the same table as this help. For this shell, and for all to come:\n"
+                "  source <(novacron completion bash)\n"
+                "  novacron completion bash > ~/.local/share/bash-completion/completions/novacron",
+        .run = cmd_completion,
     },
 };
 

@@ -1,12 +1,44 @@
 /* The table of `novacron-sim`'s commands. */
 #include "cli/sim/sim_commands.h"
 
+#include "cli/completion.h"
+#include "cli/sim/sim_mutants.h"
+
+static void list_profiles(FILE *out)
+{
+    for (size_t i = 0; i < SIM_PROFILES; i++) {
+        (void)fprintf(out, "%s\n", sim_profile_name((enum sim_profile)i));
+    }
+}
+
+static void list_mutants(FILE *out)
+{
+    for (size_t i = MUTANT_NONE + 1; i < MUTANTS; i++) {
+        (void)fprintf(out, "%s\n", sim_mutant_get((enum mutant)i)->name);
+    }
+}
+
+/* What TAB offers for arguments and values of these names. */
+static const struct cli_source sources[] = {
+    {.value = "PROFILE", .list = list_profiles},
+    {.value = "MUTANT", .list = list_mutants},
+    {.value = "SCENARIO", .ask = "scenario --list"},
+    {.value = "SHELL", .list = cli_completion_shells},
+    {.value = NULL},
+};
+
+static enum cli_exit cmd_sim_completion(const struct cli_call *call)
+{
+    return cli_completion_run(call, &cli_novacron_sim, sources);
+}
+
 static const struct cli_command sim_commands[] = {
     {
         .name = "run",
         .options = {{"--seeds", "A..B", "these; 1..100 unless given"},
                     {"--jobs", "N", "processes; as many as there are processors"},
-                    {"--profile", "NAME", "what is drawn: default, or one that --profile ? lists"},
+                    {"--profile", "PROFILE",
+                     "what is drawn: default, or one that --profile ? lists"},
                     {"--hours", "H", "ends after so long; without --seeds, as many as fit"},
                     {"--twice", NULL, "every seed twice, to see that it gives the same hash"},
                     {"--hashes", NULL, "print each seed's hash, and no table"}},
@@ -20,11 +52,11 @@ static const struct cli_command sim_commands[] = {
     {
         .name = "replay",
         .options = {{"--seed", "N", "which"},
-                    {"--profile", "NAME", "of which profile; default unless given"},
+                    {"--profile", "PROFILE", "of which profile; default unless given"},
                     {"--trace", NULL, "also what the network does"},
                     {"--json", NULL, "one JSON object a line"},
                     {"--plan", "FILE", "these faults, and not the seed's own"},
-                    {"--mutant", "NAME", "with this bug switched on"},
+                    {"--mutant", "MUTANT", "with this bug switched on"},
                     {"--tla-trace", "FILE", "also in the words of etcd-raft's trace validation"}},
         .summary = "run one seed again, and print its timeline",
         .help = "Prints who led, died, started, was repaired, and each fault, by virtual time, "
@@ -34,7 +66,7 @@ static const struct cli_command sim_commands[] = {
     {
         .name = "shrink",
         .options = {{"--seed", "N", "which"},
-                    {"--profile", "NAME", "of which profile; default unless given"},
+                    {"--profile", "PROFILE", "of which profile; default unless given"},
                     {"--output", "FILE", "where to write the plan; else it is printed"}},
         .summary = "find the smallest fault schedule with which a seed still fails",
         .help = "Leaves out faults for as long as the run fails the same way. The plan that is "
@@ -44,7 +76,7 @@ static const struct cli_command sim_commands[] = {
     },
     {
         .name = "scenario",
-        .arguments = {"[NAME]"},
+        .arguments = {"[SCENARIO]"},
         .options = {{"--list", NULL, "what there is: name, story, bound, where it was seen"},
                     {"--all", NULL, "run every one, with one line each"},
                     {"--seed", "N", "what the script leaves open; 1 unless given"},
@@ -52,17 +84,17 @@ static const struct cli_command sim_commands[] = {
                     {"--trace", NULL, "also what the network does"},
                     {"--json", NULL, "one JSON object a line"},
                     {"--mutants", NULL, "with --all: each with the bug it names, and must fail"},
-                    {"--mutant", "NAME", "with this known bug switched on"}},
+                    {"--mutant", "MUTANT", "with this known bug switched on"}},
         .summary = "run a failure that a real system met, by its name",
         .help =
             "Puts whole nodes through a script, with the oracle watching, and holds them to the "
-            "bound of\nthe scenario. With a NAME, prints the timeline and the verdict.\n"
+            "bound of\nthe scenario. With a SCENARIO, prints the timeline and the verdict.\n"
             "Exit status: 0 all passed, 1 some failed.",
         .run = cmd_scenario,
     },
     {
         .name = "mutants",
-        .options = {{"--only", "NAMES", "these, separated by commas; all unless given"},
+        .options = {{"--only", "MUTANT,...", "these; all unless given"},
                     {"--seeds-max", "N", "seeds that each is given; 500 unless given"},
                     {"--jobs", "N", "processes; as many as there are processors"},
                     {"--json", NULL, "one JSON object a line"},
@@ -85,6 +117,14 @@ static const struct cli_command sim_commands[] = {
             "Exit status: 0 linearizable, 1 not (the smallest failing part is printed), 2 too "
             "hard or\nunreadable.",
         .run = cmd_check,
+    },
+    {
+        .name = "completion",
+        .arguments = {"SHELL"},
+        .summary = "print the completion of command lines for bash",
+        .help = "Made from the same table as this help. For this shell:\n"
+                "  source <(novacron-sim completion bash)",
+        .run = cmd_sim_completion,
     },
 };
 
