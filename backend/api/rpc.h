@@ -193,6 +193,10 @@ struct rpc_config {
     size_t page_count;
     void *ctx;
     struct rpc_limits limits;
+    /* A clock by which the time that calls take is counted, finer than the loop's; NULL: it is
+     * not. */
+    nanos (*clock)(void *ctx);
+    void *clock_ctx;
 };
 
 /* Listens. Health checking (grpc.health.v1) and reflection (grpc.reflection.v1alpha and v1) are
@@ -219,12 +223,19 @@ void rpc_server_set_health(struct rpc_server *server, const char *service, bool 
 
 /* --- Counters --------------------------------------------------------------------------------- */
 
+/* How long calls took, from their header to their end: RPC_TIME_FIRST * 2^i and less in buckets[i],
+ * each call in one bucket, what is longer (8 seconds) in the last. */
+#define RPC_TIME_FIRST   (NANOS_PER_S >> 14)
+#define RPC_TIME_BUCKETS 19
+
 /* Of one method, in the order of the table; they only grow, but for `open`. */
 struct rpc_method_counters {
     uint64_t started;
     uint64_t handled[RPC_STATUS_COUNT];
     uint64_t messages_in, messages_out;
     uint64_t open;
+    uint64_t times[RPC_TIME_BUCKETS]; /* of those that were handled, with a clock */
+    nanos time_sum;
 };
 
 struct rpc_counters {

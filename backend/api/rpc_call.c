@@ -91,6 +91,22 @@ void call_close(struct rpc_call *call)
     server->pool_count++;
 }
 
+static nanos call_clock(const struct rpc_call *call)
+{
+    const struct rpc_config *config = &call->conn->server->config;
+    return config->clock != NULL ? config->clock(config->clock_ctx) : 0;
+}
+
+static void call_count_time(struct rpc_method_counters *counters, nanos spent)
+{
+    size_t bucket = 0;
+    while (bucket + 1 < RPC_TIME_BUCKETS && spent > (RPC_TIME_FIRST << bucket)) {
+        bucket++;
+    }
+    counters->times[bucket]++;
+    counters->time_sum += spent;
+}
+
 /* What the method or page did is counted, once. */
 static void call_count_outcome(struct rpc_call *call, int status)
 {
@@ -98,6 +114,9 @@ static void call_count_outcome(struct rpc_call *call, int status)
         int known = status >= 0 && status < RPC_STATUS_COUNT ? status : RPC_UNKNOWN;
         call->counters->handled[known]++;
         call->counters->open--;
+        if (call->conn->server->config.clock != NULL) {
+            call_count_time(call->counters, u64_sub_sat(call_clock(call), call->began_at));
+        }
     }
 }
 
@@ -222,6 +241,7 @@ void call_start(struct rpc_call *call)
     call->counters->started++;
     call->counters->open++;
     call->began = true;
+    call->began_at = call_clock(call);
     if (call->deadline != 0) {
         deadline_add(call);
     }

@@ -50,6 +50,7 @@ struct rpc_call {
     struct buf metadata; /* entries: name's number, u32 length, bytes, zero */
     nanos deadline;      /* 0: none */
     size_t heap_at;      /* in the deadline heap, plus 1; 0: not there */
+    nanos began_at;      /* on the configuration's clock */
 
     /* The request. */
     bool began;         /* the method knows of it */

@@ -154,6 +154,12 @@ void daemon_compose_api(struct daemon *d, struct etcd_config *ret)
     *ret = c;
 }
 
+static nanos daemon_clock(void *ctx)
+{
+    const struct daemon *d = ctx;
+    return world_now(linux_world_table(d->lw));
+}
+
 void daemon_compose_server(struct daemon *d, struct rpc_config *ret)
 {
     static const struct rpc_page own[] = {
@@ -167,6 +173,8 @@ void daemon_compose_server(struct daemon *d, struct rpc_config *ret)
         .tls = d->client_tls,
         .ctx = d->api,
         .limits = rpc_limits_default(),
+        .clock = daemon_clock,
+        .clock_ctx = d,
     };
     const struct rpc_page *etcd = etcd_api_pages(&d->page_count);
     CHECK(d->page_count + COUNT_OF(own) <= DAEMON_PAGES_MAX);

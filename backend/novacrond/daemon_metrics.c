@@ -1,32 +1,30 @@
 /*
  * /metrics, in Prometheus' text format: what this member knows of itself. Names under etcd_, grpc_
- * and process_ are those that etcd's dashboards and alerts ask for, where the meaning is the same;
- * what has no like there is under novacron_.
+ * and process_ are those that etcd's dashboards and alerts ask for, where the meaning is the same
+ * and the type is what `promtool check metrics` accepts; what has no like there is under novacron_.
  */
-#include <dirent.h>
+#include "novacrond/daemon_metrics.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <unistd.h>
+#include <sys/statvfs.h>
 
 #include "core/base/say.h"
 #include "core/store/store.h"
-#include "novacrond/daemon.h"
 
 #define METRICS_TYPE "text/plain; version=0.0.4; charset=utf-8"
-#define LINE_BYTES   512
 
-static void metric_head(struct buf *b, const char *name, const char *type, const char *help)
+/* --- lines ----------------------------------------------------------------------------------- */
+
+void metric_head(struct buf *b, const char *name, const char *type, const char *help)
 {
-    char line[LINE_BYTES];
-    (void)snprintf(line, sizeof line, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
-    say(b, line);
+    metric_line(b, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
-__attribute__((format(printf, 2, 3))) static void put_line(struct buf *b, const char *format, ...)
+void metric_line(struct buf *b, const char *format, ...)
 {
-    char line[LINE_BYTES];
+    char line[METRIC_LINE_BYTES];
     va_list args;
     va_start(args, format);
     (void)vsnprintf(line, sizeof line, format, args);
@@ -34,17 +32,33 @@ __attribute__((format(printf, 2, 3))) static void put_line(struct buf *b, const 
     say(b, line);
 }
 
-static void put_one(struct buf *b, const char *name, const char *type, const char *help,
-                    uint64_t value)
+void metric_one(struct buf *b, const char *name, const char *type, const char *help, uint64_t value)
 {
     metric_head(b, name, type, help);
-    put_line(b, "%s %llu\n", name, (unsigned long long)value);
+    metric_line(b, "%s %llu\n", name, (unsigned long long)value);
 }
 
-#define GAUGE(name, help, value)   put_one(b, name, "gauge", help, value)
-#define COUNTER(name, help, value) put_one(b, name, "counter", help, value)
+void metric_histogram(struct buf *b, const struct metric_times *t)
+{
+    uint64_t count = 0;
+    double first = (double)t->first / 1e9;
+    const char *comma = t->labels[0] != '\0' ? "," : "";
+    for (size_t i = 0; i < t->n; i++) {
+        bool is_last = i + 1 == t->n;
+        char bound[32];
+        (void)snprintf(bound, sizeof bound, "%.9g", first * (double)(1ULL << i));
+        count += t->counts[i];
+        metric_line(b, "%s_bucket{%s%sle=\"%s\"} %llu\n", t->name, t->labels, comma,
+                    is_last ? "+Inf" : bound, (unsigned long long)count);
+    }
+    const char *open = t->labels[0] != '\0' ? "{" : "";
+    const char *close = t->labels[0] != '\0' ? "}" : "";
+    metric_line(b, "%s_sum%s%s%s %.9f\n", t->name, open, t->labels, close, (double)t->sum / 1e9);
+    metric_line(b, "%s_count%s%s%s %llu\n", t->name, open, t->labels, close,
+                (unsigned long long)count);
+}
 
-/* --- etcd's ---------------------------------------------------------------------------------- */
+/* --- consensus ------------------------------------------------------------------------------- */
 
 static void put_raft(struct buf *b, const struct daemon *d)
 {
@@ -71,30 +85,135 @@ static void put_raft(struct buf *b, const struct daemon *d)
     GAUGE("novacron_raft_snapshot_index", "The newest snapshot that this member has.", s.snapshot);
     GAUGE("novacron_raft_cached_bytes", "Log entries in memory.", s.cached_bytes);
     GAUGE("novacron_raft_members", "Members, voters and learners.", is_ready ? s.membership->n : 0);
+    GAUGE("novacron_raft_voters", "Members that vote.",
+          is_ready ? raft_membership_count(s.membership, RAFT_VOTER) : 0);
     GAUGE("novacron_raft_impaired", "1: this member cannot vouch for its log.", s.impaired);
     GAUGE("novacron_raft_stalled", "1: the disk or the apply loop stands.", s.stalled);
     GAUGE("novacron_raft_exposed", "1: fewer replicas are in sync than a commit asks for.",
           s.exposed);
-    GAUGE("novacron_disk_full", "1: the disk has no room, and writes are refused.",
-          node_lacks_space(d->node));
 }
 
-static void put_disk(struct buf *b, struct daemon *d)
+static void put_disk(struct buf *b, const struct daemon *d)
 {
     static const char name[] = "etcd_disk_wal_fsync_duration_seconds";
     struct linux_sync_times times = linux_world_sync_times(d->lw);
-    uint64_t count = 0;
+    struct statvfs fs = {0};
     metric_head(b, name, "histogram", "The latency distributions of fsync called by WAL.");
-    for (size_t i = 0; i + 1 < LINUX_SYNC_BUCKETS; i++) {
-        count += times.buckets[i];
-        put_line(b, "%s_bucket{le=\"%g\"} %llu\n", name, (double)(1U << i) / 1000,
-                 (unsigned long long)count);
+    metric_histogram(b, &(struct metric_times){.name = name,
+                                               .labels = "",
+                                               .counts = times.buckets,
+                                               .n = LINUX_SYNC_BUCKETS,
+                                               .first = LINUX_SYNC_FIRST,
+                                               .sum = times.sum});
+    GAUGE("novacron_disk_full", "1: the disk has no room, and writes are refused.",
+          node_lacks_space(d->node));
+    if (statvfs(d->config->settings->data_dir, &fs) == 0) {
+        GAUGE("novacron_disk_size_bytes", "Size of the file system of data_dir.",
+              (uint64_t)fs.f_blocks * fs.f_frsize);
+        GAUGE("novacron_disk_available_bytes", "What of it is free for this member.",
+              (uint64_t)fs.f_bavail * fs.f_frsize);
     }
-    count += times.buckets[LINUX_SYNC_BUCKETS - 1];
-    put_line(b, "%s_bucket{le=\"+Inf\"} %llu\n%s_sum %.6f\n%s_count %llu\n", name,
-             (unsigned long long)count, name, (double)times.sum / 1e9, name,
-             (unsigned long long)count);
 }
+
+/* --- the node -------------------------------------------------------------------------------- */
+
+static void put_requests(struct buf *b, const struct node_figures *f)
+{
+    COUNTER("etcd_server_proposals_failed_total",
+            "The total number of failed proposals seen, those of unknown outcome among them.",
+            f->requests_failed);
+    COUNTER("novacron_proposals_total", "Changes that clients proposed here.", f->requests);
+    COUNTER("novacron_proposals_repeated_total",
+            "Changes that were proposed once more, for another leader or for want of one.",
+            f->requests_again);
+    GAUGE("novacron_proposals_waiting", "Changes proposed here that are not applied yet.",
+          f->requests_waiting);
+    COUNTER("novacron_read_indexes_total", "Linearizable reads that asked the leader.", f->reads);
+    COUNTER("etcd_server_read_indexes_failed_total",
+            "The total number of failed read indexes seen.", f->reads_failed);
+    GAUGE("novacron_read_indexes_waiting", "Reads that wait for the leader's answer.",
+          f->reads_waiting);
+    GAUGE("novacron_log_batches_waiting", "Writes of the log that are not durable yet.",
+          f->batches_waiting);
+    GAUGE("novacron_state_disputed", "1: no majority agrees on the state, and writes are refused.",
+          f->is_disputed);
+}
+
+static void put_snapshots(struct buf *b, const struct node_figures *f)
+{
+    COUNTER("novacron_snapshots_taken_total", "Snapshots of the state that were written.",
+            f->snapshots_taken);
+    COUNTER("novacron_snapshots_failed_total", "Snapshots that could not be written.",
+            f->snapshots_failed);
+    COUNTER("novacron_snapshots_installed_total", "Snapshots that replaced this member's state.",
+            f->snapshots_installed);
+    GAUGE("novacron_snapshot_size_bytes", "Size of the newest snapshot.", f->snapshot_bytes);
+    GAUGE("novacron_snapshot_in_progress", "1: a snapshot is being written.",
+          f->is_taking_snapshot);
+    GAUGE("novacron_snapshot_installing", "1: a snapshot is being fetched or loaded.",
+          f->is_installing);
+    COUNTER("novacron_scrub_passes_total", "How often the whole disk was read for damage.",
+            f->scrub_passes);
+    COUNTER("novacron_scrub_read_bytes_total", "What was read for damage, in passes that ended.",
+            f->scrub_bytes);
+    COUNTER("novacron_peer_frames_dropped_total",
+            "Messages to peers that were dropped, for want of a stream or of room on it.",
+            f->frames_dropped);
+}
+
+/* One sample for each peer, by a member of its figures. */
+#define PUT_PEERS(name, type, help, label, value)                                                  \
+    do {                                                                                           \
+        metric_head(b, name, type, help);                                                          \
+        for (uint32_t i = 0; i < n; i++) {                                                         \
+            const struct node_peer_figures *p = &peers[i];                                         \
+            metric_line(b, "%s{" label "=\"%llx\"} %llu\n", name, (unsigned long long)p->id,       \
+                        (unsigned long long)(value));                                              \
+        }                                                                                          \
+    } while (0)
+
+/* What only a leader knows. */
+static void put_progress(struct buf *b, const struct daemon *d,
+                         const struct node_peer_figures *peers, uint32_t n)
+{
+    raft_index last = node_status(d->node).last;
+    nanos now = world_now(linux_world_table(d->lw));
+    if (n == 0 || peers[0].progress == NULL) {
+        return;
+    }
+    PUT_PEERS("novacron_peer_match_index", "gauge", "The last entry that the peer's disk holds.",
+              "To", p->progress != NULL ? p->progress->match : 0);
+    PUT_PEERS("novacron_peer_lag_entries", "gauge", "Entries of the log that the peer lacks.", "To",
+              p->progress != NULL ? u64_sub_sat(last, p->progress->match) : 0);
+    metric_head(b, "novacron_peer_silent_seconds", "gauge", "For how long the peer says nothing.");
+    for (uint32_t i = 0; i < n; i++) {
+        const struct raft_progress *pr = peers[i].progress;
+        if (pr != NULL && pr->heard != 0) {
+            metric_line(b, "novacron_peer_silent_seconds{To=\"%llx\"} %.3f\n",
+                        (unsigned long long)peers[i].id, (double)u64_sub_sat(now, pr->heard) / 1e9);
+        }
+    }
+}
+
+static void put_peers(struct buf *b, const struct daemon *d)
+{
+    struct node_peer_figures peers[NODE_PEERS_MAX];
+    uint32_t n = node_peer_figures(d->node, peers);
+    PUT_PEERS("etcd_network_active_peers", "gauge",
+              "The current number of active peer connections.", "Remote",
+              p->is_out[0] && p->is_in[0]);
+    PUT_PEERS("etcd_network_peer_sent_bytes_total", "counter",
+              "The total number of bytes sent to peers.", "To", p->bytes_sent);
+    PUT_PEERS("etcd_network_peer_received_bytes_total", "counter",
+              "The total number of bytes received from peers.", "From", p->bytes_received);
+    PUT_PEERS("etcd_network_peer_sent_failures_total", "counter",
+              "The total number of send failures from peers.", "To", p->frames_dropped);
+    if (node_is_ready(d->node)) {
+        put_progress(b, d, peers, n);
+    }
+}
+
+/* --- the store ------------------------------------------------------------------------------- */
 
 static void put_store(struct buf *b, const struct daemon *d)
 {
@@ -112,8 +231,9 @@ static void put_store(struct buf *b, const struct daemon *d)
     GAUGE("novacron_store_watches", "Watches of clients.", stats.watches);
     GAUGE("novacron_store_revision", "The current revision.",
           store != NULL ? (uint64_t)store_revision(store) : 0);
-    GAUGE("novacron_store_compact_revision", "The revision of the last compaction.",
-          store != NULL ? (uint64_t)store_compact_revision(store) : 0);
+    int64_t compacted = store != NULL ? store_compact_revision(store) : 0;
+    GAUGE("novacron_store_compact_revision", "The revision of the last compaction; 0: none.",
+          compacted > 0 ? (uint64_t)compacted : 0);
     GAUGE("novacron_store_changes", "Versions in the history.", stats.changes);
     GAUGE("novacron_store_reclaimable", "Versions that a compaction has still to free.",
           stats.reclaimable);
@@ -124,126 +244,15 @@ static void put_store(struct buf *b, const struct daemon *d)
 
 static void put_identity(struct buf *b, const struct daemon *d)
 {
+    metric_head(b, "novacron_build_info", "gauge", "Which version of NovaCron this is.");
+    metric_line(b, "novacron_build_info{version=\"%s\"} 1\n", DAEMON_VERSION);
     metric_head(b, "etcd_server_version", "gauge", "Which version of etcd's API is served.");
-    put_line(b, "etcd_server_version{server_version=\"%s\"} 1\n", ETCD_VERSION);
+    metric_line(b, "etcd_server_version{server_version=\"%s\"} 1\n", ETCD_VERSION);
+    metric_head(b, "etcd_cluster_version", "gauge",
+                "Which version of etcd's API all members serve.");
+    metric_line(b, "etcd_cluster_version{cluster_version=\"%.3s\"} 1\n", ETCD_VERSION);
     metric_head(b, "etcd_server_id", "gauge", "Server or member ID in hexadecimal format.");
-    put_line(b, "etcd_server_id{server_id=\"%llx\"} 1\n", (unsigned long long)d->config->id);
-}
-
-/* --- calls ----------------------------------------------------------------------------------- */
-
-static const char *shape_name(enum rpc_shape shape)
-{
-    return shape == RPC_UNARY ? "unary" : shape == RPC_BIDI ? "bidi_stream" : "server_stream";
-}
-
-/* grpc_type, grpc_service and grpc_method of "/etcdserverpb.KV/Range". */
-static void method_labels(const struct rpc_method *m, char *text, size_t n)
-{
-    const char *slash = strrchr(m->path, '/');
-    (void)snprintf(text, n, "grpc_type=\"%s\",grpc_service=\"%.*s\",grpc_method=\"%s\"",
-                   shape_name(m->shape), (int)(slash - m->path - 1), m->path + 1, slash + 1);
-}
-
-static void put_methods_started(struct buf *b, const struct daemon *d)
-{
-    size_t n = 0;
-    char labels[LINE_BYTES / 2];
-    const struct rpc_method *const *methods = etcd_api_methods(&n);
-    metric_head(b, "grpc_server_started_total", "counter", "Total number of RPCs started.");
-    for (size_t i = 0; i < n; i++) {
-        const struct rpc_method_counters *c = rpc_server_method_counters(d->server, i);
-        method_labels(methods[i], labels, sizeof labels);
-        put_line(b, "grpc_server_started_total{%s} %llu\n", labels, (unsigned long long)c->started);
-    }
-    metric_head(b, "novacron_grpc_open", "gauge", "RPCs under way.");
-    for (size_t i = 0; i < n; i++) {
-        const struct rpc_method_counters *c = rpc_server_method_counters(d->server, i);
-        method_labels(methods[i], labels, sizeof labels);
-        put_line(b, "novacron_grpc_open{%s} %llu\n", labels, (unsigned long long)c->open);
-    }
-}
-
-static void put_methods_handled(struct buf *b, const struct daemon *d)
-{
-    size_t n = 0;
-    char labels[LINE_BYTES / 2];
-    const struct rpc_method *const *methods = etcd_api_methods(&n);
-    metric_head(b, "grpc_server_handled_total", "counter",
-                "Total number of RPCs completed, regardless of success or failure.");
-    for (size_t i = 0; i < n; i++) {
-        const struct rpc_method_counters *c = rpc_server_method_counters(d->server, i);
-        method_labels(methods[i], labels, sizeof labels);
-        for (int status = 0; status < RPC_STATUS_COUNT; status++) {
-            if (c->handled[status] > 0 || status == RPC_OK) {
-                put_line(b, "grpc_server_handled_total{%s,grpc_code=\"%s\"} %llu\n", labels,
-                         rpc_status_name(status), (unsigned long long)c->handled[status]);
-            }
-        }
-    }
-}
-
-static void put_server(struct buf *b, const struct daemon *d)
-{
-    const struct rpc_counters *c = rpc_server_counters(d->server);
-    COUNTER("etcd_network_client_grpc_received_bytes_total",
-            "The total number of bytes received from clients.", c->bytes_in);
-    COUNTER("etcd_network_client_grpc_sent_bytes_total",
-            "The total number of bytes sent to clients.", c->bytes_out);
-    GAUGE("novacron_client_connections", "Connections of clients.", c->connections_open);
-    COUNTER("novacron_client_connections_accepted_total", "Connections accepted.",
-            c->connections_accepted);
-    COUNTER("novacron_client_connections_refused_total", "Connections above the limit.",
-            c->connections_refused);
-    COUNTER("novacron_client_connections_dropped_total",
-            "Connections that were ended for what the client did.", c->connections_dropped);
-    COUNTER("novacron_client_tls_failures_total", "Handshakes that failed.", c->tls_failures);
-    COUNTER("novacron_client_calls_refused_total", "Calls above a limit, or of no method.",
-            c->calls_refused);
-    GAUGE("novacron_client_queued_bytes", "Output that waits for clients.", c->queued_bytes);
-    put_methods_started(b, d);
-    put_methods_handled(b, d);
-}
-
-/* --- the process ----------------------------------------------------------------------------- */
-
-static uint64_t process_descriptors(void)
-{
-    uint64_t n = 0;
-    DIR *dir = opendir("/proc/self/fd");
-    while (dir != NULL && readdir(dir) != NULL) {
-        n++;
-    }
-    if (dir != NULL) {
-        (void)closedir(dir);
-    }
-    return n > 3 ? n - 3 : 0; /* ".", "..", and that of the directory */
-}
-
-static void put_process(struct buf *b, const struct daemon *d)
-{
-    struct rusage usage = {0};
-    struct rlimit files = {0};
-    unsigned long pages[2] = {0, 0};
-    FILE *statm = fopen("/proc/self/statm", "re");
-    if (statm != NULL) {
-        (void)fscanf(statm, "%lu %lu", &pages[0], &pages[1]);
-        (void)fclose(statm);
-    }
-    (void)getrusage(RUSAGE_SELF, &usage);
-    (void)getrlimit(RLIMIT_NOFILE, &files);
-    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-    double cpu = (double)usage.ru_utime.tv_sec + (double)usage.ru_stime.tv_sec +
-                 (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
-    metric_head(b, "process_cpu_seconds_total", "counter",
-                "Total user and system CPU time spent in seconds.");
-    put_line(b, "process_cpu_seconds_total %.6f\n", cpu);
-    GAUGE("process_resident_memory_bytes", "Resident memory size in bytes.", pages[1] * page);
-    GAUGE("process_virtual_memory_bytes", "Virtual memory size in bytes.", pages[0] * page);
-    GAUGE("process_open_fds", "Number of open file descriptors.", process_descriptors());
-    GAUGE("process_max_fds", "Maximum number of open file descriptors.", files.rlim_cur);
-    GAUGE("process_start_time_seconds", "Start time of the process since unix epoch in seconds.",
-          (uint64_t)d->counts.started_at_unix);
+    metric_line(b, "etcd_server_id{server_id=\"%llx\"} 1\n", (unsigned long long)d->config->id);
 }
 
 static void put_own(struct buf *b, const struct daemon *d)
@@ -259,7 +268,7 @@ static void put_own(struct buf *b, const struct daemon *d)
     COUNTER("novacron_log_lines_total", "Lines of the log.", d->log.lines);
     COUNTER("novacron_log_lines_left_out_total", "Lines that were too many.", d->log.left_out);
     if (d->peer_tls != NULL) {
-        GAUGE("novacron_peer_certificate_expiry_seconds",
+        GAUGE("novacron_peer_certificate_expiry_timestamp_seconds",
               "When the certificate for peers ends, since unix epoch.",
               (uint64_t)linux_tls_expiry(d->peer_tls));
     }
@@ -268,16 +277,20 @@ static void put_own(struct buf *b, const struct daemon *d)
 void daemon_page_metrics(struct rpc_call *call)
 {
     struct daemon *d = etcd_api_owner(rpc_ctx(call));
+    struct node_figures figures = node_figures(d->node);
     struct buf b;
     buf_init(&b);
     put_identity(&b, d);
     put_raft(&b, d);
     put_disk(&b, d);
+    put_requests(&b, &figures);
+    put_snapshots(&b, &figures);
+    put_peers(&b, d);
     put_store(&b, d);
     put_own(&b, d);
-    put_process(&b, d);
+    metrics_put_process(&b, d);
     if (d->server != NULL) {
-        put_server(&b, d);
+        metrics_put_calls(&b, d);
     }
     rpc_page_send(call, 200, METRICS_TYPE, buf_view(&b));
     buf_deinit(&b);

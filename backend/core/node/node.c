@@ -207,6 +207,7 @@ static void node_check_reads(struct node *n, nanos now)
         if (now >= read->deadline) {
             *at = read->next;
             read->result = ERR_TIMEOUT;
+            n->counted.reads_failed++;
             PROBE(NODE_READ_TIMED_OUT);
             read->next = n->reads_done;
             n->reads_done = read;
@@ -271,6 +272,7 @@ static void node_on_tick(struct world_timer *timer)
 void node_finish_request(struct node *n, struct node_request *request, enum err result)
 {
     request->result = result;
+    n->counted.requests_failed += result != OK;
     request->next = NULL;
     *n->finished_end = request;
     n->finished_end = &request->next;
@@ -385,6 +387,9 @@ void node_repropose(struct node *n)
     for (struct node_request *r = n->waiting; r && MUTANT(RETRY_WITH_NEW_NUMBER); r = r->next) {
         r->sequence = ++n->sequence;
     }
+    for (const struct node_request *r = n->waiting; r; r = r->next) {
+        n->counted.requests_again++;
+    }
     *n->waiting_end = n->queued;
     if (!n->queued) {
         n->queued_end = n->waiting_end;
@@ -410,6 +415,7 @@ static void node_retry_refused(struct node *n)
         }
         *at = request->next;
         request->next = NULL;
+        n->counted.requests_again++;
         *n->queued_end = request;
         n->queued_end = &request->next;
         world_timer_set(n->world, &n->turn, world_now(n->world));
@@ -432,6 +438,7 @@ enum err node_propose(struct node *n, struct node_request *request)
         return ERR_BUSY;
     }
     n->request_count++;
+    n->counted.requests++;
     node_check_boot(n);
     /* Proposed again, it still says when it was decided: that a lease is due is so in one term. */
     request->term = raft_status(n->raft).term;
@@ -460,6 +467,7 @@ enum err node_read(struct node *n, struct node_read *read)
         return ERR_BUSY;
     }
     n->request_count++;
+    n->counted.reads++;
     nanos now = world_now(n->world);
     read->index = 0;
     read->deadline = now + n->cfg.request_timeout;

@@ -21,6 +21,7 @@
 
 #include "core/base/buf.h"
 #include "core/consensus/raft/raft.h"
+#include "core/consensus/raft/raft_details.h"
 #include "core/recovery/recovery_table.h"
 #include "core/store/store.h"
 #include "core/world/world.h"
@@ -211,6 +212,9 @@ bool node_peer_known(const struct node *n, node_id peer);
 /* Forgets a member's address and ends the streams to it. */
 void node_peer_drop(struct node *n, node_id peer);
 
+/* What Raft holds beyond its status, for people. The node is ready. */
+void node_raft_details(const struct node *n, struct raft_details *ret);
+
 /* Looking in. The store is the node's; it changes when events run. NULL before it is ready. */
 struct store *node_store(struct node *n);
 bool node_is_ready(const struct node *n);
@@ -220,6 +224,48 @@ raft_index node_applied(const struct node *n);
 
 /* Has the disk no room: payloads are refused, votes go on? */
 bool node_lacks_space(const struct node *n);
+
+/* What was counted since the node was opened, and how full it is; for metrics and pages. */
+struct node_figures {
+    uint64_t requests;         /* that were taken ... */
+    uint64_t requests_failed;  /* ... and ended with an error, be it ERR_UNKNOWN */
+    uint64_t requests_again;   /* proposed once more, as the leader changed or refused them */
+    uint64_t requests_waiting; /* queued or proposed, and not finished */
+    uint64_t reads;            /* likewise */
+    uint64_t reads_failed;
+    uint64_t reads_waiting;
+    uint64_t batches_waiting; /* that the log has not made durable */
+    uint64_t frames_dropped;  /* for want of a stream, or of room on it */
+    uint64_t snapshots_taken;
+    uint64_t snapshots_failed;
+    uint64_t snapshots_installed;
+    uint64_t snapshot_bytes; /* of the newest that was taken or loaded */
+    uint64_t scrub_passes;
+    uint64_t scrub_bytes;
+    bool is_taking_snapshot;
+    bool is_installing; /* a snapshot is being fetched or loaded */
+    bool is_disputed;   /* no majority agrees on the state: writes are refused */
+    bool is_witness;
+    bool is_stopping;
+};
+
+struct node_figures node_figures(const struct node *n);
+
+/* What is known of the streams to and from one peer, and of what it has. */
+struct node_peer_figures {
+    node_id id;
+    struct world_endpoint at;
+    bool is_out[2]; /* a stream to it is open: of the log, of snapshots */
+    bool is_in[2];  /* one from it */
+    uint64_t frames_sent;
+    uint64_t frames_dropped;
+    uint64_t bytes_sent;
+    uint64_t bytes_received;
+    const struct raft_progress *progress; /* borrowed until the next event; NULL: does not lead */
+};
+
+/* Of every peer whose address is known. Returns how many there are. */
+uint32_t node_peer_figures(const struct node *n, struct node_peer_figures ret[NODE_PEERS_MAX]);
 
 /* Asserts what a node can see of its own state; for tests and simulation. */
 void node_check(const struct node *n);

@@ -175,6 +175,7 @@ static void install_finish(struct node *n, struct store *store)
     struct node_batch *b = install_batch(n);
     CHECK(b);
     install_replace_store(n, store, &b->install);
+    n->counted.snapshots_installed++;
     n->is_loading = false;
     b->state = BATCH_WAITS_LOG;
     node_persist_retry(n);

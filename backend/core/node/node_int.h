@@ -11,6 +11,7 @@
  *     node_install.c   fetching and installing a snapshot
  *     node_upkeep.c    leases, scrubbing, and what else time brings
  *     node_hash.c      whether the members hold the same state
+ *     node_figures.c   what is counted, for those who look in
  *
  * One rule holds the files together: what a struct raft_update points to dies with the next step.
  * So an update is carried out without stepping (node_pump), whatever follows from it later is
@@ -161,6 +162,10 @@ struct node_link {
         struct world_stream_sink sink;
         struct buf answer; /* what the peer said: nothing, or a refusal */
     } out[NODE_STREAM_KINDS];
+    uint64_t frames_sent;
+    uint64_t frames_dropped;
+    uint64_t bytes_sent;
+    uint64_t bytes_received;
 };
 
 /* A way in. */
@@ -267,9 +272,9 @@ struct node {
     struct node_incoming incoming[NODE_INCOMING_MAX];
     struct world_listener listener;
     bool is_listening;
-    uint64_t frames_dropped;
-    struct node_hashes hashes; /* this node's own */
-    bool is_disputed;          /* no majority of the members agrees on the state */
+    struct node_figures counted; /* what only grows in it; the rest is looked up */
+    struct node_hashes hashes;   /* this node's own */
+    bool is_disputed;            /* no majority of the members agrees on the state */
 
     struct node_load *loads;
     struct node_load *loads_failed;
@@ -284,8 +289,6 @@ struct node {
     bool heal_due; /* Raft vouches for the log, and the log has not been told */
 
     struct scrub *scrub; /* NULL: none */
-    uint64_t scrub_passes;
-    uint64_t scrub_bytes;
 
     /* taking a snapshot */
     struct store_snapshot *snap; /* NULL: none under way */
@@ -367,6 +370,8 @@ void node_send(struct node *n, const struct raft_message *m);
 void node_send_encoded(struct node *n, const struct raft_message *m, struct bytes encoded);
 /* Something that is no Raft message. False: there is no stream that takes it. */
 bool node_send_note(struct node *n, node_id to, struct bytes note);
+/* NULL: no address is known of it. */
+struct node_link *node_link_find(struct node *n, node_id peer);
 
 /* --- node_hello.c ---------------------------------------------------------------------------- */
 

@@ -162,7 +162,7 @@ static void link_connect(struct node_out *out)
     link_hello(out);
 }
 
-static struct node_link *link_find(struct node *n, node_id peer)
+struct node_link *node_link_find(struct node *n, node_id peer)
 {
     for (uint32_t i = 0; i < n->cfg.peer_count; i++) {
         if (n->links[i].peer == peer && n->links[i].node) {
@@ -179,11 +179,16 @@ static enum node_stream_kind link_kind(enum raft_message_type type)
 
 static bool link_send(struct node *n, node_id to, enum node_stream_kind kind, struct bytes frame)
 {
-    struct node_link *link = link_find(n, to);
+    struct node_link *link = node_link_find(n, to);
     struct node_out *out = link ? &link->out[kind] : NULL;
     bool sent =
         out && out->stream && n->world->net->stream_send(n->world->self, out->stream, frame) == OK;
-    n->frames_dropped += !sent;
+    n->counted.frames_dropped += !sent;
+    if (link) {
+        link->frames_sent += sent;
+        link->frames_dropped += !sent;
+        link->bytes_sent += sent ? frame.len : 0;
+    }
     return sent;
 }
 
@@ -237,7 +242,7 @@ enum err node_note(struct node *n, node_id to, struct bytes note)
     if (store_feature_level(n->store) < NODE_NOTE_LEVEL) {
         return ERR_UNSUPPORTED;
     }
-    if (!link_find(n, to)) {
+    if (!node_link_find(n, to)) {
         return ERR_NOT_FOUND;
     }
     struct buf b;
@@ -402,6 +407,10 @@ static void link_on_received(struct world_stream_sink *sink, struct bytes bytes)
 {
     struct node_incoming *in = sink->owner;
     struct node *n = in->node;
+    struct node_link *link = in->peer != NODE_NONE ? node_link_find(n, in->peer) : NULL;
+    if (link) {
+        link->bytes_received += bytes.len;
+    }
     struct raft_message_space space;
     memset(&space, 0, sizeof(space));
     buf_put(&in->pending, bytes.data, bytes.len);
@@ -480,6 +489,8 @@ static void link_open(struct node *n, uint32_t i)
     link->node = n;
     link->peer = n->cfg.peers[i].id;
     link->at = n->cfg.peers[i].at;
+    link->frames_sent = link->frames_dropped = 0;
+    link->bytes_sent = link->bytes_received = 0;
     memset(&link->hashes, 0, sizeof(link->hashes));
     for (int kind = 0; kind < NODE_STREAM_KINDS; kind++) {
         struct node_out *out = &link->out[kind];
@@ -544,7 +555,7 @@ enum err node_peer_set(struct node *n, const struct node_peer *peer)
     if (peer->id == n->cfg.id || !n->is_listening) {
         return OK;
     }
-    struct node_link *link = link_find(n, peer->id);
+    struct node_link *link = node_link_find(n, peer->id);
     if (link && link->at.port == peer->at.port && strcmp(link->at.host, peer->at.host) == 0) {
         return OK;
     }
@@ -576,7 +587,7 @@ bool node_peer_known(const struct node *n, node_id peer)
 
 void node_peer_drop(struct node *n, node_id peer)
 {
-    struct node_link *link = n->state == NODE_RUNNING ? link_find(n, peer) : NULL;
+    struct node_link *link = n->state == NODE_RUNNING ? node_link_find(n, peer) : NULL;
     if (link) {
         link_close(link);
     }

@@ -102,6 +102,8 @@ static void snapshot_on_done(void *ctx, enum err result)
     }
     /* A snapshot that could not be written is tried again later: the log that it would have
      * replaced is still there, and a full disk stays full for a while. */
+    n->counted.snapshots_taken += result == OK;
+    n->counted.snapshots_failed += result != OK;
     if (result != OK) {
         n->snap_retry = world_now(n->world) + NODE_SNAPSHOT_RETRY;
         n->applied_bytes = u64_max(n->applied_bytes, n->snap_bytes);

@@ -76,8 +76,8 @@ static void upkeep_on_snapshot_damage(void *ctx, uint64_t index, uint64_t term)
 static void upkeep_on_pass(void *ctx, uint64_t bytes)
 {
     struct node *n = ctx;
-    n->scrub_passes++;
-    n->scrub_bytes += bytes;
+    n->counted.scrub_passes++;
+    n->counted.scrub_bytes += bytes;
 }
 
 /* Raft vouches for the whole log again: what the log doubted, it may forget. Not if more damage was

@@ -74,7 +74,7 @@ static void lane_count_sync(struct linux_lane *lane, nanos began)
 {
     nanos spent = lane_clock() - began;
     size_t bucket = 0;
-    while (bucket + 1 < LINUX_SYNC_BUCKETS && spent > (NANOS_PER_MS << bucket)) {
+    while (bucket + 1 < LINUX_SYNC_BUCKETS && spent > (LINUX_SYNC_FIRST << bucket)) {
         bucket++;
     }
     (void)__atomic_add_fetch(&lane->sync_times.buckets[bucket], 1, __ATOMIC_RELAXED);

@@ -53,9 +53,11 @@ const struct world *linux_world_table(const struct linux_world *lw);
 /* How many times a write and its sync were one direct write. */
 uint64_t linux_world_commits(const struct linux_world *lw);
 
-/* How long syncs of the log took on the lane's thread: 2^i milliseconds and less in buckets[i],
- * each sync in one bucket, what is longer in the last. Those through io_uring are not in it. */
-#define LINUX_SYNC_BUCKETS 15
+/* How long syncs of the log took on the lane's thread: LINUX_SYNC_FIRST * 2^i and less in
+ * buckets[i], each sync in one bucket, what is longer in the last. Those through io_uring are not
+ * in it. The bounds from one millisecond to eight seconds are among them: etcd's. */
+#define LINUX_SYNC_FIRST   (NANOS_PER_MS / 16)
+#define LINUX_SYNC_BUCKETS 19
 
 struct linux_sync_times {
     uint64_t buckets[LINUX_SYNC_BUCKETS];

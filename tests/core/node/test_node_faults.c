@@ -305,7 +305,7 @@ static void a_scrub_finds_damage_and_peers_mend_it(void **state)
     uint32_t damaged = (leader + 1) % NODES;
     assert_true(member_damage_log(&c, damaged, value_of(42)) > 0);
     cluster3_run(&c, 10 * NANOS_PER_S);
-    assert_true(c.member[damaged].node->scrub_passes > 1);
+    assert_true(c.member[damaged].node->counted.scrub_passes > 1);
     assert_true(c.member[damaged].alarms & RAFT_ALARM_IMPAIRED);
     assert_true(c.member[damaged].alarms & RAFT_ALARM_REPAIRED);
     assert_false(node_status(c.member[damaged].node).impaired);

@@ -312,7 +312,7 @@ void stage_damaged(struct stage *st, struct simmember *m, enum oracle_lost lost)
 {
     say_of_member(st, m, "has a disk that lost something");
     st->sim.inject.damage[m->i].life = m->life;
-    st->sim.inject.damage[m->i].passes = m->node != NULL ? m->node->scrub_passes : 0;
+    st->sim.inject.damage[m->i].passes = m->node != NULL ? m->node->counted.scrub_passes : 0;
     st->sim.inject.damage[m->i].lost |= (uint32_t)lost;
     st->sim.inject.damage[m->i].needs_start = true;
     st->sim.inject.damage[m->i].is_silent = (lost & ORACLE_LOST_ALL) != 0;

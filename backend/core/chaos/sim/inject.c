@@ -270,7 +270,7 @@ static void note_tricks(struct inject *inject, const struct simmember *m)
     if (played != inject->damage[m->i].played) {
         inject->damage[m->i].played = played;
         inject->damage[m->i].life = m->life;
-        inject->damage[m->i].passes = m->node->scrub_passes;
+        inject->damage[m->i].passes = m->node->counted.scrub_passes;
     }
 }
 
@@ -282,7 +282,7 @@ static bool is_whole_again(const struct inject *inject, const struct simmember *
 {
     bool read_again = m->life > inject->damage[m->i].life ||
                       (!inject->damage[m->i].needs_start &&
-                       m->node->scrub_passes >= inject->damage[m->i].passes + 2);
+                       m->node->counted.scrub_passes >= inject->damage[m->i].passes + 2);
 
     return simmember_serves(m) && read_again && !node_status(m->node).impaired &&
            !m->node->snap_forced && !m->node->snap_lost && !m->node->snap_writer &&

@@ -148,7 +148,7 @@ static void mark_damaged(struct inject_active *a, uint32_t lost)
     uint32_t i = a->at->i;
 
     inject->damage[i].life = a->at->life;
-    inject->damage[i].passes = a->at->node != NULL ? a->at->node->scrub_passes : 0;
+    inject->damage[i].passes = a->at->node != NULL ? a->at->node->counted.scrub_passes : 0;
     inject->damage[i].lost |= lost;
     inject->damage[i].is_silent |=
         (lost & ORACLE_LOST_ALL) != 0 || simatlas_is_silent(atlas_kind(a->row.kind));
