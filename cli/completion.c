@@ -29,7 +29,7 @@ static const char *const engine[] = {
     "{",
     "    local -a asked given",
     "    local -i i",
-    "    local takes flags arguments word rest",
+    "    local takes flags arguments word rest program=${words[0]/#~\\//$HOME/}",
     "    read -ra asked <<<\"$1\"",
     "    @_command \"${asked[0]} ${asked[1]}\"",
     "    for ((i = 0; i < ${#asked[@]}; i++)); do",
@@ -46,8 +46,7 @@ static const char *const engine[] = {
     "            rest=${rest#\"$word\"}",
     "            [[ -n $word ]] && @_offer \"$word\" \"${rest#\"${rest%%[! ]*}\"}\"",
     "        fi",
-    "    done < <(timeout 2 \"${words[0]/#~\\//$HOME/}\" \"${asked[@]}\" \"${given[@]}\" "
-    "2>/dev/null)",
+    "    done < <(timeout 2 \"$program\" \"${asked[@]}\" \"${given[@]}\" 2>/dev/null)",
     "}",
     "",
     "# Offers values of a kind, as the table calls it; of a list, its last part.",
