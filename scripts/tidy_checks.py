@@ -32,6 +32,7 @@ LEVELS = {
     "backend/core/chaos/oracle": 6,
     "backend/core/chaos/sim": 7,
     "backend/core/chaos/scenario": 8,
+    "backend/core/chaos/detect": 6,  # beside the simulated world, not on it
     "backend/api": 7,
     "backend/drivers": 7,
     "backend/pki": 7,
@@ -368,6 +369,7 @@ def check_links(tree):
 # Hosts that a page or a licence may name; package registries are not among them.
 HOSTS = {
     "www.apache.org", "doi.org", "www.rfc-editor.org", "github.com", "raft.github.io",
+    "www.w3.org",  # the name space of SVG
     "127.0.0.1", "localhost", "10.0.0.1", "10.0.0.2", "10.0.0.3",
 }
 MACHINE = (

@@ -126,6 +126,24 @@ static const struct cli_command sim_commands[] = {
                 "  source <(novacron-sim completion bash)",
         .run = cmd_sim_completion,
     },
+    {
+        .name = "detect",
+        .arguments = {"EXPERIMENT"},
+        .options = {{"--seeds", "N", "runs of each cell; the experiment's own number unless given"},
+                    {"--jobs", "N", "processes; as many as there are processors"},
+                    {"--quick", NULL, "a subset that takes seconds"},
+                    {"--csv", "FILE", "also write the tables there"},
+                    {"--svg", "FILE", "also draw the curves there"},
+                    {"--latency", "DIR",
+                     "with round-trip times that were measured: NAME.txt, "
+                     "squares of seconds"}},
+        .summary = "measure failure detectors and membership gossip in virtual time",
+        .help = "Runs one of the experiments of docs/detection.md (`detect ?` lists them), prints "
+                "tables with\nmedians and 95 % intervals, and ends with its figures, each a line "
+                "`name: value unit`.\nThe same seeds give the same figures.\n"
+                "Exit status: 0 done, 1 a run crashed, 2 a file could not be read or written.",
+        .run = cmd_detect,
+    },
 };
 
 const struct cli_program cli_novacron_sim = {
