@@ -120,7 +120,8 @@ void raft_outbox_deinit(struct raft_outbox *o)
  * that, ask again with a shorter log, and be elected by the answer to the first. */
 static bool outbox_waits(enum raft_message_type type, bool is_own)
 {
-    if ((MUTANT(VOTE_BEFORE_SYNC) && type == RAFT_MSG_VOTE_RESP && !is_own) ||
+    if ((MUTANT(OWN_VOTE_BEFORE_SYNC) && type == RAFT_MSG_VOTE) ||
+        (MUTANT(VOTE_BEFORE_SYNC) && type == RAFT_MSG_VOTE_RESP && !is_own) ||
         (MUTANT(ACK_BEFORE_SYNC) && type == RAFT_MSG_APP_RESP && !is_own)) {
         return false;
     }
