@@ -8,7 +8,7 @@
  * when whoever sent or awaited them has crashed since.
  *
  *   here          code
- *   campaign      raft_campaign, election_ask: MsgVote is in `messages`, sent at once
+ *   campaign      raft_campaign, election_ask: MsgVote is in `messages_durable`
  *   vote          raft_on_vote_request; the answer is in `messages_durable` (outbox_waits)
  *   lead          raft_on_vote_response: not before its own vote is on its disk
  *   take, sync    follower_store, raft_acknowledge; RAFT_EVENT_DURABLE
@@ -28,10 +28,11 @@
  * BOUNDS. T terms, K entries.
  *
  * VARIANTS, by -D.
- *   NO_PRE_VOTE               with requests for votes that leave at once: REFUTED, and the code does this. The
- *                             request names entries that are not on the candidate's disk; see docs/models.md
- *   NO_PRE_VOTE ASK_DURABLE   the request waits for the disk like a vote: holds
- *   LEAD_BEFORE_OWN_VOTE      wins by the others' votes while its own disk stands (until commit 0b49e3c)
+ *   NO_PRE_VOTE               holds, as requests for votes wait for the disk
+ *   ASK_AT_ONCE               they do not (until commit 1759e55): holds with pre-vote, whose answer waits
+ *   NO_PRE_VOTE ASK_AT_ONCE   a request names entries that are not on the candidate's disk: refuted
+ *   LEAD_BEFORE_OWN_VOTE ASK_AT_ONCE   wins by the others' votes while its own disk stands (until commit
+ *                             0b49e3c): refuted
  *   ACK_BEFORE_SYNC           an acknowledgement leaves before the entry is durable
  *   VOTE_BEFORE_SYNC          a vote leaves before it is durable
  */
@@ -154,7 +155,7 @@ inline campaign(n, t) {
     leads[n] = 0;
     heard[n] = 0;
     forget_votes();
-#ifndef ASK_DURABLE
+#ifdef ASK_AT_ONCE
     ASKED(t, n) = ASKED(t, n) | QUESTION(LAST_TERM(n), size[n])
 #else
     skip
@@ -250,7 +251,7 @@ inline sync(n) {
         term[n] = cand[n];
         vote[n] = n + 1;
         cand[n] = (leads[n] -> 0 : cand[n]);
-#ifdef ASK_DURABLE
+#ifndef ASK_AT_ONCE
         ASKED(term[n], n) = ASKED(term[n], n) | QUESTION(LAST_TERM(n), size[n]);
 #endif
         forget_votes()

@@ -34,15 +34,15 @@ QUICK = [
     # The rule that is proposed instead.
     Run("witness", "-DT=3 -DK=5 -DWITNESS_LAST", HOLDS),
     Run("witness", "-DR=2 -DW=2 -DT=3 -DK=4 -DWITNESS_LAST", HOLDS),
-    # Requests for votes leave at once: with pre-vote, as it is by default, and without.
     Run("persist", "", HOLDS),
-    Run("persist", "-DNO_PRE_VOTE", REFUTED, note=OPEN),
-    Run("persist", "-DNO_PRE_VOTE -DASK_DURABLE", HOLDS),
-    *refutes("persist", "", "LEAD_BEFORE_OWN_VOTE", "ACK_BEFORE_SYNC", "VOTE_BEFORE_SYNC"),
+    Run("persist", "-DNO_PRE_VOTE", HOLDS),
+    Run("persist", "-DASK_AT_ONCE", HOLDS),
+    *refutes("persist", "", "ACK_BEFORE_SYNC", "VOTE_BEFORE_SYNC"),
+    *refutes("persist", "-DASK_AT_ONCE", "LEAD_BEFORE_OWN_VOTE", "NO_PRE_VOTE"),
     Run("repair", "-DT=2 -DK=2", HOLDS),
     Run("repair", "-DT=2 -DK=2 -DLOSSES=2", HOLDS),
     Run("repair", "-DT=3 -DK=2 -DFLOOR_BEFORE_TERMS", REFUTED),
-    Run("repair", "-DT=2 -DK=1 -DASK_AT_ONCE", REFUTED, note=OPEN),
+    Run("repair", "-DT=2 -DK=1 -DASK_AT_ONCE", REFUTED),
     *refutes(
         "repair", "-DT=2 -DK=2",
         "TRUNCATE_ON_DAMAGE", "AMNESIAC_VOTES", "LOST_LOG_VOTES", "NO_FLOOR", "LOST_VOTE_ACKS", "MAJORITY_TOLD",
@@ -67,9 +67,9 @@ QUICK = [
 LONG = [
     Run("witness", "-DR=3 -DT=2 -DK=4 -DWITNESS_LAST", HOLDS),
     Run("witness", "-DR=3 -DT=2 -DK=4 -DALIVE=4", HOLDS),
-    Run("persist", "-DT=3 -DK=2 -DASK_DURABLE", HOLDS, True),
+    Run("persist", "-DT=3 -DK=2", HOLDS, True),
     Run("persist", "-DT=2 -DK=3", HOLDS, True),
-    Run("persist", "-DT=2 -DK=3 -DNO_PRE_VOTE -DASK_DURABLE", HOLDS, True),
+    Run("persist", "-DT=2 -DK=3 -DNO_PRE_VOTE", HOLDS, True),
     Run("repair", "-DT=3 -DK=2", HOLDS),
     Run("witness", "-DT=4 -DK=5", HOLDS),
     Run("witness", "-DT=4 -DK=5 -DCUT_AT_NEWEST_SET", HOLDS),

@@ -46,7 +46,7 @@
     X(VOTE_BEFORE_SYNC, "vote-before-sync", "disk", "a vote is answered before it is on the disk", \
       "[Ongaro14] §3.8")                                                                           \
     X(OWN_VOTE_BEFORE_SYNC, "own-vote-before-sync", "disk",                                        \
-      "a candidate leads before its own vote is on the disk", "docs/track-record.md")              \
+      "a candidate asks, and leads, before its own vote is on the disk", "docs/track-record.md")   \
     X(TERM_NOT_PERSISTED, "term-not-persisted", "disk",                                            \
       "term and vote are written with entries alone", "[Ongaro14] fig. 3.1")                       \
     X(ACK_BEFORE_SYNC, "ack-before-sync", "disk",                                                  \

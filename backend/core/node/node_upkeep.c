@@ -51,12 +51,18 @@ static void upkeep_on_log_damage(void *ctx, const struct wal_spot *spot, uint64_
 {
     struct node *n = ctx;
     (void)spot;
-    if (n->state != NODE_RUNNING || lo > hi) {
+    if (n->state != NODE_RUNNING) {
         return;
     }
-    struct raft_event e = {.type = RAFT_EVENT_DAMAGED, .damaged = {lo, hi}};
-    enum err ignored = node_tell(n, e);
-    (void)ignored;
+    if (lo > hi) {
+        /* Nothing is lost while what it said is in memory. But if it was the end of the log, the
+         * next start could not tell what was promised there: the log has to go on behind it. */
+        node_upkeep_repaired(n);
+    } else {
+        struct raft_event e = {.type = RAFT_EVENT_DAMAGED, .damaged = {lo, hi}};
+        enum err ignored = node_tell(n, e);
+        (void)ignored;
+    }
     node_pump(n);
 }
 

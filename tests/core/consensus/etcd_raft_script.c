@@ -16,7 +16,9 @@
 
 static void *begin_etcd_script(void)
 {
-    return script_env_new();
+    struct script_env *env = script_env_new();
+    env->asks_at_once = true;
+    return env;
 }
 
 static void end_etcd_script(void *env)

@@ -22,6 +22,7 @@ static void run_add_nodes(struct script_env *env, const struct script_command *c
     if (!script_plan_parse(c, &plan, &env->error)) {
         return;
     }
+    plan.asks_at_once = env->asks_at_once;
     for (uint64_t i = 0; i < n; i++) {
         plan.config.id = env->n + 1;
         env->nodes[env->n++] = script_node_new(&plan);

@@ -30,6 +30,7 @@ struct script_env {
     struct script_queue network;
     uint32_t cut; /* the nodes, bit id - 1, that no message passes to or from the others */
     uint64_t reads;
+    bool asks_at_once; /* of the nodes' plans */
     enum script_log_level log_level;
     struct buf error; /* of the present command */
 };

@@ -295,6 +295,12 @@ static void append_bind_completion(struct script_message *work, uint64_t seq)
     teller->durable_seq = seq;
 }
 
+/* Does this message of an update leave before the disk, though the core asks for the opposite? */
+static bool script_node_sends_at_once(const struct script_node *n, const struct raft_message *m)
+{
+    return n->plan.asks_at_once && m->type == RAFT_MSG_VOTE;
+}
+
 /* The batch that goes to the disk. Only as work does it carry its answers. */
 static struct script_message *append_message(struct script_node *n, const struct raft_update *u)
 {
@@ -309,7 +315,9 @@ static struct script_message *append_message(struct script_node *n, const struct
         work->keeps_log = u->install_keeps_log;
     }
     for (uint32_t i = 0; i < u->message_durable_count; i++) {
-        script_queue_push(&work->responses, script_message_of_raft(&u->messages_durable[i]));
+        if (!script_node_sends_at_once(n, &u->messages_durable[i])) {
+            script_queue_push(&work->responses, script_message_of_raft(&u->messages_durable[i]));
+        }
     }
     return work;
 }
@@ -396,6 +404,11 @@ void script_node_ready(struct script_node *n, struct script_queue *network, stru
     struct script_queue sent = {0};
     for (uint32_t i = 0; i < u.message_count; i++) {
         script_queue_push(&sent, script_message_of_raft(&u.messages[i]));
+    }
+    for (uint32_t i = 0; i < u.message_durable_count; i++) {
+        if (script_node_sends_at_once(n, &u.messages_durable[i])) {
+            script_queue_push(&sent, script_message_of_raft(&u.messages_durable[i]));
+        }
     }
     if (n->plan.async) {
         script_node_ready_as_work(n, &u, &sent, out);

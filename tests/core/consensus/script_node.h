@@ -21,6 +21,7 @@ struct script_plan {
     struct raft_config config;
     struct raft_snapshot snapshot; /* what it begins with; index 0: nothing */
     bool async;
+    bool asks_at_once;       /* requests for votes leave before the disk, as etcd-raft's do */
     bool takes_snapshots;    /* only when told; otherwise the applied state always is one */
     uint64_t snapshot_bytes; /* of those that it is told to take */
 };

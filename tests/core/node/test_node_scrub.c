@@ -6,6 +6,7 @@
 
 #include "core/chaos/simdisk.h"
 #include "core/node/node_int.h"
+#include "core/recovery/wal_int.h"
 #include "tests/support/node_cluster.h"
 #include "tests/support/test.h"
 
@@ -137,12 +138,56 @@ static void damage_that_is_met_when_entries_are_loaded_is_mended(void **state)
     cluster3_deinit(&c);
 }
 
+/* Votes in a new term for a candidate of which nothing more is heard. Returns whose vote it is: it
+ * is alone, and its log ends with it. */
+static uint32_t left_with_a_vote(struct cluster3 *c)
+{
+    uint32_t leader = cluster3_elect(c);
+    uint32_t a = (leader + 1) % NODES;
+    uint32_t b = (leader + 2) % NODES;
+    uint64_t term = node_status(c->member[leader].node).term;
+    member_kill(c, leader, true);
+    while (node_status(c->member[a].node).term == term ||
+           node_status(c->member[b].node).term == term) {
+        cluster3_run(c, 10 * NANOS_PER_US);
+    }
+    uint32_t voter = node_status(c->member[a].node).role == RAFT_CANDIDATE ? b : a;
+    member_kill(c, voter == a ? b : a, true);
+    cluster3_run(c, 100 * NANOS_PER_MS);
+    return voter;
+}
+
+/* No entry is lost with it, so no peer is asked for anything; but it was the log's end, and the
+ * next start could not tell whether more was promised behind it. */
+static void a_vote_that_went_bad_is_written_again(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    scrubbed_start(&c, 74);
+    cluster3_run(&c, NANOS_PER_S);
+    uint32_t voter = left_with_a_vote(&c);
+    const struct wal *wal = c.member[voter].node->wal;
+    uint64_t end = wal->active_sector;
+    assert_true(wal->index.extents[wal->index.count - 1].end < end);
+    assert_int_equal(simdisk_spoil(simhost_disk(c.member[voter].host),
+                                   "node/wal/0000000000000001.wal", (end - 1) * WORLD_SECTOR_BYTES),
+                     OK);
+    cluster3_run(&c, 15 * NANOS_PER_S);
+    assert_true(c.member[voter].node->counted.scrub_passes > 1);
+    member_kill(&c, voter, true);
+    member_start(&c, voter);
+    cluster3_run(&c, NANOS_PER_S);
+    assert_false(node_status(c.member[voter].node).impaired);
+    cluster3_deinit(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_snapshot_that_vanished_is_taken_again),
         cmocka_unit_test(a_segment_that_vanished_is_mended_by_peers),
         cmocka_unit_test(damage_that_is_met_when_entries_are_loaded_is_mended),
+        cmocka_unit_test(a_vote_that_went_bad_is_written_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,7 +28,8 @@ static raft_index fig8_two_entries(struct stage *st, struct simmember *s[5])
     stage_kill(st, s[0]);
     stage_isolate(st, s[1], true);
     STAGE_UNTIL(st, 4 * T, stage_status(s[4]).role == RAFT_CANDIDATE, "S5 campaigns");
-    stage_cut(st, s[4], s[2], true); /* its question is on its way; no entry will be */
+    STAGE_UNTIL(st, T / 2, stage_is_asked(s[2], s[4]) && stage_is_asked(s[3], s[4]), "S5 asks");
+    stage_cut(st, s[4], s[2], true); /* they have its question; no entry will follow */
     stage_cut(st, s[4], s[3], true);
     STAGE_UNTIL(st, T / 2, stage_leads(s[4]) && stage_status(s[4]).durable == index,
                 "S5 is elected, and has an entry of its own there");

@@ -46,7 +46,9 @@ void scenario_single_server_reconfig(struct stage *st)
     stage_expect(st, stage_change(st, old, &first) == OK,
                  "the leader that is alone takes a change");
     STAGE_UNTIL(st, 4 * T, stage_status(fresh).role == RAFT_CANDIDATE, "another one campaigns");
-    cut_from(st, fresh, true); /* its questions are on their way; no entry will be */
+    STAGE_UNTIL(st, T / 2, stage_is_asked(stage_member(st, 2), fresh) && stage_is_asked(out, fresh),
+                "it asks for votes");
+    cut_from(st, fresh, true); /* they have its question; no entry will follow */
     STAGE_UNTIL(st, T / 2, stage_leads(fresh), "it is elected");
     stage_expect(st, stage_change(st, fresh, &second) == ERR_PENDING,
                  "it takes no change before it has committed in its term");

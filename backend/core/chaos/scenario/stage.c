@@ -201,6 +201,11 @@ bool stage_leads_firmly(const struct simmember *m)
     return stage_leads(m) && raft_committed_in_term(m->node->raft);
 }
 
+bool stage_is_asked(const struct simmember *voter, const struct simmember *candidate)
+{
+    return stage_status(voter).term == stage_status(candidate).term;
+}
+
 struct simmember *stage_leader(struct stage *st)
 {
     struct simmember *leader = simcluster_leader(&st->sim.cluster);

@@ -102,6 +102,10 @@ raft_index stage_applied(const struct simmember *m);
 /* Does it lead, and has committed an entry of its term? */
 bool stage_leads_firmly(const struct simmember *m);
 
+/* Has `voter` heard of the term in which `candidate` asks for votes? Its answer waits for its disk.
+ */
+bool stage_is_asked(const struct simmember *voter, const struct simmember *candidate);
+
 /* Who leads, in the newest term; somebody must. */
 struct simmember *stage_leader(struct stage *st);
 

@@ -71,7 +71,7 @@ static bool tell_atlas(struct inject *inject)
     struct simcluster *c = inject->cluster;
     struct simmember *leader = simcluster_leader(c);
 
-    if (leader == NULL || leader->node->raft->conf_count > 0) {
+    if (leader == NULL || simcluster_is_deposed(c, leader) || leader->node->raft->conf_count > 0) {
         return false;
     }
     struct simatlas_group group = atlas_group_of(node_status(leader->node).membership);
@@ -134,7 +134,7 @@ void inject_follow_group(struct inject *inject, const struct simmember *m)
     struct raft_membership ms;
 
     if (inject->atlas.strike_count == 0 || !simmember_serves(m) ||
-        node_status(m->node).role != RAFT_LEADER) {
+        node_status(m->node).role != RAFT_LEADER || simcluster_is_deposed(inject->cluster, m)) {
         return;
     }
     raft_membership_to_come(m->node->raft, m->node->raft->conf_count, &ms);

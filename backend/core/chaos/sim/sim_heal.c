@@ -48,19 +48,6 @@ static uint32_t all_hosts(const struct sim *s)
     return core;
 }
 
-/* Is there a newer term than this leader's? Then its successor may have begun to change the
- * members, of which it knows nothing. */
-static bool is_deposed(const struct sim *s, const struct simmember *leader)
-{
-    for (uint32_t i = 0; i < s->cluster.n; i++) {
-        const struct simmember *m = &s->cluster.member[i];
-        if (simmember_serves(m) && node_status(m->node).term > node_status(leader->node).term) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Does its leader hear it? Whom it does not, it may be about to demote, and for that asks those
  * that would be left: they must not be the ones that die now. */
 static bool is_heard(const struct raft *leader, uint32_t slot)
@@ -77,7 +64,7 @@ static uint32_t choose_core(struct sim *s)
     struct simmember *leader = simcluster_leader(&s->cluster);
 
     if (!s->settings.core_only || leader == NULL || leader->node->raft->conf_count > 0 ||
-        is_deposed(s, leader)) {
+        simcluster_is_deposed(&s->cluster, leader)) {
         return all_hosts(s);
     }
     const struct raft_membership *ms = node_status(leader->node).membership;

@@ -201,6 +201,17 @@ struct simmember *simcluster_leader(struct simcluster *c)
     return leader;
 }
 
+bool simcluster_is_deposed(const struct simcluster *c, const struct simmember *leader)
+{
+    for (uint32_t i = 0; i < c->n; i++) {
+        const struct simmember *m = &c->member[i];
+        if (simmember_serves(m) && node_status(m->node).term > node_status(leader->node).term) {
+            return true;
+        }
+    }
+    return false;
+}
+
 const struct raft_membership *simcluster_membership(struct simcluster *c)
 {
     struct simmember *leader = simcluster_leader(c);

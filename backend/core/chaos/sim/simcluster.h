@@ -83,6 +83,10 @@ bool simmember_serves(const struct simmember *m);
 /* The newest leader that anybody knows of itself to be; NULL. */
 struct simmember *simcluster_leader(struct simcluster *c);
 
+/* Does anybody know of a newer term than this leader's? Then its successor may have changed the
+ * members, or the in-sync set, and it does not know. */
+bool simcluster_is_deposed(const struct simcluster *c, const struct simmember *leader);
+
 /* The membership of the newest leader, or of whoever has applied most; NULL: nobody serves. */
 const struct raft_membership *simcluster_membership(struct simcluster *c);
 

@@ -201,7 +201,8 @@ void raft_on_vote_response(struct raft *r, const struct raft_message *m)
     case QUORUM_WON:
         /* Others may be enough to win, but not to begin: until its own vote is on its own disk, a
          * crash would make this node forget the term, win it once more, and write other entries
-         * under the same indexes and terms. */
+         * under the same indexes and terms. (A candidate asks others from its disk; so it is the
+         * pre-candidate who waits here, until the log that it asked with is durable.) */
         if (!own || (own->vote != RAFT_VOTE_YES && !MUTANT(OWN_VOTE_BEFORE_SYNC))) {
             PROBE(RAFT_OWN_VOTE_AWAITED);
             break;

@@ -115,15 +115,18 @@ void raft_outbox_deinit(struct raft_outbox *o)
     memset(o, 0, sizeof(*o));
 }
 
-/* What promises something to others waits until the promise is on the disk [Ongaro14 §3.8]. */
+/* What promises something to others waits until the promise is on the disk [Ongaro14 §3.8]. A
+ * request for votes promises that this member asks once in its term, with one log: it would forget
+ * that, ask again with a shorter log, and be elected by the answer to the first. */
 static bool outbox_waits(enum raft_message_type type, bool is_own)
 {
-    if ((MUTANT(VOTE_BEFORE_SYNC) && type == RAFT_MSG_VOTE_RESP && !is_own) ||
+    if ((MUTANT(OWN_VOTE_BEFORE_SYNC) && type == RAFT_MSG_VOTE) ||
+        (MUTANT(VOTE_BEFORE_SYNC) && type == RAFT_MSG_VOTE_RESP && !is_own) ||
         (MUTANT(ACK_BEFORE_SYNC) && type == RAFT_MSG_APP_RESP && !is_own)) {
         return false;
     }
     return type == RAFT_MSG_APP_RESP || type == RAFT_MSG_VOTE_RESP ||
-           type == RAFT_MSG_PRE_VOTE_RESP;
+           type == RAFT_MSG_PRE_VOTE_RESP || type == RAFT_MSG_VOTE;
 }
 
 static bool outbox_termless(enum raft_message_type type)
