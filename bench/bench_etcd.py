@@ -7,8 +7,6 @@ FULL=1 takes the full sizes (some 15 minutes); else a few minutes. DIR=... is wh
 ONLY=load,memory,kill,single leaves the other parts out.
 """
 
-import http.client
-import json
 import multiprocessing
 import os
 import re
@@ -25,7 +23,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
-from local_cluster import Cluster, free_ports
+from local_cluster import Cluster
+from local_etcd import Etcd, post
 
 FULL = os.environ.get("FULL") == "1"
 ONLY = os.environ.get("ONLY", "load,memory,single,kill").split(",")
@@ -51,61 +50,6 @@ class OneOf:
         self.endpoints = endpoint
 
 
-class Etcd:
-    """Three of Debian's etcd-server, with its defaults."""
-
-    def __init__(self, directory):
-        self.dir = Path(directory)
-        ports = free_ports(6)
-        self.ports = ports[:3]
-        self.peers = ports[3:]
-        self.processes = [None] * 3
-
-    def start_one(self, i):
-        initial = ",".join(f"e{k}=http://127.0.0.1:{p}" for k, p in enumerate(self.peers))
-        client, peer = f"http://127.0.0.1:{self.ports[i]}", f"http://127.0.0.1:{self.peers[i]}"
-        command = ["etcd", "--name", f"e{i}", "--data-dir", self.dir / f"e{i}",
-                   "--listen-client-urls", client, "--advertise-client-urls", client,
-                   "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
-                   "--initial-cluster", initial, "--log-level", "error"]
-        with open(self.dir / f"e{i}.log", "ab") as log:
-            self.processes[i] = subprocess.Popen(command, stdout=log, stderr=log)
-
-    def start(self):
-        for i in range(3):
-            self.start_one(i)
-
-    @property
-    def endpoints(self):
-        return ",".join(f"http://127.0.0.1:{p}" for p in self.ports)
-
-    def leader(self, patience=20):
-        end = time.monotonic() + patience
-        while time.monotonic() < end:
-            for i, port in enumerate(self.ports):
-                status = post(port, "/v3/maintenance/status", {})
-                if status and status.get("leader") == status["header"]["member_id"]:
-                    return i
-            time.sleep(0.05)
-        raise TimeoutError("etcd has no leader")
-
-    def kill_leader(self):
-        i = self.leader()
-        self.processes[i].kill()
-        began = time.monotonic()
-        self.processes[i].wait()
-        return i, began
-
-    def restart(self, i):
-        self.start_one(i)
-
-    def stop(self):
-        for process in self.processes:
-            if process:
-                process.kill()
-                process.wait()
-
-
 class Ours(Cluster):
     def __init__(self, directory, build):
         super().__init__(directory, build)
@@ -124,19 +68,6 @@ class Ours(Cluster):
 
     def restart(self, i):
         self.members[i].start()
-
-
-def post(port, path, body, patience=5.0):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=patience)
-    try:
-        connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        text = answer.read()
-        return json.loads(text) if answer.status == 200 else None
-    except (OSError, ValueError, http.client.HTTPException):
-        return None
-    finally:
-        connection.close()
 
 
 def cpu_seconds(cluster):

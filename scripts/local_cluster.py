@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import time
 import urllib.request
@@ -81,7 +82,8 @@ class Member:
         return status
 
     def page(self, path, patience=2):
-        with urllib.request.urlopen(self.client_url + path, timeout=patience) as answer:
+        with urllib.request.urlopen(self.client_url + path, timeout=patience,
+                                    context=self.cluster.context) as answer:
             return answer.read().decode()
 
     def raft(self):
@@ -104,8 +106,10 @@ class Cluster:
         ports = free_ports(2 * size)
         self.founders = [(f"node-{i + 1}", ports[2 * i], ports[2 * i + 1]) for i in range(size)]
         self.members = []
+        self.context = None
         if has_tls:
             self.make_authority()
+            self.context = ssl.create_default_context(cafile=self.pki / "ca.crt")
         for founder in self.founders:
             self.add(*founder)
 

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
-"""test_etcdctl.py BUILD: Debian's etcdctl against three members of ours: every command that talks to
-a server. Ends with 77 where etcdctl is not installed, within a minute, and with all it started.
+"""test_etcdctl.py BUILD [--long]: Debian's etcdctl against three members of ours: what needs more than
+a transcript (test_transcripts.py): time, certificates, full disks, members that come and go. --long
+runs what takes more than a minute alone. Ends with 77 where etcdctl is not installed, within a minute,
+and with all it started.
 """
 
 import os
@@ -18,10 +20,16 @@ from local_cluster import Cluster, free_ports
 
 PATIENCE = 15
 checks = []
+long_checks = []
 
 
 def check(function):
     checks.append(function)
+    return function
+
+
+def long_check(function):
+    long_checks.append(function)
     return function
 
 
@@ -35,12 +43,12 @@ class Etcdctl:
                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE)
 
-    def run(self, *args, given=None):
+    def run(self, *args, given=None, patience=PATIENCE):
         return subprocess.run([*self.flags, *args], env=self.env, text=True, input=given,
-                              capture_output=True, timeout=PATIENCE)
+                              capture_output=True, timeout=patience)
 
-    def __call__(self, *args, given=None):
-        done = self.run(*args, given=given)
+    def __call__(self, *args, **more):
+        done = self.run(*args, **more)
         assert done.returncode == 0, f"{args}: {done.returncode}: {done.stdout}{done.stderr}"
         return done.stdout
 
@@ -52,30 +60,6 @@ class Etcdctl:
 
 def expect(found, wanted):
     assert found == wanted, f"found {found!r}, wanted {wanted!r}"
-
-
-@check
-def puts_gets_and_deletes(cluster, ctl):
-    expect(ctl("put", "a", "1"), "OK\n")
-    expect(ctl("put", "--prev-kv", "a", "2"), "OK\na\n1\n")
-    expect(ctl("get", "a"), "a\n2\n")
-    ctl("put", "b", "3")
-    expect(ctl("get", "--print-value-only", "a", "c"), "2\n3\n")
-    expect(ctl("get", "--keys-only", "--order=DESCEND", "--sort-by=KEY", "a", "c"), "b\n\na\n\n")
-    expect(ctl("get", "--rev=2", "a"), "a\n1\n")
-    expect(ctl("get", "--consistency=s", "a"), "a\n2\n")
-    expect(ctl("del", "--prev-kv", "a"), "1\na\n2\n")
-    expect(ctl("del", "--prefix", ""), "1\n")
-    expect(ctl("get", "a"), "")
-
-
-@check
-def answers_transactions(cluster, ctl):
-    ctl("put", "t", "x")
-    txn = 'value("t") = "x"\n\nput t y\nget t\n\nput t z\n\n'
-    expect(ctl("txn", given=txn), "SUCCESS\n\nOK\n\nt\ny\n")
-    expect(ctl("txn", given=txn).split("\n")[0], "FAILURE")
-    expect(ctl("get", "--print-value-only", "t"), "z\n")
 
 
 @check
@@ -191,6 +175,7 @@ def adds_promotes_and_removes_a_member(cluster, ctl):
         time.sleep(0.1)
     wanted = f"{member_id}, started, node-4, http://{member.peer}, {member.client_url}, false"
     expect(line, wanted)
+    ctl("put", "t", "z")
     expect(Etcdctl(member.client_url)("get", "--print-value-only", "t"), "z\n")
     assert "removed" in ctl("member", "remove", member_id)
     member.stop()
@@ -222,6 +207,111 @@ def enables_authentication(cluster, ctl):
 
 
 @check
+def watches_from_now_on(cluster, ctl):
+    watch = ctl.start("watch", "now")
+    seen = []
+    reader = threading.Thread(target=lambda: seen.append(watch.stdout.readline()))
+    reader.start()
+    end = time.monotonic() + PATIENCE
+    while not seen and time.monotonic() < end:
+        ctl("put", "now", "x")
+    watch.kill()
+    reader.join()
+    watch.communicate()
+    expect(seen, ["PUT\n"])
+
+
+@check
+def refuses_what_grows_when_the_quota_is_used_up(cluster, ctl):
+    directory = tempfile.mkdtemp(dir=cluster.dir)
+    small = Cluster(directory, cluster.build, size=1, extra="quota_mib: 16\n")
+    try:
+        small.start()
+        small.leader()
+        ctl = Etcdctl(small.endpoints)
+        end = time.monotonic() + PATIENCE
+        done = ctl.run("put", "big/0", given="x" * 1000000)
+        number = 0
+        while done.returncode == 0 and time.monotonic() < end:
+            number += 1
+            done = ctl.run("put", f"big/{number}", given="x" * 1000000)
+        assert "mvcc: database space exceeded" in done.stderr, done
+        assert "alarm:NOSPACE" in ctl("alarm", "list")
+        assert "NOSPACE" in ctl("endpoint", "status")
+        assert "space exceeded" in ctl.fails("lease", "grant", "60")
+        assert "alarm:NOSPACE" in ctl("alarm", "disarm")
+        assert ctl("get", "--prefix", "--keys-only", "big/").startswith("big/0")
+        for key in range(number):
+            ctl("del", f"big/{key}")
+        revision = int(ctl("get", "c", "-w", "json").split('"revision":')[1].split(",")[0])
+        ctl("compaction", str(revision))
+        while ctl.run("put", "a", "1").returncode != 0 and time.monotonic() < end:
+            time.sleep(0.05)
+        expect(ctl("get", "a"), "a\n1\n")
+        expect(ctl("alarm", "list"), "")
+    finally:
+        small.stop()
+
+
+@check
+def takes_certificates(cluster, ctl):
+    secure = Cluster(tempfile.mkdtemp(dir=cluster.dir), cluster.build, size=1, has_tls=True)
+    other = Cluster(tempfile.mkdtemp(dir=cluster.dir), cluster.build, size=1, has_tls=True)
+    ca = f"--cacert={secure.pki}/ca.crt"
+    pair = (f"--cert={secure.pki}/client.crt", f"--key={secure.pki}/client.key")
+    address = secure.members[0].client_url
+    try:
+        secure.start()
+        with_certificate = Etcdctl(address, ca, *pair)
+        end = time.monotonic() + PATIENCE
+        while with_certificate.run("put", "a", "1").returncode != 0 and time.monotonic() < end:
+            time.sleep(0.1)
+        expect(with_certificate("get", "a"), "a\n1\n")
+        bare = Etcdctl(address.replace("https://", ""), ca, *pair, "--insecure-transport=false")
+        expect(bare("get", "a"), "a\n1\n")
+        expect(Etcdctl(address, ca)("get", "a"), "a\n1\n")
+        unverified = Etcdctl(address, "--insecure-transport=false", "--insecure-skip-tls-verify")
+        expect(unverified("get", "a"), "a\n1\n")
+        for flags in ((), (f"--cacert={other.pki}/ca.crt",)):
+            Etcdctl(address, "--command-timeout=1s", *flags).fails("get", "a")
+        Etcdctl(address.replace("https", "http"), "--command-timeout=1s").fails("get", "a")
+
+        end = time.monotonic() + PATIENCE
+        mirror = ctl.start("make-mirror", "--dest-insecure-transport=false",
+                           f"--dest-cacert={secure.pki}/ca.crt",
+                           f"--dest-cert={secure.pki}/client.crt",
+                           f"--dest-key={secure.pki}/client.key", address)
+        while with_certificate("get", "mirrored") == "" and time.monotonic() < end:
+            ctl("put", "mirrored", "yes")
+        mirror.terminate()
+        mirror.communicate()
+        expect(with_certificate("get", "mirrored"), "mirrored\nyes\n")
+
+        for words in ("user add root:secret", "role add root", "user grant-role root root",
+                      "user add client --no-password", "role add some",
+                      "role grant-permission some readwrite c", "user grant-role client some"):
+            with_certificate(*words.split())
+        with_certificate("auth", "enable")
+        with_certificate("put", "c", "by its common name")
+        assert "permission denied" in with_certificate.fails("put", "a", "2")
+        assert "user name is empty" in Etcdctl(address, ca).fails("put", "c", "2")
+    finally:
+        secure.stop()
+
+
+@check
+def passes_the_check_of_its_scale(cluster, ctl):
+    said = ctl("check", "datascale", "--load=s", "--auto-compact", "--auto-defrag")
+    assert "PASS" in said, said
+
+
+@long_check
+def passes_the_check_of_its_speed(cluster, ctl):
+    said = ctl("check", "perf", "--load=s", "--auto-compact", "--auto-defrag", patience=180)
+    assert "PASS" in said and "FAIL" not in said, said
+
+
+@check
 def restarts_one_after_the_other(cluster, ctl):
     ctl("put", "kept", "yes")
     for member in list(cluster.members):
@@ -232,6 +322,7 @@ def restarts_one_after_the_other(cluster, ctl):
 
 
 def main():
+    chosen = long_checks if sys.argv[2:] == ["--long"] else checks
     if shutil.which("etcdctl") is None:
         print("etcdctl is not installed (package etcd-client)")
         return 77
@@ -245,8 +336,8 @@ def main():
         cluster.start()
         cluster.leader()
         ctl = Etcdctl(cluster.endpoints)
-        print(f"1..{len(checks)}")
-        for number, function in enumerate(checks, 1):
+        print(f"1..{len(chosen)}")
+        for number, function in enumerate(chosen, 1):
             began = time.monotonic()
             try:
                 function(cluster, ctl)

@@ -17,6 +17,9 @@
 #include "api/etcd/etcd_int.h"
 #include "core/store/store_limits.h"
 
+/* As in etcd, the header of an answer about members has no revision of the keys. */
+#define CLUSTER_REVISION 0
+
 struct member_step {
     struct etcd_question question;
     node_id member;
@@ -72,7 +75,7 @@ static void members_answer(struct etcd_op *op, uint32_t number)
     struct store *store = etcd_op_store(op);
     if (store) {
         members_put(op->api, store, number, &op->response);
-        etcd_answer(op, store_revision(store), buf_view(&op->response));
+        etcd_answer(op, CLUSTER_REVISION, buf_view(&op->response));
     }
 }
 
@@ -252,7 +255,7 @@ static void member_on_added(struct etcd_op *op)
     struct raft_member gone = {.id = member};
     member_put(store, m ? m : &gone, 2, &op->response);
     members_put(op->api, store, 3, &op->response);
-    etcd_answer(op, store_revision(store), buf_view(&op->response));
+    etcd_answer(op, CLUSTER_REVISION, buf_view(&op->response));
 }
 
 static void member_on_said(struct etcd_op *op)
