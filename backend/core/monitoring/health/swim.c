@@ -6,6 +6,9 @@
 #include "core/base/mem.h"
 #include "core/monitoring/health/swim_int.h"
 
+/* A deadline missed by so much is no matter of a busy loop any more. */
+#define SWIM_STALL_SPAN (250 * NANOS_PER_MS)
+
 /* memberlist's figures for a LAN, with the paper's alpha, so that our model of it can be held
  * against it. */
 void swim_config_lifeguard(struct swim_config *config)
@@ -28,9 +31,11 @@ void swim_config_lifeguard(struct swim_config *config)
     config->nack = true;
     config->buddy = true;
     config->rings = 0;
-    config->watch_interval = 0;
+    config->beat_spacing = 0;
+    config->beat_spacing_small = 0;
     config->watch_margin = 0;
     config->check_timeout = 0;
+    config->check_timeout_small = 0;
     config->digest_sync = false;
 }
 
@@ -48,6 +53,14 @@ void swim_config_plain(struct swim_config *config)
 void swim_config_shipped(struct swim_config *config)
 {
     swim_config_lifeguard(config);
+    config->sync_interval = 10 * NANOS_PER_S;
+    config->digest_sync = true;
+    config->rings = 4;
+    config->beat_spacing = 500 * NANOS_PER_MS;
+    config->beat_spacing_small = 200 * NANOS_PER_MS;
+    config->watch_margin = 400 * NANOS_PER_MS;
+    config->check_timeout = NANOS_PER_S;
+    config->check_timeout_small = 300 * NANOS_PER_MS;
 }
 
 static const char *const swim_state_names[SWIM_STATES] = {"alive", "suspect", "dead", "left"};
@@ -102,6 +115,9 @@ void swim_init(struct swim *s, const struct swim_config *config, const struct se
     s->heal_at = now + prng_below(&s->prng, config->heal_interval);
     s->gossip_at = NANOS_FOREVER;
     s->leave_at = NANOS_FOREVER;
+    s->rings_at = NANOS_FOREVER;
+    s->due = NANOS_FOREVER;
+    swim_rings_changed(s);
 }
 
 void swim_deinit(struct swim *s)
@@ -210,6 +226,24 @@ static void swim_hear(struct swim *s, struct swim_arrival *arrival, const struct
     case SWIM_STATE:
         swim_hear_state(s, arrival, m, u);
         break;
+    case SWIM_BEAT:
+        swim_hear_beat(s, arrival->from, m, u);
+        break;
+    case SWIM_LOOK:
+        swim_hear_look(s, arrival->from, m, u);
+        break;
+    case SWIM_ACCUSE:
+        swim_hear_accuse(s, arrival->from, m, u);
+        break;
+    case SWIM_REPORT:
+        swim_hear_report(s, arrival->from, m, u);
+        break;
+    case SWIM_SYNC:
+        swim_hear_sync(s, arrival->from, m, u);
+        break;
+    case SWIM_BUCKETS:
+        swim_hear_buckets(s, arrival->from, m, u);
+        break;
     case SWIM_MESSAGE_TYPES:
         CHECK_UNREACHABLE("no such message");
     }
@@ -261,8 +295,10 @@ static void swim_count_refusal(struct swim *s, enum err e)
 static void swim_face(struct swim *s, const struct swim_arrival *arrival, struct swim_update *u)
 {
     const struct swim_member *m = &s->members[arrival->from];
+    bool is_doubted = m->state == SWIM_SUSPECT && m->place != 0 && s->config.rings > 0 &&
+                      s->suspicions[m->place - 1].deadline != NANOS_FOREVER;
 
-    if (!swim_is_live(m) || (s->was_accused && s->config.rings > 0)) {
+    if (!swim_is_live(m) || is_doubted || (s->was_accused && s->config.rings > 0)) {
         swim_send_greeting(s, arrival->from, u);
     }
 }
@@ -302,6 +338,9 @@ static void swim_hear_envelope(struct swim *s, const struct swim_event *event, b
     }
     s->was_accused = false;
     swim_hear_text(s, &arrival, opened.text, u);
+    if (arrival.from != SWIM_NOBODY) {
+        swim_watch_heard(s, arrival.from, u);
+    }
     if (arrival.from != SWIM_NOBODY && !by_stream) {
         swim_face(s, &arrival, u);
     }
@@ -350,7 +389,10 @@ static void swim_tick(struct swim *s, struct swim_update *u)
         return;
     }
     swim_expire_suspicions(s, u);
-    swim_probe_tick(s, u);
+    if (s->config.rings == 0) {
+        swim_probe_tick(s, u);
+    }
+    swim_watch_tick(s, u);
     swim_gossip_tick(s, u);
     swim_sync_tick(s, u);
 }
@@ -362,18 +404,26 @@ static nanos swim_due(const struct swim *s)
     if (s->has_left || s->is_displaced) {
         return NANOS_FOREVER;
     }
-    due = u64_min(due, u64_min(s->leave_at, swim_probe_due(s)));
+    due = u64_min(due, s->config.rings == 0 ? swim_probe_due(s) : swim_watch_due(s));
+    due = u64_min(due, s->leave_at);
     return u64_min(due, swim_suspicions_due(s));
 }
 
 void swim_step(struct swim *s, const struct swim_event *event, struct swim_update *u)
 {
+    bool woke = event->kind == SWIM_EVENT_WOKE;
+
     CHECK(event->now >= s->now);
     s->now = event->now;
+    /* A deadline that was missed by much: we were stalled, whoever else was not. */
+    woke = woke || s->now > u64_add_sat(s->due, SWIM_STALL_SPAN);
     buf_clear(&u->bytes);
     u->n_sends = 0;
     u->n_changes = 0;
     u->n_reports = 0;
+    if (woke && s->config.rings > 0 && !s->has_left && !s->is_displaced) {
+        swim_watch_wake(s, u);
+    }
     switch (event->kind) {
     case SWIM_EVENT_TIME:
         break;
@@ -400,7 +450,8 @@ void swim_step(struct swim *s, const struct swim_event *event, struct swim_updat
         break;
     }
     swim_tick(s, u);
-    u->deadline = swim_due(s);
+    s->due = swim_due(s);
+    u->deadline = s->due;
 }
 
 void swim_check(const struct swim *s)

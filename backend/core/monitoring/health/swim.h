@@ -61,6 +61,15 @@
 #define SWIM_RINGS_MAX     8
 #define SWIM_OBSERVERS_MAX (2 * SWIM_RINGS_MAX)
 
+/* Up to this size, traffic is no matter, and detection is faster. */
+#define SWIM_SMALL_CLUSTER 16
+
+/* The longest interval that a beat may promise, in milliseconds. */
+#define SWIM_PROMISE_MAX_MS 60000
+
+/* Most parts into which a table is cut for comparison. */
+#define SWIM_BUCKETS_MAX 256
+
 /* Indirect probes that are under way for others; further requests are dropped. */
 #define SWIM_RELAYS_MAX 64
 
@@ -109,12 +118,15 @@ struct swim_config {
     bool nack;              /* helpers say that they tried */
     bool buddy;             /* a suspect hears of it with the next probe */
 
-    /* Observers on rings (swim_watch.c); 0: none, and all of the above instead. */
+    /* Observers on rings (swim_watch.c); 0: none, and all of the above instead. A cluster of at
+     * most SWIM_SMALL_CLUSTER has figures of its own. */
     uint32_t rings;
-    nanos watch_interval; /* of heartbeats on each edge; shorter in small clusters */
-    nanos watch_margin;   /* what a heartbeat may be late */
-    nanos check_timeout;  /* what a silent member has to answer, once asked */
-    bool digest_sync;     /* differences are found by digests, and only they are sent */
+    nanos beat_spacing; /* a host sends a beat so often, to each of its neighbours in turn */
+    nanos beat_spacing_small;
+    nanos watch_margin;  /* what a beat may be late, besides its usual jitter */
+    nanos check_timeout; /* what a silent member has to answer, once all its observers ask */
+    nanos check_timeout_small;
+    bool digest_sync; /* differences are found by digests, and only they are sent */
 };
 
 /* The presets. They fill in everything but self, instance, seed, at, label and site. */
@@ -138,6 +150,7 @@ struct swim_member {
     uint16_t meta_len;
     uint8_t state; /* enum swim_state */
     uint8_t version;
+    uint8_t flaps;  /* how often it was called dead and lived; swim_flaps lets it fade */
     uint16_t place; /* of its suspicion, plus one; 0: none */
 };
 
@@ -251,8 +264,9 @@ struct swim_suspicion {
     uint32_t member;
     uint32_t n_accusers;
     nanos began;
-    nanos deadline;
+    nanos deadline; /* NANOS_FOREVER: only the accusers' number decides */
     node_id accusers[SWIM_ACCUSERS_MAX];
+    nanos said_at[SWIM_ACCUSERS_MAX]; /* with observers: when each said so last */
 };
 
 struct swim_rumor {
@@ -281,31 +295,38 @@ struct swim_probe {
     bool acked;
 };
 
-/* One who observes us, and whom we observe. */
+enum swim_edge_stage { SWIM_EDGE_QUIET, SWIM_EDGE_ASKING, SWIM_EDGE_CHECKING, SWIM_EDGE_ACCUSING };
+
+/* One who observes us, and whom we observe: swim_watch.c. */
 struct swim_edge {
     node_id peer;
-    nanos heard_at;   /* of anything from the peer */
-    nanos echoed_at;  /* when a heartbeat of ours was last known to have arrived there */
-    nanos beat_at;    /* our next heartbeat */
-    uint32_t beat;    /* number of our last heartbeat */
-    uint32_t echo;    /* number of the peer's last heartbeat */
-    uint32_t history; /* bit i: the i-th last of its heartbeats came */
-    bool is_down;     /* we accuse it */
-};
+    nanos heard_at;
+    nanos answered_at; /* a ping of ours */
+    nanos due;         /* silent if nothing came by then */
+    nanos beat_at;
+    nanos beat_sent_at;
+    nanos theirs_at; /* when its last beat came */
+    nanos bad_at;
+    nanos report_at;
+    uint32_t beat;       /* number of our last beat */
+    uint32_t theirs;     /* number of its last beat */
+    uint32_t promise_ms; /* when it will send the next one */
+    uint32_t jitter_us;
+    uint32_t history; /* bit i: its beat `theirs - i` came */
+    uint32_t beats_heard;
+    uint32_t lag_asked; /* the beat for whose echo we asked already */
+    uint8_t received;   /* how many of our last sixteen it had */
+    bool is_down;       /* reported to the leader */
 
-/* One who is silent, and was asked: ours to judge. */
-struct swim_check {
-    node_id subject; /* NODE_NONE: free */
-    nanos began;
-    nanos again_at;
-    nanos deadline;
+    enum swim_edge_stage stage;
+    bool only_answer_counts; /* it does not help that it is heard: it must hear us */
     uint32_t sequence;
-    uint32_t fellows;       /* asked */
-    uint32_t fellows_heard; /* answered since */
-    uint64_t fellows_mask;
+    nanos ping_at;
+    nanos deadline;
+    uint32_t n_fellows;
+    uint32_t fellows_heard; /* bit i: fellows[i] answered */
+    node_id fellows[SWIM_OBSERVERS_MAX];
 };
-
-#define SWIM_CHECKS_MAX 64
 
 struct swim {
     struct swim_config config;
@@ -338,6 +359,11 @@ struct swim {
     uint32_t sequence;
     uint32_t awareness;
     node_id leader;
+    struct swim_edge edges[SWIM_OBSERVERS_MAX];
+    uint32_t n_edges;
+    nanos changed_at; /* when the table changed last */
+    nanos rings_at;   /* when they are drawn anew; NANOS_FOREVER: they are right */
+    nanos due;        /* the deadline of the last update */
 
     nanos probe_at;
     nanos gossip_at;

@@ -7,9 +7,15 @@
 /* How many rumors are looked at for one datagram: more do not fit. */
 #define SWIM_RUMORS_A_DATAGRAM 64
 
+#define SWIM_TRANSMITS_MIN 12
+
 uint32_t swim_transmit_limit(const struct swim *s)
 {
-    return s->config.retransmit_mult * swim_ceil_log10(s->n_live + 1);
+    uint32_t limit = s->config.retransmit_mult * swim_ceil_log10(s->n_live + 1);
+
+    /* With observers there are few rumors, and whom one misses waits for a comparison of digests:
+     * e^-12 of them. */
+    return s->config.rings > 0 && limit < SWIM_TRANSMITS_MIN ? SWIM_TRANSMITS_MIN : limit;
 }
 
 static struct swim_rumor *swim_rumor_find(struct swim *s, uint32_t at)
@@ -69,7 +75,11 @@ static void swim_rumor_encode(struct swim *s, const struct swim_rumor *rumor)
         swim_describe(s, rumor->member, &message);
         break;
     case SWIM_SUSPECT:
-        message.type = SWIM_SUSPECT_OF;
+        if (s->config.rings > 0) {
+            swim_describe(s, rumor->member, &message);
+        } else {
+            message.type = SWIM_SUSPECT_OF;
+        }
         break;
     case SWIM_DEAD:
         message.type = SWIM_DEAD_OF;

@@ -42,6 +42,14 @@ void swim_hear_suspect(struct swim *s, node_id id, uint64_t incarnation, node_id
 void swim_hear_dead(struct swim *s, node_id id, uint64_t incarnation, node_id by,
                     struct swim_update *u);
 void swim_expire_suspicions(struct swim *s, struct swim_update *u);
+/* The tally of accusations against a living member, which is suspect from now on; NULL: no room. */
+struct swim_suspicion *swim_accused(struct swim *s, uint32_t at, node_id by, struct swim_update *u);
+
+/* How often a member was called dead of late, and lived: one fades each minute. */
+uint32_t swim_flaps(const struct swim *s, uint32_t at);
+
+/* No accusation is left. */
+void swim_acquit(struct swim *s, uint32_t at, struct swim_update *u);
 void swim_drop_suspicion(struct swim *s, uint32_t at);
 nanos swim_suspicions_due(const struct swim *s);
 void swim_describe(const struct swim *s, uint32_t at, struct swim_message *ret);
@@ -101,6 +109,43 @@ void swim_send_state(struct swim *s, enum swim_send_how how, node_id to,
 
 /* Who we are, and what is held against it, to a member that is not heard by the usual ways. */
 void swim_send_greeting(struct swim *s, uint32_t to, struct swim_update *u);
+
+/* --- swim_digest.c: what rumors did not carry --------------------------------------------------
+ */
+
+void swim_digest_send(struct swim *s, uint32_t to, struct swim_update *u);
+void swim_hear_sync(struct swim *s, uint32_t from, const struct swim_message *m,
+                    struct swim_update *u);
+void swim_hear_buckets(struct swim *s, uint32_t from, const struct swim_message *m,
+                       struct swim_update *u);
+
+/* --- swim_ring.c: who observes whom ------------------------------------------------------------
+ */
+
+/* The living neighbours of `id`; how many. */
+uint32_t swim_neighbours(const struct swim *s, node_id id, node_id ret[SWIM_OBSERVERS_MAX]);
+
+/* --- swim_watch.c: observers -------------------------------------------------------------------
+ */
+
+void swim_rings_changed(struct swim *s);
+void swim_watch_tick(struct swim *s, struct swim_update *u);
+nanos swim_watch_due(const struct swim *s);
+void swim_watch_wake(struct swim *s, struct swim_update *u);
+
+/* Something came from a member. */
+void swim_watch_heard(struct swim *s, uint32_t from, struct swim_update *u);
+
+/* True: the answer was to one of our checks. */
+bool swim_watch_ack(struct swim *s, uint32_t from, uint32_t sequence, struct swim_update *u);
+void swim_hear_beat(struct swim *s, uint32_t from, const struct swim_message *m,
+                    struct swim_update *u);
+void swim_hear_look(struct swim *s, uint32_t from, const struct swim_message *m,
+                    struct swim_update *u);
+void swim_hear_accuse(struct swim *s, uint32_t from, const struct swim_message *m,
+                      struct swim_update *u);
+void swim_hear_report(struct swim *s, uint32_t from, const struct swim_message *m,
+                      struct swim_update *u);
 
 /* --- swim_scale.c: what depends on the cluster's size ------------------------------------------
  */

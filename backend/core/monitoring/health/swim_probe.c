@@ -223,7 +223,9 @@ void swim_hear_ack(struct swim *s, uint32_t from, const struct swim_message *m,
 {
     struct swim_probe *p = &s->probe;
 
-    (void)from;
+    if (swim_watch_ack(s, from, m->sequence, u)) {
+        return;
+    }
     if (p->sequence != 0 && m->sequence == p->sequence && !p->acked && s->now <= p->deadline) {
         p->acked = true;
         swim_awareness_add(s, -1);

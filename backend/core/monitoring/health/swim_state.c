@@ -4,6 +4,12 @@
 #include "core/base/mem.h"
 #include "core/monitoring/health/swim_int.h"
 
+/* More patience than this many deaths in vain buy, nobody gets. */
+#define SWIM_FLAPS_MAX 7
+
+/* How long one whom others hold for dead has to say that it is not. */
+#define SWIM_DOUBT_DEADLINE (10 * NANOS_PER_S)
+
 /* --- Suspicions ----------------------------------------------------------------------------------
  */
 
@@ -44,6 +50,7 @@ static void swim_suspicion_open(struct swim *s, uint32_t at, node_id by)
     suspicion = &s->suspicions[s->n_suspicions++];
     *suspicion = (struct swim_suspicion){.member = at, .n_accusers = 1, .began = s->now};
     suspicion->accusers[0] = by;
+    suspicion->said_at[0] = s->now;
     suspicion->deadline = s->now + swim_suspicion_span(&s->config, s->n_live, 0);
     s->members[at].place = (uint16_t)s->n_suspicions;
 }
@@ -65,6 +72,42 @@ static bool swim_suspicion_confirm(struct swim *s, struct swim_suspicion *suspic
     suspicion->deadline =
         suspicion->began + swim_suspicion_span(&s->config, s->n_live, suspicion->n_accusers - 1);
     return true;
+}
+
+struct swim_suspicion *swim_accused(struct swim *s, uint32_t at, node_id by, struct swim_update *u)
+{
+    struct swim_member *m = &s->members[at];
+
+    if (m->state == SWIM_ALIVE) {
+        swim_table_set_state(s, at, SWIM_SUSPECT);
+        swim_change_push(u, SWIM_SUSPECTED, m, by, by == s->config.self);
+    }
+    if (m->place == 0) {
+        swim_suspicion_open(s, at, by);
+        if (m->place != 0) {
+            s->suspicions[m->place - 1].deadline = NANOS_FOREVER;
+            s->suspicions[m->place - 1].n_accusers = 0;
+        }
+    }
+    return m->place == 0 ? NULL : &s->suspicions[m->place - 1];
+}
+
+uint32_t swim_flaps(const struct swim *s, uint32_t at)
+{
+    nanos faded = (s->now - s->members[at].since) / (60 * NANOS_PER_S);
+
+    return (uint32_t)u64_sub_sat(s->members[at].flaps, faded);
+}
+
+void swim_acquit(struct swim *s, uint32_t at, struct swim_update *u)
+{
+    struct swim_member *m = &s->members[at];
+
+    swim_drop_suspicion(s, at);
+    if (m->state == SWIM_SUSPECT) {
+        swim_table_set_state(s, at, SWIM_ALIVE);
+        swim_change_push(u, SWIM_REFUTED, m, NODE_NONE, false);
+    }
 }
 
 /* --- Statements ----------------------------------------------------------------------------------
@@ -172,7 +215,12 @@ static void swim_hear_alive(struct swim *s, uint32_t at, const struct swim_messa
     enum swim_state before = (enum swim_state)member->state;
     bool restarted = swim_instance_of(m->incarnation) != swim_instance_of(member->incarnation);
     bool differs = swim_differs(member, m);
+    uint32_t flaps = restarted ? 0 : swim_flaps(s, at);
 
+    if (before == SWIM_DEAD && !restarted && flaps < SWIM_FLAPS_MAX) {
+        flaps++;
+    }
+    member->flaps = (uint8_t)flaps;
     swim_drop_suspicion(s, at);
     swim_store_member(s, at, m);
     swim_table_set_state(s, at, SWIM_ALIVE);
@@ -188,6 +236,23 @@ static void swim_hear_alive(struct swim *s, uint32_t at, const struct swim_messa
     }
     if (differs && !restarted) {
         swim_change_push(u, SWIM_UPDATED, member, NODE_NONE, false);
+    }
+}
+
+/* Another table holds for dead whom we hold for alive: after a partition, or because a rumor did
+ * not reach us. The member is told, and has its time to contradict. */
+static void swim_doubt(struct swim *s, uint32_t at, const struct swim_message *m,
+                       struct swim_update *u)
+{
+    struct swim_suspicion *doubt = NULL;
+
+    if (!swim_is_live(&s->members[at]) || m->incarnation != s->members[at].incarnation) {
+        return;
+    }
+    doubt = swim_accused(s, at, NODE_NONE, u);
+    if (doubt != NULL && doubt->deadline == NANOS_FOREVER) {
+        doubt->deadline = s->now + SWIM_DOUBT_DEADLINE;
+        swim_send_greeting(s, at, u);
     }
 }
 
@@ -215,7 +280,7 @@ void swim_hear_member(struct swim *s, const struct swim_message *m, struct swim_
         /* Another's tombstone is a suspicion, which the member gets the time to contradict. */
         swim_hear_suspect(s, m->id, m->incarnation, m->by, u);
     } else if (state == SWIM_DEAD) {
-        swim_hear_dead(s, m->id, m->incarnation, m->by, u);
+        swim_doubt(s, at, m, u);
     }
 }
 
@@ -306,5 +371,9 @@ void swim_describe(const struct swim *s, uint32_t at, struct swim_message *ret)
         .at = m->at,
         .meta = {m->meta, m->meta_len},
     };
+    /* With observers, a suspicion is between them until they agree. */
+    if (m->state == SWIM_SUSPECT && s->config.rings > 0) {
+        ret->state = SWIM_ALIVE;
+    }
     memcpy(ret->site, m->site, sizeof(ret->site));
 }

@@ -35,7 +35,7 @@ void swim_send_greeting(struct swim *s, uint32_t to, struct swim_update *u)
     struct swim_message self;
 
     swim_text_begin(s);
-    if (!swim_is_live(m)) {
+    if (m->state != SWIM_ALIVE) {
         swim_text_put(s, &said);
     }
     swim_describe(s, 0, &self);
@@ -71,8 +71,11 @@ void swim_sync_tick(struct swim *s, struct swim_update *u)
         }
     }
     if (s->sync_at <= s->now) {
-        s->sync_at = s->now + swim_sync_span(&s->config, s->n_live);
-        if (swim_pick(s, 1, 0, &to) == 1) {
+        s->sync_at = s->now + (s->config.digest_sync ? s->config.sync_interval
+                                                     : swim_sync_span(&s->config, s->n_live));
+        if (swim_pick(s, 1, 0, &to) == 1 && s->config.digest_sync) {
+            swim_digest_send(s, to, u);
+        } else if (to != 0) {
             swim_send_state(s, SWIM_SEND_STREAM, s->members[to].id, &s->members[to].at, 0,
                             SWIM_FLAG_REPLY, u);
         }

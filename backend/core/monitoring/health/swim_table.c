@@ -130,8 +130,10 @@ void swim_table_set_state(struct swim *s, uint32_t at, enum swim_state state)
 
     m->state = (uint8_t)state;
     m->since = s->now;
+    s->changed_at = s->now;
     if (swim_is_live(m) != was) {
         s->n_live = was ? s->n_live - 1 : s->n_live + 1;
+        swim_rings_changed(s);
     }
 }
 

@@ -55,6 +55,31 @@ void swim_message_encode(struct buf *b, const struct swim_message *m)
     case SWIM_STATE:
         buf_put_u8(b, m->flags);
         break;
+    case SWIM_BEAT:
+        buf_put_varint(b, m->sequence);
+        buf_put_varint(b, m->echo);
+        buf_put_u8(b, m->received);
+        buf_put_varint(b, m->promise_ms);
+        break;
+    case SWIM_LOOK:
+        buf_put_varint(b, m->sequence);
+        buf_put_varint(b, m->id);
+        buf_put_varint(b, m->incarnation);
+        break;
+    case SWIM_ACCUSE:
+    case SWIM_REPORT:
+        buf_put_varint(b, m->id);
+        buf_put_varint(b, m->incarnation);
+        buf_put_u8(b, m->flags);
+        break;
+    case SWIM_SYNC:
+        buf_put_u64(b, m->digest);
+        break;
+    case SWIM_BUCKETS:
+        buf_put_u8(b, m->flags);
+        buf_put_u16(b, (uint16_t)m->n_buckets);
+        buf_put(b, m->buckets.data, m->buckets.len);
+        break;
     case SWIM_MESSAGE_TYPES:
         break;
     }
@@ -100,6 +125,20 @@ static void swim_take_member(struct cursor *c, struct swim_message *m)
     }
 }
 
+static void swim_take_buckets(struct cursor *c, struct swim_message *m)
+{
+    uint32_t n = 0;
+
+    m->flags = cursor_u8(c);
+    n = cursor_u16(c);
+    if (n == 0 || n > SWIM_BUCKETS_MAX || (n & (n - 1)) != 0) {
+        c->failed = true;
+        return;
+    }
+    m->buckets = cursor_take(c, (size_t)n * 4);
+    m->n_buckets = n;
+}
+
 enum err swim_message_decode(struct cursor *c, struct swim_message *ret)
 {
     struct swim_message m = {.type = SWIM_MESSAGE_TYPES};
@@ -131,6 +170,29 @@ enum err swim_message_decode(struct cursor *c, struct swim_message *ret)
         break;
     case SWIM_STATE:
         m.flags = cursor_u8(c);
+        break;
+    case SWIM_BEAT:
+        m.sequence = swim_take_sequence(c);
+        m.echo = swim_take_sequence(c);
+        m.received = cursor_u8(c);
+        m.promise_ms = swim_take_sequence(c);
+        break;
+    case SWIM_LOOK:
+        m.sequence = swim_take_sequence(c);
+        m.id = cursor_varint(c);
+        m.incarnation = cursor_varint(c);
+        break;
+    case SWIM_ACCUSE:
+    case SWIM_REPORT:
+        m.id = cursor_varint(c);
+        m.incarnation = cursor_varint(c);
+        m.flags = cursor_u8(c);
+        break;
+    case SWIM_SYNC:
+        m.digest = cursor_u64(c);
+        break;
+    case SWIM_BUCKETS:
+        swim_take_buckets(c, &m);
         break;
     case SWIM_MESSAGE_TYPES:
         break;

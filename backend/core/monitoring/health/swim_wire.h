@@ -16,6 +16,13 @@
  *     6 SUSPECT   id, incarnation, by
  *     7 DEAD      id, incarnation, by (the id itself: it has left)
  *     8 STATE     flags u8 (1: the sender joins, 2: an answer is wanted); MEMBERs follow
+ *     9 BEAT      number, number of the last one heard from the receiver, how many of the
+ *                 receiver's last sixteen came u8, milliseconds to the next one
+ *    10 LOOK      sequence, id, incarnation: a fellow observer shall see for itself, and answer
+ *    11 ACCUSE    id, incarnation, flags u8 (1: taken back): to the fellow observers
+ *    12 REPORT    as ACCUSE: to the leader
+ *    13 SYNC      digest u64 of all members
+ *    14 BUCKETS   flags u8 (1: an answer), n u16 (a power of two), n times u32
  *
  * The version of a datagram is the highest that both sides speak, as far as the sender knows, or
  * SWIM_VERSION_MIN; each member tells the highest it speaks in its MEMBER.
@@ -38,12 +45,21 @@ enum swim_message_type {
     SWIM_SUSPECT_OF,
     SWIM_DEAD_OF,
     SWIM_STATE,
+    SWIM_BEAT,
+    SWIM_LOOK,
+    SWIM_ACCUSE,
+    SWIM_REPORT,
+    SWIM_SYNC,
+    SWIM_BUCKETS,
     SWIM_MESSAGE_TYPES
 };
 
 #define SWIM_FLAG_NACK  0x1U
 #define SWIM_FLAG_JOIN  0x1U
 #define SWIM_FLAG_REPLY 0x2U
+
+#define SWIM_FLAG_TAKES_BACK 0x1U
+#define SWIM_FLAG_ANSWER     0x1U
 
 struct swim_message {
     enum swim_message_type type;
@@ -52,6 +68,14 @@ struct swim_message {
     uint64_t incarnation;
     node_id by;
     uint8_t flags;
+    /* BEAT */
+    uint32_t echo;
+    uint32_t promise_ms;
+    uint8_t received;
+    /* SYNC, BUCKETS */
+    uint64_t digest;
+    uint32_t n_buckets;
+    struct bytes buckets; /* four bytes each; borrowed */
     /* MEMBER */
     uint8_t state;
     uint8_t version;

@@ -9,6 +9,9 @@
 
 #define SWIM_NET_PORT 7000
 
+/* Datagrams that wait in a kernel's buffer. */
+#define SWIM_NET_QUEUE 256
+
 struct swim_event_in_flight {
     nanos at;
     uint64_t sequence;
@@ -16,7 +19,8 @@ struct swim_event_in_flight {
     uint64_t life; /* of the host that it was meant for; timers only */
     struct swim_event event;
     uint8_t *bytes; /* owned */
-    uint16_t port;  /* to which it goes; 0: any */
+    bool waited;
+    uint16_t port; /* to which it goes; 0: any */
 };
 
 static bool swim_net_before(const struct swim_event_in_flight *a,
@@ -131,6 +135,19 @@ void swim_net_close(struct swim_net *net)
     swim_update_deinit(&net->update);
 }
 
+/* When an anomalous host, which was handed something now, gets to it. */
+static nanos swim_net_opens(const struct swim_net *net, const struct swim_host *h)
+{
+    nanos cycle = net->shut_span + net->open_span;
+    nanos phase = 0;
+
+    if (!h->is_anomalous || net->shut_span == 0 || net->now < net->shut_from) {
+        return net->now;
+    }
+    phase = (net->now - net->shut_from) % cycle;
+    return phase < net->shut_span ? net->now + net->shut_span - phase : net->now;
+}
+
 static bool swim_net_loses(struct swim_net *net, uint32_t from, uint32_t to, bool is_datagram,
                            size_t bytes)
 {
@@ -168,7 +185,8 @@ static void swim_net_send(struct swim_net *net, uint32_t from, const struct swim
     }
     for (uint32_t i = 0; i < copies; i++) {
         struct swim_event_in_flight e = {
-            .at = net->now + prng_range(&net->prng, net->delay_min, net->delay_max),
+            .at = swim_net_opens(net, &net->hosts[from]) +
+                  prng_range(&net->prng, net->delay_min, net->delay_max),
             .host = to,
             .bytes = mem_alloc(send->len),
             .port = send->how == SWIM_SEND_REPLY ? 0 : send->at.port,
@@ -230,6 +248,18 @@ static void swim_net_deliver(struct swim_net *net, struct swim_event_in_flight e
         swim_net_push(net, e);
         return;
     }
+    if (!is_timer && swim_net_opens(net, h) > net->now) {
+        if (!e.waited && ++h->waiting > SWIM_NET_QUEUE) {
+            h->waiting--;
+            mem_free(e.bytes);
+            return;
+        }
+        e.waited = true;
+        e.at = swim_net_opens(net, h);
+        swim_net_push(net, e);
+        return;
+    }
+    h->waiting -= e.waited ? 1 : 0;
     swim_net_step(net, e.host, &e.event);
     mem_free(e.bytes);
 }

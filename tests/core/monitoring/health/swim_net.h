@@ -26,6 +26,8 @@ struct swim_host {
     uint32_t group; /* hosts of different groups do not hear each other, where is_split */
     bool udp_blocked;
     bool tcp_blocked;
+    bool is_anomalous; /* what it sends and what comes for it waits while the net is `shut` */
+    uint32_t waiting;  /* datagrams, for an anomalous host */
     uint64_t sent;
     uint64_t sent_bytes;
     uint64_t stream_bytes;
@@ -44,6 +46,9 @@ struct swim_net {
     uint32_t duplicate_percent;
     nanos delay_min;
     nanos delay_max;
+    nanos shut_from; /* anomalous hosts: shut for `shut_span`, open for `open_span`, and so on */
+    nanos shut_span; /* 0: never */
+    nanos open_span;
     size_t mtu; /* larger datagrams vanish; 0: none do */
     struct swim_event_in_flight *heap;
     size_t n_heap;
