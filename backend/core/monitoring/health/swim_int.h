@@ -1,0 +1,161 @@
+/*
+ * swim_int: what the files of swim share. swim.h has the state; here are the functions, by file.
+ * An index into s->members is a `uint32_t at`; the member at 0 is ourselves.
+ */
+#ifndef NOVACRON_HEALTH_SWIM_INT_H
+#define NOVACRON_HEALTH_SWIM_INT_H
+
+#include "core/monitoring/health/swim.h"
+#include "core/monitoring/health/swim_wire.h"
+
+#define SWIM_NOBODY UINT32_MAX
+
+/* --- swim_table.c: who is known ----------------------------------------------------------------
+ */
+
+uint32_t swim_index(const struct swim *s, node_id id);
+
+/* SWIM_NOBODY: full of members that are no tombstones. The new one is a tombstone of incarnation 0,
+ * for the caller to fill. */
+uint32_t swim_table_add(struct swim *s, node_id id);
+
+/* Keeps the count of the living. */
+void swim_table_set_state(struct swim *s, uint32_t at, enum swim_state state);
+
+static inline bool swim_is_live(const struct swim_member *m)
+{
+    return m->state == SWIM_ALIVE || m->state == SWIM_SUSPECT;
+}
+
+/* Up to `n` different living members, neither ourselves nor `except`, at random. */
+uint32_t swim_pick(struct swim *s, uint32_t n, uint32_t except, uint32_t *ret);
+
+/* The next one to be probed, or SWIM_NOBODY. */
+uint32_t swim_next_in_order(struct swim *s);
+
+/* --- swim_state.c: what is said of members -----------------------------------------------------
+ */
+
+void swim_hear_member(struct swim *s, const struct swim_message *m, struct swim_update *u);
+void swim_hear_suspect(struct swim *s, node_id id, uint64_t incarnation, node_id by,
+                       struct swim_update *u);
+void swim_hear_dead(struct swim *s, node_id id, uint64_t incarnation, node_id by,
+                    struct swim_update *u);
+void swim_expire_suspicions(struct swim *s, struct swim_update *u);
+/* The tally of accusations against a living member, which is suspect from now on; NULL: no room. */
+struct swim_suspicion *swim_accused(struct swim *s, uint32_t at, node_id by, struct swim_update *u);
+
+/* How often a member was called dead of late, and lived: one fades each minute. */
+uint32_t swim_flaps(const struct swim *s, uint32_t at);
+
+/* No accusation is left. */
+void swim_acquit(struct swim *s, uint32_t at, struct swim_update *u);
+void swim_drop_suspicion(struct swim *s, uint32_t at);
+nanos swim_suspicions_due(const struct swim *s);
+void swim_describe(const struct swim *s, uint32_t at, struct swim_message *ret);
+void swim_change_push(struct swim_update *u, enum swim_change_kind kind,
+                      const struct swim_member *m, node_id by, bool originated);
+
+/* --- swim_gossip.c: rumors ---------------------------------------------------------------------
+ */
+
+/* What is now known of a member shall be told on; it replaces what was to be told before. */
+void swim_rumor_put(struct swim *s, uint32_t at, node_id by);
+void swim_rumor_drop(struct swim *s, uint32_t at);
+
+/* Adds rumors to the text under construction, up to `max` bytes of it. */
+void swim_rumors_fill(struct swim *s, size_t max);
+
+/* Tells them to some at random, when it is time. */
+void swim_gossip_tick(struct swim *s, struct swim_update *u);
+
+uint32_t swim_transmit_limit(const struct swim *s);
+
+/* --- swim_send.c: messages out -----------------------------------------------------------------
+ */
+
+void swim_text_begin(struct swim *s);
+void swim_text_put(struct swim *s, const struct swim_message *m);
+
+/* Fills up with rumors and sends to a member. */
+void swim_text_send(struct swim *s, uint32_t to, struct swim_update *u);
+
+/* As it is: to an address, on a new stream, on a stream that waits. */
+void swim_text_send_bare(struct swim *s, enum swim_send_how how, node_id to,
+                         const struct world_endpoint *at, uint64_t stream, struct swim_update *u);
+
+/* --- swim_probe.c: SWIM's probes ---------------------------------------------------------------
+ */
+
+void swim_probe_tick(struct swim *s, struct swim_update *u);
+nanos swim_probe_due(const struct swim *s);
+void swim_hear_ping(struct swim *s, node_id from, const struct world_endpoint *at, uint64_t stream,
+                    const struct swim_message *m, struct swim_update *u);
+void swim_hear_ping_req(struct swim *s, uint32_t from, const struct swim_message *m,
+                        struct swim_update *u);
+void swim_hear_ack(struct swim *s, uint32_t from, const struct swim_message *m,
+                   struct swim_update *u);
+void swim_hear_nack(struct swim *s, const struct swim_message *m);
+void swim_awareness_add(struct swim *s, int32_t delta);
+uint32_t swim_next_sequence(struct swim *s);
+
+/* --- swim_sync.c: whole states, joining, healing -----------------------------------------------
+ */
+
+void swim_sync_tick(struct swim *s, struct swim_update *u);
+void swim_send_state(struct swim *s, enum swim_send_how how, node_id to,
+                     const struct world_endpoint *at, uint64_t stream, uint8_t flags,
+                     struct swim_update *u);
+
+/* Who we are, and what is held against it, to a member that is not heard by the usual ways. */
+void swim_send_greeting(struct swim *s, uint32_t to, struct swim_update *u);
+
+/* --- swim_digest.c: what rumors did not carry --------------------------------------------------
+ */
+
+void swim_digest_send(struct swim *s, uint32_t to, struct swim_update *u);
+void swim_hear_sync(struct swim *s, uint32_t from, const struct swim_message *m,
+                    struct swim_update *u);
+void swim_hear_buckets(struct swim *s, uint32_t from, const struct swim_message *m,
+                       struct swim_update *u);
+
+/* --- swim_ring.c: who observes whom ------------------------------------------------------------
+ */
+
+/* The living neighbours of `id`; how many. */
+uint32_t swim_neighbours(const struct swim *s, node_id id, node_id ret[SWIM_OBSERVERS_MAX]);
+
+/* --- swim_watch.c: observers -------------------------------------------------------------------
+ */
+
+void swim_rings_changed(struct swim *s);
+void swim_watch_tick(struct swim *s, struct swim_update *u);
+nanos swim_watch_due(const struct swim *s);
+void swim_watch_wake(struct swim *s, struct swim_update *u);
+
+/* Something came from a member. */
+void swim_watch_heard(struct swim *s, uint32_t from, struct swim_update *u);
+
+/* True: the answer was to one of our checks. */
+bool swim_watch_ack(struct swim *s, uint32_t from, uint32_t sequence, struct swim_update *u);
+void swim_hear_beat(struct swim *s, uint32_t from, const struct swim_message *m,
+                    struct swim_update *u);
+void swim_hear_look(struct swim *s, uint32_t from, const struct swim_message *m,
+                    struct swim_update *u);
+void swim_hear_accuse(struct swim *s, uint32_t from, const struct swim_message *m,
+                      struct swim_update *u);
+void swim_hear_report(struct swim *s, uint32_t from, const struct swim_message *m,
+                      struct swim_update *u);
+
+/* --- swim_scale.c: what depends on the cluster's size ------------------------------------------
+ */
+
+/* A thousand times the decimal logarithm; n > 0. */
+uint32_t swim_log10_milli(uint32_t n);
+uint32_t swim_ceil_log10(uint32_t n);
+
+/* How long a suspicion lasts with `confirmations` so far: [Dadgar17 §IV.B]. */
+nanos swim_suspicion_span(const struct swim_config *config, uint32_t live, uint32_t confirmations);
+nanos swim_sync_span(const struct swim_config *config, uint32_t live);
+
+#endif

@@ -1,0 +1,734 @@
+/*
+ * The observers: fixed neighbours on rings, who send each other heartbeats, and who must agree
+ * before anybody is called dead.
+ *
+ * Between two neighbours there is an edge, the same from both ends. On it each sends a beat at its
+ * turn. A beat carries its number, the number of the last beat that came the other way, how many of
+ * the last sixteen came, and when the next one is to be expected. So each end knows whether the
+ * other one lives (beats come) and whether it hears (its echo keeps up); both directions count.
+ *
+ *     QUIET --no beat when it was due, or an echo that lags--> ASKING
+ *     QUIET, ASKING --another observer asks us to look--> CHECKING
+ *     ASKING --no answer to two pings--> CHECKING: all other observers are asked to look, too
+ *     CHECKING --no answer, and half of the others answered us--> ACCUSING
+ *     CHECKING --no answer, but the others are silent as well--> QUIET: it is we who are cut off
+ *     any --it answers--> QUIET, and an accusation is taken back
+ *
+ * THE VERDICT. Accusations go to all observers of the accused, again each second. Whoever observes
+ * it and counts accusations of two in three of its observers, those not counted who are under
+ * suspicion themselves, and at least of two, calls it dead: that is the rumor that all others hear.
+ * So nobody is condemned on the word of one; and an observer that was stalled, or is cut off, has
+ * no word, because an accusation takes fresh answers from the other observers to questions that
+ * left together with those to the accused.
+ *
+ * Two members have nobody to ask. There, an accusation is a suspicion, which expires.
+ */
+#include <string.h>
+
+#include "core/base/check.h"
+#include "core/base/mem.h"
+#include "core/monitoring/health/swim_int.h"
+
+/* An accusation that is not said again counts no longer. */
+#define SWIM_ACCUSATION_SPAN (3 * NANOS_PER_S)
+
+/* How often an accuser repeats itself and asks the accused again. */
+#define SWIM_ACCUSE_INTERVAL NANOS_PER_S
+
+/* After a check that came to nothing, because the others were silent as well. */
+#define SWIM_DOUBT_SPAN NANOS_PER_S
+
+/* Rings are drawn anew at most so often: a change seldom comes alone. */
+#define SWIM_RING_INTERVAL (50 * NANOS_PER_MS)
+
+/* How often an edge that is bad is reported to the leader, and how long it must have been good for
+ * the report to be taken back: longer than what comes and goes. */
+#define SWIM_REPORT_INTERVAL (2 * NANOS_PER_S)
+#define SWIM_GOOD_SPAN       (15 * NANOS_PER_S)
+
+/* Of the last sixteen beats at most this many came: the edge is lossy. Of a loss of 10 % it is true
+ * once in 10^9 times, of 30 % once in 140, of 80 % nearly always. */
+#define SWIM_LOSSY_BEATS 6
+#define SWIM_LOSSY_MIN   16
+
+/* A beat of ours must have been under way for that long before a missing echo means anything. */
+#define SWIM_ECHO_SPAN (400 * NANOS_PER_MS)
+
+/* A number that far back is not a beat that came late. */
+#define SWIM_BEAT_GAP 64
+
+/* How many others an observer asks, that was told to look. */
+#define SWIM_TOLD_ASKS 3
+
+/* Pings of one check, evenly spread. */
+#define SWIM_CHECK_PINGS 3
+
+static uint32_t swim_popcount16(uint32_t bits)
+{
+    return (uint32_t)__builtin_popcount(bits & 0xFFFFU);
+}
+
+static nanos swim_beat_interval(const struct swim *s)
+{
+    bool is_small = s->n_live <= SWIM_SMALL_CLUSTER;
+    nanos spacing = is_small ? s->config.beat_spacing_small : s->config.beat_spacing;
+
+    return spacing * (s->n_edges > 0 ? s->n_edges : 1);
+}
+
+/* Who doubts itself is patient, and so is everybody with a member that was called dead in vain. */
+static nanos swim_check_span(const struct swim *s, const struct swim_edge *edge)
+{
+    bool is_small = s->n_live <= SWIM_SMALL_CLUSTER;
+    uint32_t at = swim_index(s, edge->peer);
+    uint32_t flaps = at == SWIM_NOBODY ? 0 : swim_flaps(s, at);
+
+    return (is_small ? s->config.check_timeout_small : s->config.check_timeout) *
+           (1 + s->awareness + flaps);
+}
+
+static struct swim_edge *swim_edge_find(struct swim *s, node_id peer)
+{
+    for (uint32_t i = 0; i < s->n_edges; i++) {
+        if (s->edges[i].peer == peer) {
+            return &s->edges[i];
+        }
+    }
+    return NULL;
+}
+
+/* When its next beat must have come, if it comes `promised` from now at the latest. */
+static nanos swim_edge_due(const struct swim *s, const struct swim_edge *edge, nanos promised)
+{
+    return s->now + promised +
+           (s->config.watch_margin + 4 * (nanos)edge->jitter_us * NANOS_PER_US) *
+               (1 + s->awareness);
+}
+
+/* --- The edges -----------------------------------------------------------------------------------
+ */
+
+void swim_rings_changed(struct swim *s)
+{
+    if (s->config.rings > 0 && s->rings_at == NANOS_FOREVER) {
+        s->rings_at = s->now + SWIM_RING_INTERVAL;
+    }
+}
+
+static void swim_edge_open(struct swim *s, struct swim_edge *edge, node_id peer)
+{
+    memset(edge, 0, sizeof(*edge));
+    edge->peer = peer;
+    edge->history = 0xFFFF;
+    edge->received = 16;
+    edge->heard_at = s->now;
+    /* Its neighbour may learn of us a little later, and begins its round anywhere. */
+    edge->due = s->now + 2 * NANOS_PER_S +
+                swim_edge_due(s, edge, 2 * s->config.rings * s->config.beat_spacing) - s->now;
+    edge->beat_at = NANOS_FOREVER;
+}
+
+/* Who are our neighbours now? Edges that stay keep what they know. */
+static void swim_rings_draw(struct swim *s)
+{
+    node_id ids[SWIM_OBSERVERS_MAX];
+    uint32_t n = swim_neighbours(s, s->config.self, ids);
+    struct swim_edge edges[SWIM_OBSERVERS_MAX];
+    nanos interval = 0;
+
+    for (uint32_t i = 0; i < n; i++) {
+        const struct swim_edge *known = swim_edge_find(s, ids[i]);
+
+        if (known != NULL) {
+            edges[i] = *known;
+        } else {
+            swim_edge_open(s, &edges[i], ids[i]);
+        }
+    }
+    s->n_edges = n;
+    memcpy(s->edges, edges, n * sizeof(edges[0]));
+    interval = swim_beat_interval(s);
+    /* A beat every so often, on each edge in turn, from a place in the round that is ours. */
+    for (uint32_t i = 0; i < n; i++) {
+        nanos turn = interval * i / n + prng_below(&s->prng, interval / n + 1);
+
+        s->edges[i].beat_at = u64_min(s->edges[i].beat_at, s->now + turn);
+    }
+    s->rings_at = NANOS_FOREVER;
+}
+
+static void swim_beat_send(struct swim *s, struct swim_edge *edge, struct swim_update *u)
+{
+    uint32_t to = swim_index(s, edge->peer);
+    nanos interval = swim_beat_interval(s);
+    struct swim_message beat = {
+        .type = SWIM_BEAT,
+        .sequence = ++edge->beat,
+        .echo = edge->theirs,
+        .received = (uint8_t)swim_popcount16(edge->history),
+        .promise_ms = (uint32_t)(interval / NANOS_PER_MS),
+    };
+
+    edge->beat_at = s->now + interval;
+    edge->beat_sent_at = s->now;
+    if (to == SWIM_NOBODY) {
+        return;
+    }
+    swim_text_begin(s);
+    swim_text_put(s, &beat);
+    swim_text_send(s, to, u);
+}
+
+/* --- Accusations ---------------------------------------------------------------------------------
+ */
+
+static uint32_t swim_fellows(const struct swim *s, node_id subject, node_id ret[SWIM_OBSERVERS_MAX])
+{
+    node_id all[SWIM_OBSERVERS_MAX];
+    uint32_t n = swim_neighbours(s, subject, all);
+    uint32_t fellows = 0;
+
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t at = swim_index(s, all[i]);
+
+        if (at != 0 && at != SWIM_NOBODY && s->members[at].state == SWIM_ALIVE) {
+            ret[fellows++] = all[i];
+        }
+    }
+    return fellows;
+}
+
+/* Without rumors: these go to the same few, who would use up what all others should hear. */
+static void swim_tell(struct swim *s, node_id id, const struct swim_message *m,
+                      struct swim_update *u)
+{
+    uint32_t to = swim_index(s, id);
+
+    if (to != SWIM_NOBODY && to != 0) {
+        swim_text_begin(s);
+        swim_text_put(s, m);
+        swim_text_send_bare(s, SWIM_SEND_DATAGRAM, id, &s->members[to].at, 0, u);
+    }
+}
+
+/* Takes back: whoever counted it counts it no longer. */
+static void swim_tally_drop(struct swim *s, uint32_t at, node_id by, struct swim_update *u)
+{
+    struct swim_suspicion *tally = NULL;
+
+    if (s->members[at].place == 0) {
+        return;
+    }
+    tally = &s->suspicions[s->members[at].place - 1];
+    for (uint32_t i = 0; i < tally->n_accusers; i++) {
+        if (tally->accusers[i] == by) {
+            tally->n_accusers--;
+            tally->accusers[i] = tally->accusers[tally->n_accusers];
+            tally->said_at[i] = tally->said_at[tally->n_accusers];
+            break;
+        }
+    }
+    if (tally->n_accusers == 0 && tally->deadline == NANOS_FOREVER) {
+        swim_acquit(s, at, u);
+    }
+}
+
+/* How many must accuse. Observers who are under suspicion themselves are not waited for. */
+static uint32_t swim_quorum(const struct swim *s, const struct swim_suspicion *tally)
+{
+    node_id all[SWIM_OBSERVERS_MAX];
+    uint32_t n = swim_neighbours(s, s->members[tally->member].id, all);
+    uint32_t waited_for = 0;
+
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t at = swim_index(s, all[i]);
+
+        waited_for += at != SWIM_NOBODY && s->members[at].state == SWIM_ALIVE ? 1 : 0;
+    }
+    return (uint32_t)u64_max(2, (2 * waited_for + 2) / 3);
+}
+
+static void swim_tally_judge(struct swim *s, uint32_t at, struct swim_update *u)
+{
+    const struct swim_suspicion *tally = NULL;
+
+    if (s->members[at].place == 0) {
+        return;
+    }
+    tally = &s->suspicions[s->members[at].place - 1];
+    if (tally->n_accusers >= swim_quorum(s, tally)) {
+        swim_hear_dead(s, s->members[at].id, s->members[at].incarnation, s->config.self, u);
+    }
+}
+
+static void swim_tally_add(struct swim *s, uint32_t at, node_id by, struct swim_update *u)
+{
+    struct swim_suspicion *tally = swim_accused(s, at, by, u);
+    uint32_t place = 0;
+
+    if (tally == NULL) {
+        return;
+    }
+    while (place < tally->n_accusers && tally->accusers[place] != by) {
+        place++;
+    }
+    if (place == SWIM_ACCUSERS_MAX) {
+        return;
+    }
+    tally->n_accusers += place == tally->n_accusers ? 1 : 0;
+    tally->accusers[place] = by;
+    tally->said_at[place] = s->now;
+    swim_tally_judge(s, at, u);
+}
+
+/* Accusations that were not repeated. What is suspected for another reason has its own deadline. */
+static void swim_tallies_tick(struct swim *s, struct swim_update *u)
+{
+    for (size_t i = s->n_suspicions; i > 0; i--) {
+        struct swim_suspicion *tally = i <= s->n_suspicions ? &s->suspicions[i - 1] : NULL;
+
+        for (uint32_t k = tally == NULL ? 0 : tally->n_accusers; k > 0; k--) {
+            if (tally->said_at[k - 1] + SWIM_ACCUSATION_SPAN <= s->now) {
+                uint32_t last = --tally->n_accusers;
+
+                tally->accusers[k - 1] = tally->accusers[last];
+                tally->said_at[k - 1] = tally->said_at[last];
+            }
+        }
+        if (tally != NULL && tally->n_accusers == 0 && tally->deadline == NANOS_FOREVER) {
+            swim_acquit(s, tally->member, u);
+        }
+    }
+}
+
+static void swim_report_push(struct swim_update *u, node_id observer, node_id subject,
+                             uint64_t incarnation, bool down)
+{
+    mem_grow((void **)&u->reports, &u->reports_cap, u->n_reports + 1, sizeof(*u->reports));
+    u->reports[u->n_reports++] = (struct swim_report){observer, subject, incarnation, down};
+}
+
+/* To the leader, which may be we. */
+static void swim_report(struct swim *s, const struct swim_message *m, struct swim_update *u)
+{
+    if (s->leader == s->config.self) {
+        swim_report_push(u, s->config.self, m->id, m->incarnation, m->flags == 0);
+    } else if (s->leader != NODE_NONE) {
+        struct swim_message report = *m;
+
+        report.type = SWIM_REPORT;
+        swim_tell(s, s->leader, &report, u);
+    }
+}
+
+static void swim_accuse(struct swim *s, struct swim_edge *edge, bool takes_back,
+                        struct swim_update *u)
+{
+    uint32_t at = swim_index(s, edge->peer);
+    node_id fellows[SWIM_OBSERVERS_MAX];
+    uint32_t n = swim_fellows(s, edge->peer, fellows);
+    struct swim_message m = {
+        .type = SWIM_ACCUSE,
+        .id = edge->peer,
+        .flags = takes_back ? SWIM_FLAG_TAKES_BACK : 0,
+    };
+
+    if (at == SWIM_NOBODY) {
+        return;
+    }
+    m.incarnation = s->members[at].incarnation;
+    for (uint32_t i = 0; i < n; i++) {
+        swim_tell(s, fellows[i], &m, u);
+    }
+    if (takes_back) {
+        swim_tally_drop(s, at, s->config.self, u);
+        return;
+    }
+    edge->is_down = true;
+    edge->bad_at = s->now;
+    edge->report_at = s->now + SWIM_REPORT_INTERVAL;
+    swim_report(s, &m, u);
+    swim_tally_add(s, at, s->config.self, u);
+}
+
+/* --- Checks --------------------------------------------------------------------------------------
+ */
+
+static void swim_check_ping(struct swim *s, struct swim_edge *edge, struct swim_update *u)
+{
+    struct swim_message ping = {.type = SWIM_PING, .sequence = edge->sequence, .id = edge->peer};
+
+    swim_tell(s, edge->peer, &ping, u);
+}
+
+static void swim_check_ask(struct swim *s, struct swim_edge *edge, bool by_echo,
+                           struct swim_update *u)
+{
+    edge->stage = SWIM_EDGE_ASKING;
+    edge->only_answer_counts = by_echo;
+    edge->sequence = swim_next_sequence(s);
+    edge->deadline = s->now + swim_check_span(s, edge) / 2;
+    edge->ping_at = s->now + swim_check_span(s, edge) / 4;
+    swim_check_ping(s, edge, u);
+}
+
+/* All observers ask. The first one tells the others to look; each that was told asks a few others
+ * whether they hear it, to know what its own word is worth. */
+static void swim_check_begin(struct swim *s, struct swim_edge *edge, bool was_told,
+                             struct swim_update *u)
+{
+    uint32_t at = swim_index(s, edge->peer);
+    struct swim_message look = {.type = SWIM_LOOK, .id = edge->peer};
+
+    if (at == SWIM_NOBODY) {
+        return;
+    }
+    s->counters[SWIM_PROBES]++;
+    edge->stage = SWIM_EDGE_CHECKING;
+    edge->only_answer_counts = edge->only_answer_counts || was_told;
+    edge->sequence = swim_next_sequence(s);
+    edge->deadline = s->now + swim_check_span(s, edge);
+    edge->ping_at = s->now + swim_check_span(s, edge) / SWIM_CHECK_PINGS;
+    edge->fellows_heard = 0;
+    edge->n_fellows = swim_fellows(s, edge->peer, edge->fellows);
+    look.incarnation = s->members[at].incarnation;
+    look.sequence = edge->sequence;
+    if (was_told && edge->n_fellows > SWIM_TOLD_ASKS) {
+        for (uint32_t i = 0; i < SWIM_TOLD_ASKS; i++) {
+            uint32_t k = i + (uint32_t)prng_below(&s->prng, edge->n_fellows - i);
+            node_id kept = edge->fellows[i];
+
+            edge->fellows[i] = edge->fellows[k];
+            edge->fellows[k] = kept;
+        }
+        edge->n_fellows = SWIM_TOLD_ASKS;
+    }
+    for (uint32_t i = 0; i < edge->n_fellows; i++) {
+        if (was_told) {
+            look.type = SWIM_PING;
+            look.id = edge->fellows[i];
+        }
+        swim_tell(s, edge->fellows[i], &look, u);
+    }
+    swim_check_ping(s, edge, u);
+}
+
+static void swim_check_judge(struct swim *s, struct swim_edge *edge, struct swim_update *u)
+{
+    uint32_t heard = (uint32_t)__builtin_popcount(edge->fellows_heard);
+    bool is_alone = s->n_live <= 2;
+
+    s->counters[SWIM_PROBES_FAILED]++;
+    if (!is_alone && (edge->n_fellows == 0 || 2 * heard < edge->n_fellows)) {
+        /* Those who should have answered us are silent, too. */
+        swim_awareness_add(s, 1);
+        edge->stage = SWIM_EDGE_QUIET;
+        edge->due = s->now + SWIM_DOUBT_SPAN * (1 + s->awareness);
+        return;
+    }
+    swim_awareness_add(s, -1);
+    edge->stage = SWIM_EDGE_ACCUSING;
+    edge->deadline = s->now + SWIM_ACCUSE_INTERVAL;
+    edge->ping_at = NANOS_FOREVER;
+    if (is_alone) {
+        uint32_t at = swim_index(s, edge->peer);
+
+        swim_hear_suspect(s, edge->peer, s->members[at].incarnation, s->config.self, u);
+        return;
+    }
+    swim_accuse(s, edge, false, u);
+}
+
+/* It lives. */
+static void swim_check_end(struct swim *s, struct swim_edge *edge, struct swim_update *u)
+{
+    bool accused = edge->stage == SWIM_EDGE_ACCUSING;
+
+    edge->answered_at = s->now;
+    edge->stage = SWIM_EDGE_QUIET;
+    edge->only_answer_counts = false;
+    edge->due = u64_max(edge->due, swim_edge_due(s, edge, swim_beat_interval(s)));
+    if (accused && s->n_live <= 2) {
+        swim_acquit(s, swim_index(s, edge->peer), u);
+    } else if (accused) {
+        swim_accuse(s, edge, true, u);
+    } else {
+        swim_awareness_add(s, -1);
+    }
+}
+
+/* --- What comes ----------------------------------------------------------------------------------
+ */
+
+void swim_watch_heard(struct swim *s, uint32_t from, struct swim_update *u)
+{
+    struct swim_edge *edge = swim_edge_find(s, s->members[from].id);
+
+    if (edge == NULL) {
+        return;
+    }
+    edge->heard_at = s->now;
+    edge->due = u64_max(edge->due, swim_edge_due(s, edge, 0));
+    if (edge->stage != SWIM_EDGE_QUIET && !edge->only_answer_counts) {
+        swim_check_end(s, edge, u);
+    }
+}
+
+bool swim_watch_ack(struct swim *s, uint32_t from, uint32_t sequence, struct swim_update *u)
+{
+    node_id id = s->members[from].id;
+
+    for (uint32_t i = 0; i < s->n_edges; i++) {
+        struct swim_edge *edge = &s->edges[i];
+
+        if (edge->stage == SWIM_EDGE_QUIET || edge->sequence != sequence) {
+            continue;
+        }
+        if (edge->peer == id) {
+            swim_check_end(s, edge, u);
+            return true;
+        }
+        for (uint32_t k = 0; k < edge->n_fellows; k++) {
+            edge->fellows_heard |= edge->fellows[k] == id ? 1U << k : 0;
+        }
+        return true;
+    }
+    return false;
+}
+
+/* How far beats are from when they were promised, smoothed [Jacobson88]. */
+static void swim_edge_measure(struct swim *s, struct swim_edge *edge)
+{
+    nanos promised_at = edge->theirs_at + edge->promise_ms * NANOS_PER_MS;
+    nanos off = s->now > promised_at ? s->now - promised_at : 0;
+    int64_t off_us = (int64_t)(u64_min(off, NANOS_PER_S) / NANOS_PER_US);
+
+    if (edge->theirs != 0) {
+        edge->jitter_us = (uint32_t)((int64_t)edge->jitter_us + (off_us - edge->jitter_us) / 8);
+    }
+}
+
+void swim_hear_beat(struct swim *s, uint32_t from, const struct swim_message *m,
+                    struct swim_update *u)
+{
+    struct swim_edge *edge = swim_edge_find(s, s->members[from].id);
+    nanos promise = u64_min(m->promise_ms, SWIM_PROMISE_MAX_MS) * NANOS_PER_MS;
+    bool echo_lags = false;
+
+    if (edge == NULL || m->sequence == 0) {
+        return;
+    }
+    if (m->sequence > edge->theirs) {
+        uint32_t ahead = edge->theirs == 0 ? 1 : m->sequence - edge->theirs;
+
+        edge->history = ahead < 16 ? edge->history << ahead | 1 : 1;
+        if (ahead == 1) {
+            swim_edge_measure(s, edge);
+        }
+        edge->theirs = m->sequence;
+        edge->theirs_at = s->now;
+        edge->promise_ms = (uint32_t)(promise / NANOS_PER_MS);
+        edge->beats_heard += edge->beats_heard < UINT32_MAX ? 1 : 0;
+        edge->received = m->received;
+        edge->due = swim_edge_due(s, edge, promise);
+    } else if (edge->theirs - m->sequence > SWIM_BEAT_GAP || m->sequence == 1) {
+        /* It began to count anew: it took us for no neighbour in between. */
+        edge->theirs = m->sequence;
+        edge->theirs_at = s->now;
+        edge->due = swim_edge_due(s, edge, promise);
+    }
+    echo_lags = m->echo < edge->beat && edge->beat > 1 && m->echo > 0 &&
+                s->now - edge->beat_sent_at > SWIM_ECHO_SPAN;
+    if (echo_lags && edge->stage == SWIM_EDGE_QUIET && edge->lag_asked != edge->beat) {
+        edge->lag_asked = edge->beat;
+        swim_check_ask(s, edge, true, u);
+    }
+}
+
+/* Whoever has just had an answer need not ask again because others did not; else they would go on
+ * telling each other for ever. */
+static bool swim_must_look(const struct swim *s, const struct swim_edge *edge)
+{
+    return (edge->stage == SWIM_EDGE_QUIET || edge->stage == SWIM_EDGE_ASKING) &&
+           (edge->answered_at == 0 || edge->answered_at + swim_check_span(s, edge) / 2 <= s->now);
+}
+
+void swim_hear_look(struct swim *s, uint32_t from, const struct swim_message *m,
+                    struct swim_update *u)
+{
+    struct swim_edge *edge = swim_edge_find(s, m->id);
+    struct swim_message ack = {.type = SWIM_ACK, .sequence = m->sequence};
+
+    swim_tell(s, s->members[from].id, &ack, u);
+    if (edge != NULL && swim_must_look(s, edge)) {
+        swim_check_begin(s, edge, true, u);
+    }
+}
+
+void swim_hear_accuse(struct swim *s, uint32_t from, const struct swim_message *m,
+                      struct swim_update *u)
+{
+    node_id by = s->members[from].id;
+    uint32_t at = swim_index(s, m->id);
+    node_id observers[SWIM_OBSERVERS_MAX];
+    uint32_t n = 0;
+    struct swim_edge *edge = NULL;
+
+    if (at == 0 || at == SWIM_NOBODY || !swim_is_live(&s->members[at]) ||
+        m->incarnation < s->members[at].incarnation) {
+        return;
+    }
+    if ((m->flags & SWIM_FLAG_TAKES_BACK) != 0) {
+        swim_tally_drop(s, at, by, u);
+        return;
+    }
+    n = swim_neighbours(s, m->id, observers);
+    for (uint32_t i = 0; i < n; i++) {
+        if (observers[i] == by) {
+            swim_tally_add(s, at, by, u);
+            break;
+        }
+    }
+    edge = swim_edge_find(s, m->id);
+    if (edge != NULL && swim_is_live(&s->members[at]) && swim_must_look(s, edge)) {
+        swim_check_begin(s, edge, true, u);
+    }
+}
+
+void swim_hear_report(struct swim *s, uint32_t from, const struct swim_message *m,
+                      struct swim_update *u)
+{
+    if (s->leader == s->config.self) {
+        swim_report_push(u, s->members[from].id, m->id, m->incarnation,
+                         (m->flags & SWIM_FLAG_TAKES_BACK) == 0);
+    }
+}
+
+/* --- Time ----------------------------------------------------------------------------------------
+ */
+
+static bool swim_edge_is_lossy(const struct swim_edge *edge)
+{
+    return edge->beats_heard >= SWIM_LOSSY_MIN / 4 &&
+           (swim_popcount16(edge->history) <= SWIM_LOSSY_BEATS ||
+            edge->received <= SWIM_LOSSY_BEATS);
+}
+
+/* An edge that is bad though its member answers now and then is for the leader to know. Where most
+ * of our edges are, the fault is ours, and we report nobody. */
+static void swim_edge_reports(struct swim *s, struct swim_edge *edge, struct swim_update *u)
+{
+    uint32_t at = swim_index(s, edge->peer);
+    struct swim_message m = {.type = SWIM_REPORT, .id = edge->peer};
+    uint32_t bad = 0;
+
+    if (at == SWIM_NOBODY || edge->report_at > s->now) {
+        return;
+    }
+    edge->report_at = s->now + SWIM_REPORT_INTERVAL;
+    for (uint32_t i = 0; i < s->n_edges; i++) {
+        bad += swim_edge_is_lossy(&s->edges[i]) ? 1 : 0;
+    }
+    if (swim_edge_is_lossy(edge) && 2 * bad <= s->n_edges) {
+        edge->is_down = true;
+        edge->bad_at = s->now;
+    }
+    if (!edge->is_down) {
+        return;
+    }
+    m.incarnation = s->members[at].incarnation;
+    if (edge->bad_at + SWIM_GOOD_SPAN <= s->now && edge->stage == SWIM_EDGE_QUIET) {
+        edge->is_down = false;
+        m.flags = SWIM_FLAG_TAKES_BACK;
+    }
+    swim_report(s, &m, u);
+}
+
+static void swim_edge_tick(struct swim *s, struct swim_edge *edge, struct swim_update *u)
+{
+    if (edge->beat_at <= s->now) {
+        swim_beat_send(s, edge, u);
+    }
+    if (edge->stage == SWIM_EDGE_QUIET && edge->due <= s->now) {
+        swim_check_ask(s, edge, false, u);
+    }
+    if (edge->stage != SWIM_EDGE_QUIET && edge->ping_at <= s->now) {
+        edge->ping_at = edge->stage == SWIM_EDGE_CHECKING
+                            ? s->now + swim_check_span(s, edge) / SWIM_CHECK_PINGS
+                            : NANOS_FOREVER;
+        swim_check_ping(s, edge, u);
+    }
+    if (edge->stage != SWIM_EDGE_QUIET && edge->deadline <= s->now) {
+        if (edge->stage == SWIM_EDGE_ASKING) {
+            swim_check_begin(s, edge, false, u);
+        } else if (edge->stage == SWIM_EDGE_CHECKING) {
+            swim_check_judge(s, edge, u);
+        } else {
+            edge->deadline = s->now + SWIM_ACCUSE_INTERVAL;
+            swim_check_ping(s, edge, u);
+            if (s->n_live > 2) {
+                swim_accuse(s, edge, false, u);
+            }
+        }
+    }
+    swim_edge_reports(s, edge, u);
+}
+
+void swim_watch_tick(struct swim *s, struct swim_update *u)
+{
+    if (s->config.rings == 0) {
+        return;
+    }
+    if (s->rings_at <= s->now) {
+        swim_rings_draw(s);
+    }
+    swim_tallies_tick(s, u);
+    for (uint32_t i = 0; i < s->n_edges; i++) {
+        swim_edge_tick(s, &s->edges[i], u);
+    }
+}
+
+nanos swim_watch_due(const struct swim *s)
+{
+    nanos due = s->rings_at;
+
+    for (uint32_t i = 0; i < s->n_edges; i++) {
+        const struct swim_edge *edge = &s->edges[i];
+
+        due = u64_min(due, u64_min(edge->beat_at, edge->report_at));
+        if (edge->stage == SWIM_EDGE_QUIET) {
+            due = u64_min(due, edge->due);
+        } else {
+            due = u64_min(due, u64_min(edge->ping_at, edge->deadline));
+        }
+    }
+    for (size_t i = 0; i < s->n_suspicions; i++) {
+        for (uint32_t k = 0; k < s->suspicions[i].n_accusers; k++) {
+            due = u64_min(due, s->suspicions[i].said_at[k] + SWIM_ACCUSATION_SPAN);
+        }
+    }
+    return due;
+}
+
+/* Whatever was due while we did not run was not missed by others. All get their time anew; and all
+ * neighbours hear from us at once, before they finish judging us. */
+void swim_watch_wake(struct swim *s, struct swim_update *u)
+{
+    for (uint32_t i = 0; i < s->n_edges; i++) {
+        struct swim_edge *edge = &s->edges[i];
+
+        edge->due = swim_edge_due(s, edge, swim_beat_interval(s));
+        edge->stage = SWIM_EDGE_QUIET;
+        edge->only_answer_counts = false;
+        swim_beat_send(s, edge, u);
+    }
+    for (size_t i = s->n_suspicions; i > 0; i--) {
+        struct swim_suspicion *tally = &s->suspicions[i - 1];
+
+        if (tally->deadline != NANOS_FOREVER) {
+            tally->deadline = s->now + swim_suspicion_span(&s->config, s->n_live, 0);
+        } else {
+            swim_acquit(s, tally->member, u);
+        }
+    }
+}
