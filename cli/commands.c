@@ -137,6 +137,19 @@ static const struct cli_command novacron_commands[] = {
         .run = cmd_snapshot_verify,
     },
     {
+        .name = "top",
+        .options = {REMOTE_OPTION_TABLE,
+                    {"--once", NULL, "one frame, and no screen"},
+                    {"--interval", "SECONDS", "between two frames, 1 otherwise"}},
+        .summary = "show how all members are, each second",
+        .help = "A screen of roles, lag, disks, rates and latencies, of every member of the "
+                "cluster. q quits.\n"
+                "With --json, one object a line. Where standard output is no terminal, as with "
+                "--once.\n"
+                "Exit status of --once: 0 all is well, 1 some member is not, 2 none answers.",
+        .run = cmd_top,
+    },
+    {
         .group = "ca",
         .name = "init",
         .arguments = {"DIR"},

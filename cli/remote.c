@@ -32,15 +32,29 @@ static bool remote_split(struct remote *r)
     return true;
 }
 
+bool remote_turn_to(struct remote *r, const char *const *endpoints, size_t count, nanos timeout)
+{
+    struct rpc_client *client = NULL;
+    const struct rpc_client_config config = {
+        .endpoints = endpoints, .endpoint_count = count, .tls = r->tls, .connect_timeout = timeout};
+    if (rpc_client_open(&r->io, &config, &client) != OK) {
+        return false;
+    }
+    if (r->client != NULL) {
+        rpc_client_close(r->client);
+    }
+    r->client = client;
+    if (r->token[0] != '\0') {
+        rpc_client_set_metadata(client, "token", r->token);
+    }
+    return true;
+}
+
 static enum cli_exit remote_connect(struct remote *r, const char *const *endpoints, size_t count)
 {
-    const struct rpc_client_config config = {
-        .endpoints = endpoints, .endpoint_count = count, .tls = r->tls};
-    if (rpc_client_open(&r->io, &config, &r->client) != OK) {
-        r->client = NULL;
-        return remote_wrong(r, "not URLs, or https without --cacert", endpoints[0]);
-    }
-    return CLI_OK;
+    return remote_turn_to(r, endpoints, count, 0)
+               ? CLI_OK
+               : remote_wrong(r, "not URLs, or https without --cacert", endpoints[0]);
 }
 
 static enum cli_exit remote_open_tls(struct remote *r, const struct cli_call *call)
@@ -63,7 +77,6 @@ static enum cli_exit remote_authenticate(struct remote *r, const char *user)
 {
     const char *colon = strchr(user, ':');
     struct pb_field f;
-    char token[256] = "";
     if (colon == NULL) {
         return remote_wrong(r, "no NAME:PASSWORD", user);
     }
@@ -77,12 +90,12 @@ static enum cli_exit remote_authenticate(struct remote *r, const char *user)
     }
     struct bytes left = buf_view(&r->response);
     while (pb_next(&left, &f)) {
-        if (f.number == AUTH_TOKEN && f.type == PB_BYTES && f.bytes.len < sizeof token) {
-            memcpy(token, f.bytes.data, f.bytes.len);
-            token[f.bytes.len] = '\0';
+        if (f.number == AUTH_TOKEN && f.type == PB_BYTES && f.bytes.len < sizeof r->token) {
+            memcpy(r->token, f.bytes.data, f.bytes.len);
+            r->token[f.bytes.len] = '\0';
         }
     }
-    rpc_client_set_metadata(r->client, "token", token);
+    rpc_client_set_metadata(r->client, "token", r->token);
     return CLI_OK;
 }
 
@@ -110,10 +123,6 @@ enum cli_exit remote_open(struct remote *r, const char *command, const struct cl
 
 enum cli_exit remote_aim(struct remote *r, size_t endpoint)
 {
-    if (r->client != NULL) {
-        rpc_client_close(r->client);
-        r->client = NULL;
-    }
     return remote_connect(r, &r->endpoints[endpoint], 1);
 }
 

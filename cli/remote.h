@@ -46,6 +46,7 @@ struct remote {
     char *list; /* what `endpoints` points into */
     const char *endpoints[RPC_ENDPOINTS_MAX];
     size_t endpoint_count;
+    char token[256]; /* of REMOTE_USER; "": none */
     struct buf request;
     struct buf response;
 };
@@ -53,6 +54,10 @@ struct remote {
 /* Connects to nobody yet. On anything but CLI_OK it has said why, and nothing is open. */
 enum cli_exit remote_open(struct remote *r, const char *command, const struct cli_call *call);
 void remote_close(struct remote *r);
+
+/* A client for these endpoints, in place of the one there is; `timeout` of connecting, 0: as usual.
+ * False: one of them is no URL, or needs certificates; the client stays. */
+bool remote_turn_to(struct remote *r, const char *const *endpoints, size_t count, nanos timeout);
 
 /* A client for a single one of the endpoints, in place of the one for all. */
 enum cli_exit remote_aim(struct remote *r, size_t endpoint);
@@ -93,5 +98,6 @@ enum cli_exit cmd_kv_watch(const struct cli_call *call);
 enum cli_exit cmd_kv_txn(const struct cli_call *call);
 enum cli_exit cmd_snapshot_save(const struct cli_call *call);
 enum cli_exit cmd_snapshot_verify(const struct cli_call *call);
+enum cli_exit cmd_top(const struct cli_call *call);
 
 #endif

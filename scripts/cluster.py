@@ -29,6 +29,7 @@ Three members run below {cluster.dir}. In another terminal:
     etcdctl --endpoints {endpoints}{flags} put greeting hello
     etcdctl --endpoints {endpoints}{flags} get greeting
     build/cli/novacron cluster status --endpoints {endpoints}{flags}
+    build/cli/novacron top --endpoints {endpoints}{flags}
     build/bench/novacron-bench put --endpoints {endpoints}{flags} --clients 64 --total 50000""")
     if not cluster.has_tls:
         print(f"    curl {cluster.members[0].client_url}/metrics")
