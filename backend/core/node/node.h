@@ -64,6 +64,7 @@ struct node_config {
     struct node_peer peers[NODE_PEERS_MAX];
     uint32_t peer_count;
     uint16_t feature_level;    /* of a new group */
+    uint16_t program_level;    /* the highest that this program knows; a test may play an older one */
     uint64_t snapshot_entries; /* a snapshot is taken after so many ... */
     /* ... if what was applied since has the size of the newest one, so that snapshots of a large
      * state are not most of what is written; at the latest after these. 0: after
@@ -179,6 +180,17 @@ struct node_read {
 /* ERR_BUSY, ERR_REFUSED from a witness, ERR_CLOSED: as above, but a full disk and a dispute do not
  * keep from reading. */
 MUST_USE enum err node_read(struct node *n, struct node_read *read);
+
+/* When a majority of the voters is gone for good: makes this member the only voter of the group, in
+ * another lineage. The caller has the consent of an operator, who knows that what the lost ones
+ * acknowledged and this member never received is lost, and that none of them may come back: see
+ * docs/runbooks/quorum-lost.md. It is durable once the alarm RAFT_ALARM_QUORUM_FORCED was told and
+ * the membership is of this member alone.
+ *   ERR_CLOSED   halted, or not ready;
+ *   ERR_BUSY     enough of the members were heard of late to elect a leader, or this one does not run
+ *                for long enough to tell;
+ *   ERR_REFUSED  somebody leads, or this member is a witness, a learner, damaged, or installing. */
+MUST_USE enum err node_recover_quorum(struct node *n);
 
 /* Requests to Raft, as in raft.h. */
 MUST_USE enum err node_change(struct node *n, const struct raft_conf_change *change);

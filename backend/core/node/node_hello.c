@@ -2,8 +2,8 @@
  * The first bytes of a stream between members, and the answer to one that is refused;
  * docs/formats/peer-stream.md has both byte by byte.
  *
- *     hello:    magic u32 "NCPS", version u16, kind u16, cluster u64, from u64, to u64, zero u32,
- *               CRC32C of the bytes before u32
+ *     hello:    magic u32 "NCPS", version u16, kind u8, level u8, cluster u64, from u64, to u64,
+ *               lineage u32, CRC32C of the bytes before u32
  *     refusal:  magic u32 "NCRF", version u16 of the hello that it would have taken, reason u16,
  *               CRC32C of the bytes before u32
  */
@@ -20,11 +20,12 @@ void node_hello_encode(const struct node_hello *hello, struct buf *b)
     size_t at = b->len;
     buf_put_u32(b, HELLO_MAGIC);
     buf_put_u16(b, HELLO_VERSION);
-    buf_put_u16(b, (uint16_t)hello->kind);
+    buf_put_u8(b, (uint8_t)hello->kind);
+    buf_put_u8(b, hello->level);
     buf_put_u64(b, hello->cluster);
     buf_put_u64(b, hello->from);
     buf_put_u64(b, hello->to);
-    buf_put_u32(b, 0);
+    buf_put_u32(b, hello->lineage);
     buf_put_u32(b, crc32c(0, b->data + at, b->len - at));
     CHECK(b->len - at == NODE_HELLO_BYTES);
 }
@@ -36,11 +37,12 @@ enum node_refusal node_hello_decode(struct bytes bytes, struct node_hello *ret)
     cursor_init(&c, bytes);
     uint32_t magic = cursor_u32(&c);
     uint16_t version = cursor_u16(&c);
-    uint16_t kind = cursor_u16(&c);
+    uint8_t kind = cursor_u8(&c);
+    uint8_t level = cursor_u8(&c);
     uint64_t cluster = cursor_u64(&c);
     node_id from = cursor_u64(&c);
     node_id to = cursor_u64(&c);
-    uint32_t zero = cursor_u32(&c);
+    uint32_t lineage = cursor_u32(&c);
     uint32_t crc = cursor_u32(&c);
     if (magic != HELLO_MAGIC) {
         return NODE_REFUSAL_STRANGE;
@@ -48,11 +50,11 @@ enum node_refusal node_hello_decode(struct bytes bytes, struct node_hello *ret)
     if (version != HELLO_VERSION) {
         return NODE_REFUSAL_VERSION;
     }
-    if (crc != crc32c(0, bytes.data, NODE_HELLO_BYTES - sizeof(crc)) || zero != 0 ||
-        kind >= NODE_STREAM_KINDS || from == NODE_NONE) {
+    if (crc != crc32c(0, bytes.data, NODE_HELLO_BYTES - sizeof(crc)) || kind >= NODE_STREAM_KINDS ||
+        from == NODE_NONE) {
         return NODE_REFUSAL_DAMAGED;
     }
-    *ret = (struct node_hello){(enum node_stream_kind)kind, cluster, from, to};
+    *ret = (struct node_hello){(enum node_stream_kind)kind, cluster, from, to, lineage, level};
     return NODE_REFUSAL_NONE;
 }
 

@@ -12,6 +12,7 @@
  *     node_upkeep.c    leases, scrubbing, and what else time brings
  *     node_hash.c      whether the members hold the same state
  *     node_figures.c   what is counted, for those who look in
+ *     node_quorum.c    the way out when a quorum is gone for good, and the lineage that it begins
  *
  * One rule holds the files together: what a struct raft_update points to dies with the next step.
  * So an update is carried out without stepping (node_pump), whatever follows from it later is
@@ -42,6 +43,9 @@
 
 /* One that lasted for so long was not refused: an answer would have been here by then. */
 #define NODE_STREAM_PROVEN (250 * NANOS_PER_MS)
+
+/* A quorum is taken for lost after so many election timeouts in which too few were heard. */
+#define NODE_RECOVER_SILENCE 4
 
 /* Incoming streams, at most: two from each peer, and as many that are being replaced. */
 #define NODE_INCOMING_MAX (4 * NODE_PEERS_MAX)
@@ -114,7 +118,12 @@ struct node_hello {
     uint64_t cluster;
     node_id from;
     node_id to;
+    uint32_t lineage; /* of the membership that the sender knows; NODE_LINEAGE_NONE: it knows none */
+    uint8_t level;    /* the highest feature level that its program knows */
 };
+
+/* Of who knows no members yet: one that joins, or whose disk was lost. */
+#define NODE_LINEAGE_NONE UINT32_MAX
 
 /* Why a stream is refused. The numbers are on the wire: new ones come last. The first text is of
  * the one who refuses, the second of the one who is refused. */
@@ -136,7 +145,17 @@ struct node_hello {
       "the peer knows no member of this id: it was removed, or its peers must be told of it")      \
     X(NODE_REFUSAL_NAME,                                                                           \
       "its certificate does not bear the name of the member that it says it is",                   \
-      "the certificate of this member does not bear the name that the peer knows it by")
+      "the certificate of this member does not bear the name that the peer knows it by")           \
+    X(NODE_REFUSAL_OLD_LINEAGE,                                                                    \
+      "it belongs to the history that ended when this cluster was recovered without a quorum",     \
+      "the peer's cluster was recovered from the loss of a quorum without this member: its log "   \
+      "is of a history that ended")                                                                \
+    X(NODE_REFUSAL_LINEAGE,                                                                        \
+      "it and this member were recovered from the loss of a quorum apart: theirs are two histories", \
+      "the peer and this member were recovered from the loss of a quorum apart: theirs are two "   \
+      "histories")                                                                                 \
+    X(NODE_REFUSAL_LEVEL, "its program is older than the cluster's feature level",                 \
+      "the cluster's feature level is above what this program knows: upgrade it")
 
 enum node_refusal {
 #define NODE_REFUSAL_ENUM(name, ours, theirs) name,
@@ -151,6 +170,8 @@ struct node_link {
     node_id peer;
     struct world_endpoint at;
     struct node_hashes hashes;
+    uint8_t level; /* that the peer's program knows, as it said in this life; 0: it did not */
+    nanos heard;   /* when a message of it came last; 0: none did */
     struct node_out {
         struct node_link *link;
         enum node_stream_kind kind;
@@ -231,6 +252,9 @@ struct node {
     struct node_start *start;             /* owned, until recovery is over */
 
     struct raft *raft;
+    nanos running_since;
+    uint32_t lineage;       /* of its membership, as the streams were judged by */
+    raft_index lineage_due; /* a snapshot is taken behind this entry; 0: none of a lineage is due */
     struct store *store;
     struct wal *wal;
     raft_index applied;
@@ -365,6 +389,12 @@ void node_loads_failed(struct node *n);
 
 void node_links_open(struct node *n);
 void node_links_free(struct node *n);
+/* Of another lineage from now on: streams of who is no member of it end. */
+void node_links_part(struct node *n);
+/* When a message of this peer came last, in this life; 0: none did. */
+nanos node_link_heard(const struct node *n, node_id peer);
+/* The feature level that a peer's program knows; 0: it did not say yet. */
+uint8_t node_link_level(const struct node *n, node_id peer);
 void node_send(struct node *n, const struct raft_message *m);
 /* The same, where its bytes are at hand. */
 void node_send_encoded(struct node *n, const struct raft_message *m, struct bytes encoded);
@@ -421,6 +451,17 @@ void node_upkeep(struct node *n);
 nanos node_upkeep_deadline(const struct node *n);
 /* Raft is no longer impaired. */
 void node_upkeep_repaired(struct node *n);
+
+/* --- node_quorum.c --------------------------------------------------------------------------- */
+
+/* Which history the membership belongs to that this node knows. */
+uint32_t node_lineage(const struct node *n);
+/* May a stream with this hello be taken, as far as lineages go? */
+enum node_refusal node_lineage_judge(const struct node *n, const struct node_hello *hello);
+/* After each step: has another lineage begun? */
+void node_lineage_notice(struct node *n);
+/* A peer refused a stream of ours. May halt the node. */
+void node_lineage_refused(struct node *n, node_id peer, enum node_refusal why);
 
 /* --- node_hash.c ----------------------------------------------------------------------------- */
 

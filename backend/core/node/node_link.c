@@ -56,7 +56,12 @@ static void link_lost(struct node_out *out);
 static void link_hello(struct node_out *out)
 {
     struct node *n = out->link->node;
-    const struct node_hello hello = {out->kind, n->cfg.cluster, n->cfg.id, out->link->peer};
+    const struct node_hello hello = {.kind = out->kind,
+                                     .cluster = n->cfg.cluster,
+                                     .from = n->cfg.id,
+                                     .to = out->link->peer,
+                                     .lineage = node_lineage(n),
+                                     .level = (uint8_t)n->cfg.program_level};
     struct buf b;
     buf_init(&b);
     node_hello_encode(&hello, &b);
@@ -99,6 +104,7 @@ static void link_on_answer(struct world_stream_sink *sink, struct bytes bytes)
         enum node_refusal why = node_refusal_decode(buf_view(&out->answer));
         if (why != NODE_REFUSAL_NONE) {
             link_tell_refused(n, out->link->peer, &out->link->at, node_refusal_told_text(why));
+            node_lineage_refused(n, out->link->peer, why);
         }
     }
 }
@@ -278,9 +284,16 @@ static enum node_refusal link_judge(const struct node_incoming *in, const struct
     if (hello->to != n->cfg.id) {
         return NODE_REFUSAL_ADDRESSEE;
     }
+    enum node_refusal lineage = node_lineage_judge(n, hello);
+    if (lineage != NODE_REFUSAL_NONE) {
+        return lineage;
+    }
     const struct node_peer *peer = link_peer(n, hello->from);
     if (!peer) {
         return NODE_REFUSAL_UNKNOWN;
+    }
+    if (n->store && hello->level < store_feature_level(n->store)) {
+        return NODE_REFUSAL_LEVEL;
     }
     return link_may_be(n, in->stream, peer) ? NODE_REFUSAL_NONE : NODE_REFUSAL_NAME;
 }
@@ -314,6 +327,11 @@ static bool link_read_hello(struct node_incoming *in, struct bytes bytes)
     world_timer_cancel(in->node->world, &in->hello_due);
     in->peer = hello.from;
     in->kind = hello.kind;
+    struct node_link *link = link_find(in->node, hello.from);
+    if (link) {
+        link->level = hello.level;
+        link->heard = world_now(in->node->world);
+    }
     return true;
 }
 
@@ -343,6 +361,10 @@ static bool link_read_message(struct node_incoming *in, struct raft_message_spac
     struct raft_message m;
     if (raft_message_decode(bytes, space, &m) != OK || m.from != in->peer) {
         return false;
+    }
+    struct node_link *link = link_find(in->node, in->peer);
+    if (link) {
+        link->heard = world_now(in->node->world);
     }
     enum err ignored =
         node_tell(in->node, (struct raft_event){.type = RAFT_EVENT_MESSAGE, .message = &m});
@@ -480,6 +502,37 @@ static struct world_stream_sink *link_on_accepted(struct world_listener *listene
     return NULL;
 }
 
+void node_links_part(struct node *n)
+{
+    for (size_t i = 0; i < NODE_INCOMING_MAX; i++) {
+        struct node_incoming *in = &n->incoming[i];
+        if (in->stream && in->peer != NODE_NONE &&
+            !raft_membership_lookup(raft_status(n->raft).membership, in->peer)) {
+            link_drop_incoming(in);
+        }
+    }
+}
+
+nanos node_link_heard(const struct node *n, node_id peer)
+{
+    for (uint32_t i = 0; i < n->cfg.peer_count; i++) {
+        if (n->links[i].node && n->links[i].peer == peer) {
+            return n->links[i].heard;
+        }
+    }
+    return 0;
+}
+
+uint8_t node_link_level(const struct node *n, node_id peer)
+{
+    for (uint32_t i = 0; i < n->cfg.peer_count; i++) {
+        if (n->links[i].node && n->links[i].peer == peer) {
+            return n->links[i].level;
+        }
+    }
+    return 0;
+}
+
 /* --- life ------------------------------------------------------------------------------------ */
 
 /* Opens the streams to the peer in this place of the configuration. */
@@ -492,6 +545,8 @@ static void link_open(struct node *n, uint32_t i)
     link->frames_sent = link->frames_dropped = 0;
     link->bytes_sent = link->bytes_received = 0;
     memset(&link->hashes, 0, sizeof(link->hashes));
+    link->level = 0;
+    link->heard = 0;
     for (int kind = 0; kind < NODE_STREAM_KINDS; kind++) {
         struct node_out *out = &link->out[kind];
         out->link = link;

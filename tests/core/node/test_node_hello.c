@@ -3,6 +3,7 @@
 
 #include "core/base/crc.h"
 #include "core/node/node_int.h"
+#include "core/store/store_limits.h"
 #include "tests/support/node_cluster.h"
 #include "tests/support/test.h"
 
@@ -98,7 +99,13 @@ static void assert_refused(struct scene *s, const struct buf *hello, enum node_r
 static void hello_of(struct buf *b, uint64_t cluster, node_id from, node_id to)
 {
     buf_clear(b);
-    node_hello_encode(&(struct node_hello){NODE_STREAM_LOG, cluster, from, to}, b);
+    const struct node_hello hello = {.kind = NODE_STREAM_LOG,
+                                     .level = STORE_FEATURE_LEVEL_MAX,
+                                     .cluster = cluster,
+                                     .from = from,
+                                     .to = to};
+    buf_clear(b);
+    node_hello_encode(&hello, b);
 }
 
 static void says_why_it_refuses(void **state)
