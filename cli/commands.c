@@ -16,6 +16,10 @@ static enum cli_exit cmd_completion(const struct cli_call *call)
     return cli_completion_run(call, &cli_novacron, sources);
 }
 
+/* Of the survivors of a cluster: as many as anybody runs voters, and more. */
+#define DATA_DIRS                                                                                  \
+    "DATA_DIR", "[DATA_DIR]", "[DATA_DIR]", "[DATA_DIR]", "[DATA_DIR]", "[DATA_DIR]", "[DATA_DIR]"
+
 static const struct cli_command novacron_commands[] = {
     {
         .group = "cluster",
@@ -25,6 +29,35 @@ static const struct cli_command novacron_commands[] = {
         .help = "One line for each of the endpoints. Exit status: 0 all have a leader and no "
                 "alarm,\n1 one of them has not, or does not answer.",
         .run = cmd_cluster_status,
+    },
+    {
+        .group = "cluster",
+        .name = "survivors",
+        .arguments = {DATA_DIRS},
+        .options = {{"--report", NULL, "a line for each, to be carried to another host"}},
+        .summary = "say which of the stopped members is the newest",
+        .help = "Reads the data_dir of each, or a file with the line that --report printed on its "
+                "host, and\nsays how far its log goes and whether it is whole; is a majority left, "
+                "and if not, which one\nto choose for `cluster recover`. Changes nothing. Exit "
+                "status: 0 one is to be chosen, 1 none\nis, or a majority is left, 2 one cannot be "
+                "read.",
+        .run = cmd_cluster_survivors,
+    },
+    {
+        .group = "cluster",
+        .name = "recover",
+        .arguments = {DATA_DIRS},
+        .options = {{"--accept-data-loss", "CLUSTER",
+                     "the cluster's id, as `cluster survivors` printed it: without it, nothing is "
+                     "done"}},
+        .summary = "go on with one member when a majority is lost for good",
+        .help =
+            "DATA_DIR is of the member that goes on alone, whose novacrond is stopped. The "
+            "others are the\nsurvivors beside it, as for `cluster survivors`; it must be the "
+            "newest of them. Says what may\nbe lost. With --accept-data-loss it leaves an order "
+            "in DATA_DIR, which novacrond carries out\nat its next start, unless it hears a "
+            "quorum. See docs/runbooks/quorum-lost.md.",
+        .run = cmd_cluster_recover,
     },
     {
         .group = "member",

@@ -26,6 +26,7 @@ static void events_ready(void *ctx, enum recovery_verdict verdict, const char *w
             log_u64("applied", node_applied(d->node)));
     etcd_api_ready(d->api);
     events_note_membership(d);
+    daemon_recovery_ready(d);
     if (d->backup.len > 0) {
         LOG_SAY(&d->log, DAEMON_INFO, "founded with a backup",
                 log_u64("revision", (uint64_t)store_revision(node_store(d->node))));

@@ -63,8 +63,8 @@ struct node_config {
     uint16_t port;  /* to listen on; 0: a group of one, no network */
     struct node_peer peers[NODE_PEERS_MAX];
     uint32_t peer_count;
-    uint16_t feature_level;    /* of a new group */
-    uint16_t program_level;    /* the highest that this program knows; a test may play an older one */
+    uint16_t feature_level; /* of a new group */
+    uint16_t program_level; /* the highest that this program knows; a test may play an older one */
     uint64_t snapshot_entries; /* a snapshot is taken after so many ... */
     /* ... if what was applied since has the size of the newest one, so that snapshots of a large
      * state are not most of what is written; at the latest after these. 0: after
@@ -187,9 +187,9 @@ MUST_USE enum err node_read(struct node *n, struct node_read *read);
  * docs/runbooks/quorum-lost.md. It is durable once the alarm RAFT_ALARM_QUORUM_FORCED was told and
  * the membership is of this member alone.
  *   ERR_CLOSED   halted, or not ready;
- *   ERR_BUSY     enough of the members were heard of late to elect a leader, or this one does not run
- *                for long enough to tell;
- *   ERR_REFUSED  somebody leads, or this member is a witness, a learner, damaged, or installing. */
+ *   ERR_BUSY     enough of the members were heard of late to elect a leader, or this one does not
+ * run for long enough to tell; ERR_REFUSED  somebody leads, or this member is a witness, a learner,
+ * damaged, or installing. */
 MUST_USE enum err node_recover_quorum(struct node *n);
 
 /* Requests to Raft, as in raft.h. */

@@ -118,8 +118,9 @@ struct node_hello {
     uint64_t cluster;
     node_id from;
     node_id to;
-    uint32_t lineage; /* of the membership that the sender knows; NODE_LINEAGE_NONE: it knows none */
-    uint8_t level;    /* the highest feature level that its program knows */
+    uint32_t
+        lineage;   /* of the membership that the sender knows; NODE_LINEAGE_NONE: it knows none */
+    uint8_t level; /* the highest feature level that its program knows */
 };
 
 /* Of who knows no members yet: one that joins, or whose disk was lost. */
@@ -151,7 +152,8 @@ struct node_hello {
       "the peer's cluster was recovered from the loss of a quorum without this member: its log "   \
       "is of a history that ended")                                                                \
     X(NODE_REFUSAL_LINEAGE,                                                                        \
-      "it and this member were recovered from the loss of a quorum apart: theirs are two histories", \
+      "it and this member were recovered from the loss of a quorum apart: theirs are two "         \
+      "histories",                                                                                 \
       "the peer and this member were recovered from the loss of a quorum apart: theirs are two "   \
       "histories")                                                                                 \
     X(NODE_REFUSAL_LEVEL, "its program is older than the cluster's feature level",                 \

@@ -697,7 +697,7 @@ static void rejects_memberships_that_break_the_rules(void **state)
         {{1, 1}, {RAFT_VOTER, RAFT_VOTER | RAFT_IN_SYNC}, 0, ERR_CORRUPT},
         {{1, 1}, {RAFT_VOTER, RAFT_VOTER | RAFT_WITNESS}, 0, ERR_CORRUPT},
         {{1, 1}, {RAFT_VOTER | RAFT_IN_SYNC, RAFT_VOTER | RAFT_WITNESS}, 0, OK},
-        {{1, 1}, {RAFT_VOTER, RAFT_VOTER}, 1, ERR_CORRUPT}, /* leaves what is not joint */
+        {{1, 1}, {RAFT_VOTER, RAFT_VOTER}, 1, ERR_CORRUPT},   /* leaves what is not joint */
         {{1, 1}, {RAFT_VOTER, RAFT_VOTER}, 2, ERR_TRUNCATED}, /* and no lineage */
         {{1, 1}, {RAFT_VOTER, RAFT_VOTER}, 4, ERR_CORRUPT},   /* a flag that nobody knows */
     };

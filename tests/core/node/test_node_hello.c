@@ -108,6 +108,18 @@ static void hello_of(struct buf *b, uint64_t cluster, node_id from, node_id to)
     node_hello_encode(&hello, b);
 }
 
+static void hello_of_member(struct buf *b, node_id from, uint32_t lineage, uint8_t level)
+{
+    const struct node_hello hello = {.kind = NODE_STREAM_LOG,
+                                     .level = level,
+                                     .cluster = CLUSTER,
+                                     .from = from,
+                                     .to = 1,
+                                     .lineage = lineage};
+    buf_clear(b);
+    node_hello_encode(&hello, b);
+}
+
 static void says_why_it_refuses(void **state)
 {
     (void)state;
@@ -125,6 +137,8 @@ static void says_why_it_refuses(void **state)
     hello_of(&b, CLUSTER, 99, 1);
     assert_refused(&s, &b, NODE_REFUSAL_UNKNOWN);
     assert_int_equal(s.c.member[0].refused_peer, 99);
+    hello_of_member(&b, 2, 0x01000000, 0); /* and of a later history */
+    assert_refused(&s, &b, NODE_REFUSAL_LEVEL);
     hello_of(&b, CLUSTER, 2, 1);
     b.data[4] = 2; /* the version, of which it is told whatever else follows */
     assert_refused(&s, &b, NODE_REFUSAL_VERSION);

@@ -1,0 +1,222 @@
+#!/usr/bin/env python3
+"""test_recovery.py BUILD: a majority of the members is lost for good, and one goes on; by the command
+line alone, as an operator would. What was thought lost comes back and is refused. Under a minute.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "scripts"))
+
+from local_cluster import Cluster
+
+PATIENCE = 20
+HALTED = 3
+checks = []
+
+
+def check(function):
+    checks.append(function)
+    return function
+
+
+def expect(found, wanted):
+    assert found == wanted, f"found {found!r}, wanted {wanted!r}"
+
+
+def until(what, true_soon, patience=PATIENCE):
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        found = true_soon()
+        if found:
+            return found
+        time.sleep(0.05)
+    raise TimeoutError(f"{what}: not within {patience} s")
+
+
+class Scene:
+    """A cluster below a directory of its own, and our command line."""
+
+    def __init__(self, build, size=3):
+        self.build = build
+        self.dir = tempfile.mkdtemp(prefix="novacron-test-")
+        self.cluster = Cluster(self.dir, build, size)
+        self.members = self.cluster.members
+
+    def __enter__(self):
+        self.cluster.start()
+        self.cluster.leader()
+        return self
+
+    def __exit__(self, kind, *_):
+        if kind:
+            for member in self.members:
+                print(f"# {member.name}:\n" + member.log.read_text()[-1500:])
+        self.cluster.stop()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def run(self, *args, members=None):
+        flags = []
+        if members is not None:
+            flags = ["--endpoints", ",".join(m.client_url for m in members)]
+        return subprocess.run([self.build / "cli/novacron", *args, *flags], text=True,
+                              capture_output=True, timeout=PATIENCE)
+
+    def put(self, key, value, members=None):
+        done = self.run("kv", "put", key, value, members=members or self.members)
+        expect((done.returncode, done.stdout), (0, "OK\n"))
+
+    def get(self, key, members):
+        return self.run("kv", "get", key, members=members).stdout
+
+    def kill(self, *members):
+        for member in members:
+            member.kill()
+
+
+def data(member):
+    return str(member.dir / "data")
+
+
+def accept(scene, *members):
+    """Gives the order that the first goes on; its output."""
+    dirs = [data(m) for m in members]
+    asked = scene.run("cluster", "recover", *dirs)
+    expect(asked.returncode, 1)
+    assert "Nothing was done" in asked.stdout, asked
+    assert not (members[0].dir / "data/recovery").exists()
+    word = asked.stdout.split("--accept-data-loss ")[1].split()[0]
+    done = scene.run("cluster", "recover", *dirs, "--accept-data-loss", word)
+    expect(done.returncode, 0)
+    return done.stdout
+
+
+def goes_on_alone(scene, member):
+    member.start()
+    until("it recovers", lambda: (member.dir / "data/recovery.done").exists())
+    raft = member.raft()
+    expect((raft["role"], len(raft["members"]), raft["lineage"] >> 24), ("leader", 1, 1))
+
+
+@check
+def one_of_three_goes_on_by_an_order(build):
+    with Scene(build) as scene:
+        one, two, three = scene.members
+        scene.put("kept", "yes")
+        running = scene.run("cluster", "survivors", data(one))
+        expect(running.returncode, 2)
+        assert "stop it first" in running.stderr, running
+        scene.kill(*scene.members)
+        all_of_them = scene.run("cluster", "survivors", *[data(m) for m in scene.members])
+        expect(all_of_them.returncode, 1)
+        assert "That is a majority: start them" in all_of_them.stdout, all_of_them
+        refused = scene.run("cluster", "recover", data(one), data(two), "--accept-data-loss", "1")
+        expect(refused.returncode, 1)
+        assert "these are a majority" in refused.stderr, refused
+        wrong = scene.run("cluster", "recover", data(one), "--accept-data-loss", "yes")
+        expect(wrong.returncode, 1)
+        assert "Nothing was done" in wrong.stdout, wrong
+        said = accept(scene, one)
+        assert "Only 1 of 3 voters were looked at" in said, said
+        goes_on_alone(scene, one)
+        expect(scene.get("kept", [one]), "kept\nyes\n")
+        scene.put("later", "too", [one])
+        assert '"kept_up_to"' in scene.get("novacron/recovery/1", [one])
+        expect(len(scene.run("member", "list", members=[one]).stdout.splitlines()), 1)
+        log = one.log.read_text()
+        assert "recovers without a quorum" in log and "a quorum was forced" in log, log
+        # two of three, which think that they are a majority
+        for member in (two, three):
+            member.start()
+        for member in (two, three):
+            expect(member.wait(PATIENCE), HALTED)
+            assert "log is of the history that ended" in member.log.read_text()
+        assert "belongs to the history that ended" in one.log.read_text()
+        # it restarts as what it is, and does nothing again
+        one.stop()
+        one.start()
+        until("it leads", lambda: (one.raft() or {}).get("role") == "leader")
+        expect(scene.get("later", [one]), "later\ntoo\n")
+
+
+@check
+def an_order_does_nothing_where_there_is_a_quorum(build):
+    with Scene(build) as scene:
+        one, two, three = scene.members
+        scene.put("kept", "yes")
+        one.stop()
+        accept(scene, one)
+        one.start()
+        until("it is refused", lambda: (one.dir / "data/recovery.refused").exists())
+        assert "refused to recover without a quorum" in one.log.read_text()
+        scene.cluster.leader()
+        scene.put("later", "too")
+        expect([len(m.raft()["members"]) for m in scene.members], [3, 3, 3])
+        # nor is an order carried out that was given for another state of the log
+        one.stop()
+        accept(scene, one)
+        order = (one.dir / "data/recovery").read_text()
+        (one.dir / "data/recovery").unlink()
+        one.start()
+        scene.cluster.leader()
+        scene.put("later", "still")
+        until("it has it", lambda: "still" in scene.run("kv", "get", "later", "--serializable",
+                                                        members=[one]).stdout)
+        scene.kill(*scene.members)
+        (one.dir / "data/recovery").write_text(order)
+        (one.dir / "data/recovery.refused").unlink()
+        one.start()
+        until("it is refused", lambda: (one.dir / "data/recovery.refused").exists())
+        assert "the log has changed since" in one.log.read_text()
+
+
+@check
+def the_newest_of_five_is_found_by_reports_of_two_hosts(build):
+    with Scene(build, 5) as scene:
+        scene.put("kept", "yes")
+        leader = scene.cluster.leader()
+        stale, fresh = [m for m in scene.members if m is not leader][:2]
+        stale.kill()
+        scene.put("later", "too", [m for m in scene.members if m is not stale])
+        until("it has it", lambda: "too" in scene.run("kv", "get", "later", "--serializable",
+                                                      members=[fresh]).stdout)
+        scene.kill(*scene.members)
+        report = Path(scene.dir) / "report"
+        report.write_text(scene.run("cluster", "survivors", data(fresh), "--report").stdout)
+        looked = scene.run("cluster", "survivors", data(stale), str(report))
+        expect(looked.returncode, 0)
+        assert f"in {data(fresh)}: its log has the most" in looked.stdout, looked
+        refused = scene.run("cluster", "recover", data(stale), str(report))
+        expect(refused.returncode, 1)
+        assert "is not the newest: choose " + data(fresh) in refused.stderr, refused
+        accept(scene, fresh, stale)
+        # the other survivor runs beside it, and its history ends under it
+        stale.start()
+        goes_on_alone(scene, fresh)
+        expect(scene.get("later", [fresh]), "later\ntoo\n")
+        expect(stale.wait(PATIENCE), HALTED)
+
+
+def main():
+    build = Path(sys.argv[1]).resolve()
+    wanted = sys.argv[2:]
+    failed = 0
+    print(f"1..{len(checks)}")
+    for number, function in enumerate(checks, 1):
+        if wanted and function.__name__ not in wanted:
+            continue
+        try:
+            function(build)
+            print(f"ok {number} - {function.__name__}", flush=True)
+        except (AssertionError, OSError, subprocess.TimeoutExpired, LookupError) as e:
+            failed += 1
+            print(f"not ok {number} - {function.__name__}\n# {e!r}", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
