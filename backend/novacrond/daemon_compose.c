@@ -84,6 +84,7 @@ void daemon_compose_node(const struct daemon *d, struct node_config *ret)
     c.founders = config->founds ? &config->founders : NULL;
     c.founding_state = d->founding_state;
     c.is_member = d->disk.is_member;
+    c.asks_founders = true;
     c.port = config->peer_listen.port;
     c.peer_count = config->peer_count;
     memcpy(c.peers, config->peers, sizeof c.peers);

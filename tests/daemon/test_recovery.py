@@ -201,6 +201,55 @@ def the_newest_of_five_is_found_by_reports_of_two_hosts(build):
         expect(stale.wait(PATIENCE), HALTED)
 
 
+def lose_everything(member):
+    member.kill()
+    shutil.rmtree(member.dir / "data")
+
+
+@check
+def who_lost_its_whole_data_dir_is_a_lost_disk(build):
+    with Scene(build) as scene:
+        one = scene.members[0]
+        scene.put("kept", "yes")
+        lose_everything(one)
+        one.start()
+        until("it asks", lambda: "verdict=wiped" in one.log.read_text())
+        until("it is filled", lambda: scene.run("kv", "get", "kept", "--serializable",
+                                                members=[one]).stdout == "kept\nyes\n")
+        until("it is whole", lambda: one.raft()["impaired"] == 0)
+        assert (one.dir / "data/member").exists()
+
+
+@check
+def a_majority_that_lost_everything_does_not_found_the_cluster_again(build):
+    with Scene(build) as scene:
+        one, two, three = scene.members
+        scene.put("kept", "yes")
+        scene.kill(three)
+        for member in (one, two):
+            lose_everything(member)
+            member.start()
+        for member in (one, two):
+            until("it waits", lambda m=member: "waits for another founder before it founds the "
+                  "cluster\" name=node-3" in m.log.read_text())
+            expect(member.raft()["ready"], "false")
+        three.start()
+        for member in (one, two):
+            until("it knows", lambda m=member: "verdict=wiped" in m.log.read_text())
+        time.sleep(3)
+        expect([m.raft()["leader"] for m in scene.members], ["0", "0", "0"])
+        # what is left is for an operator to decide
+        for member in scene.members:
+            member.stop()
+        said = scene.run("cluster", "survivors", *[data(m) for m in scene.members])
+        if said.returncode == 2:  # those that waited have no disk to look at
+            said = scene.run("cluster", "survivors", data(three))
+        expect(said.returncode, 0)
+        accept(scene, three)
+        goes_on_alone(scene, three)
+        expect(scene.get("kept", [three]), "kept\nyes\n")
+
+
 def main():
     build = Path(sys.argv[1]).resolve()
     wanted = sys.argv[2:]

@@ -573,6 +573,7 @@ void node_close(struct node *n)
     if (!n) {
         return;
     }
+    node_ask_free(n);
     node_start_free(n);
     node_links_free(n);
     node_snapshot_free(n);

@@ -60,7 +60,11 @@ struct node_config {
      * all founders; borrowed until the node is ready. Empty: an empty store. */
     struct bytes founding_state;
     bool is_member; /* it took part before, so an empty disk is a lost one */
-    uint16_t port;  /* to listen on; 0: a group of one, no network */
+    /* With founders, and an empty disk of which is_member says nothing: all other founders are
+     * asked first, and must answer. If one knows of the group, the disk is a lost one (node_ask.c).
+     */
+    bool asks_founders;
+    uint16_t port; /* to listen on; 0: a group of one, no network */
     struct node_peer peers[NODE_PEERS_MAX];
     uint32_t peer_count;
     uint16_t feature_level; /* of a new group */
@@ -88,6 +92,8 @@ struct node; /* opaque */
  * may be NULL. */
 struct node_events {
     void *ctx;
+    /* Before it founds, it waits for what this founder says; told again and again. */
+    void (*waits)(void *ctx, node_id founder, const struct world_endpoint *at);
     void (*ready)(void *ctx, enum recovery_verdict verdict, const char *why);
     /* `why` says what, where, and what it means; a static string. */
     void (*halted)(void *ctx, enum err error, const char *why);

@@ -4,7 +4,8 @@
  *
  *     hello:    magic u32 "NCPS", version u16, kind u8, level u8, cluster u64, from u64, to u64,
  *               lineage u32, CRC32C of the bytes before u32
- *     refusal:  magic u32 "NCRF", version u16 of the hello that it would have taken, reason u16,
+ *     answer:   magic u32 "NCAN", version u16, enum node_presence u16, CRC32C of the bytes before
+ * u32 refusal:  magic u32 "NCRF", version u16 of the hello that it would have taken, reason u16,
  *               CRC32C of the bytes before u32
  */
 #include "core/base/crc.h"
@@ -14,6 +15,7 @@
 #define HELLO_MAGIC   0x5350434eU /* "NCPS", read as little-endian */
 #define HELLO_VERSION 1
 #define REFUSAL_MAGIC 0x4652434eU /* "NCRF" */
+#define ANSWER_MAGIC  0x4e41434eU /* "NCAN" */
 
 void node_hello_encode(const struct node_hello *hello, struct buf *b)
 {
@@ -50,7 +52,7 @@ enum node_refusal node_hello_decode(struct bytes bytes, struct node_hello *ret)
     if (version != HELLO_VERSION) {
         return NODE_REFUSAL_VERSION;
     }
-    if (crc != crc32c(0, bytes.data, NODE_HELLO_BYTES - sizeof(crc)) || kind >= NODE_STREAM_KINDS ||
+    if (crc != crc32c(0, bytes.data, NODE_HELLO_BYTES - sizeof(crc)) || kind > NODE_STREAM_ASK ||
         from == NODE_NONE) {
         return NODE_REFUSAL_DAMAGED;
     }
@@ -58,30 +60,50 @@ enum node_refusal node_hello_decode(struct bytes bytes, struct node_hello *ret)
     return NODE_REFUSAL_NONE;
 }
 
-void node_refusal_encode(enum node_refusal why, struct buf *b)
+static void reply_encode(uint32_t magic, uint16_t word, struct buf *b)
 {
     size_t at = b->len;
-    buf_put_u32(b, REFUSAL_MAGIC);
+    buf_put_u32(b, magic);
     buf_put_u16(b, HELLO_VERSION);
-    buf_put_u16(b, (uint16_t)why);
+    buf_put_u16(b, word);
     buf_put_u32(b, crc32c(0, b->data + at, b->len - at));
     CHECK(b->len - at == NODE_REFUSAL_BYTES);
 }
 
-enum node_refusal node_refusal_decode(struct bytes bytes)
+/* The word of a reply with this magic; 0: it is none. */
+static uint16_t reply_decode(uint32_t wanted, struct bytes bytes)
 {
     struct cursor c;
     CHECK(bytes.len == NODE_REFUSAL_BYTES);
     cursor_init(&c, bytes);
     uint32_t magic = cursor_u32(&c);
     uint16_t version = cursor_u16(&c);
-    uint16_t why = cursor_u16(&c);
+    uint16_t word = cursor_u16(&c);
     uint32_t crc = cursor_u32(&c);
     (void)version; /* for people who look at the bytes */
-    if (magic != REFUSAL_MAGIC || crc != crc32c(0, bytes.data, NODE_REFUSAL_BYTES - sizeof(crc)) ||
-        why == NODE_REFUSAL_NONE) {
-        return NODE_REFUSAL_NONE;
-    }
+    bool is_whole = crc == crc32c(0, bytes.data, NODE_REFUSAL_BYTES - sizeof(crc));
+    return magic == wanted && is_whole ? word : 0;
+}
+
+void node_presence_encode(enum node_presence presence, struct buf *b)
+{
+    reply_encode(ANSWER_MAGIC, (uint16_t)presence, b);
+}
+
+enum node_presence node_presence_decode(struct bytes bytes)
+{
+    uint16_t word = reply_decode(ANSWER_MAGIC, bytes);
+    return word < NODE_PRESENCES ? (enum node_presence)word : NODE_PRESENCE_NONE;
+}
+
+void node_refusal_encode(enum node_refusal why, struct buf *b)
+{
+    reply_encode(REFUSAL_MAGIC, (uint16_t)why, b);
+}
+
+enum node_refusal node_refusal_decode(struct bytes bytes)
+{
+    uint16_t why = reply_decode(REFUSAL_MAGIC, bytes);
     return why < NODE_REFUSALS ? (enum node_refusal)why : NODE_REFUSAL_STRANGE;
 }
 

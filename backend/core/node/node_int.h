@@ -2,6 +2,7 @@
  * Private to core/node: the state of a node, and what its files call in each other.
  *
  *     node.c           life, the pump that carries updates out, requests and reads
+ *     node_ask.c       whether there is a group already, before it is founded
  *     node_start.c     recovery: boot number, snapshot, log, and the start of Raft
  *     node_persist.c   batches: from an update to the log, and back when they are durable
  *     node_apply.c     committed entries into the store, outcomes to those who wait
@@ -110,7 +111,31 @@ struct node_batch {
     struct node_batch *next;
 };
 
-enum node_stream_kind { NODE_STREAM_LOG, NODE_STREAM_BULK, NODE_STREAM_KINDS };
+/* Those below KINDS are open as long as two members know each other; ASK is for one question. */
+enum node_stream_kind {
+    NODE_STREAM_LOG,
+    NODE_STREAM_BULK,
+    NODE_STREAM_KINDS,
+    NODE_STREAM_ASK = NODE_STREAM_KINDS
+};
+
+/* What a founder is to others that ask; on the wire. */
+enum node_presence {
+    NODE_PRESENCE_NONE, /* it did not say */
+    NODE_PRESENCE_NEW,
+    NODE_PRESENCE_FRESH,
+    NODE_PRESENCE_MEMBER,
+    NODE_PRESENCES
+};
+
+/* A group begins in this term. */
+#define NODE_FOUNDING_TERM 1
+
+/* A founder asks the others so often; an answer is good for so long; so often its owner hears for
+ * whom it waits. */
+#define NODE_ASK_EVERY (200 * NANOS_PER_MS)
+#define NODE_ASK_FRESH (1 * NANOS_PER_S)
+#define NODE_ASK_TELL  (5 * NANOS_PER_S)
 
 /* The first thing on a stream. */
 struct node_hello {
@@ -235,6 +260,7 @@ struct node_piece {
 };
 
 struct node_start; /* node_start.c */
+struct node_ask;   /* node_ask.c */
 
 enum node_state { NODE_RECOVERING, NODE_RUNNING, NODE_HALTED };
 
@@ -252,6 +278,7 @@ struct node {
     struct snapfile_place place;
     struct snapfile_task *snapfile_tasks; /* what is under way there */
     struct node_start *start;             /* owned, until recovery is over */
+    struct node_ask *ask;                 /* owned, while the founders are asked */
 
     struct raft *raft;
     nanos running_since;
@@ -369,6 +396,20 @@ void node_repropose(struct node *n);
 void node_start(struct node *n);
 void node_start_free(struct node *n);
 
+/* --- node_ask.c ------------------------------------------------------------------------------ */
+
+/* Must the others be asked before this node founds? */
+bool node_ask_is_due(const struct node *n);
+/* Asks, and tells from the loop what it has learned; there node_ask_end is called. May halt the
+ * node, which hears nothing then. */
+void node_ask_begin(struct node *n, void (*decided)(void *ctx, bool is_member), void *ctx);
+void node_ask_end(struct node *n);
+void node_ask_free(struct node *n);
+/* What this node is to a founder that asks. */
+enum node_presence node_presence(const struct node *n);
+/* Somebody opened a stream while it asks. */
+void node_ask_heard(struct node *n, const struct node_hello *hello);
+
 /* --- node_persist.c -------------------------------------------------------------------------- */
 
 void node_persist(struct node *n, const struct raft_update *u);
@@ -389,6 +430,8 @@ void node_loads_failed(struct node *n);
 
 /* --- node_link.c ----------------------------------------------------------------------------- */
 
+/* Takes streams from now on. May halt the node. */
+void node_listen(struct node *n);
 void node_links_open(struct node *n);
 void node_links_free(struct node *n);
 /* Of another lineage from now on: streams of who is no member of it end. */
@@ -413,6 +456,10 @@ MUST_USE enum node_refusal node_hello_decode(struct bytes bytes, struct node_hel
 void node_refusal_encode(enum node_refusal why, struct buf *b);
 /* Of NODE_REFUSAL_BYTES bytes. NONE: it is no refusal. */
 MUST_USE enum node_refusal node_refusal_decode(struct bytes bytes);
+/* An answer to who asks, of as many bytes as a refusal. */
+void node_presence_encode(enum node_presence presence, struct buf *b);
+/* NONE: it is no such answer. */
+MUST_USE enum node_presence node_presence_decode(struct bytes bytes);
 /* In the words of who refuses, and of who was told. */
 const char *node_refusal_text(enum node_refusal why);
 const char *node_refusal_told_text(enum node_refusal why);

@@ -284,11 +284,14 @@ static enum node_refusal link_judge(const struct node_incoming *in, const struct
     if (hello->to != n->cfg.id) {
         return NODE_REFUSAL_ADDRESSEE;
     }
+    const struct node_peer *peer = link_peer(n, hello->from);
+    if (hello->kind == NODE_STREAM_ASK || n->ask) {
+        return link_may_be(n, in->stream, peer) ? NODE_REFUSAL_NONE : NODE_REFUSAL_NAME;
+    }
     enum node_refusal lineage = node_lineage_judge(n, hello);
     if (lineage != NODE_REFUSAL_NONE) {
         return lineage;
     }
-    const struct node_peer *peer = link_peer(n, hello->from);
     if (!peer) {
         return NODE_REFUSAL_UNKNOWN;
     }
@@ -313,12 +316,33 @@ static void link_refuse(struct node_incoming *in, node_id from, enum node_refusa
     link_tell_refused(n, from, &in->from, node_refusal_text(why));
 }
 
+/* Tells a founder that asks what this member is to it: also one that is not known here. */
+static void link_answer_founder(struct node_incoming *in)
+{
+    struct node *n = in->node;
+    struct buf b;
+    buf_init(&b);
+    node_presence_encode(node_presence(n), &b);
+    enum err ignored = n->world->net->stream_send(n->world->self, in->stream, buf_view(&b));
+    (void)ignored; /* the first bytes of a stream always fit its queue */
+    buf_deinit(&b);
+}
+
+/* False: the stream ends, as it was refused, or answered. */
 static bool link_read_hello(struct node_incoming *in, struct bytes bytes)
 {
     struct node_hello hello = {.from = NODE_NONE};
     enum node_refusal why = node_hello_decode(bytes, &hello);
     if (why == NODE_REFUSAL_NONE) {
         why = link_judge(in, &hello);
+    }
+    if (why == NODE_REFUSAL_NONE && hello.kind == NODE_STREAM_ASK) {
+        link_answer_founder(in);
+        return false;
+    }
+    if (why == NODE_REFUSAL_NONE && in->node->ask) {
+        node_ask_heard(in->node, &hello);
+        return false; /* there is no Raft yet that it could speak to */
     }
     if (why != NODE_REFUSAL_NONE) {
         link_refuse(in, hello.from, why);
@@ -438,7 +462,7 @@ static void link_on_received(struct world_stream_sink *sink, struct bytes bytes)
     buf_put(&in->pending, bytes.data, bytes.len);
     size_t at = 0;
     bool good = n->state != NODE_HALTED; /* which answers nobody: no stream is kept for it */
-    while (good && n->state == NODE_RUNNING) {
+    while (good && (n->state == NODE_RUNNING || n->ask)) {
         struct bytes rest = {in->pending.data + at, in->pending.len - at};
         size_t taken = link_take(in, &space, rest, &good);
         at += taken;
@@ -480,7 +504,8 @@ static struct world_stream_sink *link_on_accepted(struct world_listener *listene
                                                   const struct world_endpoint *from)
 {
     struct node *n = listener->owner;
-    for (size_t i = 0; i < NODE_INCOMING_MAX && n->state == NODE_RUNNING; i++) {
+    bool takes = n->state == NODE_RUNNING || n->ask;
+    for (size_t i = 0; i < NODE_INCOMING_MAX && takes; i++) {
         struct node_incoming *in = &n->incoming[i];
         if (in->stream) {
             continue;
@@ -557,9 +582,9 @@ static void link_open(struct node *n, uint32_t i)
     }
 }
 
-void node_links_open(struct node *n)
+void node_listen(struct node *n)
 {
-    if (n->cfg.port == 0) {
+    if (n->is_listening) {
         return;
     }
     CHECK(n->world->net);
@@ -569,6 +594,17 @@ void node_links_open(struct node *n)
         return;
     }
     n->is_listening = true;
+}
+
+void node_links_open(struct node *n)
+{
+    if (n->cfg.port == 0) {
+        return;
+    }
+    node_listen(n);
+    if (!n->is_listening) {
+        return;
+    }
     for (uint32_t i = 0; i < n->cfg.peer_count; i++) {
         if (n->cfg.peers[i].id != n->cfg.id) {
             link_open(n, i);

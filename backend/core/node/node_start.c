@@ -26,7 +26,6 @@
 /* A founding snapshot: the group begins after this entry, or behind the last one that the state
  * holds which it is founded with. */
 #define START_FOUNDING_INDEX 1
-#define START_FOUNDING_TERM  1
 
 struct node_start {
     struct node *node;
@@ -287,12 +286,12 @@ static void start_found(struct node_start *s)
     while (store_snapshot_step(snap, NODE_SNAPSHOT_BUDGET, &s->founding_bytes) == ERR_PENDING) {
     }
     store_snapshot_end(snap);
-    s->snapshot = node_snapshot_name(n, n->store, index, START_FOUNDING_TERM, n->cfg.founders,
+    s->snapshot = node_snapshot_name(n, n->store, index, NODE_FOUNDING_TERM, n->cfg.founders,
                                      s->founding_bytes.len);
     struct buf membership;
     buf_init(&membership);
     node_snapshot_membership(&s->snapshot, &membership);
-    s->founding = snapfile_create(&n->place, index, START_FOUNDING_TERM, buf_view(&membership),
+    s->founding = snapfile_create(&n->place, index, NODE_FOUNDING_TERM, buf_view(&membership),
                                   start_put_founding, s);
     buf_deinit(&membership);
     start_put_founding(s);
@@ -368,6 +367,15 @@ static void start_on_snapshot_payload(void *ctx, uint64_t offset, struct bytes p
     s->restore_failed = s->restore_failed || store_restore_feed(s->restore, payload) != OK;
 }
 
+/* With an empty log, it founds; or its disk is a lost one. */
+static void start_on_asked(void *ctx, bool is_member)
+{
+    struct node_start *s = ctx;
+    node_ask_end(s->node);
+    s->node->cfg.is_member = is_member;
+    start_log(s);
+}
+
 /* None is whole. Damaged ones say that this node took part: what they held must come from peers,
  * and the group must not be founded over them. */
 static void start_without_snapshot(struct node_start *s, bool has_damaged)
@@ -380,7 +388,11 @@ static void start_without_snapshot(struct node_start *s, bool has_damaged)
     n->cfg.is_member = n->cfg.is_member || has_damaged;
     PROBE(NODE_NO_SNAPSHOT);
     n->store = store_open(n->cfg.feature_level);
-    start_log(s);
+    if (node_ask_is_due(n)) {
+        node_ask_begin(n, start_on_asked, s);
+    } else {
+        start_log(s);
+    }
 }
 
 static void start_on_snapshot_named(struct world_file_request *request)
