@@ -351,7 +351,7 @@ static bool link_read_hello(struct node_incoming *in, struct bytes bytes)
     world_timer_cancel(in->node->world, &in->hello_due);
     in->peer = hello.from;
     in->kind = hello.kind;
-    struct node_link *link = link_find(in->node, hello.from);
+    struct node_link *link = node_link_find(in->node, hello.from);
     if (link) {
         link->level = hello.level;
         link->heard = world_now(in->node->world);
@@ -386,7 +386,7 @@ static bool link_read_message(struct node_incoming *in, struct raft_message_spac
     if (raft_message_decode(bytes, space, &m) != OK || m.from != in->peer) {
         return false;
     }
-    struct node_link *link = link_find(in->node, in->peer);
+    struct node_link *link = node_link_find(in->node, in->peer);
     if (link) {
         link->heard = world_now(in->node->world);
     }
