@@ -26,8 +26,10 @@ static const struct cli_command novacron_commands[] = {
         .name = "status",
         .options = {REMOTE_OPTION_TABLE},
         .summary = "say how each of the endpoints is",
-        .help = "One line for each of the endpoints. Exit status: 0 all have a leader and no "
-                "alarm,\n1 one of them has not, or does not answer.",
+        .help =
+            "One line for each of the endpoints: role, term, progress, priority; whether it is "
+            "IMPAIRED, or,\nwith a witness, too few replicas are in sync: EXPOSED. Exit status: 0 "
+            "all have a leader and\nnone of these, 1 one of them has not, or does not answer.",
         .run = cmd_cluster_status,
     },
     {
@@ -72,7 +74,10 @@ static const struct cli_command novacron_commands[] = {
         .name = "add",
         .arguments = {"NAME", "PEER_URL"},
         .options = {REMOTE_OPTION_TABLE,
-                    {"--learner", NULL, "it stays a learner until it is promoted by hand"}},
+                    {"--learner", NULL, "it stays a learner until it is promoted by hand"},
+                    {"--witness", NULL, "it votes, and holds no data"},
+                    {"--priority", "N",
+                     "whoever has the highest leads; 0: it never does; 100 otherwise"}},
         .summary = "let a new member in",
         .help = "It joins as a learner and is made a voter once it has caught up. Prints what "
                 "belongs\ninto its configuration.",
@@ -86,6 +91,35 @@ static const struct cli_command novacron_commands[] = {
         .summary = "make a learner a voter",
         .help = "It must have caught up.",
         .run = cmd_member_promote,
+    },
+    {
+        .group = "member",
+        .name = "demote",
+        .arguments = {"ID"},
+        .options = {REMOTE_OPTION_TABLE},
+        .summary = "make a voter a learner",
+        .help = "It keeps its data, and does not count any more. `member promote` takes it back.",
+        .run = cmd_member_demote,
+    },
+    {
+        .group = "member",
+        .name = "update",
+        .arguments = {"ID", "PEER_URL"},
+        .options = {REMOTE_OPTION_TABLE},
+        .summary = "say where a member is reached",
+        .help = "The others reach it there from now on; it must listen there.",
+        .run = cmd_member_update,
+    },
+    {
+        .group = "member",
+        .name = "priority",
+        .arguments = {"ID", "PRIORITY"},
+        .options = {REMOTE_OPTION_TABLE},
+        .summary = "say who shall rather lead",
+        .help =
+            "From 0, which never leads by itself, to 255. A member of the highest priority takes "
+            "the lead\nonce it has everything; 100 is usual.",
+        .run = cmd_member_priority,
     },
     {
         .group = "member",

@@ -147,6 +147,15 @@ void daemon_compose_api(struct daemon *d, struct etcd_config *ret)
     for (size_t i = 0; i < ETCD_URLS_MAX; i++) {
         c.client_urls[i] = config->client_urls[i];
     }
+    size_t witnesses = 0;
+    for (uint32_t i = 0; i < config->peer_count; i++) {
+        const struct daemon_member_settings *m = &config->settings->cluster.members[i];
+        if (m->witness && config->founds && witnesses + 1 < ETCD_WITNESSES_MAX) {
+            c.witnesses[witnesses] = (struct etcd_witness){config->peers[i].id, m->name,
+                                                           config->witness_urls[witnesses]};
+            witnesses++;
+        }
+    }
     c.election_timeout = node.raft.election_timeout;
     c.quota_bytes = config->settings->quota_mib * 1024 * 1024;
     c.offload = daemon_offload;

@@ -77,6 +77,7 @@ void daemon_page_raft(struct rpc_call *call)
         debug_number(&b, "lineage", s.membership->lineage);
         debug_number(&b, "impaired", s.impaired ? 1 : 0);
         debug_number(&b, "stalled", s.stalled ? 1 : 0);
+        debug_number(&b, "exposed", s.exposed ? 1 : 0);
         debug_number(&b, "installing", s.installing ? 1 : 0);
         debug_number(&b, "lacks_space", node_lacks_space(d->node) ? 1 : 0);
         debug_members(&b, s.membership);

@@ -65,9 +65,8 @@ enum node_presence node_presence(const struct node *n)
         return NODE_PRESENCE_NEW;
     }
     struct raft_status s = raft_status(n->raft);
-    bool is_fresh = s.membership->n > 0 && s.membership->lineage == 0 && s.last == s.snapshot &&
-                    n->applied == s.last && n->applied_term == NODE_FOUNDING_TERM &&
-                    s.term <= NODE_FOUNDING_TERM && s.vote == NODE_NONE;
+    /* The first vote, and the first word of a leader, bring a term. */
+    bool is_fresh = s.membership->n > 0 && s.term == 0 && s.last == s.snapshot;
     return is_fresh ? NODE_PRESENCE_FRESH : NODE_PRESENCE_MEMBER;
 }
 

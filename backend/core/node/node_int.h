@@ -128,9 +128,6 @@ enum node_presence {
     NODE_PRESENCES
 };
 
-/* A group begins in this term. */
-#define NODE_FOUNDING_TERM 1
-
 /* A founder asks the others so often; an answer is good for so long; so often its owner hears for
  * whom it waits. */
 #define NODE_ASK_EVERY (200 * NANOS_PER_MS)

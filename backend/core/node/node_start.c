@@ -26,6 +26,7 @@
 /* A founding snapshot: the group begins after this entry, or behind the last one that the state
  * holds which it is founded with. */
 #define START_FOUNDING_INDEX 1
+#define START_FOUNDING_TERM  1
 
 struct node_start {
     struct node *node;
@@ -286,12 +287,12 @@ static void start_found(struct node_start *s)
     while (store_snapshot_step(snap, NODE_SNAPSHOT_BUDGET, &s->founding_bytes) == ERR_PENDING) {
     }
     store_snapshot_end(snap);
-    s->snapshot = node_snapshot_name(n, n->store, index, NODE_FOUNDING_TERM, n->cfg.founders,
+    s->snapshot = node_snapshot_name(n, n->store, index, START_FOUNDING_TERM, n->cfg.founders,
                                      s->founding_bytes.len);
     struct buf membership;
     buf_init(&membership);
     node_snapshot_membership(&s->snapshot, &membership);
-    s->founding = snapfile_create(&n->place, index, NODE_FOUNDING_TERM, buf_view(&membership),
+    s->founding = snapfile_create(&n->place, index, START_FOUNDING_TERM, buf_view(&membership),
                                   start_put_founding, s);
     buf_deinit(&membership);
     start_put_founding(s);

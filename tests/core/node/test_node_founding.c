@@ -80,6 +80,32 @@ static void who_has_lost_everything_comes_back_as_a_lost_disk(void **state)
     cluster3_deinit(&c);
 }
 
+/* Fresh is who has founded and heard nothing since; not who happens to have nothing but a snapshot,
+ * and never voted, as the first leader leads still. */
+static void a_member_with_nothing_but_a_snapshot_is_not_fresh(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    founders_init(&c, 71, 3);
+    cluster3_start(&c);
+    cluster3_run(&c, 500 * NANOS_PER_MS);
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_int_equal(node_presence(c.member[i].node), NODE_PRESENCE_FRESH);
+    }
+    cluster3_put(&c, cluster3_elect(&c), "answer", value_of(42));
+    cluster3_run(&c, NANOS_PER_S);
+    for (uint32_t i = 0; i < 3; i++) {
+        node_take_snapshot(c.member[i].node);
+    }
+    cluster3_run(&c, NANOS_PER_S);
+    for (uint32_t i = 0; i < 3; i++) {
+        struct raft_status s = node_status(c.member[i].node);
+        assert_int_equal(s.snapshot, s.last);
+        assert_int_equal(node_presence(c.member[i].node), NODE_PRESENCE_MEMBER);
+    }
+    cluster3_deinit(&c);
+}
+
 /* One peer that remembers is enough, though it is no majority and nobody leads. */
 static void one_that_remembers_is_enough(void **state)
 {
@@ -205,6 +231,7 @@ int main(void)
         cmocka_unit_test(founders_that_all_begin_found_the_group),
         cmocka_unit_test(nobody_founds_before_the_last_one_has_said_what_it_is),
         cmocka_unit_test(who_has_lost_everything_comes_back_as_a_lost_disk),
+        cmocka_unit_test(a_member_with_nothing_but_a_snapshot_is_not_fresh),
         cmocka_unit_test(one_that_remembers_is_enough),
         cmocka_unit_test(a_majority_that_lost_everything_does_not_found_again),
         cmocka_unit_test(all_that_lost_everything_found_anew),
