@@ -56,7 +56,9 @@ static void member_put(const struct store *store, const struct raft_member *m, u
     }
     store_pb_put_bool(b, 5, (m->roles & (RAFT_LEARNER | RAFT_LEARNER_NEXT)) != 0);
     store_pb_put_bool(b, 101, (m->roles & RAFT_WITNESS) != 0);
-    store_pb_put_u64(b, 102, m->priority + 1U);
+    if (m->priority != RAFT_PRIORITY_DEFAULT) {
+        store_pb_put_u64(b, 102, m->priority + 1U);
+    }
     store_pb_close(b, at);
 }
 

@@ -101,7 +101,9 @@ static void status_put_own(const struct raft_status *status, const struct raft_m
                            struct buf *b)
 {
     store_pb_put_bool(b, 101, own && (own->roles & RAFT_WITNESS));
-    store_pb_put_u64(b, 102, own ? own->priority + 1U : 0);
+    if (own && own->priority != RAFT_PRIORITY_DEFAULT) {
+        store_pb_put_u64(b, 102, own->priority + 1U);
+    }
     store_pb_put_bool(b, 103, status->exposed);
     store_pb_put_bool(b, 104, status->impaired);
     store_pb_put_u64(b, 106, status->membership->lineage);
