@@ -7,19 +7,33 @@
 #include "api/pb_wire.h"
 #include "cli/remote.h"
 
-enum { ADD_LEARNER = REMOTE_OPTIONS };
-enum { ADD_URLS_FIELD = 1, ADD_LEARNER_FIELD };
-enum { NAMED_ID = 1 };
+enum { ADD_LEARNER = REMOTE_OPTIONS, ADD_WITNESS, ADD_PRIORITY };
+enum {
+    ADD_URLS_FIELD = 1,
+    ADD_LEARNER_FIELD,
+    ADD_NAME_FIELD = 101,
+    ADD_WITNESS_FIELD,
+    ADD_PRIORITY_FIELD
+};
+enum { NAMED_ID = 1, UPDATE_URLS_FIELD, UPDATE_DEMOTE_FIELD = 101, UPDATE_PRIORITY_FIELD };
+
+#define PRIORITY_MAX 255
 
 #define BYTES_PER_MB 1e6
 
 static void member_print(const Etcdserverpb__Member *m)
 {
-    (void)printf("%-16llx  %-8s %-16s %-28s %s\n", (unsigned long long)m->id,
+    char priority[16] = "-";
+    if (m->novacronpriority > 0) {
+        (void)snprintf(priority, sizeof priority, "%u", m->novacronpriority - 1);
+    }
+    (void)printf("%-16llx  %-9s %8s %-16s %-28s %s\n", (unsigned long long)m->id,
                  m->islearner         ? "learner"
+                 : m->novacronwitness ? "witness"
                  : m->name[0] == '\0' ? "unstarted"
                                       : "voter",
-                 m->name[0] != '\0' ? m->name : "-", m->n_peerurls > 0 ? m->peerurls[0] : "-",
+                 priority, m->name[0] != '\0' ? m->name : "-",
+                 m->n_peerurls > 0 ? m->peerurls[0] : "-",
                  m->n_clienturls > 0 ? m->clienturls[0] : "-");
 }
 
@@ -66,15 +80,35 @@ static void member_print_added(const char *name, const Etcdserverpb__MemberAddRe
     }
 }
 
+/* "0" to "255", as one more than it is; NULL is nothing. False: it is no priority. */
+static bool priority_parse(const char *text, uint64_t *ret)
+{
+    uint64_t number = 0;
+    if (text != NULL && (!remote_number(text, &number) || number > PRIORITY_MAX)) {
+        return false;
+    }
+    *ret = text != NULL ? number + 1 : 0;
+    return true;
+}
+
 enum cli_exit cmd_member_add(const struct cli_call *call)
 {
     struct remote r;
+    uint64_t priority = 0;
     enum cli_exit e = remote_open(&r, "member add", call);
     if (e != CLI_OK) {
         return e;
     }
+    if (!priority_parse(call->options[ADD_PRIORITY], &priority)) {
+        e = remote_wrong(&r, "no priority from 0 to 255", call->options[ADD_PRIORITY]);
+        remote_close(&r);
+        return e;
+    }
     pb_put_text(&r.request, ADD_URLS_FIELD, call->arguments[1]);
     pb_put_varint(&r.request, ADD_LEARNER_FIELD, call->options[ADD_LEARNER] != NULL);
+    pb_put_text(&r.request, ADD_NAME_FIELD, call->arguments[0]);
+    pb_put_varint(&r.request, ADD_WITNESS_FIELD, call->options[ADD_WITNESS] != NULL);
+    pb_put_varint(&r.request, ADD_PRIORITY_FIELD, priority);
     e = remote_call(&r, "/etcdserverpb.Cluster/MemberAdd");
     if (e == CLI_OK && r.json) {
         remote_print(&etcdserverpb__member_add_response__descriptor, buf_view(&r.response));
@@ -92,9 +126,12 @@ enum cli_exit cmd_member_add(const struct cli_call *call)
     return e;
 }
 
-static enum cli_exit member_change(const struct cli_call *call, const char *command,
-                                   const char *path, const char *done,
-                                   const struct ProtobufCMessageDescriptor *type)
+/* `field` of the request gets `number`, or the second argument as a text where it is that of the
+ * URLs; 0: there is nothing but the id. */
+static enum cli_exit member_change_with(const struct cli_call *call, const char *command,
+                                        const char *path, const char *done,
+                                        const struct ProtobufCMessageDescriptor *type,
+                                        uint32_t field, uint64_t number)
 {
     struct remote r;
     uint64_t id = 0;
@@ -106,6 +143,11 @@ static enum cli_exit member_change(const struct cli_call *call, const char *comm
         e = remote_wrong(&r, "no member's id, which `member list` prints", call->arguments[0]);
     } else {
         pb_put_varint(&r.request, NAMED_ID, id);
+        if (field == UPDATE_URLS_FIELD) {
+            pb_put_text(&r.request, field, call->arguments[1]);
+        } else if (field != 0) {
+            pb_put_varint(&r.request, field, number);
+        }
         e = remote_call(&r, path);
     }
     if (e == CLI_OK && r.json) {
@@ -115,6 +157,13 @@ static enum cli_exit member_change(const struct cli_call *call, const char *comm
     }
     remote_close(&r);
     return e;
+}
+
+static enum cli_exit member_change(const struct cli_call *call, const char *command,
+                                   const char *path, const char *done,
+                                   const struct ProtobufCMessageDescriptor *type)
+{
+    return member_change_with(call, command, path, done, type, 0, 0);
 }
 
 enum cli_exit cmd_member_promote(const struct cli_call *call)
@@ -128,6 +177,33 @@ enum cli_exit cmd_member_remove(const struct cli_call *call)
     return member_change(call, "member remove", "/etcdserverpb.Cluster/MemberRemove",
                          "is removed; stop it, and delete its data_dir",
                          &etcdserverpb__member_remove_response__descriptor);
+}
+
+enum cli_exit cmd_member_demote(const struct cli_call *call)
+{
+    return member_change_with(call, "member demote", "/etcdserverpb.Cluster/MemberUpdate",
+                              "is a learner now", &etcdserverpb__member_update_response__descriptor,
+                              UPDATE_DEMOTE_FIELD, 1);
+}
+
+enum cli_exit cmd_member_update(const struct cli_call *call)
+{
+    return member_change_with(
+        call, "member update", "/etcdserverpb.Cluster/MemberUpdate", "is reached there now",
+        &etcdserverpb__member_update_response__descriptor, UPDATE_URLS_FIELD, 0);
+}
+
+enum cli_exit cmd_member_priority(const struct cli_call *call)
+{
+    uint64_t priority = 0;
+    if (!priority_parse(call->arguments[1], &priority)) {
+        (void)fprintf(stderr, "novacron member priority: no priority from 0 to 255: \"%s\"\n",
+                      call->arguments[1]);
+        return CLI_USAGE;
+    }
+    return member_change_with(call, "member priority", "/etcdserverpb.Cluster/MemberUpdate",
+                              "has it now", &etcdserverpb__member_update_response__descriptor,
+                              UPDATE_PRIORITY_FIELD, priority);
 }
 
 /* --- cluster --------------------------------------------------------------------------------- */
@@ -148,16 +224,23 @@ static bool status_print(struct remote *r, const char *endpoint)
     if (s == NULL || s->header == NULL) {
         return false;
     }
-    (void)printf("%-30s %-16llx %-8s term %llu  index %llu  applied %llu  %.1f MB%s\n", endpoint,
-                 (unsigned long long)s->header->member_id,
+    char priority[24] = "";
+    if (s->novacronpriority > 0) {
+        (void)snprintf(priority, sizeof priority, "  priority %u", s->novacronpriority - 1);
+    }
+    (void)printf("%-30s %-16llx %-8s term %llu  index %llu  applied %llu  %.1f MB%s%s%s%s\n",
+                 endpoint, (unsigned long long)s->header->member_id,
                  s->leader == 0                      ? "LEADERLESS"
                  : s->leader == s->header->member_id ? "leader"
                  : s->islearner                      ? "learner"
+                 : s->novacronwitness                ? "witness"
                                                      : "follower",
                  (unsigned long long)s->raftterm, (unsigned long long)s->raftindex,
                  (unsigned long long)s->raftappliedindex, (double)s->dbsizeinuse / BYTES_PER_MB,
-                 s->n_errors > 0 ? "  ALARM" : "");
-    bool is_well = s->leader != 0 && s->n_errors == 0;
+                 priority, s->n_errors > 0 ? "  ALARM" : "", s->novacronexposed ? "  EXPOSED" : "",
+                 s->novacronimpaired ? "  IMPAIRED" : "");
+    bool is_well =
+        s->leader != 0 && s->n_errors == 0 && !s->novacronexposed && !s->novacronimpaired;
     etcdserverpb__status_response__free_unpacked(s, NULL);
     return is_well;
 }

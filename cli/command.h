@@ -21,7 +21,7 @@ enum cli_exit {
 };
 
 #define CLI_OPTIONS_MAX   12
-#define CLI_ARGUMENTS_MAX 4
+#define CLI_ARGUMENTS_MAX 10
 
 struct cli_option {
     const char *name;  /* "--json"; NULL ends the list */
@@ -62,6 +62,8 @@ enum cli_exit cli_main(const struct cli_program *program, int argc, char **argv)
 /* The commands of `novacron`. */
 enum cli_exit cmd_ca_init(const struct cli_call *call);
 enum cli_exit cmd_ca_issue(const struct cli_call *call);
+enum cli_exit cmd_cluster_recover(const struct cli_call *call);
+enum cli_exit cmd_cluster_survivors(const struct cli_call *call);
 enum cli_exit cmd_wal_inspect(const struct cli_call *call);
 enum cli_exit cmd_wal_verify(const struct cli_call *call);
 

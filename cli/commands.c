@@ -16,15 +16,50 @@ static enum cli_exit cmd_completion(const struct cli_call *call)
     return cli_completion_run(call, &cli_novacron, sources);
 }
 
+/* Of the survivors of a cluster: as many as anybody runs voters, and more. */
+#define DATA_DIRS                                                                                  \
+    "DATA_DIR", "[DATA_DIR]", "[DATA_DIR]", "[DATA_DIR]", "[DATA_DIR]", "[DATA_DIR]", "[DATA_DIR]"
+
 static const struct cli_command novacron_commands[] = {
     {
         .group = "cluster",
         .name = "status",
         .options = {REMOTE_OPTION_TABLE},
         .summary = "say how each of the endpoints is",
-        .help = "One line for each of the endpoints. Exit status: 0 all have a leader and no "
-                "alarm,\n1 one of them has not, or does not answer.",
+        .help =
+            "One line for each of the endpoints: role, term, progress, priority; whether it is "
+            "IMPAIRED, or,\nwith a witness, too few replicas are in sync: EXPOSED. Exit status: 0 "
+            "all have a leader and\nnone of these, 1 one of them has not, or does not answer.",
         .run = cmd_cluster_status,
+    },
+    {
+        .group = "cluster",
+        .name = "survivors",
+        .arguments = {DATA_DIRS},
+        .options = {{"--report", NULL, "a line for each, to be carried to another host"}},
+        .summary = "say which of the stopped members is the newest",
+        .help = "Reads the data_dir of each, or a file with the line that --report printed on its "
+                "host, and\nsays how far its log goes and whether it is whole; is a majority left, "
+                "and if not, which one\nto choose for `cluster recover`. Changes nothing. Exit "
+                "status: 0 one is to be chosen, 1 none\nis, or a majority is left, 2 one cannot be "
+                "read.",
+        .run = cmd_cluster_survivors,
+    },
+    {
+        .group = "cluster",
+        .name = "recover",
+        .arguments = {DATA_DIRS},
+        .options = {{"--accept-data-loss", "CLUSTER",
+                     "the cluster's id, as `cluster survivors` printed it: without it, nothing is "
+                     "done"}},
+        .summary = "go on with one member when a majority is lost for good",
+        .help =
+            "DATA_DIR is of the member that goes on alone, whose novacrond is stopped. The "
+            "others are the\nsurvivors beside it, as for `cluster survivors`; it must be the "
+            "newest of them. Says what may\nbe lost. With --accept-data-loss it leaves an order "
+            "in DATA_DIR, which novacrond carries out\nat its next start, unless it hears a "
+            "quorum. See docs/runbooks/quorum-lost.md.",
+        .run = cmd_cluster_recover,
     },
     {
         .group = "member",
@@ -39,7 +74,10 @@ static const struct cli_command novacron_commands[] = {
         .name = "add",
         .arguments = {"NAME", "PEER_URL"},
         .options = {REMOTE_OPTION_TABLE,
-                    {"--learner", NULL, "it stays a learner until it is promoted by hand"}},
+                    {"--learner", NULL, "it stays a learner until it is promoted by hand"},
+                    {"--witness", NULL, "it votes, and holds no data"},
+                    {"--priority", "N",
+                     "whoever has the highest leads; 0: it never does; 100 otherwise"}},
         .summary = "let a new member in",
         .help = "It joins as a learner and is made a voter once it has caught up. Prints what "
                 "belongs\ninto its configuration.",
@@ -53,6 +91,35 @@ static const struct cli_command novacron_commands[] = {
         .summary = "make a learner a voter",
         .help = "It must have caught up.",
         .run = cmd_member_promote,
+    },
+    {
+        .group = "member",
+        .name = "demote",
+        .arguments = {"ID"},
+        .options = {REMOTE_OPTION_TABLE},
+        .summary = "make a voter a learner",
+        .help = "It keeps its data, and does not count any more. `member promote` takes it back.",
+        .run = cmd_member_demote,
+    },
+    {
+        .group = "member",
+        .name = "update",
+        .arguments = {"ID", "PEER_URL"},
+        .options = {REMOTE_OPTION_TABLE},
+        .summary = "say where a member is reached",
+        .help = "The others reach it there from now on; it must listen there.",
+        .run = cmd_member_update,
+    },
+    {
+        .group = "member",
+        .name = "priority",
+        .arguments = {"ID", "PRIORITY"},
+        .options = {REMOTE_OPTION_TABLE},
+        .summary = "say who shall rather lead",
+        .help =
+            "From 0, which never leads by itself, to 255. A member of the highest priority takes "
+            "the lead\nonce it has everything; 100 is usual.",
+        .run = cmd_member_priority,
     },
     {
         .group = "member",

@@ -95,13 +95,15 @@ class Member:
 
 
 class Cluster:
-    def __init__(self, directory, build, size=3, has_tls=False, extra=""):
+    def __init__(self, directory, build, size=3, has_tls=False, extra="", traits=None):
+        """`traits` gives further settings of founders by their name: {"node-3": ["witness: true"]}."""
         self.dir = Path(directory)
         self.build = Path(build)
         self.program = self.build / "backend/novacrond/novacrond"
         self.has_tls = has_tls
         self.scheme = "https" if has_tls else "http"
         self.extra = extra
+        self.traits = traits or {}
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("NOVACRON_")}
         ports = free_ports(2 * size)
         self.founders = [(f"node-{i + 1}", ports[2 * i], ports[2 * i + 1]) for i in range(size)]
@@ -133,6 +135,7 @@ class Cluster:
                  "  name: local", f"  state: {state}", "  members:"]
         for founder, _, port in self.founders:
             lines += [f"    - name: {founder}", f"      peer: 127.0.0.1:{port}"]
+            lines += [f"      {trait}" for trait in self.traits.get(founder, [])]
         lines += [f"id: {member_id}"] if member_id else []
         return ("\n".join(lines) + f"\npeer:\n  listen: 127.0.0.1:{peer_port}\n{tls}"
                 f"client:\n  listen: 127.0.0.1:{client_port}\n{tls}{self.extra}")

@@ -38,10 +38,10 @@ LEVELS = {
     "backend/pki": 7,
     "backend/world": 7,
     "backend/novacrond": 8,
-    "cli": 8,
-    "cli/sim": 9,
-    "tests": 10,
-    "bench": 11,
+    "cli": 9,
+    "cli/sim": 10,
+    "tests": 11,
+    "bench": 12,
 }
 
 # Folders of one level which know each other all the same.

@@ -20,7 +20,7 @@
 /* Calls under way get so long after that; streams never end by themselves. */
 #define STOP_GRACE (300 * NANOS_PER_MS)
 
-static nanos daemon_now(const struct daemon *d)
+nanos daemon_now(const struct daemon *d)
 {
     return world_now(linux_world_table(d->lw));
 }
@@ -107,6 +107,7 @@ static enum err daemon_open(struct daemon *d, const char *restore, char *why)
     etcd_api_attach(d->api, d->node);
     TRY(open_server(d, why));
     daemon_signals_open(d);
+    daemon_recovery_open(d);
     CHECK(uv_timer_init(linux_world_loop(d->lw), &d->stop_timer) == 0);
     d->stop_timer.data = d;
     return OK;
@@ -245,6 +246,7 @@ enum daemon_exit daemon_run(struct daemon_config *config, const char *restore)
         _exit((int)status); /* nothing that it holds is worth saving */
     }
     daemon_signals_close(d);
+    daemon_recovery_close(d);
     uv_close((uv_handle_t *)&d->stop_timer, NULL);
     daemon_close(d);
     LOG_SAY(&d->log, DAEMON_INFO, "ended", log_u64("status", (uint64_t)status));

@@ -25,6 +25,7 @@
 #include "novacrond/daemon_config.h"
 #include "novacrond/daemon_disk.h"
 #include "novacrond/daemon_log.h"
+#include "novacrond/daemon_recovery.h"
 #include "world/linux/linux_tls.h"
 #include "world/linux/linux_world.h"
 
@@ -77,7 +78,11 @@ struct daemon {
     uv_signal_t signals[3];
     uv_timer_t watchdog;
     uv_timer_t stop_timer;
+    struct daemon_recovery recovery;
 };
+
+/* What the world's clock says. */
+nanos daemon_now(const struct daemon *d);
 
 /* Runs a member until it ends. `restore`: the backup to found the cluster with, or NULL. */
 enum daemon_exit daemon_run(struct daemon_config *config, const char *restore);

@@ -84,6 +84,7 @@ void daemon_compose_node(const struct daemon *d, struct node_config *ret)
     c.founders = config->founds ? &config->founders : NULL;
     c.founding_state = d->founding_state;
     c.is_member = d->disk.is_member;
+    c.asks_founders = true;
     c.port = config->peer_listen.port;
     c.peer_count = config->peer_count;
     memcpy(c.peers, config->peers, sizeof c.peers);
@@ -145,6 +146,15 @@ void daemon_compose_api(struct daemon *d, struct etcd_config *ret)
     c.peer_urls[0] = config->peer_url;
     for (size_t i = 0; i < ETCD_URLS_MAX; i++) {
         c.client_urls[i] = config->client_urls[i];
+    }
+    size_t witnesses = 0;
+    for (uint32_t i = 0; i < config->peer_count; i++) {
+        const struct daemon_member_settings *m = &config->settings->cluster.members[i];
+        if (m->witness && config->founds && witnesses + 1 < ETCD_WITNESSES_MAX) {
+            c.witnesses[witnesses] = (struct etcd_witness){config->peers[i].id, m->name,
+                                                           config->witness_urls[witnesses]};
+            witnesses++;
+        }
     }
     c.election_timeout = node.raft.election_timeout;
     c.quota_bytes = config->settings->quota_mib * 1024 * 1024;

@@ -156,10 +156,12 @@ static enum err check_names(const struct checking *c)
     if (s->data_dir == NULL) {
         return complain(c, "data_dir", "is missing; write a directory on a disk of its own");
     }
-    if (s->cluster.name == NULL) {
+    if (s->cluster.name == NULL && s->cluster.id == NULL) {
         return complain(c, "cluster.name", "is missing; write the same on all members");
     }
-    c->config->cluster = daemon_id_of(s->cluster.name, "");
+    if (s->cluster.name != NULL) {
+        c->config->cluster = daemon_id_of(s->cluster.name, "");
+    }
     if (s->cluster.id != NULL && !id_parse(s->cluster.id, &c->config->cluster)) {
         return complain(c, "cluster.id", "\"%.40s\" is no id; write up to 16 hexadecimal digits",
                         s->cluster.id);
@@ -184,7 +186,11 @@ static enum err check_listed(const struct checking *c, uint32_t i)
     const struct daemon_settings *s = c->config->settings;
     const struct daemon_member_settings *m = &s->cluster.members[i];
     struct node_peer *peer = &c->config->peers[i];
-    peer->id = daemon_id_of(s->cluster.name, m->name);
+    if (s->cluster.name == NULL && m->id == NULL) {
+        return complain(c, "cluster.members",
+                        "%.64s has no id, and without a cluster.name none can be made", m->name);
+    }
+    peer->id = s->cluster.name != NULL ? daemon_id_of(s->cluster.name, m->name) : 0;
     if (m->id != NULL && !id_parse(m->id, &peer->id)) {
         return complain(c, "cluster.members",
                         "the id \"%.40s\" of %.64s is none; write up to 16 "
@@ -210,6 +216,41 @@ static enum err check_listed(const struct checking *c, uint32_t i)
     return OK;
 }
 
+/* Who votes with data and who without, and who shall rather lead. */
+static enum err check_founders(const struct checking *c)
+{
+    struct daemon_config *config = c->config;
+    const struct daemon_member_settings *members = config->settings->cluster.members;
+    uint32_t witnesses = 0;
+    for (uint32_t i = 0; i < config->peer_count; i++) {
+        witnesses += members[i].witness ? 1 : 0;
+        if (members[i].priority != NULL && *members[i].priority > UINT8_MAX) {
+            return complain(c, "cluster.members",
+                            "the priority of %.64s is no number from 0 (never leads) to %d",
+                            members[i].name, UINT8_MAX);
+        }
+    }
+    if (!config->founds) {
+        return OK;
+    }
+    if (witnesses > 0 && 2 * witnesses >= config->peer_count) {
+        return complain(c, "cluster.members",
+                        "%u of %u are witnesses, which hold no data; more members must hold them",
+                        witnesses, config->peer_count);
+    }
+    for (uint32_t i = 0; i < config->peer_count; i++) {
+        uint8_t roles = members[i].witness ? RAFT_VOTER | RAFT_WITNESS
+                        : witnesses > 0    ? RAFT_VOTER | RAFT_IN_SYNC
+                                           : RAFT_VOTER;
+        struct raft_member *m =
+            raft_membership_insert(&config->founders, config->peers[i].id, roles);
+        if (members[i].priority != NULL) {
+            m->priority = (uint8_t)*members[i].priority;
+        }
+    }
+    return OK;
+}
+
 static enum err check_members(const struct checking *c)
 {
     struct daemon_config *config = c->config;
@@ -220,7 +261,12 @@ static enum err check_members(const struct checking *c)
         own = strcmp(s->cluster.members[i].name, s->name) == 0 ? i : own;
     }
     config->peer_count = s->cluster.members_count;
-    config->id = own != UINT32_MAX ? config->peers[own].id : daemon_id_of(s->cluster.name, s->name);
+    if (own == UINT32_MAX && s->id == NULL && s->cluster.name == NULL) {
+        return complain(c, "id", "is missing; write that which `novacron cluster join` got");
+    }
+    config->id = own != UINT32_MAX         ? config->peers[own].id
+                 : s->cluster.name != NULL ? daemon_id_of(s->cluster.name, s->name)
+                                           : 0;
     if (s->id != NULL && !id_parse(s->id, &config->id)) {
         return complain(c, "id",
                         "\"%.40s\" is no id; write up to 16 hexadecimal digits, as "
@@ -242,13 +288,24 @@ static enum err check_members(const struct checking *c)
         return complain(c, "cluster.members", "is missing; write at least one member that runs");
     }
     config->founds = is_new;
-    for (uint32_t i = 0; is_new && i < config->peer_count; i++) {
-        (void)raft_membership_insert(&config->founders, config->peers[i].id, RAFT_VOTER);
-    }
+    TRY(check_founders(c));
     if (own != UINT32_MAX) {
         config->peer_advertise = config->peers[own].at;
     }
     return OK;
+}
+
+/* "https://host:port"; IPv6 addresses in brackets. */
+static void url_put(bool is_tls, const struct world_endpoint *at, char url[ETCD_URL_BYTES_MAX])
+{
+    const struct world_endpoint copy = *at;
+    char text[ETCD_URL_BYTES_MAX];
+    bool has_colon = strchr(copy.host, ':') != NULL;
+    int n =
+        snprintf(text, sizeof text, "http%s://%s%.*s%s:%u", is_tls ? "s" : "", has_colon ? "[" : "",
+                 WORLD_HOST_MAX_BYTES - 1, copy.host, has_colon ? "]" : "", copy.port);
+    CHECK(n > 0 && (size_t)n < sizeof text);
+    memcpy(url, text, (size_t)n + 1);
 }
 
 static enum err check_peer(const struct checking *c)
@@ -276,10 +333,13 @@ static enum err check_peer(const struct checking *c)
                         "else can listen",
                         config->peer_listen.host);
     }
-    bool has_colon = strchr(config->peer_advertise.host, ':') != NULL;
-    (void)snprintf(config->peer_url, sizeof config->peer_url, "http%s://%s%s%s:%u",
-                   p->tls.cert != NULL ? "s" : "", has_colon ? "[" : "",
-                   config->peer_advertise.host, has_colon ? "]" : "", config->peer_advertise.port);
+    url_put(p->tls.cert != NULL, &config->peer_advertise, config->peer_url);
+    size_t witnesses = 0;
+    for (uint32_t i = 0; i < config->peer_count && witnesses < ETCD_WITNESSES_MAX; i++) {
+        if (config->settings->cluster.members[i].witness) {
+            url_put(p->tls.cert != NULL, &config->peers[i].at, config->witness_urls[witnesses++]);
+        }
+    }
     return OK;
 }
 
@@ -334,9 +394,7 @@ static enum err check_client(const struct checking *c)
                         "is missing; write where clients reach this member, "
                         "as in https://10.0.0.1:2379");
     }
-    bool has_colon = strchr(listen->host, ':') != NULL;
-    (void)snprintf(url, sizeof url, "http%s://%s%s%s:%u", p->tls.cert != NULL ? "s" : "",
-                   has_colon ? "[" : "", listen->host, has_colon ? "]" : "", listen->port);
+    url_put(p->tls.cert != NULL, listen, url);
     return check_client_urls(c, url);
 }
 

@@ -32,6 +32,8 @@ struct daemon_member_settings {
     char *name;
     char *peer; /* host:port */
     char *id;   /* hexadecimal; NULL: made of the names */
+    bool witness;
+    uint64_t *priority; /* NULL: as usual */
 };
 
 enum daemon_state { DAEMON_STATE_NEW, DAEMON_STATE_EXISTING };
@@ -93,7 +95,8 @@ struct daemon_config {
     struct node_peer peers[NODE_PEERS_MAX];
     uint32_t peer_count;
     char peer_url[ETCD_URL_BYTES_MAX];
-    char *client_urls[ETCD_URLS_MAX]; /* owned; NULL ends */
+    char witness_urls[ETCD_WITNESSES_MAX][ETCD_URL_BYTES_MAX]; /* of those among `peers` */
+    char *client_urls[ETCD_URLS_MAX];                          /* owned; NULL ends */
 };
 
 /* Reads `path` and the environment. On failure `why` says what is wrong, where, and what to do. */

@@ -16,6 +16,20 @@ static void events_note_membership(struct daemon *d)
     }
 }
 
+static void events_waits(void *ctx, node_id founder, const struct world_endpoint *at)
+{
+    struct daemon *d = ctx;
+    const struct daemon_config *c = d->config;
+    const char *name = "";
+    for (uint32_t i = 0; i < c->peer_count; i++) {
+        name = c->peers[i].id == founder ? c->settings->cluster.members[i].name : name;
+    }
+    LOG_SAY(&d->log, DAEMON_WARN, "waits for another founder before it founds the cluster",
+            log_text("name", name), log_text("at", at->host), log_u64("port", at->port));
+    daemon_tell_systemd("STATUS=waits for the other founders; the log names them\n"
+                        "EXTEND_TIMEOUT_USEC=60000000");
+}
+
 static void events_ready(void *ctx, enum recovery_verdict verdict, const char *why)
 {
     struct daemon *d = ctx;
@@ -26,6 +40,7 @@ static void events_ready(void *ctx, enum recovery_verdict verdict, const char *w
             log_u64("applied", node_applied(d->node)));
     etcd_api_ready(d->api);
     events_note_membership(d);
+    daemon_recovery_ready(d);
     if (d->backup.len > 0) {
         LOG_SAY(&d->log, DAEMON_INFO, "founded with a backup",
                 log_u64("revision", (uint64_t)store_revision(node_store(d->node))));
@@ -144,6 +159,7 @@ struct node_events daemon_node_events(struct daemon *d)
 {
     return (struct node_events){
         .ctx = d,
+        .waits = events_waits,
         .ready = events_ready,
         .halted = events_halted,
         .leader_changed = events_leader_changed,

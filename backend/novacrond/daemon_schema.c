@@ -44,6 +44,8 @@ static const cyaml_schema_field_t member_fields[] = {
     CYAML_FIELD_STRING_PTR("peer", CYAML_FLAG_POINTER, struct daemon_member_settings, peer, 1,
                            STRING_MAX),
     TEXT("id", daemon_member_settings, id),
+    CYAML_FIELD_BOOL("witness", OPTIONAL, struct daemon_member_settings, witness),
+    CYAML_FIELD_UINT_PTR("priority", OPTIONAL_PTR, struct daemon_member_settings, priority),
     CYAML_FIELD_END,
 };
 

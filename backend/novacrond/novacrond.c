@@ -34,15 +34,17 @@ void check_report(const char *file, int line, const char *cond)
 
 static void print_meaning(const struct daemon_config *c)
 {
+    const char *cluster = c->settings->cluster.name;
     (void)printf("member %s, id %llx, of cluster %s, id %llx\n", c->settings->name,
-                 (unsigned long long)c->id, c->settings->cluster.name,
+                 (unsigned long long)c->id, cluster != NULL ? cluster : "(no name)",
                  (unsigned long long)c->cluster);
     (void)printf("%s with %u members named\n",
                  c->founds ? "founds the cluster" : "joins, or belongs to, a running cluster",
                  c->peer_count);
     for (uint32_t i = 0; i < c->peer_count; i++) {
-        (void)printf("  %s, id %llx, at %s port %u\n", c->settings->cluster.members[i].name,
-                     (unsigned long long)c->peers[i].id, c->peers[i].at.host, c->peers[i].at.port);
+        (void)printf("  %s, id %llx, at %s port %u%s\n", c->settings->cluster.members[i].name,
+                     (unsigned long long)c->peers[i].id, c->peers[i].at.host, c->peers[i].at.port,
+                     c->settings->cluster.members[i].witness ? ", a witness" : "");
     }
     (void)printf("peers: %s%s; clients: %s%s\n", c->peer_url,
                  c->settings->peer.tls.cert == NULL ? " (plaintext)" : "", c->client_urls[0],

@@ -83,6 +83,11 @@ BAD = [
     ("  listen: 127.0.0.1:2379", "  listen: 10.0.0.1:2379", "is no loopback address; write cert"),
     ("data_dir: data\n", "", "data_dir: is missing"),
     ("      peer: 127.0.0.1:2380\n", "", 'add "peer: ..."'),
+    ("      peer: 127.0.0.1:2380\n", "      peer: 127.0.0.1:2380\n      witness: true\n",
+     "cluster.members: 1 of 1 are witnesses, which hold no data"),
+    ("      peer: 127.0.0.1:2380\n", "      peer: 127.0.0.1:2380\n      priority: 256\n",
+     "the priority of a is no number from 0"),
+    ("  name: lab\n", "  id: 4d\n", "a has no id, and without a cluster.name none can be made"),
     ("  name: lab\n", "  name: lab\n  name: lab\n", "FILE:4: Mapping field already seen: name"),
 ]
 

@@ -24,6 +24,14 @@ static void member_on_ready(void *ctx, enum recovery_verdict verdict, const char
     print_message("# %s ready: %s: %s\n", m->name, recovery_verdict_name(verdict), why);
 }
 
+static void member_on_waits(void *ctx, node_id founder, const struct world_endpoint *at)
+{
+    struct member *m = ctx;
+    (void)founder;
+    (void)at;
+    m->waits++;
+}
+
 static void member_on_alarm(void *ctx, enum raft_alarm alarm)
 {
     struct member *m = ctx;
@@ -83,6 +91,7 @@ void member_start(struct cluster3 *c, uint32_t i)
     config.scrub_bytes_per_s = c->scrub_bytes_per_s;
     config.scrub_pause = NANOS_PER_S;
     config.is_member = m->is_member;
+    config.asks_founders = c->asks_founders;
     config.snapshot_entries = c->snapshot_entries;
     config.tail_entries = 10;
     for (uint32_t k = 0; k < c->n; k++) {
@@ -95,6 +104,7 @@ void member_start(struct cluster3 *c, uint32_t i)
     struct node_events events = {.ctx = m,
                                  .ready = member_on_ready,
                                  .halted = member_on_halted,
+                                 .waits = member_on_waits,
                                  .alarm = member_on_alarm,
                                  .refused = member_on_refused,
                                  .sent = member_on_sent,

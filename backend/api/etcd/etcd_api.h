@@ -28,6 +28,9 @@
 
 struct etcd_api; /* opaque */
 
+/* Witnesses that the configuration may name, with the end. */
+#define ETCD_WITNESSES_MAX 16
+
 /* URLs of one kind that a member may have, and the bytes of one. */
 #define ETCD_URLS_MAX      16
 #define ETCD_URL_BYTES_MAX 256
@@ -52,7 +55,14 @@ struct etcd_config {
     const char *name;                       /* of the member; copied */
     const char *client_urls[ETCD_URLS_MAX]; /* where clients reach it; copied; NULL ends */
     const char *peer_urls[ETCD_URLS_MAX];   /* where peers reach it */
-    nanos election_timeout;                 /* as in raft_config */
+    /* Witnesses of the founding, for which the leader says what they are called: they propose
+     * nothing themselves. Borrowed for the API's life; a NULL name ends. */
+    struct etcd_witness {
+        node_id id;
+        const char *name;
+        const char *peer_url;
+    } witnesses[ETCD_WITNESSES_MAX];
+    nanos election_timeout;   /* as in raft_config */
     uint64_t quota_bytes;     /* of the store's memory; beyond it the alarm NOSPACE is raised */
     const char *version;      /* of etcd, whose API this is: clients ask for its features */
     nanos progress_interval;  /* a watch that asked for it hears so often that nothing happened */

@@ -16,7 +16,7 @@
  *
  * The notes, integers little-endian:
  *     question: kind u8 (enum etcd_question_kind), sequence u64, lease or member i64,
- *               change u8 (enum etcd_change; 0 where it is none)
+ *               change u8 (enum etcd_change; 0 where it is none), priority u8
  *     answer:   kind u8 + 128, sequence u64, result u8 (0: answered), ttl or enum err i64,
  *               granted i64
  */
@@ -42,7 +42,8 @@ void etcd_ask_cancel(struct etcd_question *q)
     }
 }
 
-bool etcd_change_is_made(const struct etcd_api *api, node_id member, enum etcd_change change)
+bool etcd_change_is_made(const struct etcd_api *api, node_id member, enum etcd_change change,
+                         uint8_t priority)
 {
     const struct raft_member *m = raft_membership_lookup(node_status(api->node).membership, member);
     switch (change) {
@@ -50,8 +51,13 @@ bool etcd_change_is_made(const struct etcd_api *api, node_id member, enum etcd_c
         return m == NULL;
     case ETCD_CHANGE_PROMOTE:
         return m && (m->roles & RAFT_VOTER);
+    case ETCD_CHANGE_DEMOTE:
+        return m && (m->roles & RAFT_LEARNER);
+    case ETCD_CHANGE_PRIORITY:
+        return m && m->priority == priority;
     case ETCD_CHANGE_ADD_LEARNER:
     case ETCD_CHANGE_ADD_VOTER:
+    case ETCD_CHANGE_ADD_WITNESS:
     case ETCD_CHANGES:
     default:
         return m != NULL;
@@ -68,14 +74,20 @@ static bool ask_change(struct etcd_question *q)
         [ETCD_CHANGE_ADD_VOTER] = {.op = RAFT_ADD_LEARNER, .auto_promote = true},
         [ETCD_CHANGE_PROMOTE] = {.op = RAFT_ADD_VOTER},
         [ETCD_CHANGE_REMOVE] = {.op = RAFT_REMOVE},
+        [ETCD_CHANGE_ADD_WITNESS] = {.op = RAFT_ADD_WITNESS},
+        [ETCD_CHANGE_DEMOTE] = {.op = RAFT_ADD_LEARNER},
+        [ETCD_CHANGE_PRIORITY] = {.op = RAFT_UPDATE},
     };
+    const struct raft_member *m =
+        raft_membership_lookup(node_status(q->api->node).membership, (node_id)q->subject);
+    bool keeps_priority = m && q->change != ETCD_CHANGE_PRIORITY;
     node_id member = (node_id)q->subject;
     enum err result = OK;
-    if (!etcd_change_is_made(q->api, member, q->change)) {
+    if (!etcd_change_is_made(q->api, member, q->change, q->priority)) {
         struct raft_conf_change change = {.n = 1};
         change.single[0] = singles[q->change];
         change.single[0].node = member;
-        change.single[0].priority = RAFT_PRIORITY_DEFAULT;
+        change.single[0].priority = keeps_priority ? m->priority : q->priority;
         result = node_change(q->api->node, &change);
     }
     q->left = (struct etcd_lease_left){.ttl = (int64_t)result};
@@ -151,6 +163,7 @@ static void ask_somebody(struct etcd_question *q)
     buf_put_u64(&note, q->sequence);
     buf_put_u64(&note, (uint64_t)q->subject);
     buf_put_u8(&note, (uint8_t)q->change);
+    buf_put_u8(&note, q->priority);
     enum err result = node_note(api->node, status.leader, buf_view(&note));
     buf_deinit(&note);
     if (result != OK) {
@@ -225,6 +238,7 @@ static void ask_for_other(struct etcd_api *api, node_id from, enum etcd_question
     uint64_t sequence = cursor_u64(c);
     int64_t subject = (int64_t)cursor_u64(c);
     uint8_t change = cursor_u8(c);
+    uint8_t priority = cursor_u8(c);
     if (!cursor_done(c) || change >= ETCD_CHANGES || api->questions.count >= ETCD_QUESTIONS_MAX) {
         return;
     }
@@ -236,6 +250,7 @@ static void ask_for_other(struct etcd_api *api, node_id from, enum etcd_question
     q->kind = kind;
     q->subject = subject;
     q->change = (enum etcd_change)change;
+    q->priority = priority;
     q->from = from;
     q->from_sequence = sequence;
     q->done = ask_on_foreign;

@@ -6,7 +6,7 @@
  *     MemberAdd      MEMBER_SET --> change --> applied       the change refused: MEMBER_FORGET
  *     MemberRemove   change --> applied --> MEMBER_FORGET
  *     MemberPromote  change --> applied
- *     MemberUpdate   MEMBER_SET
+ *     MemberUpdate   MEMBER_SET; demotion and priority, which are ours: change --> applied
  *
  * A member that is added as a voter begins as a learner, which the leader promotes when it has
  * caught up; etcd lets it vote at once, and a newcomer that never comes then counts against the
@@ -58,6 +58,10 @@ static void member_put(const struct store *store, const struct raft_member *m, u
         store_pb_put_bytes(b, 4, url);
     }
     store_pb_put_bool(b, 5, (m->roles & (RAFT_LEARNER | RAFT_LEARNER_NEXT)) != 0);
+    store_pb_put_bool(b, 101, (m->roles & RAFT_WITNESS) != 0);
+    if (m->priority != RAFT_PRIORITY_DEFAULT) {
+        store_pb_put_u64(b, 102, m->priority + 1U);
+    }
     store_pb_close(b, at);
 }
 
@@ -117,10 +121,13 @@ static enum etcd_error member_refusal(enum etcd_change change, enum err result)
     switch (change) {
     case ETCD_CHANGE_ADD_LEARNER:
     case ETCD_CHANGE_ADD_VOTER:
+    case ETCD_CHANGE_ADD_WITNESS:
         return ETCD_TOO_MANY_LEARNERS;
     case ETCD_CHANGE_PROMOTE:
         return ETCD_LEARNER_BEHIND;
     case ETCD_CHANGE_REMOVE:
+    case ETCD_CHANGE_DEMOTE:
+    case ETCD_CHANGE_PRIORITY:
     case ETCD_CHANGES:
     default:
         return ETCD_NOT_ENOUGH_STARTED;
@@ -143,7 +150,8 @@ static void member_forget(struct etcd_op *op, void (*then)(struct etcd_op *op))
 static void member_fail(struct etcd_op *op, enum etcd_error e)
 {
     struct member_step *step = op->state;
-    bool adds = step->change == ETCD_CHANGE_ADD_LEARNER || step->change == ETCD_CHANGE_ADD_VOTER;
+    bool adds = step->change == ETCD_CHANGE_ADD_LEARNER || step->change == ETCD_CHANGE_ADD_VOTER ||
+                step->change == ETCD_CHANGE_ADD_WITNESS;
     step->failure = e;
     if (adds) {
         member_forget(op, member_on_undone);
@@ -155,7 +163,7 @@ static void member_fail(struct etcd_op *op, enum etcd_error e)
 static bool member_is_changed(struct etcd_op *op)
 {
     const struct member_step *step = op->state;
-    return etcd_change_is_made(op->api, step->member, step->change);
+    return etcd_change_is_made(op->api, step->member, step->change, step->question.priority);
 }
 
 static void member_on_made(struct etcd_op *op)
@@ -277,29 +285,60 @@ static node_id member_draw_id(struct etcd_api *api)
     return id;
 }
 
-static void member_add(struct etcd_op *op)
+struct member_wish {
+    bool is_learner;
+    bool is_witness;
+    uint64_t priority; /* one more than it is to be; 0: as usual */
+    struct bytes name; /* borrowed */
+};
+
+/* False: it is malformed. */
+static bool member_wish_decode(struct bytes request, struct member_wish *ret)
 {
     struct store_pb pb;
     struct store_pb_field f;
-    bool is_learner = false;
+    struct member_wish wish = {0};
+    store_pb_init(&pb, request);
+    while (store_pb_next(&pb, &f)) {
+        wish.is_learner = f.number == 2 ? store_pb_bool(&pb, &f) : wish.is_learner;
+        wish.name = f.number == 101 ? store_pb_bytes(&pb, &f) : wish.name;
+        wish.is_witness = f.number == 102 ? store_pb_bool(&pb, &f) : wish.is_witness;
+        wish.priority = f.number == 103 ? store_pb_u64(&pb, &f) : wish.priority;
+    }
+    *ret = wish;
+    return !pb.failed && wish.priority <= UINT8_MAX + 1U && wish.name.len < WORLD_HOST_MAX_BYTES &&
+           !(wish.is_learner && wish.is_witness);
+}
+
+static void member_add(struct etcd_op *op)
+{
+    struct member_wish wish;
     if (!etcd_op_is_root(op)) {
         return;
     }
-    store_pb_init(&pb, buf_view(&op->body));
-    while (store_pb_next(&pb, &f)) {
-        is_learner = f.number == 2 ? store_pb_bool(&pb, &f) : is_learner;
+    if (!member_wish_decode(buf_view(&op->body), &wish)) {
+        etcd_fail(op, ETCD_MALFORMED);
+        return;
     }
     struct buf member;
     buf_init(&member);
     node_id id = member_draw_id(op->api);
     store_pb_put_u64(&member, 1, id);
+    if (wish.is_witness) {
+        store_pb_put_bytes(&member, 2, wish.name); /* which will not say it itself */
+    }
     if (!member_take_urls(buf_view(&op->body), 1, &member)) {
         buf_deinit(&member);
         etcd_fail(op, ETCD_URLS_INVALID);
         return;
     }
-    enum etcd_change change = is_learner ? ETCD_CHANGE_ADD_LEARNER : ETCD_CHANGE_ADD_VOTER;
-    member_begin(op, change, member_on_added)->member = id;
+    enum etcd_change change = wish.is_learner   ? ETCD_CHANGE_ADD_LEARNER
+                              : wish.is_witness ? ETCD_CHANGE_ADD_WITNESS
+                                                : ETCD_CHANGE_ADD_VOTER;
+    struct member_step *step = member_begin(op, change, member_on_added);
+    step->member = id;
+    step->question.priority =
+        wish.priority > 0 ? (uint8_t)(wish.priority - 1) : RAFT_PRIORITY_DEFAULT;
     buf_deinit(&op->body);
     op->body = member;
     etcd_op_propose(op, STORE_KIND_MEMBER_SET, buf_view(&op->body), member_on_said);
@@ -385,10 +424,38 @@ void etcd_member_promote(struct rpc_call *call, struct bytes message)
     etcd_op_begin(call, message, member_promote);
 }
 
+/* What etcd's MemberUpdate cannot say. True: that is what this is. */
+static bool member_update_own(struct etcd_op *op, const struct raft_member *m)
+{
+    struct store_pb pb;
+    struct store_pb_field f;
+    bool demotes = false;
+    uint64_t priority = 0;
+    store_pb_init(&pb, buf_view(&op->body));
+    while (store_pb_next(&pb, &f)) {
+        demotes = f.number == 101 ? store_pb_bool(&pb, &f) : demotes;
+        priority = f.number == 102 ? store_pb_u64(&pb, &f) : priority;
+    }
+    if (!demotes && priority == 0) {
+        return false;
+    }
+    if (pb.failed || priority > UINT8_MAX + 1U || (demotes && priority > 0) ||
+        (demotes && (m->roles & RAFT_WITNESS))) {
+        etcd_fail(op, ETCD_MALFORMED);
+        return true;
+    }
+    enum etcd_change change = demotes ? ETCD_CHANGE_DEMOTE : ETCD_CHANGE_PRIORITY;
+    struct member_step *step = member_begin(op, change, member_list_now);
+    step->member = m->id;
+    step->question.priority = demotes ? m->priority : (uint8_t)(priority - 1);
+    member_ask(op);
+    return true;
+}
+
 static void member_update(struct etcd_op *op)
 {
     const struct raft_member *m = member_get(op);
-    if (!m) {
+    if (!m || member_update_own(op, m)) {
         return;
     }
     struct buf member;

@@ -241,11 +241,15 @@ enum etcd_change {
     ETCD_CHANGE_ADD_VOTER, /* a learner that becomes a voter by itself */
     ETCD_CHANGE_PROMOTE,
     ETCD_CHANGE_REMOVE,
+    ETCD_CHANGE_ADD_WITNESS,
+    ETCD_CHANGE_DEMOTE,
+    ETCD_CHANGE_PRIORITY,
     ETCD_CHANGES
 };
 
-/* Does the membership, as this member knows it, show the change? */
-bool etcd_change_is_made(const struct etcd_api *api, node_id member, enum etcd_change change);
+/* Does the membership, as this member knows it, show the change? `priority` is of PRIORITY. */
+bool etcd_change_is_made(const struct etcd_api *api, node_id member, enum etcd_change change,
+                         uint8_t priority);
 
 /* The leader's answer; of a lease that is not there, ttl 0 to a renewal and -1 to ETCD_ASK_TTL. To
  * ETCD_ASK_CHANGE, `ttl` is an enum err: OK, it is under way; or why it does not fit. */
@@ -262,6 +266,7 @@ struct etcd_question {
     enum etcd_question_kind kind;
     int64_t subject; /* a lease, or a member */
     enum etcd_change change;
+    uint8_t priority; /* of who is added, or of ETCD_CHANGE_PRIORITY */
     void (*done)(struct etcd_question *q, enum err result);
     void *owner;
     struct etcd_lease_left left; /* the answer */

@@ -96,6 +96,19 @@ static void status_put_alarms(const struct store *store, struct buf *b)
     buf_deinit(&alarms);
 }
 
+/* What etcd's message has no place for. */
+static void status_put_own(const struct raft_status *status, const struct raft_member *own,
+                           struct buf *b)
+{
+    store_pb_put_bool(b, 101, own && (own->roles & RAFT_WITNESS));
+    if (own && own->priority != RAFT_PRIORITY_DEFAULT) {
+        store_pb_put_u64(b, 102, own->priority + 1U);
+    }
+    store_pb_put_bool(b, 103, status->exposed);
+    store_pb_put_bool(b, 104, status->impaired);
+    store_pb_put_u64(b, 106, status->membership->lineage);
+}
+
 static void maintenance_status(struct etcd_op *op)
 {
     const struct etcd_api *api = op->api;
@@ -123,6 +136,8 @@ static void maintenance_status(struct etcd_op *op)
     store_pb_put_bool(b, 10, own && (own->roles & RAFT_LEARNER));
     put_text(b, 11, api->cfg.version);
     store_pb_put_u64(b, 12, api->cfg.quota_bytes);
+    status_put_own(&status, own, b);
+    store_pb_put_u64(b, 105, store_feature_level(store));
     etcd_answer(op, store_revision(store), buf_view(b));
 }
 

@@ -155,6 +155,30 @@ static void upkeep_publish(struct etcd_api *api, const struct store *store)
     buf_deinit(&body);
 }
 
+/* The leader says what a witness is called that the store does not know: it proposes nothing.
+ * False: there is none. */
+static bool upkeep_publish_witness(struct etcd_api *api, const struct store *store)
+{
+    const struct raft_membership *ms = node_status(api->node).membership;
+    for (size_t i = 0; i < ETCD_WITNESSES_MAX && api->cfg.witnesses[i].name; i++) {
+        const struct etcd_witness *w = &api->cfg.witnesses[i];
+        const struct raft_member *m = raft_membership_lookup(ms, w->id);
+        struct store_member_view known;
+        if (!m || !(m->roles & RAFT_WITNESS) || store_member_find(store, w->id, &known)) {
+            continue;
+        }
+        struct buf body;
+        buf_init(&body);
+        store_pb_put_u64(&body, 1, w->id);
+        store_pb_put_bytes(&body, 2, (struct bytes){(const uint8_t *)w->name, strlen(w->name)});
+        put_urls(&body, 3, (const char *const[ETCD_URLS_MAX]){w->peer_url});
+        upkeep_propose(api, STORE_KIND_MEMBER_SET, &body);
+        buf_deinit(&body);
+        return true;
+    }
+    return false;
+}
+
 static struct etcd_peer *peer_slot(struct etcd_api *api, node_id id)
 {
     struct etcd_peer *free_slot = NULL;
@@ -220,7 +244,7 @@ void etcd_upkeep_pulse(struct etcd_api *api)
     if (store_has_alarm_of(store, api->cfg.member, STORE_ALARM_NO_SPACE) &&
         !upkeep_is_over_quota(api, store, ETCD_QUOTA_CLEAR_PERCENT)) {
         upkeep_alarm(api, ETCD_ALARM_CLEAR);
-    } else {
+    } else if (api->leader != api->cfg.member || !upkeep_publish_witness(api, store)) {
         upkeep_publish(api, store);
     }
 }

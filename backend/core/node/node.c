@@ -18,6 +18,7 @@ struct node_config node_config_default(node_id id)
     c.id = id;
     c.raft = raft_config_default(id, 0);
     c.feature_level = NODE_FEATURE_LEVEL;
+    c.program_level = NODE_FEATURE_LEVEL;
     c.snapshot_entries = 100000;
     c.tail_entries = 10000;
     c.segment_bytes = WAL_SEGMENT_BYTES;
@@ -159,6 +160,7 @@ void node_pump(struct node *n)
         node_tell_advanced(n);
     } while (n->state == NODE_RUNNING && raft_has_update(n->raft));
     if (n->state == NODE_RUNNING) {
+        node_lineage_notice(n);
         node_snapshot_if_due(n);
         wal_flush(n->wal);
     }
@@ -571,6 +573,7 @@ void node_close(struct node *n)
     if (!n) {
         return;
     }
+    node_ask_free(n);
     node_start_free(n);
     node_links_free(n);
     node_snapshot_free(n);
@@ -608,6 +611,8 @@ void node_run(struct node *n)
 {
     n->state = NODE_RUNNING;
     n->clock_ahead = world_now(n->world) - world_awake(n->world);
+    n->running_since = world_now(n->world);
+    n->lineage = node_lineage(n);
     node_links_open(n);
     node_upkeep_begin(n);
     enum err ignored = node_tell(n, (struct raft_event){.type = RAFT_EVENT_TICK});

@@ -60,10 +60,15 @@ struct node_config {
      * all founders; borrowed until the node is ready. Empty: an empty store. */
     struct bytes founding_state;
     bool is_member; /* it took part before, so an empty disk is a lost one */
-    uint16_t port;  /* to listen on; 0: a group of one, no network */
+    /* With founders, and an empty disk of which is_member says nothing: all other founders are
+     * asked first, and must answer. If one knows of the group, the disk is a lost one (node_ask.c).
+     */
+    bool asks_founders;
+    uint16_t port; /* to listen on; 0: a group of one, no network */
     struct node_peer peers[NODE_PEERS_MAX];
     uint32_t peer_count;
-    uint16_t feature_level;    /* of a new group */
+    uint16_t feature_level; /* of a new group */
+    uint16_t program_level; /* the highest that this program knows; a test may play an older one */
     uint64_t snapshot_entries; /* a snapshot is taken after so many ... */
     /* ... if what was applied since has the size of the newest one, so that snapshots of a large
      * state are not most of what is written; at the latest after these. 0: after
@@ -87,6 +92,8 @@ struct node; /* opaque */
  * may be NULL. */
 struct node_events {
     void *ctx;
+    /* Before it founds, it waits for what this founder says; told again and again. */
+    void (*waits)(void *ctx, node_id founder, const struct world_endpoint *at);
     void (*ready)(void *ctx, enum recovery_verdict verdict, const char *why);
     /* `why` says what, where, and what it means; a static string. */
     void (*halted)(void *ctx, enum err error, const char *why);
@@ -179,6 +186,17 @@ struct node_read {
 /* ERR_BUSY, ERR_REFUSED from a witness, ERR_CLOSED: as above, but a full disk and a dispute do not
  * keep from reading. */
 MUST_USE enum err node_read(struct node *n, struct node_read *read);
+
+/* When a majority of the voters is gone for good: makes this member the only voter of the group, in
+ * another lineage. The caller has the consent of an operator, who knows that what the lost ones
+ * acknowledged and this member never received is lost, and that none of them may come back: see
+ * docs/runbooks/quorum-lost.md. It is durable once the alarm RAFT_ALARM_QUORUM_FORCED was told and
+ * the membership is of this member alone.
+ *   ERR_CLOSED   halted, or not ready;
+ *   ERR_BUSY     enough of the members were heard of late to elect a leader, or this one does not
+ * run for long enough to tell; ERR_REFUSED  somebody leads, or this member is a witness, a learner,
+ * damaged, or installing. */
+MUST_USE enum err node_recover_quorum(struct node *n);
 
 /* Requests to Raft, as in raft.h. */
 MUST_USE enum err node_change(struct node *n, const struct raft_conf_change *change);

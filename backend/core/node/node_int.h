@@ -2,6 +2,7 @@
  * Private to core/node: the state of a node, and what its files call in each other.
  *
  *     node.c           life, the pump that carries updates out, requests and reads
+ *     node_ask.c       whether there is a group already, before it is founded
  *     node_start.c     recovery: boot number, snapshot, log, and the start of Raft
  *     node_persist.c   batches: from an update to the log, and back when they are durable
  *     node_apply.c     committed entries into the store, outcomes to those who wait
@@ -12,6 +13,7 @@
  *     node_upkeep.c    leases, scrubbing, and what else time brings
  *     node_hash.c      whether the members hold the same state
  *     node_figures.c   what is counted, for those who look in
+ *     node_quorum.c    the way out when a quorum is gone for good, and the lineage that it begins
  *
  * One rule holds the files together: what a struct raft_update points to dies with the next step.
  * So an update is carried out without stepping (node_pump), whatever follows from it later is
@@ -42,6 +44,9 @@
 
 /* One that lasted for so long was not refused: an answer would have been here by then. */
 #define NODE_STREAM_PROVEN (250 * NANOS_PER_MS)
+
+/* A quorum is taken for lost after so many election timeouts in which too few were heard. */
+#define NODE_RECOVER_SILENCE 4
 
 /* Incoming streams, at most: two from each peer, and as many that are being replaced. */
 #define NODE_INCOMING_MAX (4 * NODE_PEERS_MAX)
@@ -106,7 +111,28 @@ struct node_batch {
     struct node_batch *next;
 };
 
-enum node_stream_kind { NODE_STREAM_LOG, NODE_STREAM_BULK, NODE_STREAM_KINDS };
+/* Those below KINDS are open as long as two members know each other; ASK is for one question. */
+enum node_stream_kind {
+    NODE_STREAM_LOG,
+    NODE_STREAM_BULK,
+    NODE_STREAM_KINDS,
+    NODE_STREAM_ASK = NODE_STREAM_KINDS
+};
+
+/* What a founder is to others that ask; on the wire. */
+enum node_presence {
+    NODE_PRESENCE_NONE, /* it did not say */
+    NODE_PRESENCE_NEW,
+    NODE_PRESENCE_FRESH,
+    NODE_PRESENCE_MEMBER,
+    NODE_PRESENCES
+};
+
+/* A founder asks the others so often; an answer is good for so long; so often its owner hears for
+ * whom it waits. */
+#define NODE_ASK_EVERY (200 * NANOS_PER_MS)
+#define NODE_ASK_FRESH (1 * NANOS_PER_S)
+#define NODE_ASK_TELL  (5 * NANOS_PER_S)
 
 /* The first thing on a stream. */
 struct node_hello {
@@ -114,7 +140,13 @@ struct node_hello {
     uint64_t cluster;
     node_id from;
     node_id to;
+    uint32_t
+        lineage;   /* of the membership that the sender knows; NODE_LINEAGE_NONE: it knows none */
+    uint8_t level; /* the highest feature level that its program knows */
 };
+
+/* Of who knows no members yet: one that joins, or whose disk was lost. */
+#define NODE_LINEAGE_NONE UINT32_MAX
 
 /* Why a stream is refused. The numbers are on the wire: new ones come last. The first text is of
  * the one who refuses, the second of the one who is refused. */
@@ -136,7 +168,18 @@ struct node_hello {
       "the peer knows no member of this id: it was removed, or its peers must be told of it")      \
     X(NODE_REFUSAL_NAME,                                                                           \
       "its certificate does not bear the name of the member that it says it is",                   \
-      "the certificate of this member does not bear the name that the peer knows it by")
+      "the certificate of this member does not bear the name that the peer knows it by")           \
+    X(NODE_REFUSAL_OLD_LINEAGE,                                                                    \
+      "it belongs to the history that ended when this cluster was recovered without a quorum",     \
+      "the peer's cluster was recovered from the loss of a quorum without this member: its log "   \
+      "is of a history that ended")                                                                \
+    X(NODE_REFUSAL_LINEAGE,                                                                        \
+      "it and this member were recovered from the loss of a quorum apart: theirs are two "         \
+      "histories",                                                                                 \
+      "the peer and this member were recovered from the loss of a quorum apart: theirs are two "   \
+      "histories")                                                                                 \
+    X(NODE_REFUSAL_LEVEL, "its program is older than the cluster's feature level",                 \
+      "the cluster's feature level is above what this program knows: upgrade it")
 
 enum node_refusal {
 #define NODE_REFUSAL_ENUM(name, ours, theirs) name,
@@ -151,6 +194,8 @@ struct node_link {
     node_id peer;
     struct world_endpoint at;
     struct node_hashes hashes;
+    uint8_t level; /* that the peer's program knows, as it said in this life; 0: it did not */
+    nanos heard;   /* when a message of it came last; 0: none did */
     struct node_out {
         struct node_link *link;
         enum node_stream_kind kind;
@@ -212,6 +257,7 @@ struct node_piece {
 };
 
 struct node_start; /* node_start.c */
+struct node_ask;   /* node_ask.c */
 
 enum node_state { NODE_RECOVERING, NODE_RUNNING, NODE_HALTED };
 
@@ -229,8 +275,12 @@ struct node {
     struct snapfile_place place;
     struct snapfile_task *snapfile_tasks; /* what is under way there */
     struct node_start *start;             /* owned, until recovery is over */
+    struct node_ask *ask;                 /* owned, while the founders are asked */
 
     struct raft *raft;
+    nanos running_since;
+    uint32_t lineage;       /* of its membership, as the streams were judged by */
+    raft_index lineage_due; /* a snapshot is taken behind this entry; 0: none of a lineage is due */
     struct store *store;
     struct wal *wal;
     raft_index applied;
@@ -343,6 +393,20 @@ void node_repropose(struct node *n);
 void node_start(struct node *n);
 void node_start_free(struct node *n);
 
+/* --- node_ask.c ------------------------------------------------------------------------------ */
+
+/* Must the others be asked before this node founds? */
+bool node_ask_is_due(const struct node *n);
+/* Asks, and tells from the loop what it has learned; there node_ask_end is called. May halt the
+ * node, which hears nothing then. */
+void node_ask_begin(struct node *n, void (*decided)(void *ctx, bool is_member), void *ctx);
+void node_ask_end(struct node *n);
+void node_ask_free(struct node *n);
+/* What this node is to a founder that asks. */
+enum node_presence node_presence(const struct node *n);
+/* Somebody opened a stream while it asks. */
+void node_ask_heard(struct node *n, const struct node_hello *hello);
+
 /* --- node_persist.c -------------------------------------------------------------------------- */
 
 void node_persist(struct node *n, const struct raft_update *u);
@@ -363,8 +427,16 @@ void node_loads_failed(struct node *n);
 
 /* --- node_link.c ----------------------------------------------------------------------------- */
 
+/* Takes streams from now on. May halt the node. */
+void node_listen(struct node *n);
 void node_links_open(struct node *n);
 void node_links_free(struct node *n);
+/* Of another lineage from now on: streams of who is no member of it end. */
+void node_links_part(struct node *n);
+/* When a message of this peer came last, in this life; 0: none did. */
+nanos node_link_heard(const struct node *n, node_id peer);
+/* The feature level that a peer's program knows; 0: it did not say yet. */
+uint8_t node_link_level(const struct node *n, node_id peer);
 void node_send(struct node *n, const struct raft_message *m);
 /* The same, where its bytes are at hand. */
 void node_send_encoded(struct node *n, const struct raft_message *m, struct bytes encoded);
@@ -381,6 +453,10 @@ MUST_USE enum node_refusal node_hello_decode(struct bytes bytes, struct node_hel
 void node_refusal_encode(enum node_refusal why, struct buf *b);
 /* Of NODE_REFUSAL_BYTES bytes. NONE: it is no refusal. */
 MUST_USE enum node_refusal node_refusal_decode(struct bytes bytes);
+/* An answer to who asks, of as many bytes as a refusal. */
+void node_presence_encode(enum node_presence presence, struct buf *b);
+/* NONE: it is no such answer. */
+MUST_USE enum node_presence node_presence_decode(struct bytes bytes);
 /* In the words of who refuses, and of who was told. */
 const char *node_refusal_text(enum node_refusal why);
 const char *node_refusal_told_text(enum node_refusal why);
@@ -421,6 +497,17 @@ void node_upkeep(struct node *n);
 nanos node_upkeep_deadline(const struct node *n);
 /* Raft is no longer impaired. */
 void node_upkeep_repaired(struct node *n);
+
+/* --- node_quorum.c --------------------------------------------------------------------------- */
+
+/* Which history the membership belongs to that this node knows. */
+uint32_t node_lineage(const struct node *n);
+/* May a stream with this hello be taken, as far as lineages go? */
+enum node_refusal node_lineage_judge(const struct node *n, const struct node_hello *hello);
+/* After each step: has another lineage begun? */
+void node_lineage_notice(struct node *n);
+/* A peer refused a stream of ours. May halt the node. */
+void node_lineage_refused(struct node *n, node_id peer, enum node_refusal why);
 
 /* --- node_hash.c ----------------------------------------------------------------------------- */
 

@@ -56,7 +56,12 @@ static void link_lost(struct node_out *out);
 static void link_hello(struct node_out *out)
 {
     struct node *n = out->link->node;
-    const struct node_hello hello = {out->kind, n->cfg.cluster, n->cfg.id, out->link->peer};
+    const struct node_hello hello = {.kind = out->kind,
+                                     .cluster = n->cfg.cluster,
+                                     .from = n->cfg.id,
+                                     .to = out->link->peer,
+                                     .lineage = node_lineage(n),
+                                     .level = (uint8_t)n->cfg.program_level};
     struct buf b;
     buf_init(&b);
     node_hello_encode(&hello, &b);
@@ -99,6 +104,7 @@ static void link_on_answer(struct world_stream_sink *sink, struct bytes bytes)
         enum node_refusal why = node_refusal_decode(buf_view(&out->answer));
         if (why != NODE_REFUSAL_NONE) {
             link_tell_refused(n, out->link->peer, &out->link->at, node_refusal_told_text(why));
+            node_lineage_refused(n, out->link->peer, why);
         }
     }
 }
@@ -279,8 +285,18 @@ static enum node_refusal link_judge(const struct node_incoming *in, const struct
         return NODE_REFUSAL_ADDRESSEE;
     }
     const struct node_peer *peer = link_peer(n, hello->from);
+    if (hello->kind == NODE_STREAM_ASK || n->ask) {
+        return link_may_be(n, in->stream, peer) ? NODE_REFUSAL_NONE : NODE_REFUSAL_NAME;
+    }
+    enum node_refusal lineage = node_lineage_judge(n, hello);
+    if (lineage != NODE_REFUSAL_NONE) {
+        return lineage;
+    }
     if (!peer) {
         return NODE_REFUSAL_UNKNOWN;
+    }
+    if (n->store && hello->level < store_feature_level(n->store)) {
+        return NODE_REFUSAL_LEVEL;
     }
     return link_may_be(n, in->stream, peer) ? NODE_REFUSAL_NONE : NODE_REFUSAL_NAME;
 }
@@ -300,12 +316,33 @@ static void link_refuse(struct node_incoming *in, node_id from, enum node_refusa
     link_tell_refused(n, from, &in->from, node_refusal_text(why));
 }
 
+/* Tells a founder that asks what this member is to it: also one that is not known here. */
+static void link_answer_founder(struct node_incoming *in)
+{
+    struct node *n = in->node;
+    struct buf b;
+    buf_init(&b);
+    node_presence_encode(node_presence(n), &b);
+    enum err ignored = n->world->net->stream_send(n->world->self, in->stream, buf_view(&b));
+    (void)ignored; /* the first bytes of a stream always fit its queue */
+    buf_deinit(&b);
+}
+
+/* False: the stream ends, as it was refused, or answered. */
 static bool link_read_hello(struct node_incoming *in, struct bytes bytes)
 {
     struct node_hello hello = {.from = NODE_NONE};
     enum node_refusal why = node_hello_decode(bytes, &hello);
     if (why == NODE_REFUSAL_NONE) {
         why = link_judge(in, &hello);
+    }
+    if (why == NODE_REFUSAL_NONE && hello.kind == NODE_STREAM_ASK) {
+        link_answer_founder(in);
+        return false;
+    }
+    if (why == NODE_REFUSAL_NONE && in->node->ask) {
+        node_ask_heard(in->node, &hello);
+        return false; /* there is no Raft yet that it could speak to */
     }
     if (why != NODE_REFUSAL_NONE) {
         link_refuse(in, hello.from, why);
@@ -314,6 +351,11 @@ static bool link_read_hello(struct node_incoming *in, struct bytes bytes)
     world_timer_cancel(in->node->world, &in->hello_due);
     in->peer = hello.from;
     in->kind = hello.kind;
+    struct node_link *link = node_link_find(in->node, hello.from);
+    if (link) {
+        link->level = hello.level;
+        link->heard = world_now(in->node->world);
+    }
     return true;
 }
 
@@ -343,6 +385,10 @@ static bool link_read_message(struct node_incoming *in, struct raft_message_spac
     struct raft_message m;
     if (raft_message_decode(bytes, space, &m) != OK || m.from != in->peer) {
         return false;
+    }
+    struct node_link *link = node_link_find(in->node, in->peer);
+    if (link) {
+        link->heard = world_now(in->node->world);
     }
     enum err ignored =
         node_tell(in->node, (struct raft_event){.type = RAFT_EVENT_MESSAGE, .message = &m});
@@ -416,7 +462,7 @@ static void link_on_received(struct world_stream_sink *sink, struct bytes bytes)
     buf_put(&in->pending, bytes.data, bytes.len);
     size_t at = 0;
     bool good = n->state != NODE_HALTED; /* which answers nobody: no stream is kept for it */
-    while (good && n->state == NODE_RUNNING) {
+    while (good && (n->state == NODE_RUNNING || n->ask)) {
         struct bytes rest = {in->pending.data + at, in->pending.len - at};
         size_t taken = link_take(in, &space, rest, &good);
         at += taken;
@@ -458,7 +504,8 @@ static struct world_stream_sink *link_on_accepted(struct world_listener *listene
                                                   const struct world_endpoint *from)
 {
     struct node *n = listener->owner;
-    for (size_t i = 0; i < NODE_INCOMING_MAX && n->state == NODE_RUNNING; i++) {
+    bool takes = n->state == NODE_RUNNING || n->ask;
+    for (size_t i = 0; i < NODE_INCOMING_MAX && takes; i++) {
         struct node_incoming *in = &n->incoming[i];
         if (in->stream) {
             continue;
@@ -480,6 +527,37 @@ static struct world_stream_sink *link_on_accepted(struct world_listener *listene
     return NULL;
 }
 
+void node_links_part(struct node *n)
+{
+    for (size_t i = 0; i < NODE_INCOMING_MAX; i++) {
+        struct node_incoming *in = &n->incoming[i];
+        if (in->stream && in->peer != NODE_NONE &&
+            !raft_membership_lookup(raft_status(n->raft).membership, in->peer)) {
+            link_drop_incoming(in);
+        }
+    }
+}
+
+nanos node_link_heard(const struct node *n, node_id peer)
+{
+    for (uint32_t i = 0; i < n->cfg.peer_count; i++) {
+        if (n->links[i].node && n->links[i].peer == peer) {
+            return n->links[i].heard;
+        }
+    }
+    return 0;
+}
+
+uint8_t node_link_level(const struct node *n, node_id peer)
+{
+    for (uint32_t i = 0; i < n->cfg.peer_count; i++) {
+        if (n->links[i].node && n->links[i].peer == peer) {
+            return n->links[i].level;
+        }
+    }
+    return 0;
+}
+
 /* --- life ------------------------------------------------------------------------------------ */
 
 /* Opens the streams to the peer in this place of the configuration. */
@@ -492,6 +570,8 @@ static void link_open(struct node *n, uint32_t i)
     link->frames_sent = link->frames_dropped = 0;
     link->bytes_sent = link->bytes_received = 0;
     memset(&link->hashes, 0, sizeof(link->hashes));
+    link->level = 0;
+    link->heard = 0;
     for (int kind = 0; kind < NODE_STREAM_KINDS; kind++) {
         struct node_out *out = &link->out[kind];
         out->link = link;
@@ -502,9 +582,9 @@ static void link_open(struct node *n, uint32_t i)
     }
 }
 
-void node_links_open(struct node *n)
+void node_listen(struct node *n)
 {
-    if (n->cfg.port == 0) {
+    if (n->is_listening) {
         return;
     }
     CHECK(n->world->net);
@@ -514,6 +594,17 @@ void node_links_open(struct node *n)
         return;
     }
     n->is_listening = true;
+}
+
+void node_links_open(struct node *n)
+{
+    if (n->cfg.port == 0) {
+        return;
+    }
+    node_listen(n);
+    if (!n->is_listening) {
+        return;
+    }
     for (uint32_t i = 0; i < n->cfg.peer_count; i++) {
         if (n->cfg.peers[i].id != n->cfg.id) {
             link_open(n, i);

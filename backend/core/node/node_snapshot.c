@@ -181,7 +181,8 @@ static bool snapshot_is_worth_it(const struct node *n, raft_index newest)
 void node_snapshot_if_due(struct node *n)
 {
     struct raft_status status = raft_status(n->raft);
-    bool busy = n->snap || n->snap_writer || n->snap_untold || n->is_loading || status.installing;
+    bool busy = n->snap || n->snap_writer || n->snap_untold || n->is_loading || status.installing ||
+                n->lineage_due != 0;
     bool due = snapshot_is_worth_it(n, status.snapshot) ||
                (n->snap_forced && n->applied > status.snapshot) ||
                (n->snap_lost && n->applied >= status.snapshot && n->applied > 0);

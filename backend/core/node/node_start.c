@@ -368,6 +368,15 @@ static void start_on_snapshot_payload(void *ctx, uint64_t offset, struct bytes p
     s->restore_failed = s->restore_failed || store_restore_feed(s->restore, payload) != OK;
 }
 
+/* With an empty log, it founds; or its disk is a lost one. */
+static void start_on_asked(void *ctx, bool is_member)
+{
+    struct node_start *s = ctx;
+    node_ask_end(s->node);
+    s->node->cfg.is_member = is_member;
+    start_log(s);
+}
+
 /* None is whole. Damaged ones say that this node took part: what they held must come from peers,
  * and the group must not be founded over them. */
 static void start_without_snapshot(struct node_start *s, bool has_damaged)
@@ -380,7 +389,11 @@ static void start_without_snapshot(struct node_start *s, bool has_damaged)
     n->cfg.is_member = n->cfg.is_member || has_damaged;
     PROBE(NODE_NO_SNAPSHOT);
     n->store = store_open(n->cfg.feature_level);
-    start_log(s);
+    if (node_ask_is_due(n)) {
+        node_ask_begin(n, start_on_asked, s);
+    } else {
+        start_log(s);
+    }
 }
 
 static void start_on_snapshot_named(struct world_file_request *request)

@@ -629,6 +629,56 @@ static void put_member(struct buf *b, uint64_t step, uint8_t roles)
     buf_put_u8(b, RAFT_PRIORITY_DEFAULT);
 }
 
+/* The lineage of a group that was recovered is in every name of a snapshot; of any other there is
+ * nothing. */
+static void keeps_a_lineage_that_is_not_zero(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t lineage;
+        enum err result;
+    } cases[] = {{0x01abcdef, OK}, {0xfe000001, OK}, {0, ERR_CORRUPT}, {0xffffffff, ERR_CORRUPT}};
+    struct buf b;
+    struct buf again;
+    struct raft_snapshot s;
+    buf_init(&b);
+    buf_init(&again);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        put_snapshot_head(&b, 1, 2);
+        put_member(&b, 1, RAFT_VOTER);
+        buf_put_u32(&b, cases[i].lineage);
+        assert_int_equal(raft_snapshot_decode(buf_view(&b), &s), cases[i].result);
+        if (cases[i].result == OK) {
+            assert_int_equal(s.membership.lineage, cases[i].lineage);
+            buf_clear(&again);
+            raft_snapshot_encode(&s, &again);
+            assert_int_equal(again.len, b.len);
+            assert_memory_equal(again.data, b.data, b.len);
+        }
+    }
+    buf_deinit(&b);
+    buf_deinit(&again);
+}
+
+static void a_forced_change_names_the_lineage_that_it_begins(void **state)
+{
+    (void)state;
+    struct raft_conf_change change = {.transition = RAFT_TRANSITION_FORCED, .n = 1};
+    struct raft_conf_change again;
+    struct buf b;
+    buf_init(&b);
+    change.single[0].node = 1;
+    for (uint32_t lineage = 0; lineage < 2; lineage++) {
+        change.lineage = lineage << 24;
+        buf_clear(&b);
+        raft_conf_change_encode(&change, &b);
+        assert_int_equal(raft_conf_change_decode(buf_view(&b), &again),
+                         lineage == 0 ? ERR_CORRUPT : OK);
+    }
+    assert_int_equal(again.lineage, 1 << 24);
+    buf_deinit(&b);
+}
+
 static void rejects_memberships_that_break_the_rules(void **state)
 {
     (void)state;
@@ -647,8 +697,9 @@ static void rejects_memberships_that_break_the_rules(void **state)
         {{1, 1}, {RAFT_VOTER, RAFT_VOTER | RAFT_IN_SYNC}, 0, ERR_CORRUPT},
         {{1, 1}, {RAFT_VOTER, RAFT_VOTER | RAFT_WITNESS}, 0, ERR_CORRUPT},
         {{1, 1}, {RAFT_VOTER | RAFT_IN_SYNC, RAFT_VOTER | RAFT_WITNESS}, 0, OK},
-        {{1, 1}, {RAFT_VOTER, RAFT_VOTER}, 1, ERR_CORRUPT}, /* leaves what is not joint */
-        {{1, 1}, {RAFT_VOTER, RAFT_VOTER}, 2, ERR_CORRUPT}, /* neither yes nor no */
+        {{1, 1}, {RAFT_VOTER, RAFT_VOTER}, 1, ERR_CORRUPT},   /* leaves what is not joint */
+        {{1, 1}, {RAFT_VOTER, RAFT_VOTER}, 2, ERR_TRUNCATED}, /* and no lineage */
+        {{1, 1}, {RAFT_VOTER, RAFT_VOTER}, 4, ERR_CORRUPT},   /* a flag that nobody knows */
     };
     struct buf b;
     struct raft_snapshot s;
@@ -795,6 +846,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(rejects_indexes_that_overflow),
         cmocka_unit_test(rejects_repairs_of_an_entry_before_the_first),
         cmocka_unit_test(rejects_memberships_that_break_the_rules),
+        cmocka_unit_test(keeps_a_lineage_that_is_not_zero),
+        cmocka_unit_test(a_forced_change_names_the_lineage_that_it_begins),
         cmocka_unit_test(rejects_changes_out_of_range),
         cmocka_unit_test(sender_may_not_set_what_the_type_does_not_name),
         cmocka_unit_test(sender_may_not_leave_gaps_between_entries),

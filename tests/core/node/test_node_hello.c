@@ -3,6 +3,7 @@
 
 #include "core/base/crc.h"
 #include "core/node/node_int.h"
+#include "core/store/store_limits.h"
 #include "tests/support/node_cluster.h"
 #include "tests/support/test.h"
 
@@ -98,7 +99,25 @@ static void assert_refused(struct scene *s, const struct buf *hello, enum node_r
 static void hello_of(struct buf *b, uint64_t cluster, node_id from, node_id to)
 {
     buf_clear(b);
-    node_hello_encode(&(struct node_hello){NODE_STREAM_LOG, cluster, from, to}, b);
+    const struct node_hello hello = {.kind = NODE_STREAM_LOG,
+                                     .level = STORE_FEATURE_LEVEL_MAX,
+                                     .cluster = cluster,
+                                     .from = from,
+                                     .to = to};
+    buf_clear(b);
+    node_hello_encode(&hello, b);
+}
+
+static void hello_of_member(struct buf *b, node_id from, uint32_t lineage, uint8_t level)
+{
+    const struct node_hello hello = {.kind = NODE_STREAM_LOG,
+                                     .level = level,
+                                     .cluster = CLUSTER,
+                                     .from = from,
+                                     .to = 1,
+                                     .lineage = lineage};
+    buf_clear(b);
+    node_hello_encode(&hello, b);
 }
 
 static void says_why_it_refuses(void **state)
@@ -118,6 +137,8 @@ static void says_why_it_refuses(void **state)
     hello_of(&b, CLUSTER, 99, 1);
     assert_refused(&s, &b, NODE_REFUSAL_UNKNOWN);
     assert_int_equal(s.c.member[0].refused_peer, 99);
+    hello_of_member(&b, 2, 0x01000000, 0); /* and of a later history */
+    assert_refused(&s, &b, NODE_REFUSAL_LEVEL);
     hello_of(&b, CLUSTER, 2, 1);
     b.data[4] = 2; /* the version, of which it is told whatever else follows */
     assert_refused(&s, &b, NODE_REFUSAL_VERSION);

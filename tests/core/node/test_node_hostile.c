@@ -3,6 +3,7 @@
 
 #include "core/base/crc.h"
 #include "core/node/node_int.h"
+#include "core/store/store_limits.h"
 #include "tests/support/node_cluster.h"
 #include "tests/support/test.h"
 
@@ -44,7 +45,8 @@ static void put_hello(struct buf *b, node_id from, node_id to)
 {
     buf_put_u32(b, 0x5350434eU);
     buf_put_u16(b, 1);
-    buf_put_u16(b, NODE_STREAM_LOG);
+    buf_put_u8(b, NODE_STREAM_LOG);
+    buf_put_u8(b, STORE_FEATURE_LEVEL_MAX);
     buf_put_u64(b, 77);
     buf_put_u64(b, from);
     buf_put_u64(b, to);

@@ -189,7 +189,8 @@ bool oracle_members_overlap(const struct raft_membership *a, const struct raft_m
 
 static bool members_same(const struct raft_membership *a, const struct raft_membership *b)
 {
-    if (a->n != b->n || a->auto_leave != b->auto_leave || a->in_sync_since != b->in_sync_since) {
+    if (a->n != b->n || a->lineage != b->lineage || a->auto_leave != b->auto_leave ||
+        a->in_sync_since != b->in_sync_since) {
         return false;
     }
     for (uint32_t i = 0; i < a->n; i++) {

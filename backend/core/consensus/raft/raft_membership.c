@@ -99,7 +99,7 @@ static bool member_valid(const struct raft_membership *ms, uint32_t i)
 
 bool raft_membership_valid(const struct raft_membership *ms)
 {
-    if (ms->n > RAFT_MEMBERS_MAX) {
+    if (ms->n > RAFT_MEMBERS_MAX || RAFT_LINEAGE_COUNT(ms->lineage) > RAFT_LINEAGE_COUNT_MAX) {
         return false;
     }
     for (uint32_t i = 0; i < ms->n; i++) {
@@ -383,6 +383,7 @@ static enum raft_change_result membership_force(const struct raft_conf_change *c
     memset(&next, 0, sizeof(next));
     raft_membership_insert(&next, change->single[0].node, RAFT_VOTER)->priority =
         change->single[0].priority;
+    next.lineage = change->lineage;
     *ret = next;
     return RAFT_CHANGE_OK;
 }
@@ -422,6 +423,9 @@ void raft_conf_change_encode(const struct raft_conf_change *change, struct buf *
         buf_put_u8(b, c->priority);
         buf_put_varint(b, c->node);
     }
+    if (change->transition == RAFT_TRANSITION_FORCED) {
+        buf_put_u32(b, change->lineage);
+    }
     buf_put_bytes(b, change->context);
 }
 
@@ -453,9 +457,16 @@ enum err raft_conf_change_decode(struct bytes b, struct raft_conf_change *ret)
         change.single[i].priority = cursor_u8(&c);
         change.single[i].node = cursor_varint(&c);
     }
+    if (change.transition == RAFT_TRANSITION_FORCED) {
+        change.lineage = cursor_u32(&c);
+    }
     change.context = cursor_bytes(&c, RAFT_CONF_CONTEXT_MAX);
     if (!cursor_done(&c)) {
         return cursor_ok(&c) ? ERR_CORRUPT : ERR_TRUNCATED;
+    }
+    if (change.transition == RAFT_TRANSITION_FORCED &&
+        (change.lineage == 0 || RAFT_LINEAGE_COUNT(change.lineage) > RAFT_LINEAGE_COUNT_MAX)) {
+        return ERR_CORRUPT;
     }
     if (raft_conf_change_leaves(&change) && change.context.len == 0) {
         return ERR_CORRUPT; /* that change is no bytes at all: each has one encoding */

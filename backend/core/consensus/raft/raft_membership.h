@@ -54,9 +54,16 @@ struct raft_member {
     uint8_t priority;
 };
 
+/* Which history of the group this is. 0 from the founding on; each recovery from the loss of a
+ * quorum (raft_recover.c) begins another: one more in the upper eight bits, a random number below.
+ * So it can be told which of two is the later, and that two recoveries went different ways. */
+#define RAFT_LINEAGE_COUNT(lineage) ((lineage) >> 24)
+#define RAFT_LINEAGE_COUNT_MAX      254U
+
 struct raft_membership {
     struct raft_member member[RAFT_MEMBERS_MAX];
     uint32_t n;
+    uint32_t lineage;
     bool auto_leave; /* the leader leaves the joint configuration by itself */
     /* The entry from which the present in-sync set decides (raft_witness.c); 0: no witness. */
     uint64_t in_sync_since;
@@ -92,6 +99,7 @@ struct raft_conf_change {
     enum raft_transition transition;
     uint32_t n;
     struct raft_conf_single single[RAFT_CONF_CHANGES_MAX];
+    uint32_t lineage;     /* that a forced one begins; else 0 */
     struct bytes context; /* borrowed; the application's */
 };
 

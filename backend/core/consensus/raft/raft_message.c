@@ -106,11 +106,14 @@ void raft_message_space_deinit(struct raft_message_space *space)
 
 /* --- memberships and snapshots --------------------------------------------------------------- */
 
+enum { MEMBERSHIP_AUTO_LEAVE = 1 << 0, MEMBERSHIP_LINEAGE = 1 << 1, MEMBERSHIP_FLAGS = 3 };
+
 static void membership_put(const struct raft_membership *ms, struct buf *b)
 {
     raft_membership_check(ms);
     buf_put_u8(b, (uint8_t)ms->n);
-    buf_put_u8(b, ms->auto_leave ? 1 : 0);
+    buf_put_u8(b, (uint8_t)((ms->auto_leave ? MEMBERSHIP_AUTO_LEAVE : 0) |
+                            (ms->lineage != 0 ? MEMBERSHIP_LINEAGE : 0)));
     node_id before = NODE_NONE;
     for (uint32_t i = 0; i < ms->n; i++) {
         const struct raft_member *m = &ms->member[i];
@@ -122,6 +125,9 @@ static void membership_put(const struct raft_membership *ms, struct buf *b)
     if (raft_membership_has_witness(ms)) {
         buf_put_varint(b, ms->in_sync_since);
     }
+    if (ms->lineage != 0) {
+        buf_put_u32(b, ms->lineage);
+    }
 }
 
 static enum err membership_take(struct cursor *c, struct raft_membership *ret)
@@ -129,8 +135,8 @@ static enum err membership_take(struct cursor *c, struct raft_membership *ret)
     struct raft_membership ms;
     memset(&ms, 0, sizeof(ms));
     uint8_t n = cursor_u8(c);
-    uint8_t auto_leave = cursor_u8(c);
-    if (n > RAFT_MEMBERS_MAX || auto_leave > 1) {
+    uint8_t flags = cursor_u8(c);
+    if (n > RAFT_MEMBERS_MAX || flags > MEMBERSHIP_FLAGS) {
         return ERR_CORRUPT;
     }
     node_id before = NODE_NONE;
@@ -142,14 +148,17 @@ static enum err membership_take(struct cursor *c, struct raft_membership *ret)
         before = ms.member[i].id;
     }
     ms.n = n;
-    ms.auto_leave = auto_leave == 1;
+    ms.auto_leave = (flags & MEMBERSHIP_AUTO_LEAVE) != 0;
     if (raft_membership_has_witness(&ms)) {
         ms.in_sync_since = cursor_varint(c);
+    }
+    if (flags & MEMBERSHIP_LINEAGE) {
+        ms.lineage = cursor_u32(c);
     }
     if (!cursor_ok(c)) {
         return ERR_TRUNCATED;
     }
-    if (!raft_membership_valid(&ms)) {
+    if (!raft_membership_valid(&ms) || ((flags & MEMBERSHIP_LINEAGE) && ms.lineage == 0)) {
         return ERR_CORRUPT;
     }
     *ret = ms;

@@ -56,6 +56,7 @@ static void the_survivor_leads_alone(void **state)
     assert_true(solo_status(&s).term > 1000000);
     assert_true(s.alarms & RAFT_ALARM_QUORUM_FORCED);
     assert_int_equal(solo_status(&s).membership->n, 1);
+    assert_int_equal(RAFT_LINEAGE_COUNT(solo_status(&s).membership->lineage), 1);
     assert_int_equal(solo_status(&s).committed, solo_status(&s).last); /* also 2 and 3 */
     assert_int_equal(solo_propose(&s, 10), OK);
     assert_int_equal(solo_status(&s).applied, solo_status(&s).last);

@@ -1,0 +1,233 @@
+/* `novacron cluster survivors` and `recover`: the way out when a majority of the voters is lost for
+ * good. Both look at stopped members, offline; the second leaves an order for one of them
+ * (novacrond/daemon_recovery.h). */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/command.h"
+#include "cli/survivor.h"
+#include "novacrond/daemon_recovery.h"
+
+/* The options of each command. */
+enum { SURVIVORS_REPORT };
+enum { RECOVER_ACCEPT };
+
+struct survivors {
+    struct survivor at[CLI_ARGUMENTS_MAX];
+    size_t count;
+    const struct survivor *newest; /* of those that may be chosen; NULL: none may */
+    uint32_t whole_voters;         /* with or without data, of those that the newest knows */
+    uint32_t needed;               /* to elect a leader */
+};
+
+/* --- what is there --------------------------------------------------------------------------- */
+
+static bool survivors_fit(const char *command, const struct survivors *s)
+{
+    const struct survivor *last = &s->at[s->count - 1];
+    for (size_t i = 0; i + 1 < s->count; i++) {
+        const char *what = s->at[i].cluster != last->cluster ? "are of different clusters"
+                           : s->at[i].id == last->id         ? "are of one member"
+                                                             : NULL;
+        if (what != NULL) {
+            (void)fprintf(stderr, "novacron cluster %s: %s and %s %s\n", command, s->at[i].dir,
+                          last->dir, what);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool is_voter_of(const struct survivor *of, node_id id)
+{
+    for (uint32_t i = 0; i < of->voter_count; i++) {
+        if (of->voters[i] == id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void survivors_judge(struct survivors *s)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        bool is_newer = s->newest == NULL || survivor_is_newer(&s->at[i], s->newest);
+        if (survivor_may_lead(&s->at[i]) && is_newer) {
+            s->newest = &s->at[i];
+        }
+    }
+    for (size_t i = 0; s->newest != NULL && i < s->count; i++) {
+        s->whole_voters += s->at[i].is_whole && is_voter_of(s->newest, s->at[i].id) ? 1 : 0;
+    }
+    s->needed = s->newest != NULL ? s->newest->voter_count / 2 + 1 : 0;
+}
+
+static enum cli_exit survivors_read(const char *command, const struct cli_call *call,
+                                    struct survivors *ret)
+{
+    for (size_t i = 0; i < CLI_ARGUMENTS_MAX && call->arguments[i] != NULL; i++) {
+        char why[SURVIVOR_WHY_BYTES];
+        if (survivor_read(call->arguments[i], why, &ret->at[i]) != OK) {
+            (void)fprintf(stderr, "novacron cluster %s: %s\n", command, why);
+            return CLI_UNREADABLE;
+        }
+        ret->count++;
+        if (!survivors_fit(command, ret)) {
+            return CLI_UNREADABLE;
+        }
+    }
+    survivors_judge(ret);
+    return CLI_OK;
+}
+
+/* --- saying it ------------------------------------------------------------------------------- */
+
+static const char *survivor_state(const struct survivor *s)
+{
+    return s->is_witness  ? "witness: holds no data"
+           : !s->is_voter ? "no voter"
+           : s->is_whole  ? "whole"
+                          : recovery_verdict_name(s->verdict);
+}
+
+static void survivors_print(const struct survivors *s)
+{
+    (void)printf("%-16s  %10s %12s %12s  %-10s %s\n", "MEMBER", "TERM", "LAST", "COMMITTED",
+                 "STATE", "DATA_DIR");
+    for (size_t i = 0; i < s->count; i++) {
+        const struct survivor *v = &s->at[i];
+        (void)printf("%-16" PRIx64 "  %10" PRIu64 " %12" PRIu64 " %12" PRIu64 "  %-10s %s%s\n",
+                     v->id, v->last_term, v->last, v->commit, survivor_state(v), v->dir,
+                     v == s->newest ? "   <- newest" : "");
+    }
+    if (s->newest != NULL) {
+        (void)printf("Cluster %" PRIx64 " has %" PRIu32 " voters; %" PRIu32
+                     " of them are here and whole, and %" PRIu32 " can elect a leader.\n",
+                     s->newest->cluster, s->newest->voter_count, s->whole_voters, s->needed);
+    }
+}
+
+/* What there is to do. */
+static enum cli_exit survivors_conclude(const struct survivors *s)
+{
+    if (s->newest == NULL) {
+        (void)printf("None of these can go on alone: each is damaged, a witness, or no voter.\n"
+                     "A backup can be restored: `novacron snapshot restore`.\n");
+        return CLI_DAMAGED;
+    }
+    if (s->whole_voters >= s->needed) {
+        (void)printf("That is a majority: start them, and they go on by themselves. Nothing is "
+                     "lost.\n");
+        return CLI_DAMAGED;
+    }
+    (void)printf("Choose member %" PRIx64 " in %s: its log has the most.\n"
+                 "First try to bring another voter back; only if none ever comes:\n"
+                 "  novacron cluster recover %s\n",
+                 s->newest->id, s->newest->dir, s->newest->dir);
+    return CLI_OK;
+}
+
+enum cli_exit cmd_cluster_survivors(const struct cli_call *call)
+{
+    struct survivors s = {.count = 0};
+    enum cli_exit e = survivors_read("survivors", call, &s);
+    if (e != CLI_OK) {
+        return e;
+    }
+    if (call->options[SURVIVORS_REPORT] != NULL) {
+        for (size_t i = 0; i < s.count; i++) {
+            survivor_report(&s.at[i]);
+        }
+        return CLI_OK;
+    }
+    survivors_print(&s);
+    return survivors_conclude(&s);
+}
+
+/* --- the order ------------------------------------------------------------------------------- */
+
+static void recover_warn(const struct survivors *s, const struct survivor *chosen)
+{
+    (void)printf("\nMember %" PRIx64 " would go on as the only voter.\n"
+                 "  Kept:  everything up to entry %" PRIu64 " of term %" PRIu64 ".\n",
+                 chosen->id, chosen->last, chosen->last_term);
+    if (chosen->last > chosen->commit) {
+        (void)printf("         Entries %" PRIu64 " to %" PRIu64
+                     " of these were not known to be committed here; they take effect,\n"
+                     "         though whoever asked for them may have been told nothing.\n",
+                     chosen->commit + 1, chosen->last);
+    }
+    (void)printf("  Lost:  whatever the lost members acknowledged to clients after that entry. "
+                 "Nobody can say\n"
+                 "         how much that is; it is at worst all since this member was heard last.\n"
+                 "  Ended: the members");
+    for (uint32_t i = 0; i < chosen->voter_count; i++) {
+        if (chosen->voters[i] != chosen->id) {
+            (void)printf(" %" PRIx64, chosen->voters[i]);
+        }
+    }
+    (void)printf(
+        ". None of them may ever run again with the disk that it has: this\n"
+        "         member refuses them, and they halt when they reach it, but two that reach "
+        "only each\n"
+        "         other would go on with what is over here. Empty their disks, and let them "
+        "join anew.\n");
+    if (s->count < chosen->voter_count) {
+        (void)printf("  Only %zu of %" PRIu32
+                     " voters were looked at. Are the others really gone?\n",
+                     s->count, chosen->voter_count);
+    }
+}
+
+static enum cli_exit recover_refuse(const char *why, const char *detail)
+{
+    (void)fprintf(stderr, "novacron cluster recover: %s%s; nothing was done\n", why, detail);
+    return CLI_DAMAGED;
+}
+
+enum cli_exit cmd_cluster_recover(const struct cli_call *call)
+{
+    struct survivors s = {.count = 0};
+    char why[DAEMON_WHY_BYTES];
+    const char *accepted = call->options[RECOVER_ACCEPT];
+    enum cli_exit e = survivors_read("recover", call, &s);
+    if (e != CLI_OK) {
+        return e;
+    }
+    const struct survivor *chosen = &s.at[0];
+    survivors_print(&s);
+    if (strcmp(chosen->dir, call->arguments[0]) != 0) {
+        return recover_refuse(
+            "the first must be the data_dir itself, on its host, and not a report", "");
+    }
+    if (!survivor_may_lead(chosen)) {
+        return recover_refuse("the first cannot go on alone: ", survivor_state(chosen));
+    }
+    if (s.whole_voters >= s.needed) {
+        return recover_refuse("these are a majority: start them instead", "");
+    }
+    if (survivor_is_newer(s.newest, chosen)) {
+        return recover_refuse("the first is not the newest: choose ", s.newest->dir);
+    }
+    recover_warn(&s, chosen);
+    char cluster[24];
+    (void)snprintf(cluster, sizeof cluster, "%" PRIx64, chosen->cluster);
+    if (accepted == NULL || strcmp(accepted, cluster) != 0) {
+        (void)printf("\nNothing was done. To accept this: --accept-data-loss %s\n", cluster);
+        return CLI_DAMAGED;
+    }
+    const struct daemon_recovery_order order = {.cluster = chosen->cluster,
+                                                .member = chosen->id,
+                                                .term = chosen->term,
+                                                .last = chosen->last};
+    if (daemon_recovery_write(chosen->dir, &order, why) != OK) {
+        (void)fprintf(stderr, "novacron cluster recover: %s\n", why);
+        return CLI_UNREADABLE;
+    }
+    (void)printf("\nThe order is in %s/recovery. Start novacrond there: it looks for a quorum for "
+                 "some seconds,\nand goes on alone if there is none. Its log says what it did. "
+                 "Deleting the file takes the order back.\n",
+                 chosen->dir);
+    return CLI_OK;
+}
