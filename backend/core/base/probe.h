@@ -89,6 +89,7 @@
     X(STORE_DUPLICATE, "store: a duplicate", "")                                                   \
     X(STORE_OUTSIDE, "store: a proposal of an earlier life", "")                                   \
     X(STORE_RECLAIMED, "store: a compacted version freed", "")                                     \
+    X(STORE_COOLED, "store: a change became cold", "")                                             \
     X(STORE_KEY_FORGOTTEN, "store: a deleted key forgotten", "")                                   \
     X(STORE_WATCH_OVERTAKEN, "store: a watch canceled by a compaction", "")                        \
     X(STORE_WATCH_MOVED, "store: watches moved to an installed store", "")                         \

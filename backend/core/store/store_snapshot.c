@@ -202,9 +202,9 @@ static bool step_leases(struct store_snapshot *snap, size_t *budget)
 static const struct store_version *snapshot_survivor(const struct store_snapshot *snap,
                                                      const struct store_key *key)
 {
-    const struct store_version *later =
-        store_mvcc_since(&snap->store->mvcc, key, snap->header.first_seq);
-    const struct store_version *v = later == NULL ? key->head : later->prev;
+    const struct store_mvcc *m = &snap->store->mvcc;
+    const struct store_version *later = store_mvcc_since(m, key, snap->header.first_seq);
+    const struct store_version *v = later == NULL ? key->head : store_mvcc_prev(m, later);
     return v == NULL || v->tombstone ? NULL : v;
 }
 
@@ -242,7 +242,7 @@ static bool step_changes(struct store_snapshot *snap, size_t *budget)
             break;
         }
         (*budget)--;
-        put_change(&snap->block, store_log_get(log, snap->at)->version);
+        put_change(&snap->block, store_log_get(log, snap->at));
         snap->at++;
     }
     snap->pin.seq = snap->at;

@@ -7,6 +7,7 @@
  *     linux_file.c      what they execute
  *     linux_open.c      which files are open, and what of them is durable
  *     linux_ring.c      the shorter way of the log
+ *     linux_memory.c    memory that settles on the disk
  *     linux_net.c       listeners, connecting: how streams come to be
  *     linux_stream.c    streams that are there
  *     linux_tls.c       what encrypts them
@@ -140,9 +141,10 @@ struct linux_port {
     struct world_datagram_sink *sink; /* borrowed */
 };
 
-struct linux_names; /* linux_address.c */
-struct linux_opens; /* linux_open.c */
-struct linux_ring;  /* linux_ring.c */
+struct linux_names;       /* linux_address.c */
+struct linux_opens;       /* linux_open.c */
+struct linux_ring;        /* linux_ring.c */
+struct linux_memory_file; /* linux_memory.c */
 
 struct linux_world {
     struct world table;
@@ -169,6 +171,9 @@ struct linux_world {
     struct linux_opens *opens;
     uint64_t commits;
     struct linux_ring *ring; /* NULL: not asked for, or not to be had */
+
+    struct world_memory *memory;           /* all of it */
+    struct linux_memory_file *memory_file; /* NULL before the first use */
 
     struct linux_net_config net;
     union linux_address bind;
@@ -251,6 +256,11 @@ void linux_file_finish(struct world_file_request *request);
 
 /* Frees what a request that will not be finished has. */
 void linux_file_forget(struct world_file_request *request);
+
+/* --- linux_memory.c -------------------------------------------------------------------------- */
+
+extern const struct world_memory_ops linux_memory_ops;
+void linux_memory_close(struct linux_world *lw);
 
 /* --- linux_net.c ----------------------------------------------------------------------------- */
 
