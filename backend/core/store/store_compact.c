@@ -120,8 +120,32 @@ static struct store_ref cool_prev(struct store_mvcc *m, struct store_version *pr
     return cold;
 }
 
+/* Asks for what the changes to come will need, each a cache miss, the farther from memory the
+ * sooner: a change, then what it superseded, then where that is in the log. */
+static void cool_prefetch(const struct store_mvcc *m)
+{
+    uint64_t seq = m->cool_seq;
+    if (seq + 12 >= m->log.next) {
+        return;
+    }
+    const struct store_version *v = store_ref_hot(*store_log_ref(&m->log, seq + 12));
+    __builtin_prefetch(v);
+    __builtin_prefetch(v->value);
+    const struct store_version *prev =
+        store_ref_hot(store_ref_hot(*store_log_ref(&m->log, seq + 8))->prev);
+    __builtin_prefetch(prev);
+    if (prev != NULL) {
+        __builtin_prefetch(prev->value);
+    }
+    prev = store_ref_hot(store_ref_hot(*store_log_ref(&m->log, seq + 4))->prev);
+    if (prev != NULL && store_log_has(&m->log, prev->seq)) {
+        __builtin_prefetch(store_log_ref(&m->log, prev->seq));
+    }
+}
+
 static void cool_next(struct store_mvcc *m)
 {
+    cool_prefetch(m);
     struct store_ref *ref = store_log_ref(&m->log, m->cool_seq++);
     CHECK((ref->bits & STORE_REF_BITS) == 0);
     struct store_version *v = store_ref_hot(*ref);

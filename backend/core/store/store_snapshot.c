@@ -210,6 +210,9 @@ static const struct store_version *snapshot_survivor(const struct store_snapshot
 
 static bool step_keys(struct store_snapshot *snap, size_t *budget)
 {
+    if (snap->header.first_seq == 1) {
+        return true; /* the history has every change: nothing was before it */
+    }
     struct store_tree_pos pos = store_tree_seek(&snap->store->mvcc.tree, buf_view(&snap->key));
     const struct store_key *last = NULL;
     for (; store_tree_at(pos) != NULL; pos = store_tree_next(pos)) {
