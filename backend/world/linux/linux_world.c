@@ -72,8 +72,8 @@ static void loop_goes_on(uv_idle_t *idle)
 static void turn_end(struct linux_world *lw)
 {
     linux_timers_run(lw);
-    linux_lanes_kick(lw);
     linux_streams_flush(lw);
+    linux_lanes_kick(lw);
 }
 
 static void turn_before_wait(uv_prepare_t *prepare)

@@ -19,6 +19,7 @@
 
 #include <netinet/in.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <sys/socket.h>
 #include <uv.h>
 
@@ -55,10 +56,11 @@ struct linux_lane {
     pthread_t thread;
     struct linux_queue waiting; /* the log's lane: not given to the thread yet */
     size_t under_way;           /* given to the thread, and not completed */
+    bool wakes;                 /* at the end of the turn */
     uint8_t *bounce_memory;     /* owned; NULL before the first commit */
     uint8_t *bounce;            /* in it, aligned: LINUX_COMMIT_BYTES_MAX; the thread's */
     pthread_mutex_t lock;
-    pthread_cond_t wake;
+    sem_t wake; /* posted when the queue was empty, and at the end */
     struct linux_queue queue;
     struct linux_sync_times sync_times; /* its thread adds, atomically */
     bool joins; /* completions of a run of requests are handed back together */
@@ -208,7 +210,7 @@ extern const struct world_file_ops linux_file_ops;
 
 void linux_requests_push(struct linux_queue *queue, struct world_file_request *request);
 struct world_file_request *linux_requests_pop(struct linux_queue *queue);
-/* At the end of a turn: no sync follows what waits. */
+/* At the end of a turn: no sync follows what waits, and the log's thread is woken. */
 void linux_lanes_kick(struct linux_world *lw);
 /* The log's lane has one request less. */
 void linux_lanes_resume(struct linux_world *lw);
