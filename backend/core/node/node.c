@@ -17,6 +17,7 @@ struct node_config node_config_default(node_id id)
     memset(&c, 0, sizeof(c));
     c.id = id;
     c.raft = raft_config_default(id, 0);
+    c.raft.commit_delay = NODE_COMMIT_DELAY;
     c.feature_level = NODE_FEATURE_LEVEL;
     c.snapshot_entries = 100000;
     c.tail_entries = 10000;

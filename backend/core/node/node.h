@@ -81,6 +81,10 @@ struct node_config {
     nanos request_timeout;          /* then a request's outcome is unknown */
 };
 
+/* What a watch or a serializable read on a follower may see later, for not waking all members twice
+ * for each write. */
+#define NODE_COMMIT_DELAY (2 * NANOS_PER_MS)
+
 /* Sensible numbers for everything but dir, cluster, id, founders, port and peers. */
 struct node_config node_config_default(node_id id);
 

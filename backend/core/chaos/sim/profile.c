@@ -159,11 +159,13 @@ static void draw_node(struct sim_settings *s, struct prng *p)
     s->clock_ppm = s->raft.lease_reads ? s->raft.clock_drift_ppm : 50000;
 }
 
-/* Histories that are cold from the start, and such as life has them. */
+/* Histories that are cold from the start, and such as life has them; commit indexes that go at
+ * once, and such as wait for entries. */
 static void draw_history(struct sim_settings *s, struct prng *p)
 {
     s->history_hot_bytes = prng_chance(p, 1, 2) ? prng_below(p, 2000) : 512 * 1024;
     s->history_segment_bytes = 256U << prng_below(p, 11);
+    s->raft.commit_delay = prng_chance(p, 1, 3) ? 0 : prng_below(p, 10 * NANOS_PER_MS);
 }
 
 static void draw_clients(struct sim_settings *s, struct prng *p)

@@ -213,6 +213,8 @@ struct raft {
     nanos election_start;         /* when the leader was last heard, or this role began */
     nanos election_timeout_drawn; /* after which this node campaigns */
     nanos heartbeat_start;
+    nanos commit_due; /* a leader's: when the commit index goes to those that were not told; 0: they
+                         were */
     nanos lead_since;
     nanos deadline; /* as given to the driver; waking long after it, this node was not running */
     nanos leader_heard;    /* when any leader was last heard; 0: never */
@@ -309,6 +311,8 @@ void raft_leader_append(struct raft *r, enum raft_entry_type type, struct bytes 
 MUST_USE enum err raft_leader_admit(const struct raft *r, uint64_t bytes, uint32_t n);
 MUST_USE enum err raft_propose(struct raft *r, const struct bytes *payloads, uint32_t n);
 void raft_broadcast_append(struct raft *r);
+/* The member waits until it hears that all up to here is committed. */
+void raft_await_commit(struct raft *r, node_id id, raft_index index);
 bool raft_send_append(struct raft *r, uint32_t slot, bool send_if_empty);
 void raft_broadcast_heartbeat(struct raft *r);
 bool raft_advance_commit(struct raft *r);

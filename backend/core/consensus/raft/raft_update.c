@@ -455,6 +455,7 @@ static nanos update_deadline(const struct raft *r)
     deadline = u64_min(deadline, raft_repair_deadline(r));
     if (r->role == RAFT_LEADER) {
         deadline = u64_min(deadline, r->heartbeat_start + r->cfg.heartbeat_interval);
+        deadline = r->commit_due != 0 ? u64_min(deadline, r->commit_due) : deadline;
         return u64_min(deadline, r->election_start + r->cfg.election_timeout);
     }
     nanos campaign = r->election_start + r->election_timeout_drawn;
