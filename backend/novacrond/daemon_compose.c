@@ -77,6 +77,7 @@ void daemon_compose_node(const struct daemon *d, struct node_config *ret)
     c.cluster = config->cluster;
     if (s->timing == DAEMON_TIMING_STRETCH) {
         c.raft = raft_config_stretch(config->id, 0);
+        c.raft.commit_delay = NODE_COMMIT_DELAY;
     }
     if (c.raft.max_cached_bytes > LOG_CACHE_BYTES && s->timing == DAEMON_TIMING_LAN) {
         c.raft.max_cached_bytes = LOG_CACHE_BYTES;

@@ -1,5 +1,6 @@
 /* The program `novacrond`: one member of a cluster. */
 #include <getopt.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -7,6 +8,10 @@
 #include "novacrond/daemon.h"
 
 #define DEFAULT_PATH "/etc/novacron/novacrond.yaml"
+
+/* Allocations of so many bytes are mappings of their own, and so much may be free at the heap's
+ * end. */
+#define MAPPED_BYTES (256 * 1024)
 
 static const char usage[] =
     "usage: novacrond [--config FILE] [--check] [--restore FILE]\n"
@@ -30,6 +35,16 @@ void check_report(const char *file, int line, const char *cond)
 {
     (void)fprintf(stderr, "novacrond: a bug: %s:%d: %s does not hold; please report it\n", file,
                   line, cond);
+}
+
+/* What was needed once, to start or for a snapshot, goes back to the system: by default each large
+ * allocation that is freed makes the library keep more of the next ones, and each thread that
+ * allocates has a heap of its own. */
+static void tame_memory(void)
+{
+    CHECK(mallopt(M_ARENA_MAX, 1) == 1);
+    CHECK(mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES) == 1);
+    CHECK(mallopt(M_TRIM_THRESHOLD, MAPPED_BYTES) == 1);
 }
 
 static void print_meaning(const struct daemon_config *c)
@@ -64,6 +79,7 @@ int main(int argc, char **argv)
     char why[DAEMON_WHY_BYTES];
     struct daemon_config config;
     int option = 0;
+    tame_memory();
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option == 'h') {
             (void)fputs(usage, stdout);

@@ -94,6 +94,8 @@ void member_start(struct cluster3 *c, uint32_t i)
     config.asks_founders = c->asks_founders;
     config.snapshot_entries = c->snapshot_entries;
     config.tail_entries = 10;
+    config.history_hot_bytes = 1000;
+    config.history_segment_bytes = 2000;
     for (uint32_t k = 0; k < c->n; k++) {
         config.peers[k].id = k + 1;
         memcpy(config.peers[k].at.host, c->member[k].name, sizeof(c->member[k].name));

@@ -5,9 +5,11 @@
 
 #include "tests/support/test.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "core/base/check.h"
@@ -323,6 +325,124 @@ static void both_clocks_count(struct bench *b)
     assert_in_range(passed_awake, passed, passed + 10 * NANOS_PER_S);
 }
 
+/* Memory stays what it was however it settles, and whenever it is given back. */
+static void memory_keeps_its_bytes(struct bench *b)
+{
+    enum { PIECES = 40, LENGTH = 300 * 1000 };
+    const struct world_memory_ops *ops = b->world->memory;
+    struct world_memory *memory[PIECES];
+    uint8_t *bytes[PIECES];
+
+    for (size_t round = 0; round < 3; round++) {
+        for (size_t i = 0; i < PIECES; i++) {
+            memory[i] = ops->take(b->world->self, LENGTH, &bytes[i]);
+            assert_int_equal((uintptr_t)bytes[i] % 16, 0);
+            assert_int_equal(bytes[i][0] | bytes[i][LENGTH - 1], 0);
+            memset(bytes[i], (int)(i + round + 1), LENGTH);
+            ops->settle(memory[i]);
+            if (i % 4 == 0) { /* at once, while it may be on its way */
+                ops->give(memory[i]);
+            }
+        }
+        if (b->lw !=
+            NULL) { /* something to wait for; the lane's order has what settles before it */
+            struct world_file_request after = {
+                .op = WORLD_STAT, .lane = WORLD_LANE_BULK, .path = ""};
+            assert_int_equal(run_request(b, &after), OK);
+        }
+        for (size_t i = 0; i < PIECES; i++) {
+            if (i % 4 != 0) {
+                ops->rest(memory[i]);
+                assert_int_equal(bytes[i][0], i + round + 1);
+                assert_int_equal(bytes[i][LENGTH / 2], i + round + 1);
+                assert_int_equal(bytes[i][LENGTH - 1], i + round + 1);
+                ops->rest(memory[i]);
+                assert_memory_equal(bytes[i], bytes[i] + 1, LENGTH - 1);
+                if (i % 4 != 1) {
+                    ops->give(memory[i]);
+                }
+            }
+        }
+        for (size_t i = 1; i < PIECES; i += 4) {
+            assert_memory_equal(bytes[i], bytes[i] + 1, LENGTH - 1);
+            ops->give(memory[i]);
+        }
+    }
+}
+
+/* State that lies there may be freed after its world. */
+static void memory_outlives_its_world(void **state)
+{
+    (void)state;
+    struct bench b = {0};
+    struct world_memory *memory[3];
+    uint8_t *bytes[3];
+
+    bench_open_linux(&b);
+    const struct world_memory_ops *ops = b.world->memory;
+    for (size_t i = 0; i < 3; i++) {
+        memory[i] = ops->take(b.world->self, 100000, &bytes[i]);
+        memset(bytes[i], 7, 100000);
+    }
+    ops->settle(memory[0]);
+    struct world_file_request after = {.op = WORLD_STAT, .lane = WORLD_LANE_BULK, .path = ""};
+    assert_int_equal(run_request(&b, &after), OK);
+    ops->settle(memory[1]); /* still on its way */
+    bench_close(&b);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(bytes[i][0], 7);
+        assert_memory_equal(bytes[i], bytes[i] + 1, 99999);
+        ops->give(memory[i]);
+    }
+}
+
+static uint64_t resident_pages(const uint8_t *bytes, size_t length)
+{
+    uint64_t pages = 0;
+    uint64_t entry = 0;
+    int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    for (size_t at = 0; at < length; at += 4096) {
+        off_t place = (off_t)(((uintptr_t)bytes + at) / 4096 * sizeof entry);
+        assert_int_equal(pread(fd, &entry, sizeof entry, place), sizeof entry);
+        pages += entry >> 63; /* present */
+    }
+    (void)close(fd);
+    return pages;
+}
+
+/* What settled takes no memory of the process, but what was just read. */
+static void settled_memory_leaves_the_process(void **state)
+{
+    (void)state;
+    enum { LENGTH = 1 << 20 };
+    struct bench b = {0};
+    struct world_memory *memory;
+    struct statvfs space;
+    uint8_t *bytes;
+
+    bench_open_linux(&b);
+    assert_int_equal(statvfs(b.root, &space), 0);
+    if ((uint64_t)space.f_bavail * space.f_frsize < 2ULL << 30) {
+        bench_close(&b);
+        skip(); /* it stays where a disk is short */
+    }
+    const struct world_memory_ops *ops = b.world->memory;
+    memory = ops->take(b.world->self, LENGTH, &bytes);
+    memset(bytes, 7, LENGTH);
+    assert_int_equal(resident_pages(bytes, LENGTH), LENGTH / 4096);
+    ops->settle(memory);
+    struct world_file_request after = {.op = WORLD_STAT, .lane = WORLD_LANE_BULK, .path = ""};
+    assert_int_equal(run_request(&b, &after), OK);
+    assert_int_equal(resident_pages(bytes, LENGTH), 0);
+    assert_int_equal(bytes[LENGTH / 2], 7);
+    assert_true(resident_pages(bytes, LENGTH) > 0);
+    ops->rest(memory);
+    assert_int_equal(resident_pages(bytes, LENGTH), 0);
+    ops->give(memory);
+    bench_close(&b);
+}
+
 static void on_both(void (*body)(struct bench *))
 {
     struct bench sim = {0};
@@ -372,6 +492,12 @@ static void equal_timers_fire_in_the_order_they_were_set(void **state)
     on_both(timers_fire_in_order);
 }
 
+static void memory_that_settles_keeps_its_bytes(void **state)
+{
+    (void)state;
+    on_both(memory_keeps_its_bytes);
+}
+
 static void a_machine_that_is_awake_counts_the_same_on_both_clocks(void **state)
 {
     (void)state;
@@ -385,6 +511,9 @@ int main(void)
         cmocka_unit_test(files_hold_what_was_written),
         cmocka_unit_test(names_change_atomically),
         cmocka_unit_test(a_listing_is_complete_and_in_order),
+        cmocka_unit_test(memory_that_settles_keeps_its_bytes),
+        cmocka_unit_test(memory_outlives_its_world),
+        cmocka_unit_test(settled_memory_leaves_the_process),
         cmocka_unit_test(requests_of_a_lane_complete_in_order),
         cmocka_unit_test(equal_timers_fire_in_the_order_they_were_set),
         cmocka_unit_test(a_machine_that_is_awake_counts_the_same_on_both_clocks),

@@ -89,11 +89,14 @@
     X(STORE_DUPLICATE, "store: a duplicate", "")                                                   \
     X(STORE_OUTSIDE, "store: a proposal of an earlier life", "")                                   \
     X(STORE_RECLAIMED, "store: a compacted version freed", "")                                     \
+    X(STORE_COOLED, "store: a change became cold", "")                                             \
     X(STORE_KEY_FORGOTTEN, "store: a deleted key forgotten", "")                                   \
     X(STORE_WATCH_OVERTAKEN, "store: a watch canceled by a compaction", "")                        \
     X(STORE_WATCH_MOVED, "store: watches moved to an installed store", "")                         \
     X(STORE_LEASE_DUE, "store: a lease due", "")                                                   \
     X(STORE_RESTORED, "store: a snapshot restored", "")                                            \
+    X(RAFT_COMMIT_ALONE, "raft: a commit index that no entries carried", "")                       \
+    X(RAFT_READ_VOUCHED, "raft: a read whose asker and leader are a quorum", "")                   \
     X(RAFT_READ_BY_LEASE, "raft: a read under a lease", "")                                        \
     X(RAFT_SUSPENDED_LEADER, "raft: a leader that was suspended", "")                              \
     X(RAFT_FORWARDED_TWICE, "raft: a forwarded proposal forwarded once more", "")                  \

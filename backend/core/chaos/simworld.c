@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/base/hash.h"
+#include "core/chaos/simmemory.h"
 #include "core/chaos/simworld_int.h"
 
 /* Of what a long read brought, so much at either end goes into the run's hash. */
@@ -320,6 +321,7 @@ struct simhost *simhost_new(struct simworld *sim, const char *name, uint64_t dis
         .random = &sim_random_ops,
         .power = &simpower_ops,
         .vm = &simvm_ops,
+        .memory = &simmemory_ops,
     };
     simpower_init(host);
     simvm_init(host);

@@ -17,10 +17,13 @@ struct node_config node_config_default(node_id id)
     memset(&c, 0, sizeof(c));
     c.id = id;
     c.raft = raft_config_default(id, 0);
+    c.raft.commit_delay = NODE_COMMIT_DELAY;
     c.feature_level = NODE_FEATURE_LEVEL;
     c.program_level = NODE_FEATURE_LEVEL;
     c.snapshot_entries = 100000;
     c.tail_entries = 10000;
+    c.history_hot_bytes = STORE_HISTORY_HOT_BYTES;
+    c.history_segment_bytes = STORE_COLD_SEGMENT_BYTES;
     c.segment_bytes = WAL_SEGMENT_BYTES;
     c.batch_bytes = WAL_BATCH_BYTES;
     c.reserve_bytes = WAL_RESERVE_BYTES;
@@ -28,6 +31,21 @@ struct node_config node_config_default(node_id id)
     c.scrub_pause = 3600 * NANOS_PER_S;
     c.request_timeout = 5 * NANOS_PER_S;
     return c;
+}
+
+struct store_history node_history(const struct node *n)
+{
+    return (struct store_history){.world = n->world,
+                                  .hot_bytes = n->cfg.history_hot_bytes,
+                                  .segment_bytes = n->cfg.history_segment_bytes};
+}
+
+struct store_restore *node_restore_begin(const struct node *n)
+{
+    const struct store_history history = node_history(n);
+    struct store_restore *restore = store_restore_begin();
+    store_restore_keep_history(restore, &history);
+    return restore;
 }
 
 /* --- the pump -------------------------------------------------------------------------------- */

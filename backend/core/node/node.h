@@ -74,14 +74,21 @@ struct node_config {
      * state are not most of what is written; at the latest after these. 0: after
      * snapshot_entries whatever their size. */
     uint64_t snapshot_entries_max;
-    uint64_t tail_entries;      /* so many stay in the log behind it, for slow members */
-    uint64_t segment_bytes;     /* of the log: a batch, the reserve and a sector fit */
-    uint64_t batch_bytes;       /* the log's largest write: the largest entry must fit */
-    uint64_t reserve_bytes;     /* of each segment, for votes on a full disk */
-    uint64_t scrub_bytes_per_s; /* the disk is read for damage at this rate; 0: never */
-    nanos scrub_pause;          /* between two passes */
-    nanos request_timeout;      /* then a request's outcome is unknown */
+    uint64_t tail_entries;          /* so many stay in the log behind it, for slow members */
+    uint64_t history_hot_bytes;     /* of the newest changes, whose history stays in memory; older
+                                       changes go to the world's, in ... */
+    uint64_t history_segment_bytes; /* ... segments of so many */
+    uint64_t segment_bytes;         /* of the log: a batch, the reserve and a sector fit */
+    uint64_t batch_bytes;           /* the log's largest write: the largest entry must fit */
+    uint64_t reserve_bytes;         /* of each segment, for votes on a full disk */
+    uint64_t scrub_bytes_per_s;     /* the disk is read for damage at this rate; 0: never */
+    nanos scrub_pause;              /* between two passes */
+    nanos request_timeout;          /* then a request's outcome is unknown */
 };
+
+/* What a watch or a serializable read on a follower may see later, for not waking all members twice
+ * for each write. */
+#define NODE_COMMIT_DELAY (2 * NANOS_PER_MS)
 
 /* Sensible numbers for everything but dir, cluster, id, founders, port and peers. */
 struct node_config node_config_default(node_id id);

@@ -190,7 +190,7 @@ static void install_on_begin(void *ctx, const struct snapfile_meta *meta)
     if (n->restore) {
         store_restore_abort(n->restore);
     }
-    n->restore = store_restore_begin();
+    n->restore = node_restore_begin(n);
 }
 
 static void install_on_payload(void *ctx, uint64_t offset, struct bytes payload)

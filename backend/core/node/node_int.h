@@ -378,6 +378,10 @@ struct node {
 
 /* --- node.c ---------------------------------------------------------------------------------- */
 
+/* Where its store keeps its history; and a store's restore that keeps it there. */
+struct store_history node_history(const struct node *n);
+struct store_restore *node_restore_begin(const struct node *n);
+
 /* Steps Raft with the world's time. */
 enum err node_tell(struct node *n, struct raft_event e);
 /* Carries out all updates that Raft has. Every completion ends with it. */

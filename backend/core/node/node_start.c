@@ -261,7 +261,7 @@ static void start_put_founding(void *ctx)
 /* Takes the state that the group is founded with into the place of the empty one. */
 static bool start_take_state(struct node *n)
 {
-    struct store_restore *restore = store_restore_begin();
+    struct store_restore *restore = node_restore_begin(n);
     struct store *store = NULL;
     if (store_restore_feed(restore, n->cfg.founding_state) != OK ||
         store_restore_finish(restore, &store) != OK) {
@@ -357,7 +357,7 @@ static void start_on_snapshot_begin(void *ctx, const struct snapfile_meta *meta)
     if (s->restore) {
         store_restore_abort(s->restore);
     }
-    s->restore = store_restore_begin();
+    s->restore = node_restore_begin(s->node);
     s->restore_failed = false;
 }
 
@@ -388,7 +388,9 @@ static void start_without_snapshot(struct node_start *s, bool has_damaged)
     }
     n->cfg.is_member = n->cfg.is_member || has_damaged;
     PROBE(NODE_NO_SNAPSHOT);
+    const struct store_history history = node_history(n);
     n->store = store_open(n->cfg.feature_level);
+    store_keep_history(n->store, &history);
     if (node_ask_is_due(n)) {
         node_ask_begin(n, start_on_asked, s);
     } else {

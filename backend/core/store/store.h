@@ -31,10 +31,22 @@
 #include "core/store/store_status.h"
 
 struct store;
+struct world;
 
 /* An empty store at revision 1, for a cluster that starts at this feature level; all members must
  * start with the same. Never NULL. */
 struct store *store_open(uint16_t feature_level);
+
+/* Where the history is: its newest `hot_bytes` beside what exists, older changes in segments of the
+ * world's memory (world.h, "Memory"), which may lie on a disk. */
+struct store_history {
+    const struct world *world; /* borrowed; NULL, or without that part: in memory like any other */
+    size_t hot_bytes;
+    size_t segment_bytes; /* a larger version has one of its own */
+};
+
+/* Holds from now on; without it 512 KiB, and segments of 256 KiB like other memory. */
+void store_keep_history(struct store *s, const struct store_history *history);
 
 /* Every reader, watch stream and snapshot must have ended before. */
 void store_close(struct store *s);
@@ -81,8 +93,9 @@ struct store_stats {
     uint64_t changes;     /* in the history */
     uint64_t reclaimable; /* changes that compaction has still to free */
     uint64_t data_bytes;  /* keys and values that exist now */
-    uint64_t used_bytes;  /* of memory, by keys, versions, indexes and leases */
-    uint64_t held_bytes;  /* of memory, with what is kept free for later */
+    uint64_t used_bytes;  /* by keys, versions, indexes and leases */
+    uint64_t held_bytes;  /* with what is kept free for later */
+    uint64_t cold_bytes;  /* of those, the history that the world may keep elsewhere */
     uint64_t leases;
     uint64_t watches;
 };
@@ -301,6 +314,9 @@ void store_snapshot_end(struct store_snapshot *snap);
 /* Builds a store from the parts of a snapshot, given in any cuts. */
 struct store_restore;
 struct store_restore *store_restore_begin(void);
+
+/* Where the restored store keeps its history; before it is fed. */
+void store_restore_keep_history(struct store_restore *r, const struct store_history *history);
 
 /* ERR_CORRUPT, ERR_UNSUPPORTED: the restore has failed for good. Takes any number of bytes. */
 MUST_USE enum err store_restore_feed(struct store_restore *r, struct bytes part);

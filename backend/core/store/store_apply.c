@@ -283,6 +283,7 @@ enum err store_apply(struct store *s, const struct store_entry *entry, struct st
                      struct buf *response)
 {
     CHECK(entry->index > s->applied_index && s->mvcc.changes == 0);
+    const uint64_t from = s->mvcc.log.next;
     struct store_result result = {.revision = s->mvcc.revision};
     if (entry->payload.len > 0) {
         struct store_envelope e;
@@ -314,11 +315,27 @@ enum err store_apply(struct store *s, const struct store_entry *entry, struct st
         }
     }
     s->applied_index = entry->index;
+    store_mvcc_cool(&s->mvcc, (size_t)(s->mvcc.log.next - from) + STORE_COOL_BUDGET);
     *ret = result;
     return OK;
 }
 
 bool store_work(struct store *s, size_t budget)
 {
+    store_mvcc_cool(&s->mvcc, budget);
     return store_mvcc_reclaim(&s->mvcc, budget);
+}
+
+void store_keep_history(struct store *s, const struct store_history *history)
+{
+    s->mvcc.hot_limit = history->hot_bytes;
+    struct store_cold *cold = s->mvcc.cold;
+    /* What was taken from one world is given back to it. */
+    CHECK(cold->memory == NULL || history->world == NULL ||
+          history->world->self == cold->memory_self);
+    cold->segment_bytes = history->segment_bytes;
+    if (history->world != NULL) {
+        cold->memory = history->world->memory;
+        cold->memory_self = history->world->self;
+    }
 }

@@ -81,8 +81,26 @@
 /* Levels of the AVL trees (leases, watches): 1.44 * log2(2^32). */
 #define STORE_AVL_DEPTH_MAX 48
 
-/* Changes in one segment of the history log: 64 KiB at 16 bytes each. */
+/* Changes in one segment of the history log: 32 KiB at 8 bytes each. And of so many changes the
+ * log keeps one chain hash: others are that many steps away at most. */
 #define STORE_LOG_SEGMENT_ENTRIES 4096
+#define STORE_LOG_CHAIN_SPACING   64
+
+/* Bytes of the newest changes whose history is in memory only, what they superseded included: what
+ * watches that keep up, and readers of a moment ago, look at. */
+#define STORE_HISTORY_HOT_BYTES (512u * 1024u)
+
+/* Bytes of memory for older changes that are taken, and given back, at a time: one write to a disk.
+ */
+#define STORE_COLD_SEGMENT_BYTES (256u * 1024u)
+
+/* Places of older changes that were read, after which the world is told that it is over, and the
+ * bytes around each that such a read may bring into memory: what Linux maps around a fault. */
+#define STORE_COLD_READS       32
+#define STORE_COLD_BLOCK_BYTES (64u * 1024u)
+
+/* Changes that one applied entry makes cold at most, beyond as many as it made itself. */
+#define STORE_COOL_BUDGET 16
 
 /* Every so many versions of a key carry a jump across the older ones. */
 #define STORE_ANCHOR_SPACING 8
@@ -129,6 +147,7 @@ _Static_assert(STORE_TXN_OPS_MAX <= STORE_TXN_OPS_TOTAL_MAX, "one level fits int
 _Static_assert(STORE_SLAB_OBJECT_BYTES * 8 <= STORE_SLAB_PAGE_BYTES,
                "a page holds several objects");
 _Static_assert(STORE_SLAB_CHUNK_BYTES >= 16 * STORE_SLAB_PAGE_BYTES, "alignment wastes little");
+_Static_assert(STORE_LOG_SEGMENT_ENTRIES % STORE_LOG_CHAIN_SPACING == 0, "whole groups");
 _Static_assert(STORE_WATCH_RESPONSE_BYTES >= STORE_REQUEST_BYTES_MAX, "any one event fits");
 _Static_assert(STORE_SYSTEM_BYTES_MAX <= STORE_REQUEST_BYTES_MAX, "it fits into a snapshot block");
 _Static_assert(STORE_ORIGIN_WINDOW % 64 == 0, "the window is a bitmap of words");

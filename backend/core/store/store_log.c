@@ -2,13 +2,17 @@
 
 #include <string.h>
 
+#include "core/base/hash.h"
 #include "core/base/mem.h"
 
-#define LOG_SEGMENT_BYTES (STORE_LOG_SEGMENT_ENTRIES * sizeof(struct store_log_entry))
-
-void store_log_init(struct store_log *log, uint64_t next, uint64_t chain)
+void store_log_init(struct store_log *log, struct store_cold *cold, uint64_t next, uint64_t chain)
 {
-    *log = (struct store_log){.base = next, .first = next, .next = next, .chain_before = chain};
+    *log = (struct store_log){.cold = cold,
+                              .base = next,
+                              .first = next,
+                              .next = next,
+                              .known = next,
+                              .known_chain = chain};
 }
 
 void store_log_deinit(struct store_log *log)
@@ -26,17 +30,21 @@ void store_log_append(struct store_log *log, struct store_version *v, uint64_t c
     size_t segment = (size_t)(at / STORE_LOG_SEGMENT_ENTRIES);
     if (segment == log->segment_count) {
         void *segments = log->segments;
-        mem_grow(&segments, &log->segment_cap, segment + 1, sizeof(struct store_log_entry *));
+        mem_grow(&segments, &log->segment_cap, segment + 1, sizeof(struct store_log_segment *));
         log->segments = segments;
-        log->segments[log->segment_count++] = mem_alloc(LOG_SEGMENT_BYTES);
+        log->segments[log->segment_count++] = mem_alloc(sizeof(struct store_log_segment));
     }
-    log->segments[segment][at % STORE_LOG_SEGMENT_ENTRIES] = (struct store_log_entry){v, chain};
+    size_t place = (size_t)(at % STORE_LOG_SEGMENT_ENTRIES);
+    log->segments[segment]->versions[place] = store_ref_to(v);
+    if (place % STORE_LOG_CHAIN_SPACING == 0) {
+        log->segments[segment]->chains[place / STORE_LOG_CHAIN_SPACING] = chain;
+    }
     log->next++;
 }
 
 void store_log_drop_first(struct store_log *log)
 {
-    log->chain_before = store_log_get(log, log->first)->chain;
+    CHECK(log->first < log->known);
     log->first++;
     if (log->first - log->base == STORE_LOG_SEGMENT_ENTRIES) {
         mem_free(log->segments[0]);
@@ -48,7 +56,27 @@ void store_log_drop_first(struct store_log *log)
 
 uint64_t store_log_chain_before(const struct store_log *log, uint64_t seq)
 {
-    return seq == log->first ? log->chain_before : store_log_get(log, seq - 1)->chain;
+    CHECK(seq >= log->known && seq <= log->next);
+    uint64_t from = log->known;
+    uint64_t chain = log->known_chain;
+    uint64_t last = seq == log->base ? 0 : seq - 1 - log->base; /* a place that was written */
+    uint64_t group = log->base + last / STORE_LOG_CHAIN_SPACING * STORE_LOG_CHAIN_SPACING;
+    if (group > from) {
+        uint64_t place = group - log->base;
+        from = group;
+        chain = log->segments[place / STORE_LOG_SEGMENT_ENTRIES]
+                    ->chains[place % STORE_LOG_SEGMENT_ENTRIES / STORE_LOG_CHAIN_SPACING];
+    }
+    for (; from < seq; from++) {
+        chain = hash_u64(chain, store_log_get(log, from)->hash);
+    }
+    return chain;
+}
+
+void store_log_settle(struct store_log *log, uint64_t seq)
+{
+    log->known_chain = store_log_chain_before(log, seq);
+    log->known = seq;
 }
 
 uint64_t store_log_seek(const struct store_log *log, int64_t revision)
@@ -57,7 +85,7 @@ uint64_t store_log_seek(const struct store_log *log, int64_t revision)
     uint64_t hi = log->next;
     while (lo < hi) {
         uint64_t middle = lo + (hi - lo) / 2;
-        if (store_log_get(log, middle)->version->mod_revision < revision) {
+        if (store_log_get(log, middle)->mod_revision < revision) {
             lo = middle + 1;
         } else {
             hi = middle;

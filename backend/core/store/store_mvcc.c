@@ -3,6 +3,7 @@
 #include "core/base/check.h"
 #include "core/base/hash.h"
 #include "core/base/le.h"
+#include "core/base/mem.h"
 
 void store_mvcc_init(struct store_mvcc *m)
 {
@@ -11,7 +12,11 @@ void store_mvcc_init(struct store_mvcc *m)
     m->pins.next = &m->pins;
     store_slab_init(&m->slab);
     store_tree_init(&m->tree, &m->slab);
-    store_log_init(&m->log, 1, 0);
+    m->cold = mem_alloc(sizeof *m->cold);
+    store_cold_init(m->cold);
+    store_log_init(&m->log, m->cold, 1, 0);
+    m->cool_seq = 1;
+    m->hot_limit = STORE_HISTORY_HOT_BYTES;
 }
 
 static size_t version_bytes(size_t value_len)
@@ -37,14 +42,16 @@ void store_mvcc_deinit(struct store_mvcc *m)
         pos = store_tree_next(pos);
         struct store_version *v = key->head;
         while (v != NULL) {
-            struct store_version *prev = v->prev;
+            struct store_ref prev = v->seq < m->log.first ? (struct store_ref){0} : v->prev;
             version_free(m, v);
-            v = prev;
+            v = (prev.bits & STORE_REF_COLD) != 0 ? NULL : store_ref_hot(prev);
         }
         key_free(m, key);
     }
     store_tree_deinit(&m->tree);
     store_log_deinit(&m->log);
+    store_cold_deinit(m->cold);
+    mem_free(m->cold);
     store_slab_deinit(&m->slab);
 }
 
@@ -70,22 +77,40 @@ uint64_t store_version_hash(const struct store_version *v)
     return hash_bytes(hash, v->value, v->value_len);
 }
 
+struct store_version *store_mvcc_prev(const struct store_mvcc *m, const struct store_version *v)
+{
+    return v->seq < m->log.first ? NULL : store_ref_get(m->cold, v->prev);
+}
+
+static bool jump_leads(const struct store_mvcc *m, const struct store_version *v)
+{
+    return v->jump != 0 && v->seq - v->jump >= m->log.first;
+}
+
 /* The target of a jump, or NULL where there is none any more. */
 static struct store_version *jump_target(const struct store_mvcc *m, const struct store_version *v)
 {
-    if (v->jump == 0 || v->seq - v->jump < m->log.first) {
-        return NULL;
-    }
-    return store_log_get(&m->log, v->seq - v->jump)->version;
+    return jump_leads(m, v) ? store_log_get(&m->log, v->seq - v->jump) : NULL;
 }
 
-/* How far to jump from `v`, whose prev is set, to `target`; 0 where it does not fit or is not in
- * the log, which leads through prev instead. */
-static uint32_t jump_distance(const struct store_mvcc *m, const struct store_version *v,
-                              const struct store_version *target)
+/* The same; NULL also where it would have to be read from where it is cold. */
+static struct store_version *jump_target_hot(const struct store_mvcc *m,
+                                             const struct store_version *v)
 {
-    uint64_t distance = v->seq - target->seq;
-    return distance > UINT32_MAX || target->seq < m->log.first ? 0 : (uint32_t)distance;
+    if (!jump_leads(m, v)) {
+        return NULL;
+    }
+    struct store_ref ref = *store_log_ref(&m->log, v->seq - v->jump);
+    return (ref.bits & STORE_REF_COLD) != 0 ? NULL : store_ref_hot(ref);
+}
+
+/* How far to jump from `v`, whose prev is set, to the one at `target`; 0 where it does not fit or
+ * is not in the log, which leads through prev instead. */
+static uint32_t jump_distance(const struct store_mvcc *m, const struct store_version *v,
+                              uint64_t target)
+{
+    uint64_t distance = v->seq - target;
+    return distance > UINT32_MAX || target < m->log.first ? 0 : (uint32_t)distance;
 }
 
 static bool is_anchor(const struct store_version *v)
@@ -93,25 +118,25 @@ static bool is_anchor(const struct store_version *v)
     return v->depth % STORE_ANCHOR_SPACING == 0;
 }
 
-static uint32_t jump_choose(const struct store_mvcc *m, const struct store_version *v)
+/* `prev`, the key's newest version up to now, is not cold. What is, is not read for this: jumps are
+ * as long as anchors are hot, and as the spacing beyond. */
+static uint32_t jump_choose(const struct store_mvcc *m, const struct store_version *v,
+                            const struct store_version *prev)
 {
-    const struct store_version *near = v->prev;
-    if (near != NULL && !is_anchor(near)) {
-        near = jump_target(m, near);
-    }
-    if (near == NULL) {
+    if (prev == NULL || (!is_anchor(prev) && !jump_leads(m, prev))) {
         return 0;
     }
-    if (!is_anchor(v)) {
-        return jump_distance(m, v, near);
+    uint64_t near_seq = is_anchor(prev) ? prev->seq : prev->seq - prev->jump;
+    const struct store_version *near = is_anchor(prev) ? prev : jump_target_hot(m, prev);
+    if (is_anchor(v) && near != NULL) {
+        /* Two equal strides before this anchor become one that is twice as long, and this step. */
+        const struct store_version *far = jump_target_hot(m, near);
+        const struct store_version *farther = far == NULL ? NULL : jump_target_hot(m, far);
+        if (farther != NULL && near->depth - far->depth == far->depth - farther->depth) {
+            return jump_distance(m, v, farther->seq);
+        }
     }
-    /* Two equal strides before this anchor become one that is twice as long, and this step. */
-    const struct store_version *far = jump_target(m, near);
-    const struct store_version *farther = far == NULL ? NULL : jump_target(m, far);
-    if (farther != NULL && near->depth - far->depth == far->depth - farther->depth) {
-        return jump_distance(m, v, farther);
-    }
-    return jump_distance(m, v, near);
+    return jump_distance(m, v, near_seq);
 }
 
 /* Takes the key's newest version out of the sums over live keys, and into them. */
@@ -137,15 +162,17 @@ static void count_in(struct store_mvcc *m, const struct store_key *key)
 static void version_link(struct store_mvcc *m, struct store_version *v)
 {
     struct store_key *key = v->key;
-    v->prev = key->head;
-    v->depth = key->head == NULL ? 0 : key->head->depth + 1;
+    struct store_version *prev = key->head;
+    v->prev = store_ref_to(prev);
+    v->depth = prev == NULL ? 0 : prev->depth + 1;
     v->hash = store_version_hash(v);
-    v->jump = jump_choose(m, v);
+    v->jump = jump_choose(m, v, prev);
+    m->hot_bytes += version_bytes(v->value_len);
     count_out(m, key);
     key->head = v;
     count_in(m, key);
-    m->chain = hash_u64(m->chain, v->hash);
     store_log_append(&m->log, v, m->chain);
+    m->chain = hash_u64(m->chain, v->hash);
     m->changes++;
 }
 
@@ -191,7 +218,8 @@ void store_mvcc_resume(struct store_mvcc *m, uint64_t first_seq, uint64_t chain_
                        int64_t compact_revision)
 {
     CHECK(m->tree.keys == 0 && m->log.next == 1);
-    store_log_init(&m->log, first_seq, chain_before);
+    store_log_init(&m->log, m->cold, first_seq, chain_before);
+    m->cool_seq = first_seq;
     m->chain = chain_before;
     m->compact_seq = first_seq;
     m->compact_chain = chain_before;
@@ -205,7 +233,7 @@ struct store_version *store_mvcc_restore(struct store_mvcc *m, struct store_tree
 {
     struct store_key *k = key_insert(m, path, key);
     struct store_version *v = version_make(m, k, value);
-    v->prev = NULL;
+    v->prev = (struct store_ref){0};
     v->seq = fields->seq;
     v->mod_revision = fields->mod_revision;
     v->create_revision = fields->create_revision;
@@ -261,7 +289,7 @@ struct store_version *store_mvcc_at(const struct store_mvcc *m, const struct sto
     struct store_version *v = key->head;
     while (v != NULL && v->mod_revision > revision) {
         struct store_version *far = jump_target(m, v);
-        v = far != NULL && far->mod_revision > revision ? far : v->prev;
+        v = far != NULL && far->mod_revision > revision ? far : store_mvcc_prev(m, v);
     }
     return v == NULL || v->tombstone ? NULL : v;
 }
@@ -284,36 +312,51 @@ struct store_version *store_mvcc_since(const struct store_mvcc *m, const struct 
     for (;;) {
         if (v->jump > 0 && v->seq - v->jump >= seq) {
             v = jump_target(m, v);
-        } else if (v->prev != NULL && v->prev->seq >= seq) {
-            v = v->prev;
-        } else {
+            continue;
+        }
+        struct store_version *prev = store_mvcc_prev(m, v);
+        if (prev == NULL || prev->seq < seq) {
             return v;
         }
+        v = prev;
     }
+}
+
+/* The history: the log, its chains, and where it says that versions are. */
+static void history_check(const struct store_mvcc *m)
+{
+    CHECK(m->compact_seq >= m->log.first && m->compact_seq <= m->log.next);
+    CHECK(m->cool_seq >= m->log.first && m->cool_seq <= m->log.next);
+    uint64_t chain = m->compact_chain;
+    size_t hot = 0;
+    for (uint64_t seq = m->log.first; seq < m->log.next; seq++) {
+        bool is_cold = (store_log_ref(&m->log, seq)->bits & STORE_REF_COLD) != 0;
+        const struct store_version *v = store_log_get(&m->log, seq);
+        CHECK(v->hash == store_version_hash(v) && is_cold == (seq < m->cool_seq));
+        CHECK(v->prev.bits == 0 || is_cold == ((v->prev.bits & STORE_REF_COLD) != 0));
+        hot += is_cold ? 0 : version_bytes(v->value_len);
+        if (seq >= m->compact_seq) {
+            CHECK(chain == store_log_chain_before(&m->log, seq));
+            chain = hash_u64(chain, v->hash);
+        }
+    }
+    CHECK(chain == m->chain && hot == m->hot_bytes);
 }
 
 void store_mvcc_check(const struct store_mvcc *m)
 {
     store_tree_check(&m->tree);
-    CHECK(m->compact_seq >= m->log.first && m->compact_seq <= m->log.next);
-    uint64_t chain = m->log.chain_before;
-    for (uint64_t seq = m->log.first; seq < m->log.next; seq++) {
-        const struct store_log_entry *e = store_log_get(&m->log, seq);
-        CHECK(e->version->seq == seq && e->version->hash == store_version_hash(e->version));
-        chain = hash_u64(chain, e->version->hash);
-        CHECK(chain == e->chain);
-    }
-    CHECK(chain == m->chain);
-
+    history_check(m);
     uint64_t sum = 0;
     struct store_tree_pos pos = store_tree_seek(&m->tree, (struct bytes){0});
     for (; store_tree_at(pos) != NULL; pos = store_tree_next(pos)) {
         const struct store_key *key = store_tree_at(pos);
         CHECK(key->head != NULL);
         sum += key->head->tombstone ? 0 : key->head->hash;
-        for (const struct store_version *v = key->head; v != NULL; v = v->prev) {
+        for (const struct store_version *v = key->head; v != NULL; v = store_mvcc_prev(m, v)) {
             CHECK(v->key == key && v->hash == store_version_hash(v));
-            CHECK(v->prev == NULL || v->prev->seq < v->seq);
+            const struct store_version *prev = store_mvcc_prev(m, v);
+            CHECK(prev == NULL || prev->seq < v->seq);
             const struct store_version *far = jump_target(m, v);
             CHECK(far == NULL || (far->key == key && far->seq < v->seq));
         }

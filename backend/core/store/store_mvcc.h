@@ -13,10 +13,17 @@
  * - a version is freed when a change below C superseded it; a tombstone below C, when it is the
  *   newest of its key (with the key) or when its successor is freed from the log in turn;
  * - an entry leaves the log when its revision is below C.
+ *
+ * Changes become cold in their order: copied to where they take no memory (store_cold.h), and the
+ * log leads there. What such a change superseded leaves the slab with it, as it was copied before,
+ * and its own copy in the slab goes when its successor becomes cold. So the slab holds what exists
+ * and the newest changes, with what they superseded. Nothing that one can ask for depends on how
+ * far that has come.
  */
 #ifndef NOVACRON_STORE_MVCC_H
 #define NOVACRON_STORE_MVCC_H
 
+#include "core/store/store_cold.h"
 #include "core/store/store_log.h"
 #include "core/store/store_slab.h"
 #include "core/store/store_tree.h"
@@ -24,12 +31,17 @@
 /* Holds back the freeing of changes from `seq` on. Embedded in the reader, which removes it. */
 struct store_pin {
     uint64_t seq;
+    bool holds_versions; /* the reader remembers where versions are: they must not move */
     struct store_pin *prev;
     struct store_pin *next;
 };
 
 struct store_mvcc {
     struct store_slab slab;
+    struct store_cold *cold; /* owned */
+    uint64_t cool_seq;       /* the next change that becomes cold */
+    size_t hot_bytes;        /* of those from it on ... */
+    size_t hot_limit;        /* ... and how many may stay */
     struct store_tree tree;
     struct store_log log;
     struct store_pin pins; /* list head */
@@ -56,6 +68,13 @@ static inline int64_t store_mvcc_read_revision(const struct store_mvcc *m)
 
 /* Ends the transaction; its changes, if any, become a revision. */
 void store_mvcc_commit(struct store_mvcc *m);
+
+/* Makes changes cold, at most `budget`, while more of them are hot than may be. No pointer to a
+ * version is valid behind it, but those to keys' newest ones. */
+void store_mvcc_cool(struct store_mvcc *m, size_t budget);
+
+/* The version that `v` superseded; NULL where there is none any more. */
+struct store_version *store_mvcc_prev(const struct store_mvcc *m, const struct store_version *v);
 
 /* Writes a version. `key` is not empty. `path` is what store_tree_locate gave for it and `found`
  * the result. Returns the new version; its `prev` is what was there before, perhaps a tombstone. */

@@ -93,6 +93,7 @@ enum store_status store_reader_open(struct store *s, struct bytes request,
     uint64_t seq = reader->scan.revision == INT64_MAX
                        ? s->mvcc.log.next
                        : store_log_seek(&s->mvcc.log, reader->scan.revision + 1);
+    reader->pin.holds_versions = reader->scan.gathers;
     store_mvcc_pin(&s->mvcc, &reader->pin, seq);
     *ret = reader;
     return STORE_OK;

@@ -39,6 +39,11 @@ struct store_restore *store_restore_begin(void)
     return r;
 }
 
+void store_restore_keep_history(struct store_restore *r, const struct store_history *history)
+{
+    store_keep_history(r->store, history);
+}
+
 void store_restore_abort(struct store_restore *r)
 {
     store_close(r->store);
@@ -225,6 +230,7 @@ static enum err read_change(struct store_restore *r, struct cursor *c)
         struct store_version *v = store_mvcc_put(&s->mvcc, &path, found, key, value, lease);
         store_leases_attach(&s->leases, v->key, lease);
     }
+    store_mvcc_cool(&s->mvcc, STORE_COOL_BUDGET);
     r->changes++;
     return OK;
 }

@@ -202,14 +202,17 @@ static bool step_leases(struct store_snapshot *snap, size_t *budget)
 static const struct store_version *snapshot_survivor(const struct store_snapshot *snap,
                                                      const struct store_key *key)
 {
-    const struct store_version *later =
-        store_mvcc_since(&snap->store->mvcc, key, snap->header.first_seq);
-    const struct store_version *v = later == NULL ? key->head : later->prev;
+    const struct store_mvcc *m = &snap->store->mvcc;
+    const struct store_version *later = store_mvcc_since(m, key, snap->header.first_seq);
+    const struct store_version *v = later == NULL ? key->head : store_mvcc_prev(m, later);
     return v == NULL || v->tombstone ? NULL : v;
 }
 
 static bool step_keys(struct store_snapshot *snap, size_t *budget)
 {
+    if (snap->header.first_seq == 1) {
+        return true; /* the history has every change: nothing was before it */
+    }
     struct store_tree_pos pos = store_tree_seek(&snap->store->mvcc.tree, buf_view(&snap->key));
     const struct store_key *last = NULL;
     for (; store_tree_at(pos) != NULL; pos = store_tree_next(pos)) {
@@ -242,7 +245,7 @@ static bool step_changes(struct store_snapshot *snap, size_t *budget)
             break;
         }
         (*budget)--;
-        put_change(&snap->block, store_log_get(log, snap->at)->version);
+        put_change(&snap->block, store_log_get(log, snap->at));
         snap->at++;
     }
     snap->pin.seq = snap->at;

@@ -63,8 +63,8 @@ enum store_status store_hash_kv(const struct store *s, int64_t revision, uint64_
 void store_stats_read(const struct store *s, struct store_stats *ret)
 {
     const struct store_log *log = &s->mvcc.log;
-    size_t log_bytes =
-        log->segment_count * STORE_LOG_SEGMENT_ENTRIES * sizeof(struct store_log_entry);
+    const struct store_cold *cold = s->mvcc.cold;
+    size_t log_bytes = log->segment_count * sizeof(struct store_log_segment);
     size_t other_bytes =
         log_bytes + log->segment_cap * sizeof(void *) + s->leases.heap_cap * sizeof(void *) +
         s->dedup.count * sizeof(struct store_origin) + s->system.encoded.cap + sizeof *s;
@@ -73,8 +73,9 @@ void store_stats_read(const struct store *s, struct store_stats *ret)
         .changes = log->next - s->mvcc.compact_seq,
         .reclaimable = s->mvcc.compact_seq - log->first,
         .data_bytes = s->mvcc.live_bytes,
-        .used_bytes = s->mvcc.slab.used_bytes + other_bytes,
-        .held_bytes = s->mvcc.slab.held_bytes + other_bytes,
+        .used_bytes = s->mvcc.slab.used_bytes + cold->used_bytes + other_bytes,
+        .held_bytes = s->mvcc.slab.held_bytes + cold->held_bytes + other_bytes,
+        .cold_bytes = cold->held_bytes,
         .leases = s->leases.by_id.count,
         .watches = s->watches.count,
     };

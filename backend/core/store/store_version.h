@@ -18,6 +18,16 @@
 
 struct store_attachment;
 
+/* Leads to a version, in the slab or among the cold ones (store_cold.h): its address, and in the
+ * lowest bits where it is. Followed with store_ref_get. */
+struct store_ref {
+    uintptr_t bits;
+};
+
+#define STORE_REF_COLD    1u
+#define STORE_REF_CLAIMED 2u /* in the log: the cold one is also the prev of its successor */
+#define STORE_REF_BITS    3u
+
 struct store_key {
     struct store_version *head;          /* owned chain; NULL only while the key is being made */
     struct store_attachment *attachment; /* owned by the lease, which the head names; or NULL */
@@ -26,8 +36,9 @@ struct store_key {
 };
 
 struct store_version {
-    struct store_key *key;      /* borrowed for the version's whole life */
-    struct store_version *prev; /* the next older one, owned; NULL where it was compacted */
+    struct store_key *key; /* borrowed for the version's whole life */
+    struct store_ref prev; /* the next older one, owned; dangles once the log has lost this one:
+                              store_mvcc_prev knows */
     uint64_t seq;
     int64_t mod_revision;
     int64_t create_revision; /* 0 in a tombstone, like the next two */
@@ -40,6 +51,16 @@ struct store_version {
     bool tombstone;
     uint8_t value[]; /* `value_len` */
 };
+
+static inline struct store_version *store_ref_hot(struct store_ref ref)
+{
+    return (struct store_version *)(ref.bits & ~(uintptr_t)STORE_REF_BITS);
+}
+
+static inline struct store_ref store_ref_to(struct store_version *v)
+{
+    return (struct store_ref){(uintptr_t)v};
+}
 
 /* The head of the key's chain tells whether the key exists now. */
 static inline bool store_key_is_live(const struct store_key *k)

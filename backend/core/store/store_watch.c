@@ -69,7 +69,7 @@ void store_watches_notify(struct store_watches *w, const struct store_log *log, 
         return;
     }
     for (uint64_t seq = from; seq < to; seq++) {
-        const struct store_version *v = store_log_get(log, seq)->version;
+        const struct store_version *v = store_log_get(log, seq);
         store_watch_groups_stab(&w->groups, store_key_view(v->key), group_tell, &seq);
     }
 }

@@ -51,7 +51,7 @@ static const struct store_version *watch_seek(struct store_watch *w, const struc
     }
     for (; w->next <= last && *budget > 0; w->next++) {
         (*budget)--;
-        const struct store_version *v = store_log_get(&m->log, w->next)->version;
+        const struct store_version *v = store_log_get(&m->log, w->next);
         if (store_span_has(&w->group->span, store_key_view(v->key))) {
             return v;
         }
@@ -74,9 +74,9 @@ static const struct store_version *watch_prev(const struct store_watch *w,
     if (!w->prev_kv || creates || v->mod_revision - 1 < m->compact_revision) {
         return NULL;
     }
-    const struct store_version *prev = v->prev;
+    const struct store_version *prev = store_mvcc_prev(m, v);
     while (prev != NULL && prev->mod_revision == v->mod_revision) {
-        prev = prev->prev;
+        prev = store_mvcc_prev(m, prev);
     }
     return prev == NULL || prev->tombstone ? NULL : prev;
 }
@@ -107,7 +107,7 @@ static bool build_may_end(const struct store_watch_build *build, const struct st
     uint64_t next = build->watch->next;
     return build->events > 0 &&
            (next == m->log.next ||
-            store_log_get(&m->log, next)->version->mod_revision != build->last_revision);
+            store_log_get(&m->log, next)->mod_revision != build->last_revision);
 }
 
 static enum watch_fill watch_fill(struct store_watch_build *build, const struct store_mvcc *m,

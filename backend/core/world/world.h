@@ -238,6 +238,29 @@ struct world_random_ops {
 };
 
 /*
+ * Memory, for much that is written once and read seldom. It may outlive the world that it was taken
+ * from: state that lies there is freed after it.
+ *
+ *   take     `bytes` of zeros, aligned to 16, at `*ret`. Never NULL.
+ *   settle   what was written there will not change any more, and is read only from now on: the
+ *            world may keep it on a disk. It stays readable where it is; but a read may take as
+ *            long as one of the disk, and what the disk gives may be damaged, like a file's bytes:
+ *            whoever reads it checks it. A disk that gives nothing ends the process.
+ *   rest     what was read of settled memory need not stay at hand.
+ *   give     gives it back.
+ *
+ * Nothing of it outlives the process. A disk that is full, or fails to take it, costs memory only.
+ */
+struct world_memory; /* the world's */
+
+struct world_memory_ops {
+    struct world_memory *(*take)(void *self, size_t bytes, uint8_t **ret);
+    void (*settle)(struct world_memory *memory);
+    void (*rest)(struct world_memory *memory); /* which was settled */
+    void (*give)(struct world_memory *memory);
+};
+
+/*
  * The power of other machines, through fence devices that the world's configuration names: a
  * management controller, a switched outlet. One machine may have several.
  *
@@ -393,6 +416,7 @@ struct world {
     const struct world_random_ops *random;
     const struct world_power_ops *power;
     const struct world_vm_ops *vm;
+    const struct world_memory_ops *memory;
 };
 
 static inline nanos world_now(const struct world *w)

@@ -4,6 +4,7 @@
  * where the file allows that (linux_open.c). So requests of the log's lane wait here, on the loop's
  * thread, until the next request or the end of the turn says whether a sync follows a write.
  */
+#include <errno.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
 #include <time.h>
@@ -124,35 +125,48 @@ static void lane_execute(struct linux_lane *lane, struct linux_queue *taken)
     }
 }
 
+/* Waits for work; nothing where the lane ends. */
+static struct linux_queue lane_take(struct linux_lane *lane, bool *ret_ends)
+{
+    struct linux_queue taken = {NULL, NULL};
+
+    CHECK(pthread_mutex_lock(&lane->lock) == 0);
+    while (lane->queue.first == NULL && !lane->ends) {
+        CHECK(pthread_mutex_unlock(&lane->lock) == 0);
+        while (sem_wait(&lane->wake) != 0) {
+            CHECK(errno == EINTR);
+        }
+        CHECK(pthread_mutex_lock(&lane->lock) == 0);
+    }
+    *ret_ends = lane->ends;
+    if (lane->joins) {
+        requests_append(&taken, &lane->queue);
+    } else if (!lane->ends) {
+        linux_requests_push(&taken, linux_requests_pop(&lane->queue));
+    }
+    CHECK(pthread_mutex_unlock(&lane->lock) == 0);
+    return taken;
+}
+
 static void *lane_main(void *arg)
 {
     struct linux_lane *lane = arg;
+    bool ends = false;
 
-    CHECK(pthread_mutex_lock(&lane->lock) == 0);
-    while (!lane->ends) {
-        if (lane->queue.first == NULL) {
-            CHECK(pthread_cond_wait(&lane->wake, &lane->lock) == 0);
-            continue;
+    for (;;) {
+        struct linux_queue taken = lane_take(lane, &ends);
+        if (ends) {
+            return NULL;
         }
-        struct linux_queue taken = {NULL, NULL};
-        if (lane->joins) {
-            requests_append(&taken, &lane->queue);
-        } else {
-            linux_requests_push(&taken, linux_requests_pop(&lane->queue));
-        }
-        CHECK(pthread_mutex_unlock(&lane->lock) == 0);
         lane_execute(lane, &taken);
-        CHECK(pthread_mutex_lock(&lane->lock) == 0);
     }
-    CHECK(pthread_mutex_unlock(&lane->lock) == 0);
-    return NULL;
 }
 
 static void lane_begin(struct linux_world *lw, struct linux_lane *lane)
 {
     lane->lw = lw;
     CHECK(pthread_mutex_init(&lane->lock, NULL) == 0);
-    CHECK(pthread_cond_init(&lane->wake, NULL) == 0);
+    CHECK(sem_init(&lane->wake, 0, 0) == 0);
     CHECK(pthread_create(&lane->thread, NULL, lane_main, lane) == 0);
 }
 
@@ -160,22 +174,34 @@ static void lane_end(struct linux_lane *lane)
 {
     CHECK(pthread_mutex_lock(&lane->lock) == 0);
     lane->ends = true;
-    CHECK(pthread_cond_signal(&lane->wake) == 0);
     CHECK(pthread_mutex_unlock(&lane->lock) == 0);
+    CHECK(sem_post(&lane->wake) == 0);
     CHECK(pthread_join(lane->thread, NULL) == 0);
-    (void)pthread_cond_destroy(&lane->wake);
+    (void)sem_destroy(&lane->wake);
     (void)pthread_mutex_destroy(&lane->lock);
 }
 
+/* Not under the lock, which is the first thing that the thread wants. */
+static void lane_wake(struct linux_lane *lane)
+{
+    if (lane->wakes) {
+        lane->wakes = false;
+        CHECK(sem_post(&lane->wake) == 0);
+    }
+}
+
+/* The log's thread is woken at the end of the turn: what goes to others goes before, as they have
+ * it to write, too, and the farther way. */
 static void lane_give(struct linux_lane *lane, struct world_file_request *request)
 {
     CHECK(pthread_mutex_lock(&lane->lock) == 0);
     bool was_empty = lane->queue.first == NULL;
     linux_requests_push(&lane->queue, request);
-    if (was_empty) {
-        CHECK(pthread_cond_signal(&lane->wake) == 0);
-    }
     CHECK(pthread_mutex_unlock(&lane->lock) == 0);
+    lane->wakes = lane->wakes || was_empty;
+    if (lane != &lane->lw->lanes[WORLD_LANE_LOG]) {
+        lane_wake(lane);
+    }
 }
 
 void linux_lane_dispatch(struct linux_world *lw, struct world_file_request *request)
@@ -261,6 +287,7 @@ void linux_lanes_resume(struct linux_world *lw)
 void linux_lanes_kick(struct linux_world *lw)
 {
     lane_advance(lw, true);
+    lane_wake(&lw->lanes[WORLD_LANE_LOG]);
 }
 
 static void linux_submit(void *self, struct world_file_request *request)

@@ -72,8 +72,8 @@ static void loop_goes_on(uv_idle_t *idle)
 static void turn_end(struct linux_world *lw)
 {
     linux_timers_run(lw);
-    linux_lanes_kick(lw);
     linux_streams_flush(lw);
+    linux_lanes_kick(lw);
 }
 
 static void turn_before_wait(uv_prepare_t *prepare)
@@ -121,6 +121,7 @@ enum err linux_world_open(const char *root, struct linux_world **ret)
         .file = &linux_file_ops,
         .net = &linux_net_ops,
         .random = &linux_random_ops,
+        .memory = &linux_memory_ops,
     };
     *ret = lw;
     return OK;
@@ -130,6 +131,7 @@ void linux_world_close(struct linux_world *lw)
 {
     linux_net_close(lw);
     linux_lanes_close(lw);
+    linux_memory_close(lw);
     linux_timers_close(lw);
     uv_close((uv_handle_t *)&lw->before_wait, NULL);
     uv_close((uv_handle_t *)&lw->after_wait, NULL);

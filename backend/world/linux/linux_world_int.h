@@ -7,6 +7,7 @@
  *     linux_file.c      what they execute
  *     linux_open.c      which files are open, and what of them is durable
  *     linux_ring.c      the shorter way of the log
+ *     linux_memory.c    memory that settles on the disk
  *     linux_net.c       listeners, connecting: how streams come to be
  *     linux_stream.c    streams that are there
  *     linux_tls.c       what encrypts them
@@ -18,6 +19,7 @@
 
 #include <netinet/in.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <sys/socket.h>
 #include <uv.h>
 
@@ -54,10 +56,11 @@ struct linux_lane {
     pthread_t thread;
     struct linux_queue waiting; /* the log's lane: not given to the thread yet */
     size_t under_way;           /* given to the thread, and not completed */
+    bool wakes;                 /* at the end of the turn */
     uint8_t *bounce_memory;     /* owned; NULL before the first commit */
     uint8_t *bounce;            /* in it, aligned: LINUX_COMMIT_BYTES_MAX; the thread's */
     pthread_mutex_t lock;
-    pthread_cond_t wake;
+    sem_t wake; /* posted when the queue was empty, and at the end */
     struct linux_queue queue;
     struct linux_sync_times sync_times; /* its thread adds, atomically */
     bool joins; /* completions of a run of requests are handed back together */
@@ -140,9 +143,10 @@ struct linux_port {
     struct world_datagram_sink *sink; /* borrowed */
 };
 
-struct linux_names; /* linux_address.c */
-struct linux_opens; /* linux_open.c */
-struct linux_ring;  /* linux_ring.c */
+struct linux_names;       /* linux_address.c */
+struct linux_opens;       /* linux_open.c */
+struct linux_ring;        /* linux_ring.c */
+struct linux_memory_file; /* linux_memory.c */
 
 struct linux_world {
     struct world table;
@@ -169,6 +173,9 @@ struct linux_world {
     struct linux_opens *opens;
     uint64_t commits;
     struct linux_ring *ring; /* NULL: not asked for, or not to be had */
+
+    struct world_memory *memory;           /* all of it */
+    struct linux_memory_file *memory_file; /* NULL before the first use */
 
     struct linux_net_config net;
     union linux_address bind;
@@ -203,7 +210,7 @@ extern const struct world_file_ops linux_file_ops;
 
 void linux_requests_push(struct linux_queue *queue, struct world_file_request *request);
 struct world_file_request *linux_requests_pop(struct linux_queue *queue);
-/* At the end of a turn: no sync follows what waits. */
+/* At the end of a turn: no sync follows what waits, and the log's thread is woken. */
 void linux_lanes_kick(struct linux_world *lw);
 /* The log's lane has one request less. */
 void linux_lanes_resume(struct linux_world *lw);
@@ -251,6 +258,11 @@ void linux_file_finish(struct world_file_request *request);
 
 /* Frees what a request that will not be finished has. */
 void linux_file_forget(struct world_file_request *request);
+
+/* --- linux_memory.c -------------------------------------------------------------------------- */
+
+extern const struct world_memory_ops linux_memory_ops;
+void linux_memory_close(struct linux_world *lw);
 
 /* --- linux_net.c ----------------------------------------------------------------------------- */
 

@@ -174,6 +174,7 @@ struct raft_message message_sample(enum raft_message_type type)
         return m;
     case RAFT_MSG_READ_INDEX:
         m.term = 0;
+        m.log_term = 7;
         m.context = UINT64_MAX;
         return m;
     case RAFT_MSG_READ_INDEX_RESP:

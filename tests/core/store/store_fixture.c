@@ -14,6 +14,9 @@ void fixture_init(struct fixture *f)
 void fixture_init_at(struct fixture *f, uint16_t feature_level)
 {
     *f = (struct fixture){.store = store_open(feature_level), .term = 1};
+    /* Most of the history is cold, and in many pieces: no answer may tell. */
+    const struct store_history history = {.hot_bytes = 500, .segment_bytes = 1000};
+    store_keep_history(f->store, &history);
     buf_init(&f->body);
     buf_init(&f->payload);
     buf_init(&f->response);

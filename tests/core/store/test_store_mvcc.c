@@ -23,9 +23,9 @@ static size_t steps_to(const struct store_mvcc *m, const struct store_key *key, 
     while (v != NULL && v->mod_revision > revision) {
         const struct store_version *far = NULL;
         if (v->jump > 0 && store_log_has(&m->log, v->seq - v->jump)) {
-            far = store_log_get(&m->log, v->seq - v->jump)->version;
+            far = store_log_get(&m->log, v->seq - v->jump);
         }
-        v = far != NULL && far->mod_revision > revision ? far : v->prev;
+        v = far != NULL && far->mod_revision > revision ? far : store_mvcc_prev(m, v);
         steps++;
     }
     assert_true(v == NULL || v->mod_revision <= revision);

@@ -61,7 +61,7 @@ static void scene_note(struct scene *s, uint64_t from)
 {
     const struct store_log *log = &s->f.store->mvcc.log;
     for (uint64_t seq = from; seq < log->next; seq++) {
-        const struct store_version *v = store_log_get(log, seq)->version;
+        const struct store_version *v = store_log_get(log, seq);
         struct written *w = &s->history[s->count++];
         assert_true(s->count < HISTORY_MAX);
         *w = (struct written){.key_len = v->key->len,

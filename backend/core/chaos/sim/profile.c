@@ -159,6 +159,15 @@ static void draw_node(struct sim_settings *s, struct prng *p)
     s->clock_ppm = s->raft.lease_reads ? s->raft.clock_drift_ppm : 50000;
 }
 
+/* Histories that are cold from the start, and such as life has them; commit indexes that go at
+ * once, and such as wait for entries. */
+static void draw_history(struct sim_settings *s, struct prng *p)
+{
+    s->history_hot_bytes = prng_chance(p, 1, 2) ? prng_below(p, 2000) : 512 * 1024;
+    s->history_segment_bytes = 256U << prng_below(p, 11);
+    s->raft.commit_delay = prng_chance(p, 1, 3) ? 0 : prng_below(p, 10 * NANOS_PER_MS);
+}
+
 static void draw_clients(struct sim_settings *s, struct prng *p)
 {
     s->clients = (uint32_t)prng_range(p, 2, 10);
@@ -190,6 +199,7 @@ void sim_settings_draw(struct sim_settings *s, enum sim_profile profile, const s
     struct prng clients = prng_fork(&p, 4);
     struct prng times = prng_fork(&p, 5);
     struct prng release = prng_fork(&p, 6);
+    struct prng history = prng_fork(&p, 7);
 
     CHECK(profile < SIM_PROFILES);
     memset(s, 0, sizeof *s);
@@ -197,6 +207,7 @@ void sim_settings_draw(struct sim_settings *s, enum sim_profile profile, const s
     draw_families(s, &families);
     draw_members(s, &members);
     draw_node(s, &node);
+    draw_history(s, &history);
     draw_clients(s, &clients);
     s->feature_level = (uint16_t)(prng_chance(&release, 1, 2) ? STORE_FEATURE_LEVEL_MAX
                                                               : STORE_FEATURE_LEVEL_MAX - 1);

@@ -63,6 +63,8 @@ struct sim_settings {
     uint8_t priority[SIM_HOSTS_MAX];
     uint64_t snapshot_entries;
     uint64_t tail_entries;
+    uint64_t history_hot_bytes;
+    uint64_t history_segment_bytes;
     uint64_t segment_bytes;
     uint64_t batch_bytes;
     uint64_t reserve_bytes;

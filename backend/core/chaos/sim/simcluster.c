@@ -127,6 +127,8 @@ static struct node_config member_config(const struct simmember *m)
     config.reserve_bytes = s->reserve_bytes;
     config.snapshot_entries = s->snapshot_entries;
     config.tail_entries = s->tail_entries;
+    config.history_hot_bytes = s->history_hot_bytes;
+    config.history_segment_bytes = s->history_segment_bytes;
     config.scrub_bytes_per_s = s->scrub_bytes_per_s;
     config.scrub_pause = s->scrub_pause;
     config.request_timeout = s->request_timeout;

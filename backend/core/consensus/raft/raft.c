@@ -62,6 +62,7 @@ static void raft_reset(struct raft *r, raft_term term)
     r->leader_suspected = false;
     r->election_start = r->now;
     r->heartbeat_start = r->now;
+    r->commit_due = 0;
     raft_draw_election_timeout(r);
     raft_transfer_abort(r);
     for (uint32_t i = 0; i < r->membership.n; i++) {
@@ -426,6 +427,7 @@ static enum err raft_on_forwarded(struct raft *r, const struct raft_message *m)
             TRY(raft_propose(r, &e->payload, 1));
         }
     }
+    raft_await_commit(r, m->from, r->log.last);
     return OK;
 }
 

@@ -67,6 +67,9 @@ enum raft_removal {
       "a follower campaigns after one to two of these without a leader, later with low priority")  \
     X(heartbeat_interval, nanos, "ns", 100 * NANOS_PER_MS, 1, 60 * NANOS_PER_S,                    \
       "how often a leader says that it lives")                                                     \
+    X(commit_delay, nanos, "ns", 0, 0, NANOS_PER_S,                                                \
+      "how long a leader waits for entries to carry a commit index to members that do not wait "   \
+      "for it; 0: it goes alone, and at once")                                                     \
     X(pre_vote, bool, "", true, false, true, "ask before disturbing a term [Ongaro14 9.6]")        \
     X(check_quorum, bool, "", true, false, true,                                                   \
       "a leader without a quorum steps down; a follower with a leader grants no votes")            \

@@ -213,6 +213,8 @@ struct raft {
     nanos election_start;         /* when the leader was last heard, or this role began */
     nanos election_timeout_drawn; /* after which this node campaigns */
     nanos heartbeat_start;
+    nanos commit_due; /* a leader's: when the commit index goes to those that were not told; 0: they
+                         were */
     nanos lead_since;
     nanos deadline; /* as given to the driver; waking long after it, this node was not running */
     nanos leader_heard;    /* when any leader was last heard; 0: never */
@@ -309,6 +311,8 @@ void raft_leader_append(struct raft *r, enum raft_entry_type type, struct bytes 
 MUST_USE enum err raft_leader_admit(const struct raft *r, uint64_t bytes, uint32_t n);
 MUST_USE enum err raft_propose(struct raft *r, const struct bytes *payloads, uint32_t n);
 void raft_broadcast_append(struct raft *r);
+/* The member waits until it hears that all up to here is committed. */
+void raft_await_commit(struct raft *r, node_id id, raft_index index);
 bool raft_send_append(struct raft *r, uint32_t slot, bool send_if_empty);
 void raft_broadcast_heartbeat(struct raft *r);
 bool raft_advance_commit(struct raft *r);
@@ -453,8 +457,13 @@ const struct raft_snapshot *raft_arena_copy_snapshot(struct raft *r, const struc
 void raft_strip_for_witness(const struct raft *r, node_id to, struct raft_entry *entries, size_t n);
 /* Takes back queued appends that point into a part of the log that is about to go. */
 void raft_outbox_drop_appends(struct raft *r);
+/* Of what may be cached, the part that stays when all members have the entries: 2 MiB of a daemon's
+ * are a moment's worth at full load, for whoever leads next. */
+#define RAFT_UNWANTED_SHARE 8
+
 /* Drops bodies from memory that may go, until half of it is free, and room for what costs that
- * much. Those that a queued append points to stay. */
+ * much; of those that all members have, until no more than the share above is taken. Those that a
+ * queued append points to stay. */
 void raft_make_room(struct raft *r, uint64_t cost);
 void raft_outbox_deinit(struct raft_outbox *o);
 void raft_batch_done(struct raft *r, uint64_t seq);

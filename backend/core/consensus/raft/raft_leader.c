@@ -114,6 +114,15 @@ bool raft_send_append(struct raft *r, uint32_t slot, bool send_if_empty)
     return true;
 }
 
+void raft_await_commit(struct raft *r, node_id id, raft_index index)
+{
+    int slot = raft_membership_slot(&r->membership, id);
+    if (slot >= 0) {
+        struct raft_progress *pr = &r->peer[slot].pr;
+        pr->awaited_commit = u64_max(pr->awaited_commit, index);
+    }
+}
+
 void raft_broadcast_append(struct raft *r)
 {
     for (uint32_t i = 0; i < r->membership.n; i++) {
@@ -202,6 +211,42 @@ bool raft_advance_commit(struct raft *r)
     return true;
 }
 
+/* Does the member hear of a commit index at once, and not with the next entries? Whoever waits for
+ * it does, and all while the membership changes. */
+static bool leader_tells_at_once(const struct raft *r, const struct raft_progress *pr)
+{
+    return r->cfg.commit_delay == 0 || r->conf_count > 0 || pr->awaited_commit > pr->sent_commit;
+}
+
+/* The commit index moved. */
+static void leader_tell_commit(struct raft *r)
+{
+    for (uint32_t i = 0; i < r->membership.n; i++) {
+        if (r->membership.member[i].id != r->cfg.id) {
+            raft_send_append(r, i, leader_tells_at_once(r, &r->peer[i].pr));
+        }
+    }
+    r->commit_due = r->cfg.commit_delay == 0 ? 0
+                    : r->commit_due == 0     ? r->now + r->cfg.commit_delay
+                                             : r->commit_due;
+}
+
+/* Nothing carried it so far. */
+static void leader_tick_commit(struct raft *r)
+{
+    if (r->commit_due == 0 || r->now < r->commit_due) {
+        return;
+    }
+    r->commit_due = 0;
+    for (uint32_t i = 0; i < r->membership.n; i++) {
+        if (r->membership.member[i].id != r->cfg.id &&
+            raft_progress_can_bump_commit(&r->peer[i].pr, r->log.committed)) {
+            PROBE(RAFT_COMMIT_ALONE);
+            raft_send_append(r, i, true);
+        }
+    }
+}
+
 static void leader_rejected(struct raft *r, uint32_t slot, const struct raft_message *m)
 {
     struct raft_progress *pr = &r->peer[slot].pr;
@@ -268,11 +313,11 @@ void raft_on_append_response(struct raft *r, uint32_t slot, const struct raft_me
     raft_catch_up_acked(r, slot);
     if (raft_advance_commit(r)) {
         raft_reads_committed(r);
-        raft_broadcast_append(r);
+        leader_tell_commit(r);
     } else if (r->conf_count > 0 && raft_in_sync_rule_applies(r)) {
         raft_broadcast_append(r); /* a change may have waited for this disk */
     } else if (!own && raft_progress_can_bump_commit(pr, r->log.committed)) {
-        raft_send_append(r, slot, true);
+        raft_send_append(r, slot, leader_tells_at_once(r, pr));
     }
     if (!own) {
         /* Each turn moves `next`, so this ends; a full window or the log's end stops it. */
@@ -361,6 +406,7 @@ void raft_tick_leader(struct raft *r)
     }
     raft_tick_offers(r);
     raft_tick_promotions(r);
+    leader_tick_commit(r);
     if (r->now - r->heartbeat_start >= r->cfg.heartbeat_interval) {
         r->heartbeat_start = r->now;
         raft_broadcast_heartbeat(r);

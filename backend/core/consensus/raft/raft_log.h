@@ -31,7 +31,7 @@
 #define RAFT_LOG_BLOCK_BYTES (64 * 1024)
 
 /* Free blocks that are kept for reuse, so that a steady state does not allocate. */
-#define RAFT_LOG_SPARE_BLOCKS 32
+#define RAFT_LOG_SPARE_BLOCKS 8
 
 /* What an entry costs in memory besides its payload, in bytes: used wherever limits are counted. */
 #define RAFT_ENTRY_OVERHEAD_BYTES 40

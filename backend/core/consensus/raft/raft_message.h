@@ -39,7 +39,8 @@
     X(RAFT_MSG_SNAP, "MsgSnap")                                                                    \
     /* *entries to propose, on their way to the leader */                                          \
     X(RAFT_MSG_PROP, "MsgProp")                                                                    \
-    /* *context: the reader's id of the read */                                                    \
+    /* *context: the reader's id of the read; log_term: the term in which it follows, 0 if it      \
+       cannot vouch for that */                                                                    \
     X(RAFT_MSG_READ_INDEX, "MsgReadIndex")                                                         \
     /* context: as received; index: wait for it to be applied, then read [Ongaro14 §6.4] */       \
     X(RAFT_MSG_READ_INDEX_RESP, "MsgReadIndexResp")                                                \

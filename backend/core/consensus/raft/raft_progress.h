@@ -56,9 +56,10 @@ struct raft_catch_up {
 };
 
 struct raft_progress {
-    raft_index match;            /* the logs agree up to here, durably at the member */
-    raft_index next;             /* the next entry to send */
-    raft_index sent_commit;      /* the highest commit index on its way to the member */
+    raft_index match;          /* the logs agree up to here, durably at the member */
+    raft_index next;           /* the next entry to send */
+    raft_index sent_commit;    /* the highest commit index on its way to the member */
+    raft_index awaited_commit; /* up to here it waits for the commit index: it proposed, or reads */
     raft_index pending_snapshot; /* in SNAPSHOT: the index of the snapshot offered */
     nanos snapshot_alive;        /* in SNAPSHOT: when it was offered, or progress was last heard */
     uint32_t offers;             /* snapshots offered in this term: each names another source */

@@ -8,6 +8,13 @@
  * round serves every read of a batch. Numbers, unlike the readers' own ids, never come again in a
  * term (readindex-retry-stale).
  *
+ * A follower that asks for a read's index is one of that quorum: its question left after the read
+ * arrived, and names the term in which it follows. Where it and the leader are a quorum, as of
+ * three voters, the leader is sure at once, and no heartbeat goes. No later leader can have been
+ * elected before the question left: that took the vote of one of the two, who were in this term
+ * still, the leader because it is so now. What others commit after that was not over when the read
+ * began.
+ *
  * Leases (off by default) [Ongaro14 §6.4.1]: a follower that heard a leader grants no vote for an
  * election timeout on its clock. The leader's lease therefore lasts that long from when the
  * heartbeat left that a quorum has answered, less what the clocks may drift apart. It ends at once
@@ -123,7 +130,28 @@ bool raft_lease_holds(const struct raft *r, nanos now)
     return now >= since && now - since < length;
 }
 
-static enum err reads_admit(struct raft *r, uint64_t id, node_id from)
+/* Are these two a quorum, in both halves? */
+static bool reads_two_suffice(const struct raft *r, node_id a, node_id b)
+{
+    enum quorum_result result[2];
+    const uint8_t halves[2] = {RAFT_VOTER, RAFT_VOTER_OUTGOING};
+    for (int h = 0; h < 2; h++) {
+        unsigned with = 0;
+        unsigned n = 0;
+        for (uint32_t i = 0; i < r->membership.n; i++) {
+            const struct raft_member *m = &r->membership.member[i];
+            if (m->roles & halves[h]) {
+                n++;
+                with += m->id == a || m->id == b;
+            }
+        }
+        result[h] = quorum_tally(with, n - with, n);
+    }
+    return quorum_both(result[0], result[1]) == QUORUM_WON;
+}
+
+/* `vouched`: the term in which `from`, another node, says that it follows; 0: it does not say. */
+static enum err reads_admit(struct raft *r, uint64_t id, node_id from, raft_term vouched)
 {
     struct raft_reads *q = &r->reads;
     struct raft_read read = {id, from, r->log.committed};
@@ -134,6 +162,11 @@ static enum err reads_admit(struct raft *r, uint64_t id, node_id from)
         if (!alone) {
             PROBE(RAFT_READ_BY_LEASE);
         }
+        reads_ready(r, &read);
+        return OK;
+    }
+    if (!fresh && vouched == r->term && reads_two_suffice(r, from, r->cfg.id)) {
+        PROBE(RAFT_READ_VOUCHED);
         reads_ready(r, &read);
         return OK;
     }
@@ -154,12 +187,15 @@ static enum err reads_admit(struct raft *r, uint64_t id, node_id from)
 enum err raft_read_local(struct raft *r, uint64_t id)
 {
     if (r->role == RAFT_LEADER) {
-        return r->stopping ? ERR_DROPPED : reads_admit(r, id, r->cfg.id);
+        return r->stopping ? ERR_DROPPED : reads_admit(r, id, r->cfg.id, 0);
     }
     if (r->role != RAFT_FOLLOWER || r->leader == NODE_NONE) {
         return ERR_NO_LEADER;
     }
-    raft_send(r, RAFT_MSG_READ_INDEX, r->leader)->context = id;
+    struct raft_message *m = raft_send(r, RAFT_MSG_READ_INDEX, r->leader);
+    m->context = id;
+    /* With its vote lost it cannot say that nobody else leads by now. */
+    m->log_term = r->repair.lost_vote ? 0 : r->term;
     PROBE(RAFT_READ_FORWARDED);
     return OK;
 }
@@ -168,8 +204,9 @@ void raft_on_read_request(struct raft *r, const struct raft_message *m)
 {
     /* Whoever asks a node that does not lead, or one that is full, hears nothing and asks again. */
     if (r->role == RAFT_LEADER) {
-        enum err ignored = reads_admit(r, m->context, m->from);
+        enum err ignored = reads_admit(r, m->context, m->from, m->log_term);
         (void)ignored;
+        raft_await_commit(r, m->from, r->log.committed);
     }
 }
 
@@ -178,6 +215,8 @@ void raft_on_read_response(struct raft *r, const struct raft_message *m)
     if (r->role == RAFT_FOLLOWER) {
         struct raft_read read = {m->context, r->cfg.id, m->index};
         reads_ready(r, &read);
+        /* It is the leader's commit index, of this term, and may be newer than what is known. */
+        raft_commit_to(r, u64_min(m->index, r->matched));
     }
 }
 

@@ -244,12 +244,28 @@ static raft_index update_oldest_queued(const struct raft_outbox *o)
     return oldest;
 }
 
+/* The first entry that some other member is not known to have. A follower does not know, and needs
+ * none but to lead with: what is behind it then is not much, or on the disk. */
+static raft_index update_first_wanted(const struct raft *r)
+{
+    raft_index wanted = UINT64_MAX;
+    for (uint32_t i = 0; r->role == RAFT_LEADER && i < r->membership.n; i++) {
+        if (r->membership.member[i].id != r->cfg.id) {
+            wanted = u64_min(wanted, r->peer[i].pr.match + 1);
+        }
+    }
+    return wanted;
+}
+
 void raft_make_room(struct raft *r, uint64_t cost)
 {
     uint64_t max = r->cfg.max_cached_bytes;
     uint64_t stays = u64_min(max / 2, u64_sub_sat(max, cost));
-    if (r->log.cached_bytes > stays) {
-        raft_log_trim(&r->log, stays, update_oldest_queued(raft_out(r)));
+    uint64_t unwanted = u64_min(max / RAFT_UNWANTED_SHARE, stays);
+    if (r->log.cached_bytes > unwanted) {
+        raft_index keep = update_oldest_queued(raft_out(r));
+        raft_log_trim(&r->log, unwanted, u64_min(keep, update_first_wanted(r)));
+        raft_log_trim(&r->log, stays, keep);
     }
 }
 
@@ -442,6 +458,7 @@ static nanos update_deadline(const struct raft *r)
     deadline = u64_min(deadline, raft_repair_deadline(r));
     if (r->role == RAFT_LEADER) {
         deadline = u64_min(deadline, r->heartbeat_start + r->cfg.heartbeat_interval);
+        deadline = r->commit_due != 0 ? u64_min(deadline, r->commit_due) : deadline;
         return u64_min(deadline, r->election_start + r->cfg.election_timeout);
     }
     nanos campaign = r->election_start + r->election_timeout_drawn;

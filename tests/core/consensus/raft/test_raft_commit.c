@@ -98,6 +98,62 @@ static void the_leaders_own_disk_counts_when_it_has_answered(void **state)
     solo_stop(&s);
 }
 
+/* With a delay, entries carry the commit index; what none carried goes alone when it is due.
+ * Whoever proposed or reads is told at once. */
+static void a_commit_index_waits_for_entries_to_carry_it(void **state)
+{
+    (void)state;
+    struct raft_config cfg = raft_config_default(1, 42);
+    struct raft_membership ms = solo_voters(3);
+    struct solo s;
+    cfg.commit_delay = NANOS_PER_MS;
+    solo_start(&s, &cfg, &ms);
+    solo_elect(&s);
+    solo_ack_all(&s);
+    solo_wait(&s, NANOS_PER_MS);
+    solo_forget(&s);
+
+    assert_int_equal(solo_propose(&s, 10), OK);
+    solo_forget(&s);
+    solo_ack(&s, 2, 3);
+    solo_ack(&s, 3, 3);
+    assert_int_equal(solo_status(&s).committed, 3);
+    assert_int_equal(solo_count(&s, RAFT_MSG_APP, NODE_NONE), 0);
+    assert_int_equal(solo_propose(&s, 10), OK);
+    assert_int_equal(solo_sent(&s, RAFT_MSG_APP, 2)->commit, 3);
+    solo_forget(&s);
+    solo_ack(&s, 2, 4);
+    solo_ack(&s, 3, 4);
+    solo_wait(&s, NANOS_PER_MS);
+    assert_int_equal(solo_count(&s, RAFT_MSG_APP, NODE_NONE), 2);
+    assert_int_equal(solo_sent(&s, RAFT_MSG_APP, 3)->commit, 4);
+    assert_int_equal(solo_sent(&s, RAFT_MSG_APP, 3)->entry_count, 0);
+    solo_forget(&s);
+    solo_wait(&s, NANOS_PER_MS);
+    assert_int_equal(solo_count(&s, RAFT_MSG_APP, NODE_NONE), 0); /* once */
+
+    struct raft_entry wanted = {.type = RAFT_ENTRY_NORMAL};
+    const struct raft_message forwarded = {
+        .type = RAFT_MSG_PROP, .from = 3, .entry_count = 1, .entries = &wanted};
+    assert_int_equal(solo_receive(&s, forwarded), OK);
+    solo_forget(&s);
+    solo_ack(&s, 2, 5);
+    assert_int_equal(solo_status(&s).committed, 5);
+    assert_int_equal(solo_count(&s, RAFT_MSG_APP, 2), 0);
+    assert_int_equal(solo_sent(&s, RAFT_MSG_APP, 3)->commit, 5);
+    solo_ack(&s, 3, 5);
+
+    assert_int_equal(solo_propose(&s, 10), OK);
+    solo_ack(&s, 3, 6);
+    solo_forget(&s);
+    const struct raft_message ask = {.type = RAFT_MSG_READ_INDEX, .from = 2, .context = 1};
+    assert_int_equal(solo_receive(&s, ask), OK);
+    solo_forget(&s);
+    solo_ack(&s, 2, 6); /* it has the entry now, and reads at it */
+    assert_int_equal(solo_sent(&s, RAFT_MSG_APP, 2)->commit, 6);
+    solo_stop(&s);
+}
+
 /* §3.5: "Once a follower learns that a log entry is committed, it applies the entry". The leader
  * tells at once, and by heartbeats only what the member is known to share. */
 static void followers_learn_what_is_committed(void **state)
@@ -207,6 +263,7 @@ int main(void)
         cmocka_unit_test(entries_of_earlier_terms_come_along_and_are_not_counted),
         cmocka_unit_test(learners_do_not_count),
         cmocka_unit_test(the_leaders_own_disk_counts_when_it_has_answered),
+        cmocka_unit_test(a_commit_index_waits_for_entries_to_carry_it),
         cmocka_unit_test(followers_learn_what_is_committed),
         cmocka_unit_test(a_follower_commits_no_further_than_it_agrees),
         cmocka_unit_test(an_impossible_acknowledgement_is_not_counted),

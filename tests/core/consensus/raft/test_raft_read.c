@@ -102,6 +102,101 @@ static void a_follower_is_answered_by_its_leader(void **state)
     solo_stop(&s);
 }
 
+/* The asker follows in this term: with the leader it is two of three, and no round is needed. Of
+ * five they are not a quorum; and who names another term, or none, vouches for nothing. */
+static void an_asker_that_follows_is_one_of_the_quorum(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t voters;
+        raft_term above; /* the leader's term */
+        bool vouches;
+        bool at_once;
+    } cases[] = {{3, 0, true, true},
+                 {2, 0, true, true},
+                 {5, 0, true, false},
+                 {3, 1, true, false},
+                 {3, 0, false, false}};
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct raft_config cfg = raft_config_default(1, 42);
+        struct raft_membership ms = solo_voters(cases[i].voters);
+        struct solo s;
+        solo_start(&s, &cfg, &ms);
+        solo_elect(&s);
+        raft_term term = solo_status(&s).term;
+        struct raft_message ask = {.type = RAFT_MSG_READ_INDEX, .from = 2, .context = 77};
+        ask.log_term = cases[i].vouches ? term + cases[i].above : 0;
+        assert_int_equal(solo_receive(&s, ask), OK);
+        /* A leader that has committed nothing yet does not know the index. */
+        assert_int_equal(solo_count(&s, RAFT_MSG_READ_INDEX_RESP, 2), 0);
+        solo_ack_all(&s);
+        solo_forget(&s);
+        ask.context = 78;
+        assert_int_equal(solo_receive(&s, ask), OK);
+        assert_int_equal(solo_count(&s, RAFT_MSG_READ_INDEX_RESP, 2), cases[i].at_once);
+        if (cases[i].at_once) {
+            assert_int_equal(solo_count(&s, RAFT_MSG_HEARTBEAT, NODE_NONE), 0);
+            assert_int_equal(solo_sent(&s, RAFT_MSG_READ_INDEX_RESP, 2)->context, 78);
+            assert_int_equal(solo_sent(&s, RAFT_MSG_READ_INDEX_RESP, 2)->index, 2);
+        }
+        solo_stop(&s);
+    }
+}
+
+/* Half of a joint membership is not enough. */
+static void an_asker_must_be_of_the_quorum_in_both_halves(void **state)
+{
+    (void)state;
+    struct raft_config cfg = raft_config_default(1, 42);
+    struct raft_membership ms = {0};
+    struct solo s;
+    raft_membership_insert(&ms, 1, RAFT_VOTER | RAFT_VOTER_OUTGOING);
+    raft_membership_insert(&ms, 2, RAFT_VOTER);
+    raft_membership_insert(&ms, 3, RAFT_VOTER | RAFT_VOTER_OUTGOING);
+    raft_membership_insert(&ms, 4, RAFT_VOTER_OUTGOING);
+    raft_membership_insert(&ms, 5, RAFT_LEARNER);
+    solo_start(&s, &cfg, &ms);
+    solo_elect(&s);
+    solo_ack_all(&s);
+    solo_forget(&s);
+    for (node_id from = 2; from <= 5; from++) {
+        struct raft_message ask = {
+            .type = RAFT_MSG_READ_INDEX, .from = from, .context = from, .log_term = 1};
+        ask.log_term = solo_status(&s).term;
+        assert_int_equal(solo_receive(&s, ask), OK);
+        assert_int_equal(solo_count(&s, RAFT_MSG_READ_INDEX_RESP, from), from == 3);
+    }
+    solo_stop(&s);
+}
+
+/* The index in the answer is committed: a follower that has the entry need not wait to be told. */
+static void an_answer_tells_what_is_committed(void **state)
+{
+    (void)state;
+    struct raft_config cfg = raft_config_default(1, 42);
+    struct raft_membership ms = solo_voters(3);
+    struct solo s;
+    solo_start(&s, &cfg, &ms);
+    struct raft_entry entries[2] = {{.index = 2, .term = 3}, {.index = 3, .term = 3}};
+    struct raft_message app = {.type = RAFT_MSG_APP,
+                               .from = 2,
+                               .term = 3,
+                               .index = 1,
+                               .log_term = 1,
+                               .entry_count = 2,
+                               .entries = entries,
+                               .commit = 2};
+    assert_int_equal(solo_receive(&s, app), OK);
+    assert_int_equal(solo_status(&s).committed, 2);
+    assert_int_equal(solo_read(&s, 5), OK);
+    assert_int_equal(solo_sent(&s, RAFT_MSG_READ_INDEX, 2)->log_term, 3);
+    struct raft_message answer = {
+        .type = RAFT_MSG_READ_INDEX_RESP, .from = 2, .index = 9, .context = 5};
+    assert_int_equal(solo_receive(&s, answer), OK);
+    assert_int_equal(solo_status(&s).committed, 3); /* as far as its log is the leader's */
+    solo_stop(&s);
+}
+
 static void whoever_steps_down_tells_which_reads_are_lost(void **state)
 {
     (void)state;
@@ -224,6 +319,9 @@ int main(void)
         cmocka_unit_test(one_round_serves_every_read_before_it),
         cmocka_unit_test(a_follower_asks_the_leader_for_an_index),
         cmocka_unit_test(a_follower_is_answered_by_its_leader),
+        cmocka_unit_test(an_asker_that_follows_is_one_of_the_quorum),
+        cmocka_unit_test(an_asker_must_be_of_the_quorum_in_both_halves),
+        cmocka_unit_test(an_answer_tells_what_is_committed),
         cmocka_unit_test(whoever_steps_down_tells_which_reads_are_lost),
         cmocka_unit_test(no_more_than_max_reads_wait),
         cmocka_unit_test(leases_are_off_by_default),

@@ -378,6 +378,35 @@ static void memory_stays_bounded_while_nobody_acknowledges(void **state)
     }
 }
 
+/* What all members have is wanted by nobody: little of it stays. What one lacks stays, up to half
+ * of what may be cached. */
+static void entries_that_all_members_have_leave_memory(void **state)
+{
+    (void)state;
+    struct raft_config cfg = raft_config_default(1, 42);
+    cfg.max_append_bytes = 4096;
+    cfg.max_cached_bytes = 1 << 16;
+    cfg.max_uncommitted_bytes = 1 << 15;
+    for (int slow = 0; slow < 2; slow++) {
+        struct solo s;
+        lead(&s, &cfg, 3);
+        for (int i = 0; i < 1000; i++) {
+            assert_int_equal(solo_propose(&s, 200), OK);
+            solo_ack(&s, 3, solo_status(&s).last);
+            if (slow == 0) {
+                solo_ack(&s, 2, solo_status(&s).last);
+            }
+            solo_forget(&s);
+        }
+        assert_int_equal(solo_propose(&s, 10), OK); /* memory is given back with an update */
+        uint64_t cached = solo_status(&s).cached_bytes;
+        uint64_t unwanted = cfg.max_cached_bytes / RAFT_UNWANTED_SHARE;
+        assert_true(slow != 0 ? cached > unwanted : cached <= unwanted + 1000);
+        assert_true(cached <= cfg.max_cached_bytes / 2 + 1000);
+        solo_stop(&s);
+    }
+}
+
 /* One follower is far behind, the others go on: its entries are read back from the disk, a message
  * at a time, and memory stays under its bound. */
 static void old_entries_come_back_from_the_disk(void **state)
@@ -531,6 +560,7 @@ int main(void)
         cmocka_unit_test(a_full_window_opens_with_an_acknowledgement),
         cmocka_unit_test(pushes_back_while_too_much_is_uncommitted),
         cmocka_unit_test(memory_stays_bounded_while_nobody_acknowledges),
+        cmocka_unit_test(entries_that_all_members_have_leave_memory),
         cmocka_unit_test(old_entries_come_back_from_the_disk),
         cmocka_unit_test(a_follower_with_full_memory_takes_a_prefix),
         cmocka_unit_test(an_entry_of_most_of_the_memory_is_taken),
