@@ -148,9 +148,21 @@ struct remote_wait {
     void *ctx;
     struct rpc_client_call *call;
     bool is_enough;
+    bool is_stale;
     int status;
-    char text[256];
+    char text[512];
+    char reason[RPC_REMARK_MAX + 1];
 };
+
+/* What one of our members says of its answer, beside it. */
+static void wait_on_remark(void *arg, const char *name, const char *value)
+{
+    struct remote_wait *w = arg;
+    w->is_stale = w->is_stale || strcmp(name, "novacron-stale") == 0;
+    if (strcmp(name, "novacron-reason") == 0) {
+        (void)snprintf(w->reason, sizeof w->reason, "%s", value);
+    }
+}
 
 static void wait_on_message(void *arg, struct bytes message)
 {
@@ -172,13 +184,22 @@ static void wait_on_done(void *arg, int status, const char *text)
 
 static void remote_wait(struct remote_wait *w, const char *path, nanos timeout, bool is_last)
 {
-    static const struct rpc_client_ops ops = {.message = wait_on_message, .done = wait_on_done};
+    static const struct rpc_client_ops ops = {
+        .message = wait_on_message, .done = wait_on_done, .remark = wait_on_remark};
     w->call = rpc_client_start(w->remote->client, path, timeout, &ops, w);
     (void)rpc_client_send(w->call, buf_view(&w->remote->request), is_last);
     (void)uv_run(&w->remote->loop, UV_RUN_DEFAULT);
     if (w->call != NULL) {
         rpc_client_cancel(w->call);
         w->status = RPC_OK;
+    }
+    size_t len = strlen(w->text);
+    if (w->status != RPC_OK && w->reason[0] != '\0') {
+        (void)snprintf(w->text + len, sizeof w->text - len, " (%s)", w->reason);
+    } else if (w->is_stale) {
+        (void)fprintf(
+            stderr, "novacron %s: %s knows of no leader: this may be older than what others have\n",
+            w->remote->command, rpc_client_endpoint(w->remote->client));
     }
 }
 
@@ -202,7 +223,7 @@ bool remote_try(struct remote *r, const char *path, char *why, size_t n)
 
 enum cli_exit remote_call(struct remote *r, const char *path)
 {
-    char why[256];
+    char why[512];
     if (!remote_try(r, path, why, sizeof why)) {
         (void)fprintf(stderr, "novacron %s: %s: %s\n", r->command, rpc_client_endpoint(r->client),
                       why);

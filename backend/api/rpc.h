@@ -119,6 +119,13 @@ bool rpc_has_room(const struct rpc_call *call);
  * RPC_OK. What was sent before leaves first. */
 void rpc_finish(struct rpc_call *call, int status, const char *text);
 
+/* A word about the answer, beside it: to gRPC a trailer, to JSON a header of HTTP (of a stream's
+ * answer: before its first message). `name` is static, lower-case and a token of HTTP; of `value`,
+ * which is copied, RPC_REMARK_MAX bytes count, and what is not printable ASCII becomes "?". A call
+ * has one; the last counts. Before rpc_finish. */
+#define RPC_REMARK_MAX 160
+void rpc_set_remark(struct rpc_call *call, const char *name, const char *value);
+
 /* A header of the request by its lower-case name, of those in RPC_METADATA_KEPT; from JSON also by
  * its name with the prefix "grpc-metadata-". Borrowed until `gone` returns. */
 #define RPC_METADATA_KEPT                                                                          \

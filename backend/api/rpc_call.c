@@ -76,6 +76,7 @@ void call_close(struct rpc_call *call)
     conn->call_count--;
     server->counters.calls_open--;
     mem_free(call->text);
+    mem_free(call->remark);
     if (server->pool_count >= POOL_CALLS) {
         buf_deinit(&call->metadata);
         buf_deinit(&call->in);
@@ -571,6 +572,20 @@ static void call_end(struct rpc_call *call, int status, const char *text)
         return; /* the client is about to say that this was all: see call_half_close */
     }
     call_wake(call);
+}
+
+void rpc_set_remark(struct rpc_call *call, const char *name, const char *value)
+{
+    CHECK(!call->finished && call->began && call->method != NULL);
+    size_t len = (size_t)u64_min(strlen(value), RPC_REMARK_MAX);
+    char *remark = mem_alloc(len + 1);
+    for (size_t i = 0; i < len; i++) {
+        remark[i] = value[i] >= ' ' && value[i] <= '~' ? value[i] : '?';
+    }
+    remark[len] = '\0';
+    mem_free(call->remark);
+    call->remark = remark;
+    call->remark_name = name;
 }
 
 void rpc_finish(struct rpc_call *call, int status, const char *text)

@@ -250,6 +250,9 @@ static void http1_put_head(struct rpc_conn *conn, struct rpc_call *call, struct 
     } else if (!call->streamed) {
         http1_print(sink, "Content-Length: %zu\r\n", call->body_len);
     }
+    if (call->remark_name != NULL) {
+        http1_print(sink, "%s: %s\r\n", call->remark_name, call->remark);
+    }
     http1_print(sink, "%s\r\n", conn->keep_alive ? "" : "Connection: close\r\n");
     call->headed = true;
 }

@@ -185,15 +185,31 @@ static int http2_on_stream_close(nghttp2_session *session, int32_t stream_id, ui
 
 /* --- What leaves ------------------------------------------------------------------------------ */
 
+/* Puts the call's remark behind the other headers; borrowed until they are submitted. */
+static size_t http2_put_remark(const struct rpc_call *call, nghttp2_nv *headers, size_t count)
+{
+    if (call->remark_name == NULL) {
+        return count;
+    }
+    headers[count] = (nghttp2_nv){
+        .name = (uint8_t *)(uintptr_t)call->remark_name,
+        .namelen = strlen(call->remark_name),
+        .value = (uint8_t *)call->remark,
+        .valuelen = strlen(call->remark),
+    };
+    return count + 1;
+}
+
 /* Ends the stream with trailers, from inside the read callback of its last DATA frame. */
 static void http2_submit_trailers(struct rpc_call *call)
 {
     char status[12];
     struct buf text = {.data = NULL};
-    nghttp2_nv trailers[] = {
+    nghttp2_nv trailers[3] = {
         NV("grpc-status", "0"),
         NV("grpc-message", ""),
     };
+    size_t count = http2_put_remark(call, trailers, 2);
     if (call->status != RPC_OK) {
         trailers[0].value = (uint8_t *)status;
         trailers[0].valuelen = (size_t)snprintf(status, sizeof status, "%d", call->status);
@@ -205,8 +221,7 @@ static void http2_submit_trailers(struct rpc_call *call)
         trailers[1].valuelen = text.len;
         trailers[1].flags = NGHTTP2_NV_FLAG_NO_COPY_NAME;
     }
-    if (nghttp2_submit_trailer(call->conn->session, call->stream_id, trailers,
-                               COUNT_OF(trailers)) != 0) {
+    if (nghttp2_submit_trailer(call->conn->session, call->stream_id, trailers, count) != 0) {
         http2_reset_call(call, NGHTTP2_INTERNAL_ERROR);
     }
     buf_deinit(&text);
@@ -295,9 +310,11 @@ static int http2_respond_failure(struct rpc_call *call)
     if (call->text != NULL) {
         grpc_message_encode(call->text, &text);
     }
-    nghttp2_nv headers[] = {
-        NV(":status", "200"),   NV("content-type", "application/grpc"), NV("grpc-status", ""),
-        NV("grpc-message", ""), NV("grpc-accept-encoding", "identity"),
+    nghttp2_nv headers[6] = {
+        NV(":status", "200"),
+        NV("content-type", "application/grpc"),
+        NV("grpc-status", ""),
+        NV("grpc-message", ""),
     };
     headers[2].value = (uint8_t *)status;
     headers[2].valuelen = (size_t)digits;
@@ -305,7 +322,10 @@ static int http2_respond_failure(struct rpc_call *call)
     headers[3].value = text.data;
     headers[3].valuelen = text.len;
     headers[3].flags = NGHTTP2_NV_FLAG_NO_COPY_NAME;
-    size_t count = COUNT_OF(headers) - (call->status == RPC_NO_SUCH_METHOD ? 0 : 1);
+    size_t count = http2_put_remark(call, headers, 4);
+    if (call->status == RPC_NO_SUCH_METHOD) {
+        headers[count++] = (nghttp2_nv)NV("grpc-accept-encoding", "identity");
+    }
     int rv = nghttp2_submit_response(call->conn->session, call->stream_id, headers, count, NULL);
     buf_deinit(&text);
     call->ended = true;
@@ -318,7 +338,7 @@ static int http2_respond_http(struct rpc_call *call, const nghttp2_data_provider
     int status_digits = snprintf(status, sizeof status, "%d", call->http_status);
     int length_digits = snprintf(length, sizeof length, "%zu", call->body_len);
     const char *type = call->content_type;
-    nghttp2_nv headers[] = {
+    nghttp2_nv headers[4] = {
         NV(":status", ""),
         NV("content-type", ""),
         NV("content-length", ""),
@@ -329,11 +349,12 @@ static int http2_respond_http(struct rpc_call *call, const nghttp2_data_provider
     headers[1].valuelen = strlen(type);
     headers[2].value = (uint8_t *)length;
     headers[2].valuelen = (size_t)length_digits;
-    for (size_t i = 0; i < COUNT_OF(headers); i++) {
+    for (size_t i = 0; i < 3; i++) {
         headers[i].flags = NGHTTP2_NV_FLAG_NO_COPY_NAME;
     }
-    return nghttp2_submit_response(call->conn->session, call->stream_id, headers,
-                                   call->streamed ? 2 : 3, call->is_head ? NULL : provider);
+    size_t count = http2_put_remark(call, headers, call->streamed ? 2 : 3);
+    return nghttp2_submit_response(call->conn->session, call->stream_id, headers, count,
+                                   call->is_head ? NULL : provider);
 }
 
 /* Streams, and answers of more than a few frames, take turns on their connection; otherwise a

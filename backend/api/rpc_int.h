@@ -76,7 +76,9 @@ struct rpc_call {
     int status;      /* gRPC's, once finished */
     int http_status;
     const char *content_type;
-    char *text; /* owned; of a failure */
+    char *text;              /* owned; of a failure */
+    const char *remark_name; /* NULL: it has no remark */
+    char *remark;            /* owned */
     struct buf out;
     size_t out_at;       /* what has left of it */
     size_t body_len;     /* of an answer whose length is known */

@@ -163,6 +163,12 @@ void rpc_finish(struct rpc_call *call, int status, const char *text)
     }
 }
 
+void rpc_set_remark(struct rpc_call *call, const char *name, const char *value)
+{
+    assert_false(call->is_finished || call->is_gone);
+    (void)snprintf(call->remark, sizeof(call->remark), "%s: %s", name, value);
+}
+
 bool rpc_metadata(const struct rpc_call *call, const char *name, struct bytes *ret)
 {
     for (size_t i = 0; i < FAKE_METADATA_MAX && call->metadata[i].name; i++) {

@@ -31,6 +31,7 @@ struct rpc_call {
     bool is_gone;
     int status;
     char text[256];
+    char remark[256]; /* "name: value" */
     /* of a page */
     const struct rpc_page *page;
     const char *query;

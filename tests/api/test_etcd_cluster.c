@@ -258,10 +258,15 @@ static void serves_the_pages_that_scripts_ask_for(void **state)
         }
     }
     api_cluster_run(c, 5 * NANOS_PER_S);
-    expect_page(c, left, "/health", "", 503,
-                "{\"health\":\"false\",\"reason\":\"RAFT NO LEADER\"}");
-    expect_page(c, left, "/health", "serializable=true", 200,
-                "{\"health\":\"true\",\"reason\":\"\"}");
+    char detail[80], body[160];
+    (void)snprintf(detail, sizeof(detail),
+                   "\"detail\":\"no leader; 1 of 3 voters reachable, not host-%u, host-%u\"}",
+                   left == 0 ? 1 : 0, left == 2 ? 1 : 2);
+    (void)snprintf(body, sizeof(body), "{\"health\":\"false\",\"reason\":\"RAFT NO LEADER\",%s",
+                   detail);
+    expect_page(c, left, "/health", "", 503, body);
+    (void)snprintf(body, sizeof(body), "{\"health\":\"true\",\"reason\":\"\",%s", detail);
+    expect_page(c, left, "/health", "serializable=true", 200, body);
 }
 
 static void members_agree_on_their_hashes(void **state)
@@ -357,22 +362,24 @@ static void ends_a_snapshot_when_the_store_is_replaced(void **state)
     }
 }
 
-static void raises_the_alarm_at_its_quota_and_clears_it_below(void **state)
+/* A group with a small quota, and puts until it is used up: of one key, or of many. */
+static void fill_to_the_quota(struct api_cluster *c, bool one_key)
 {
-    struct api_cluster *c = *state;
     api_cluster_deinit(c);
     api_cluster_init(c, 32, 3);
     c->quota_bytes = 3 * 1024 * 1024;
     api_cluster_start(c);
-    static char value[100 * 1000 + 1];
-    memset(value, 'v', sizeof(value) - 1);
-    struct rpc_call *call = NULL;
+    static uint8_t value[100 * 1000];
+    memset(value, 'v', sizeof(value));
     struct buf b;
     buf_init(&b);
+    struct rpc_call *call = NULL;
     for (int i = 0; i < 100; i++) {
+        char key[16];
+        int len = snprintf(key, sizeof(key), "k%d", one_key ? 0 : i);
+        struct store_put_request r = {.key = {(const uint8_t *)key, (size_t)len},
+                                      .value = {value, sizeof(value)}};
         buf_clear(&b);
-        struct store_put_request r = {.key = {(const uint8_t *)"k", 1},
-                                      .value = {(const uint8_t *)value, sizeof(value) - 1}};
         store_put_encode(&b, &r);
         call = api_call(c, (uint32_t)i % 3, "KV/Put", NULL);
         fake_call_message(call, buf_view(&b));
@@ -384,27 +391,65 @@ static void raises_the_alarm_at_its_quota_and_clears_it_below(void **state)
     }
     api_assert_status(call, RPC_RESOURCE_EXHAUSTED, "etcdserver: mvcc: database space exceeded");
     api_close(c, call);
+    buf_deinit(&b);
     api_cluster_run(c, NANOS_PER_S);
+}
+
+/* Compacts at the newest revision, and lets time pass. */
+static void compact_all(struct api_cluster *c)
+{
+    struct rpc_call *status = api_unary(c, 0, "Maintenance/Status", "");
+    char text[32];
+    (void)snprintf(text, sizeof(text), "1:%lld",
+                   (long long)api_header(fake_call_answer(status, 0), 3));
+    api_close(c, status);
+    api_expect(c, 1, "KV/Compact", text, "");
+    api_cluster_run(c, 5 * NANOS_PER_S);
+}
+
+static void raises_the_alarm_at_its_quota_and_clears_it_below(void **state)
+{
+    struct api_cluster *c = *state;
+    fill_to_the_quota(c, true);
     for (uint32_t i = 0; i < 3; i++) {
         api_expect_error(c, i, "KV/Put", "1:'x'", 8, "etcdserver: mvcc: database space exceeded");
         api_expect_error(c, i, "Lease/LeaseGrant", "1:60", 8,
                          "etcdserver: mvcc: database space exceeded");
-        api_expect(c, i, "KV/Range", "1:'k' 9:1", "4:1");
+        api_expect(c, i, "KV/Range", "1:'k0' 9:1", "4:1");
     }
     struct rpc_call *status = api_unary(c, 0, "Maintenance/Status", "");
     assert_non_null(memmem(fake_call_answer(status, 0).data, fake_call_answer(status, 0).len,
                            "alarm:NOSPACE", 13));
-    int64_t revision = api_header(fake_call_answer(status, 0), 3);
     api_close(c, status);
-    char text[32];
-    (void)snprintf(text, sizeof(text), "1:%lld", (long long)revision);
-    api_expect(c, 1, "KV/Compact", text, "");
-    api_cluster_run(c, 5 * NANOS_PER_S);
+    compact_all(c);
     for (uint32_t i = 0; i < 3; i++) {
         api_expect(c, i, "KV/Put", "1:'x'", "");
     }
     api_expect(c, 0, "Maintenance/Alarm", "", "");
-    buf_deinit(&b);
+}
+
+/* What the newest revision deleted stays until there is a newer one, and then nothing is left that
+ * could be deleted to make one. */
+static void deleting_everything_at_once_ends_the_alarm_too(void **state)
+{
+    struct api_cluster *c = *state;
+    fill_to_the_quota(c, false);
+    struct rpc_call *call = api_unary(c, 0, "KV/DeleteRange", "1:'\\0' 2:'\\0'");
+    api_assert_status(call, RPC_OK, "");
+    api_close(c, call);
+    api_cluster_run(c, 5 * NANOS_PER_S);
+    api_expect_error(c, 0, "KV/Put", "1:'x'", 8, "etcdserver: mvcc: database space exceeded");
+    compact_all(c);
+    api_expect(c, 0, "Maintenance/Alarm", "", "");
+    api_expect(c, 1, "KV/Put", "1:'x'", "");
+    compact_all(c);
+    for (uint32_t i = 0; i < 3; i++) {
+        api_expect(c, i, "KV/Put", "1:'x'", "");
+        struct store_stats stats;
+        store_stats_read(node_store(c->member[i].node), &stats);
+        assert_true(stats.used_bytes < c->quota_bytes / 2);
+    }
+    api_expect(c, 0, "Maintenance/Alarm", "", "");
 }
 
 int main(void)
@@ -424,6 +469,7 @@ int main(void)
         TRIO(sends_a_snapshot_that_restores),
         TRIO(ends_a_snapshot_when_the_store_is_replaced),
         TRIO(raises_the_alarm_at_its_quota_and_clears_it_below),
+        TRIO(deleting_everything_at_once_ends_the_alarm_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -200,15 +200,33 @@ static void serves_reads_and_writes_on_every_member(void **state)
     }
 }
 
+static void expect_remark(struct api_cluster *c, uint32_t i, const char *method,
+                          const char *request, const char *remark)
+{
+    struct rpc_call *call = api_unary(c, i, method, request);
+    assert_string_equal(call->remark, remark);
+    api_close(c, call);
+}
+
 static void without_a_quorum_serves_serializable_reads_alone(void **state)
 {
     struct api_cluster *c = *state;
     static const struct fake_metadata hasleader[] = {{"hasleader", "true"}, {NULL, NULL}};
     api_expect(c, 0, "KV/Put", "1:'k' 2:'v'", "");
     api_expect(c, 1, "KV/Range", "1:'k' 9:1", "4:1");
+    api_cluster_run(c, 5 * NANOS_PER_S); /* all have said what they are called */
     api_member_stop(c, 0);
     api_member_stop(c, 2);
     api_cluster_run(c, 5 * NANOS_PER_S);
+    expect_remark(c, 1, "KV/Range", "1:'k' 7:1", "novacron-stale: true");
+    expect_remark(c, 1, "KV/RangeStream", "1:'k' 7:1", "novacron-stale: true");
+    expect_remark(c, 1, "KV/Txn", "2:{1:{1:'k' 9:1 7:1}}", "novacron-stale: true");
+    expect_remark(c, 1, "Lease/LeaseLeases", "", "novacron-stale: true");
+    expect_remark(c, 1, "Cluster/MemberList", "", "novacron-stale: true");
+    const char *reason = "novacron-reason: no leader; 1 of 3 voters reachable, not host-0, host-2";
+    expect_remark(c, 1, "KV/Put", "1:'k'", reason);
+    expect_remark(c, 1, "KV/Range", "1:'k'", reason);
+    expect_remark(c, 1, "KV/Range", "", "");
     api_expect(c, 1, "KV/Range", "1:'k' 7:1", "2:{1:'k' 2:2 3:2 4:1 5:'v'} 4:1");
     api_expect(c, 1, "KV/Txn", "2:{1:{1:'k' 9:1 7:1}}", "2:1 3:{1:{1:{3:2} 4:1}}");
     api_expect_error(c, 1, "KV/Range", "1:'k'", RPC_UNAVAILABLE,
@@ -217,9 +235,11 @@ static void without_a_quorum_serves_serializable_reads_alone(void **state)
     struct rpc_call *call = api_call(c, 1, "KV/Range", hasleader);
     api_message(call, "1:'k' 7:1");
     api_assert_status(call, RPC_UNAVAILABLE, "etcdserver: no leader");
+    assert_string_equal(call->remark, reason);
     api_close(c, call);
     api_member_start(c, 0);
     (void)api_cluster_leader(c);
+    expect_remark(c, 1, "KV/Range", "1:'k' 7:1", "");
     api_expect(c, 1, "KV/Range", "1:'k' 9:1", "4:1");
 }
 

@@ -40,7 +40,8 @@ struct outcome {
     bool done;
     int status;
     char text[256];
-    size_t stop_at; /* messages at which the loop stops */
+    char remark[256]; /* "name=value" */
+    size_t stop_at;   /* messages at which the loop stops */
 };
 
 static void loopback_on_guard(uv_timer_t *timer)
@@ -132,9 +133,17 @@ static void outcome_on_done(void *arg, int status, const char *text)
     uv_stop(&o->pair->loop);
 }
 
+static void outcome_on_remark(void *arg, const char *name, const char *value)
+{
+    struct outcome *o = arg;
+    assert_false(o->done);
+    snprintf(o->remark, sizeof o->remark, "%s=%s", name, value);
+}
+
 static const struct rpc_client_ops outcome_ops = {
     .message = outcome_on_message,
     .done = outcome_on_done,
+    .remark = outcome_on_remark,
 };
 
 static struct bytes text_view(const char *text)
@@ -179,6 +188,19 @@ static void asks_and_is_answered(void **state)
     o = ask_once(&p, "/test.Echo/Nope", "x", 0);
     assert_int_equal(o.status, RPC_NO_SUCH_METHOD);
     assert_int_equal(rpc_server_counters(p.server)->connections_accepted, 1);
+    loopback_close(&p);
+}
+
+static void tells_what_the_server_remarks(void **state)
+{
+    (void)state;
+    struct loopback p;
+    loopback_open(&p);
+    assert_string_equal(ask_once(&p, "/test.Echo/Unary", "hello", 0).remark, "");
+    p.log.remark = "100 % of it";
+    assert_string_equal(ask_once(&p, "/test.Echo/Unary", "hello", 0).remark,
+                        "novacron-echo=100 % of it");
+    assert_string_equal(ask_once(&p, "/test.Echo/Fail", "", 0).remark, "novacron-echo=100 % of it");
     loopback_close(&p);
 }
 
@@ -658,6 +680,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(asks_and_is_answered),
+        cmocka_unit_test(tells_what_the_server_remarks),
         cmocka_unit_test(carries_large_messages_both_ways),
         cmocka_unit_test(talks_on_a_stream),
         cmocka_unit_test(gives_up_at_the_deadline),

@@ -151,6 +151,38 @@ static void answers_a_failure_with_trailers_alone(void **state)
     peer_close(&peer);
 }
 
+static void puts_a_remark_among_the_trailers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path;
+        unsigned block;
+    } cases[] = {{"/test.Echo/Unary", 2},
+                 {"/test.Echo/Stream", 2},
+                 {"/test.Echo/Fail", 1},
+                 {"/test.Echo/FailLate", 2}};
+    struct rpc_peer peer;
+    peer_open(&peer, NULL);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        peer.log.remark = "no leader; 1 of 3";
+        struct peer_reply *reply = call_with(&peer, cases[i].path, "x");
+        assert_string_equal(reply->remark, "no leader; 1 of 3");
+        assert_int_equal(reply->remark_block, cases[i].block);
+        peer.log.remark = NULL; /* the call's memory is used again */
+        reply = call_with(&peer, cases[i].path, "x");
+        assert_string_equal(reply->remark, "");
+    }
+    char longest[2 * RPC_REMARK_MAX];
+    memset(longest, 'x', sizeof longest);
+    memcpy(longest, "\xC3\xBC\r\n", 4);
+    longest[sizeof longest - 1] = '\0';
+    peer.log.remark = longest;
+    struct peer_reply *reply = call_with(&peer, "/test.Echo/Unary", "x");
+    assert_int_equal(strlen(reply->remark), RPC_REMARK_MAX);
+    assert_int_equal(strncmp(reply->remark, "????xxx", 7), 0);
+    peer_close(&peer);
+}
+
 static void answers_a_late_failure_behind_what_was_sent(void **state)
 {
     (void)state;
@@ -439,6 +471,7 @@ int main(void)
         cmocka_unit_test(answers_while_the_client_still_talks),
         cmocka_unit_test(streams_several_messages_to_one_request),
         cmocka_unit_test(answers_a_failure_with_trailers_alone),
+        cmocka_unit_test(puts_a_remark_among_the_trailers),
         cmocka_unit_test(answers_a_late_failure_behind_what_was_sent),
         cmocka_unit_test(refuses_methods_that_it_does_not_know),
         cmocka_unit_test(refuses_gzip_and_says_what_it_takes),

@@ -99,6 +99,23 @@ static void answers_an_error_with_all_that_clients_look_for(void **state)
     peer_close(&peer);
 }
 
+static void puts_a_remark_among_the_headers(void **state)
+{
+    (void)state;
+    struct rpc_peer peer;
+    peer_open_raw(&peer, NULL);
+    peer.log.remark = "true";
+    static const char *const paths[] = {"/v3/test/unary", "/v3/test/fail", "/v3/test/stream"};
+    for (size_t i = 0; i < COUNT_OF(paths); i++) {
+        post(&peer, paths[i], "", "{}");
+        const char *remark = strstr(peer_text(&peer), "\r\nnovacron-echo: true\r\n");
+        assert_non_null(remark);
+        assert_true(remark < strstr(peer_text(&peer), "\r\n\r\n"));
+        buf_clear(&peer.raw);
+    }
+    peer_close(&peer);
+}
+
 static void maps_every_status_to_one_of_http(void **state)
 {
     (void)state;
@@ -378,6 +395,7 @@ static void serves_json_and_pages_over_http_2(void **state)
     static const char *const none[] = {":method", "GET", NULL};
     const struct bytes empty = {NULL, 0};
     const char *body = "{\"compare\":[{}]}";
+    peer.log.remark = "true";
     struct peer_reply *reply = peer_request_headers(
         &peer, json, (struct bytes){(const uint8_t *)body, strlen(body)}, true);
     assert_int_equal(reply->http_status, 200);
@@ -385,6 +403,8 @@ static void serves_json_and_pages_over_http_2(void **state)
     assert_int_equal(reply->data.len, strlen(body));
     assert_memory_equal(reply->data.data, body, strlen(body));
     assert_true(reply->ended && !reply->was_reset);
+    assert_string_equal(reply->remark, "true");
+    assert_int_equal(reply->remark_block, 1);
     reply = peer_request_headers(&peer, page, empty, true);
     assert_int_equal(reply->http_status, 200);
     assert_int_equal(reply->data.len, 45);
@@ -405,6 +425,7 @@ int main(void)
         cmocka_unit_test(answers_a_unary_method_with_an_object),
         cmocka_unit_test(reads_the_body_of_a_last_request_in_pieces),
         cmocka_unit_test(answers_an_error_with_all_that_clients_look_for),
+        cmocka_unit_test(puts_a_remark_among_the_headers),
         cmocka_unit_test(maps_every_status_to_one_of_http),
         cmocka_unit_test(streams_one_line_a_message),
         cmocka_unit_test(keeps_a_watch_open_until_the_client_goes),

@@ -18,6 +18,10 @@ static void echo_begin(struct rpc_call *call)
         snprintf(log->token, sizeof log->token, "%.*s", (int)token.len, (const char *)token.data);
     }
     snprintf(log->peer, sizeof log->peer, "%s", rpc_peer(call));
+    if (log->remark != NULL) {
+        rpc_set_remark(call, "novacron-echo", "not this one");
+        rpc_set_remark(call, "novacron-echo", log->remark);
+    }
 }
 
 static void echo_gone(struct rpc_call *call)

@@ -33,6 +33,7 @@ struct echo_log {
     struct rpc_call *waiting[64]; /* of Never */
     size_t waiting_count;
     char token[64], peer[64];
+    const char *remark; /* every call gets it as "novacron-echo"; NULL: none */
 };
 
 extern const struct rpc_method *const echo_methods[];

@@ -64,6 +64,9 @@ static int peer_on_header(nghttp2_session *session, const nghttp2_frame *frame, 
         peer_copy(reply->content_type, sizeof reply->content_type, value, value_len);
     } else if (strcmp(n, "grpc-accept-encoding") == 0) {
         peer_copy(reply->accept_encoding, sizeof reply->accept_encoding, value, value_len);
+    } else if (strcmp(n, "novacron-echo") == 0) {
+        peer_copy(reply->remark, sizeof reply->remark, value, value_len);
+        reply->remark_block = reply->blocks;
     }
     return 0;
 }

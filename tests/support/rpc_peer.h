@@ -21,6 +21,8 @@ struct peer_reply {
     char message[512]; /* grpc-message, as it came */
     size_t message_len;
     char content_type[64], accept_encoding[64];
+    char remark[256];      /* novacron-echo */
+    unsigned remark_block; /* the block in which it came, from 1 */
     struct buf data;
     unsigned blocks; /* of headers */
     bool ended, was_reset;

@@ -53,6 +53,9 @@ struct rpc_client_ops {
     /* Always last, and the call's pointer is dead then. `text` is "" where there is none. */
     void (*done)(void *arg, int status, const char *text);
     void (*writable)(void *arg); /* may be NULL: room again after a send said false */
+    /* May be NULL: what our servers say beside an answer (rpc_set_remark), before `done`. Borrowed
+     * for the call; `name` begins with "novacron-". */
+    void (*remark)(void *arg, const char *name, const char *value);
 };
 
 /* Begins a call; `path` and `ops` are static, `timeout` 0 is none. */

@@ -133,6 +133,24 @@ static bool client_header_is(const uint8_t *name, size_t n, const char *text)
     return n == strlen(text) && memcmp(name, text, n) == 0;
 }
 
+static void client_remark(const struct rpc_client_call *call, const uint8_t *name, size_t name_len,
+                          const uint8_t *value, size_t value_len)
+{
+    static const char OURS[] = "novacron-";
+    char copied[CLIENT_REMARK_NAME_BYTES], text[RPC_REMARK_MAX + 1];
+    size_t prefix = sizeof OURS - 1;
+    size_t len = (size_t)u64_min(value_len, RPC_REMARK_MAX);
+    if (call->ops->remark == NULL || name_len <= prefix || name_len >= sizeof copied ||
+        memcmp(name, OURS, prefix) != 0) {
+        return;
+    }
+    memcpy(copied, name, name_len);
+    copied[name_len] = '\0';
+    memcpy(text, value, len);
+    text[len] = '\0';
+    call->ops->remark(call->arg, copied, text);
+}
+
 static int client_on_header(nghttp2_session *session, const nghttp2_frame *frame,
                             const uint8_t *name, size_t name_len, const uint8_t *value,
                             size_t value_len, uint8_t flags, void *arg)
@@ -152,6 +170,8 @@ static int client_on_header(nghttp2_session *session, const nghttp2_frame *frame
         call->text = client_message_decode(value, value_len);
     } else if (client_header_is(name, name_len, ":status")) {
         call->http_status = client_number(value, value_len);
+    } else {
+        client_remark(call, name, name_len, value, value_len);
     }
     return 0;
 }

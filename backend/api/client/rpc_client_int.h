@@ -10,6 +10,8 @@
 #define CLIENT_METADATA_MAX   8
 #define CLIENT_PREFIX_BYTES   5
 #define CLIENT_TEXT_MAX_BYTES 4096
+/* Of the name of a remark that we listen to, with its end. */
+#define CLIENT_REMARK_NAME_BYTES 33
 
 struct rpc_endpoint {
     char *text;                   /* owned; as given */

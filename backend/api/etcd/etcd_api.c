@@ -57,6 +57,7 @@ static void api_on_pulse(struct world_timer *timer)
     etcd_upkeep_pulse(api);
     etcd_watches_pulse(api, is_leaderless);
     etcd_keepalives_pulse(api, is_leaderless);
+    etcd_range_streams_pulse(api);
     world_timer_set(api->world, timer, now + API_PULSE);
 }
 
@@ -101,9 +102,9 @@ struct etcd_api *etcd_api_open(const struct etcd_config *config)
     api->cfg.version = api_copy(config->version);
     api_copy_urls(config->client_urls, api->cfg.client_urls);
     api_copy_urls(config->peer_urls, api->cfg.peer_urls);
-    struct store_link *lists[] = {&api->ops,   &api->awaits,     &api->readers,
-                                  &api->waits, &api->barriers,   &api->watchers,
-                                  &api->due,   &api->keepalives, &api->snapshots};
+    struct store_link *lists[] = {
+        &api->ops,      &api->awaits, &api->readers,    &api->waits,     &api->barriers,
+        &api->watchers, &api->due,    &api->keepalives, &api->snapshots, &api->range_streams};
     for (size_t i = 0; i < COUNT_OF(lists); i++) {
         store_link_init(lists[i]);
     }

@@ -102,6 +102,7 @@ static void member_list(struct etcd_op *op)
     } else if (is_linearizable) {
         etcd_op_read(op, member_list_now);
     } else {
+        etcd_remark_stale(op->api, op->call);
         member_list_now(op);
     }
 }

@@ -65,11 +65,12 @@ struct etcd_api {
     struct etcd_config cfg;    /* its strings are owned */
     bool is_ready;
 
-    struct store_link ops;      /* every op there is */
-    struct store_link awaits;   /* ops that wait for something to become true */
-    struct store_link readers;  /* ops whose reader goes on in the next turn */
-    struct store_link waits;    /* for the next barrier */
-    struct store_link barriers; /* under way */
+    struct store_link ops;           /* every op there is */
+    struct store_link awaits;        /* ops that wait for something to become true */
+    struct store_link readers;       /* ops whose reader goes on in the next turn */
+    struct store_link range_streams; /* ops whose reader waits until the client has room */
+    struct store_link waits;         /* for the next barrier */
+    struct store_link barriers;      /* under way */
     uint32_t barrier_count;
     struct store_avl questions; /* by sequence */
     uint64_t question_sequence;
@@ -158,8 +159,9 @@ struct etcd_op {
     nanos await_until;
     struct store_link awaiting; /* in api->awaits */
 
-    struct store_reader *reader; /* of a long range */
-    struct store_link reading;
+    struct store_reader *reader;      /* of a long range */
+    void (*step)(struct etcd_op *op); /* how it goes on */
+    struct store_link reading;        /* in api->readers or api->range_streams */
     struct buf response;
 
     void *state; /* a service's own, freed by `state_free` */
@@ -218,6 +220,33 @@ void etcd_answer_request(struct etcd_op *op);
 
 /* What an error of the node means to a client whose call began then. */
 enum etcd_error etcd_error_of(const struct etcd_api *api, enum err e, nanos began);
+
+/* --- etcd_kv.c, etcd_range_stream.c ---------------------------------------------------------- */
+
+/* `now`, when the RangeRequest that is the op's body may look at the store; or answers why not. */
+void etcd_kv_read(struct etcd_op *op, void (*now)(struct etcd_op *op));
+
+/* Ends the streams that wait for their clients while compaction has passed what they read. */
+void etcd_range_streams_pulse(struct etcd_api *api);
+
+/* The store leaves: a stream cannot begin anew, and ends. False: this is none. */
+bool etcd_range_stream_leaves(struct etcd_op *op);
+
+/* --- etcd_remark.c --------------------------------------------------------------------------- */
+
+/* This answer is of what the member has applied: says so, if it may be stale. `call` may be NULL.
+ */
+void etcd_remark_stale(const struct etcd_api *api, struct rpc_call *call);
+
+/* Says why there is no quorum, if that is what `e` is about; for a call that is not finished. */
+void etcd_remark_reason(const struct etcd_api *api, struct rpc_call *call, enum etcd_error e);
+
+/* Appends it: "no leader; 1 of 3 voters reachable, not node-2, node-3"; nothing that would have to
+ * be escaped in JSON. */
+void etcd_reason(const struct etcd_api *api, struct buf *b);
+
+/* Finishes the call with this error, and the reason. */
+void etcd_refuse(struct etcd_api *api, struct rpc_call *call, enum etcd_error e);
 
 /* --- etcd_auth_check.c ----------------------------------------------------------------------- */
 
@@ -306,6 +335,8 @@ void etcd_keepalives_pulse(struct etcd_api *api, bool end_leaderless);
 /* --- the services: what a method does with its message --------------------------------------- */
 
 void etcd_kv_range(struct rpc_call *call, struct bytes message);
+void etcd_kv_range_stream(struct rpc_call *call, struct bytes message);
+void etcd_kv_range_stream_writable(struct rpc_call *call);
 void etcd_kv_put(struct rpc_call *call, struct bytes message);
 void etcd_kv_delete(struct rpc_call *call, struct bytes message);
 void etcd_kv_txn(struct rpc_call *call, struct bytes message);

@@ -10,7 +10,7 @@ static void kv_range_now(struct etcd_op *op)
     etcd_op_range(op, buf_view(&op->body));
 }
 
-static void kv_range(struct etcd_op *op)
+void etcd_kv_read(struct etcd_op *op, void (*now)(struct etcd_op *op))
 {
     struct store_range_request r;
     enum store_status status = store_range_decode(buf_view(&op->body), &r);
@@ -20,10 +20,16 @@ static void kv_range(struct etcd_op *op)
     if (status != STORE_OK) {
         etcd_fail_status(op, status);
     } else if (r.serializable) {
-        kv_range_now(op);
+        etcd_remark_stale(op->api, op->call);
+        now(op);
     } else {
-        etcd_op_read(op, kv_range_now);
+        etcd_op_read(op, now);
     }
+}
+
+static void kv_range(struct etcd_op *op)
+{
+    etcd_kv_read(op, kv_range_now);
 }
 
 void etcd_kv_range(struct rpc_call *call, struct bytes message)
@@ -96,6 +102,7 @@ static void kv_txn(struct etcd_op *op)
     } else if (!store_txn_is_read_only(&txn)) {
         kv_write(op, STORE_KIND_TXN);
     } else if (store_txn_is_serializable(&txn)) {
+        etcd_remark_stale(op->api, op->call);
         kv_txn_now(op);
     } else {
         etcd_op_read(op, kv_txn_now);

@@ -32,6 +32,7 @@ static void lease_leases(struct etcd_op *op)
 {
     const struct store *store = etcd_op_store(op);
     if (store) {
+        etcd_remark_stale(op->api, op->call);
         store_lease_list(store, &op->response);
         etcd_answer(op, store_revision(store), buf_view(&op->response));
     }
@@ -160,7 +161,7 @@ void etcd_keepalive_begin(struct rpc_call *call)
 {
     struct etcd_api *api = rpc_ctx(call);
     if (etcd_lacks_leader(api, call)) {
-        rpc_finish(call, etcd_error_code(ETCD_NO_LEADER), etcd_error_text(ETCD_NO_LEADER));
+        etcd_refuse(api, call, ETCD_NO_LEADER);
         return;
     }
     struct keepalive *k = mem_alloc_zero(sizeof(*k));

@@ -134,6 +134,17 @@ static const struct rpc_method method_observe = {
     .writable = etcd_election_observe_writable,
 };
 
+static const struct rpc_method method_range_stream = {
+    .path = "/etcdserverpb.KV/RangeStream",
+    .shape = RPC_SERVER_STREAM,
+    .json_paths = {"/v3/kv/rangestream"},
+    .request = &etcdserverpb__range_request__descriptor,
+    .response = &etcdserverpb__range_stream_response__descriptor,
+    .message = etcd_kv_range_stream,
+    .gone = etcd_op_gone,
+    .writable = etcd_kv_range_stream_writable,
+};
+
 static const struct rpc_method method_keep_alive = {
     .path = "/etcdserverpb.Lease/LeaseKeepAlive",
     .shape = RPC_BIDI,
@@ -174,7 +185,10 @@ static const struct rpc_method *const etcd_methods[] = {
     UNARY_TABLE(UNARY_ROW)
 #undef UNARY_ROW
         & method_keep_alive,
-    &method_watch, &method_snapshot, &method_observe,
+    &method_watch,
+    &method_snapshot,
+    &method_observe,
+    &method_range_stream,
 #define RECIPE_ROW(package, service, name, json, in, out, function) &method_##name,
     RECIPE_TABLE(RECIPE_ROW)
 #undef RECIPE_ROW

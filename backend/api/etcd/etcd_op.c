@@ -23,7 +23,7 @@ static struct etcd_op *op_make(struct rpc_call *call, struct bytes message)
 {
     struct etcd_api *api = rpc_ctx(call);
     if (etcd_lacks_leader(api, call)) {
-        rpc_finish(call, etcd_error_code(ETCD_NO_LEADER), etcd_error_text(ETCD_NO_LEADER));
+        etcd_refuse(api, call, ETCD_NO_LEADER);
         return NULL;
     }
     struct etcd_op *op = etcd_op_own(api);
@@ -175,6 +175,9 @@ void etcd_fail_text(struct etcd_op *op, int code, const char *text)
 
 void etcd_fail(struct etcd_op *op, enum etcd_error e)
 {
+    if (op->call) {
+        etcd_remark_reason(op->api, op->call, e);
+    }
     etcd_fail_text(op, etcd_error_code(e), etcd_error_text(e));
 }
 
@@ -312,6 +315,7 @@ void etcd_op_range(struct etcd_op *op, struct bytes request)
         }
     } else if (status == STORE_OK) {
         status = store_reader_open(store, request, &op->reader);
+        op->step = op_range_step;
     }
     if (status != STORE_OK) {
         etcd_fail_status(op, status);
@@ -328,7 +332,7 @@ void etcd_readers_turn(struct etcd_api *api)
         struct etcd_op *op = STORE_LINK_OWNER(api->readers.next, struct etcd_op, reading);
         more = &op->reading != last;
         if (op->reader) {
-            op_range_step(op);
+            op->step(op);
         } else {
             store_link_remove(&op->reading);
             etcd_op_range(op, buf_view(&op->body));
@@ -337,11 +341,19 @@ void etcd_readers_turn(struct etcd_api *api)
 }
 
 /* The store leaves: what is being read from it begins anew with the one that comes, which holds
- * all that this one did. */
+ * all that this one did. What was sent in part ends. */
 void etcd_readers_restart(struct etcd_api *api)
 {
-    for (struct store_link *l = api->readers.next; l != &api->readers; l = l->next) {
+    while (!store_link_is_alone(&api->range_streams)) {
+        (void)etcd_range_stream_leaves(
+            STORE_LINK_OWNER(api->range_streams.next, struct etcd_op, reading));
+    }
+    for (struct store_link *l = api->readers.next; l != &api->readers;) {
         struct etcd_op *op = STORE_LINK_OWNER(l, struct etcd_op, reading);
+        l = l->next;
+        if (etcd_range_stream_leaves(op)) {
+            continue;
+        }
         if (op->reader) {
             store_reader_close(op->reader);
             op->reader = NULL;

@@ -34,13 +34,25 @@ static void page_version(struct rpc_call *call)
     page_answer(call, 200, body);
 }
 
-static void health_say(struct rpc_call *call, const char *reason)
+/* Health and reason are etcd's; what is missing of a quorum is said behind them. */
+static void health_say(const struct etcd_api *api, struct rpc_call *call, const char *reason)
 {
-    char body[128];
     bool is_well = reason[0] == '\0';
-    (void)snprintf(body, sizeof(body), "{\"health\":\"%s\",\"reason\":\"%s\"}",
+    char begin[96];
+    (void)snprintf(begin, sizeof(begin), "{\"health\":\"%s\",\"reason\":\"%s\"",
                    is_well ? "true" : "false", reason);
-    page_answer(call, is_well ? 200 : 503, body);
+    struct buf body;
+    buf_init(&body);
+    buf_put(&body, begin, strlen(begin));
+    if (api->leader == NODE_NONE) {
+        static const char DETAIL[] = ",\"detail\":\"";
+        buf_put(&body, DETAIL, sizeof(DETAIL) - 1);
+        etcd_reason(api, &body);
+        buf_put(&body, "\"", 1);
+    }
+    buf_put(&body, "}", 2); /* with its end */
+    page_answer(call, is_well ? 200 : 503, (const char *)body.data);
+    buf_deinit(&body);
 }
 
 static const char *health_reason(struct etcd_api *api, enum err result)
@@ -64,7 +76,7 @@ static void health_on_read(struct etcd_wait *wait, enum err result)
     struct health_page *page = wait->owner;
     struct rpc_call *call = page->call;
     rpc_set_state(call, NULL);
-    health_say(call, health_reason(page->api, result));
+    health_say(page->api, call, health_reason(page->api, result));
     mem_free(page);
 }
 
@@ -72,11 +84,11 @@ static void page_health(struct rpc_call *call)
 {
     struct etcd_api *api = rpc_ctx(call);
     if (strstr(rpc_page_query(call), "serializable=true")) {
-        health_say(call, health_reason(api, OK));
+        health_say(api, call, health_reason(api, OK));
         return;
     }
     if (api->leader == NODE_NONE) {
-        health_say(call, "RAFT NO LEADER");
+        health_say(api, call, "RAFT NO LEADER");
         return;
     }
     struct health_page *page = mem_alloc_zero(sizeof(*page));

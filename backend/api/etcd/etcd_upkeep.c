@@ -15,12 +15,17 @@
 
 /* --- space ----------------------------------------------------------------------------------- */
 
+/* What the newest revision overwrote or deleted is only freed when a newer one was compacted. Where
+ * that is what fills the quota, and everything else was compacted, writes must go on: there may be
+ * nothing left to delete, and then nothing could ever be freed. */
 static bool upkeep_is_over_quota(const struct etcd_api *api, const struct store *store,
                                  uint64_t percent)
 {
     struct store_stats stats;
     store_stats_read(store, &stats);
-    return stats.used_bytes >= api->cfg.quota_bytes / 100 * percent;
+    uint64_t limit = api->cfg.quota_bytes / 100 * percent;
+    bool is_compacted = store_compact_revision(store) == store_revision(store);
+    return stats.used_bytes >= limit && !(is_compacted && stats.data_bytes < limit);
 }
 
 static void own_on_done(struct etcd_op *op)

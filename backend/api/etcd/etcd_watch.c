@@ -34,7 +34,7 @@ static void watcher_finish(struct watcher *w, enum etcd_error e)
     w->is_finished = true;
     w->is_blocked = true;
     store_link_remove(&w->due);
-    rpc_finish(w->call, etcd_error_code(e), etcd_error_text(e));
+    etcd_refuse(w->api, w->call, e);
 }
 
 void etcd_watch_begin(struct rpc_call *call)
@@ -43,7 +43,7 @@ void etcd_watch_begin(struct rpc_call *call)
     enum etcd_error why = ETCD_NO_LEADER;
     struct store *store = etcd_lacks_leader(api, call) ? NULL : etcd_store(api, &why);
     if (!store) {
-        rpc_finish(call, etcd_error_code(why), etcd_error_text(why));
+        etcd_refuse(api, call, why);
         return;
     }
     struct watcher *w = mem_alloc_zero(sizeof(*w));
