@@ -38,25 +38,25 @@ struct turns {
     bool is_slow;
 };
 
-static void spend(uint64_t ms)
+static void turns_spend(uint64_t ms)
 {
     uint64_t end = uv_hrtime() + ms * 1000000;
     while (uv_hrtime() < end) {
     }
 }
 
-static void on_input(void *owner, struct bytes plain)
+static void turns_on_input(void *owner, struct bytes plain)
 {
     struct connection *c = owner;
     c->bytes += plain.len;
     c->inputs++;
     c->turns->inputs++;
     if (c->turns->is_slow) {
-        spend(INPUT_MS);
+        turns_spend(INPUT_MS);
     }
 }
 
-static bool on_produce(void *owner, struct buf *sink, size_t room)
+static bool turns_on_produce(void *owner, struct buf *sink, size_t room)
 {
     struct connection *c = owner;
     (void)room;
@@ -65,21 +65,21 @@ static bool on_produce(void *owner, struct buf *sink, size_t room)
     }
     c->outputs++;
     c->turns->outputs++;
-    spend(INPUT_MS);
+    turns_spend(INPUT_MS);
     buf_put(sink, "x", 1);
     return --c->produce > 0;
 }
 
-static void on_lost(void *owner, enum err why)
+static void turns_on_lost(void *owner, enum err why)
 {
     (void)owner;
     (void)why;
 }
 
 static const struct rpc_socket_owner ops = {
-    .input = on_input, .produce = on_produce, .lost = on_lost};
+    .input = turns_on_input, .produce = turns_on_produce, .lost = turns_on_lost};
 
-static void on_connection(uv_stream_t *listener, int status)
+static void turns_on_connection(uv_stream_t *listener, int status)
 {
     struct rpc_io *io = listener->data;
     struct turns *t = (struct turns *)((char *)io - offsetof(struct turns, io));
@@ -90,7 +90,7 @@ static void on_connection(uv_stream_t *listener, int status)
     t->count++;
 }
 
-static void on_peer(uv_poll_t *poll, int status, int events)
+static void turns_on_peer(uv_poll_t *poll, int status, int events)
 {
     struct turns *t = poll->data;
     char byte;
@@ -101,7 +101,7 @@ static void on_peer(uv_poll_t *poll, int status, int events)
     t->inputs_before_peer = t->inputs;
 }
 
-static int connect_to(const uv_tcp_t *listener)
+static int turns_connect(const uv_tcp_t *listener)
 {
     struct sockaddr_in at;
     int length = sizeof at;
@@ -123,14 +123,14 @@ static void turns_open(struct turns *t)
     t->listener.data = &t->io;
     rpc_io_count(&t->io);
     assert_int_equal(uv_tcp_bind(&t->listener, (struct sockaddr *)&at, 0), 0);
-    assert_int_equal(uv_listen((uv_stream_t *)&t->listener, CONNECTIONS, on_connection), 0);
+    assert_int_equal(uv_listen((uv_stream_t *)&t->listener, CONNECTIONS, turns_on_connection), 0);
     for (int i = 0; i < CONNECTIONS; i++) {
-        t->client_fds[i] = connect_to(&t->listener);
+        t->client_fds[i] = turns_connect(&t->listener);
     }
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, t->peer_fds), 0);
     assert_int_equal(uv_poll_init(&t->loop, &t->peer, t->peer_fds[0]), 0);
     t->peer.data = t;
-    assert_int_equal(uv_poll_start(&t->peer, UV_READABLE, on_peer), 0);
+    assert_int_equal(uv_poll_start(&t->peer, UV_READABLE, turns_on_peer), 0);
     while (t->count < CONNECTIONS) {
         (void)uv_run(&t->loop, UV_RUN_ONCE);
     }
@@ -154,7 +154,7 @@ static void turns_close(struct turns *t)
     (void)close(t->peer_fds[1]);
 }
 
-static void say(int fd, const char *text)
+static void turns_say(int fd, const char *text)
 {
     assert_int_equal(write(fd, text, strlen(text)), strlen(text));
 }
@@ -166,7 +166,7 @@ static void clients_get_a_part_of_a_turn(void **state)
     turns_open(&t);
     t.is_slow = true;
     for (int i = 0; i < CONNECTIONS; i++) {
-        say(t.client_fds[i], "hello");
+        turns_say(t.client_fds[i], "hello");
     }
     uint32_t turns = 0;
     for (; t.inputs < CONNECTIONS; turns++) {
@@ -188,9 +188,9 @@ static void others_on_the_loop_go_before_clients(void **state)
     struct turns t;
     turns_open(&t);
     for (int i = 0; i < CONNECTIONS; i++) {
-        say(t.client_fds[i], "hello");
+        turns_say(t.client_fds[i], "hello");
     }
-    say(t.peer_fds[1], "x");
+    turns_say(t.peer_fds[1], "x");
     while (t.inputs < CONNECTIONS || t.peers == 0) {
         (void)uv_run(&t.loop, UV_RUN_ONCE);
     }
@@ -210,7 +210,7 @@ static void who_sends_without_end_starves_nobody(void **state)
         assert_true(send(t.client_fds[i], much, sizeof much, MSG_DONTWAIT) > 0);
     }
     for (int i = CONNECTIONS / 2; i < CONNECTIONS; i++) {
-        say(t.client_fds[i], "hello");
+        turns_say(t.client_fds[i], "hello");
     }
     uint32_t served = 0;
     while (served < CONNECTIONS / 2) {
