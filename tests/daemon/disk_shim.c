@@ -6,12 +6,10 @@
  * The file, u64 in the order of this machine:
  *      0 sync_us       a sync, or a write that is durable in itself, takes so much longer
  *      8 bytes_per_s   and so much longer for what it carries; 0: no limit
- *     16 kinds         which calls fail: bits 1 write, 2 sync, 4 allocate, 8 create, 16 link, rename
- *     24 error         with which errno
- *     32 skip          so many of them succeed first
- *     40 count         then so many fail; 0: none
- *     48 failed        counted here
- *     56 match[64]     of files whose path holds this; of all where it is empty
+ *     16 kinds         which calls fail: bits 1 write, 2 sync, 4 allocate, 8 create, 16 link,
+ * rename 24 error         with which errno 32 skip          so many of them succeed first 40 count
+ * then so many fail; 0: none 48 failed        counted here 56 match[64]     of files whose path
+ * holds this; of all where it is empty
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -33,7 +31,7 @@ struct shim {
 };
 
 static struct shim *shim;
-static uint64_t dirty; /* written and not synced, of all files */
+static uint64_t dirty[1024]; /* written and not synced, by descriptor */
 
 ssize_t shim_pwrite64(int fd, const void *bytes, size_t n, off64_t offset) __asm__("pwrite64");
 int shim_fdatasync(int fd) __asm__("fdatasync");
@@ -47,8 +45,8 @@ __attribute__((constructor)) static void shim_open(void)
 {
     const char *path = getenv("DISK_SHIM");
     int fd = path != NULL ? open(path, O_RDWR | O_CLOEXEC) : -1;
-    void *at = fd >= 0 ? mmap(NULL, sizeof *shim, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
-                       : MAP_FAILED;
+    void *at =
+        fd >= 0 ? mmap(NULL, sizeof *shim, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) : MAP_FAILED;
     shim = at == MAP_FAILED ? NULL : at;
     if (fd >= 0) {
         (void)close(fd);
@@ -117,8 +115,8 @@ ssize_t shim_pwrite64(int fd, const void *bytes, size_t n, off64_t offset)
     ssize_t written = next(fd, bytes, n, offset);
     if (written > 0 && (fcntl(fd, F_GETFL) & O_DSYNC) != 0) {
         shim_take_time((uint64_t)written);
-    } else if (written > 0) {
-        (void)__atomic_add_fetch(&dirty, (uint64_t)written, __ATOMIC_RELAXED);
+    } else if (written > 0 && fd < (int)(sizeof dirty / sizeof dirty[0])) {
+        (void)__atomic_add_fetch(&dirty[fd], (uint64_t)written, __ATOMIC_RELAXED);
     }
     return written;
 }
@@ -128,7 +126,9 @@ static int shim_sync(int fd, int (*next)(int fd))
     if (shim_fails(KIND_SYNC, fd, NULL)) {
         return -1;
     }
-    shim_take_time(__atomic_exchange_n(&dirty, 0, __ATOMIC_RELAXED));
+    shim_take_time(fd < (int)(sizeof dirty / sizeof dirty[0])
+                       ? __atomic_exchange_n(&dirty[fd], 0, __ATOMIC_RELAXED)
+                       : 0);
     return next(fd);
 }
 

@@ -14,11 +14,13 @@ class DiskShim:
     """Of one member; before it starts."""
 
     def __init__(self, build, member):
+        library = Path(build) / "tests/daemon/libdisk_shim.so"
+        assert library.exists(), f"{library} is not built"
         path = member.dir / "shim"
         path.write_bytes(bytes(FIELDS.size))
         with open(path, "r+b") as file:
             self.memory = mmap.mmap(file.fileno(), FIELDS.size)
-        member.env = {"LD_PRELOAD": str(Path(build) / "tests/daemon/libdisk_shim.so"),
+        member.env = {"LD_PRELOAD": str(library),
                       "DISK_SHIM": str(path)}
 
     def put(self, offset, value):

@@ -108,10 +108,11 @@ def revision(cluster):
 
 
 def run(cluster, build, seconds):
-    for member in cluster.members:
-        DiskShim(build, member).slow(SYNC_US, DISK_BYTES_PER_S)
+    disks = [DiskShim(build, member) for member in cluster.members]
     cluster.start()
     leader = cluster.leader()
+    for disk in disks:
+        disk.slow(SYNC_US, DISK_BYTES_PER_S)
     term = leader.raft()["term"]
     follower = next(m for m in cluster.members if m is not leader)
     before = Load(build, cluster, 16, 2, 256)
@@ -128,14 +129,14 @@ def run(cluster, build, seconds):
     began_at = revision(cluster)
     try:
         during = Load(build, cluster, CLIENTS, seconds, VALUE_BYTES)
+        held = [post(follower, "/v3/kv/range", {"key": coded(f"lease-{lease}")})[1].get("count")
+                for lease in leases]
     finally:
         for thread in others:
             thread.over.set()
         for thread in others:
             thread.join()
     values_mib = (revision(cluster) - began_at) * VALUE_BYTES / 2**20
-    held = [post(follower, "/v3/kv/range", {"key": coded(f"lease-{lease}")})[1].get("count")
-            for lease in leases]
     after = [Load(build, cluster, 16, 2, 256) for _ in range(2)]
     recovered = max(load.number("rate") for load in after)
     states = [member.raft() or {} for member in cluster.members]

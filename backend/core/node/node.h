@@ -257,6 +257,7 @@ bool node_lacks_space(const struct node *n);
 struct node_figures {
     uint64_t requests;         /* that were taken ... */
     uint64_t requests_failed;  /* ... and ended with an error, be it ERR_UNKNOWN */
+    uint64_t requests_shed;    /* refused with ERR_BUSY, as too much waited */
     uint64_t requests_again;   /* proposed once more, as the leader changed or refused them */
     uint64_t requests_waiting; /* queued or proposed, and not finished */
     uint64_t reads;            /* likewise */

@@ -89,9 +89,6 @@ struct node_hashes {
 /* Their bytes, at least, whatever part of Raft's limit falls to this node: each entry fits. */
 #define NODE_FLIGHT_BYTES_MIN (2 * 1024 * 1024)
 
-/* The same where Raft has no limit. */
-#define NODE_FLIGHT_BYTES (16 * 1024 * 1024)
-
 /* What a request counts for besides its body. */
 #define NODE_REQUEST_OVERHEAD_BYTES 128
 

@@ -154,13 +154,13 @@ static void request_encode(struct node *n, const struct node_request *request, s
     store_envelope_encode(b, &e);
 }
 
-/* This node's part of what a leader has under way: with those of the others it fits. */
+/* This node's part of what a leader takes: with those of the others it fits. Half of a leader's
+ * memory for entries is left for those that are committed, and not applied or durable yet. */
 static uint64_t request_flight_bytes_max(const struct node *n)
 {
-    uint64_t all = n->cfg.raft.max_uncommitted_bytes;
-    if (all == 0) {
-        return NODE_FLIGHT_BYTES;
-    }
+    const struct raft_config *raft = &n->cfg.raft;
+    uint64_t limit = raft->max_uncommitted_bytes;
+    uint64_t all = u64_min(limit == 0 ? UINT64_MAX : limit, raft->max_cached_bytes / 2);
     uint32_t members = raft_status(n->raft).membership->n;
     return u64_max(all / u64_max(members, 1), NODE_FLIGHT_BYTES_MIN);
 }
@@ -170,6 +170,27 @@ static bool requests_let(const struct node *n, const struct node_request *reques
     const struct node_requests *q = &n->requests;
     return q->flight_count == 0 ||
            (q->flight_count < NODE_FLIGHT_MAX && q->flight_bytes + request_bytes(request) <= most);
+}
+
+/* Since when the oldest that waits has waited behind others. */
+static nanos requests_oldest(const struct node *n)
+{
+    return u64_max(n->requests.queued.first->queued_at, n->requests.led_since);
+}
+
+/* Whoever has waited for half of his time would hardly be answered in the other half: proposed now,
+ * he would cost the others their time, and learn in the end that nobody knows. */
+static void requests_drop_late(struct node *n)
+{
+    struct node_requests *q = &n->requests;
+    nanos now = world_now(n->world);
+    while (q->queued.first && raft_status(n->raft).leader != NODE_NONE &&
+           now - requests_oldest(n) > n->cfg.request_timeout / 2) {
+        struct node_request *request = list_take(&q->queued, &q->queued.first);
+        q->queued_bytes -= request_bytes(request);
+        node_finish_request(n, request, ERR_BUSY);
+        PROBE(NODE_REQUEST_EXPIRED);
+    }
 }
 
 /* The next one to be proposed, taken out of its list and numbered; NULL: none, or none may. */
@@ -231,6 +252,7 @@ static bool requests_propose_some(struct node *n, uint64_t most)
 void node_propose_queued(struct node *n)
 {
     uint64_t most = request_flight_bytes_max(n);
+    requests_drop_late(n);
     while (requests_propose_some(n, most)) {
     }
 }
@@ -279,12 +301,10 @@ static bool request_is_urgent(const struct node_request *request)
 
 static bool requests_wait_too_long(const struct node *n, nanos now)
 {
-    const struct node_request *oldest = n->requests.queued.first;
-    if (!oldest || raft_status(n->raft).leader == NODE_NONE) {
+    if (!n->requests.queued.first || raft_status(n->raft).leader == NODE_NONE) {
         return false; /* without a leader they wait for one, not for each other */
     }
-    nanos since = u64_max(oldest->queued_at, n->requests.led_since);
-    return now - since > NODE_QUEUE_PATIENCE;
+    return now - requests_oldest(n) > NODE_QUEUE_PATIENCE;
 }
 
 enum err node_propose(struct node *n, struct node_request *request)
@@ -303,6 +323,7 @@ enum err node_propose(struct node *n, struct node_request *request)
     bool is_much = n->requests.queued_bytes + request_bytes(request) > NODE_QUEUED_BYTES_MAX;
     if (n->request_count == NODE_REQUESTS_MAX ||
         (!urgent && (is_much || requests_wait_too_long(n, now)))) {
+        n->counted.requests_shed++;
         PROBE(NODE_REQUEST_SHED);
         return ERR_BUSY;
     }

@@ -160,6 +160,31 @@ static void who_never_had_its_turn_is_told_so(void **state)
     cluster3_deinit(&c);
 }
 
+/* What comes to its turn too late is not begun any more: its client would not hear of it in time.
+ */
+static void what_waited_too_long_is_not_begun(void **state)
+{
+    (void)state;
+    static struct crowd crowd;
+    struct cluster3 c;
+    cluster3_init(&c, 57, NODES);
+    cluster3_start(&c);
+    uint32_t leader = cluster3_elect(&c);
+    cluster3_run(&c, NANOS_PER_S);
+    struct node *n = c.member[leader].node;
+    crowd_begin(&crowd, n, CROWD);
+    for (uint32_t i = 0; i < 3; i++) {
+        uint32_t before = crowd_count(&crowd, OK);
+        stall_all(&c, 900 * NANOS_PER_MS);
+        crowd_wait(&c, &crowd, before + 1);
+    }
+    cluster3_run(&c, 2 * NANOS_PER_S);
+    assert_true(crowd_count(&crowd, ERR_BUSY) > 0);
+    assert_int_equal(crowd_count(&crowd, OK) + crowd_count(&crowd, ERR_BUSY), CROWD);
+    crowd_end(&crowd);
+    cluster3_deinit(&c);
+}
+
 static void memory_of_what_waits_is_limited(void **state)
 {
     (void)state;
@@ -227,6 +252,7 @@ int main(void)
         cmocka_unit_test(a_crowd_survives_its_leader),
         cmocka_unit_test(a_queue_that_stands_takes_no_more),
         cmocka_unit_test(who_never_had_its_turn_is_told_so),
+        cmocka_unit_test(what_waited_too_long_is_not_begun),
         cmocka_unit_test(memory_of_what_waits_is_limited),
         cmocka_unit_test(what_the_group_asks_for_goes_first),
     };
