@@ -161,6 +161,17 @@ def states_agree(cluster):
     return False
 
 
+def post(member, path, body, patience=10):
+    """One call by itself: (HTTP's status, the answer)."""
+    connection = http.client.HTTPConnection(member.host, member.client_port, timeout=patience)
+    try:
+        connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+    finally:
+        connection.close()
+
+
 def judge(history, build, path):
     """(it is linearizable, what the checker says)"""
     path.write_text("\n".join(history.lines) + "\n")

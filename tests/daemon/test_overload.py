@@ -6,8 +6,6 @@ hears why; when it is over, everything is as fast as before.
 NOVACRON_SCALE multiplies the time of the overload, 8 s.
 """
 
-import http.client
-import json
 import os
 import re
 import shutil
@@ -21,7 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "scripts"))
 
 from disk_shim import DiskShim
-from history_clients import coded, report
+from history_clients import coded, post, report
 from local_cluster import Cluster
 
 SYNC_US = 4000
@@ -32,16 +30,6 @@ LEASE_TTL = 4  # s
 RENEW_EVERY = 0.4
 SLOW_RENEWAL = 2.0  # s, of a TTL of LEASE_TTL, on a machine that others use, too
 MEMORY_MIB = 400  # above what the values themselves take
-
-
-def post(member, path, body, patience=10):
-    connection = http.client.HTTPConnection(member.host, member.client_port, timeout=patience)
-    try:
-        connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        return answer.status, json.loads(answer.read())
-    finally:
-        connection.close()
 
 
 def memory_mib(member):
