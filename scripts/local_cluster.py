@@ -35,16 +35,19 @@ class Member:
         self.dir = cluster.dir / name
         self.dir.mkdir(exist_ok=True)
         self.process = None
+        self.host = cluster.host_of(name)
+        self.prefix = []  # a command that runs the daemon: in another namespace
+        self.env = {}  # over the cluster's
         self.config = self.dir / "novacrond.yaml"
         self.config.write_text(settings)
 
     @property
     def client_url(self):
-        return f"{self.cluster.scheme}://127.0.0.1:{self.client_port}"
+        return f"{self.cluster.scheme}://{self.host}:{self.client_port}"
 
     @property
     def peer(self):
-        return f"127.0.0.1:{self.peer_port}"
+        return f"{self.host}:{self.peer_port}"
 
     @property
     def log(self):
@@ -52,8 +55,9 @@ class Member:
 
     def start(self, *args):
         with open(self.log, "ab") as log:
-            command = [self.cluster.program, "--config", self.config, *args]
-            self.process = subprocess.Popen(command, stderr=log, env=self.cluster.env)
+            command = [*self.prefix, self.cluster.program, "--config", self.config, *args]
+            self.process = subprocess.Popen(command, stderr=log,
+                                            env={**self.cluster.env, **self.env})
 
     def send(self, number):
         self.process.send_signal(number)
@@ -95,8 +99,9 @@ class Member:
 
 
 class Cluster:
-    def __init__(self, directory, build, size=3, has_tls=False, extra="", traits=None):
-        """`traits` gives further settings of founders by their name: {"node-3": ["witness: true"]}."""
+    def __init__(self, directory, build, size=3, has_tls=False, extra="", traits=None, hosts=None):
+        """`traits` gives further settings of founders by their name: {"node-3": ["witness: true"]};
+        `hosts`, addresses of the members, in their order; else all are on loopback."""
         self.dir = Path(directory)
         self.build = Path(build)
         self.program = self.build / "backend/novacrond/novacrond"
@@ -104,6 +109,7 @@ class Cluster:
         self.scheme = "https" if has_tls else "http"
         self.extra = extra
         self.traits = traits or {}
+        self.hosts = dict(zip((f"node-{i + 1}" for i in range(size)), hosts or []))
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("NOVACRON_")}
         ports = free_ports(2 * size)
         self.founders = [(f"node-{i + 1}", ports[2 * i], ports[2 * i + 1]) for i in range(size)]
@@ -114,6 +120,9 @@ class Cluster:
             self.context = ssl.create_default_context(cafile=self.pki / "ca.crt")
         for founder in self.founders:
             self.add(*founder)
+
+    def host_of(self, name):
+        return self.hosts.get(name, "127.0.0.1")
 
     def make_authority(self):
         novacron = self.build / "cli/novacron"
@@ -134,11 +143,13 @@ class Cluster:
         lines = [f"name: {name}", f"data_dir: {self.dir / name / 'data'}", "cluster:",
                  "  name: local", f"  state: {state}", "  members:"]
         for founder, _, port in self.founders:
-            lines += [f"    - name: {founder}", f"      peer: 127.0.0.1:{port}"]
+            lines += [f"    - name: {founder}", f"      peer: {self.host_of(founder)}:{port}"]
             lines += [f"      {trait}" for trait in self.traits.get(founder, [])]
         lines += [f"id: {member_id}"] if member_id else []
-        return ("\n".join(lines) + f"\npeer:\n  listen: 127.0.0.1:{peer_port}\n{tls}"
-                f"client:\n  listen: 127.0.0.1:{client_port}\n{tls}{self.extra}")
+        host = self.host_of(name)
+        plain = "  allow_plaintext: true\n" if self.hosts and not self.has_tls else ""
+        return ("\n".join(lines) + f"\npeer:\n  listen: {host}:{peer_port}\n{tls}{plain}"
+                f"client:\n  listen: {host}:{client_port}\n{tls}{plain}{self.extra}")
 
     def add(self, name, client_port, peer_port, state="new", member_id=None):
         text = self.settings(name, client_port, peer_port, state, member_id)

@@ -1,11 +1,18 @@
 #include "api/rpc_socket.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "api/rpc_tls_int.h"
 #include "core/base/check.h"
 #include "core/base/mem.h"
+
+/* Clients' input of one turn: so long it may take, and whoever has his turn is served to its end.
+ * The same for output. Both together are a fraction of a heartbeat's interval. */
+#define INPUT_TURN_NS  (5 * NANOS_PER_MS)
+#define OUTPUT_TURN_NS (5 * NANOS_PER_MS)
 
 /* One read: what a loopback connection holds ready after one write of the other side. */
 #define READ_BYTES ((size_t)64 << 10)
@@ -13,6 +20,9 @@
 /* What one pull asks for, and how often a turn pulls: one connection's share of a turn. */
 #define PULL_BYTES     ((size_t)256 << 10)
 #define PULLS_PER_TURN 4
+
+/* The same for input. */
+#define READS_PER_TURN 4
 
 /* Shared buffers that grew beyond this for one large message are given back. */
 #define SHARED_BUFFER_KEPT ((size_t)1 << 20)
@@ -25,6 +35,11 @@
  */
 #define KEEPALIVE_SECONDS 60
 
+/* What a socket waits for its share of. */
+enum socket_list { LIST_READY, LIST_DIRTY, SOCKET_LISTS };
+
+_Static_assert(COUNT_OF(((struct rpc_io *)0)->lists) == SOCKET_LISTS, "one each");
+
 struct rpc_socket {
     uv_tcp_t tcp;
     uv_connect_t connect;
@@ -35,7 +50,9 @@ struct rpc_socket {
     struct tls_stream *tls; /* NULL: plain */
     struct buf
         unsent; /* what the kernel did not take; `write` is under way while it is not empty */
-    struct rpc_socket *next_dirty, **dirty_link;   /* NULL: not in the list */
+    struct {
+        struct rpc_socket *next, **link; /* link NULL: not in the list */
+    } place[SOCKET_LISTS];
     struct rpc_socket *next_linger, **linger_link; /* NULL: does not linger */
     uv_shutdown_t shutdown;
     uint64_t linger_until_ms;
@@ -47,19 +64,62 @@ struct rpc_socket {
 };
 
 static void socket_read_start(struct rpc_socket *s);
+static void socket_receive(struct rpc_socket *s);
 static void socket_flush(struct rpc_socket *s);
 
 /* --- The shared part -------------------------------------------------------------------------- */
 
-static void io_unlink_dirty(struct rpc_socket *s)
+static void io_on_idle(uv_idle_t *handle)
 {
-    if (s->dirty_link != NULL) {
-        *s->dirty_link = s->next_dirty;
-        if (s->next_dirty != NULL) {
-            s->next_dirty->dirty_link = s->dirty_link;
+    (void)handle; /* being active is its work: the loop polls without waiting */
+}
+
+static void io_put(struct rpc_socket *s, enum socket_list which)
+{
+    struct rpc_socket_list *list = &s->io->lists[which];
+    if (s->place[which].link != NULL) {
+        return;
+    }
+    s->place[which].next = NULL;
+    s->place[which].link = list->end;
+    *list->end = s;
+    list->end = &s->place[which].next;
+    list->count++;
+    (void)uv_idle_start(&s->io->idle, io_on_idle);
+}
+
+static void io_unlink(struct rpc_socket *s, enum socket_list which)
+{
+    struct rpc_socket_list *list = &s->io->lists[which];
+    struct rpc_socket *next = s->place[which].next;
+    if (s->place[which].link == NULL) {
+        return;
+    }
+    *s->place[which].link = next;
+    if (next != NULL) {
+        next->place[which].link = s->place[which].link;
+    } else {
+        list->end = s->place[which].link;
+    }
+    s->place[which].link = NULL;
+    list->count--;
+}
+
+/* Serves those that are there now; who comes meanwhile, and who did not fit, waits for the next
+ * turn. */
+static void io_serve(struct rpc_io *io, enum socket_list which, uint64_t span,
+                     void (*serve)(struct rpc_socket *s))
+{
+    struct rpc_socket_list *list = &io->lists[which];
+    size_t count = list->count;
+    uint64_t end = count > 0 ? uv_hrtime() + span : 0;
+    for (size_t i = 0; i < count && list->first != NULL; i++) {
+        struct rpc_socket *s = list->first;
+        io_unlink(s, which);
+        serve(s);
+        if (uv_hrtime() >= end) {
+            break;
         }
-        s->dirty_link = NULL;
-        s->next_dirty = NULL;
     }
 }
 
@@ -70,37 +130,20 @@ static void io_trim(struct buf *b)
     }
 }
 
-static void io_flush(struct rpc_io *io)
+static void io_on_prepare(uv_prepare_t *handle)
 {
-    /* What is woken by a flush waits for the next turn: the list is taken whole. */
-    struct rpc_socket *list = io->dirty;
-    io->dirty = NULL;
-    if (list == NULL) {
-        (void)uv_idle_stop(&io->idle);
-        return;
-    }
-    list->dirty_link = &list;
-    while (list != NULL) {
-        struct rpc_socket *s = list;
-        io_unlink_dirty(s);
-        socket_flush(s);
-    }
-    if (io->dirty == NULL) {
+    struct rpc_io *io = handle->data;
+    bool is_quiet = io->lists[LIST_READY].count == 0 && io->lists[LIST_DIRTY].count == 0;
+    io_serve(io, LIST_READY, INPUT_TURN_NS, socket_receive);
+    io_serve(io, LIST_DIRTY, OUTPUT_TURN_NS, socket_flush);
+    if (is_quiet) {
+        /* Not right after input: others on the loop, whose turn may have been before, must be asked
+         * once more what came of it before the loop may wait. */
         (void)uv_idle_stop(&io->idle);
     }
     io_trim(&io->produced);
     io_trim(&io->cipher);
     io_trim(&io->plain);
-}
-
-static void io_on_prepare(uv_prepare_t *handle)
-{
-    io_flush(handle->data);
-}
-
-static void io_on_idle(uv_idle_t *handle)
-{
-    (void)handle; /* being active is its work: the loop polls without waiting */
 }
 
 static void io_on_linger(uv_timer_t *timer)
@@ -122,6 +165,9 @@ void rpc_io_open(struct rpc_io *io, uv_loop_t *loop)
 {
     memset(io, 0, sizeof *io);
     io->loop = loop;
+    for (size_t i = 0; i < SOCKET_LISTS; i++) {
+        io->lists[i].end = &io->lists[i].first;
+    }
     io->read_buffer = mem_alloc(READ_BYTES);
     CHECK(uv_prepare_init(loop, &io->prepare) == 0 && uv_idle_init(loop, &io->idle) == 0 &&
           uv_timer_init(loop, &io->linger) == 0);
@@ -187,7 +233,8 @@ static void socket_on_closed(uv_handle_t *handle)
 void rpc_socket_close(struct rpc_socket *s)
 {
     s->owner = NULL;
-    io_unlink_dirty(s);
+    io_unlink(s, LIST_READY);
+    io_unlink(s, LIST_DIRTY);
     if (s->linger_link != NULL) {
         *s->linger_link = s->next_linger;
         if (s->next_linger != NULL) {
@@ -222,7 +269,7 @@ static void socket_linger(struct rpc_socket *s)
     struct rpc_io *io = s->io;
     void *owner = s->owner;
     s->owner = NULL;
-    io_unlink_dirty(s);
+    io_unlink(s, LIST_DIRTY);
     if (io->lingering_count >= LINGERING_MAX ||
         uv_shutdown(&s->shutdown, (uv_stream_t *)&s->tcp, socket_on_shutdown) != 0) {
         rpc_socket_close(s);
@@ -317,18 +364,9 @@ enum err rpc_socket_connect(struct rpc_io *io, const struct sockaddr *address,
 
 void rpc_socket_wake(struct rpc_socket *s)
 {
-    struct rpc_io *io = s->io;
-    if (s->dirty_link != NULL || s->owner == NULL) {
-        return;
+    if (s->owner != NULL) {
+        io_put(s, LIST_DIRTY);
     }
-    if (io->dirty == NULL) {
-        (void)uv_idle_start(&io->idle, io_on_idle);
-    } else {
-        io->dirty->dirty_link = &s->next_dirty;
-    }
-    s->next_dirty = io->dirty;
-    s->dirty_link = &io->dirty;
-    io->dirty = s;
 }
 
 bool rpc_socket_is_blocked(const struct rpc_socket *s)
@@ -349,11 +387,20 @@ void rpc_socket_finish(struct rpc_socket *s)
 
 /* --- Input ------------------------------------------------------------------------------------ */
 
+/* Nothing is read here: the socket is noted, and libuv, which is given no buffer, asks again in
+ * each turn in which there is input. */
 static void socket_on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 {
     (void)suggested;
-    struct rpc_socket *s = (struct rpc_socket *)handle;
-    *buffer = uv_buf_init((char *)s->io->read_buffer, READ_BYTES);
+    io_put((struct rpc_socket *)handle, LIST_READY);
+    *buffer = uv_buf_init(NULL, 0);
+}
+
+static void socket_on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
+{
+    (void)buffer;
+    CHECK(count == UV_ENOBUFS || count == 0);
+    (void)stream;
 }
 
 static void socket_decrypt(struct rpc_socket *s, struct bytes cipher)
@@ -377,29 +424,55 @@ static void socket_decrypt(struct rpc_socket *s, struct bytes cipher)
     }
 }
 
-static void socket_on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
+/* The other side has ended, or the connection has. */
+static void socket_hear_end(struct rpc_socket *s)
 {
-    struct rpc_socket *s = (struct rpc_socket *)stream;
-    if (s->linger_link != NULL && count < 0) {
+    if (s->linger_link != NULL) {
         rpc_socket_close(s);
-    }
-    if (s->owner == NULL || count == 0) {
         return;
+    }
+    /* What was answered already may still reach who closed only one direction. */
+    socket_flush(s);
+    if (s->owner != NULL) {
+        socket_lose(s, ERR_CLOSED);
+    }
+}
+
+/* One read. True: there may be more. */
+static bool socket_read(struct rpc_socket *s)
+{
+    uv_os_fd_t fd = -1;
+    ssize_t count = 0;
+    CHECK(uv_fileno((uv_handle_t *)&s->tcp, &fd) == 0);
+    do {
+        count = recv(fd, s->io->read_buffer, READ_BYTES, MSG_DONTWAIT);
+    } while (count < 0 && errno == EINTR);
+    if (count == 0 || (count < 0 && errno != EAGAIN)) {
+        socket_hear_end(s);
+        return false;
     }
     if (count < 0) {
-        /* What was answered already may still reach who closed only one direction. */
-        socket_flush(s);
-        if (s->owner != NULL) {
-            socket_lose(s, ERR_CLOSED);
-        }
-        return;
+        return false;
+    }
+    if (s->owner == NULL) {
+        return true; /* it lingers, and nobody wants it */
     }
     s->io->bytes_in += (uint64_t)count;
-    struct bytes input = {(const uint8_t *)buffer->base, (size_t)count};
+    struct bytes input = {s->io->read_buffer, (size_t)count};
     if (s->tls != NULL) {
         socket_decrypt(s, input);
     } else {
         s->ops->input(s->owner, input);
+    }
+    return count == (ssize_t)READ_BYTES;
+}
+
+/* Its share of a turn; what is left then is noted again by libuv. */
+static void socket_receive(struct rpc_socket *s)
+{
+    bool more = s->reading;
+    for (int i = 0; more && i < READS_PER_TURN; i++) {
+        more = socket_read(s) && s->reading && !uv_is_closing((uv_handle_t *)&s->tcp);
     }
 }
 
@@ -440,6 +513,7 @@ static void socket_write_rest(struct rpc_socket *s, struct bytes rest)
     if (s->pauses && s->reading) {
         (void)uv_read_stop((uv_stream_t *)&s->tcp);
         s->reading = false;
+        io_unlink(s, LIST_READY);
     }
 }
 

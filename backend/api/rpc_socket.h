@@ -6,6 +6,12 @@
  * write a connection, however many calls it answered. What the kernel does not take is kept by the
  * socket, and the owner is asked for no more until that has left: this is the backpressure.
  *
+ * A TURN. When the loop has waited, sockets that have input are only noted. What else became ready,
+ * such as the streams of peers and timers on the same loop, comes first; then, before the loop
+ * waits again, clients' input is read and their output written, each for a few milliseconds at
+ * most. What does not fit follows in the next turns, in order, and each connection has its share of
+ * one: so no number of clients, and no amount that they send, holds up the rest of the loop.
+ *
  * The buffers for reading, encrypting and writing are shared by all sockets of an rpc_io: an idle
  * connection has none.
  */
@@ -21,13 +27,19 @@
 
 struct rpc_socket;
 
+/* Sockets that wait for their share of a turn, oldest first. */
+struct rpc_socket_list {
+    struct rpc_socket *first, **end;
+    size_t count;
+};
+
 /* What the sockets of one server or client share. The fields are for rpc_socket.c. */
 struct rpc_io {
     uv_loop_t *loop;
-    uv_prepare_t prepare; /* flushes, before the loop waits */
-    uv_idle_t idle;       /* keeps the loop from waiting while a flush is due */
-    struct rpc_socket *dirty;
-    uv_timer_t linger; /* ends those that linger too long */
+    uv_prepare_t prepare;            /* reads and flushes, before the loop waits */
+    uv_idle_t idle;                  /* keeps the loop from waiting while there is more to do */
+    struct rpc_socket_list lists[2]; /* see rpc_socket.c */
+    uv_timer_t linger;               /* ends those that linger too long */
     struct rpc_socket *lingering;
     size_t lingering_count;
     uint8_t *read_buffer;

@@ -126,6 +126,8 @@ static void put_requests(struct buf *b, const struct node_figures *f)
     COUNTER("novacron_proposals_repeated_total",
             "Changes that were proposed once more, for another leader or for want of one.",
             f->requests_again);
+    COUNTER("novacron_proposals_refused_total",
+            "Changes that were refused, as too much waited already.", f->requests_shed);
     GAUGE("novacron_proposals_waiting", "Changes proposed here that are not applied yet.",
           f->requests_waiting);
     COUNTER("novacron_read_indexes_total", "Linearizable reads that asked the leader.", f->reads);

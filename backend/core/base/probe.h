@@ -73,6 +73,8 @@
     X(SNAPSHOT_PART_FOUND, "snapshot: an earlier transfer found", "")                              \
     X(SNAPSHOT_DISCARDED, "snapshot: one that could not be written removed", "")                   \
     X(NODE_REQUEST_EXPIRED, "node: a request expired", "")                                         \
+    X(NODE_REQUEST_SHED, "node: a request refused, too much waits",                                \
+      "a run has not so many clients")                                                             \
     X(NODE_PROPOSED_AGAIN, "node: what waits proposed again to a new leader", "")                  \
     X(NODE_READ_TIMED_OUT, "node: a read timed out", "")                                           \
     X(NODE_BOOT_OVERTAKEN, "node: a boot number overtaken", "")                                    \

@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "core/base/hash.h"
 #include "core/base/mutant.h"
 #include "core/base/probe.h"
 #include "core/node/node_int.h"
@@ -179,6 +178,7 @@ void node_pump(struct node *n)
     } while (n->state == NODE_RUNNING && raft_has_update(n->raft));
     if (n->state == NODE_RUNNING) {
         node_lineage_notice(n);
+        node_requests_go_on(n);
         node_snapshot_if_due(n);
         wal_flush(n->wal);
     }
@@ -186,24 +186,6 @@ void node_pump(struct node *n)
 }
 
 /* --- time ------------------------------------------------------------------------------------ */
-
-static void node_expire_requests(struct node *n, nanos now)
-{
-    struct node_request **at = &n->waiting;
-    while (*at) {
-        struct node_request *request = *at;
-        if (now < request->deadline) {
-            at = &request->next;
-            continue;
-        }
-        *at = request->next;
-        if (!*at) {
-            n->waiting_end = at;
-        }
-        node_finish_request(n, request, request->is_accepted ? ERR_UNKNOWN : ERR_NO_LEADER);
-        PROBE(NODE_REQUEST_EXPIRED);
-    }
-}
 
 static void node_ask_read(struct node *n, struct node_read *read, nanos now)
 {
@@ -241,8 +223,6 @@ static void node_check_reads(struct node *n, nanos now)
     }
 }
 
-static void node_retry_refused(struct node *n);
-
 /* Tells Raft of a sleep of the host, or a step of its clock: the clock that counts sleep has gained
  * on the one that does not. What is too short to be told stays in the difference and adds up. */
 static void node_notice_sleep(struct node *n, nanos now)
@@ -271,8 +251,7 @@ static void node_on_tick(struct world_timer *timer)
     enum err ignored = node_tell(n, disk);
     ignored = node_tell(n, (struct raft_event){.type = RAFT_EVENT_TICK});
     (void)ignored;
-    node_expire_requests(n, now);
-    node_retry_refused(n);
+    node_requests_tick(n, now);
     node_check_reads(n, now);
     node_persist_retry(n);
     node_persist_complete(n);
@@ -287,105 +266,7 @@ static void node_on_tick(struct world_timer *timer)
     }
 }
 
-/* --- requests -------------------------------------------------------------------------------- */
-
-void node_finish_request(struct node *n, struct node_request *request, enum err result)
-{
-    request->result = result;
-    n->counted.requests_failed += result != OK;
-    request->next = NULL;
-    *n->finished_end = request;
-    n->finished_end = &request->next;
-}
-
-/* Positive, and as good as unique; the same whenever the request is proposed again. */
-static uint64_t node_assigned_id(node_id id, const struct node_request *request)
-{
-    uint64_t mixed = hash_u64(hash_u64(hash_u64(0, id), request->boot), request->sequence);
-    return u64_max(mixed & INT64_MAX, 1);
-}
-
-/* A boot number that was lost with its disk may have been drawn below the one before, and the store
- * refuses what an earlier life may have proposed. By what it knows, this life starts beyond; far
- * enough that another life which did the same before is not met. */
-static void node_check_boot(struct node *n)
-{
-    uint64_t known = store_origin_boot(n->store, n->cfg.id);
-    if (known > n->boot) {
-        uint8_t bytes[8] = {0};
-        n->world->random->fill(n->world->self, bytes, NODE_BOOT_JUMP_BYTES);
-        uint64_t jump;
-        PROBE(NODE_BOOT_OVERTAKEN);
-        memcpy(&jump, bytes, sizeof(jump));
-        n->boot = known + 1 + jump;
-    }
-}
-
-/* The least TTL of a lease, as etcd has it: a change of leader must fit into it. */
-static uint32_t node_lease_ttl_min(const struct node *n)
-{
-    nanos least = n->cfg.raft.election_timeout / 2 * 3;
-    return (uint32_t)((least + NANOS_PER_S - 1) / NANOS_PER_S);
-}
-
-static void node_encode(struct node *n, const struct node_request *request, struct buf *b)
-{
-    struct store_envelope e = {
-        .kind = (uint8_t)request->kind,
-        .feature_level = (uint16_t)store_kind_level((uint8_t)request->kind),
-        .origin = n->cfg.id,
-        .boot = request->boot,
-        .sequence = request->sequence,
-        .auth_revision = request->auth_revision,
-        .user = request->user,
-        /* For a lease without an id. */
-        .assigned_id = node_assigned_id(n->cfg.id, request),
-        .term = request->term,
-        .body = request->body,
-    };
-    if (request->kind == STORE_KIND_LEASE_GRANT) {
-        e.lease_ttl_min_s = node_lease_ttl_min(n);
-    }
-    store_envelope_encode(b, &e);
-}
-
-/* Proposes what has gathered, as one. */
-static void node_propose_queued(struct node *n)
-{
-    struct bytes payloads[NODE_TURN_ENTRIES];
-    size_t ends[COUNT_OF(payloads)];
-    while (n->queued) {
-        struct node_request *first = n->queued;
-        struct node_request *last = NULL;
-        uint32_t count = 0;
-        buf_clear(&n->scratch);
-        for (struct node_request *r = first;
-             r && count < COUNT_OF(payloads) && (count == 0 || n->scratch.len < NODE_TURN_BYTES);
-             r = r->next) {
-            node_encode(n, r, &n->scratch);
-            ends[count++] = n->scratch.len;
-            last = r;
-        }
-        CHECK(last);
-        for (uint32_t i = 0; i < count; i++) {
-            size_t begin = i == 0 ? 0 : ends[i - 1];
-            payloads[i] = (struct bytes){n->scratch.data + begin, ends[i] - begin};
-        }
-        struct raft_event e = {.type = RAFT_EVENT_PROPOSE};
-        e.propose.payloads = payloads;
-        e.propose.n = count;
-        enum err result = node_tell(n, e);
-        n->queued = last->next;
-        n->queued_end = n->queued ? n->queued_end : &n->queued;
-        last->next = NULL;
-        /* Refused at the moment: with a leader, or room, they are proposed again. */
-        for (struct node_request *r = first; r; r = r->next) {
-            r->is_accepted = r->is_accepted || result == OK;
-        }
-        *n->waiting_end = first;
-        n->waiting_end = &last->next;
-    }
-}
+/* --- requests of the owner ------------------------------------------------------------------- */
 
 static void node_on_turn(struct world_timer *timer)
 {
@@ -394,85 +275,6 @@ static void node_on_turn(struct world_timer *timer)
         node_propose_queued(n);
         node_pump(n);
     }
-}
-
-/* There is a leader again, or another one: what waits may have been lost with the old one. The
- * envelope's number keeps it from being applied twice. */
-void node_repropose(struct node *n)
-{
-    if (!n->waiting) {
-        return;
-    }
-    PROBE(NODE_PROPOSED_AGAIN);
-    for (struct node_request *r = n->waiting; r && MUTANT(RETRY_WITH_NEW_NUMBER); r = r->next) {
-        r->sequence = ++n->sequence;
-    }
-    for (const struct node_request *r = n->waiting; r; r = r->next) {
-        n->counted.requests_again++;
-    }
-    *n->waiting_end = n->queued;
-    if (!n->queued) {
-        n->queued_end = n->waiting_end;
-    }
-    n->queued = n->waiting;
-    n->waiting = NULL;
-    n->waiting_end = &n->waiting;
-    world_timer_set(n->world, &n->turn, world_now(n->world));
-}
-
-/* What Raft refused for the moment is proposed again while there is a leader to take it. */
-static void node_retry_refused(struct node *n)
-{
-    if (raft_status(n->raft).leader == NODE_NONE) {
-        return;
-    }
-    struct node_request **at = &n->waiting;
-    while (*at) {
-        struct node_request *request = *at;
-        if (request->is_accepted) {
-            at = &request->next;
-            continue;
-        }
-        *at = request->next;
-        request->next = NULL;
-        n->counted.requests_again++;
-        *n->queued_end = request;
-        n->queued_end = &request->next;
-        world_timer_set(n->world, &n->turn, world_now(n->world));
-    }
-    n->waiting_end = at;
-}
-
-enum err node_propose(struct node *n, struct node_request *request)
-{
-    if (n->state != NODE_RUNNING || n->is_stopping) {
-        return ERR_CLOSED;
-    }
-    if (n->is_disputed || n->is_witness) {
-        return ERR_REFUSED;
-    }
-    if (n->lacks_space) {
-        return ERR_NO_SPACE;
-    }
-    if (n->request_count == NODE_REQUESTS_MAX) {
-        return ERR_BUSY;
-    }
-    n->request_count++;
-    n->counted.requests++;
-    node_check_boot(n);
-    /* Proposed again, it still says when it was decided: that a lease is due is so in one term. */
-    request->term = raft_status(n->raft).term;
-    request->boot = n->boot;
-    request->sequence = ++n->sequence;
-    request->deadline = world_now(n->world) + n->cfg.request_timeout;
-    request->is_accepted = false;
-    request->is_duplicate = false;
-    request->next = NULL;
-    buf_init(&request->response);
-    *n->queued_end = request;
-    n->queued_end = &request->next;
-    world_timer_set(n->world, &n->turn, world_now(n->world));
-    return OK;
 }
 
 enum err node_read(struct node *n, struct node_read *read)
@@ -573,8 +375,7 @@ struct node *node_open(const struct world *world, const struct node_config *conf
     }
     n->state = NODE_RECOVERING;
     n->batches_end = &n->batches;
-    n->queued_end = &n->queued;
-    n->waiting_end = &n->waiting;
+    node_requests_init(n);
     n->finished_end = &n->finished;
     n->pieces_end = &n->pieces;
     n->tick = (struct world_timer){.fire = node_on_tick, .owner = n};

@@ -32,6 +32,13 @@
 /* Requests that wait for their outcome; more are refused with ERR_BUSY. */
 #define NODE_REQUESTS_MAX 65536
 
+/* Bytes of requests that were not proposed yet; more are refused with ERR_BUSY. */
+#define NODE_QUEUED_BYTES_MAX (64 * 1024 * 1024)
+
+/* Once the oldest of them has waited for so long behind others, further ones are refused, too: who
+ * is told so can wait, or go elsewhere, and those that wait are answered before they time out. */
+#define NODE_QUEUE_PATIENCE NANOS_PER_S
+
 /* The longest path of a node's directory, so that every file below it has a path in the world. */
 #define NODE_DIR_MAX_BYTES (WORLD_PATH_MAX_BYTES - 64)
 
@@ -152,7 +159,8 @@ struct node_request {
     void *owner;
 
     /* OK: applied, or refused by the store, as `status` says. ERR_UNKNOWN: it may be applied or
-     * not, and will not be tried again. Anything else: it was not, and will not be. */
+     * not, and will not be tried again. Anything else: it was not, and will not be (ERR_NO_LEADER,
+     * or ERR_BUSY: its turn never came). */
     enum err result;
     enum store_status status;
     int64_t revision;
@@ -164,12 +172,14 @@ struct node_request {
     uint64_t boot;
     uint64_t sequence;
     nanos deadline;
+    nanos queued_at; /* last */
     bool is_accepted;
     struct node_request *next;
 };
 
-/* Proposes it; every member may but a witness. With an error `done` is not called:
- *   ERR_BUSY      too many are waiting;
+/* Proposes it; every member may but a witness. The group's own (ends of leases, alarms, what
+ * members say of themselves) go before those of clients. With an error `done` is not called:
+ *   ERR_BUSY      too many are waiting, or for too long;
  *   ERR_NO_SPACE  the disk is full;
  *   ERR_REFUSED   this is a witness, or no majority agrees on the state;
  *   ERR_CLOSED    halted, stopping, or not ready. */
@@ -254,6 +264,7 @@ bool node_lacks_space(const struct node *n);
 struct node_figures {
     uint64_t requests;         /* that were taken ... */
     uint64_t requests_failed;  /* ... and ended with an error, be it ERR_UNKNOWN */
+    uint64_t requests_shed;    /* refused with ERR_BUSY, as too much waited */
     uint64_t requests_again;   /* proposed once more, as the leader changed or refused them */
     uint64_t requests_waiting; /* queued or proposed, and not finished */
     uint64_t reads;            /* likewise */

@@ -6,30 +6,6 @@
 
 /* --- outcomes -------------------------------------------------------------------------------- */
 
-static struct node_request *apply_take_waiting(struct node_request **list,
-                                               struct node_request ***end, uint64_t boot,
-                                               uint64_t sequence)
-{
-    for (struct node_request **at = list; *at; at = &(*at)->next) {
-        struct node_request *request = *at;
-        if (request->boot == boot && request->sequence == sequence) {
-            *at = request->next;
-            if (!*at) {
-                *end = at;
-            }
-            return request;
-        }
-    }
-    return NULL;
-}
-
-/* Whoever waits for this number: proposed and waiting, or queued to be proposed once more. */
-static struct node_request *apply_find_waiter(struct node *n, uint64_t boot, uint64_t sequence)
-{
-    struct node_request *request = apply_take_waiting(&n->waiting, &n->waiting_end, boot, sequence);
-    return request ? request : apply_take_waiting(&n->queued, &n->queued_end, boot, sequence);
-}
-
 static void apply_one(struct node *n, const struct raft_entry *e)
 {
     struct store_entry entry = {.index = e->index, .term = e->term, .now = world_now(n->world)};
@@ -49,7 +25,7 @@ static void apply_one(struct node *n, const struct raft_entry *e)
         return;
     }
     bool ours = entry.payload.len > 0 && result.origin == n->cfg.id;
-    struct node_request *request = ours ? apply_find_waiter(n, result.boot, result.sequence) : NULL;
+    struct node_request *request = ours ? node_take_request(n, result.boot, result.sequence) : NULL;
     if (!request) {
         buf_deinit(&response);
         return;

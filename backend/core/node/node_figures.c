@@ -15,7 +15,9 @@ static uint64_t figures_requests(const struct node_request *list)
 struct node_figures node_figures(const struct node *n)
 {
     struct node_figures f = n->counted;
-    f.requests_waiting = figures_requests(n->queued) + figures_requests(n->waiting);
+    const struct node_requests *q = &n->requests;
+    f.requests_waiting =
+        q->flight_count + figures_requests(q->urgent.first) + figures_requests(q->queued.first);
     for (const struct node_read *read = n->reads; read; read = read->next) {
         f.reads_waiting++;
     }

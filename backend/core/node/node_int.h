@@ -4,6 +4,7 @@
  *     node.c           life, the pump that carries updates out, requests and reads
  *     node_ask.c       whether there is a group already, before it is founded
  *     node_start.c     recovery: boot number, snapshot, log, and the start of Raft
+ *     node_request.c   requests that wait: the order and the limits in which they are proposed
  *     node_persist.c   batches: from an update to the log, and back when they are durable
  *     node_apply.c     committed entries into the store, outcomes to those who wait
  *     node_link.c      messages to and from peers
@@ -29,6 +30,7 @@
 #include "core/recovery/scrub.h"
 #include "core/recovery/snapshot_file.h"
 #include "core/recovery/wal.h"
+#include "core/store/store_limits.h"
 
 /* Frames on a stream: see node_link.c. What is before them: node_hello.c. */
 #define NODE_FRAME_HEADER_BYTES 8
@@ -79,6 +81,16 @@ struct node_hashes {
 /* A shorter sleep is none: the two clocks are not read at one instant, and whoever reads them may
  * be interrupted in between. */
 #define NODE_SLEEP_MIN (20 * NANOS_PER_MS)
+
+/* Requests of this node that are proposed and not applied, at most: as many as the store remembers
+ * outcomes of, so that each of them may be proposed again and is still known. */
+#define NODE_FLIGHT_MAX STORE_ORIGIN_WINDOW
+
+/* Their bytes, at least, whatever part of Raft's limit falls to this node: each entry fits. */
+#define NODE_FLIGHT_BYTES_MIN (2 * 1024 * 1024)
+
+/* What a request counts for besides its body. */
+#define NODE_REQUEST_OVERHEAD_BYTES 128
 
 /* How far a boot number jumps beyond one that was lost: below 2^40. */
 #define NODE_BOOT_JUMP_BYTES 5
@@ -256,6 +268,24 @@ struct node_piece {
     uint8_t bytes[];
 };
 
+struct node_request_list {
+    struct node_request *first;
+    struct node_request **end;
+};
+
+/* Requests between node_propose and their outcome (node_request.c). Those without a number were
+ * never proposed. */
+struct node_requests {
+    struct node_request_list urgent; /* the group's own: before those of clients; no number */
+    struct node_request_list queued; /* no number */
+    struct node_request_list again;  /* to be proposed once more */
+    struct node_request_list waiting;
+    uint64_t queued_bytes; /* of `urgent` and `queued` */
+    uint64_t flight_bytes; /* of `again` and `waiting` */
+    uint32_t flight_count;
+    nanos led_since; /* when this node last heard who leads */
+};
+
 struct node_start; /* node_start.c */
 struct node_ask;   /* node_ask.c */
 
@@ -304,11 +334,8 @@ struct node {
     struct wal_entry *wal_entries; /* scratch */
     size_t wal_entry_cap;
 
-    /* requests: queued to be proposed, waiting to be applied, finished; reads */
-    struct node_request *queued;
-    struct node_request **queued_end;
-    struct node_request *waiting;
-    struct node_request **waiting_end;
+    /* requests, those of them that are finished, and reads */
+    struct node_requests requests;
     struct node_request *finished;
     struct node_request **finished_end;
     uint32_t request_count;
@@ -388,9 +415,22 @@ enum err node_tell(struct node *n, struct raft_event e);
 void node_pump(struct node *n);
 void node_halt(struct node *n, enum err error, const char *why);
 void node_run(struct node *n);
-void node_finish_request(struct node *n, struct node_request *request, enum err result);
 void node_answer_reads(struct node *n);
+
+/* --- node_request.c -------------------------------------------------------------------------- */
+
+void node_requests_init(struct node *n);
+/* Proposes what there is room for; in the turn of the loop. */
+void node_propose_queued(struct node *n);
+/* Does the room that outcomes have made let more be proposed? Then the turn comes. */
+void node_requests_go_on(struct node *n);
+/* A leader is known, or another one. */
 void node_repropose(struct node *n);
+/* At each tick. */
+void node_requests_tick(struct node *n, nanos now);
+/* Whoever waits for this number, which is taken out; NULL: nobody. */
+struct node_request *node_take_request(struct node *n, uint64_t boot, uint64_t sequence);
+void node_finish_request(struct node *n, struct node_request *request, enum err result);
 
 /* --- node_start.c ---------------------------------------------------------------------------- */
 

@@ -10,6 +10,26 @@
 #include "tests/support/node_cluster.h"
 #include "tests/support/test.h"
 
+/* As if Raft had been given it. */
+static void lose_proposal(struct node *n, bool is_accepted)
+{
+    struct node_requests *q = &n->requests;
+    struct node_request *r = q->queued.first;
+    uint64_t bytes = r->body.len + r->user.len + NODE_REQUEST_OVERHEAD_BYTES;
+    assert_non_null(r);
+    assert_null(r->next);
+    r->boot = n->boot;
+    r->sequence = ++n->sequence;
+    r->is_accepted = is_accepted;
+    q->queued.first = NULL;
+    q->queued.end = &q->queued.first;
+    q->queued_bytes -= bytes;
+    q->flight_bytes += bytes;
+    q->flight_count++;
+    *q->waiting.end = r;
+    q->waiting.end = &r->next;
+}
+
 /* Heartbeats come, and a request whose message was lost still ends in time. */
 static void a_follower_with_a_leader_ends_requests_in_time(void **state)
 {
@@ -22,11 +42,7 @@ static void a_follower_with_a_leader_ends_requests_in_time(void **state)
     struct node *n = c.member[(leader + 1) % NODES].node;
     struct put p;
     put_begin(&p, n, "lost", value_of(1));
-    p.request.is_accepted = true;
-    n->waiting = n->queued;
-    n->waiting_end = n->queued_end;
-    n->queued = NULL;
-    n->queued_end = &n->queued;
+    lose_proposal(n, true);
     cluster3_run(&c, n->cfg.request_timeout + NANOS_PER_S);
     assert_true(p.done);
     assert_int_equal(p.result, ERR_UNKNOWN);
@@ -47,10 +63,7 @@ static void what_raft_refused_is_proposed_again(void **state)
     struct node *n = c.member[(leader + 1) % NODES].node;
     struct put p;
     put_begin(&p, n, "refused", value_of(1));
-    n->waiting = n->queued;
-    n->waiting_end = n->queued_end;
-    n->queued = NULL;
-    n->queued_end = &n->queued;
+    lose_proposal(n, false);
     cluster3_run(&c, NANOS_PER_S);
     assert_true(p.done);
     assert_int_equal(p.result, OK);
@@ -69,7 +82,7 @@ static void an_outcome_that_nobody_knows_is_no_success(void **state)
     cluster3_put(&c, leader, "answer", value_of(1));
     struct put p;
     put_begin(&p, c.member[leader].node, "answer", value_of(2));
-    p.request.boot--;
+    p.request.boot = c.member[leader].node->boot - 1;
     put_wait(&c, &p);
     assert_int_equal(p.result, ERR_UNKNOWN);
     assert_true(cluster3_get(&c, leader, "answer", value_of(1)));

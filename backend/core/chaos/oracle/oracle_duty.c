@@ -48,7 +48,7 @@ static void duty_check_disk(struct oracle *o, const struct oracle_host *h)
     if (r->cfg.stall_timeout == 0 || r->batch_count == 0 || alone) {
         return;
     }
-    nanos waits = r->now - u64_max(r->batch[r->batch_start].handed, r->lead_since);
+    nanos waits = r->now - u64_max(r->batch[r->batch_start].front_since, r->lead_since);
     if (waits > r->cfg.stall_timeout + r->cfg.election_timeout) {
         ORACLE_BLAME(o, h, "I37", "node % leads term %, and its disk has stood for % ms", h->id,
                      r->term, waits / NANOS_PER_MS);

@@ -57,7 +57,7 @@ void raft_details_read(const struct raft *r, nanos now, struct raft_details *ret
     ret->reads_announced = r->reads.announced;
     ret->reads_confirmed = r->reads.confirmed;
     ret->batches = r->batch_count;
-    ret->batch_since = r->batch_count > 0 ? r->batch[r->batch_start].handed : 0;
+    ret->batch_since = r->batch_count > 0 ? r->batch[r->batch_start].front_since : 0;
     ret->disk_stalled = r->health.disk_stalled;
     ret->applying_bytes = r->applying_bytes;
     details_members(r, ret);

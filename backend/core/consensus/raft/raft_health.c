@@ -12,7 +12,8 @@ static bool health_disk_stands(const struct raft *r)
     if (r->health.disk_stalled >= r->cfg.stall_timeout) {
         return true;
     }
-    return r->batch_count > 0 && r->now - r->batch[r->batch_start].handed >= r->cfg.stall_timeout;
+    return r->batch_count > 0 &&
+           r->now - r->batch[r->batch_start].front_since >= r->cfg.stall_timeout;
 }
 
 static bool health_apply_stands(const struct raft *r)
@@ -52,7 +53,7 @@ nanos raft_health_deadline(const struct raft *r)
         return deadline;
     }
     if (r->batch_count > 0) {
-        deadline = r->batch[r->batch_start].handed + r->cfg.stall_timeout;
+        deadline = r->batch[r->batch_start].front_since + r->cfg.stall_timeout;
     }
     if (r->health.apply_since != 0) {
         deadline = u64_min(deadline, r->health.apply_since + r->cfg.stall_timeout);

@@ -106,7 +106,7 @@ struct raft_batch {
     uint64_t seq;
     raft_index covers; /* entries up to here are durable once the batch is */
     bool install;      /* it carries the pending snapshot */
-    nanos handed;      /* when the driver got it */
+    nanos front_since; /* when the driver got it, or the one before it was done: the disk's turn */
 };
 
 /* A configuration or in-sync entry that is in the log and not yet applied. */

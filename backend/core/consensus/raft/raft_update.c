@@ -202,6 +202,8 @@ void raft_batch_done(struct raft *r, uint64_t seq)
         struct raft_batch b = r->batch[r->batch_start];
         r->batch_start = (r->batch_start + 1) % RAFT_BATCHES_MAX;
         r->batch_count--;
+        /* A queue that moves is slow, and no stall, however long the last in it has waited. */
+        r->batch[r->batch_start].front_since = r->now;
         r->log.durable = u64_max(r->log.durable, u64_min(b.covers, r->log.handed));
         if (b.install && r->installing) {
             r->installing = false;
@@ -327,7 +329,7 @@ static void update_take_batch(struct raft *r, struct raft_outbox *o, size_t used
                               struct raft_update *u)
 {
     struct raft_batch *b = batch_at(r, r->batch_count++);
-    *b = (struct raft_batch){.seq = ++r->batch_seq, .covers = r->log.last, .handed = r->now};
+    *b = (struct raft_batch){.seq = ++r->batch_seq, .covers = r->log.last, .front_since = r->now};
     u->persist_seq = b->seq;
     u->hard_state = (struct raft_hard_state){r->term, r->vote, r->log.committed};
     u->has_hard_state = update_hard_state_changed(r);
