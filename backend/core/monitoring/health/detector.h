@@ -110,6 +110,7 @@ struct detector_own {
     double covariance; /* of neighbours */
     double count;      /* heartbeats behind these, up to a thousand */
     uint32_t far;      /* arrivals in a row that were nowhere near the mean */
+    bool was_late;     /* the last one came after its deadline */
     uint32_t caution;  /* heartbeats for which it is the last arrival that counts */
     struct detector_patience patience;
 };

@@ -7,8 +7,8 @@
  * deviation from the mean the next one shared, lately (the correlation of neighbours). Where delays
  * are independent that is 0, and it is Chen's mean; where they persist (congestion, a slow path, a
  * sender whose timer slips) it is 1, and it is the last arrival, as a timeout has it. For a few
- * heartbeats after a mistake it is the later one of both: what was stuck comes in a bunch, ahead of
- * what is not on schedule yet.
+ * heartbeats after two that were too late, or one that was much too late, it is the later one of
+ * both: what was stuck comes in a bunch, ahead of what is not on schedule yet.
  *
  * MARGIN. detector_patience.h: divided among the states of the network.
  *
@@ -33,7 +33,7 @@
 #define DEVIATION_MAX 4.0
 #define FAR_LIMIT     4
 
-/* Heartbeats after a mistake that are expected no earlier than as late as the last one. */
+/* Heartbeats after a bunch that are expected no earlier than as late as the last one. */
 #define CAUTION 3
 
 static double clamp_real(double x, double bound)
@@ -98,7 +98,11 @@ static void own_learn(struct detector *d, const struct detector_sample *sample)
     /* Beyond the expected arrival of the number after the last one heard, lost or not. */
     double need = (double)sample->gap - interval - (own_expected(own) - own->last);
 
-    if (need > detector_patience_margin(&own->patience)) {
+    double excess = need - detector_patience_margin(&own->patience);
+    bool is_bunch = excess > interval / 2 || (excess > 0 && own->was_late);
+
+    own->was_late = excess > 0;
+    if (is_bunch) {
         own->caution = CAUTION;
     } else if (own->caution > 0) {
         own->caution--;
