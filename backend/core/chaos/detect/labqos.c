@@ -97,13 +97,13 @@ void labqos_tune(struct detector_config *config, double part)
         break;
     case DETECTOR_CHEN:
     case DETECTOR_TWO_WINDOW:
+    case DETECTOR_NOVACRON:
         config->margin = health_nanos(TUNE_MARGIN_MIN * factor);
         break;
     case DETECTOR_PHI_NORMAL:
     case DETECTOR_PHI_EXPONENTIAL:
     case DETECTOR_AKKA:
     case DETECTOR_BERTIER:
-    case DETECTOR_NOVACRON:
     case DETECTOR_KINDS:
         config->threshold = TUNE_THRESHOLD_MIN * factor;
         break;

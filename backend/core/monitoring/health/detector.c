@@ -125,7 +125,6 @@ void detector_init(struct detector *d, const struct detector_config *config, nan
     d->started = now;
     d->latest = now;
     d->arrived = now;
-    detector_window_init(&d->window, config->window);
     if (rule_of(d)->prepare != NULL) {
         rule_of(d)->prepare(d);
     }
@@ -165,7 +164,9 @@ static void begin_schedule(struct detector *d)
     d->delay = 0;
     d->variation = 0;
     d->seen = 0;
-    detector_window_init(&d->window, d->config.window);
+    if (d->config.kind != DETECTOR_NOVACRON) {
+        detector_window_init(&d->memory.window, d->config.window);
+    }
     if (rule_of(d)->begin != NULL) {
         rule_of(d)->begin(d);
     }
@@ -268,7 +269,10 @@ double detector_level(const struct detector *d, nanos now)
 void detector_check(const struct detector *d)
 {
     CHECK(detector_config_check(&d->config) == OK);
-    CHECK(d->window.size == d->config.window && d->window.count <= d->window.size);
+    if (d->config.kind != DETECTOR_NOVACRON && d->counts.fresh > 0) {
+        CHECK(d->memory.window.size == d->config.window);
+        CHECK(d->memory.window.count <= d->memory.window.size);
+    }
     CHECK(d->latest >= d->started && d->latest >= d->arrived && d->arrived >= d->started);
     CHECK(d->counts.fresh == 0 || (d->seen & 1) != 0);
     CHECK(d->deadline >= u64_max(d->arrived, d->excused_until));

@@ -25,6 +25,7 @@
 
 #include "core/base/err.h"
 #include "core/base/types.h"
+#include "core/monitoring/health/detector_patience.h"
 
 /* kind, name for people and configurations. What each reads of its configuration is in
  * docs/detection.md, and beside the fields below. */
@@ -64,15 +65,16 @@ struct detector_config {
     /* The silence allowed before the first heartbeat, counted from detector_init. All kinds. */
     nanos grace;
     /* PHI_NORMAL, PHI_EXPONENTIAL, AKKA: suspect at this phi. BERTIER: factor of the deviation (phi
-     * in its paper). NOVACRON: see detector_own.c. */
+     * in its paper). */
     double threshold;
-    /* TIMEOUT: the silence allowed. CHEN, TWO_WINDOW: alpha, on top of the expected arrival. */
+    /* TIMEOUT: the silence allowed. CHEN, TWO_WINDOW: alpha, on top of the expected arrival.
+     * NOVACRON: the same, on average. */
     nanos margin;
     /* PHI_NORMAL, AKKA: added to the mean; PHI_EXPONENTIAL: to the silence allowed. */
     nanos acceptable_pause;
     /* PHI_NORMAL, AKKA: a smaller standard deviation counts as this one. */
     nanos deviation_min;
-    /* Samples remembered: all kinds but TIMEOUT. */
+    /* Samples remembered: all kinds but TIMEOUT and NOVACRON. */
     uint32_t window;
     /* TWO_WINDOW: samples of the short window; at most `window`. */
     uint32_t window_short;
@@ -97,6 +99,20 @@ struct detector_window {
     uint32_t next;
     int64_t sum;
     unsigned __int128 squares;
+};
+
+/* What the kind NOVACRON remembers (detector_own.c): the schedule, in nanoseconds, and how its
+ * patience is divided. */
+struct detector_own {
+    double mean; /* of how late heartbeats are on their schedule */
+    double last;
+    double variance;   /* of what they differ from the mean */
+    double covariance; /* of neighbours */
+    double count;      /* heartbeats behind these, up to a thousand */
+    uint32_t far;      /* arrivals in a row that were nowhere near the mean */
+    bool was_late;     /* the last one came after its deadline */
+    uint32_t caution;  /* heartbeats for which it is the last arrival that counts */
+    struct detector_patience patience;
 };
 
 /* What arrived, since detector_init. */
@@ -127,7 +143,10 @@ struct detector {
     double variation;
     double mean;      /* of the silences expected, in nanoseconds, and their deviation */
     double deviation; /* phi kinds */
-    struct detector_window window;
+    union {
+        struct detector_window window;
+        struct detector_own own; /* NOVACRON */
+    } memory;
     struct detector_counts counts;
 };
 

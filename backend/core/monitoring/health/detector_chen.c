@@ -26,13 +26,13 @@
 /* The first heartbeat is on its own schedule. */
 static void chen_begin(struct detector *d)
 {
-    detector_window_push(&d->window, 0);
+    detector_window_push(&d->memory.window, 0);
 }
 
 static void chen_learn(struct detector *d, const struct detector_sample *sample)
 {
     if (!sample->is_excused) {
-        detector_window_push(&d->window, sample->offset);
+        detector_window_push(&d->memory.window, sample->offset);
     }
 }
 
@@ -44,7 +44,8 @@ static double until_expected(const struct detector *d, double offset)
 
 static double chen_allowed(const struct detector *d)
 {
-    return until_expected(d, detector_window_mean(&d->window)) + health_real(d->config.margin);
+    return until_expected(d, detector_window_mean(&d->memory.window)) +
+           health_real(d->config.margin);
 }
 
 const struct detector_rule detector_rule_chen = {
@@ -61,16 +62,16 @@ static void bertier_learn(struct detector *d, const struct detector_sample *samp
     if (sample->is_excused) {
         return;
     }
-    double error = (double)sample->offset - detector_window_mean(&d->window) - d->delay;
+    double error = (double)sample->offset - detector_window_mean(&d->memory.window) - d->delay;
 
     d->delay += BERTIER_GAIN * error;
     d->variation += BERTIER_GAIN * ((error < 0 ? -error : error) - d->variation);
-    detector_window_push(&d->window, sample->offset);
+    detector_window_push(&d->memory.window, sample->offset);
 }
 
 static double bertier_allowed(const struct detector *d)
 {
-    return until_expected(d, detector_window_mean(&d->window)) + d->delay +
+    return until_expected(d, detector_window_mean(&d->memory.window)) + d->delay +
            d->config.threshold * d->variation;
 }
 
@@ -85,10 +86,10 @@ const struct detector_rule detector_rule_bertier = {
 
 static double two_window_allowed(const struct detector *d)
 {
-    uint32_t n =
-        d->window.count < d->config.window_short ? d->window.count : d->config.window_short;
-    double in_short = detector_window_mean_of_last(&d->window, n);
-    double in_long = detector_window_mean(&d->window);
+    uint32_t n = d->memory.window.count < d->config.window_short ? d->memory.window.count
+                                                                 : d->config.window_short;
+    double in_short = detector_window_mean_of_last(&d->memory.window, n);
+    double in_long = detector_window_mean(&d->memory.window);
 
     return until_expected(d, in_short > in_long ? in_short : in_long) +
            health_real(d->config.margin);

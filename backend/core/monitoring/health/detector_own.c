@@ -1,34 +1,123 @@
 /*
- * Our detector, the default: the later one of two expectations, by a short and a long window, with
- * a margin of `threshold` deviations of what arrivals differ from the long one.
+ * Our detector, the default. Its deadline is the expected arrival of the next heartbeat, plus a
+ * margin that is `margin` on average.
+ *
+ * EXPECTED ARRIVAL. As Chen's, by the numbers and the schedule, so that loss is not taken for
+ * delay; but between the mean and the last arrival, at `persistence`: how much of one arrival's
+ * deviation from the mean the next one shared, lately (the correlation of neighbours). Where delays
+ * are independent that is 0, and it is Chen's mean; where they persist (congestion, a slow path, a
+ * sender whose timer slips) it is 1, and it is the last arrival, as a timeout has it. For a few
+ * heartbeats after two that were too late, or one that was much too late, it is the later one of
+ * both: what was stuck comes in a bunch, ahead of what is not on schedule yet.
+ *
+ * MARGIN. detector_patience.h: divided among the states of the network.
+ *
+ * A peer whose schedule has moved for good (it was stopped, or its clock was) is far off the mean;
+ * after FAR_LIMIT such arrivals the mean begins anew there, and does not have to walk.
  */
 #include "core/monitoring/health/detector_int.h"
 
 #include "core/base/check.h"
 #include "core/monitoring/health/health_math.h"
 
+#include <string.h>
+
+/* The mean and the correlation follow the last thousand heartbeats. */
+#define OWN_GAIN 0.001
+
+/* Estimated correlation that is taken for none: noise, in a thousand heartbeats with a heavy tail,
+ * and too little to lean on. */
+#define CORRELATION_NOISE 0.3
+
+/* A deviation from the mean counts for this many intervals at most; beyond it, it is far. */
+#define DEVIATION_MAX 4.0
+#define FAR_LIMIT     4
+
+/* Heartbeats after a bunch that are expected no earlier than as late as the last one. */
+#define CAUTION 3
+
+static double clamp_real(double x, double bound)
+{
+    return x > bound ? bound : x < -bound ? -bound : x;
+}
+
+static double own_persistence(const struct detector_own *own)
+{
+    double correlation = own->variance > 0 ? own->covariance / own->variance : 1;
+    double persistence = (correlation - CORRELATION_NOISE) / (1 - CORRELATION_NOISE);
+
+    return persistence < 0 ? 0 : persistence > 1 ? 1 : persistence;
+}
+
+/* How late on its schedule the next heartbeat is expected. */
+static double own_expected(const struct detector_own *own)
+{
+    double expected = own->mean + own_persistence(own) * (own->last - own->mean);
+
+    return own->caution > 0 && own->last > expected ? own->last : expected;
+}
+
 static void own_begin(struct detector *d)
 {
-    detector_window_push(&d->window, 0);
+    struct detector_own *own = &d->memory.own;
+
+    memset(own, 0, sizeof *own);
+    detector_patience_init(&own->patience, d->config.interval, d->config.margin);
+}
+
+/* Follows the mean, and how much of the last deviation this one shares. */
+static void own_follow(struct detector_own *own, double offset, double interval)
+{
+    double bound = interval * DEVIATION_MAX;
+    double deviation = clamp_real(offset - own->mean, bound);
+    double before = clamp_real(own->last - own->mean, bound);
+
+    own->count = own->count < 1 / OWN_GAIN ? own->count + 1 : own->count;
+    double gain = 1 / own->count;
+    own->covariance += gain * (deviation * before - own->covariance);
+    own->variance += gain * (before * before - own->variance);
+    own->mean += gain * deviation;
+    bool is_far = offset - own->mean >= bound || own->mean - offset >= bound;
+    own->far = is_far ? own->far + 1 : 0;
+    if (own->far >= FAR_LIMIT) {
+        own->mean = offset;
+        own->far = 0;
+    }
 }
 
 static void own_learn(struct detector *d, const struct detector_sample *sample)
 {
-    if (!sample->is_excused) {
-        detector_window_push(&d->window, sample->offset);
+    struct detector_own *own = &d->memory.own;
+    double interval = health_real(d->config.interval);
+    double offset = (double)sample->offset;
+
+    if (sample->is_excused) {
+        own->last = offset;
+        return;
     }
+    /* Beyond the expected arrival of the number after the last one heard, lost or not. */
+    double need = (double)sample->gap - interval - (own_expected(own) - own->last);
+
+    double excess = need - detector_patience_margin(&own->patience);
+    bool is_bunch = excess > interval / 2 || (excess > 0 && own->was_late);
+
+    own->was_late = excess > 0;
+    if (is_bunch) {
+        own->caution = CAUTION;
+    } else if (own->caution > 0) {
+        own->caution--;
+    }
+    detector_patience_learn(&own->patience, need > 0 ? need : 0);
+    own_follow(own, offset, interval);
+    own->last = offset;
 }
 
 static double own_allowed(const struct detector *d)
 {
-    double mean = detector_window_mean(&d->window);
-    double latest = detector_window_mean_of_last(&d->window, 1);
-    double deviation = detector_window_deviation(&d->window);
-    double floor = health_real(d->config.deviation_min);
+    const struct detector_own *own = &d->memory.own;
 
-    return health_real(d->config.interval) + (latest > mean ? latest : mean) - (double)d->offset +
-           d->config.threshold * (deviation > floor ? deviation : floor) +
-           health_real(d->config.interval);
+    return health_real(d->config.interval) + own_expected(own) - own->last +
+           detector_patience_margin(&own->patience);
 }
 
 const struct detector_rule detector_rule_own = {

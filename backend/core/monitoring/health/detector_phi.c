@@ -28,8 +28,8 @@
 /* The estimates from the window, in the form that phi and `allowed` read. */
 static void phi_estimate(struct detector *d)
 {
-    d->mean = detector_window_mean(&d->window);
-    d->deviation = detector_window_deviation(&d->window);
+    d->mean = detector_window_mean(&d->memory.window);
+    d->deviation = detector_window_deviation(&d->memory.window);
     if (d->deviation < health_real(d->config.deviation_min)) {
         d->deviation = health_real(d->config.deviation_min);
     }
@@ -41,9 +41,9 @@ static void phi_begin(struct detector *d)
 {
     int64_t interval = (int64_t)d->config.interval;
 
-    detector_window_push(&d->window, interval - interval / 4);
-    if (d->window.size > 1) {
-        detector_window_push(&d->window, interval + interval / 4);
+    detector_window_push(&d->memory.window, interval - interval / 4);
+    if (d->memory.window.size > 1) {
+        detector_window_push(&d->memory.window, interval + interval / 4);
     }
     phi_estimate(d);
 }
@@ -55,7 +55,7 @@ static void phi_learn(struct detector *d, const struct detector_sample *sample)
     }
     int64_t allowed = (int64_t)u64_min(d->deadline - d->arrived, (nanos)DETECTOR_SAMPLE_MAX);
 
-    detector_window_push(&d->window, sample->gap < allowed ? sample->gap : allowed);
+    detector_window_push(&d->memory.window, sample->gap < allowed ? sample->gap : allowed);
     phi_estimate(d);
 }
 
@@ -145,7 +145,7 @@ static void akka_prepare(struct detector *d)
 static void akka_learn(struct detector *d, const struct detector_sample *sample)
 {
     if (!sample->is_excused && !sample->is_mistake) {
-        detector_window_push(&d->window, sample->gap);
+        detector_window_push(&d->memory.window, sample->gap);
         phi_estimate(d);
     }
 }

@@ -2,12 +2,12 @@
  * health: who is alive, who is slow, and how sure of it one may be.
  *
  * What lives here: failure detectors behind one interface (detector.h), adaptive timeouts (rtt.h),
- * the observer's own pauses (pause.h), circuit breakers (breaker.h), probes (probe.h), host scores
- * and gray failures (host_score.h, gray.h), and the membership gossip (swim.h and its kin). All of
- * it is pure: time and randomness come as arguments, and nothing here acts on anybody. A detector
- * never kills; it raises a suspicion with evidence, and the HA manager decides.
- * Who may call it: core/node and what is glued there, the simulator, tests. docs/detection.md holds
- * the formulas, the choices and the limits.
+ * the observer's own pauses (pause.h), circuit breakers (breaker.h), probes (probe_set.h), host
+ * scores and gray failures (host_score.h, gray.h), and the membership gossip (swim.h and its kin).
+ * All of it is pure: time and randomness come as arguments, and nothing here acts on anybody. A
+ * detector never kills; it raises a suspicion with evidence, and the HA manager decides. Who may
+ * call it: core/node and what is glued there, the simulator, tests. docs/detection.md holds the
+ * formulas, the choices and the limits.
  *
  * This header: the few functions of real numbers that detectors need. They are ours because the
  * core has no libm, and because a libm's last bit depends on its version: these use addition,
