@@ -28,7 +28,18 @@ enum {
 #define LATENCY_FILE_BYTES_MAX (1 << 20)
 
 static const struct detect_experiment EXPERIMENTS[] = {
+    {"p1", "members that are blocked again and again: false positives", detect_run_p1},
+    {"p2", "members that are blocked once: is it called a death, and when", detect_run_p2},
+    {"p3", "members without a processor: false positives", detect_run_p3},
+    {"p4", "one crash: time to the first detection, and to all", detect_run_p4},
+    {"p5", "ten crashes at once, and a rack: views", detect_run_p5},
+    {"p6", "one-way loss that comes and goes: views", detect_run_p6},
+    {"p7", "heavy loss at some members: views", detect_run_p7},
+    {"p8", "joins under loss: who sees whom", detect_run_p8},
     {"p9", "detectors on traces of heartbeats: mistakes against detection time", detect_run_p9},
+    {"p12", "load of each host, steady and with crashes", detect_run_p12},
+    {"peers", "the model of memberlist, in the cells that bench/peers runs it in",
+     detect_run_peers},
 };
 
 uint32_t detect_seeds(const struct detect_call *call, uint32_t full, uint32_t quick)
@@ -138,7 +149,7 @@ static const struct detect_experiment *find_experiment(const char *name)
     }
     (void)fprintf(stderr, "novacron-sim detect: there is no experiment %s; these are:\n", name);
     for (size_t i = 0; i < COUNT_OF(EXPERIMENTS); i++) {
-        (void)fprintf(stderr, "  %-4s %s\n", EXPERIMENTS[i].name, EXPERIMENTS[i].summary);
+        (void)fprintf(stderr, "  %-6s %s\n", EXPERIMENTS[i].name, EXPERIMENTS[i].summary);
     }
     return NULL;
 }

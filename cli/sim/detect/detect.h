@@ -35,7 +35,17 @@ struct detect_experiment {
     bool (*run)(const struct detect_call *call);
 };
 
+bool detect_run_p1(const struct detect_call *call);
+bool detect_run_p2(const struct detect_call *call);
+bool detect_run_p3(const struct detect_call *call);
+bool detect_run_p4(const struct detect_call *call);
+bool detect_run_p5(const struct detect_call *call);
+bool detect_run_p6(const struct detect_call *call);
+bool detect_run_p7(const struct detect_call *call);
+bool detect_run_p8(const struct detect_call *call);
 bool detect_run_p9(const struct detect_call *call);
+bool detect_run_p12(const struct detect_call *call);
+bool detect_run_peers(const struct detect_call *call);
 
 /* The seeds of each cell: those that were asked for, else `full`, or `quick` with --quick. */
 uint32_t detect_seeds(const struct detect_call *call, uint32_t full, uint32_t quick);

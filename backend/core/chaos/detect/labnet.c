@@ -392,6 +392,11 @@ void labnet_restart(struct labnet *net, uint32_t id)
     host->busy_until = net->now;
 }
 
+nanos labnet_blocked_until(const struct labnet *net, uint32_t id)
+{
+    return labnet_span_ends(&net->hosts[id].block, net->now);
+}
+
 bool labnet_is_up(const struct labnet *net, uint32_t id)
 {
     return net->hosts[id].is_up;

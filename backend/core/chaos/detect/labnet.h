@@ -16,20 +16,20 @@
  * of its kernel, which is bounded and drops what does not fit. The process takes `cost` for each
  * datagram that it reads: what comes faster waits.
  *
- *   blocked   before every send and after every receive: nothing leaves and nothing is read, but
- *             deadlines fire (DETECTION P1). What the process sends meanwhile leaves at the end of
- *             the block, in order; the queue of that is bounded, too.
- *   stalled   the whole process stands: no send, no receive, no deadline (SIGSTOP, a processor that
- *             others use up). Deadlines that passed fire when it goes on, before what was received
- *             is read, as poll() and a heap of timers have it.
- *   crashed   for good, or until it is restarted.
+ * A host that is BLOCKED waits before every send and after every receive: nothing leaves and
+ * nothing is read, but deadlines fire (DETECTION P1). What the process sends meanwhile leaves at
+ * the end of the block, in order; the queue of that is bounded, too.
+ *
+ * One that is STALLED stands as a whole: no send, no receive, no deadline (SIGSTOP, a processor
+ * that others use up). Deadlines that passed fire when it goes on, before what was received is
+ * read, as poll() and a heap of timers have it.
  *
  * Blocks and stalls are either one span of time or periods: closed for so long, open for so long.
  *
  * LINKS lose datagrams: everywhere, at one host's way in or out, between two hosts in one
  * direction, in bursts, in periods, or those that are larger than a size. Streams (labnet_send with
- * LABNET_STREAM) are not lost but late, as TCP is: a segment that is lost costs a retransmission,
- * and behind LABNET_STREAM_TRIES of those the message is gone.
+ * LABNET_STREAM or LABNET_ANSWER) are not lost but late, as TCP is: a segment that is lost costs a
+ * retransmission, and behind LABNET_STREAM_TRIES of those the message is gone.
  *
  * Everything is drawn from one seed, events of one time happen in the order in which they were
  * caused, and the same calls give the same run.
@@ -65,7 +65,11 @@
 /* Probabilities are of so many. */
 #define LABNET_CERTAIN 1000000U
 
-enum labnet_kind { LABNET_DATAGRAM, LABNET_STREAM };
+enum labnet_kind {
+    LABNET_DATAGRAM,
+    LABNET_STREAM, /* on a stream that is opened for it */
+    LABNET_ANSWER, /* on the stream that the other side opened */
+};
 
 /* What hosts do. The bytes are borrowed for the call. */
 struct labnet_sink {
@@ -144,6 +148,7 @@ void labnet_crash(struct labnet *net, uint32_t host);   /* what it had in its qu
 void labnet_restart(struct labnet *net, uint32_t host); /* with empty queues and no deadline */
 bool labnet_is_up(const struct labnet *net, uint32_t host);
 void labnet_block(struct labnet *net, uint32_t host, const struct labnet_span *span);
+nanos labnet_blocked_until(const struct labnet *net, uint32_t host); /* now: it is not blocked */
 void labnet_stall(struct labnet *net, uint32_t host, const struct labnet_span *span);
 void labnet_lose(struct labnet *net, uint32_t chance); /* everywhere */
 void labnet_lose_in(struct labnet *net, uint32_t host, const struct labnet_loss *loss);

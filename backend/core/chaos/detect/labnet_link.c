@@ -111,14 +111,15 @@ static nanos segment_wait(struct labnet *net, const struct labpacket *packet, ui
 static void launch_stream(struct labnet *net, uint32_t index)
 {
     const struct labpacket packet = net->packets[index];
+    bool is_opened = packet.kind == LABNET_ANSWER;
     nanos delay = 0;
 
-    for (uint32_t i = 0; i < HANDSHAKE_SEGMENTS; i++) {
+    for (uint32_t i = is_opened ? HANDSHAKE_SEGMENTS - 1 : 0; i < HANDSHAKE_SEGMENTS; i++) {
         delay += lablatency_draw(net->options.latency, &net->prng_delay,
                                  i % 2 == 0 ? packet.from : packet.to,
                                  i % 2 == 0 ? packet.to : packet.from);
     }
-    nanos worst = segment_wait(net, &packet, 0, net->now);
+    nanos worst = is_opened ? 0 : segment_wait(net, &packet, 0, net->now);
     uint32_t left = packet.len;
     while (left > 0 && worst != NANOS_FOREVER) {
         uint32_t len = left < LABNET_SEGMENT_BYTES ? left : LABNET_SEGMENT_BYTES;

@@ -341,7 +341,7 @@ static void swim_hear_envelope(struct swim *s, const struct swim_event *event, b
     if (arrival.from != SWIM_NOBODY) {
         swim_watch_heard(s, arrival.from, u);
     }
-    if (arrival.from != SWIM_NOBODY && !by_stream) {
+    if (arrival.from != SWIM_NOBODY && !by_stream && s->config.rings > 0) {
         swim_face(s, &arrival, u);
     }
 }

@@ -40,6 +40,10 @@ void swim_rumor_put(struct swim *s, uint32_t at, node_id by)
     rumor->is_about_self = at == 0;
     if (s->gossip_at == NANOS_FOREVER) {
         s->gossip_at = s->now;
+        if (s->config.rings == 0) {
+            /* SWIM and memberlist gossip on ticks; how soon the next one comes is chance. */
+            s->gossip_at += 1 + prng_below(&s->prng, s->config.gossip_interval);
+        }
     }
 }
 

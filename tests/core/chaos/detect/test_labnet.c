@@ -126,12 +126,12 @@ static void who_is_blocked_neither_sends_nor_reads_but_has_deadlines(void **stat
     labnet_block(log.net, 1, &(struct labnet_span){10 * MS, 500 * MS, 0, 0});
     labnet_run(log.net, 20 * MS);
     send_number(&log, 0, 1, 1);
-    send_number(&log, 1, 0, 2);
     labnet_set_deadline(log.net, 1, 100 * MS);
     labnet_run(log.net, 499 * MS);
     assert_int_equal(log.count, 1);
     assert_int_equal(log.number[0], UINT32_MAX);
     assert_int_equal(log.at[0], 100 * MS);
+    send_number(&log, 1, 0, 2);
     labnet_run(log.net, 1 * S);
     assert_int_equal(log.count, 3);
     assert_int_equal(log.number[1], 1);
@@ -375,6 +375,25 @@ static void a_stream_needs_both_directions(void **state)
     labnet_close(log.net);
 }
 
+static void an_answer_needs_no_handshake(void **state)
+{
+    (void)state;
+    static struct lab_log log;
+    lab_setup(&log, 3, 0);
+    for (uint32_t i = 0; i < 50; i++) {
+        send_sized(&log, 0, 1, LABNET_STREAM, i, 100);
+        send_sized(&log, 2, 3, LABNET_ANSWER, i, 100);
+    }
+    labnet_run(log.net, 60 * S);
+    nanos sum[HOSTS] = {0};
+    for (size_t i = 0; i < log.count; i++) {
+        sum[log.host[i]] += log.at[i];
+    }
+    assert_int_equal(log.count, 100);
+    assert_true(sum[1] > 2 * sum[3]);
+    labnet_close(log.net);
+}
+
 static void counts_bytes_of_each_second(void **state)
 {
     (void)state;
@@ -458,6 +477,7 @@ int main(void)
         cmocka_unit_test(what_the_network_doubles_arrives_twice),
         cmocka_unit_test(streams_are_late_where_datagrams_are_lost),
         cmocka_unit_test(a_stream_needs_both_directions),
+        cmocka_unit_test(an_answer_needs_no_handshake),
         cmocka_unit_test(counts_bytes_of_each_second),
         cmocka_unit_test(one_seed_gives_one_run),
     };
