@@ -102,7 +102,7 @@ static void endpoint_put(const char *host, uint16_t port, char text[WORLD_HOST_M
                    has_colon ? "]" : "", port);
 }
 
-static void members_put(const struct member_file *f, struct buf *b)
+static void listed_put(const struct member_file *f, struct buf *b)
 {
     char at[WORLD_HOST_MAX_BYTES + 16];
     for (size_t i = 0; i < f->count; i++) {
@@ -153,7 +153,7 @@ static void file_put(const struct member_file *f, struct buf *b)
         line_put(b, "  id: \"%llx\"\n", (unsigned long long)f->cluster_id);
     }
     line_put(b, "  state: %s\n  members:\n", f->is_new ? "new" : "existing");
-    members_put(f, b);
+    listed_put(f, b);
     endpoint_put(listen, own->peer.port, at);
     line_put(b, "peer:\n  listen: \"%s\"\n", at);
     endpoint_put(own->peer.host, own->peer.port, at);
