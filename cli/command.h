@@ -65,6 +65,7 @@ enum cli_exit cmd_ca_issue(const struct cli_call *call);
 enum cli_exit cmd_cluster_init(const struct cli_call *call);
 enum cli_exit cmd_cluster_recover(const struct cli_call *call);
 enum cli_exit cmd_cluster_survivors(const struct cli_call *call);
+enum cli_exit cmd_snapshot_restore(const struct cli_call *call);
 enum cli_exit cmd_wal_inspect(const struct cli_call *call);
 enum cli_exit cmd_wal_verify(const struct cli_call *call);
 

@@ -36,6 +36,11 @@ static enum cli_exit cmd_completion(const struct cli_call *call)
         "--timing", "PROFILE", "as on the others: lan, or stretch"                                 \
     }
 
+/* Of the members that are restored. */
+#define CONFIGS                                                                                    \
+    "CONFIG", "[CONFIG]", "[CONFIG]", "[CONFIG]", "[CONFIG]", "[CONFIG]", "[CONFIG]", "[CONFIG]",  \
+        "[CONFIG]"
+
 /* Of the survivors of a cluster: as many as anybody runs voters, and more. */
 #define DATA_DIRS                                                                                  \
     "DATA_DIR", "[DATA_DIR]", "[DATA_DIR]", "[DATA_DIR]", "[DATA_DIR]", "[DATA_DIR]", "[DATA_DIR]"
@@ -277,6 +282,18 @@ static const struct cli_command novacron_commands[] = {
                 "--once.\n"
                 "Exit status of --once: 0 all is well, 1 some member is not, 2 none answers.",
         .run = cmd_top,
+    },
+    {
+        .group = "snapshot",
+        .name = "restore",
+        .arguments = {"FILE", CONFIGS},
+        .options = {{"--into", "DIR", "data_dir of each in DIR/NAME, to be carried to its host"}},
+        .summary = "found a new cluster with a backup",
+        .help = "Makes the data_dir of the members that the configurations are of, with the state "
+                "of the backup;\nall members of the new cluster must begin so, with the same file. "
+                "Refuses a directory that\nanything is in. Exit status: 0 done, 1 the backup is "
+                "damaged, 2 something else was in the way.",
+        .run = cmd_snapshot_restore,
     },
     {
         .group = "ca",
