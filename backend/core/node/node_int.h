@@ -336,6 +336,8 @@ struct node {
     bool chunk_checking;    /* the newest snapshot is being read for damage */
     uint64_t chunk_damaged; /* its index, where that was found; 0: it was not */
 
+    bool is_raising; /* the feature level: proposed, and not applied */
+
     bool heal_due; /* Raft vouches for the log, and the log has not been told */
 
     struct scrub *scrub; /* NULL: none */
