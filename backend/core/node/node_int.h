@@ -131,7 +131,7 @@ enum node_presence {
 /* A founder asks the others so often; an answer is good for so long; so often its owner hears for
  * whom it waits. */
 #define NODE_ASK_EVERY (200 * NANOS_PER_MS)
-#define NODE_ASK_FRESH (1 * NANOS_PER_S)
+#define NODE_ASK_FRESH (5 * NANOS_PER_S)
 #define NODE_ASK_TELL  (5 * NANOS_PER_S)
 
 /* The first thing on a stream. */
