@@ -20,7 +20,7 @@ enum cli_exit {
     CLI_USAGE = 64      /* the command line was wrong; nothing was done */
 };
 
-#define CLI_OPTIONS_MAX   12
+#define CLI_OPTIONS_MAX   20
 #define CLI_ARGUMENTS_MAX 10
 
 struct cli_option {
@@ -62,8 +62,10 @@ enum cli_exit cli_main(const struct cli_program *program, int argc, char **argv)
 /* The commands of `novacron`. */
 enum cli_exit cmd_ca_init(const struct cli_call *call);
 enum cli_exit cmd_ca_issue(const struct cli_call *call);
+enum cli_exit cmd_cluster_init(const struct cli_call *call);
 enum cli_exit cmd_cluster_recover(const struct cli_call *call);
 enum cli_exit cmd_cluster_survivors(const struct cli_call *call);
+enum cli_exit cmd_snapshot_restore(const struct cli_call *call);
 enum cli_exit cmd_wal_inspect(const struct cli_call *call);
 enum cli_exit cmd_wal_verify(const struct cli_call *call);
 

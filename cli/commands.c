@@ -1,6 +1,7 @@
 /* The table of `novacron`'s commands. */
 #include "cli/command.h"
 #include "cli/completion.h"
+#include "cli/member_file.h"
 #include "cli/remote.h"
 
 /* What TAB offers for arguments and values of these names. */
@@ -15,6 +16,30 @@ static enum cli_exit cmd_completion(const struct cli_call *call)
 {
     return cli_completion_run(call, &cli_novacron, sources);
 }
+
+/* The founders of a cluster: as many as the command line takes. */
+#define FOUNDERS                                                                                   \
+    "NAME=HOST", "[NAME=HOST]", "[NAME=HOST]", "[NAME=HOST]", "[NAME=HOST]", "[NAME=HOST]",        \
+        "[NAME=HOST]", "[NAME=HOST]", "[NAME=HOST]"
+
+/* What is to be known of a member that joins. */
+#define JOIN_OPTION_TABLE                                                                          \
+    {"--dir", "DIR", "where the files go, in a folder NAME; here otherwise"},                      \
+        {"--ca", "DIR", "the cluster's authority, which makes its certificate"},                   \
+        {"--plaintext", NULL, "members have no certificates"},                                     \
+        {"--learner", NULL, "it stays a learner until it is promoted by hand"},                    \
+        {"--witness", NULL, "it votes, and holds no data"},                                        \
+        {"--priority", "N", "whoever has the highest leads; 0: it never does; 100 otherwise"},     \
+        {"--data-dir", "DIR", "on its host; " MEMBER_DATA_DIR " otherwise"},                       \
+        {"--etc", "DIR", "on its host, for these files; " MEMBER_ETC " otherwise"},                \
+    {                                                                                              \
+        "--timing", "PROFILE", "as on the others: lan, or stretch"                                 \
+    }
+
+/* Of the members that are restored. */
+#define CONFIGS                                                                                    \
+    "CONFIG", "[CONFIG]", "[CONFIG]", "[CONFIG]", "[CONFIG]", "[CONFIG]", "[CONFIG]", "[CONFIG]",  \
+        "[CONFIG]"
 
 /* Of the survivors of a cluster: as many as anybody runs voters, and more. */
 #define DATA_DIRS                                                                                  \
@@ -31,6 +56,38 @@ static const struct cli_command novacron_commands[] = {
             "IMPAIRED, or,\nwith a witness, too few replicas are in sync: EXPOSED. Exit status: 0 "
             "all have a leader and\nnone of these, 1 one of them has not, or does not answer.",
         .run = cmd_cluster_status,
+    },
+    {
+        .group = "cluster",
+        .name = "init",
+        .arguments = {"CLUSTER", FOUNDERS},
+        .options = {{"--dir", "DIR",
+                     "where the files go, a folder for each member; here otherwise"},
+                    {"--plaintext", NULL, "without certificates: where nobody else can listen"},
+                    {"--witness", "NAME", "this member votes, and holds no data"},
+                    {"--leader", "NAME", "this member leads whenever it can"},
+                    {"--data-dir", "DIR", "on each host; " MEMBER_DATA_DIR " otherwise"},
+                    {"--etc", "DIR", "on each host, for these files; " MEMBER_ETC " otherwise"},
+                    {"--timing", "PROFILE", "lan, or stretch for members up to 50 ms apart"}},
+        .summary = "write the configuration of a new cluster",
+        .help = "CLUSTER is its name, each founder NAME=HOST, or NAME=HOST:PEER_PORT:CLIENT_PORT. "
+                "Writes\nDIR/NAME/novacrond.yaml for each, checked as novacrond checks it; unless "
+                "--plaintext, an\nauthority in DIR/ca, certificates beside the files, and one for "
+                "`novacron` in DIR/admin.\nNothing that exists is replaced.",
+        .run = cmd_cluster_init,
+    },
+    {
+        .group = "cluster",
+        .name = "join",
+        .arguments = {"NAME", "HOST"},
+        .options = {REMOTE_OPTION_TABLE, JOIN_OPTION_TABLE},
+        .summary = "let a new member in, and write its configuration",
+        .help =
+            "Asks the cluster who is there, adds the member as a learner that votes once it has "
+            "caught\nup, and writes DIR/NAME/novacrond.yaml with everything in it, its id "
+            "included. HOST is\nHOST, or HOST:PEER_PORT:CLIENT_PORT. The cluster is not changed "
+            "before the file was checked.",
+        .run = cmd_cluster_join,
     },
     {
         .group = "cluster",
@@ -91,6 +148,16 @@ static const struct cli_command novacron_commands[] = {
         .summary = "make a learner a voter",
         .help = "It must have caught up.",
         .run = cmd_member_promote,
+    },
+    {
+        .group = "member",
+        .name = "replace",
+        .arguments = {"ID", "NAME", "HOST"},
+        .options = {REMOTE_OPTION_TABLE, JOIN_OPTION_TABLE},
+        .summary = "put a new member into the place of a dead one",
+        .help = "Removes ID, and lets NAME at HOST in as `cluster join` does, which writes its "
+                "configuration.\nWhere it fails in between, `cluster join` goes on from there.",
+        .run = cmd_member_replace,
     },
     {
         .group = "member",
@@ -215,6 +282,18 @@ static const struct cli_command novacron_commands[] = {
                 "--once.\n"
                 "Exit status of --once: 0 all is well, 1 some member is not, 2 none answers.",
         .run = cmd_top,
+    },
+    {
+        .group = "snapshot",
+        .name = "restore",
+        .arguments = {"FILE", CONFIGS},
+        .options = {{"--into", "DIR", "data_dir of each in DIR/NAME, to be carried to its host"}},
+        .summary = "found a new cluster with a backup",
+        .help = "Makes the data_dir of the members that the configurations are of, with the state "
+                "of the backup;\nall members of the new cluster must begin so, with the same file. "
+                "Refuses a directory that\nanything is in. Exit status: 0 done, 1 the backup is "
+                "damaged, 2 something else was in the way.",
+        .run = cmd_snapshot_restore,
     },
     {
         .group = "ca",

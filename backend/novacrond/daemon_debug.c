@@ -75,6 +75,7 @@ void daemon_page_raft(struct rpc_call *call)
         debug_number(&b, "cached_bytes", s.cached_bytes);
         debug_number(&b, "uncommitted_bytes", s.uncommitted_bytes);
         debug_number(&b, "lineage", s.membership->lineage);
+        debug_number(&b, "feature_level", store_feature_level(node_store(d->node)));
         debug_number(&b, "impaired", s.impaired ? 1 : 0);
         debug_number(&b, "stalled", s.stalled ? 1 : 0);
         debug_number(&b, "exposed", s.exposed ? 1 : 0);

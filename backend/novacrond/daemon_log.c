@@ -1,7 +1,11 @@
 #include "novacrond/daemon_log.h"
 
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -120,6 +124,20 @@ static void log_put(struct daemon_log *log, const struct log_field *f)
     }
 }
 
+/* A log that takes nothing must not stop the member: what it does not take at once is lost. */
+static void log_hand_over(struct daemon_log *log)
+{
+    const struct buf *line = &log->line;
+    ssize_t n = send(log->fd, line->data, line->len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (n < 0 && errno == ENOTSOCK) {
+        /* A pipe that polls as writable takes PIPE_BUF bytes without waiting; files always do. */
+        struct pollfd room = {.fd = log->fd, .events = POLLOUT};
+        size_t most = line->len < PIPE_BUF ? line->len : PIPE_BUF;
+        n = poll(&room, 1, 0) == 1 ? write(log->fd, line->data, most) : -1;
+    }
+    log->lost += n < 0 ? 1 : 0;
+}
+
 void daemon_log_write(struct daemon_log *log, enum daemon_level level, const char *event,
                       const struct log_field *fields, size_t field_count)
 {
@@ -145,7 +163,5 @@ void daemon_log_write(struct daemon_log *log, enum daemon_level level, const cha
     }
     say(&log->line, log->format == DAEMON_JSON ? "}\n" : "\n");
     log->lines++;
-    /* A log that takes nothing must not stop the member: what it does not take is lost. */
-    ssize_t ignored = write(log->fd, log->line.data, log->line.len);
-    (void)ignored;
+    log_hand_over(log);
 }

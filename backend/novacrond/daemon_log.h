@@ -30,6 +30,7 @@ struct daemon_log {
     int fd;
     uint64_t lines;
     uint64_t left_out;
+    uint64_t lost; /* that nobody took */
     struct log_count counts[LOG_EVENTS_MAX];
     struct buf line;
 };

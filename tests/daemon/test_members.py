@@ -3,9 +3,17 @@
 priorities, learners; by the command line alone. Under a minute.
 """
 
+import json
+import os
+import shutil
+import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
-from scene import Scene, check, expect, run_checks, until
+from scene import PATIENCE, Scene, check, expect, run_checks, until
+
+from local_cluster import free_ports
 
 
 def line_of(scene, member):
@@ -86,6 +94,159 @@ def a_voter_becomes_a_learner_and_back(build):
         until("it votes", lambda: " follower " in line_of(scene, other))
         moved = scene.run("member", "update", member, f"http://{other.peer}", members=[other])
         expect(moved.returncode, 0)
+
+
+class Hosts:
+    """Members as `cluster init` and `join` make them, on one host: what they write is put below one
+    directory, as an operator would put it on the hosts, and each has a data_dir of its own.
+    """
+
+    def __init__(self, build, *flags):
+        self.build = build
+        self.dir = Path(tempfile.mkdtemp(prefix="novacron-test-"))
+        self.etc = self.dir / "etc"
+        self.etc.mkdir()
+        self.flags = list(flags)
+        self.ports = {}
+        self.running = {}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        for name, process in self.running.items():
+            process.kill()
+            process.wait()
+            if kind:
+                print(f"# {name}:\n" + (self.dir / f"{name}.log").read_text()[-1500:])
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def host(self, name):
+        self.ports[name] = free_ports(2)
+        return "127.0.0.1:%d:%d" % tuple(self.ports[name])
+
+    def install(self, name):
+        for file in (self.dir / name).iterdir():
+            shutil.move(file, self.etc / (file.name if file.suffix != ".yaml" else f"{name}.yaml"))
+
+    def start(self, name):
+        env = {k: v for k, v in os.environ.items() if not k.startswith("NOVACRON_")}
+        with open(self.dir / f"{name}.log", "ab") as log:
+            self.running[name] = subprocess.Popen(
+                [self.build / "backend/novacrond/novacrond", "--config", self.etc / f"{name}.yaml"],
+                stderr=log, env={**env, "NOVACRON_DATA_DIR": str(self.dir / f"{name}.data")})
+
+    def kill(self, name):
+        self.running[name].kill()
+        self.running.pop(name).wait()
+
+    def novacron(self, *args):
+        return subprocess.run([self.build / "cli/novacron", *args], text=True, capture_output=True,
+                              timeout=PATIENCE)
+
+    def ask(self, name, *args):
+        scheme = "https" if "--cacert" in self.flags else "http"
+        return self.novacron(*args, "--endpoints", f"{scheme}://127.0.0.1:{self.ports[name][1]}",
+                             *self.flags)
+
+    def members(self, name):
+        """Role by name."""
+        lines = self.ask(name, "member", "list").stdout.splitlines()
+        return {line.split()[3]: line.split()[1] for line in lines if len(line.split()) > 3}
+
+    def id_of(self, asked, name):
+        lines = self.ask(asked, "member", "list").stdout.splitlines()
+        return next(line.split()[0] for line in lines if line.split()[3] == name)
+
+
+@check
+def init_join_and_replace_make_a_cluster_with_certificates(build):
+    with Hosts(build) as hosts:
+        names = ["alpha", "beta", "gamma"]
+        founders = [f"{name}={hosts.host(name)}" for name in names]
+        place = ["--dir", hosts.dir, "--etc", hosts.etc]
+        done = hosts.novacron("cluster", "init", "lab", *founders, *place, "--leader", "beta")
+        expect((done.returncode, done.stderr), (0, ""))
+        again = hosts.novacron("cluster", "init", "lab", *founders, *place)
+        expect(again.returncode, 2)  # nothing that exists is replaced
+        expect((hosts.dir / "alpha/alpha.key").stat().st_mode & 0o77, 0)
+        admin = hosts.dir / "admin"
+        hosts.flags = ["--cacert", admin / "ca.crt", "--cert", admin / "admin.crt",
+                       "--key", admin / "admin.key"]
+        for name in names:
+            hosts.install(name)
+            hosts.start(name)
+        until("they know each other", lambda: set(hosts.members("alpha")) == set(names))
+        expect(hosts.ask("alpha", "kv", "put", "kept", "yes").stdout, "OK\n")
+        until("beta leads", lambda: " leader " in hosts.ask("beta", "cluster", "status").stdout)
+
+        join = ["cluster", "join", "delta", hosts.host("delta"), *place]
+        refused = hosts.ask("alpha", *join)
+        assert refused.returncode == 64 and "--ca DIR" in refused.stderr, refused
+        joined = hosts.ask("alpha", *join, "--ca", hosts.dir / "ca")
+        expect((joined.returncode, joined.stderr), (0, ""))
+        twice = hosts.ask("beta", "cluster", "join", "beta", hosts.host("beta2"), *place,
+                          "--ca", hosts.dir / "ca")
+        assert twice.returncode == 2 and "there is a member beta already" in twice.stderr, twice
+        hosts.install("delta")
+        hosts.start("delta")
+        until("delta votes", lambda: hosts.members("alpha").get("delta") == "voter")
+        expect(hosts.ask("delta", "kv", "get", "kept").stdout, "kept\nyes\n")
+
+        hosts.kill("gamma")
+        gamma = hosts.id_of("alpha", "gamma")
+        replaced = hosts.ask("alpha", "member", "replace", gamma, "epsilon", hosts.host("epsilon"),
+                             *place, "--ca", hosts.dir / "ca", "--json")
+        expect((replaced.returncode, replaced.stderr), (0, ""))
+        assert json.loads(replaced.stdout)["id"] in (hosts.dir / "epsilon/novacrond.yaml").read_text()
+        hosts.install("epsilon")
+        hosts.start("epsilon")
+        until("epsilon votes", lambda: hosts.members("delta").get("epsilon") == "voter")
+        expect(set(hosts.members("delta")), {"alpha", "beta", "delta", "epsilon"})
+        for name in ("alpha", "epsilon"):  # a restart needs nothing else
+            hosts.kill(name)
+            hosts.start(name)
+        until("it answers", lambda: hosts.ask("epsilon", "kv", "get", "kept").stdout ==
+              "kept\nyes\n")
+
+
+@check
+def a_witness_joins_two_replicas(build):
+    with Hosts(build) as hosts:
+        place = ["--dir", hosts.dir, "--etc", hosts.etc, "--plaintext"]
+        founders = [f"{name}={hosts.host(name)}" for name in ("one", "two")]
+        expect(hosts.novacron("cluster", "init", "lab", *founders, *place).returncode, 0)
+        for name in ("one", "two"):
+            hosts.install(name)
+            hosts.start(name)
+        until("they know each other", lambda: set(hosts.members("one")) == {"one", "two"})
+        joined = hosts.ask("one", "cluster", "join", "three", hosts.host("three"), *place,
+                           "--witness")
+        expect((joined.returncode, joined.stderr), (0, ""))
+        hosts.install("three")
+        hosts.start("three")
+        expect(hosts.members("one"), {"one": "voter", "two": "voter", "three": "witness"})
+        until("the witness follows", lambda: " witness " in hosts.ask(
+            "three", "cluster", "status").stdout)
+        leader = until("one leads", lambda: next((n for n in ("one", "two") if " leader " in hosts.ask(
+            n, "cluster", "status").stdout), None))
+        hosts.kill(leader)
+        other = "two" if leader == "one" else "one"
+        until("it goes on", lambda: hosts.ask(other, "kv", "put", "a", "1").stdout == "OK\n")
+
+
+@check
+def init_says_what_is_wrong_before_it_writes(build):
+    with Hosts(build) as hosts:
+        for args, wanted in ((["a=10.0.0.1", "a=10.0.0.2"], "there twice"),
+                             (["a"], "is no NAME=HOST"), (["a=10.0.0.1:0"], "is no NAME=HOST"),
+                             (["a=10.0.0.1", "--witness", "b"], 'there is no member "b"'),
+                             (["a=10.0.0.1", "--witness", "a"], "1 of 1 are witnesses"),
+                             (["a=10.0.0.1", "--data-dir", 'x"y'], "alone")):
+            done = hosts.novacron("cluster", "init", "lab", *args, "--dir", hosts.dir / "new")
+            expect(done.returncode, 64)
+            assert wanted in done.stderr, done.stderr
+            assert not (hosts.dir / "new").exists()
 
 
 if __name__ == "__main__":

@@ -186,6 +186,66 @@ def founds_a_cluster_with_a_backup(build, cluster, cli):
         restored.stop()
 
 
+def restore_elsewhere(build, cluster, backup, **settings):
+    """A cluster whose members all begin with the backup, by the command line."""
+    restored = Cluster(tempfile.mkdtemp(dir=cluster.dir), build, **settings)
+    done = subprocess.run([build / "cli/novacron", "snapshot", "restore", backup,
+                           *[m.config for m in restored.members]], capture_output=True, text=True,
+                          timeout=PATIENCE)
+    expect((done.returncode, done.stderr), (0, ""))
+    expect(done.stdout.count(" is in "), len(restored.members))
+    return restored
+
+
+@check
+def restores_a_backup_offline_for_all_members(build, cluster, cli):
+    backup = cluster.dir / "offline"
+    cli("kv", "put", "kept", "restored")
+    cli("snapshot", "save", backup)
+    for traits in ({}, {"node-3": ["witness: true"]}):
+        restored = restore_elsewhere(build, cluster, backup, traits=traits)
+        try:
+            restored.start()
+            leader = restored.leader()
+            for verb, wanted in ((["get", "kept"], "kept\nrestored\n"), (["put", "a", "1"], "OK\n")):
+                done = subprocess.run([cli.program, "kv", *verb, "--endpoints", leader.client_url],
+                                      capture_output=True, text=True, timeout=PATIENCE)
+                expect(done.stdout, wanted)
+            for member in restored.members:
+                member.kill()
+                member.start()
+            restored.leader()
+            again = [cli.program, "snapshot", "restore", backup, restored.members[0].config]
+            used = subprocess.run(again, capture_output=True, text=True, timeout=PATIENCE)
+            assert used.returncode == 2 and "in use by another" in used.stderr, used
+            restored.members[0].stop()
+            full = subprocess.run(again, capture_output=True, text=True, timeout=PATIENCE)
+            assert full.returncode == 2 and "is not empty" in full.stderr, full
+        finally:
+            restored.stop()
+
+
+@check
+def restores_nothing_from_a_damaged_backup(build, cluster, cli):
+    backup = cluster.dir / "damaged"
+    cli("snapshot", "save", backup)
+    content = bytearray(backup.read_bytes())
+    content[100] ^= 1
+    backup.write_bytes(content)
+    elsewhere = Cluster(tempfile.mkdtemp(dir=cluster.dir), build)
+    into = cluster.dir / "into"
+    done = subprocess.run([cli.program, "snapshot", "restore", backup, elsewhere.members[0].config,
+                           "--into", into], capture_output=True, text=True, timeout=PATIENCE)
+    expect(done.returncode, 1)
+    assert not into.exists()
+    cli("snapshot", "save", backup)
+    done = subprocess.run([cli.program, "snapshot", "restore", backup, elsewhere.members[0].config,
+                           "--into", into], capture_output=True, text=True, timeout=PATIENCE)
+    expect(done.returncode, 0)
+    assert "3 members found the cluster, and 1 are done" in done.stdout, done
+    assert (into / "node-1/node/snap").is_dir()
+
+
 @check
 def serves_pages_to_those_who_show_a_certificate_or_not(build, cluster, cli):
     import ssl

@@ -1,7 +1,7 @@
 /*
- * Any bytes as the hello of a stream between members, and as a refusal. What is taken is what would
- * have been written. Where the first byte's top bit is set, the checksum is made right, so that the
- * fuzzer gets behind it.
+ * Any bytes as the hello of a stream between members, as a refusal, and as the answer to a founder.
+ * What is taken is what would have been written. Where the first byte's top bit is set, the
+ * checksum is made right, so that the fuzzer gets behind it.
  */
 #include "tests/fuzz/fuzz_target.h"
 
@@ -44,6 +44,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     enum node_refusal why =
         node_refusal_decode((struct bytes){refusal_bytes, sizeof refusal_bytes});
     CHECK(why < NODE_REFUSALS && node_refusal_told_text(why) != NULL);
+    enum node_presence presence =
+        node_presence_decode((struct bytes){refusal_bytes, sizeof refusal_bytes});
+    CHECK(presence < NODE_PRESENCES &&
+          (presence == NODE_PRESENCE_NONE || why == NODE_REFUSAL_NONE));
     buf_deinit(&b);
     return 0;
 }

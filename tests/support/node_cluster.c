@@ -92,6 +92,8 @@ void member_start(struct cluster3 *c, uint32_t i)
     config.scrub_pause = NANOS_PER_S;
     config.is_member = m->is_member;
     config.asks_founders = c->asks_founders;
+    config.feature_level = c->feature_level > 0 ? c->feature_level : config.feature_level;
+    config.program_level = m->program_level > 0 ? m->program_level : config.program_level;
     config.snapshot_entries = c->snapshot_entries;
     config.tail_entries = 10;
     config.history_hot_bytes = 1000;

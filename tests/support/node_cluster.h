@@ -26,8 +26,9 @@ struct member {
     uint32_t refusals;             /* of streams, since the host was made; the last one: */
     const char *refused_why;
     node_id refused_peer;
-    uint32_t waits; /* how often it said that it waits for another founder */
-    uint32_t lost;  /* enum oracle_lost, to be told with the next start */
+    uint16_t program_level; /* that its program is to know; 0: the highest */
+    uint32_t waits;         /* how often it said that it waits for another founder */
+    uint32_t lost;          /* enum oracle_lost, to be told with the next start */
 };
 
 struct cluster3 {
@@ -38,6 +39,7 @@ struct cluster3 {
     struct raft_membership founders;
     uint64_t snapshot_entries; /* as in node_config; change them before the start */
     bool asks_founders;
+    uint16_t feature_level; /* that it is founded with; 0: the highest */
     uint64_t scrub_bytes_per_s;
     uint64_t cached_bytes; /* 0: entries that Raft keeps in memory, as usual */
     uint32_t chunk_bytes;  /* snapshots are fetched in such pieces, one at a time; 0: as usual */

@@ -295,6 +295,9 @@ void etcd_api_note(struct etcd_api *api, node_id from, struct bytes note)
     case ETCD_ASK_CHANGE + ASK_ANSWER:
         ask_take_answer(api, (enum etcd_question_kind)(kind - ASK_ANSWER), &c);
         break;
+    case ETCD_NOTE_PEERS:
+        etcd_upkeep_note(api, &c);
+        break;
     default:
         break;
     }

@@ -56,7 +56,7 @@
 /* What was learned of where a member is reached. */
 struct etcd_peer {
     node_id id; /* NODE_NONE: a free place */
-    uint64_t urls_hash;
+    uint64_t url_hash;
 };
 
 struct etcd_api {
@@ -82,7 +82,8 @@ struct etcd_api {
     struct buf scratch;          /* of one response */
 
     uint32_t job_count; /* passwords being hashed */
-    bool upkeep_busy;   /* a proposal of this member's own is under way */
+    nanos told_witnesses;
+    bool upkeep_busy; /* a proposal of this member's own is under way */
     struct etcd_peer peers[ETCD_PEERS_MAX];
 
     node_id leader;
@@ -325,6 +326,15 @@ bool etcd_quota_lets(struct etcd_op *op, enum store_kind kind);
 bool etcd_url_endpoint(struct bytes url, struct world_endpoint *ret);
 
 void etcd_upkeep_pulse(struct etcd_api *api);
+
+/* The kind of the note that tells a witness where members are, and how often it is told. */
+#define ETCD_NOTE_PEERS     64
+#define ETCD_TELL_WITNESSES (NANOS_PER_S)
+
+struct cursor;
+
+/* Takes one, behind its kind. */
+void etcd_upkeep_note(struct etcd_api *api, struct cursor *c);
 
 /* --- streams --------------------------------------------------------------------------------- */
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "api/etcd/etcd_int.h"
+#include "core/base/cursor.h"
 #include "core/base/hash.h"
 #include "core/store/store_limits.h"
 
@@ -196,24 +197,99 @@ static struct etcd_peer *peer_slot(struct etcd_api *api, node_id id)
     return free_slot;
 }
 
-/* The node is told of addresses that it does not know, and of those that changed since: what its
- * configuration says of a member counts as long as the store says nothing new. */
+/* The node is told of an address that it does not know, and of one that changed since: what its
+ * configuration says of a member counts as long as nobody says anything new. */
+static void upkeep_learn_peer(struct etcd_api *api, node_id id, struct bytes url)
+{
+    struct etcd_peer *slot = id == api->cfg.member || id == NODE_NONE ? NULL : peer_slot(api, id);
+    uint64_t hash = hash_bytes(1, url.data, url.len);
+    if (!slot || (slot->id == id && slot->url_hash == hash)) {
+        return;
+    }
+    bool is_new = slot->id != id;
+    struct node_peer peer = {.id = id};
+    *slot = (struct etcd_peer){id, hash};
+    if (!(is_new && node_peer_known(api->node, id)) && etcd_url_endpoint(url, &peer.at) &&
+        node_peer_set(api->node, &peer) != OK) {
+        slot->id = NODE_NONE; /* tried again with the next pulse */
+    }
+}
+
+static void upkeep_forget_peer(struct etcd_api *api, size_t i)
+{
+    if (api->peers[i].id != NODE_NONE) {
+        node_peer_drop(api->node, api->peers[i].id);
+        api->peers[i].id = NODE_NONE;
+    }
+}
+
 static void upkeep_learn_peers(struct etcd_api *api, const struct store *store)
 {
     for (size_t i = 0; i < store_member_count(store); i++) {
         struct store_member_view m = store_member_at(store, i);
-        struct etcd_peer *slot = m.id == api->cfg.member ? NULL : peer_slot(api, m.id);
-        uint64_t hash = hash_bytes(1, m.peer_urls.data, m.peer_urls.len);
-        if (!slot || (slot->id == m.id && slot->urls_hash == hash)) {
-            continue;
-        }
-        bool is_new = slot->id != m.id;
-        struct node_peer peer = {.id = m.id};
+        struct bytes url = {0};
+        (void)store_url_next(&m.peer_urls, &url);
+        upkeep_learn_peer(api, m.id, url);
+    }
+}
+
+/* --- witnesses ------------------------------------------------------------------------------- */
+
+/* A witness has no store from which it could learn where others are: it hears so from all that it
+ * knows, in a note: kind u8 (ETCD_NOTE_PEERS), then for each member its id u64, and its first URL,
+ * as many bytes as a u16 before it says. Whoever joined after the witness was configured would be a
+ * stranger to it otherwise. */
+static void upkeep_tell_witnesses(struct etcd_api *api, const struct store *store)
+{
+    const struct raft_membership *ms = node_status(api->node).membership;
+    nanos now = etcd_now(api);
+    if (!raft_membership_has_witness(ms) || now - api->told_witnesses < ETCD_TELL_WITNESSES) {
+        return;
+    }
+    struct buf note;
+    buf_init(&note);
+    api->told_witnesses = now;
+    buf_put_u8(&note, ETCD_NOTE_PEERS);
+    for (size_t i = 0; i < store_member_count(store); i++) {
+        struct store_member_view m = store_member_at(store, i);
         struct bytes url;
-        *slot = (struct etcd_peer){m.id, hash};
-        if (!(is_new && node_peer_known(api->node, m.id)) && store_url_next(&m.peer_urls, &url) &&
-            etcd_url_endpoint(url, &peer.at) && node_peer_set(api->node, &peer) != OK) {
-            slot->id = NODE_NONE; /* tried again with the next pulse */
+        if (store_url_next(&m.peer_urls, &url) && url.len <= ETCD_URL_BYTES_MAX &&
+            note.len + url.len + sizeof(m.id) + sizeof(uint16_t) <= NODE_NOTE_BYTES_MAX) {
+            buf_put_u64(&note, m.id);
+            buf_put_u16(&note, (uint16_t)url.len);
+            buf_put(&note, url.data, url.len);
+        }
+    }
+    for (uint32_t i = 0; i < ms->n; i++) {
+        if (ms->member[i].roles & RAFT_WITNESS) {
+            enum err ignored = node_note(api->node, ms->member[i].id, buf_view(&note));
+            (void)ignored; /* it is told again */
+        }
+    }
+    buf_deinit(&note);
+}
+
+void etcd_upkeep_note(struct etcd_api *api, struct cursor *c)
+{
+    const struct raft_membership *ms = node_status(api->node).membership;
+    if (ms->n > 0 && !etcd_is_witness(api)) {
+        return; /* it has a store that says so */
+    }
+    bool is_told[ETCD_PEERS_MAX] = {false};
+    while (cursor_ok(c) && cursor_left(c) > 0) {
+        node_id id = cursor_u64(c);
+        uint16_t len = cursor_u16(c);
+        struct bytes url = cursor_take(c, len);
+        if (cursor_ok(c) && len <= ETCD_URL_BYTES_MAX) {
+            upkeep_learn_peer(api, id, url);
+        }
+        for (size_t i = 0; i < ETCD_PEERS_MAX; i++) {
+            is_told[i] = is_told[i] || api->peers[i].id == id;
+        }
+    }
+    for (size_t i = 0; i < ETCD_PEERS_MAX && cursor_ok(c); i++) {
+        if (!is_told[i] && !raft_membership_lookup(ms, api->peers[i].id)) {
+            upkeep_forget_peer(api, i);
         }
     }
 }
@@ -227,8 +303,7 @@ static void upkeep_forget_peers(struct etcd_api *api, const struct store *store)
         struct store_member_view m;
         if (peer->id != NODE_NONE && !raft_membership_lookup(ms, peer->id) &&
             !store_member_find(store, peer->id, &m)) {
-            node_peer_drop(api->node, peer->id);
-            peer->id = NODE_NONE;
+            upkeep_forget_peer(api, i);
         }
     }
 }
@@ -240,7 +315,10 @@ void etcd_upkeep_pulse(struct etcd_api *api)
         return;
     }
     upkeep_learn_peers(api, store);
-    upkeep_forget_peers(api, store);
+    if (node_status(api->node).membership->n > 0 && !etcd_is_witness(api)) {
+        upkeep_forget_peers(api, store);
+        upkeep_tell_witnesses(api, store);
+    }
     bool is_member =
         raft_membership_lookup(node_status(api->node).membership, api->cfg.member) != NULL;
     if (api->upkeep_busy || api->leader == NODE_NONE || !is_member || etcd_is_witness(api)) {

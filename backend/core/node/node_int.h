@@ -143,7 +143,7 @@ enum node_presence {
 /* A founder asks the others so often; an answer is good for so long; so often its owner hears for
  * whom it waits. */
 #define NODE_ASK_EVERY (200 * NANOS_PER_MS)
-#define NODE_ASK_FRESH (1 * NANOS_PER_S)
+#define NODE_ASK_FRESH (5 * NANOS_PER_S)
 #define NODE_ASK_TELL  (5 * NANOS_PER_S)
 
 /* The first thing on a stream. */
@@ -362,6 +362,8 @@ struct node {
     bool chunk_went_on;     /* ... and not only its beginning */
     bool chunk_checking;    /* the newest snapshot is being read for damage */
     uint64_t chunk_damaged; /* its index, where that was found; 0: it was not */
+
+    bool is_raising; /* the feature level: proposed, and not applied */
 
     bool heal_due; /* Raft vouches for the log, and the log has not been told */
 

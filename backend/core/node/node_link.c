@@ -651,8 +651,12 @@ enum err node_peer_set(struct node *n, const struct node_peer *peer)
         return OK;
     }
     struct node_hashes hashes = {0};
+    uint8_t level = 0;
+    nanos heard = 0;
     if (link) {
         hashes = link->hashes;
+        level = link->level;
+        heard = link->heard;
         link_close(link);
     }
     uint32_t slot = link_free_slot(n);
@@ -663,6 +667,8 @@ enum err node_peer_set(struct node *n, const struct node_peer *peer)
     n->cfg.peer_count = (uint32_t)u64_max(n->cfg.peer_count, slot + 1);
     link_open(n, slot);
     n->links[slot].hashes = hashes;
+    n->links[slot].level = level;
+    n->links[slot].heard = heard;
     return OK;
 }
 

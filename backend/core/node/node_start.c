@@ -283,6 +283,11 @@ static void start_found(struct node_start *s)
         return;
     }
     raft_index index = u64_max(store_applied_index(n->store), START_FOUNDING_INDEX);
+    const struct raft_member *own = raft_membership_lookup(n->cfg.founders, n->cfg.id);
+    if (own && (own->roles & RAFT_WITNESS)) {
+        store_close(n->store); /* it begins behind the same entry, and has no state */
+        n->store = store_open(n->cfg.feature_level);
+    }
     struct store_snapshot *snap = store_snapshot_begin(n->store);
     while (store_snapshot_step(snap, NODE_SNAPSHOT_BUDGET, &s->founding_bytes) == ERR_PENDING) {
     }

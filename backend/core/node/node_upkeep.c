@@ -14,6 +14,7 @@ enum { UPKEEP_LEASE_ID = 0x08 };
 /* A request of the node's own. */
 struct upkeep_request {
     struct node_request request;
+    struct node *node;
     struct buf body;
 };
 
@@ -42,6 +43,55 @@ static void upkeep_expire_leases(struct node *n)
         if (node_propose(n, &u->request) != OK) {
             upkeep_on_done(&u->request); /* the store tells of it again when it is re-armed */
         }
+    }
+}
+
+/* --- the feature level ----------------------------------------------------------------------- */
+
+static void upkeep_on_raised(struct node_request *request)
+{
+    struct upkeep_request *u = request->owner;
+    u->node->is_raising = false;
+    upkeep_on_done(request);
+}
+
+/* The highest level that the programs of all members know; 0: one did not say yet. */
+static uint16_t upkeep_common_level(const struct node *n)
+{
+    const struct raft_membership *ms = raft_status(n->raft).membership;
+    uint16_t common = n->cfg.program_level;
+    for (uint32_t i = 0; i < ms->n; i++) {
+        if (ms->member[i].id != n->cfg.id) {
+            uint16_t level = node_link_level(n, ms->member[i].id);
+            common = level < common ? level : common;
+        }
+    }
+    return common;
+}
+
+/* Nobody need say that an upgrade is over: the leader sees it. From the moment on at which the
+ * level is applied, entries may need it, and a program that does not know it can only halt. */
+static void upkeep_raise_level(struct node *n)
+{
+    uint16_t now = store_feature_level(n->store);
+    if (now >= n->cfg.program_level || n->is_raising) {
+        return;
+    }
+    uint16_t level = upkeep_common_level(n);
+    if (level <= now) {
+        return;
+    }
+    struct upkeep_request *u = mem_alloc_zero(sizeof(*u));
+    u->node = n;
+    buf_init(&u->body);
+    buf_put_u64(&u->body, level);
+    u->request.kind = STORE_KIND_FEATURE_LEVEL;
+    u->request.body = buf_view(&u->body);
+    u->request.done = upkeep_on_raised;
+    u->request.owner = u;
+    n->is_raising = true;
+    if (node_propose(n, &u->request) != OK) {
+        upkeep_on_raised(&u->request); /* with the next tick */
     }
 }
 
@@ -111,6 +161,7 @@ void node_upkeep(struct node *n)
     node_snapshot_cover_damage(n);
     if (raft_status(n->raft).role == RAFT_LEADER) {
         upkeep_expire_leases(n);
+        upkeep_raise_level(n);
     }
     if (store_work(n->store, NODE_WORK_BUDGET)) {
         world_timer_set(n->world, &n->tick, world_now(n->world));

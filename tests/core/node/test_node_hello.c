@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "core/base/crc.h"
+#include "core/consensus/raft/raft_int.h"
 #include "core/node/node_int.h"
 #include "core/store/store_limits.h"
 #include "tests/support/node_cluster.h"
@@ -243,10 +244,37 @@ static void a_refused_member_hears_why_and_calls_ever_less_often(void **state)
     cluster3_deinit(&c);
 }
 
+/* The table at the top of node_quorum.c, for a member of the first lineage. */
+static void lineages_are_judged_by_the_table(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t lineage;
+        node_id from; /* 2 is a member, 99 is none */
+        enum node_refusal why;
+    } cases[] = {
+        {0x02000007, 99, NODE_REFUSAL_NONE},        {NODE_LINEAGE_NONE, 99, NODE_REFUSAL_NONE},
+        {0x03000001, 99, NODE_REFUSAL_NONE},        {0x01000001, 2, NODE_REFUSAL_NONE},
+        {0x01000001, 99, NODE_REFUSAL_OLD_LINEAGE}, {0, 99, NODE_REFUSAL_OLD_LINEAGE},
+        {0x02000008, 2, NODE_REFUSAL_LINEAGE},      {0x02000008, 99, NODE_REFUSAL_LINEAGE},
+    };
+    struct scene s;
+    scene_open(&s);
+    struct node *n = s.c.member[0].node;
+    n->raft->membership.lineage = 0x02000007;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        const struct node_hello hello = {.from = cases[i].from, .lineage = cases[i].lineage};
+        assert_int_equal(node_lineage_judge(n, &hello), cases[i].why);
+    }
+    n->raft->membership.lineage = 0;
+    scene_close(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(says_why_it_refuses),
+        cmocka_unit_test(lineages_are_judged_by_the_table),
         cmocka_unit_test(whoever_says_nothing_is_sent_away),
         cmocka_unit_test(a_refused_member_hears_why_and_calls_ever_less_often),
     };

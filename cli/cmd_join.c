@@ -1,0 +1,280 @@
+/* `novacron cluster join` and `member replace`: let a new member in, and write its configuration
+ * with everything that the running cluster knows. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <etcdserverpb.pb-c.h>
+
+#include "api/pb_wire.h"
+#include "cli/member_file.h"
+#include "cli/remote.h"
+
+/* The options, in the order of the table. */
+enum {
+    JOIN_DIR = REMOTE_OPTIONS,
+    JOIN_CA,
+    JOIN_PLAINTEXT,
+    JOIN_LEARNER,
+    JOIN_WITNESS,
+    JOIN_PRIORITY,
+    JOIN_DATA_DIR,
+    JOIN_ETC,
+    JOIN_TIMING
+};
+
+/* Of MemberAddRequest and MemberRemoveRequest. */
+enum { ADD_URLS = 1, ADD_LEARNER, ADD_NAME = 101, ADD_WITNESS, ADD_PRIORITY };
+enum { REMOVE_ID = 1 };
+
+#define PRIORITY_MAX 255
+
+struct join {
+    struct remote r;
+    struct member_words own;
+    struct member_words members[NODE_PEERS_MAX];
+    struct member_file file;
+    uint64_t replaces; /* 0: nobody */
+    uint64_t priority; /* one more than it is to be; 0: as usual */
+    const char *dir;
+    char why[DAEMON_WHY_BYTES];
+};
+
+static enum cli_exit join_failed(const struct join *s, enum err e)
+{
+    (void)fprintf(stderr, "novacron %s: %s\n", s->r.command, s->why);
+    return e == ERR_INVALID ? CLI_USAGE : CLI_UNREADABLE;
+}
+
+/* --- what the cluster says ------------------------------------------------------------------- */
+
+/* Without the scheme, as the configuration has it. */
+static bool join_take_member(struct join *s, const Etcdserverpb__Member *m)
+{
+    struct member_words *w = &s->members[s->file.count];
+    const char *url = m->n_peerurls > 0 ? m->peerurls[0] : "";
+    const char *at = strstr(url, "://");
+    *w = (struct member_words){.id = m->id, .priority = -1};
+    if (m->name[0] == '\0' || at == NULL || !daemon_endpoint_parse(at + 3, &w->peer)) {
+        return true; /* it has not begun itself */
+    }
+    (void)snprintf(w->name, sizeof w->name, "%s", m->name);
+    if (strcmp(w->name, s->own.name) == 0) {
+        (void)snprintf(s->why, sizeof s->why,
+                       "there is a member %s already, with id %llx; to put another in its place: "
+                       "`novacron member replace %llx NAME HOST`",
+                       w->name, (unsigned long long)m->id, (unsigned long long)m->id);
+        return false;
+    }
+    s->file.count++;
+    return true;
+}
+
+static enum err join_take_list(struct join *s, const Etcdserverpb__MemberListResponse *list)
+{
+    bool has_replaced = s->replaces == 0;
+    s->file.cluster_id = list->header->cluster_id;
+    for (size_t i = 0; i < list->n_members && s->file.count < NODE_PEERS_MAX; i++) {
+        if (list->members[i]->id == s->replaces) {
+            has_replaced = true;
+        } else if (!join_take_member(s, list->members[i])) {
+            return ERR_EXISTS;
+        }
+    }
+    if (!has_replaced) {
+        (void)snprintf(s->why, sizeof s->why, "there is no member %llx; `member list` has them all",
+                       (unsigned long long)s->replaces);
+        return ERR_NOT_FOUND;
+    }
+    return OK;
+}
+
+static enum cli_exit join_look(struct join *s)
+{
+    enum cli_exit e = remote_call(&s->r, "/etcdserverpb.Cluster/MemberList");
+    if (e != CLI_OK) {
+        return e;
+    }
+    Etcdserverpb__MemberListResponse *list =
+        etcdserverpb__member_list_response__unpack(NULL, s->r.response.len, s->r.response.data);
+    enum err result = ERR_CORRUPT;
+    (void)snprintf(s->why, sizeof s->why, "the list of members makes no sense");
+    if (list != NULL && list->header != NULL) {
+        result = join_take_list(s, list);
+    }
+    if (list != NULL) {
+        etcdserverpb__member_list_response__free_unpacked(list, NULL);
+    }
+    return result == OK ? CLI_OK : join_failed(s, result);
+}
+
+/* --- the changes ----------------------------------------------------------------------------- */
+
+static enum cli_exit join_remove(struct join *s)
+{
+    buf_clear(&s->r.request);
+    pb_put_varint(&s->r.request, REMOVE_ID, s->replaces);
+    enum cli_exit e = remote_call(&s->r, "/etcdserverpb.Cluster/MemberRemove");
+    if (e == CLI_OK && !s->r.json) {
+        (void)printf("%llx is removed; it must not run again with the disk that it has\n",
+                     (unsigned long long)s->replaces);
+    }
+    return e;
+}
+
+static enum cli_exit join_add(struct join *s, const struct cli_call *call)
+{
+    char url[WORLD_HOST_MAX_BYTES + 32];
+    bool has_colon = strchr(s->own.peer.host, ':') != NULL;
+    (void)snprintf(url, sizeof url, "http%s://%s%s%s:%u", s->file.has_certificates ? "s" : "",
+                   has_colon ? "[" : "", s->own.peer.host, has_colon ? "]" : "", s->own.peer.port);
+    buf_clear(&s->r.request);
+    pb_put_text(&s->r.request, ADD_URLS, url);
+    pb_put_varint(&s->r.request, ADD_LEARNER, call->options[JOIN_LEARNER] != NULL);
+    pb_put_text(&s->r.request, ADD_NAME, s->own.name);
+    pb_put_varint(&s->r.request, ADD_WITNESS, s->own.is_witness);
+    pb_put_varint(&s->r.request, ADD_PRIORITY, s->priority);
+    enum cli_exit e = remote_call(&s->r, "/etcdserverpb.Cluster/MemberAdd");
+    if (e != CLI_OK) {
+        return e;
+    }
+    Etcdserverpb__MemberAddResponse *added =
+        etcdserverpb__member_add_response__unpack(NULL, s->r.response.len, s->r.response.data);
+    s->own.id = added != NULL && added->member != NULL ? added->member->id : 0;
+    if (added != NULL) {
+        etcdserverpb__member_add_response__free_unpacked(added, NULL);
+    }
+    return s->own.id != 0 ? CLI_OK : CLI_UNREADABLE;
+}
+
+static enum err join_compose(struct join *s, struct buf *text)
+{
+    buf_clear(text);
+    return member_file_compose(&s->file, text, s->why);
+}
+
+/* Everything that can go wrong here goes wrong before the cluster is changed. */
+static enum cli_exit join_prepare(struct join *s, const struct cli_call *call, struct buf *text)
+{
+    char path[MEMBER_PATH_BYTES];
+    s->own.id = 1; /* stands for the one that it will get */
+    enum err e = join_compose(s, text);
+    e = e == OK ? member_dir_make(s->dir, s->own.name, s->why) : e;
+    (void)snprintf(path, sizeof path, "%s/%s/novacrond.yaml", s->dir, s->own.name);
+    FILE *f = e == OK ? fopen(path, "re") : NULL;
+    if (f != NULL) {
+        (void)fclose(f);
+        (void)snprintf(s->why, sizeof s->why, "%.300s is there already", path);
+        e = ERR_EXISTS;
+    }
+    if (e == OK && call->options[JOIN_CA] != NULL) {
+        e = member_certify(call->options[JOIN_CA], s->dir, s->own.name, s->own.peer.host, s->why);
+    }
+    return e == OK ? CLI_OK : join_failed(s, e);
+}
+
+static void join_explain(const struct join *s)
+{
+    if (s->r.json) {
+        (void)printf("{\"id\":\"%llx\",\"file\":\"%s/%s/novacrond.yaml\"}\n",
+                     (unsigned long long)s->own.id, s->dir, s->own.name);
+        return;
+    }
+    (void)printf("%s is member %llx%s.\n%s/%s/  belongs into %s on %s; then, there: novacrond "
+                 "--config %s/novacrond.yaml\n",
+                 s->own.name, (unsigned long long)s->own.id,
+                 s->own.is_witness ? ", a witness" : ", and votes once it has caught up", s->dir,
+                 s->own.name, s->file.etc, s->own.peer.host, s->file.etc);
+}
+
+static enum cli_exit join_words(struct join *s, const struct cli_call *call, const char *name,
+                                const char *host)
+{
+    uint64_t priority = 0;
+    const char *wanted = call->options[JOIN_PRIORITY];
+    if (!member_words_parse(host, name, &s->own)) {
+        return remote_wrong(&s->r, "no HOST, or HOST:PEER_PORT:CLIENT_PORT, or the name is none",
+                            host);
+    }
+    if (wanted != NULL && (!remote_number(wanted, &priority) || priority > PRIORITY_MAX)) {
+        return remote_wrong(&s->r, "no priority from 0 to 255", wanted);
+    }
+    s->priority = wanted != NULL ? priority + 1 : 0;
+    if (call->options[JOIN_CA] == NULL && call->options[JOIN_PLAINTEXT] == NULL) {
+        (void)snprintf(s->why, sizeof s->why,
+                       "where is the cluster's authority? --ca DIR makes the certificate; "
+                       "--plaintext where members have none");
+        return join_failed(s, ERR_INVALID);
+    }
+    s->own.is_witness = call->options[JOIN_WITNESS] != NULL;
+    return CLI_OK;
+}
+
+static enum cli_exit join_run(struct join *s, const struct cli_call *call, const char *name,
+                              const char *host)
+{
+    struct buf text;
+    buf_init(&text);
+    enum cli_exit e = join_words(s, call, name, host);
+    e = e == CLI_OK ? join_look(s) : e;
+    e = e == CLI_OK ? join_prepare(s, call, &text) : e;
+    e = e == CLI_OK && s->replaces != 0 ? join_remove(s) : e;
+    e = e == CLI_OK ? join_add(s, call) : e;
+    if (e == CLI_OK) {
+        enum err result = join_compose(s, &text);
+        result = result == OK ? member_file_write(s->dir, name, buf_view(&text), s->why) : result;
+        if (result != OK) {
+            e = join_failed(s, result);
+            (void)fprintf(stderr,
+                          "it was added as member %llx: `novacron member remove %llx` takes "
+                          "that back\n",
+                          (unsigned long long)s->own.id, (unsigned long long)s->own.id);
+        }
+    }
+    if (e == CLI_OK) {
+        join_explain(s);
+    }
+    buf_deinit(&text);
+    return e;
+}
+
+static enum cli_exit join_open(struct join *s, const char *command, const struct cli_call *call)
+{
+    const char *etc = call->options[JOIN_ETC];
+    const char *data_dir = call->options[JOIN_DATA_DIR];
+    s->dir = call->options[JOIN_DIR] != NULL ? call->options[JOIN_DIR] : ".";
+    s->file = (struct member_file){.own = &s->own,
+                                   .members = s->members,
+                                   .has_certificates = call->options[JOIN_CA] != NULL,
+                                   .etc = etc != NULL ? etc : MEMBER_ETC,
+                                   .data_dir = data_dir != NULL ? data_dir : MEMBER_DATA_DIR,
+                                   .timing = call->options[JOIN_TIMING]};
+    return remote_open(&s->r, command, call);
+}
+
+enum cli_exit cmd_cluster_join(const struct cli_call *call)
+{
+    struct join s = {.replaces = 0};
+    enum cli_exit e = join_open(&s, "cluster join", call);
+    if (e == CLI_OK) {
+        e = join_run(&s, call, call->arguments[0], call->arguments[1]);
+        remote_close(&s.r);
+    }
+    return e;
+}
+
+enum cli_exit cmd_member_replace(const struct cli_call *call)
+{
+    struct join s = {.replaces = 0};
+    enum cli_exit e = join_open(&s, "member replace", call);
+    if (e != CLI_OK) {
+        return e;
+    }
+    if (!remote_id(call->arguments[0], &s.replaces) || s.replaces == 0) {
+        e = remote_wrong(&s.r, "no member's id, which `member list` prints", call->arguments[0]);
+    } else {
+        e = join_run(&s, call, call->arguments[1], call->arguments[2]);
+    }
+    remote_close(&s.r);
+    return e;
+}
