@@ -113,7 +113,8 @@ static bool target_leads_to(const struct top_target *target, const struct top_li
 }
 
 /* The best way to it: one that answers, else any; NULL: there is none. */
-static const struct top_target *target_of(const struct top_members *t, const struct top_listed *l)
+static const struct top_target *top_target_of(const struct top_members *t,
+                                              const struct top_listed *l)
 {
     const struct top_target *found = NULL;
     for (size_t i = 0; i < t->target_count; i++) {
@@ -162,7 +163,7 @@ struct top_view top_members_view(struct top_members *t)
     (void)snprintf(view.list_why, sizeof view.list_why, "%s", t->list_why);
     for (size_t i = 0; i < t->listed_count; i++) {
         const struct top_listed *l = &t->listed[i];
-        const struct top_target *target = target_of(t, l);
+        const struct top_target *target = top_target_of(t, l);
         struct top_member *m = &t->view[view.count++];
         memset(m, 0, sizeof *m);
         (void)snprintf(m->why, sizeof m->why, "it was not started yet");
