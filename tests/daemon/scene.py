@@ -66,7 +66,7 @@ class Scene:
 
     def put(self, key, value, members=None):
         done = self.run("kv", "put", key, value, members=members or self.members)
-        expect((done.returncode, done.stdout), (0, "OK\n"))
+        expect((done.returncode, done.stdout, done.stderr), (0, "OK\n", ""))
 
     def get(self, key, members):
         return self.run("kv", "get", key, members=members).stdout

@@ -97,7 +97,7 @@ def an_order_does_nothing_where_there_is_a_quorum(build):
         order = (one.dir / "data/recovery").read_text()
         (one.dir / "data/recovery").unlink()
         one.start()
-        scene.cluster.leader()
+        until("it serves", lambda: (one.raft() or {}).get("leader"))
         scene.put("later", "still")
         until("it has it", lambda: "still" in scene.run("kv", "get", "later", "--serializable",
                                                         members=[one]).stdout)
