@@ -308,6 +308,21 @@ void api_expect_error(struct api_cluster *c, uint32_t i, const char *method, con
     api_close(c, call);
 }
 
+void api_expect_next(struct api_cluster *c, struct rpc_call *call, size_t *at, const char *text)
+{
+    api_wait_messages(c, call, *at + 1);
+    pb_text_assert(fake_call_answer(call, (*at)++), true, text);
+}
+
+void api_expect_nothing(struct api_cluster *c, struct rpc_call *call, size_t at)
+{
+    api_cluster_run(c, 200 * NANOS_PER_MS);
+    if (call->count != at) {
+        pb_text_print(fake_call_answer(call, at));
+    }
+    assert_int_equal(call->count, at);
+}
+
 int64_t api_number(struct bytes message, uint32_t number)
 {
     struct store_pb pb;

@@ -72,6 +72,11 @@ void api_expect(struct api_cluster *c, uint32_t i, const char *method, const cha
 void api_expect_error(struct api_cluster *c, uint32_t i, const char *method, const char *request,
                       int status, const char *text);
 
+/* The next answer of a stream must be this, but for its header; `*at` counts them. Or there is none
+ * for a while. */
+void api_expect_next(struct api_cluster *c, struct rpc_call *call, size_t *at, const char *text);
+void api_expect_nothing(struct api_cluster *c, struct rpc_call *call, size_t at);
+
 /* A field of a message, a number: of the answer's header, or of the answer. */
 int64_t api_header(struct bytes message, uint32_t number);
 int64_t api_number(struct bytes message, uint32_t number);

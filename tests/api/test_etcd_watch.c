@@ -34,47 +34,31 @@ static int watch_teardown(void **state)
     return 0;
 }
 
-/* The next answer of a watch stream must be this; `*at` counts them. */
-static void expect_next(struct api_cluster *c, struct rpc_call *call, size_t *at, const char *text)
-{
-    api_wait_messages(c, call, *at + 1);
-    pb_text_assert(fake_call_answer(call, (*at)++), true, text);
-}
-
-static void expect_nothing(struct api_cluster *c, struct rpc_call *call, size_t at)
-{
-    api_cluster_run(c, 200 * NANOS_PER_MS);
-    if (call->count != at) {
-        pb_text_print(fake_call_answer(call, at));
-    }
-    assert_int_equal(call->count, at);
-}
-
 static void tells_events_of_many_watches_on_one_stream(void **state)
 {
     struct api_cluster *c = *state;
     size_t at = 0;
     struct rpc_call *call = api_call(c, 0, "Watch/Watch", NULL);
     api_message(call, "1:{1:'a'}");
-    expect_next(c, call, &at, "3:1");
+    api_expect_next(c, call, &at, "3:1");
     api_message(call, "1:{1:'b' 2:'c' 6:1 7:9}");
-    expect_next(c, call, &at, "2:9 3:1");
+    api_expect_next(c, call, &at, "2:9 3:1");
     api_message(call, "1:{1:'b' 2:'c' 5:0 7:10}");
-    expect_next(c, call, &at, "2:10 3:1");
+    api_expect_next(c, call, &at, "2:10 3:1");
     api_expect(c, 0, "KV/Put", "1:'a' 2:'1'", "");
-    expect_next(c, call, &at, "11:{2:{1:'a' 2:2 3:2 4:1 5:'1'}}");
+    api_expect_next(c, call, &at, "11:{2:{1:'a' 2:2 3:2 4:1 5:'1'}}");
     assert_int_equal(api_header(fake_call_answer(call, at - 1), 3), 2);
     api_expect(c, 0, "KV/Put", "1:'b' 2:'1'", "");
-    expect_next(c, call, &at, "11:{2:{1:'b' 2:3 3:3 4:1 5:'1'}} 2:9");
+    api_expect_next(c, call, &at, "11:{2:{1:'b' 2:3 3:3 4:1 5:'1'}} 2:9");
     api_expect(c, 0, "KV/DeleteRange", "1:'b'", "2:1");
-    expect_next(c, call, &at, "11:{1:1 2:{1:'b' 3:4} 3:{1:'b' 2:3 3:3 4:1 5:'1'}} 2:9");
-    expect_next(c, call, &at, "11:{1:1 2:{1:'b' 3:4}} 2:10");
+    api_expect_next(c, call, &at, "11:{1:1 2:{1:'b' 3:4} 3:{1:'b' 2:3 3:3 4:1 5:'1'}} 2:9");
+    api_expect_next(c, call, &at, "11:{1:1 2:{1:'b' 3:4}} 2:10");
     /* A canceled watch says so once, and one that is not there says nothing. */
     api_message(call, "2:{1:9}");
-    expect_next(c, call, &at, "2:9 4:1");
+    api_expect_next(c, call, &at, "2:9 4:1");
     api_message(call, "2:{1:9}");
     api_expect(c, 0, "KV/Put", "1:'b' 2:'2'", "");
-    expect_nothing(c, call, at);
+    api_expect_nothing(c, call, at);
     api_close(c, call);
 }
 
@@ -85,11 +69,11 @@ static void gives_all_events_of_a_revision_in_one_answer(void **state)
     struct rpc_call *call = api_call(c, 0, "Watch/Watch", NULL);
     api_expect(c, 0, "KV/Put", "1:'k1'", "");
     api_message(call, "1:{1:'k' 2:'l' 3:2}");
-    expect_next(c, call, &at, "3:1");
-    expect_next(c, call, &at, "11:{2:{1:'k1' 2:2 3:2 4:1}}");
+    api_expect_next(c, call, &at, "3:1");
+    api_expect_next(c, call, &at, "11:{2:{1:'k1' 2:2 3:2 4:1}}");
     api_expect(c, 0, "KV/Txn", "2:{2:{1:'k2'}} 2:{3:{1:'k1'}}",
                "2:1 3:{2:{1:{3:3}}} 3:{3:{1:{3:3} 2:1}}");
-    expect_next(c, call, &at, "11:{2:{1:'k2' 2:3 3:3 4:1}} 11:{1:1 2:{1:'k1' 3:3}}");
+    api_expect_next(c, call, &at, "11:{2:{1:'k2' 2:3 3:3 4:1}} 11:{1:1 2:{1:'k1' 3:3}}");
     api_close(c, call);
 }
 
@@ -99,12 +83,12 @@ static void refuses_bad_ranges_and_ids_without_ending_the_stream(void **state)
     size_t at = 0;
     struct rpc_call *call = api_call(c, 0, "Watch/Watch", NULL);
     api_message(call, "1:{1:'b' 2:'a'}");
-    expect_next(c, call, &at, "2:-1 3:1 4:1 6:'mvcc: watcher range is empty'");
+    api_expect_next(c, call, &at, "2:-1 3:1 4:1 6:'mvcc: watcher range is empty'");
     api_message(call, "1:{1:'b' 7:5}");
-    expect_next(c, call, &at, "2:5 3:1");
+    api_expect_next(c, call, &at, "2:5 3:1");
     api_message(call, "1:{1:'b' 7:5}");
-    expect_next(c, call, &at,
-                "2:-1 3:1 4:1 6:'mvcc: duplicate watch ID provided on the WatchStream'");
+    api_expect_next(c, call, &at,
+                    "2:-1 3:1 4:1 6:'mvcc: duplicate watch ID provided on the WatchStream'");
     api_message(call, "1:'\\0'");
     api_wait(c, call);
     api_assert_status(call, RPC_INTERNAL, "grpc: error unmarshalling request");
@@ -121,21 +105,21 @@ static void cancels_a_watch_whose_start_was_compacted(void **state)
     api_expect(c, 0, "KV/Compact", "1:4", "");
     struct rpc_call *call = api_call(c, 0, "Watch/Watch", NULL);
     api_message(call, "1:{1:'k' 3:3}");
-    expect_next(c, call, &at, "3:1");
-    expect_next(c, call, &at, "4:1 5:4");
+    api_expect_next(c, call, &at, "3:1");
+    api_expect_next(c, call, &at, "4:1 5:4");
     assert_int_equal(api_header(fake_call_answer(call, at - 1), 3), 0);
     api_message(call, "1:{1:'k' 3:4 7:1}");
-    expect_next(c, call, &at, "2:1 3:1");
-    expect_next(c, call, &at, "11:{2:{1:'k' 2:2 3:4 4:3}} 11:{2:{1:'k' 2:2 3:5 4:4}} 2:1");
+    api_expect_next(c, call, &at, "2:1 3:1");
+    api_expect_next(c, call, &at, "11:{2:{1:'k' 2:2 3:4 4:3}} 11:{2:{1:'k' 2:2 3:5 4:4}} 2:1");
     /* A start in the future waits for it. */
     api_message(call, "1:{1:'k' 3:7 7:2}");
-    expect_next(c, call, &at, "2:2 3:1");
+    api_expect_next(c, call, &at, "2:2 3:1");
     api_message(call, "2:{1:1}");
-    expect_next(c, call, &at, "2:1 4:1");
+    api_expect_next(c, call, &at, "2:1 4:1");
     api_expect(c, 0, "KV/Put", "1:'k'", "");
-    expect_nothing(c, call, at);
+    api_expect_nothing(c, call, at);
     api_expect(c, 0, "KV/Put", "1:'k'", "");
-    expect_next(c, call, &at, "11:{2:{1:'k' 2:2 3:7 4:6}} 2:2");
+    api_expect_next(c, call, &at, "11:{2:{1:'k' 2:2 3:7 4:6}} 2:2");
     api_close(c, call);
 }
 
@@ -145,19 +129,19 @@ static void tells_progress_when_asked_and_in_the_interval(void **state)
     size_t at = 0;
     struct rpc_call *call = api_call(c, 0, "Watch/Watch", NULL);
     api_message(call, "3:{}");
-    expect_nothing(c, call, at); /* without a watch there is no answer */
+    api_expect_nothing(c, call, at); /* without a watch there is no answer */
     api_message(call, "1:{1:'k' 7:3}");
-    expect_next(c, call, &at, "2:3 3:1");
+    api_expect_next(c, call, &at, "2:3 3:1");
     api_expect(c, 0, "KV/Put", "1:'other'", "");
     api_message(call, "3:{}");
-    expect_next(c, call, &at, "2:-1");
+    api_expect_next(c, call, &at, "2:-1");
     assert_int_equal(api_header(fake_call_answer(call, at - 1), 3), 2);
-    expect_nothing(c, call, at);
+    api_expect_nothing(c, call, at);
     api_message(call, "1:{1:'k' 7:4 4:1}");
-    expect_next(c, call, &at, "2:4 3:1");
-    expect_next(c, call, &at, "2:4");
+    api_expect_next(c, call, &at, "2:4 3:1");
+    api_expect_next(c, call, &at, "2:4");
     assert_int_equal(api_header(fake_call_answer(call, at - 1), 3), 2);
-    expect_next(c, call, &at, "2:4");
+    api_expect_next(c, call, &at, "2:4");
     api_close(c, call);
 }
 
@@ -167,18 +151,18 @@ static void keeps_the_events_of_a_slow_client_in_the_store(void **state)
     size_t at = 0;
     struct rpc_call *call = api_call(c, 0, "Watch/Watch", NULL);
     api_message(call, "1:{1:'k'}");
-    expect_next(c, call, &at, "3:1");
+    api_expect_next(c, call, &at, "3:1");
     fake_call_drain(call);
     call->high_mark = 0;
     api_expect(c, 0, "KV/Put", "1:'k' 2:'0'", "");
-    expect_next(c, call, &at, "11:{2:{1:'k' 2:2 3:2 4:1 5:'0'}}");
+    api_expect_next(c, call, &at, "11:{2:{1:'k' 2:2 3:2 4:1 5:'0'}}");
     for (int i = 0; i < 5; i++) {
         api_expect(c, 0, "KV/Put", "1:'k'", "");
     }
-    expect_nothing(c, call, at);
+    api_expect_nothing(c, call, at);
     /* Nor does it get progress that it could not have seen. */
     api_message(call, "3:{}");
-    expect_nothing(c, call, at);
+    api_expect_nothing(c, call, at);
     fake_call_drain(call);
     api_wait_messages(c, call, at + 1);
     assert_int_equal(api_header(fake_call_answer(call, at), 3), 7);
@@ -199,7 +183,7 @@ static void splits_a_long_revision_for_those_who_asked(void **state)
     size_t at = 0;
     struct rpc_call *call = api_call(c, 0, "Watch/Watch", NULL);
     api_message(call, "1:{1:'k' 2:'l' 8:1 6:1}");
-    expect_next(c, call, &at, "3:1");
+    api_expect_next(c, call, &at, "3:1");
     /* Twice a megabyte of values, then their deletion in one revision with prev_kv. */
     static uint8_t value[1000 * 1000];
     for (int i = 0; i < 3; i++) {
@@ -234,7 +218,7 @@ static void goes_on_over_a_snapshot_that_replaces_the_store(void **state)
     size_t at = 0;
     struct rpc_call *call = api_call(c, follower, "Watch/Watch", NULL);
     api_message(call, "1:{1:'k'}");
-    expect_next(c, call, &at, "3:1");
+    api_expect_next(c, call, &at, "3:1");
     uint32_t other = (follower + 1) % 3;
     for (uint32_t i = 0; i < 3; i++) {
         if (i != follower) {
@@ -245,7 +229,7 @@ static void goes_on_over_a_snapshot_that_replaces_the_store(void **state)
     for (int i = 0; i < 200; i++) {
         api_expect(c, other, "KV/Put", "1:'k'", "");
     }
-    expect_nothing(c, call, at);
+    api_expect_nothing(c, call, at);
     uint64_t snapshot = node_status(c->member[follower].node).snapshot;
     for (uint32_t i = 0; i < 3; i++) {
         if (i != follower) {

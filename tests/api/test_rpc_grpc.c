@@ -151,6 +151,46 @@ static void answers_a_failure_with_trailers_alone(void **state)
     peer_close(&peer);
 }
 
+/* etcdctl 3.4 says where it goes as a URL, clientv3 3.5.0 by what it was given first. */
+static void takes_an_authority_that_is_none(void **state)
+{
+    (void)state;
+    static const char *const authorities[] = {"http://127.0.0.1:2379", "https://[::1]:2379",
+                                              "#initially=[127.0.0.1:2379;127.0.0.1:22379]"};
+    struct rpc_peer peer;
+    peer_open(&peer, NULL);
+    struct buf body = {.data = NULL};
+    peer_put_message(&body, "x", 1);
+    for (size_t i = 0; i < COUNT_OF(authorities); i++) {
+        const char *const headers[] = {
+            ":method",    "POST",         ":scheme", "http",     ":path",        "/test.Echo/Unary",
+            ":authority", authorities[i], "te",      "trailers", "content-type", "application/grpc",
+            NULL};
+        struct peer_reply *reply = peer_request_headers(&peer, headers, buf_view(&body), true);
+        assert_true(peer_has_messages(reply, 1, (const char *const[]){"x"}));
+        assert_int_equal(reply->grpc_status, 0);
+    }
+    buf_deinit(&body);
+    peer_close(&peer);
+}
+
+/* grpc-go closes with a GOAWAY whose last stream cannot be. */
+static void bears_the_farewell_of_a_client(void **state)
+{
+    (void)state;
+    static const uint8_t farewell[] = {0x7F, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0};
+    struct rpc_peer peer;
+    peer_open(&peer, NULL);
+    struct peer_reply *reply = peer_request(&peer, "/test.Echo/Open", NULL, empty, false);
+    struct buf frame = {.data = NULL};
+    peer_put_frame(&frame, NGHTTP2_GOAWAY, 0, 0, farewell, sizeof farewell);
+    peer_raw(&peer, frame.data, frame.len);
+    buf_deinit(&frame);
+    assert_false(reply->grpc_status > 0);
+    peer_close(&peer);
+    assert_int_equal(peer.log.gone, peer.log.begun);
+}
+
 static void puts_a_remark_among_the_trailers(void **state)
 {
     (void)state;
@@ -471,6 +511,8 @@ int main(void)
         cmocka_unit_test(answers_while_the_client_still_talks),
         cmocka_unit_test(streams_several_messages_to_one_request),
         cmocka_unit_test(answers_a_failure_with_trailers_alone),
+        cmocka_unit_test(takes_an_authority_that_is_none),
+        cmocka_unit_test(bears_the_farewell_of_a_client),
         cmocka_unit_test(puts_a_remark_among_the_trailers),
         cmocka_unit_test(answers_a_late_failure_behind_what_was_sent),
         cmocka_unit_test(refuses_methods_that_it_does_not_know),
