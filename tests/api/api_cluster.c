@@ -323,6 +323,15 @@ void api_expect_nothing(struct api_cluster *c, struct rpc_call *call, size_t at)
     assert_int_equal(call->count, at);
 }
 
+void api_expect_refusals(struct api_cluster *c, uint32_t i, const struct api_refusal *refusals,
+                         size_t n)
+{
+    for (size_t k = 0; k < n; k++) {
+        const struct api_refusal *r = &refusals[k];
+        api_expect_error(c, i, r->method, r->request, r->status, r->text);
+    }
+}
+
 int64_t api_number(struct bytes message, uint32_t number)
 {
     struct store_pb pb;

@@ -77,6 +77,16 @@ void api_expect_error(struct api_cluster *c, uint32_t i, const char *method, con
 void api_expect_next(struct api_cluster *c, struct rpc_call *call, size_t *at, const char *text);
 void api_expect_nothing(struct api_cluster *c, struct rpc_call *call, size_t at);
 
+/* A call that must fail, and how. */
+struct api_refusal {
+    const char *method;
+    const char *request;
+    int status;
+    const char *text;
+};
+void api_expect_refusals(struct api_cluster *c, uint32_t i, const struct api_refusal *refusals,
+                         size_t n);
+
 /* A field of a message, a number: of the answer's header, or of the answer. */
 int64_t api_header(struct bytes message, uint32_t number);
 int64_t api_number(struct bytes message, uint32_t number);

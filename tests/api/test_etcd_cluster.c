@@ -140,12 +140,7 @@ static void a_member_that_is_added_catches_up_and_votes(void **state)
 
 static void refuses_members_in_the_words_of_etcd(void **state)
 {
-    static const struct {
-        const char *method;
-        const char *request;
-        int status;
-        const char *text;
-    } cases[] = {
+    static const struct api_refusal cases[] = {
         {"Cluster/MemberAdd", "", 3, "etcdserver: given member URLs are invalid"},
         {"Cluster/MemberAdd", "1:'host-21:2380'", 3, "etcdserver: given member URLs are invalid"},
         {"Cluster/MemberAdd", "1:'http://host-21'", 3, "etcdserver: given member URLs are invalid"},
@@ -168,10 +163,7 @@ static void refuses_members_in_the_words_of_etcd(void **state)
     };
     struct api_cluster *c = *state;
     uint32_t leader = api_cluster_leader(c);
-    for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        api_expect_error(c, leader, cases[i].method, cases[i].request, cases[i].status,
-                         cases[i].text);
-    }
+    api_expect_refusals(c, leader, cases, COUNT_OF(cases));
     api_expect_error(c, api_cluster_follower(c), "Maintenance/MoveLeader", "1:1", 9,
                      "etcdserver: not leader");
 }

@@ -74,12 +74,7 @@ static void answers_txns_like_etcd(void **state)
 
 static void refuses_in_the_words_of_etcd(void **state)
 {
-    static const struct {
-        const char *method;
-        const char *request;
-        int status;
-        const char *text;
-    } cases[] = {
+    static const struct api_refusal cases[] = {
         {"KV/Range", "", 3, "etcdserver: key is not provided"},
         {"KV/Range", "1:'a' 5:9", 3, "etcdserver: invalid sort option"},
         {"KV/Range", "1:'a' 4:99", 11, "etcdserver: mvcc: required revision is a future revision"},
@@ -107,9 +102,7 @@ static void refuses_in_the_words_of_etcd(void **state)
     api_expect(c, 0, "KV/Put", "1:'a' 2:'1'", "");
     api_expect(c, 0, "KV/Put", "1:'a' 2:'2'", "");
     api_expect(c, 0, "KV/Compact", "1:2 2:1", "");
-    for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        api_expect_error(c, 0, cases[i].method, cases[i].request, cases[i].status, cases[i].text);
-    }
+    api_expect_refusals(c, 0, cases, COUNT_OF(cases));
 }
 
 static void refuses_a_put_that_is_too_large(void **state)

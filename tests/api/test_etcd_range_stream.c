@@ -166,22 +166,18 @@ static void merged_parts_are_what_range_answers(void **state)
 
 static void refuses_what_range_refuses(void **state)
 {
-    static const struct {
-        const char *request;
-        int status;
-        const char *text;
-    } cases[] = {
-        {"", 3, "etcdserver: key is not provided"},
-        {"1:'k' 5:9", 3, "etcdserver: invalid sort option"},
-        {"1:'k' 2:'l' 4:999", 11, "etcdserver: mvcc: required revision is a future revision"},
-        {"1:'k' 2:'l' 4:3", 11, "etcdserver: mvcc: required revision has been compacted"},
-        {"1:7", 13, "etcdserver: cannot decode the request"},
+    static const struct api_refusal cases[] = {
+        {"KV/RangeStream", "", 3, "etcdserver: key is not provided"},
+        {"KV/RangeStream", "1:'k' 5:9", 3, "etcdserver: invalid sort option"},
+        {"KV/RangeStream", "1:'k' 2:'l' 4:999", 11,
+         "etcdserver: mvcc: required revision is a future revision"},
+        {"KV/RangeStream", "1:'k' 2:'l' 4:3", 11,
+         "etcdserver: mvcc: required revision has been compacted"},
+        {"KV/RangeStream", "1:7", 13, "etcdserver: cannot decode the request"},
     };
     struct api_cluster *c = *state;
     api_expect(c, 0, "KV/Compact", "1:10", "");
-    for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        api_expect_error(c, 0, "KV/RangeStream", cases[i].request, cases[i].status, cases[i].text);
-    }
+    api_expect_refusals(c, 0, cases, COUNT_OF(cases));
 }
 
 /* A stream whose client has taken nothing of `room` bytes. */

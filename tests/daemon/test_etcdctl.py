@@ -16,21 +16,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "scripts"))
 
+from checks import Checks, expect, run_checks
 from local_cluster import Cluster, free_ports
 
 PATIENCE = 15
-checks = []
-long_checks = []
-
-
-def check(function):
-    checks.append(function)
-    return function
-
-
-def long_check(function):
-    long_checks.append(function)
-    return function
+check = Checks()
+long_check = Checks()
 
 
 class Etcdctl:
@@ -56,10 +47,6 @@ class Etcdctl:
         done = self.run(*args)
         assert done.returncode != 0, f"{args} went well: {done.stdout}"
         return done.stdout + done.stderr
-
-
-def expect(found, wanted):
-    assert found == wanted, f"found {found!r}, wanted {wanted!r}"
 
 
 @check
@@ -322,7 +309,7 @@ def restarts_one_after_the_other(cluster, ctl):
 
 
 def main():
-    chosen = long_checks if sys.argv[2:] == ["--long"] else checks
+    chosen = long_check if sys.argv[2:] == ["--long"] else check
     if shutil.which("etcdctl") is None:
         print("etcdctl is not installed (package etcd-client)")
         return 77
@@ -331,21 +318,12 @@ def main():
         return 77
     directory = tempfile.mkdtemp(prefix="novacron-test-")
     cluster = Cluster(directory, sys.argv[1])
-    failed = 0
+    failed = 1
     try:
         cluster.start()
         cluster.leader()
         ctl = Etcdctl(cluster.endpoints)
-        print(f"1..{len(chosen)}")
-        for number, function in enumerate(chosen, 1):
-            began = time.monotonic()
-            try:
-                function(cluster, ctl)
-                print(f"ok {number} - {function.__name__} # {time.monotonic() - began:.1f} s",
-                      flush=True)
-            except (AssertionError, OSError, TimeoutError, subprocess.TimeoutExpired) as e:
-                failed += 1
-                print(f"not ok {number} - {function.__name__}\n# {e!r}", flush=True)
+        failed = run_checks(chosen.functions, (cluster, ctl))
         if failed:
             for member in cluster.members:
                 print(f"# {member.name}:\n" + member.log.read_text()[-2000:])

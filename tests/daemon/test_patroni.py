@@ -21,37 +21,16 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "scripts"))
 
+from checks import Checks, expect, run_checks, wait_until
 from local_cluster import Cluster, free_ports
 
 PATIENCE = 60
 TTL = 20
 USERS = ("postgres", "nobody")
 SCOPE = "demo"
-checks = []
-long_checks = []
-
-
-def check(function):
-    checks.append(function)
-    return function
-
-
-def long_check(function):
-    long_checks.append(function)
-    return function
-
-
-def expect(found, wanted):
-    assert found == wanted, f"found {found!r}, wanted {wanted!r}"
-
-
-def wait_until(what, is_so, patience=PATIENCE):
-    end = time.monotonic() + patience
-    while time.monotonic() < end:
-        if is_so():
-            return
-        time.sleep(0.1)
-    raise TimeoutError(f"{what}: not within {patience} s")
+check = Checks()
+long_check = Checks()
+last_check = Checks()
 
 
 def postgres_programs():
@@ -302,7 +281,7 @@ def stays_primary_in_failsafe_mode_without_any_of_us(cluster, fleet):
     assert fleet.leader() is leader and fleet.timeline() == timeline, fleet.list()
 
 
-@check
+@last_check
 def is_removed(cluster, fleet):
     fleet.stop()
     wait_until("no leader", lambda: all(row["Role"] != "Leader" for row in fleet.list().values()))
@@ -368,25 +347,14 @@ def main():
     if os.geteuid() == 0:
         for path in [postgres_dir, *postgres_dir.rglob("*")]:
             os.chown(path, user().pw_uid, user().pw_gid)
-    chosen = [*checks[:-1], *(long_checks if is_long else []), checks[-1]]
-    failed = 0
+    chosen = [*check.functions, *(long_check.functions if is_long else []), *last_check.functions]
+    failed = 1
     try:
         cluster.start()
         cluster.leader()
         if is_long:
             make_users(cluster)
-        print(f"1..{len(chosen)}")
-        for number, function in enumerate(chosen, 1):
-            began = time.monotonic()
-            try:
-                function(cluster, fleet)
-                print(f"ok {number} - {function.__name__} # {time.monotonic() - began:.1f} s",
-                      flush=True)
-            except (AssertionError, OSError, TimeoutError, LookupError, ValueError,
-                    subprocess.TimeoutExpired) as e:
-                failed += 1
-                print(f"not ok {number} - {function.__name__}\n# {e!r}", flush=True)
-                break
+        failed = run_checks(chosen, (cluster, fleet), stops_early=True)
         if failed:
             for node in fleet.nodes:
                 log = node.dir / "log"

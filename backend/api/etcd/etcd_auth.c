@@ -328,8 +328,65 @@ static struct bytes auth_named(const struct etcd_op *op)
     return pb.failed ? (struct bytes){0} : name;
 }
 
-static void auth_read_done(struct etcd_op *op, const struct store *store, enum store_status status)
+static enum store_status read_auth_status(const struct store *store, struct bytes name,
+                                          struct buf *b)
 {
+    (void)name;
+    store_auth_status(store, b);
+    return STORE_OK;
+}
+
+static enum store_status read_user_list(const struct store *store, struct bytes name, struct buf *b)
+{
+    (void)name;
+    store_auth_user_list(store, b);
+    return STORE_OK;
+}
+
+static enum store_status read_role_list(const struct store *store, struct bytes name, struct buf *b)
+{
+    (void)name;
+    store_auth_role_list(store, b);
+    return STORE_OK;
+}
+
+/* Users may look at themselves, and at the roles that they have. */
+static bool is_own_user(const struct store *store, struct bytes user, struct bytes name)
+{
+    (void)store;
+    return user.len > 0 && store_bytes_cmp(name, user) == 0;
+}
+
+static void auth_read_now(struct etcd_op *op)
+{
+    static const struct {
+        const char *method;
+        enum store_status (*read)(const struct store *store, struct bytes name, struct buf *b);
+        bool (*is_own)(const struct store *store, struct bytes user, struct bytes name);
+    } reads[] = {
+        {"AuthStatus", read_auth_status, NULL},
+        {"UserList", read_user_list, NULL},
+        {"RoleList", read_role_list, NULL},
+        {"UserGet", store_auth_user_get, is_own_user},
+        {"RoleGet", store_auth_role_get, store_auth_user_has_role},
+    };
+    const struct store *store = etcd_op_store(op);
+    if (!store) {
+        return;
+    }
+    const char *method = strrchr(rpc_method_of(op->call)->path, '/') + 1;
+    size_t i = 0;
+    while (strcmp(reads[i].method, method) != 0) {
+        i++;
+        CHECK(i < COUNT_OF(reads));
+    }
+    struct bytes name = auth_named(op);
+    struct store_user user = etcd_op_user(op);
+    bool is_own = reads[i].is_own && reads[i].is_own(store, user.name, name);
+    enum store_status status = is_own ? STORE_OK : store_rights_root(store, &user);
+    if (status == STORE_OK) {
+        status = reads[i].read(store, name, &op->response);
+    }
     if (status != STORE_OK) {
         etcd_fail_status(op, status);
     } else {
@@ -337,112 +394,12 @@ static void auth_read_done(struct etcd_op *op, const struct store *store, enum s
     }
 }
 
-static void auth_status_now(struct etcd_op *op)
+static void auth_read(struct etcd_op *op)
 {
-    const struct store *store = etcd_op_is_root(op) ? etcd_op_store(op) : NULL;
-    if (store) {
-        store_auth_status(store, &op->response);
-        auth_read_done(op, store, STORE_OK);
-    }
+    etcd_op_read(op, auth_read_now);
 }
 
-static void auth_user_list_now(struct etcd_op *op)
+void etcd_auth_read(struct rpc_call *call, struct bytes message)
 {
-    const struct store *store = etcd_op_is_root(op) ? etcd_op_store(op) : NULL;
-    if (store) {
-        store_auth_user_list(store, &op->response);
-        auth_read_done(op, store, STORE_OK);
-    }
-}
-
-static void auth_role_list_now(struct etcd_op *op)
-{
-    const struct store *store = etcd_op_is_root(op) ? etcd_op_store(op) : NULL;
-    if (store) {
-        store_auth_role_list(store, &op->response);
-        auth_read_done(op, store, STORE_OK);
-    }
-}
-
-/* Users may look at themselves, and at the roles that they have. */
-static void auth_user_get_now(struct etcd_op *op)
-{
-    const struct store *store = etcd_op_store(op);
-    if (!store) {
-        return;
-    }
-    struct bytes name = auth_named(op);
-    struct store_user user = etcd_op_user(op);
-    bool is_own = user.name.len > 0 && store_bytes_cmp(name, user.name) == 0;
-    enum store_status status = is_own ? STORE_OK : store_rights_root(store, &user);
-    if (status == STORE_OK) {
-        status = store_auth_user_get(store, name, &op->response);
-    }
-    auth_read_done(op, store, status);
-}
-
-static void auth_role_get_now(struct etcd_op *op)
-{
-    const struct store *store = etcd_op_store(op);
-    if (!store) {
-        return;
-    }
-    struct bytes name = auth_named(op);
-    struct store_user user = etcd_op_user(op);
-    bool is_own = store_auth_user_has_role(store, user.name, name);
-    enum store_status status = is_own ? STORE_OK : store_rights_root(store, &user);
-    if (status == STORE_OK) {
-        status = store_auth_role_get(store, name, &op->response);
-    }
-    auth_read_done(op, store, status);
-}
-
-static void auth_status_read(struct etcd_op *op)
-{
-    etcd_op_read(op, auth_status_now);
-}
-
-void etcd_auth_status(struct rpc_call *call, struct bytes message)
-{
-    etcd_op_begin(call, message, auth_status_read);
-}
-
-static void auth_user_list_read(struct etcd_op *op)
-{
-    etcd_op_read(op, auth_user_list_now);
-}
-
-void etcd_auth_user_list(struct rpc_call *call, struct bytes message)
-{
-    etcd_op_begin(call, message, auth_user_list_read);
-}
-
-static void auth_role_list_read(struct etcd_op *op)
-{
-    etcd_op_read(op, auth_role_list_now);
-}
-
-void etcd_auth_role_list(struct rpc_call *call, struct bytes message)
-{
-    etcd_op_begin(call, message, auth_role_list_read);
-}
-
-static void auth_user_get_read(struct etcd_op *op)
-{
-    etcd_op_read(op, auth_user_get_now);
-}
-
-void etcd_auth_user_get(struct rpc_call *call, struct bytes message)
-{
-    etcd_op_begin(call, message, auth_user_get_read);
-}
-
-static void auth_role_get_read(struct etcd_op *op)
-{
-    etcd_op_read(op, auth_role_get_now);
-}
-
-void etcd_auth_role_get(struct rpc_call *call, struct bytes message)
-{
-    etcd_op_begin(call, message, auth_role_get_read);
+    etcd_op_begin(call, message, auth_read);
 }

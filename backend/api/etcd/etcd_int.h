@@ -380,11 +380,7 @@ void etcd_auth_authenticate(struct rpc_call *call, struct bytes message);
 void etcd_auth_user_add(struct rpc_call *call, struct bytes message);
 void etcd_auth_user_password(struct rpc_call *call, struct bytes message);
 void etcd_auth_write(struct rpc_call *call, struct bytes message);
-void etcd_auth_status(struct rpc_call *call, struct bytes message);
-void etcd_auth_user_list(struct rpc_call *call, struct bytes message);
-void etcd_auth_user_get(struct rpc_call *call, struct bytes message);
-void etcd_auth_role_list(struct rpc_call *call, struct bytes message);
-void etcd_auth_role_get(struct rpc_call *call, struct bytes message);
+void etcd_auth_read(struct rpc_call *call, struct bytes message);
 
 void etcd_lock_lock(struct rpc_call *call, struct bytes message);
 void etcd_lock_unlock(struct rpc_call *call, struct bytes message);

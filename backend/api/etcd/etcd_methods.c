@@ -54,15 +54,15 @@
     X("Auth", AuthDisable, "auth/disable", NULL, auth_disable_request, auth_disable_response,      \
       etcd_auth_write)                                                                             \
     X("Auth", AuthStatus, "auth/status", NULL, auth_status_request, auth_status_response,          \
-      etcd_auth_status)                                                                            \
+      etcd_auth_read)                                                                              \
     X("Auth", Authenticate, "auth/authenticate", NULL, authenticate_request,                       \
       authenticate_response, etcd_auth_authenticate)                                               \
     X("Auth", UserAdd, "auth/user/add", NULL, auth_user_add_request, auth_user_add_response,       \
       etcd_auth_user_add)                                                                          \
     X("Auth", UserGet, "auth/user/get", NULL, auth_user_get_request, auth_user_get_response,       \
-      etcd_auth_user_get)                                                                          \
+      etcd_auth_read)                                                                              \
     X("Auth", UserList, "auth/user/list", NULL, auth_user_list_request, auth_user_list_response,   \
-      etcd_auth_user_list)                                                                         \
+      etcd_auth_read)                                                                              \
     X("Auth", UserDelete, "auth/user/delete", NULL, auth_user_delete_request,                      \
       auth_user_delete_response, etcd_auth_write)                                                  \
     X("Auth", UserChangePassword, "auth/user/changepw", NULL, auth_user_change_password_request,   \
@@ -74,9 +74,9 @@
     X("Auth", RoleAdd, "auth/role/add", NULL, auth_role_add_request, auth_role_add_response,       \
       etcd_auth_write)                                                                             \
     X("Auth", RoleGet, "auth/role/get", NULL, auth_role_get_request, auth_role_get_response,       \
-      etcd_auth_role_get)                                                                          \
+      etcd_auth_read)                                                                              \
     X("Auth", RoleList, "auth/role/list", NULL, auth_role_list_request, auth_role_list_response,   \
-      etcd_auth_role_list)                                                                         \
+      etcd_auth_read)                                                                              \
     X("Auth", RoleDelete, "auth/role/delete", NULL, auth_role_delete_request,                      \
       auth_role_delete_response, etcd_auth_write)                                                  \
     X("Auth", RoleGrantPermission, "auth/role/grant", NULL, auth_role_grant_permission_request,    \
