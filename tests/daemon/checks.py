@@ -1,10 +1,11 @@
-"""What the tests of whole processes share: named checks that run in order and are told as TAP, and
-assertions that say what was found.
+"""What the tests of whole processes share: named checks that run in order and are told as TAP,
+assertions that say what was found, and patience.
 """
 
 import subprocess
 import time
 
+PATIENCE = 20
 FAILURES = (AssertionError, OSError, TimeoutError, LookupError, ValueError,
             subprocess.TimeoutExpired)
 
@@ -41,10 +42,12 @@ def expect(found, wanted):
     assert found == wanted, f"found {found!r}, wanted {wanted!r}"
 
 
-def wait_until(what, is_so, patience=60):
+def until(what, true_soon, patience=PATIENCE):
+    """What `true_soon` finds, once it finds something."""
     end = time.monotonic() + patience
     while time.monotonic() < end:
-        if is_so():
-            return
-        time.sleep(0.1)
+        found = true_soon()
+        if found:
+            return found
+        time.sleep(0.05)
     raise TimeoutError(f"{what}: not within {patience} s")

@@ -6,34 +6,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "scripts"))
 
+import checks
+from checks import PATIENCE, Checks, expect, until
 from local_cluster import Cluster
 
-PATIENCE = 20
-checks = []
-
-
-def check(function):
-    checks.append(function)
-    return function
-
-
-def expect(found, wanted):
-    assert found == wanted, f"found {found!r}, wanted {wanted!r}"
-
-
-def until(what, true_soon, patience=PATIENCE):
-    end = time.monotonic() + patience
-    while time.monotonic() < end:
-        found = true_soon()
-        if found:
-            return found
-        time.sleep(0.05)
-    raise TimeoutError(f"{what}: not within {patience} s")
+check = Checks()
 
 
 class Scene:
@@ -77,17 +58,8 @@ class Scene:
 
 
 def run_checks():
+    """Those that the command line names, or all."""
     build = Path(sys.argv[1]).resolve()
     wanted = sys.argv[2:]
-    failed = 0
-    print(f"1..{len(checks)}")
-    for number, function in enumerate(checks, 1):
-        if wanted and function.__name__ not in wanted:
-            continue
-        try:
-            function(build)
-            print(f"ok {number} - {function.__name__}", flush=True)
-        except (AssertionError, OSError, subprocess.TimeoutExpired, LookupError, ValueError) as e:
-            failed += 1
-            print(f"not ok {number} - {function.__name__}\n# {e!r}", flush=True)
-    return 1 if failed else 0
+    chosen = [f for f in check.functions if not wanted or f.__name__ in wanted]
+    return 1 if checks.run_checks(chosen, (build,)) else 0

@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "scripts"))
 
-from checks import Checks, expect, run_checks, wait_until
+from checks import Checks, expect, run_checks, until
 from local_cluster import Cluster
 
 PATIENCE = 15
@@ -60,7 +60,7 @@ def reload(member):
     """Tells it that its files have changed; waits until it has read them."""
     before = member.log.read_text().count("msg=reloaded")
     member.send(signal.SIGHUP)
-    wait_until("the reload", lambda: member.log.read_text().count("msg=reloaded") > before,
+    until("the reload", lambda: member.log.read_text().count("msg=reloaded") > before,
                PATIENCE)
     return member.log.read_text().split("msg=reloaded")[-1]
 

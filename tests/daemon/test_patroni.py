@@ -21,7 +21,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "scripts"))
 
-from checks import Checks, expect, run_checks, wait_until
+import checks
+from checks import Checks, expect, run_checks
 from local_cluster import Cluster, free_ports
 
 PATIENCE = 60
@@ -31,6 +32,10 @@ SCOPE = "demo"
 check = Checks()
 long_check = Checks()
 last_check = Checks()
+
+
+def until(what, true_soon):
+    checks.until(what, true_soon, PATIENCE)
 
 
 def postgres_programs():
@@ -116,7 +121,7 @@ class Node:
         if postmaster:
             try:
                 os.kill(postmaster, signal.SIGQUIT)
-                wait_until(f"end of {self.name}", lambda: not is_alive(postmaster), 20)
+                until(f"end of {self.name}", lambda: not is_alive(postmaster))
             except ProcessLookupError:
                 pass
 
@@ -187,23 +192,23 @@ class Fleet:
 @check
 def bootstraps_and_replicates(cluster, fleet):
     fleet.nodes[0].start()
-    wait_until("a leader", lambda: fleet.is_whole(1))
+    until("a leader", lambda: fleet.is_whole(1))
     fleet.nodes[1].start()
-    wait_until("a replica", lambda: fleet.is_whole(2))
+    until("a replica", lambda: fleet.is_whole(2))
     leader = fleet.leader()
     leader.sql("create table t (n int)")
     leader.sql("insert into t values (1)")
     other = next(node for node in fleet.nodes if node is not leader)
-    wait_until("the row on the replica", lambda: other.sql("select count(*) from t") == "1")
+    until("the row on the replica", lambda: other.sql("select count(*) from t") == "1")
 
 
 @long_check
 def keeps_its_configuration_with_us(cluster, fleet):
     fleet.ctl("edit-config", "--force", "-s", "maximum_lag_on_failover=1234567")
     assert "maximum_lag_on_failover: 1234567" in fleet.ctl("show-config")
-    wait_until("a pause", lambda: "Success" in fleet.ctl("pause", "--wait"))
+    until("a pause", lambda: "Success" in fleet.ctl("pause", "--wait"))
     assert "Maintenance mode: on" in fleet.ctl("list")
-    wait_until("its end", lambda: "Success" in fleet.ctl("resume", "--wait"))
+    until("its end", lambda: "Success" in fleet.ctl("resume", "--wait"))
 
 
 @check
@@ -211,7 +216,7 @@ def switches_over(cluster, fleet):
     before = fleet.leader()
     candidate = next(node for node in fleet.nodes if node is not before)
     fleet.ctl("switchover", "--master", before.name, "--candidate", candidate.name, "--force")
-    wait_until("the switch", lambda: fleet.is_whole(2) and fleet.leader() is candidate)
+    until("the switch", lambda: fleet.is_whole(2) and fleet.leader() is candidate)
     candidate.sql("insert into t values (2)")
     assert len(json.loads(fleet.ctl("history", "-f", "json"))) == 1
 
@@ -250,18 +255,18 @@ def fails_over_when_the_primary_dies(cluster, fleet):
     before, timeline = fleet.leader(), fleet.timeline()
     other = next(node for node in fleet.nodes if node is not before)
     rows = before.sql("select count(*) from t")
-    wait_until("replication", lambda: other.sql("select count(*) from t") == rows)
+    until("replication", lambda: other.sql("select count(*) from t") == rows)
     before.kill()
     began = time.monotonic()
-    wait_until("a failover", lambda: fleet.leader() is other and
+    until("a failover", lambda: fleet.leader() is other and
                other.sql("select pg_is_in_recovery()") == "f")
     print(f"# failover in {time.monotonic() - began:.1f} s of {TTL}")
     expect(other.sql("select count(*) from t"), rows)
     other.sql("insert into t values (3)")
     before.start()
-    wait_until("the return", lambda: fleet.is_whole(2))
+    until("the return", lambda: fleet.is_whole(2))
     assert fleet.timeline() > timeline
-    wait_until("the row", lambda: before.sql("select count(*) from t where n = 3") == "1")
+    until("the row", lambda: before.sql("select count(*) from t where n = 3") == "1")
 
 
 @long_check
@@ -277,14 +282,14 @@ def stays_primary_in_failsafe_mode_without_any_of_us(cluster, fleet):
     for member in cluster.members:
         member.start()
     cluster.leader()
-    wait_until("the return", lambda: fleet.is_whole(2))
+    until("the return", lambda: fleet.is_whole(2))
     assert fleet.leader() is leader and fleet.timeline() == timeline, fleet.list()
 
 
 @last_check
 def is_removed(cluster, fleet):
     fleet.stop()
-    wait_until("no leader", lambda: all(row["Role"] != "Leader" for row in fleet.list().values()))
+    until("no leader", lambda: all(row["Role"] != "Leader" for row in fleet.list().values()))
     fleet.ctl("remove", SCOPE, given=f"{SCOPE}\nYes I am aware\n")
     expect(fleet.list(), {})
 
