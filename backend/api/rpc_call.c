@@ -405,8 +405,7 @@ void call_queued(struct rpc_call *call, size_t before)
     }
 }
 
-/* Room for what is to be appended, without carrying along what has left. */
-static void call_compact(struct rpc_call *call)
+void call_compact(struct rpc_call *call)
 {
     size_t waiting = call_waiting(call);
     if (call->out_at >= OUT_COMPACT_BYTES && call->out_at >= waiting) {

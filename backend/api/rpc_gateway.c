@@ -132,6 +132,7 @@ void gateway_send(struct rpc_call *call, struct bytes head, struct bytes body)
         buf_put(&whole, body.data, body.len);
         body = buf_view(&whole);
     }
+    call_compact(call);
     size_t before = call->out.len;
     if (stream) {
         call->streamed = true;

@@ -207,6 +207,8 @@ void call_tell_gone(struct rpc_call *call);
 void call_fail(struct rpc_call *call, int status, const char *text);
 /* `count` bytes of its output are with the connection now. */
 void call_left(struct rpc_call *call, size_t count);
+/* Before something is appended to its output: what has left is not carried along. */
+void call_compact(struct rpc_call *call);
 /* Appends to its output, or accounts for what was appended since it was `before` long. */
 void call_queue(struct rpc_call *call, struct bytes part);
 void call_queued(struct rpc_call *call, size_t before);

@@ -150,6 +150,20 @@ static void streams_one_line_a_message(void **state)
     peer_close(&peer);
 }
 
+/* Not all that was ever said, if the client never quite catches up. */
+static void keeps_of_a_long_stream_what_has_not_left(void **state)
+{
+    (void)state;
+    struct rpc_peer peer;
+    peer_open_raw(&peer, NULL);
+    post(&peer, "/v3/test/flood", "", "{}");
+    assert_int_equal(peer.log.flooded, ECHO_FLOOD_COUNT);
+    assert_true(peer.log.writable > 5);
+    assert_true(peer.raw.len > (size_t)ECHO_FLOOD_COUNT * ECHO_FLOOD_BYTES);
+    assert_true(peer.most_kept < 4 * peer.config.limits.call_queue_bytes);
+    peer_close(&peer);
+}
+
 static void keeps_a_watch_open_until_the_client_goes(void **state)
 {
     (void)state;
@@ -428,6 +442,7 @@ int main(void)
         cmocka_unit_test(puts_a_remark_among_the_headers),
         cmocka_unit_test(maps_every_status_to_one_of_http),
         cmocka_unit_test(streams_one_line_a_message),
+        cmocka_unit_test(keeps_of_a_long_stream_what_has_not_left),
         cmocka_unit_test(keeps_a_watch_open_until_the_client_goes),
         cmocka_unit_test(answers_http_1_0_without_chunks),
         cmocka_unit_test(serves_pages_and_what_lies_below_them),

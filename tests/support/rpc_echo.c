@@ -122,9 +122,11 @@ void echo_answer_all(struct echo_log *log)
     }
 }
 
+/* A TxnRequest with one put of a key that takes up the rest. */
 static void echo_flood_more(struct rpc_call *call)
 {
-    static const uint8_t chunk[ECHO_FLOOD_BYTES] = {0};
+    static const uint8_t chunk[ECHO_FLOOD_BYTES] = {0x12, 0xE5, 0x07, 0x12, 0xE2,
+                                                    0x07, 0x0A, 0xDF, 0x07};
     struct echo_log *log = rpc_ctx(call);
     bool room = true;
     while (room && log->flooded < ECHO_FLOOD_COUNT) {
@@ -189,7 +191,8 @@ ECHO_METHOD(echo_method_fail_late, "/test.Echo/FailLate", "/v3/test/faillate", R
 ECHO_METHOD(echo_method_regret, "/test.Echo/Regret", "/v3/test/regret", RPC_UNARY, echo_regret,
             NULL);
 ECHO_METHOD(echo_method_never, "/test.Echo/Never", NULL, RPC_UNARY, echo_never, NULL);
-ECHO_METHOD(echo_method_flood, "/test.Echo/Flood", NULL, RPC_SERVER_STREAM, echo_flood, NULL);
+ECHO_METHOD(echo_method_flood, "/test.Echo/Flood", "/v3/test/flood", RPC_SERVER_STREAM, echo_flood,
+            NULL);
 ECHO_METHOD(echo_method_torrent, "/test.Echo/Torrent", NULL, RPC_SERVER_STREAM, echo_torrent, NULL);
 
 const struct rpc_method *const echo_methods[] = {

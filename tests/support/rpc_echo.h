@@ -12,6 +12,7 @@
  *     /test.Echo/Never     unary; answers nothing until echo_answer_all
  *     /test.Echo/Flood     server stream; as many messages of 1000 bytes as there is room for, and
  *                          more when there is again, ECHO_FLOOD_COUNT in all
+ *                                                                  JSON /v3/test/flood
  *     /test.Echo/Torrent   the same, but without asking for room
  *     /version /debug/     pages
  *

@@ -240,6 +240,9 @@ static bool peer_take_output(struct rpc_peer *peer)
     if (peer->conn == NULL) {
         return false;
     }
+    for (const struct rpc_call *call = peer->conn->calls; call != NULL; call = call->next) {
+        peer->most_kept = call->out.cap > peer->most_kept ? call->out.cap : peer->most_kept;
+    }
     struct buf sink = {.data = NULL};
     bool more = conn_produce(peer->conn, &sink, 65536);
     bool some = sink.len > 0 || more;

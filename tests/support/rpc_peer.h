@@ -41,6 +41,7 @@ struct rpc_peer {
     size_t input_chunk; /* the server gets this many bytes at a time; 0: all */
     bool holds_pump;    /* peer_pump does nothing */
     size_t received;    /* of all streams */
+    size_t most_kept;   /* memory of one call's output, at its most */
     bool holds_windows; /* streams get more window from the test alone */
     nanos now;
     bool goaway;
