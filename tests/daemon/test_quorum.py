@@ -27,9 +27,10 @@ def encoded(text):
     return base64.b64encode(text.encode()).decode()
 
 
-def post(member, path, body):
+def post(member, path, body, headers={}):
     """Status, headers and text of what the gateway answers."""
-    request = urllib.request.Request(f"{member.client_url}/v3/{path}", json.dumps(body).encode())
+    request = urllib.request.Request(f"{member.client_url}/v3/{path}", json.dumps(body).encode(),
+                                     headers)
     try:
         with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return answer.status, answer.headers, answer.read().decode()
@@ -78,7 +79,8 @@ def marks_what_may_be_stale_and_says_why_it_refuses(cluster):
     expect((status, headers["novacron-stale"]), (200, "true"))
     expect(json.loads(text)["count"], "1")
     expect(post(left, "kv/rangestream", read)[1]["novacron-stale"], "true")
-    status, headers, text = post(left, "kv/put", {"key": encoded("k")})
+    impatient = {"Grpc-Metadata-hasleader": "true"}
+    status, headers, text = post(left, "kv/put", {"key": encoded("k")}, impatient)
     expect((status, json.loads(text)["message"]), (503, "etcdserver: no leader"))
     assert headers["novacron-reason"].startswith(reason), headers["novacron-reason"]
     assert {"node-2", "node-3"} == set(headers["novacron-reason"][len(reason):].split(", "))

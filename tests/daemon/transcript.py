@@ -204,6 +204,7 @@ class Session:
                     continue
                 if "table" in words:
                     line = re.sub(r" +", " ", re.sub(r"--+", "--", line))
+                line = re.sub(r"^Member +", "Member ", line)  # an id may have a digit less
                 if line.startswith("ETCD_INITIAL_CLUSTER="):
                     line = "ETCD_INITIAL_CLUSTER=" + ",".join(sorted(line[22:-1].split(",")))
                 said.append(f"{mark} {self.named(line)}".rstrip())
