@@ -33,7 +33,8 @@ import subprocess
 import threading
 import time
 
-PATIENCE = 15
+PATIENCE = 30
+PATIENT = ["--dial-timeout=15s", "--command-timeout=15s"]  # a machine may be busy
 
 NUMBERS = "raft_?[tT]erm|raft(?:Applied)?Index|dbSize(?:InUse)?|hash"
 VARYING = [
@@ -173,7 +174,7 @@ class Session:
 
     def command(self, args):
         chooses = any(arg.startswith("--endpoints") for arg in args)
-        return ["etcdctl", *args] if chooses else ["etcdctl", self.endpoints, *args]
+        return ["etcdctl", *PATIENT, *([] if chooses else [self.endpoints]), *args]
 
     def run(self, args, given=None):
         return subprocess.run(self.command(args), env=self.env, input=given, capture_output=True,
