@@ -196,11 +196,11 @@ void etcd_keepalive_gone(struct rpc_call *call)
     rpc_set_state(call, NULL);
 }
 
-static void keepalive_finish(struct keepalive *k, int code, const char *text)
+static void keepalive_fail(struct keepalive *k, enum etcd_error e)
 {
     if (!k->is_finished) {
         k->is_finished = true;
-        rpc_finish(k->call, code, text);
+        etcd_refuse(k->api, k->call, e);
     }
 }
 
@@ -227,8 +227,9 @@ static void keepalive_flush(struct keepalive *k)
         keepalive_send(k, &r->question);
         renewal_free(r);
     }
-    if (k->is_half_closed && store_link_is_alone(&k->renewals)) {
-        keepalive_finish(k, RPC_OK, NULL);
+    if (!k->is_finished && k->is_half_closed && store_link_is_alone(&k->renewals)) {
+        k->is_finished = true;
+        rpc_finish(k->call, RPC_OK, NULL);
     }
 }
 
@@ -237,8 +238,7 @@ static void renewal_on_answer(struct etcd_question *q, enum err result)
     struct renewal *r = q->owner;
     struct keepalive *k = r->stream;
     if (result != OK) {
-        enum etcd_error e = etcd_error_of(k->api, result, q->began);
-        keepalive_finish(k, etcd_error_code(e), etcd_error_text(e));
+        keepalive_fail(k, etcd_error_of(k->api, result, q->began));
         return;
     }
     r->is_answered = true;
@@ -261,13 +261,12 @@ void etcd_keepalive_message(struct rpc_call *call, struct bytes message)
         }
     }
     if (pb.failed) {
-        keepalive_finish(k, etcd_error_code(ETCD_MALFORMED), etcd_error_text(ETCD_MALFORMED));
+        keepalive_fail(k, ETCD_MALFORMED);
         return;
     }
     if (k->count == ETCD_RENEWALS_MAX || k->api->questions.count >= ETCD_QUESTIONS_MAX ||
         !rpc_has_room(call)) {
-        enum etcd_error e = ETCD_TOO_MANY_REQUESTS;
-        keepalive_finish(k, etcd_error_code(e), etcd_error_text(e));
+        keepalive_fail(k, ETCD_TOO_MANY_REQUESTS);
         return;
     }
     struct renewal *r = mem_alloc_zero(sizeof(*r));
@@ -296,8 +295,7 @@ void etcd_keepalives_pulse(struct etcd_api *api, bool end_leaderless)
     for (struct store_link *l = api->keepalives.next; l != &api->keepalives; l = l->next) {
         struct keepalive *k = STORE_LINK_OWNER(l, struct keepalive, all);
         if (end_leaderless && k->wants_leader) {
-            enum etcd_error e = ETCD_NO_LEADER;
-            keepalive_finish(k, etcd_error_code(e), etcd_error_text(e));
+            keepalive_fail(k, ETCD_NO_LEADER);
         }
     }
 }
