@@ -359,11 +359,12 @@ static double measure_memory(const struct keys *keys, struct prng *prng)
     }
     struct store_stats stats;
     store_stats_read(rig.store, &stats);
-    printf("memory: %llu keys, %llu changes kept, data %.1f MB, used %.1f MB, held %.1f MB\n",
+    printf("memory: %llu keys, %llu changes kept, data %.1f MB, used %.1f MB, held %.1f MB, "
+           "cold %.1f MB\n",
            (unsigned long long)stats.keys, (unsigned long long)stats.changes,
            (double)stats.data_bytes / 1e6, (double)stats.used_bytes / 1e6,
-           (double)stats.held_bytes / 1e6);
-    double bytes_per_key = (double)stats.held_bytes / (double)stats.keys;
+           (double)stats.held_bytes / 1e6, (double)stats.cold_bytes / 1e6);
+    double bytes_per_key = (double)(stats.held_bytes - stats.cold_bytes) / (double)stats.keys;
     bench_report("store_data_bytes_per_key", (double)stats.data_bytes / (double)stats.keys, "B");
     rig_deinit(&rig);
     return bytes_per_key;

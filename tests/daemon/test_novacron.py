@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -310,6 +311,31 @@ def a_lost_disk_does_not_found_the_cluster_again(build, cluster, cli):
         found = done.stdout
         time.sleep(0.05)
     expect(found, "kept\nyes\n")
+
+
+@check
+def tells_systemd_how_it_is(build, cluster, cli):
+    """By a socket's file and by a name that is none; of a watchdog only where it is this process's."""
+    member = cluster.members[2]
+    path = str(cluster.dir / "notify")
+    expect(member.stop(), 0)
+    for name, address in ((path, path), ("@" + path, b"\0" + path.encode())):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            notify.bind(address)
+            notify.settimeout(PATIENCE)
+            cluster.env["NOTIFY_SOCKET"] = name
+            cluster.env["WATCHDOG_USEC"] = "20000"
+            member.start()
+            del cluster.env["NOTIFY_SOCKET"], cluster.env["WATCHDOG_USEC"]
+            told = []
+            while "READY=1" not in told or "WATCHDOG=1" not in told:
+                told.append(notify.recv(4096).decode().split("\n")[0])
+            member.send(signal.SIGTERM)
+            while told[-1] != "STOPPING=1":
+                told.append(notify.recv(4096).decode())
+            expect(member.wait(PATIENCE), 0)
+    member.start()
+    cli("kv", "put", "a", "3")
 
 
 def main():

@@ -45,7 +45,7 @@ struct store_history {
     size_t segment_bytes; /* a larger version has one of its own */
 };
 
-/* Holds from now on; without it 512 KiB, and segments of 256 KiB like other memory. */
+/* Holds from now on; without it 256 KiB, and segments of 256 KiB like other memory. */
 void store_keep_history(struct store *s, const struct store_history *history);
 
 /* Every reader, watch stream and snapshot must have ended before. */

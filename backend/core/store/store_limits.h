@@ -88,7 +88,7 @@
 
 /* Bytes of the newest changes whose history is in memory only, what they superseded included: what
  * watches that keep up, and readers of a moment ago, look at. */
-#define STORE_HISTORY_HOT_BYTES (512u * 1024u)
+#define STORE_HISTORY_HOT_BYTES (256u * 1024u)
 
 /* Bytes of memory for older changes that are taken, and given back, at a time: one write to a disk.
  */

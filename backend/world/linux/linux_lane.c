@@ -347,7 +347,7 @@ void linux_lanes_open(struct linux_world *lw)
     lw->event_poll.data = lw;
     CHECK(uv_poll_start(&lw->event_poll, UV_READABLE, completions_run) == 0);
     lw->lanes[WORLD_LANE_LOG].joins = true;
-    for (size_t i = 0; i < WORLD_LANES; i++) {
+    for (size_t i = 0; i < LINUX_LANES; i++) {
         lane_begin(lw, &lw->lanes[i]);
     }
 }
@@ -355,7 +355,7 @@ void linux_lanes_open(struct linux_world *lw)
 void linux_lanes_close(struct linux_world *lw)
 {
     linux_ring_close(lw);
-    for (size_t i = 0; i < WORLD_LANES; i++) {
+    for (size_t i = 0; i < LINUX_LANES; i++) {
         lane_end(&lw->lanes[i]);
     }
     for (struct world_file_request *r = linux_requests_pop(&lw->done); r != NULL;

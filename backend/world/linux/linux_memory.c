@@ -1,6 +1,6 @@
 /*
  * Memory for what is written once and read seldom (world.h, "Memory"): plain pages at first; once
- * settled they are written to a file without a name in the world's root, by the bulk lane's thread,
+ * settled they are written to a file without a name in the world's root, by a thread of their own,
  * and the file is mapped in their place. From then on they are the kernel's page cache, which takes
  * them from memory as it sees fit, and brings them back at a fault.
  *
@@ -164,7 +164,7 @@ static void file_give(struct linux_world *lw, uint64_t offset, uint64_t length)
     file->end = 0;
     file->is_emptied = true;
     file->emptying = (struct world_file_request){.op = WORLD_TRUNCATE,
-                                                 .lane = WORLD_LANE_BULK,
+                                                 .lane = LINUX_LANE_MEMORY,
                                                  .fd = file->fd,
                                                  .done = file_on_emptied,
                                                  .owner = file};
@@ -200,7 +200,7 @@ static void memory_settle(struct world_memory *m)
     }
     m->offset = file_take(m->lw->memory_file, m->length);
     m->write = (struct world_file_request){.op = WORLD_WRITE,
-                                           .lane = WORLD_LANE_BULK,
+                                           .lane = LINUX_LANE_MEMORY,
                                            .fd = m->lw->memory_file->fd,
                                            .buffer = m->bytes,
                                            .length = m->length,

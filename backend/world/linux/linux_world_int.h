@@ -45,6 +45,11 @@
 /* The largest direct write, in bytes: more than what gathers in a busy log during one. */
 #define LINUX_COMMIT_BYTES_MAX (1024 * 1024)
 
+/* A lane of our own, behind the world's: a snapshot's syncs must not keep settled memory waiting.
+ */
+#define LINUX_LANE_MEMORY ((enum world_lane)WORLD_LANES)
+#define LINUX_LANES       (WORLD_LANES + 1)
+
 struct linux_queue {
     struct world_file_request *first;
     struct world_file_request *last;
@@ -167,7 +172,7 @@ struct linux_world {
     int root;
     int event_fd;
     uv_poll_t event_poll;
-    struct linux_lane lanes[WORLD_LANES];
+    struct linux_lane lanes[LINUX_LANES];
     pthread_mutex_t done_lock;
     struct linux_queue done; /* guarded by done_lock */
     struct linux_opens *opens;

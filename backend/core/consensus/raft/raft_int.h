@@ -457,9 +457,9 @@ const struct raft_snapshot *raft_arena_copy_snapshot(struct raft *r, const struc
 void raft_strip_for_witness(const struct raft *r, node_id to, struct raft_entry *entries, size_t n);
 /* Takes back queued appends that point into a part of the log that is about to go. */
 void raft_outbox_drop_appends(struct raft *r);
-/* Of what may be cached, the part that stays when all members have the entries: 2 MiB of a daemon's
- * are a moment's worth at full load, for whoever leads next. */
-#define RAFT_UNWANTED_SHARE 8
+/* Of what may be cached, the part that stays when all members have the entries: 1 MiB of a daemon's
+ * is a moment's worth at full load, for whoever leads next. */
+#define RAFT_UNWANTED_SHARE 16
 
 /* Drops bodies from memory that may go, until half of it is free, and room for what costs that
  * much; of those that all members have, until no more than the share above is taken. Those that a
