@@ -220,7 +220,8 @@ static void p9_plot(const struct p9_plan *plan, const struct p9_result *results)
                                                LABTRACE_BURSTS,      LABTRACE_STEPS,
                                                LABTRACE_QUEUE,       LABTRACE_PAUSES};
 
-    plot = (struct plot){.title = "Mistakes against detection time, heartbeats each 100 ms",
+    plot = (struct plot){.title =
+                             "Mistakes against detection time, heartbeats each 100 ms (open: none)",
                          .x_label = "mean detection time, s",
                          .y_label = "mistakes a second",
                          .x_is_log = true,

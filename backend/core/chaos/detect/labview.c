@@ -54,7 +54,7 @@ static void leader_note_lost(struct labview *v, node_id id)
     r->cut_first_s = r->cut_first_s > 0 ? r->cut_first_s : r->cut_last_s;
 }
 
-static void leader_step(struct labview *v, struct cut_event *event)
+static void labview_lead(struct labview *v, struct cut_event *event)
 {
     bool is_cut = false;
 
@@ -81,14 +81,14 @@ static void leader_hears_change(struct labview *v, const struct swim_change *cha
     if (change->kind == SWIM_DIED) {
         event.kind = CUT_EVENT_DEAD;
     }
-    leader_step(v, &event);
+    labview_lead(v, &event);
 }
 
 static void labview_reported(void *ctx, uint32_t observer, const struct swim_report *report)
 {
     struct labview *v = ctx;
     if (v->has_leader && observer == v->leader) {
-        leader_step(v, &(struct cut_event){.kind = CUT_EVENT_REPORT, .report = *report});
+        labview_lead(v, &(struct cut_event){.kind = CUT_EVENT_REPORT, .report = *report});
     }
 }
 
@@ -106,9 +106,9 @@ static void leader_begin(struct labview *v)
     cut_update_init(&v->update);
     for (uint32_t i = 0; i < v->cell->hosts; i++) {
         const struct swim_member *m = swim_find(&v->swim.hosts[v->leader].swim, labswim_id(i));
-        leader_step(v, &(struct cut_event){.kind = CUT_EVENT_ALIVE,
-                                           .id = labswim_id(i),
-                                           .incarnation = m->incarnation});
+        labview_lead(v, &(struct cut_event){.kind = CUT_EVENT_ALIVE,
+                                            .id = labswim_id(i),
+                                            .incarnation = m->incarnation});
         labswim_lead(&v->swim, i, labswim_id(v->leader));
     }
 }
@@ -122,7 +122,7 @@ static void labview_run_until(struct labview *v, nanos end)
         nanos step = v->has_leader ? u64_min(due, labnet_now(v->swim.net) + LOOK_EVERY) : end;
         labswim_run(&v->swim, u64_max(step, labnet_now(v->swim.net) + 1));
         if (v->has_leader && v->update.deadline <= labnet_now(v->swim.net)) {
-            leader_step(v, &(struct cut_event){.kind = CUT_EVENT_TIME});
+            labview_lead(v, &(struct cut_event){.kind = CUT_EVENT_TIME});
         }
     }
 }
