@@ -96,7 +96,7 @@ bool detect_run_p11(const struct detect_call *call)
         "named_percent", "named_p50_s",   "named_max_s",  "envoy_percent", "envoy_p50_s",
         "envoy_max_s",   "signals_false", "named_false",  "envoy_false",   NULL};
     bool q = call->is_quick;
-    struct p11_plan plan = {.seeds = detect_seeds(call, 20, 2),
+    struct p11_plan plan = {.seeds = detect_seeds(call, 5, 2),
                             .quiet = (q ? 60 : 600) * NANOS_PER_S,
                             .span = (q ? 30 : 60) * NANOS_PER_S};
     if (plan.seeds > SEEDS_MAX) {
