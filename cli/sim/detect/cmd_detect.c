@@ -37,6 +37,8 @@ static const struct detect_experiment EXPERIMENTS[] = {
     {"p7", "heavy loss at some members: views", detect_run_p7},
     {"p8", "joins under loss: who sees whom", detect_run_p8},
     {"p9", "detectors on traces of heartbeats: mistakes against detection time", detect_run_p9},
+    {"p10", "how high and low watermarks decide what is cut together", detect_run_p10},
+    {"p11", "gray failures: time to degraded, and mistakes", detect_run_p11},
     {"p12", "load of each host, steady and with crashes", detect_run_p12},
     {"peers", "the model of memberlist, in the cells that bench/peers runs it in",
      detect_run_peers},

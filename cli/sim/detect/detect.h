@@ -44,6 +44,8 @@ bool detect_run_p6(const struct detect_call *call);
 bool detect_run_p7(const struct detect_call *call);
 bool detect_run_p8(const struct detect_call *call);
 bool detect_run_p9(const struct detect_call *call);
+bool detect_run_p10(const struct detect_call *call);
+bool detect_run_p11(const struct detect_call *call);
 bool detect_run_p12(const struct detect_call *call);
 bool detect_run_peers(const struct detect_call *call);
 

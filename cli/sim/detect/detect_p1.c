@@ -194,11 +194,12 @@ static void p1_plot(const struct p1_plan *plan, const struct p1_sums *sums)
     static struct plot plot;
     static const char *const titles[] = {"all observers", "healthy observers"};
 
-    plot = (struct plot){.title = "False positives of healthy members, summed over the grid",
-                         .x_label = "members that are blocked now and then",
-                         .y_label = "originations, all seeds",
-                         .y_is_log = true,
-                         .count = 2};
+    plot = (struct plot){
+        .title = "False positives of healthy members, summed over the grid (open: none)",
+        .x_label = "members that are blocked now and then",
+        .y_label = "originations, all seeds",
+        .y_is_log = true,
+        .count = 2};
     for (int protocol = 0; protocol < LABSWIM_PROTOCOLS; protocol++) {
         for (size_t c = 0; c < plan->anomalous_count; c++) {
             const struct p1_sum s = p1_total(plan, sums, protocol, c, UINT32_MAX);

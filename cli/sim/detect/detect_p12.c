@@ -26,7 +26,7 @@ static void p12_one(const void *ctx, size_t index, void *result)
 
     labload_run(&(struct labload_cell){.protocol = (enum labswim_protocol)(cell / 2),
                                        .hosts = plan->hosts,
-                                       .crashes = cell % 2 == 0 ? 0 : plan->hosts / 100 + 1,
+                                       .crashes = cell % 2 == 0 ? 0 : (plan->hosts + 99) / 100,
                                        .warmup = 60 * NANOS_PER_S,
                                        .span = 120 * NANOS_PER_S,
                                        .seed = index % plan->seeds + 1,

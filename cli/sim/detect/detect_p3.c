@@ -17,9 +17,9 @@
 #define SLICE     (5 * NANOS_PER_MS)
 
 static const uint32_t DISTRESSED[] = {1, 2, 4, 8, 16, 32};
-static const uint32_t WAITS_MS[] = {400, 1500, 5000};
+static const uint32_t WAITS_MS[] = {400, 5000, 15000};
 static const uint32_t DISTRESSED_QUICK[] = {4};
-static const uint32_t WAITS_QUICK_MS[] = {5000};
+static const uint32_t WAITS_QUICK_MS[] = {15000};
 
 struct p3_plan {
     const struct detect_call *call;

@@ -64,45 +64,67 @@ static void views_row(const struct views_plan *plan, const struct labview_result
     detect_table_text(table, c->name);
     detect_table_text(table, labswim_name((enum labswim_protocol)(cell % LABSWIM_PROTOCOLS)));
     detect_table_number(table, views_faulty(plan, c), 0);
-    for (size_t which = 0; which < 5; which++) {
+    for (size_t which = 0; which < 9; which++) {
         for (uint32_t i = 0; i < plan->seeds; i++) {
-            const double fields[] = {runs[i].missed, (double)runs[i].false_deaths, runs[i].sizes,
-                                     runs[i].changes_most, runs[i].agreed_s};
+            const double fields[] = {runs[i].missed,     (double)runs[i].false_deaths,
+                                     runs[i].sizes,      runs[i].changes_most,
+                                     runs[i].agreed_s,   runs[i].cuts,
+                                     runs[i].cut_faulty, runs[i].cut_healthy,
+                                     runs[i].cut_last_s};
             values[i] = fields[which];
         }
         labstat_sort(values, plan->seeds);
         struct labstat_estimate e = labstat_estimate_quantile(values, plan->seeds, 0.5);
-        detect_table_estimate(table, &e, which == 4 ? 2 : 0);
+        detect_table_estimate(table, &e, which == 4 || which == 8 ? 2 : 0);
     }
 }
 
-/* The worst of ours as shipped, over cases and seeds. */
+/* Ours as shipped, over cases and seeds: faulty members that no cut took, healthy ones that one
+ * did, and the most cuts that one run took. */
 static void views_figures(const struct views_plan *plan, const struct labview_result *results,
                           const char *prefix)
 {
-    double missed = 0;
-    double wrong = 0;
+    uint64_t missed = 0;
+    uint64_t wrong = 0;
+    uint64_t deaths = 0;
+    uint32_t cuts = 0;
+    double last_s = 0;
     char name[64];
 
     for (size_t c = 0; c < plan->case_count; c++) {
         const struct labview_result *runs =
             results + (c * LABSWIM_PROTOCOLS + LABSWIM_SHIPPED) * plan->seeds;
         for (uint32_t i = 0; i < plan->seeds; i++) {
-            missed = runs[i].missed > missed ? runs[i].missed : missed;
-            wrong += (double)runs[i].false_deaths;
+            missed += views_faulty(plan, &plan->cases[c]) - runs[i].cut_faulty;
+            wrong += runs[i].cut_healthy;
+            deaths += runs[i].false_deaths;
+            cuts = runs[i].cuts > cuts ? runs[i].cuts : cuts;
+            last_s = runs[i].cut_last_s > last_s ? runs[i].cut_last_s : last_s;
         }
     }
-    (void)snprintf(name, sizeof name, "%s_missed_most", prefix);
-    detect_figure(name, missed, "members");
-    (void)snprintf(name, sizeof name, "%s_false_deaths", prefix);
-    detect_figure(name, wrong, "deaths");
+    const struct {
+        const char *what;
+        double value;
+        const char *unit;
+    } figures[] = {
+        {"faulty_not_cut", (double)missed, "members"},
+        {"healthy_cut", (double)wrong, "members"},
+        {"cuts_most", cuts, "cuts"},
+        {"cut_last_s", last_s, "s"},
+        {"false_deaths", (double)deaths, "deaths"},
+    };
+    for (size_t i = 0; i < COUNT_OF(figures); i++) {
+        (void)snprintf(name, sizeof name, "%s_%s", prefix, figures[i].what);
+        detect_figure(name, figures[i].value, figures[i].unit);
+    }
 }
 
 static bool views_run(const struct detect_call *call, const struct views_case *cases,
                       size_t case_count, const char *title)
 {
-    static const char *const columns[] = {"case",  "protocol",     "faulty",   "missed", "false",
-                                          "sizes", "changes_most", "agreed_s", NULL};
+    static const char *const columns[] = {
+        "case",     "protocol", "faulty",     "missed",      "false",      "sizes", "changes_most",
+        "agreed_s", "cuts",     "cut_faulty", "cut_healthy", "cut_last_s", NULL};
     struct views_plan plan = {.call = call,
                               .cases = cases,
                               .case_count = case_count,

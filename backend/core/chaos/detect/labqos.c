@@ -68,10 +68,11 @@ void labqos_measure(const struct labtrace *t, const struct detector_config *conf
             count_detections(t, newest, a->number, deadline, &p, &q, &detection_sum);
             detections += a->number - newest;
         }
-        /* In the silence before this one. What is suspected already stays one mistake. */
+        /* In the silence before this one. Where the last heartbeat did not restore trust, for its
+         * deadline was no later than itself, the mistake before it goes on. */
         nanos silent_from = i > 0 ? t->arrivals[i - 1].at : a->at;
         if (is_judged && deadline < a->at) {
-            q.mistakes += deadline >= silent_from;
+            q.mistakes += deadline > silent_from;
             q.mistake_s += real_seconds(a->at - u64_max(deadline, silent_from));
         }
         (void)detector_heartbeat(&d, a->number + 1, a->at);

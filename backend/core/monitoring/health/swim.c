@@ -174,6 +174,7 @@ struct swim_arrival {
     const struct world_endpoint *at;
     uint64_t stream;
     bool by_stream;
+    uint32_t answers; /* that it may still cause */
 };
 
 static void swim_hear_state(struct swim *s, const struct swim_arrival *arrival,
@@ -191,12 +192,25 @@ static bool swim_may_say(const struct swim_arrival *arrival, enum swim_message_t
            type == SWIM_STATE;
 }
 
+/* What is answered, or makes us ask others. */
+static bool swim_asks(enum swim_message_type type)
+{
+    return type == SWIM_PING || type == SWIM_PING_REQ || type == SWIM_LOOK || type == SWIM_SYNC ||
+           type == SWIM_BUCKETS || type == SWIM_STATE;
+}
+
 static void swim_hear(struct swim *s, struct swim_arrival *arrival, const struct swim_message *m,
                       struct swim_update *u)
 {
     if (!swim_may_say(arrival, m->type)) {
         s->counters[SWIM_REFUSED_STRANGER]++;
         return;
+    }
+    if (swim_asks(m->type)) {
+        if (arrival->answers == 0) {
+            return;
+        }
+        arrival->answers--;
     }
     switch (m->type) {
     case SWIM_PING:
@@ -303,6 +317,24 @@ static void swim_face(struct swim *s, const struct swim_arrival *arrival, struct
     }
 }
 
+/* An earlier instance of a member lives, or somebody repeats what it once said. In case that it
+ * lives it shall know; in the other case this is one datagram a second, whatever comes. */
+static void swim_tell_displaced(struct swim *s, uint32_t at, const struct world_endpoint *to,
+                                struct swim_update *u)
+{
+    struct swim_message m;
+
+    if (s->displaced_told_at != 0 && s->displaced_told_at + NANOS_PER_S > s->now) {
+        return;
+    }
+    s->displaced_told_at = s->now;
+    swim_describe(s, at, &m);
+    m.meta.len = 0;
+    swim_text_begin(s);
+    swim_text_put(s, &m);
+    swim_text_send_bare(s, SWIM_SEND_DATAGRAM, NODE_NONE, to, 0, u);
+}
+
 static void swim_hear_envelope(struct swim *s, const struct swim_event *event, bool by_stream,
                                struct swim_update *u)
 {
@@ -327,14 +359,20 @@ static void swim_hear_envelope(struct swim *s, const struct swim_event *event, b
     arrival.by_stream = by_stream;
     arrival.sender = opened.sender;
     arrival.from = swim_index(s, opened.sender);
+    arrival.answers = arrival.from == SWIM_NOBODY ? 1 : SWIM_ANSWERS_MAX;
     if (arrival.from == 0) {
         /* Our own, come back, or that of one who claims our id. The latter is heard of. */
         return;
     }
-    if (arrival.from != SWIM_NOBODY && seal_window_admit(&s->members[arrival.from].window,
-                                                         opened.instance, opened.counter) != OK) {
-        s->counters[SWIM_REFUSED_REPLAY]++;
-        return;
+    if (arrival.from != SWIM_NOBODY) {
+        e = seal_window_admit(&s->members[arrival.from].window, opened.instance, opened.counter);
+        if (e != OK) {
+            s->counters[SWIM_REFUSED_REPLAY]++;
+            if (e == ERR_REFUSED && !by_stream) {
+                swim_tell_displaced(s, arrival.from, &event->at, u);
+            }
+            return;
+        }
     }
     s->was_accused = false;
     swim_hear_text(s, &arrival, opened.text, u);

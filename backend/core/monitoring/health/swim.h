@@ -67,6 +67,9 @@
 /* The longest interval that a beat may promise, in milliseconds. */
 #define SWIM_PROMISE_MAX_MS 60000
 
+/* Answers to one message's questions: pings and the like. A sender has no need of more. */
+#define SWIM_ANSWERS_MAX 4
+
 /* Most parts into which a table is cut for comparison. */
 #define SWIM_BUCKETS_MAX 256
 
@@ -183,6 +186,8 @@ struct swim_report {
     node_id subject;
     uint64_t incarnation; /* of the subject */
     bool down;            /* false: taken back */
+    uint32_t n_observers; /* of the subject, as the leader sees the rings */
+    node_id observers[SWIM_OBSERVERS_MAX];
 };
 
 enum swim_send_how {
@@ -328,6 +333,15 @@ struct swim_edge {
     node_id fellows[SWIM_OBSERVERS_MAX];
 };
 
+/* An accusation of ours whose edge is gone with the accused: the leader may not have heard of it.
+ */
+struct swim_departed {
+    node_id subject; /* NODE_NONE: free */
+    uint64_t incarnation;
+    nanos report_at;
+    nanos until;
+};
+
 struct swim {
     struct swim_config config;
     struct seal_cipher cipher; /* borrows its `self` */
@@ -361,9 +375,11 @@ struct swim {
     node_id leader;
     struct swim_edge edges[SWIM_OBSERVERS_MAX];
     uint32_t n_edges;
-    nanos changed_at; /* when the table changed last */
-    nanos rings_at;   /* when they are drawn anew; NANOS_FOREVER: they are right */
-    nanos due;        /* the deadline of the last update */
+    struct swim_departed departed[SWIM_OBSERVERS_MAX];
+    uint32_t departed_next; /* the place that is taken next */
+    nanos changed_at;       /* when the table changed last */
+    nanos rings_at;         /* when they are drawn anew; NANOS_FOREVER: they are right */
+    nanos due;              /* the deadline of the last update */
 
     nanos probe_at;
     nanos gossip_at;
@@ -373,7 +389,8 @@ struct swim {
     bool is_leaving;
     bool has_left;
     bool is_displaced;
-    bool was_accused; /* in the message at hand */
+    nanos displaced_told_at; /* when an earlier instance of somebody was told last */
+    bool was_accused;        /* in the message at hand */
 
     uint8_t *scratch; /* owned: for what is opened */
     size_t scratch_cap;

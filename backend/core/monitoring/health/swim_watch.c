@@ -44,6 +44,7 @@
 /* How often an edge that is bad is reported to the leader, and how long it must have been good for
  * the report to be taken back: longer than what comes and goes. */
 #define SWIM_REPORT_INTERVAL (2 * NANOS_PER_S)
+#define SWIM_DEPARTED_SPAN   (30 * NANOS_PER_S)
 #define SWIM_GOOD_SPAN       (15 * NANOS_PER_S)
 
 /* Of the last sixteen beats at most this many came: the edge is lossy. Of a loss of 10 % it is true
@@ -128,6 +129,23 @@ static void swim_edge_open(struct swim *s, struct swim_edge *edge, node_id peer)
     edge->beat_at = NANOS_FOREVER;
 }
 
+/* The member of an edge may be no neighbour any longer because it is dead: what we said of it the
+ * leader must hear all the same, and the next leader. */
+static void swim_edge_close(struct swim *s, const struct swim_edge *edge)
+{
+    uint32_t at = swim_index(s, edge->peer);
+
+    if (at == SWIM_NOBODY || !edge->is_down || s->members[at].state != SWIM_DEAD) {
+        return;
+    }
+    s->departed[s->departed_next++ % SWIM_OBSERVERS_MAX] = (struct swim_departed){
+        .subject = edge->peer,
+        .incarnation = s->members[at].incarnation,
+        .report_at = s->now + SWIM_REPORT_INTERVAL,
+        .until = s->now + SWIM_DEPARTED_SPAN,
+    };
+}
+
 /* Who are our neighbours now? Edges that stay keep what they know. */
 static void swim_rings_draw(struct swim *s)
 {
@@ -144,6 +162,9 @@ static void swim_rings_draw(struct swim *s)
         } else {
             swim_edge_open(s, &edges[i], ids[i]);
         }
+    }
+    for (uint32_t i = 0; i < s->n_edges; i++) {
+        swim_edge_close(s, &s->edges[i]);
     }
     s->n_edges = n;
     memcpy(s->edges, edges, n * sizeof(edges[0]));
@@ -301,18 +322,27 @@ static void swim_tallies_tick(struct swim *s, struct swim_update *u)
     }
 }
 
-static void swim_report_push(struct swim_update *u, node_id observer, node_id subject,
-                             uint64_t incarnation, bool down)
+static void swim_report_push(struct swim *s, node_id observer, const struct swim_message *m,
+                             struct swim_update *u)
 {
+    struct swim_report *report = NULL;
+
     mem_grow((void **)&u->reports, &u->reports_cap, u->n_reports + 1, sizeof(*u->reports));
-    u->reports[u->n_reports++] = (struct swim_report){observer, subject, incarnation, down};
+    report = &u->reports[u->n_reports++];
+    *report = (struct swim_report){
+        .observer = observer,
+        .subject = m->id,
+        .incarnation = m->incarnation,
+        .down = (m->flags & SWIM_FLAG_TAKES_BACK) == 0,
+    };
+    report->n_observers = swim_neighbours(s, m->id, report->observers);
 }
 
 /* To the leader, which may be we. */
 static void swim_report(struct swim *s, const struct swim_message *m, struct swim_update *u)
 {
     if (s->leader == s->config.self) {
-        swim_report_push(u, s->config.self, m->id, m->incarnation, m->flags == 0);
+        swim_report_push(s, s->config.self, m, u);
     } else if (s->leader != NODE_NONE) {
         struct swim_message report = *m;
 
@@ -599,8 +629,7 @@ void swim_hear_report(struct swim *s, uint32_t from, const struct swim_message *
                       struct swim_update *u)
 {
     if (s->leader == s->config.self) {
-        swim_report_push(u, s->members[from].id, m->id, m->incarnation,
-                         (m->flags & SWIM_FLAG_TAKES_BACK) == 0);
+        swim_report_push(s, s->members[from].id, m, u);
     }
 }
 
@@ -674,6 +703,27 @@ static void swim_edge_tick(struct swim *s, struct swim_edge *edge, struct swim_u
     swim_edge_reports(s, edge, u);
 }
 
+static void swim_departed_tick(struct swim *s, struct swim_update *u)
+{
+    for (uint32_t i = 0; i < SWIM_OBSERVERS_MAX; i++) {
+        struct swim_departed *gone = &s->departed[i];
+        struct swim_message m = {
+            .type = SWIM_REPORT,
+            .id = gone->subject,
+            .incarnation = gone->incarnation,
+        };
+
+        if (gone->subject == NODE_NONE || gone->report_at > s->now) {
+            continue;
+        }
+        gone->report_at = s->now + SWIM_REPORT_INTERVAL;
+        swim_report(s, &m, u);
+        if (gone->until <= s->now) {
+            gone->subject = NODE_NONE;
+        }
+    }
+}
+
 void swim_watch_tick(struct swim *s, struct swim_update *u)
 {
     if (s->config.rings == 0) {
@@ -683,6 +733,7 @@ void swim_watch_tick(struct swim *s, struct swim_update *u)
         swim_rings_draw(s);
     }
     swim_tallies_tick(s, u);
+    swim_departed_tick(s, u);
     for (uint32_t i = 0; i < s->n_edges; i++) {
         swim_edge_tick(s, &s->edges[i], u);
     }
@@ -695,11 +746,17 @@ nanos swim_watch_due(const struct swim *s)
     for (uint32_t i = 0; i < s->n_edges; i++) {
         const struct swim_edge *edge = &s->edges[i];
 
-        due = u64_min(due, u64_min(edge->beat_at, edge->report_at));
+        due = u64_min(due, edge->beat_at);
+        due = edge->is_down ? u64_min(due, edge->report_at) : due;
         if (edge->stage == SWIM_EDGE_QUIET) {
             due = u64_min(due, edge->due);
         } else {
             due = u64_min(due, u64_min(edge->ping_at, edge->deadline));
+        }
+    }
+    for (uint32_t i = 0; i < SWIM_OBSERVERS_MAX; i++) {
+        if (s->departed[i].subject != NODE_NONE) {
+            due = u64_min(due, s->departed[i].report_at);
         }
     }
     for (size_t i = 0; i < s->n_suspicions; i++) {

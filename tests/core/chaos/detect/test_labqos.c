@@ -113,6 +113,24 @@ static void each_silence_that_is_too_long_is_one_mistake(void **state)
     labtrace_free(&t);
 }
 
+/* Chen's detector believes in its schedule: where the route becomes a second longer, each heartbeat
+ * comes too late to be trusted, and the mistake goes on. */
+static void a_heartbeat_that_does_not_restore_trust_is_no_new_mistake(void **state)
+{
+    (void)state;
+    struct labtrace t = plain_trace(NULL, 0);
+    struct detector_config config = detector_config_of(DETECTOR_CHEN, t.interval);
+    struct labqos q;
+    for (uint32_t i = 500; i < t.arrival_count; i++) {
+        t.arrivals[i].at += NANOS_PER_S;
+    }
+    config.margin = 100 * NANOS_PER_MS;
+    labqos_measure(&t, &config, 100, 1, &q);
+    assert_true(fabs(q.mistakes - 1) < 1e-9);
+    assert_true(q.mistake_s > 40);
+    labtrace_free(&t);
+}
+
 /* The laboratory can fail a detector: one that allows less than an interval is wrong each time. */
 static void a_broken_detector_scores_badly(void **state)
 {
@@ -159,6 +177,7 @@ int main(void)
         cmocka_unit_test(traces_lose_what_they_say),
         cmocka_unit_test(detection_time_is_counted_from_the_crash),
         cmocka_unit_test(each_silence_that_is_too_long_is_one_mistake),
+        cmocka_unit_test(a_heartbeat_that_does_not_restore_trust_is_no_new_mistake),
         cmocka_unit_test(a_broken_detector_scores_badly),
         cmocka_unit_test(each_kind_is_tuned_to_the_time_that_is_asked_for),
         cmocka_unit_test(who_waits_longer_errs_less),

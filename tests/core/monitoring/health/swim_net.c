@@ -218,6 +218,9 @@ void swim_net_step(struct swim_net *net, uint32_t host, const struct swim_event 
     for (size_t i = 0; i < u->n_changes && net->changed != NULL; i++) {
         net->changed(net, host, &u->changes[i]);
     }
+    if (net->stepped != NULL) {
+        net->stepped(net, host, u);
+    }
     if (u->deadline < h->timer_at || h->timer_at <= net->now) {
         h->timer_at = u->deadline;
         if (u->deadline != NANOS_FOREVER) {

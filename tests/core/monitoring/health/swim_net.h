@@ -57,6 +57,7 @@ struct swim_net {
     struct swim_update update;
     /* The test's, or NULL: what a host saw; and may a datagram pass? */
     void (*changed)(struct swim_net *net, uint32_t host, const struct swim_change *change);
+    void (*stepped)(struct swim_net *net, uint32_t host, const struct swim_update *update);
     bool (*passes)(struct swim_net *net, uint32_t from, uint32_t to);
     void *owner;
 };

@@ -1,0 +1,333 @@
+#include "core/monitoring/health/cut.h"
+
+#include "core/base/check.h"
+#include "tests/support/test.h"
+
+#include <string.h>
+
+#define VIEW 40
+
+struct stand {
+    struct cut cut;
+    struct cut_update update;
+    nanos now;
+    uint32_t lost[VIEW + 1];
+    uint32_t cuts;
+    uint32_t gray;
+    uint32_t back;
+};
+
+static void stand_step(struct stand *t, struct cut_event event)
+{
+    uint32_t lost = 0;
+
+    event.now = t->now;
+    cut_step(&t->cut, &event, &t->update);
+    cut_check(&t->cut);
+    for (size_t i = 0; i < t->update.n_changes; i++) {
+        const struct cut_change *change = &t->update.changes[i];
+
+        if (change->kind == CUT_LOST) {
+            t->lost[change->id]++;
+            lost++;
+        }
+        t->gray += change->kind == CUT_GRAY ? 1 : 0;
+        t->back += change->kind == CUT_BACK ? 1 : 0;
+    }
+    t->cuts += lost > 0 ? 1 : 0;
+}
+
+/* Lets time pass, stepping at every deadline. */
+static void stand_wait(struct stand *t, nanos span)
+{
+    nanos end = t->now + span;
+
+    while (t->update.deadline <= end) {
+        CHECK(t->update.deadline >= t->now);
+        t->now = u64_max(t->update.deadline, t->now + 1);
+        stand_step(t, (struct cut_event){.kind = CUT_EVENT_TIME});
+    }
+    t->now = end;
+    stand_step(t, (struct cut_event){.kind = CUT_EVENT_TIME});
+}
+
+static void stand_open(struct stand *t, uint32_t members)
+{
+    struct cut_config config;
+
+    memset(t, 0, sizeof(*t));
+    cut_config_default(&config);
+    t->now = NANOS_PER_S;
+    cut_init(&t->cut, &config, t->now);
+    cut_update_init(&t->update);
+    for (uint32_t id = 1; id <= members; id++) {
+        stand_step(t, (struct cut_event){.kind = CUT_EVENT_ALIVE, .id = id, .incarnation = 65536});
+    }
+}
+
+static void stand_close(struct stand *t)
+{
+    cut_deinit(&t->cut);
+    cut_update_deinit(&t->update);
+}
+
+/* The observers of `subject` are the eight that follow, around. */
+static node_id observer_of(uint32_t subject, uint32_t which, uint32_t members)
+{
+    return (subject + which) % members + 1;
+}
+
+static void stand_report(struct stand *t, node_id observer, uint32_t subject, uint32_t k,
+                         uint32_t members, bool down)
+{
+    struct cut_event event = {.kind = CUT_EVENT_REPORT};
+
+    event.report = (struct swim_report){
+        .observer = observer,
+        .subject = subject,
+        .incarnation = 65536,
+        .down = down,
+        .n_observers = k,
+    };
+    for (uint32_t i = 0; i < k; i++) {
+        event.report.observers[i] = observer_of(subject, i, members);
+    }
+    stand_step(t, event);
+}
+
+static void stand_reports(struct stand *t, uint32_t subject, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        stand_report(t, observer_of(subject, i, VIEW), subject, 8, VIEW, true);
+    }
+}
+
+/* Whatever it says, of whomever, and however often. */
+static void one_sick_observer_condemns_nobody(void **state)
+{
+    (void)state;
+    struct stand t;
+
+    stand_open(&t, VIEW);
+    for (int round = 0; round < 60; round++) {
+        for (uint32_t subject = 1; subject <= VIEW; subject++) {
+            stand_report(&t, 7, subject, 8, VIEW, true);
+        }
+        stand_wait(&t, NANOS_PER_S);
+    }
+    assert_int_equal(t.cuts, 0);
+    stand_close(&t);
+}
+
+static void six_of_eight_make_a_cut_and_five_do_not(void **state)
+{
+    (void)state;
+    struct stand t;
+
+    stand_open(&t, VIEW);
+    stand_reports(&t, 3, 5);
+    stand_wait(&t, 8 * NANOS_PER_S);
+    assert_int_equal(t.cuts, 0);
+    stand_reports(&t, 3, 6);
+    stand_wait(&t, 2 * NANOS_PER_S);
+    assert_int_equal(t.cuts, 1);
+    assert_int_equal(t.lost[3], 1);
+    assert_false(cut_find(&t.cut, 3)->is_in);
+    stand_close(&t);
+}
+
+static void hosts_that_fall_together_are_one_cut(void **state)
+{
+    (void)state;
+    struct stand t;
+
+    stand_open(&t, VIEW);
+    for (uint32_t subject = 1; subject <= 31; subject += 10) {
+        stand_reports(&t, subject, 6);
+        stand_wait(&t, 900 * NANOS_PER_MS);
+    }
+    assert_int_equal(t.cuts, 0);
+    stand_wait(&t, 2 * NANOS_PER_S);
+    assert_int_equal(t.cuts, 1);
+    assert_int_equal(t.lost[1] + t.lost[11] + t.lost[21] + t.lost[31], 4);
+    stand_close(&t);
+}
+
+static void what_is_unstable_holds_the_cut_up_and_not_for_ever(void **state)
+{
+    (void)state;
+    struct stand t;
+
+    stand_open(&t, VIEW);
+    stand_reports(&t, 20, 3);
+    stand_reports(&t, 3, 8);
+    stand_wait(&t, 4 * NANOS_PER_S);
+    assert_int_equal(t.cuts, 0);
+    stand_wait(&t, 8 * NANOS_PER_S);
+    assert_int_equal(t.cuts, 1);
+    assert_int_equal(t.lost[3], 1);
+    assert_int_equal(t.lost[20], 0);
+    assert_int_equal(t.gray, 1);
+    stand_close(&t);
+}
+
+/* Four of the observers of 3 fell with it, and can say nothing. */
+static void observers_that_are_lost_count_with_those_that_speak(void **state)
+{
+    (void)state;
+    struct stand t;
+
+    stand_open(&t, VIEW);
+    for (uint32_t i = 0; i < 4; i++) {
+        uint32_t fellow = (uint32_t)observer_of(3, i, VIEW);
+
+        for (uint32_t k = 2; k < 8; k++) {
+            stand_report(&t, observer_of(fellow, k, VIEW), fellow, 8, VIEW, true);
+        }
+    }
+    for (uint32_t k = 4; k < 7; k++) {
+        stand_report(&t, observer_of(3, k, VIEW), 3, 8, VIEW, true);
+    }
+    stand_wait(&t, 3 * NANOS_PER_S);
+    assert_int_equal(t.cuts, 1);
+    assert_int_equal(t.lost[3], 1);
+    stand_close(&t);
+}
+
+static void reports_that_are_taken_back_or_too_old_do_not_count(void **state)
+{
+    (void)state;
+    struct stand t;
+
+    stand_open(&t, VIEW);
+    stand_reports(&t, 3, 5);
+    stand_report(&t, observer_of(3, 0, VIEW), 3, 8, VIEW, false);
+    stand_report(&t, observer_of(3, 5, VIEW), 3, 8, VIEW, true);
+    stand_wait(&t, 31 * NANOS_PER_S);
+    stand_report(&t, observer_of(3, 6, VIEW), 3, 8, VIEW, true);
+    stand_wait(&t, 5 * NANOS_PER_S);
+    assert_int_equal(t.cuts, 0);
+    assert_int_equal(cut_find(&t.cut, 3)->n_reporters, 1);
+    stand_close(&t);
+}
+
+static void who_is_no_observer_is_not_counted(void **state)
+{
+    (void)state;
+    struct stand t;
+
+    stand_open(&t, VIEW);
+    for (node_id by = 20; by < 36; by++) {
+        stand_report(&t, by, 3, 8, VIEW, true);
+    }
+    stand_wait(&t, 5 * NANOS_PER_S);
+    assert_int_equal(t.cuts, 0);
+    assert_int_equal(cut_find(&t.cut, 3)->n_reporters, 0);
+    stand_close(&t);
+}
+
+static void a_restarted_member_is_not_held_for_its_earlier_life(void **state)
+{
+    (void)state;
+    struct stand t;
+
+    stand_open(&t, VIEW);
+    stand_reports(&t, 3, 5);
+    stand_step(&t, (struct cut_event){.kind = CUT_EVENT_ALIVE, .id = 3, .incarnation = 2 * 65536});
+    stand_report(&t, observer_of(3, 5, VIEW), 3, 8, VIEW, true);
+    stand_wait(&t, 5 * NANOS_PER_S);
+    assert_int_equal(t.cuts, 0);
+    stand_close(&t);
+}
+
+/* More than half of the view at once: it is more likely that we are the ones who are lost. */
+static void the_brake_holds_where_half_would_go(void **state)
+{
+    (void)state;
+    struct stand t;
+
+    stand_open(&t, VIEW);
+    for (uint32_t subject = 1; subject <= VIEW / 2; subject++) {
+        stand_reports(&t, subject, 8);
+    }
+    stand_wait(&t, 20 * NANOS_PER_S);
+    assert_int_equal(t.cuts, 0);
+    assert_true(t.update.is_braked);
+    stand_close(&t);
+}
+
+static void who_comes_and_goes_stays_out_and_who_stays_comes_back(void **state)
+{
+    (void)state;
+    struct stand t;
+
+    stand_open(&t, VIEW);
+    stand_reports(&t, 3, 8);
+    stand_step(&t, (struct cut_event){.kind = CUT_EVENT_DEAD, .id = 3});
+    stand_wait(&t, 2 * NANOS_PER_S);
+    assert_int_equal(t.cuts, 1);
+    for (int round = 0; round < 10; round++) {
+        stand_step(&t, (struct cut_event){.kind = CUT_EVENT_ALIVE, .id = 3, .incarnation = 65537});
+        stand_wait(&t, 20 * NANOS_PER_S);
+        stand_reports(&t, 3, 8);
+        stand_step(&t, (struct cut_event){.kind = CUT_EVENT_DEAD, .id = 3});
+        stand_wait(&t, 20 * NANOS_PER_S);
+    }
+    assert_int_equal(t.cuts, 1);
+    assert_int_equal(t.back, 0);
+    stand_step(&t, (struct cut_event){.kind = CUT_EVENT_ALIVE, .id = 3, .incarnation = 65538});
+    stand_wait(&t, 95 * NANOS_PER_S);
+    assert_int_equal(t.back, 1);
+    assert_true(cut_find(&t.cut, 3)->is_in);
+    stand_close(&t);
+}
+
+/* Three members: two observers each, who must both report. */
+static void of_three_both_others_must_say_so(void **state)
+{
+    (void)state;
+    struct stand t;
+
+    stand_open(&t, 3);
+    stand_report(&t, 1, 3, 2, 3, true);
+    stand_wait(&t, 20 * NANOS_PER_S);
+    assert_int_equal(t.cuts, 0);
+    stand_report(&t, 1, 3, 2, 3, true);
+    stand_report(&t, 2, 3, 2, 3, true);
+    stand_wait(&t, 2 * NANOS_PER_S);
+    assert_int_equal(t.cuts, 1);
+    stand_close(&t);
+}
+
+static void who_left_is_not_lost(void **state)
+{
+    (void)state;
+    struct stand t;
+
+    stand_open(&t, VIEW);
+    stand_reports(&t, 3, 6);
+    stand_step(&t, (struct cut_event){.kind = CUT_EVENT_LEFT, .id = 3});
+    stand_wait(&t, 20 * NANOS_PER_S);
+    assert_int_equal(t.cuts, 0);
+    assert_null(cut_find(&t.cut, 3));
+    stand_close(&t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_sick_observer_condemns_nobody),
+        cmocka_unit_test(six_of_eight_make_a_cut_and_five_do_not),
+        cmocka_unit_test(hosts_that_fall_together_are_one_cut),
+        cmocka_unit_test(what_is_unstable_holds_the_cut_up_and_not_for_ever),
+        cmocka_unit_test(observers_that_are_lost_count_with_those_that_speak),
+        cmocka_unit_test(reports_that_are_taken_back_or_too_old_do_not_count),
+        cmocka_unit_test(who_is_no_observer_is_not_counted),
+        cmocka_unit_test(a_restarted_member_is_not_held_for_its_earlier_life),
+        cmocka_unit_test(the_brake_holds_where_half_would_go),
+        cmocka_unit_test(who_comes_and_goes_stays_out_and_who_stays_comes_back),
+        cmocka_unit_test(of_three_both_others_must_say_so),
+        cmocka_unit_test(who_left_is_not_lost),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
