@@ -134,9 +134,7 @@ void detector_init(struct detector *d, const struct detector_config *config, nan
 void detector_excuse(struct detector *d, nanos until)
 {
     d->excused_until = u64_max(d->excused_until, until);
-    nanos before = d->deadline;
     set_deadline(d);
-    d->deadline = u64_max(d->deadline, before);
 }
 
 /* --- Heartbeats ----------------------------------------------------------------------------------
