@@ -7,8 +7,8 @@
  * deviation from the mean the next one shared, lately (the correlation of neighbours). Where delays
  * are independent that is 0, and it is Chen's mean; where they persist (congestion, a slow path, a
  * sender whose timer slips) it is 1, and it is the last arrival, as a timeout has it. For a few
- * heartbeats after two that were too late, or one that was much too late, it is the later one of
- * both: what was stuck comes in a bunch, ahead of what is not on schedule yet.
+ * heartbeats after one that was much too late (or after two too late, where delays persist), it is
+ * the later one of both: what was stuck comes in a bunch, ahead of what is not on schedule yet.
  *
  * MARGIN. detector_patience.h: divided among the states of the network.
  *
@@ -25,9 +25,11 @@
 /* The mean and the correlation follow the last thousand heartbeats. */
 #define OWN_GAIN 0.001
 
-/* Estimated correlation that is taken for none: noise, in a thousand heartbeats with a heavy tail,
- * and too little to lean on. */
+/* Estimated correlation that is taken for none (noise, in a thousand heartbeats with a heavy tail,
+ * and too little to lean on), and for complete: where delays walk rather than scatter, the estimate
+ * stays below 1, and a part of the distance to the mean would be too much. */
 #define CORRELATION_NOISE 0.3
+#define CORRELATION_FULL  0.8
 
 /* A deviation from the mean counts for this many intervals at most; beyond it, it is far. */
 #define DEVIATION_MAX 4.0
@@ -44,7 +46,7 @@ static double clamp_real(double x, double bound)
 static double own_persistence(const struct detector_own *own)
 {
     double correlation = own->variance > 0 ? own->covariance / own->variance : 1;
-    double persistence = (correlation - CORRELATION_NOISE) / (1 - CORRELATION_NOISE);
+    double persistence = (correlation - CORRELATION_NOISE) / (CORRELATION_FULL - CORRELATION_NOISE);
 
     return persistence < 0 ? 0 : persistence > 1 ? 1 : persistence;
 }
@@ -99,7 +101,8 @@ static void own_learn(struct detector *d, const struct detector_sample *sample)
     double need = (double)sample->gap - interval - (own_expected(own) - own->last);
 
     double excess = need - detector_patience_margin(&own->patience);
-    bool is_bunch = excess > interval / 2 || (excess > 0 && own->was_late);
+    bool is_again = excess > 0 && own->was_late && own_persistence(own) > 0;
+    bool is_bunch = excess > interval / 2 || is_again;
 
     own->was_late = excess > 0;
     if (is_bunch) {
