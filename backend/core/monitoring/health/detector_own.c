@@ -4,11 +4,13 @@
  *
  * EXPECTED ARRIVAL. As Chen's, by the numbers and the schedule, so that loss is not taken for
  * delay; but between the mean and the last arrival, at `persistence`: how much of one arrival's
- * deviation from the mean the next one shared, lately (the correlation of neighbours). Where delays
- * are independent that is 0, and it is Chen's mean; where they persist (congestion, a slow path, a
- * sender whose timer slips) it is 1, and it is the last arrival, as a timeout has it. For a few
- * heartbeats after one that was much too late (or after two too late, where delays persist), it is
- * the later one of both: what was stuck comes in a bunch, ahead of what is not on schedule yet.
+ * deviation from the mean the next one shared, lately (the correlation of neighbours). Where the
+ * sender's clock is fast or slow, heartbeats walk away from the schedule, and a mean stays behind
+ * them by a constant: its lag, which is followed as well, and added. Where delays are independent
+ * that is 0, and it is Chen's mean; where they persist (congestion, a slow path, a sender whose
+ * timer slips) it is 1, and it is the last arrival, as a timeout has it. For a few heartbeats after
+ * one that was much too late (or after two too late, where delays persist), it is the later one of
+ * both: what was stuck comes in a bunch, ahead of what is not on schedule yet.
  *
  * MARGIN. detector_patience.h: divided among the states of the network.
  *
@@ -54,7 +56,8 @@ static double own_persistence(const struct detector_own *own)
 /* How late on its schedule the next heartbeat is expected. */
 static double own_expected(const struct detector_own *own)
 {
-    double expected = own->mean + own_persistence(own) * (own->last - own->mean);
+    double level = own->mean + own->lag;
+    double expected = level + own_persistence(own) * (own->last - level);
 
     return own->caution > 0 && own->last > expected ? own->last : expected;
 }
@@ -67,22 +70,25 @@ static void own_begin(struct detector *d)
     detector_patience_init(&own->patience, d->config.interval, d->config.margin);
 }
 
-/* Follows the mean, and how much of the last deviation this one shares. */
+/* Follows the mean, its lag, and how much of the last deviation this one shares. */
 static void own_follow(struct detector_own *own, double offset, double interval)
 {
     double bound = interval * DEVIATION_MAX;
-    double deviation = clamp_real(offset - own->mean, bound);
-    double before = clamp_real(own->last - own->mean, bound);
+    double behind = clamp_real(offset - own->mean, bound);
+    double deviation = clamp_real(behind - own->lag, bound);
+    double before = clamp_real(own->last - own->mean - own->lag, bound);
 
     own->count = own->count < 1 / OWN_GAIN ? own->count + 1 : own->count;
     double gain = 1 / own->count;
     own->covariance += gain * (deviation * before - own->covariance);
     own->variance += gain * (before * before - own->variance);
-    own->mean += gain * deviation;
+    own->mean += gain * behind;
+    own->lag += OWN_GAIN * (behind - own->lag);
     bool is_far = offset - own->mean >= bound || own->mean - offset >= bound;
     own->far = is_far ? own->far + 1 : 0;
     if (own->far >= FAR_LIMIT) {
         own->mean = offset;
+        own->lag = 0;
         own->far = 0;
     }
 }
