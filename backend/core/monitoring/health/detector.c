@@ -134,9 +134,7 @@ void detector_init(struct detector *d, const struct detector_config *config, nan
 void detector_excuse(struct detector *d, nanos until)
 {
     d->excused_until = u64_max(d->excused_until, until);
-    nanos before = d->deadline;
     set_deadline(d);
-    d->deadline = u64_max(d->deadline, before);
 }
 
 /* --- Heartbeats ----------------------------------------------------------------------------------
@@ -278,4 +276,12 @@ void detector_check(const struct detector *d)
     CHECK(d->deadline >= u64_max(d->arrived, d->excused_until));
     CHECK(d->delay - d->delay < 1 && d->variation >= 0); /* finite */
     CHECK(d->mean >= 0 && d->deviation >= 0);
+    if (d->config.kind == DETECTOR_NOVACRON && d->counts.fresh > 0) {
+        const struct detector_own *own = &d->memory.own;
+        double expected = own->mean + own->lag + own->last + own->variance + own->covariance;
+        double margin = detector_patience_margin(&own->patience);
+
+        CHECK(expected - expected < 1 && own->variance >= 0); /* finite */
+        CHECK(margin >= 0 && margin - margin < 1);
+    }
 }

@@ -105,6 +105,7 @@ struct detector_window {
  * patience is divided. */
 struct detector_own {
     double mean; /* of how late heartbeats are on their schedule */
+    double lag;  /* of the mean behind them, where they walk away from it */
     double last;
     double variance;   /* of what they differ from the mean */
     double covariance; /* of neighbours */

@@ -4,10 +4,12 @@
  *
  * EXPECTED ARRIVAL. As Chen's, by the numbers and the schedule, so that loss is not taken for
  * delay; but between the mean and the last arrival, at `persistence`: how much of one arrival's
- * deviation from the mean the next one shared, lately (the correlation of neighbours). Where delays
- * are independent that is 0, and it is Chen's mean; where they persist (congestion, a slow path, a
- * sender whose timer slips) it is 1, and it is the last arrival, as a timeout has it. For a few
- * heartbeats after two that were too late, or one that was much too late, it is the later one of
+ * deviation from the mean the next one shared, lately (the correlation of neighbours). Where the
+ * sender's clock is fast or slow, heartbeats walk away from the schedule, and a mean stays behind
+ * them by a constant: its lag, which is followed as well, and added. Where delays are independent
+ * that is 0, and it is Chen's mean; where they persist (congestion, a slow path, a sender whose
+ * timer slips) it is 1, and it is the last arrival, as a timeout has it. For a few heartbeats after
+ * one that was much too late (or after two too late, where delays persist), it is the later one of
  * both: what was stuck comes in a bunch, ahead of what is not on schedule yet.
  *
  * MARGIN. detector_patience.h: divided among the states of the network.
@@ -25,9 +27,11 @@
 /* The mean and the correlation follow the last thousand heartbeats. */
 #define OWN_GAIN 0.001
 
-/* Estimated correlation that is taken for none: noise, in a thousand heartbeats with a heavy tail,
- * and too little to lean on. */
+/* Estimated correlation that is taken for none (noise, in a thousand heartbeats with a heavy tail,
+ * and too little to lean on), and for complete: where delays walk rather than scatter, the estimate
+ * stays below 1, and a part of the distance to the mean would be too much. */
 #define CORRELATION_NOISE 0.3
+#define CORRELATION_FULL  0.8
 
 /* A deviation from the mean counts for this many intervals at most; beyond it, it is far. */
 #define DEVIATION_MAX 4.0
@@ -44,7 +48,7 @@ static double clamp_real(double x, double bound)
 static double own_persistence(const struct detector_own *own)
 {
     double correlation = own->variance > 0 ? own->covariance / own->variance : 1;
-    double persistence = (correlation - CORRELATION_NOISE) / (1 - CORRELATION_NOISE);
+    double persistence = (correlation - CORRELATION_NOISE) / (CORRELATION_FULL - CORRELATION_NOISE);
 
     return persistence < 0 ? 0 : persistence > 1 ? 1 : persistence;
 }
@@ -52,7 +56,8 @@ static double own_persistence(const struct detector_own *own)
 /* How late on its schedule the next heartbeat is expected. */
 static double own_expected(const struct detector_own *own)
 {
-    double expected = own->mean + own_persistence(own) * (own->last - own->mean);
+    double level = own->mean + own->lag;
+    double expected = level + own_persistence(own) * (own->last - level);
 
     return own->caution > 0 && own->last > expected ? own->last : expected;
 }
@@ -65,22 +70,25 @@ static void own_begin(struct detector *d)
     detector_patience_init(&own->patience, d->config.interval, d->config.margin);
 }
 
-/* Follows the mean, and how much of the last deviation this one shares. */
+/* Follows the mean, its lag, and how much of the last deviation this one shares. */
 static void own_follow(struct detector_own *own, double offset, double interval)
 {
     double bound = interval * DEVIATION_MAX;
-    double deviation = clamp_real(offset - own->mean, bound);
-    double before = clamp_real(own->last - own->mean, bound);
+    double behind = clamp_real(offset - own->mean, bound);
+    double deviation = clamp_real(behind - own->lag, bound);
+    double before = clamp_real(own->last - own->mean - own->lag, bound);
 
     own->count = own->count < 1 / OWN_GAIN ? own->count + 1 : own->count;
     double gain = 1 / own->count;
     own->covariance += gain * (deviation * before - own->covariance);
     own->variance += gain * (before * before - own->variance);
-    own->mean += gain * deviation;
+    own->mean += gain * behind;
+    own->lag += OWN_GAIN * (behind - own->lag);
     bool is_far = offset - own->mean >= bound || own->mean - offset >= bound;
     own->far = is_far ? own->far + 1 : 0;
     if (own->far >= FAR_LIMIT) {
         own->mean = offset;
+        own->lag = 0;
         own->far = 0;
     }
 }
@@ -99,7 +107,8 @@ static void own_learn(struct detector *d, const struct detector_sample *sample)
     double need = (double)sample->gap - interval - (own_expected(own) - own->last);
 
     double excess = need - detector_patience_margin(&own->patience);
-    bool is_bunch = excess > interval / 2 || (excess > 0 && own->was_late);
+    bool is_again = excess > 0 && own->was_late && own_persistence(own) > 0;
+    bool is_bunch = excess > interval / 2 || is_again;
 
     own->was_late = excess > 0;
     if (is_bunch) {

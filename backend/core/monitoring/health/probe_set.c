@@ -83,7 +83,7 @@ void probe_set_init(struct probe_set *set, const struct probe_set_config *config
 /* --- Targets -------------------------------------------------------------------------------------
  */
 
-static struct probe_target *target_of(struct probe_set *set, uint64_t id)
+static struct probe_target *probe_target_of(struct probe_set *set, uint64_t id)
 {
     for (uint32_t i = 0; i < set->count; i++) {
         if (set->targets[i].id == id) {
@@ -155,7 +155,7 @@ enum err probe_set_add(struct probe_set *set, uint64_t id, enum rung rung,
     for (int i = 0; i < PROBE_PURPOSES; i++) {
         TRY(probe_config_check(&probes[i]));
     }
-    if (target_of(set, id) != NULL) {
+    if (probe_target_of(set, id) != NULL) {
         return ERR_EXISTS;
     }
     if (set->count == PROBE_TARGETS_MAX) {
@@ -176,7 +176,7 @@ enum err probe_set_add(struct probe_set *set, uint64_t id, enum rung rung,
 
 void probe_set_remove(struct probe_set *set, uint64_t id)
 {
-    struct probe_target *t = target_of(set, id);
+    struct probe_target *t = probe_target_of(set, id);
 
     if (t == NULL) {
         return;
@@ -268,7 +268,7 @@ void probe_set_answer(struct probe_set *set, uint64_t id, enum probe_purpose pur
     CHECK(purpose < PROBE_PURPOSES);
     tell_probe_time(set, now);
     pass_timeouts(set);
-    struct probe_target *t = target_of(set, id);
+    struct probe_target *t = probe_target_of(set, id);
 
     if (t == NULL || t->probes[purpose].ticket != ticket || t->probes[purpose].times_out == 0) {
         return;
@@ -416,7 +416,7 @@ static void postpone_probes(struct probe_target *t, nanos until)
 
 void probe_set_excuse(struct probe_set *set, uint64_t id, nanos until, nanos now)
 {
-    struct probe_target *t = target_of(set, id);
+    struct probe_target *t = probe_target_of(set, id);
 
     tell_probe_time(set, now);
     if (t != NULL) {

@@ -292,6 +292,11 @@ static bool path_is_bad(node_id observer, node_id subject)
     return (observer == 2 && subject == 5) || (observer == 5 && subject == 2);
 }
 
+static bool path_of_one_and_two_is_bad(node_id observer, node_id subject)
+{
+    return observer + subject == 3;
+}
+
 static bool two_causes_and_a_path(node_id observer, node_id subject)
 {
     return subject == 7 || observer == 3 || (observer == 1 && subject == 2);
@@ -314,6 +319,10 @@ static void blame_is_told_from_who_sees_whom(void **state)
     map_of(6, path_is_bad);
     assert_int_equal(gray_map_join(&map, v, 8), 1);
     assert_true(v[0].blame == GRAY_BLAME_PATH && v[0].host == 2 && v[0].other == 5);
+    /* Of three hosts each has two pairs, and one bad one is half of them. */
+    map_of(3, path_of_one_and_two_is_bad);
+    assert_int_equal(gray_map_join(&map, v, 8), 1);
+    assert_true(v[0].blame == GRAY_BLAME_PATH && v[0].host == 1 && v[0].other == 2);
     map_of(9, two_causes_and_a_path);
     assert_int_equal(gray_map_join(&map, v, 8), 3);
     assert_true(v[0].blame == GRAY_BLAME_VIEW && v[0].host == 3);

@@ -300,6 +300,22 @@ static void restarts_have_a_budget_and_grow_apart(void **state)
     }
     assert_true(gaps[1] >= 12 * S && gaps[1] < 13 * S);
     assert_true(set.held == 0);
+    /* It ran for long enough: its next failure is as good as its first. */
+    all_answer(PROBE_OK);
+    uint64_t id = 0;
+    now = live_until(now, now + 700 * S);
+    (void)probe_set_restart(&set, now, &id);
+    now = live_until(now, now + 700 * S);
+    assert_int_equal(probe_set_find(&set, 4)->state, PROBE_RUNNING);
+    answer_of[PROBE_LIVENESS] = PROBE_FAILURE;
+    while (probe_set_find(&set, 4)->state == PROBE_RUNNING) {
+        now += 100 * MS;
+        while (probe_set_next(&set, now, &order)) {
+            enum probe_outcome outcome = order.id == 4 ? PROBE_FAILURE : PROBE_OK;
+            probe_set_answer(&set, order.id, order.purpose, order.ticket, outcome, now);
+        }
+    }
+    assert_true(probe_set_restart(&set, now, &id) && id == 4);
 }
 
 static void restarts_of_all_targets_share_one_budget(void **state)
