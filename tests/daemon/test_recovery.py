@@ -88,17 +88,17 @@ def an_order_does_nothing_where_there_is_a_quorum(build):
         one.start()
         until("it is refused", lambda: (one.dir / "data/recovery.refused").exists())
         assert "refused to recover without a quorum" in one.log.read_text()
-        scene.cluster.leader()
-        scene.put("later", "too")
-        expect([len(m.raft()["members"]) for m in scene.members], [3, 3, 3])
+        until("it follows", lambda: scene.cluster.leader() and
+              [len(m.raft()["members"]) for m in scene.members] == [3, 3, 3])
+        scene.put("later", "too", [two, three])
         # nor is an order carried out that was given for another state of the log
         one.stop()
         accept(scene, one)
         order = (one.dir / "data/recovery").read_text()
         (one.dir / "data/recovery").unlink()
         one.start()
-        until("it serves", lambda: (one.raft() or {}).get("leader"))
-        scene.put("later", "still")
+        scene.cluster.leader()
+        scene.put("later", "still", [two, three])
         until("it has it", lambda: "still" in scene.run("kv", "get", "later", "--serializable",
                                                         members=[one]).stdout)
         scene.kill(*scene.members)
@@ -107,6 +107,25 @@ def an_order_does_nothing_where_there_is_a_quorum(build):
         one.start()
         until("it is refused", lambda: (one.dir / "data/recovery.refused").exists())
         assert "the log has changed since" in one.log.read_text()
+
+
+@check
+def a_file_that_is_no_order_does_nothing(build):
+    with Scene(build) as scene:
+        one = scene.members[0]
+        one.stop()
+        good = accept(scene, one) and (one.dir / "data/recovery").read_text()
+        for text in ("", "recover!", good[:-3], good + " ", good.replace("member=", "member=1"),
+                     good.replace("cluster=", "cluster=0")):
+            (one.dir / "data/recovery.refused").unlink(missing_ok=True)
+            (one.dir / "data/recovery").write_text(text)
+            one.start()
+            until("it is refused", lambda: (one.dir / "data/recovery.refused").exists())
+            one.stop()
+        assert "is no order for this member" in one.log.read_text()
+        one.start()
+        until("it follows", lambda: scene.cluster.leader() and
+              [len(m.raft()["members"]) for m in scene.members] == [3, 3, 3])
 
 
 @check
@@ -163,6 +182,7 @@ def a_majority_that_lost_everything_does_not_found_the_cluster_again(build):
         scene.kill(three)
         for member in (one, two):
             lose_everything(member)
+        for member in (one, two):
             member.start()
         for member in (one, two):
             until("it waits", lambda m=member: "waits for another founder before it founds the "
