@@ -87,7 +87,8 @@ def run_checks():
         try:
             function(build)
             print(f"ok {number} - {function.__name__}", flush=True)
-        except (AssertionError, OSError, subprocess.TimeoutExpired, LookupError, ValueError) as e:
+        except (AssertionError, OSError, subprocess.TimeoutExpired, LookupError, TypeError,
+                ValueError) as e:
             failed += 1
             print(f"not ok {number} - {function.__name__}\n# {e!r}", flush=True)
     return 1 if failed else 0
