@@ -219,7 +219,14 @@ static enum cli_exit join_run(struct join *s, const struct cli_call *call, const
     e = e == CLI_OK ? join_look(s) : e;
     e = e == CLI_OK ? join_prepare(s, call, &text) : e;
     e = e == CLI_OK && s->replaces != 0 ? join_remove(s) : e;
+    bool is_removed = e == CLI_OK && s->replaces != 0;
     e = e == CLI_OK ? join_add(s, call) : e;
+    if (e != CLI_OK && is_removed) {
+        (void)fprintf(stderr,
+                      "%llx was removed, and nobody added: `novacron cluster join` goes on "
+                      "from here\n",
+                      (unsigned long long)s->replaces);
+    }
     if (e == CLI_OK) {
         enum err result = join_compose(s, &text);
         result = result == OK ? member_file_write(s->dir, name, buf_view(&text), s->why) : result;

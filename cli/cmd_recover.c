@@ -108,6 +108,25 @@ static void survivors_print(const struct survivors *s)
     }
 }
 
+/* Two of three may be one that fell behind and a witness that knows so: nobody may lead then. */
+static const char witness_advice[] = "A witness is one of them. If they elect nobody although all "
+                                     "of them run, what was acknowledged "
+                                     "last is\nwith the member that is away "
+                                     "(docs/runbooks/exposed.md). If that is lost for good, leave "
+                                     "the witness\nstopped, and look at the replicas alone.\n";
+
+/* Is it a majority with witnesses only? */
+static bool survivors_need_witness(const struct survivors *s)
+{
+    uint32_t witnesses = 0;
+    for (size_t i = 0; i < s->count; i++) {
+        const struct survivor *v = &s->at[i];
+        bool counts = v->is_whole && is_voter_of(s->newest, v->id);
+        witnesses += counts && v->is_witness ? 1 : 0;
+    }
+    return s->whole_voters - witnesses < s->needed;
+}
+
 /* What there is to do. */
 static enum cli_exit survivors_conclude(const struct survivors *s)
 {
@@ -119,6 +138,9 @@ static enum cli_exit survivors_conclude(const struct survivors *s)
     if (s->whole_voters >= s->needed) {
         (void)printf("That is a majority: start them, and they go on by themselves. Nothing is "
                      "lost.\n");
+        if (survivors_need_witness(s)) {
+            (void)printf("%s", witness_advice);
+        }
         return CLI_DAMAGED;
     }
     (void)printf("Choose member %" PRIx64 " in %s: its log has the most.\n"
@@ -205,7 +227,11 @@ enum cli_exit cmd_cluster_recover(const struct cli_call *call)
         return recover_refuse("the first cannot go on alone: ", survivor_state(chosen));
     }
     if (s.whole_voters >= s.needed) {
-        return recover_refuse("these are a majority: start them instead", "");
+        return recover_refuse("these are a majority: start them instead",
+                              survivors_need_witness(&s) ? "; if they elect nobody, leave the "
+                                                           "witness stopped and name the replicas "
+                                                           "alone"
+                                                         : "");
     }
     if (survivor_is_newer(s.newest, chosen)) {
         return recover_refuse("the first is not the newest: choose ", s.newest->dir);

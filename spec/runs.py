@@ -49,6 +49,13 @@ QUICK = [
         "VOTES_IN_TOLD_TERM", "DAMAGED_LEADS",
     ),
     Run("repair", "-DT=2 -DK=2 -DLOSSES=2 -DNO_NONCE", REFUTED),
+    Run("founding", "", HOLDS),
+    Run("founding", "-DANSWERS_STAY", HOLDS),
+    Run("founding", "-DCRASHES=6 -DLOSSES=4", HOLDS),
+    *refutes(
+        "founding", "",
+        "NOT_ASKED", "MAJORITY_IS_ENOUGH", "FRESH_BY_SNAPSHOT", "RESTARTED_IS_MORE",
+    ),
     Run("lease", "", HOLDS),
     *refutes(
         "lease", "",

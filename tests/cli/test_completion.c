@@ -195,6 +195,8 @@ static void offers_files_and_directories(void **state)
     assert_non_null(strstr(offered, "another\n"));
     offers("novacron kv get --cacert ano", "another\n");
     offers("novacron wal verify adir ano", "");
+    offers("novacron cluster survivors adi", "adir\n");
+    offers("novacron snapshot restore another adir adi", "adir\n");
 }
 
 /* --- words of a cluster ---------------------------------------------------------------------- */

@@ -86,8 +86,8 @@ def a_rolling_restart_under_load_fails_no_write(build):
             member.start()
             until("it is ready", lambda m=member: (m.raft() or {}).get("ready") == "true")
             leader = scene.cluster.leader(PATIENCE)
-            wanted = leader.raft()["committed"]
-            until("it has caught up", lambda m=member: m.raft()["applied"] >= wanted)
+            wanted = until("it answers", leader.raft)["committed"]
+            until("it has caught up", lambda m=member: (m.raft() or {}).get("applied", 0) >= wanted)
         time.sleep(1)
         for writer in writers:
             writer.is_over = True

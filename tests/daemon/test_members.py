@@ -63,6 +63,34 @@ def two_replicas_and_a_witness_lose_one_and_say_so(build):
 
 
 @check
+def the_replica_that_fell_behind_goes_on_when_the_other_is_lost(build):
+    with Scene(build, traits={"node-3": ["witness: true"]}) as scene:
+        one, two, witness = scene.members
+        leader = scene.cluster.leader()
+        other = two if leader is one else one
+        scene.put("kept", "yes", [leader, other])
+        until("the other has it", lambda: "yes" in scene.run(
+            "kv", "get", "kept", "--serializable", members=[other]).stdout)
+        other.kill()
+        scene.put("alone", "yes", [leader])
+        leader.kill()  # with its disk
+        witness.kill()
+        dirs = [str(m.dir / "data") for m in (other, witness)]
+        looked = scene.run("cluster", "survivors", *dirs)
+        expect(looked.returncode, 1)
+        assert "A witness is one of them" in looked.stdout, looked
+        refused = scene.run("cluster", "recover", *dirs)
+        assert "leave the witness stopped" in refused.stderr, refused
+        asked = scene.run("cluster", "recover", dirs[0])
+        word = asked.stdout.split("--accept-data-loss ")[1].split()[0]
+        expect(scene.run("cluster", "recover", dirs[0], "--accept-data-loss", word).returncode, 0)
+        other.start()
+        until("it goes on", lambda: state_of(other, "role") == "leader")
+        expect(scene.get("kept", [other]), "kept\nyes\n")
+        expect(scene.get("alone", [other]), "")  # which is what was said to be lost
+
+
+@check
 def the_member_of_the_highest_priority_takes_the_lead(build):
     with Scene(build, traits={"node-2": ["priority: 200"], "node-3": ["priority: 0"]}) as scene:
         one, two, three = scene.members

@@ -7,7 +7,7 @@
  * the heads of those that still have the data. So it votes for nothing, and answers nobody but
  * those who ask the same, until *every* other founder has said what it is:
  *
- *     NEW     its disk is empty, too, and it asks
+ *     NEW     its disk is empty, too, and it asks; or it has its answers and is about to found
  *     FRESH   it has founded, and nothing has happened since: no vote, no entry. So it is, too, if
  *             it was started again
  *     MEMBER  it has taken part in the group, or knows of one
@@ -62,7 +62,7 @@ struct node_ask {
 enum node_presence node_presence(const struct node *n)
 {
     if (n->state != NODE_RUNNING) {
-        return NODE_PRESENCE_NEW;
+        return n->is_new ? NODE_PRESENCE_NEW : NODE_PRESENCE_MEMBER;
     }
     struct raft_status s = raft_status(n->raft);
     /* The first vote, and the first word of a leader, bring a term. */
@@ -253,6 +253,7 @@ void node_ask_begin(struct node *n, void (*decided)(void *ctx, bool is_member), 
     /* Of one that has no address nothing could be learned. */
     CHECK(ask->peer_count + 1 == n->cfg.founders->n);
     n->ask = ask;
+    n->is_new = true;
     node_listen(n);
     if (n->state != NODE_HALTED) {
         world_timer_set(n->world, &ask->timer, world_now(n->world));
@@ -262,6 +263,7 @@ void node_ask_begin(struct node *n, void (*decided)(void *ctx, bool is_member), 
 void node_ask_end(struct node *n)
 {
     struct node_ask *ask = n->ask;
+    n->is_new = !ask->is_member;
     world_timer_cancel(n->world, &ask->timer);
     for (uint32_t i = 0; i < ask->peer_count; i++) {
         ask_hang_up(&ask->peer[i]);

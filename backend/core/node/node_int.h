@@ -306,6 +306,7 @@ struct node {
     struct snapfile_task *snapfile_tasks; /* what is under way there */
     struct node_start *start;             /* owned, until recovery is over */
     struct node_ask *ask;                 /* owned, while the founders are asked */
+    bool is_new;                          /* before it runs: it asks, or is about to found */
 
     struct raft *raft;
     nanos running_since;

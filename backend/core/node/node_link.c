@@ -262,6 +262,12 @@ enum err node_note(struct node *n, node_id to, struct bytes note)
 
 /* --- the way in ------------------------------------------------------------------------------ */
 
+/* Does it answer streams: of members, or of other founders before it runs? */
+static bool link_takes_streams(const struct node *n)
+{
+    return n->state == NODE_RUNNING || (n->state == NODE_RECOVERING && n->is_new);
+}
+
 static void link_drop_incoming(struct node_incoming *in)
 {
     if (in->stream) {
@@ -285,7 +291,7 @@ static enum node_refusal link_judge(const struct node_incoming *in, const struct
         return NODE_REFUSAL_ADDRESSEE;
     }
     const struct node_peer *peer = link_peer(n, hello->from);
-    if (hello->kind == NODE_STREAM_ASK || n->ask) {
+    if (hello->kind == NODE_STREAM_ASK || n->state != NODE_RUNNING) {
         return link_may_be(n, in->stream, peer) ? NODE_REFUSAL_NONE : NODE_REFUSAL_NAME;
     }
     enum node_refusal lineage = node_lineage_judge(n, hello);
@@ -340,7 +346,7 @@ static bool link_read_hello(struct node_incoming *in, struct bytes bytes)
         link_answer_founder(in);
         return false;
     }
-    if (why == NODE_REFUSAL_NONE && in->node->ask) {
+    if (why == NODE_REFUSAL_NONE && in->node->state != NODE_RUNNING) {
         node_ask_heard(in->node, &hello);
         return false; /* there is no Raft yet that it could speak to */
     }
@@ -461,8 +467,9 @@ static void link_on_received(struct world_stream_sink *sink, struct bytes bytes)
     memset(&space, 0, sizeof(space));
     buf_put(&in->pending, bytes.data, bytes.len);
     size_t at = 0;
-    bool good = n->state != NODE_HALTED; /* which answers nobody: no stream is kept for it */
-    while (good && (n->state == NODE_RUNNING || n->ask)) {
+    /* One that is halted, or recovers, answers nobody: no stream is kept for it. */
+    bool good = link_takes_streams(n);
+    while (good && link_takes_streams(n)) {
         struct bytes rest = {in->pending.data + at, in->pending.len - at};
         size_t taken = link_take(in, &space, rest, &good);
         at += taken;
@@ -504,8 +511,7 @@ static struct world_stream_sink *link_on_accepted(struct world_listener *listene
                                                   const struct world_endpoint *from)
 {
     struct node *n = listener->owner;
-    bool takes = n->state == NODE_RUNNING || n->ask;
-    for (size_t i = 0; i < NODE_INCOMING_MAX && takes; i++) {
+    for (size_t i = 0; i < NODE_INCOMING_MAX && link_takes_streams(n); i++) {
         struct node_incoming *in = &n->incoming[i];
         if (in->stream) {
             continue;

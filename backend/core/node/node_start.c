@@ -38,6 +38,7 @@ struct node_start {
     struct store_restore *restore;
     bool restore_failed;
     struct raft_snapshot snapshot; /* index 0: none */
+    struct wal *peek; /* the log, before anything is told to others; NULL: it was not looked at */
     struct wal_recovery found;
     struct wal_read read;
     raft_index end; /* the last entry that can be loaded */
@@ -382,6 +383,38 @@ static void start_on_asked(void *ctx, bool is_member)
     start_log(s);
 }
 
+/* The log has nothing either: so this one is new, or has lost everything. */
+static void start_on_peeked(void *owner, const struct wal_recovery *found)
+{
+    struct node_start *s = owner;
+    const struct wal_state *state = found->state;
+    bool is_empty = found->verdict == RECOVERY_EMPTY ||
+                    (recovery_may_vote(found->verdict) && state->base_index == 0 &&
+                     state->last_index == 0 && state->hard.term == 0 && !state->in_doubt);
+    if (is_empty) {
+        node_ask_begin(s->node, start_on_asked, s);
+    } else {
+        start_log(s);
+    }
+}
+
+/* Nobody is told that this one is new before its log was looked at, without touching it. */
+static void start_peek(struct node_start *s)
+{
+    struct node *n = s->node;
+    const struct wal_config config = {.dir = n->wal_dir,
+                                      .cluster = n->cfg.cluster,
+                                      .node = n->cfg.id,
+                                      .is_read_only = true,
+                                      .segment_bytes = n->cfg.segment_bytes,
+                                      .batch_bytes = n->cfg.batch_bytes,
+                                      .reserve_bytes = n->cfg.reserve_bytes};
+    const struct wal_events events = {.ctx = n};
+    const struct wal_scan_sink none = {.ctx = NULL};
+    s->peek = wal_new(n->world, &config, &events);
+    wal_recover(s->peek, 0, 0, &none, start_on_peeked, s);
+}
+
 /* None is whole. Damaged ones say that this node took part: what they held must come from peers,
  * and the group must not be founded over them. */
 static void start_without_snapshot(struct node_start *s, bool has_damaged)
@@ -397,7 +430,7 @@ static void start_without_snapshot(struct node_start *s, bool has_damaged)
     n->store = store_open(n->cfg.feature_level);
     store_keep_history(n->store, &history);
     if (node_ask_is_due(n)) {
-        node_ask_begin(n, start_on_asked, s);
+        start_peek(s);
     } else {
         start_log(s);
     }
@@ -632,6 +665,9 @@ void node_start_free(struct node *n)
 {
     struct node_start *s = n->start;
     if (s) {
+        if (s->peek) {
+            wal_free(s->peek);
+        }
         if (s->restore) {
             store_restore_abort(s->restore);
         }

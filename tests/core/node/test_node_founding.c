@@ -2,6 +2,7 @@
  * lost everything, the note of its owner included, founds it a second time. */
 #include <string.h>
 
+#include "core/chaos/simdisk.h"
 #include "core/node/node_int.h"
 #include "tests/support/node_cluster.h"
 #include "tests/support/test.h"
@@ -40,6 +41,93 @@ static void founders_that_all_begin_found_the_group(void **state)
         }
         cluster3_deinit(&c);
     }
+}
+
+/* Whoever asks while the other is about to found is not left without an answer. */
+static void founders_do_not_wait_for_each_other_without_need(void **state)
+{
+    (void)state;
+    struct prng p = test_prng(__func__);
+    for (size_t round = 0; round < test_rounds(100); round++) {
+        struct cluster3 c;
+        founders_init(&c, prng_u64(&p), 3);
+        for (uint32_t i = 0; i < 3; i++) {
+            member_start(&c, i);
+            cluster3_run(&c, prng_below(&p, 250 * NANOS_PER_MS));
+        }
+        cluster3_run(&c, 700 * NANOS_PER_MS);
+        for (uint32_t i = 0; i < 3; i++) {
+            assert_true(is_ready(&c, i));
+            assert_int_equal(c.member[i].verdict, RECOVERY_EMPTY);
+        }
+        cluster3_deinit(&c);
+    }
+}
+
+struct asker {
+    struct world_stream_sink sink;
+    enum node_presence presence;
+    bool closed;
+};
+
+static void asker_on_event(struct world_stream_sink *sink)
+{
+    (void)sink;
+}
+
+static void asker_on_received(struct world_stream_sink *sink, struct bytes bytes)
+{
+    struct asker *a = sink->owner;
+    a->presence = bytes.len == NODE_REFUSAL_BYTES ? node_presence_decode(bytes) : a->presence;
+}
+
+static void asker_on_closed(struct world_stream_sink *sink, enum err why)
+{
+    struct asker *a = sink->owner;
+    (void)why;
+    a->closed = true;
+}
+
+/* Its stream was taken while the other asked itself; its question comes when the other founds, and
+ * cannot answer. It must hear so, and ask again, rather than wait for an answer that never comes.
+ */
+static void one_that_is_about_to_found_still_says_that_it_is_new(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    struct buf hello;
+    founders_init(&c, 72, 3);
+    for (uint32_t i = 0; i < 3; i++) {
+        member_start(&c, i);
+        cluster3_run(&c, 20 * NANOS_PER_MS);
+    }
+    const struct world *w = simhost_world(simhost_new(c.sim, "asker", 0));
+    struct asker a = {.closed = false};
+    a.sink = (struct world_stream_sink){.opened = asker_on_event,
+                                        .received = asker_on_received,
+                                        .writable = asker_on_event,
+                                        .closed = asker_on_closed,
+                                        .owner = &a};
+    struct world_endpoint at = {.port = 2380};
+    memcpy(at.host, c.member[0].name, sizeof(c.member[0].name));
+    simhost_stall(c.member[0].host, WORLD_LANE_BULK, simworld_now(c.sim) + 3 * NANOS_PER_S);
+    assert_non_null(c.member[0].node->ask);
+    struct world_stream *stream = w->net->connect(w->self, &at, &a.sink);
+    while (c.member[0].node->ask) {
+        cluster3_run(&c, NANOS_PER_MS);
+    }
+    assert_false(is_ready(&c, 0));
+    const struct node_hello h = {.kind = NODE_STREAM_ASK, .cluster = 77, .from = 2, .to = 1};
+    buf_init(&hello);
+    node_hello_encode(&h, &hello);
+    assert_int_equal(w->net->stream_send(w->self, stream, buf_view(&hello)), OK);
+    cluster3_run(&c, 100 * NANOS_PER_MS);
+    assert_false(is_ready(&c, 0));
+    assert_true(a.closed);
+    assert_int_equal(a.presence, NODE_PRESENCE_NEW);
+    buf_deinit(&hello);
+    (void)cluster3_elect(&c);
+    cluster3_deinit(&c);
 }
 
 static void nobody_founds_before_the_last_one_has_said_what_it_is(void **state)
@@ -103,6 +191,43 @@ static void a_member_with_nothing_but_a_snapshot_is_not_fresh(void **state)
         assert_int_equal(s.snapshot, s.last);
         assert_int_equal(node_presence(c.member[i].node), NODE_PRESENCE_MEMBER);
     }
+    cluster3_deinit(&c);
+}
+
+/* Its snapshots are gone, and the note that it was a member; its log is not. It asks nobody, founds
+ * nothing, and tells others that it is more than new. */
+static void a_log_without_snapshots_is_not_new(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    founders_init(&c, 73, 3);
+    cluster3_start(&c);
+    cluster3_put(&c, cluster3_elect(&c), "answer", value_of(42));
+    cluster3_run(&c, NANOS_PER_S);
+    for (uint32_t i = 0; i < 3; i++) {
+        member_kill(&c, i, false);
+    }
+    struct simdisk *d = simhost_disk(c.member[0].host);
+    const char *name;
+    for (size_t at = 0; (name = simdisk_name(d, at)) != NULL;) {
+        size_t n = strlen(name);
+        if (n > 5 && strcmp(name + n - 5, ".snap") == 0) {
+            assert_int_equal(simdisk_remove(d, name), OK);
+        } else {
+            at++;
+        }
+    }
+    c.member[0].lost = ORACLE_LOST_ALL;
+    member_start(&c, 0);
+    cluster3_run(&c, 10 * NANOS_PER_S);
+    assert_true(is_ready(&c, 0)); /* with nobody to ask */
+    assert_int_not_equal(c.member[0].verdict, RECOVERY_EMPTY);
+    assert_int_equal(node_presence(c.member[0].node), NODE_PRESENCE_MEMBER);
+    for (uint32_t i = 1; i < 3; i++) {
+        member_start(&c, i);
+    }
+    cluster3_run(&c, 10 * NANOS_PER_S);
+    assert_true(cluster3_get(&c, 0, "answer", value_of(42)));
     cluster3_deinit(&c);
 }
 
@@ -229,9 +354,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(founders_that_all_begin_found_the_group),
+        cmocka_unit_test(founders_do_not_wait_for_each_other_without_need),
+        cmocka_unit_test(one_that_is_about_to_found_still_says_that_it_is_new),
         cmocka_unit_test(nobody_founds_before_the_last_one_has_said_what_it_is),
         cmocka_unit_test(who_has_lost_everything_comes_back_as_a_lost_disk),
         cmocka_unit_test(a_member_with_nothing_but_a_snapshot_is_not_fresh),
+        cmocka_unit_test(a_log_without_snapshots_is_not_new),
         cmocka_unit_test(one_that_remembers_is_enough),
         cmocka_unit_test(a_majority_that_lost_everything_does_not_found_again),
         cmocka_unit_test(all_that_lost_everything_found_anew),
