@@ -205,6 +205,7 @@ void daemon_compose_server(struct daemon *d, struct rpc_config *ret)
         .clock = daemon_clock,
         .clock_ctx = d,
     };
+    c.refused = daemon_client_refused;
     c.limits.connections_max = compose_connections(c.limits.connections_max);
     const struct rpc_page *etcd = etcd_api_pages(&d->page_count);
     CHECK(d->page_count + COUNT_OF(own) <= DAEMON_PAGES_MAX);
