@@ -29,10 +29,6 @@
 /* The longest that a fetch waits for a chunk before it asks again, in election timeouts. */
 #define FETCH_PATIENCE_MAX 32
 
-/* A snapshot that was asked for so long ago, in election timeouts, is fetched by nobody any more:
- * longer than a chunk takes on a network that a cluster can live with. */
-#define SERVE_PATIENCE 8
-
 /* --- the leader ------------------------------------------------------------------------------ */
 
 /* A follower that is up to date spares the leader's disk and network. The first offer names the
@@ -408,6 +404,10 @@ void raft_on_fetch(struct raft *r, const struct raft_message *m)
     if (!sane || r->serve.count == RAFT_SERVE_QUEUE_MAX) {
         return; /* it asks again */
     }
+    if (r->serve.asked != 0 && r->now > r->serve.asked) {
+        r->serve.pace =
+            u64_min(r->now - r->serve.asked, FETCH_PATIENCE_MAX * r->cfg.election_timeout);
+    }
     r->serve.asked = r->now;
     if (serve_is_queued(&r->serve, m)) {
         return;
@@ -427,7 +427,8 @@ void raft_on_fetch(struct raft *r, const struct raft_message *m)
  * end where they are taken faster than they are fetched (far-behind-snapshot-loop). */
 static bool serve_is_being_fetched(const struct raft *r)
 {
-    nanos patience = SERVE_PATIENCE * r->cfg.election_timeout;
+    /* On a slow network the next request comes with the next chunk. */
+    nanos patience = 2 * u64_max(r->cfg.election_timeout, r->serve.pace);
     bool asked = r->serve.asked != 0 && r->now - r->serve.asked < patience;
     for (uint32_t i = 0; r->role == RAFT_LEADER && i < r->membership.n; i++) {
         const struct raft_progress *pr = &r->peer[i].pr;
@@ -447,6 +448,7 @@ enum err raft_on_snapshot_taken(struct raft *r, const struct raft_snapshot *s)
     }
     r->snapshot = *s;
     r->serve.asked = 0;
+    r->serve.pace = 0;
     r->serve.unread = false;
     return OK;
 }

@@ -165,6 +165,7 @@ struct raft_serve {
     uint64_t tokens;
     nanos filled;
     nanos asked; /* when the newest request for the present snapshot came; 0: never */
+    nanos pace;  /* and how long after the one before */
     bool unread; /* the disk does not give the present snapshot */
     uint32_t count;
     struct raft_chunk queue[RAFT_SERVE_QUEUE_MAX]; /* oldest first */
