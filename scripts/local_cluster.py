@@ -118,6 +118,7 @@ class Cluster:
         if has_tls:
             self.make_authority()
             self.context = ssl.create_default_context(cafile=self.pki / "ca.crt")
+            self.context.load_cert_chain(self.pki / "client.crt", self.pki / "client.key")
         for founder in self.founders:
             self.add(*founder)
 

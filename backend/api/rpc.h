@@ -199,6 +199,9 @@ struct rpc_config {
     const struct rpc_page *pages; /* borrowed until closed */
     size_t page_count;
     void *ctx;
+    /* Told of each client whose TLS failed, and why; may be NULL. Whoever can reach the port can
+     * cause this, as often as he likes. Both are borrowed for the call. */
+    void (*refused)(void *ctx, const char *peer, const char *why);
     struct rpc_limits limits;
     /* A clock by which the time that calls take is counted, finer than the loop's; NULL: it is
      * not. */

@@ -83,6 +83,9 @@ static void listener_on_lost(void *owner, enum err why)
     server->now = rpc_io_now(&server->listener->io);
     if (why == ERR_DENIED || why == ERR_PROTOCOL) {
         server->counters.tls_failures++;
+        if (server->config.refused != NULL) {
+            server->config.refused(server->config.ctx, conn->peer, rpc_socket_why(conn->socket));
+        }
     }
     conn->socket = NULL;
     conn_close(conn);

@@ -600,6 +600,11 @@ void rpc_socket_peer(const struct rpc_socket *s, char text[RPC_PEER_BYTES])
     }
 }
 
+const char *rpc_socket_why(const struct rpc_socket *s)
+{
+    return s->tls != NULL ? tls_stream_why(s->tls) : "";
+}
+
 bool rpc_socket_certificate_name(const struct rpc_socket *s, char *text, size_t cap)
 {
     return s->tls != NULL && tls_stream_peer_name(s->tls, text, cap);

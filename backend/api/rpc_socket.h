@@ -113,6 +113,10 @@ void rpc_socket_close(struct rpc_socket *socket);
 #define RPC_PEER_BYTES 56
 void rpc_socket_peer(const struct rpc_socket *socket, char text[RPC_PEER_BYTES]);
 
+/* Why TLS failed, in words: which certificate was refused for what. A static string; "" where it
+ * did not. May be asked inside `lost`. */
+const char *rpc_socket_why(const struct rpc_socket *socket);
+
 /* The common name of the peer's verified certificate, or false. */
 bool rpc_socket_certificate_name(const struct rpc_socket *socket, char *text, size_t cap);
 

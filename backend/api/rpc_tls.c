@@ -22,7 +22,8 @@ struct rpc_tls {
 
 struct tls_stream {
     SSL *ssl;
-    BIO *in, *out; /* owned by ssl */
+    BIO *in, *out;   /* owned by ssl */
+    const char *why; /* it failed, in OpenSSL's words; static. NULL: it has not */
 };
 
 static const unsigned char ALPN[] = "\x02h2\x08http/1.1";
@@ -177,15 +178,20 @@ void tls_stream_close(struct tls_stream *stream)
     mem_free(stream);
 }
 
-static enum err tls_failure(void)
+static enum err tls_failure(struct tls_stream *stream)
 {
     unsigned long code = ERR_peek_error();
     int reason = ERR_GET_REASON(code);
+    long verified = SSL_get_verify_result(stream->ssl);
     ERR_clear_error();
+    stream->why = reason == SSL_R_CERTIFICATE_VERIFY_FAILED && verified != X509_V_OK
+                      ? X509_verify_cert_error_string(verified)
+                      : ERR_reason_error_string(code);
     bool certificate = reason == SSL_R_CERTIFICATE_VERIFY_FAILED ||
                        reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE ||
                        reason == SSL_R_TLSV1_ALERT_UNKNOWN_CA ||
                        reason == SSL_R_SSLV3_ALERT_BAD_CERTIFICATE ||
+                       reason == SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED ||
                        reason == SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED;
     return certificate ? ERR_DENIED : ERR_PROTOCOL;
 }
@@ -209,7 +215,7 @@ enum err tls_stream_receive(struct tls_stream *stream, struct bytes cipher, stru
         case SSL_ERROR_ZERO_RETURN:
             return ERR_CLOSED;
         default:
-            return tls_failure();
+            return tls_failure(stream);
         }
     }
 }
@@ -235,6 +241,11 @@ void tls_stream_send(struct tls_stream *stream, struct bytes plain, bool last, s
         buf_put(cipher, pending, (size_t)count);
         (void)BIO_reset(stream->out);
     }
+}
+
+const char *tls_stream_why(const struct tls_stream *stream)
+{
+    return stream->why != NULL ? stream->why : "";
 }
 
 bool tls_stream_ready(const struct tls_stream *stream)

@@ -22,6 +22,9 @@ MUST_USE enum err tls_stream_receive(struct tls_stream *stream, struct bytes cip
  * empty until the handshake is done. `last`: then that no more will come. */
 void tls_stream_send(struct tls_stream *stream, struct bytes plain, bool last, struct buf *cipher);
 
+/* Why it failed, in words; a static string, "" where it did not. */
+const char *tls_stream_why(const struct tls_stream *stream);
+
 /* Is the handshake done? */
 bool tls_stream_ready(const struct tls_stream *stream);
 

@@ -101,6 +101,7 @@ void daemon_compose_server(struct daemon *d, struct rpc_config *ret);
 
 /* The node's events (daemon_events.c). */
 struct node_events daemon_node_events(struct daemon *d);
+void daemon_client_refused(void *ctx, const char *client, const char *why);
 void daemon_peer_refused(void *ctx, const struct world_endpoint *peer, enum err error,
                          const char *why);
 

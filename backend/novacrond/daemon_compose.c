@@ -1,6 +1,7 @@
 /* From the configuration to those of the parts. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "core/base/check.h"
 #include "core/base/mem.h"
@@ -9,6 +10,10 @@
 /* Of log entries in memory; half of it stays when all are caught up. A member that is further
  * behind is served from the disk. */
 #define LOG_CACHE_BYTES (16ULL * 1024 * 1024)
+
+/* Descriptors that no client gets: for the streams of peers and their handshakes, the log,
+ * snapshots and what the loop itself has. */
+#define FILES_OWN 512
 
 /* A snapshot of a large state waits for this many times the entries, if that is what it takes until
  * the log has grown by its size: recovery reads these, which is quicker than loading it. */
@@ -171,6 +176,19 @@ static nanos daemon_clock(void *ctx)
     return world_now(linux_world_table(d->lw));
 }
 
+/* Connections that clients may have: what this process may open, without what it needs for itself.
+ * Else a crowd of clients would keep the log from its next segment. */
+static uint32_t compose_connections(uint32_t usual)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0) {
+        return usual;
+    }
+    uint64_t all = files.rlim_cur;
+    uint64_t own = all >= 2 * FILES_OWN ? FILES_OWN : all / 4 * 3;
+    return (uint32_t)u64_min(usual, u64_max(all - own, 1));
+}
+
 void daemon_compose_server(struct daemon *d, struct rpc_config *ret)
 {
     static const struct rpc_page own[] = {
@@ -187,6 +205,8 @@ void daemon_compose_server(struct daemon *d, struct rpc_config *ret)
         .clock = daemon_clock,
         .clock_ctx = d,
     };
+    c.refused = daemon_client_refused;
+    c.limits.connections_max = compose_connections(c.limits.connections_max);
     const struct rpc_page *etcd = etcd_api_pages(&d->page_count);
     CHECK(d->page_count + COUNT_OF(own) <= DAEMON_PAGES_MAX);
     memcpy(d->pages, etcd, d->page_count * sizeof d->pages[0]);

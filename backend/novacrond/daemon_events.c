@@ -143,6 +143,13 @@ static void events_refused(void *ctx, node_id peer, const struct world_endpoint 
             log_text("at", at->host), log_u64("port", at->port), log_text("why", why));
 }
 
+/* Its `ctx` is the etcd_api, as that of all that the server calls. */
+void daemon_client_refused(void *ctx, const char *client, const char *why)
+{
+    struct daemon *d = etcd_api_owner(ctx);
+    LOG_SAY(&d->log, DAEMON_WARN, "refused a client", log_text("at", client), log_text("why", why));
+}
+
 void daemon_peer_refused(void *ctx, const struct world_endpoint *peer, enum err error,
                          const char *why)
 {

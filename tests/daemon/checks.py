@@ -6,7 +6,7 @@ import subprocess
 import time
 
 PATIENCE = 20
-FAILURES = (AssertionError, OSError, TimeoutError, LookupError, ValueError,
+FAILURES = (AssertionError, OSError, TimeoutError, LookupError, TypeError, ValueError,
             subprocess.TimeoutExpired)
 
 

@@ -5,11 +5,13 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "core/base/buf.h"
 #include "tests/support/test.h"
 #include "tests/world/linux_pair.h"
 #include "tests/world/tls_fixture.h"
+#include "world/linux/linux_world_int.h"
 
 #define STEPS 20000
 
@@ -338,6 +340,32 @@ static void who_is_silent_is_sent_away(void **state)
     tls_scene_close(&s);
 }
 
+/* They take every place for handshakes there is, and would keep it for a minute. */
+static void the_silent_keep_nobody_out(void **state)
+{
+    int fds[LINUX_HANDSHAKES_MAX + 50];
+    struct tls_scene s;
+    (void)state;
+    tls_scene_open(&s, load_ours("a"), load_ours("b"));
+    s.pair.config_b.connect_timeout = 60 * NANOS_PER_S;
+    assert_int_equal(linux_world_configure_net(s.pair.b, &s.pair.config_b), OK);
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(s.at_b.port)};
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    for (size_t i = 0; i < COUNT_OF(fds); i++) {
+        fds[i] = socket(AF_INET, SOCK_STREAM, 0);
+        assert_int_equal(connect(fds[i], (struct sockaddr *)&at, sizeof at), 0);
+        linux_pair_step(&s.pair);
+    }
+    scene_rest(&s);
+    tls_scene_call(&s);
+    SCENE_UNTIL(&s, s.opened == 1 || s.closed_a == 1);
+    assert_int_equal(s.opened, 1);
+    for (size_t i = 0; i < COUNT_OF(fds); i++) {
+        (void)close(fds[i]);
+    }
+    tls_scene_close(&s);
+}
+
 static void a_slow_handshake_is_patiently_heard(void **state)
 {
     struct tls_scene s;
@@ -539,6 +567,7 @@ int main(void)
         cmocka_unit_test(plaintext_at_a_port_of_tls_is_refused),
         cmocka_unit_test(tls_at_a_port_of_plaintext_gives_up),
         cmocka_unit_test(who_is_silent_is_sent_away),
+        cmocka_unit_test(the_silent_keep_nobody_out),
         cmocka_unit_test(a_slow_handshake_is_patiently_heard),
         cmocka_unit_test(garbage_in_an_open_stream_ends_it),
         cmocka_unit_test(a_peer_that_does_not_read_fills_no_memory),

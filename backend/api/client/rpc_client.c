@@ -30,6 +30,9 @@ struct client_timer {
 };
 
 static void client_connect(struct rpc_client *client);
+/* Why a connection was lost, in words. */
+#define WHY_BYTES 200
+
 static void client_try_next(struct rpc_client *client, const char *why);
 
 /* --- The connection --------------------------------------------------------------------------- */
@@ -78,11 +81,16 @@ static void client_ready(void *owner)
 static void client_lost(void *owner, enum err why)
 {
     struct rpc_client *client = owner;
+    const char *tls = rpc_socket_why(client->socket);
+    char text[WHY_BYTES];
+    (void)snprintf(text, sizeof text, "%s%s%s",
+                   why == ERR_DENIED               ? "a certificate was refused"
+                   : why == ERR_PROTOCOL           ? "TLS failed"
+                   : client->state == CLIENT_READY ? "the connection was lost"
+                                                   : "the server cannot be reached",
+                   tls[0] != '\0' ? ": " : "", tls);
     client->socket = NULL;
-    client_try_next(client, why == ERR_DENIED               ? "a certificate was refused"
-                            : why == ERR_PROTOCOL           ? "TLS failed"
-                            : client->state == CLIENT_READY ? "the connection was lost"
-                                                            : "the server cannot be reached");
+    client_try_next(client, text);
 }
 
 static const struct rpc_socket_owner client_socket_ops = {

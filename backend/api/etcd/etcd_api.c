@@ -26,8 +26,9 @@ nanos etcd_now(const struct etcd_api *api)
 
 void etcd_wake(struct etcd_api *api)
 {
-    if (api->node && !api->turn.is_set) {
-        world_timer_set(api->world, &api->turn, etcd_now(api));
+    nanos now = etcd_now(api);
+    if (api->node && (!api->turn.is_set || api->turn.at > now)) {
+        world_timer_set(api->world, &api->turn, now);
     }
 }
 

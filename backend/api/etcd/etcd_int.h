@@ -32,6 +32,12 @@
 #define ETCD_READ_BUDGET  1000
 #define ETCD_WATCH_BUDGET 4000
 
+/* Reads and bytes of answers in one turn of the loop: some milliseconds. Those behind them wait for
+ * the next, or until their connections have room, which is looked for so often. */
+#define ETCD_TURN_READS 2000
+#define ETCD_TURN_BYTES (8 * 1024 * 1024)
+#define ETCD_ROOM_LOOK  (5 * NANOS_PER_MS)
+
 /* Questions to the leader under way, and how long one waits before it is asked again. */
 #define ETCD_QUESTIONS_MAX 65536
 #define ETCD_ASK_AGAIN     (500 * NANOS_PER_MS)
@@ -72,6 +78,8 @@ struct etcd_api {
     struct store_link waits;         /* for the next barrier */
     struct store_link barriers;      /* under way */
     uint32_t barrier_count;
+    uint32_t turn_reads; /* since the turn began */
+    uint64_t turn_bytes;
     struct store_avl questions; /* by sequence */
     uint64_t question_sequence;
     bool must_ask_again;        /* another leader, or more was applied: those that wait */
@@ -205,8 +213,8 @@ struct store *etcd_op_store(struct etcd_op *op);
 /* Answers, and returns false, unless the user may administer. */
 bool etcd_op_is_root(struct etcd_op *op);
 
-/* A range by a reader, in turns; answers. */
-void etcd_op_range(struct etcd_op *op, struct bytes request);
+/* The range that its body asks for, by a reader, in turns; answers. */
+void etcd_op_range(struct etcd_op *op);
 void etcd_readers_turn(struct etcd_api *api);
 void etcd_readers_restart(struct etcd_api *api);
 

@@ -7,7 +7,7 @@
 
 static void kv_range_now(struct etcd_op *op)
 {
-    etcd_op_range(op, buf_view(&op->body));
+    etcd_op_range(op);
 }
 
 void etcd_kv_read(struct etcd_op *op, void (*now)(struct etcd_op *op))

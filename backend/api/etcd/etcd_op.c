@@ -279,23 +279,44 @@ void etcd_op_read(struct etcd_op *op, void (*then)(struct etcd_op *op))
     etcd_wait_begin(op->api, &op->wait);
 }
 
+/* Has this turn room for a read, and the client's connection for its answer? */
+static bool op_may_read(const struct etcd_op *op)
+{
+    return op->api->turn_reads < ETCD_TURN_READS && op->api->turn_bytes < ETCD_TURN_BYTES &&
+           (!op->call || rpc_has_room(op->call));
+}
+
+static void op_wait_to_read(struct etcd_op *op)
+{
+    store_link_remove(&op->reading);
+    store_link_append(&op->api->readers, &op->reading);
+}
+
+static void op_count_read(struct etcd_op *op, size_t before)
+{
+    op->api->turn_reads++;
+    op->api->turn_bytes += op->response.len - before;
+}
+
 /* Looks at some keys; answers at the end, else the next turn goes on. */
 static void op_range_step(struct etcd_op *op)
 {
+    size_t before = op->response.len;
     enum err result = store_reader_step(op->reader, ETCD_READ_BUDGET, &op->response);
+    op_count_read(op, before);
     if (result == OK) {
         etcd_answer(op, store_reader_revision(op->reader), buf_view(&op->response));
     } else if (result != ERR_PENDING) {
         etcd_fail(op, ETCD_RESPONSE_TOO_LARGE);
     } else {
-        store_link_remove(&op->reading);
-        store_link_append(&op->api->readers, &op->reading);
+        op_wait_to_read(op);
         etcd_wake(op->api);
     }
 }
 
-void etcd_op_range(struct etcd_op *op, struct bytes request)
+static void op_range_begin(struct etcd_op *op)
 {
+    struct bytes request = buf_view(&op->body);
     struct store *store = etcd_op_store(op);
     if (!store) {
         return;
@@ -309,6 +330,7 @@ void etcd_op_range(struct etcd_op *op, struct bytes request)
     if (status == STORE_OK && r.range_end.len == 0) {
         int64_t revision = 0;
         status = store_range_read(store, request, &revision, &op->response);
+        op_count_read(op, 0);
         if (status == STORE_OK) {
             etcd_answer(op, revision, buf_view(&op->response));
             return;
@@ -324,19 +346,46 @@ void etcd_op_range(struct etcd_op *op, struct bytes request)
     op_range_step(op);
 }
 
+void etcd_op_range(struct etcd_op *op)
+{
+    if (store_link_is_alone(&op->api->readers) && op_may_read(op)) {
+        op_range_begin(op);
+    } else {
+        op_wait_to_read(op);
+        etcd_wake(op->api);
+    }
+}
+
 void etcd_readers_turn(struct etcd_api *api)
 {
+    api->turn_reads = 0;
+    api->turn_bytes = 0;
     /* One step each for those that are there now: a step that is not the last goes to the end. */
-    struct store_link *last = api->readers.prev;
-    for (bool more = !store_link_is_alone(&api->readers); more;) {
+    const struct store_link *last = api->readers.prev;
+    bool more = !store_link_is_alone(&api->readers);
+    bool is_idle = true;
+    while (more && api->turn_reads < ETCD_TURN_READS && api->turn_bytes < ETCD_TURN_BYTES) {
         struct etcd_op *op = STORE_LINK_OWNER(api->readers.next, struct etcd_op, reading);
         more = &op->reading != last;
+        if (!op_may_read(op)) {
+            op_wait_to_read(op);
+            continue;
+        }
+        is_idle = false;
         if (op->reader) {
             op->step(op);
         } else {
             store_link_remove(&op->reading);
-            etcd_op_range(op, buf_view(&op->body));
+            op_range_begin(op);
         }
+    }
+    if (store_link_is_alone(&api->readers)) {
+        return;
+    }
+    if (is_idle) { /* all wait for their clients to read */
+        world_timer_set(api->world, &api->turn, etcd_now(api) + ETCD_ROOM_LOOK);
+    } else {
+        etcd_wake(api);
     }
 }
 

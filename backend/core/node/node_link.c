@@ -506,31 +506,49 @@ static void link_on_in_opened(struct world_stream_sink *sink)
     (void)sink;
 }
 
+/* A free place; or that of whoever has owed its hello for longest, so that strangers who connect
+ * and say nothing keep no peer out. NULL: all are peers'. */
+static struct node_incoming *link_place(struct node *n)
+{
+    struct node_incoming *oldest = NULL;
+    for (size_t i = 0; i < NODE_INCOMING_MAX; i++) {
+        struct node_incoming *in = &n->incoming[i];
+        if (!in->stream) {
+            return in;
+        }
+        if (in->peer == NODE_NONE && (!oldest || in->hello_due.at < oldest->hello_due.at)) {
+            oldest = in;
+        }
+    }
+    if (oldest) {
+        link_tell_refused(n, NODE_NONE, &oldest->from, "it did not say who it is, and others came");
+        link_drop_incoming(oldest);
+    }
+    return oldest;
+}
+
 static struct world_stream_sink *link_on_accepted(struct world_listener *listener,
                                                   struct world_stream *stream,
                                                   const struct world_endpoint *from)
 {
     struct node *n = listener->owner;
-    for (size_t i = 0; i < NODE_INCOMING_MAX && link_takes_streams(n); i++) {
-        struct node_incoming *in = &n->incoming[i];
-        if (in->stream) {
-            continue;
-        }
-        in->node = n;
-        in->stream = stream;
-        in->from = *from;
-        in->peer = NODE_NONE;
-        in->hello_due = (struct world_timer){.fire = link_on_hello_due, .owner = in};
-        world_timer_set(n->world, &in->hello_due, world_now(n->world) + NODE_HELLO_TIMEOUT);
-        buf_clear(&in->pending);
-        in->sink = (struct world_stream_sink){.opened = link_on_in_opened,
-                                              .received = link_on_received,
-                                              .writable = link_on_writable,
-                                              .closed = link_on_in_closed,
-                                              .owner = in};
-        return &in->sink;
+    struct node_incoming *in = link_takes_streams(n) ? link_place(n) : NULL;
+    if (!in) {
+        return NULL;
     }
-    return NULL;
+    in->node = n;
+    in->stream = stream;
+    in->from = *from;
+    in->peer = NODE_NONE;
+    in->hello_due = (struct world_timer){.fire = link_on_hello_due, .owner = in};
+    world_timer_set(n->world, &in->hello_due, world_now(n->world) + NODE_HELLO_TIMEOUT);
+    buf_clear(&in->pending);
+    in->sink = (struct world_stream_sink){.opened = link_on_in_opened,
+                                          .received = link_on_received,
+                                          .writable = link_on_writable,
+                                          .closed = link_on_in_closed,
+                                          .owner = in};
+    return &in->sink;
 }
 
 void node_links_part(struct node *n)

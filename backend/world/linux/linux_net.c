@@ -96,13 +96,35 @@ void linux_net_offer(struct world_stream *s)
     }
 }
 
+/* Whoever has been shaking hands for longest makes room, or whose last words are still leaving:
+ * honest peers take milliseconds for either, and those who take all the time keep nobody out.
+ * False: all are in use. */
+static bool net_make_room(struct linux_world *lw)
+{
+    bool is_full = lw->stream_count >= LINUX_STREAMS_MAX;
+    struct world_stream *oldest = NULL;
+
+    if (!is_full && lw->handshake_count < LINUX_HANDSHAKES_MAX) {
+        return true;
+    }
+    for (struct world_stream *s = lw->streams; s != NULL; s = s->next) {
+        bool lingers = is_full && s->state == STREAM_LINGERING;
+        oldest = s->listener != NULL || lingers ? s : oldest; /* the newest come first */
+    }
+    if (oldest != NULL) {
+        linux_net_tell_refused(lw, &oldest->far, ERR_BUSY, "it was slow, and others came");
+        linux_stream_retire(oldest);
+    }
+    return oldest != NULL;
+}
+
 static void net_welcome(struct linux_listener *listener, int fd, const union linux_address *from)
 {
     struct linux_world *lw = listener->lw;
     struct world_endpoint far;
 
     linux_address_print(from, &far);
-    if (lw->stream_count >= LINUX_STREAMS_MAX || lw->handshake_count >= LINUX_HANDSHAKES_MAX) {
+    if (!net_make_room(lw)) {
         (void)close(fd);
         linux_net_tell_refused(lw, &far, ERR_BUSY, "there are too many streams");
         return;

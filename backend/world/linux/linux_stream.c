@@ -8,6 +8,7 @@
  * Without TLS nothing shakes hands. A FAILED stream's sink is told at the end of the turn.
  * LINGERING is over once all that was sent has left and the other end is gone too, or
  * LINUX_STREAM_TIMEOUT is over: a socket that is closed while bytes arrive takes back what it sent.
+ * One on which nothing was sent has nothing to take back, and goes at once.
  *
  * What is sent is copied into a queue, and leaves at the end of the turn in one system call, or
  * when the socket has room again. With TLS it is encrypted then, a little ahead of what the socket
@@ -529,6 +530,7 @@ enum err linux_stream_send(void *self, struct world_stream *s, struct bytes byte
         s->wants_room = true;
         return ERR_BUSY;
     }
+    s->has_sent = true;
     buf_put(&s->out, bytes.data, bytes.len);
     if (s->state == STREAM_OPEN && !s->is_blocked) {
         stream_mark(s);
@@ -539,7 +541,7 @@ enum err linux_stream_send(void *self, struct world_stream *s, struct bytes byte
 void linux_stream_close(void *self, struct world_stream *s)
 {
     CHECK(s->lw == self && s->state != STREAM_GONE && s->state != STREAM_LINGERING);
-    if (s->state == STREAM_OPEN) {
+    if (s->state == STREAM_OPEN && s->has_sent) {
         stream_linger(s);
     } else {
         linux_stream_retire(s);

@@ -24,6 +24,9 @@ enum err linux_err(int error)
         return ERR_EXISTS;
     case ENOSPC:
     case EDQUOT:
+    case EMFILE: /* no descriptor is left: as with a full disk, nothing is broken, and it may pass
+                  */
+    case ENFILE:
         return ERR_NO_SPACE;
     case EACCES:
     case EPERM:

@@ -121,6 +121,7 @@ struct world_stream {
     bool wants_room;                 /* a send found the queue full */
     bool is_blocked;                 /* the socket takes no more at the moment */
     bool is_broken;                  /* nothing is encrypted any more */
+    bool has_sent;                   /* anything, ever */
     bool is_shut;                    /* all that was sent has left, and the other end knows */
     enum err why;                    /* of FAILED */
     struct linux_socket *socket;     /* NULL: none */

@@ -158,12 +158,15 @@ static void a_large_state_waits_with_its_snapshot_until_as_much_was_logged(void 
     n->cfg.snapshot_entries = 5;
     n->cfg.snapshot_entries_max = 1000000;
     uint64_t puts = 0;
-    while (node_status(n).snapshot == first && puts < 1000) {
-        cluster3_put(&c, leader, "one", value_of(puts++));
-        cluster3_run(&c, 20 * NANOS_PER_MS);
+    for (int round = 0; round < 2; round++) { /* each counts anew */
+        uint64_t bytes = n->snap_bytes;
+        for (puts = 0; node_status(n).snapshot == first && puts < 1000; puts++) {
+            cluster3_put(&c, leader, "one", value_of(puts));
+            cluster3_run(&c, 20 * NANOS_PER_MS);
+        }
+        assert_in_range(puts, bytes / 100, 999); /* a put logs less than a hundred bytes */
+        first = node_status(n).snapshot;
     }
-    assert_in_range(puts, 20, 999);
-    first = node_status(n).snapshot;
     n->cfg.snapshot_entries_max = 10;
     for (puts = 0; puts < 15; puts++) {
         cluster3_put(&c, leader, "one", value_of(puts));

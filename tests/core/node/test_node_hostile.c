@@ -134,9 +134,59 @@ static void goes_on_whatever_strangers_send(void **state)
     cluster3_deinit(&c);
 }
 
+static bool hears_from(const struct node *n, node_id peer)
+{
+    bool hears = false;
+    for (size_t i = 0; i < NODE_INCOMING_MAX; i++) {
+        hears = hears || (n->incoming[i].stream && n->incoming[i].peer == peer);
+    }
+    return hears;
+}
+
+/* Strangers who connect, and say nothing, take every place there is; a peer that has to connect
+ * anew gets one all the same, and at once. */
+static void silent_strangers_keep_no_peer_out(void **state)
+{
+    (void)state;
+    static struct stranger strangers[2 * NODE_INCOMING_MAX];
+    struct cluster3 c;
+    cluster3_init(&c, 42, NODES);
+    cluster3_start(&c);
+    uint32_t leader = cluster3_elect(&c);
+    uint32_t back = (leader + 1) % NODES;
+    uint32_t at = (leader + 2) % NODES;
+    const struct world *world = simhost_world(simhost_new(c.sim, "stranger", 1024 * 1024));
+    struct world_endpoint to = {.port = 2380};
+    memcpy(to.host, c.member[at].name, sizeof(c.member[at].name));
+    member_kill(&c, back, false);
+    cluster3_run(&c, 100 * NANOS_PER_MS);
+    for (size_t i = 0; i < COUNT_OF(strangers); i++) {
+        struct stranger *s = &strangers[i];
+        s->closed = false;
+        s->sink = (struct world_stream_sink){.opened = stranger_on_opened,
+                                             .received = stranger_on_received,
+                                             .writable = stranger_on_opened,
+                                             .closed = stranger_on_closed,
+                                             .owner = s};
+        s->stream = world->net->connect(world->self, &to, &s->sink);
+    }
+    cluster3_run(&c, 100 * NANOS_PER_MS);
+    member_start(&c, back);
+    cluster3_run(&c, NANOS_PER_S);
+    assert_true(hears_from(c.member[at].node, 1 + back));
+    for (size_t i = 0; i < COUNT_OF(strangers); i++) {
+        if (!strangers[i].closed) {
+            world->net->stream_close(world->self, strangers[i].stream);
+        }
+    }
+    cluster3_run(&c, NANOS_PER_S);
+    cluster3_deinit(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(silent_strangers_keep_no_peer_out),
         cmocka_unit_test(goes_on_whatever_strangers_send),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,9 +10,11 @@
  *
  * The member pulls: it knows how far it is, asks for a few chunks at a time, goes on where it was
  * after a new leader or a restart, and turns to the leader when the source falls silent. The source
- * serves at a bounded rate. A source may offer a snapshot of its own in place of the one asked for,
- * if the leader's log continues from it. All state below a snapshot's index is committed, so it
- * does not matter whose snapshot it is, nor which term it was asked for in.
+ * serves at a bounded rate. On a slow network it learns how long a chunk takes, and waits twice as
+ * long before it asks again: what is asked for twice is sent twice. A source may offer a snapshot
+ * of its own in place of the one asked for, if the leader's log continues from it. All state below
+ * a snapshot's index is committed, so it does not matter whose snapshot it is, nor which term it
+ * was asked for in.
  *
  * The leader forgets its offer when the member shows no progress for two election timeouts, and
  * probes again (crashed-mid-snapshot); it does not compact what follows a snapshot that is being
@@ -23,6 +25,9 @@
 #include "core/base/mutant.h"
 #include "core/base/probe.h"
 #include "core/consensus/raft/raft_int.h"
+
+/* The longest that a fetch waits for a chunk before it asks again, in election timeouts. */
+#define FETCH_PATIENCE_MAX 32
 
 /* --- the leader ------------------------------------------------------------------------------ */
 
@@ -144,6 +149,8 @@ static void fetch_open(struct raft *r, const struct raft_snapshot *s, node_id so
     r->fetch.source = source;
     r->fetch.leader = leader;
     r->fetch.heard = r->now;
+    r->fetch.waits_since = r->now;
+    r->fetch.patience = r->cfg.election_timeout;
     r->fetch.window = r->cfg.max_chunks;
     struct raft_outbox *o = raft_out(r);
     RAFT_PUSH(o->chunk_writes, o->chunk_write_count, o->chunk_write_cap,
@@ -250,11 +257,13 @@ static void fetch_refused(struct raft *r, const struct raft_message *m)
 void raft_on_chunk(struct raft *r, const struct raft_message *m)
 {
     struct raft_fetch *f = &r->fetch;
-    if (!f->active || f->opening || m->from != f->source) {
+    if (!f->active || f->opening) {
         return;
     }
     if (m->reject) {
-        fetch_refused(r, m);
+        if (m->from == f->source) {
+            fetch_refused(r, m);
+        }
         return;
     }
     bool next = fetch_same(m->snapshot, &f->snapshot) && m->offset == f->arrived &&
@@ -262,6 +271,12 @@ void raft_on_chunk(struct raft *r, const struct raft_message *m)
     if (!next) {
         return; /* a duplicate, or one overtook another: what is missing is asked for again */
     }
+    /* Late, from who was asked before another one was: it is the same snapshot, and who gives. */
+    f->source = m->from;
+    nanos took = r->now - f->waits_since;
+    f->patience = u64_min(u64_max(r->cfg.election_timeout, 2 * took),
+                          FETCH_PATIENCE_MAX * r->cfg.election_timeout);
+    f->waits_since = r->now;
     struct raft_outbox *o = raft_out(r);
     RAFT_PUSH(o->chunk_writes, o->chunk_write_count, o->chunk_write_cap,
               ((struct raft_chunk){.peer = m->from,
@@ -319,6 +334,7 @@ void raft_on_chunk_written(struct raft *r, const struct raft_event *e)
         }
         f->asked = f->durable;
         f->heard = r->now;
+        f->waits_since = r->now;
     }
     if (f->durable == f->snapshot.size) {
         fetch_complete(r);
@@ -364,6 +380,18 @@ static void serve_refuse(struct raft *r, node_id to)
     out->reject = true;
 }
 
+/* Does this very request wait for its turn? */
+static bool serve_is_queued(const struct raft_serve *q, const struct raft_message *m)
+{
+    for (uint32_t i = 0; i < q->count; i++) {
+        if (q->queue[i].peer == m->from && q->queue[i].offset == m->offset &&
+            q->queue[i].snapshot == m->snapshot->index && q->queue[i].len >= m->hint) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void raft_on_fetch(struct raft *r, const struct raft_message *m)
 {
     const struct raft_snapshot *s = &r->snapshot;
@@ -376,6 +404,14 @@ void raft_on_fetch(struct raft *r, const struct raft_message *m)
     if (!sane || r->serve.count == RAFT_SERVE_QUEUE_MAX) {
         return; /* it asks again */
     }
+    if (r->serve.asked != 0 && r->now > r->serve.asked) {
+        r->serve.pace =
+            u64_min(r->now - r->serve.asked, FETCH_PATIENCE_MAX * r->cfg.election_timeout);
+    }
+    r->serve.asked = r->now;
+    if (serve_is_queued(&r->serve, m)) {
+        return;
+    }
     r->serve.queue[r->serve.count++] = (struct raft_chunk){.peer = m->from,
                                                            .snapshot = s->index,
                                                            .snapshot_term = s->term,
@@ -383,7 +419,6 @@ void raft_on_fetch(struct raft *r, const struct raft_message *m)
                                                            .size = s->size,
                                                            .offset = m->offset,
                                                            .len = m->hint};
-    r->serve.asked = r->now;
     serve_refill(r);
     serve_next(r);
 }
@@ -392,7 +427,8 @@ void raft_on_fetch(struct raft *r, const struct raft_message *m)
  * end where they are taken faster than they are fetched (far-behind-snapshot-loop). */
 static bool serve_is_being_fetched(const struct raft *r)
 {
-    nanos patience = 2 * r->cfg.election_timeout;
+    /* On a slow network the next request comes with the next chunk. */
+    nanos patience = 2 * u64_max(r->cfg.election_timeout, r->serve.pace);
     bool asked = r->serve.asked != 0 && r->now - r->serve.asked < patience;
     for (uint32_t i = 0; r->role == RAFT_LEADER && i < r->membership.n; i++) {
         const struct raft_progress *pr = &r->peer[i].pr;
@@ -412,6 +448,7 @@ enum err raft_on_snapshot_taken(struct raft *r, const struct raft_snapshot *s)
     }
     r->snapshot = *s;
     r->serve.asked = 0;
+    r->serve.pace = 0;
     r->serve.unread = false;
     return OK;
 }
@@ -438,7 +475,7 @@ void raft_tick_fetch(struct raft *r)
         serve_next(r);
     }
     struct raft_fetch *f = &r->fetch;
-    if (f->active && !f->opening && r->now - f->heard >= r->cfg.election_timeout) {
+    if (f->active && !f->opening && r->now - f->heard >= f->patience) {
         /* Once more from the same source, more slowly; then from the leader and the source that it
          * named last, by turns. */
         node_id next = f->source == f->leader ? f->offered : f->leader;
@@ -453,7 +490,7 @@ nanos raft_fetch_deadline(const struct raft *r)
         deadline = r->now + r->cfg.heartbeat_interval / 10 + 1;
     }
     if (r->fetch.active && !r->fetch.opening) {
-        deadline = u64_min(deadline, r->fetch.heard + r->cfg.election_timeout);
+        deadline = u64_min(deadline, r->fetch.heard + r->fetch.patience);
     }
     return deadline;
 }

@@ -147,13 +147,16 @@ struct raft_fetch {
     struct raft_snapshot snapshot;
     raft_index oldest; /* another snapshot will do, if it is no older than this */
     node_id source;
-    node_id leader;   /* who offered it */
-    node_id offered;  /* the source that the newest offer named */
-    uint32_t window;  /* chunks to ask for at once; one after something was lost */
-    uint64_t asked;   /* bytes asked for, from the beginning */
-    uint64_t arrived; /* bytes received and handed to the disk, from the beginning */
-    uint64_t durable; /* bytes on this disk */
-    nanos heard;      /* when the last chunk came, or the last request was made */
+    node_id leader;    /* who offered it */
+    node_id offered;   /* the source that the newest offer named */
+    uint32_t window;   /* chunks to ask for at once; one after something was lost */
+    uint64_t asked;    /* bytes asked for, from the beginning */
+    uint64_t arrived;  /* bytes received and handed to the disk, from the beginning */
+    uint64_t durable;  /* bytes on this disk */
+    nanos heard;       /* when the last chunk came, or the last request was made */
+    nanos waits_since; /* when what is wanted next began to be waited for */
+    nanos patience;    /* asks again after so long: twice what the last chunk took, at least an
+                          election timeout */
 };
 
 /* Serving snapshots: requests wait here for their bytes from a bucket that fills at the configured
@@ -162,6 +165,7 @@ struct raft_serve {
     uint64_t tokens;
     nanos filled;
     nanos asked; /* when the newest request for the present snapshot came; 0: never */
+    nanos pace;  /* and how long after the one before */
     bool unread; /* the disk does not give the present snapshot */
     uint32_t count;
     struct raft_chunk queue[RAFT_SERVE_QUEUE_MAX]; /* oldest first */

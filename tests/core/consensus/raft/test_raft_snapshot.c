@@ -1,4 +1,6 @@
 /* Snapshots: offered, fetched in chunks, served at a bounded rate [Ongaro14 ch. 5]. */
+#include <string.h>
+
 #include "core/consensus/raft/raft_int.h"
 #include "tests/support/raft_solo.h"
 #include "tests/support/test.h"
@@ -363,6 +365,102 @@ static void a_snapshot_that_cannot_be_read_makes_place_for_a_new_one(void **stat
     solo_stop(&s);
 }
 
+/* Links on which a chunk takes longer to arrive than an election lasts, one after the other. */
+struct slow_link {
+    node_id from;
+    uint64_t offsets[64];
+    uint32_t count;
+    nanos next; /* when the first of them is through */
+    uint32_t carried;
+};
+
+static void slow_link_take(struct slow_link *link, struct solo *s, nanos span)
+{
+    for (size_t i = 0; i < s->sent_count; i++) {
+        const struct raft_message *m = &s->sent[i]->m;
+        if (m->type == RAFT_MSG_SNAP_FETCH && m->to == link->from && link->count < 64) {
+            link->next = link->count == 0 ? s->now + span : link->next;
+            link->offsets[link->count++] = m->offset;
+        }
+    }
+}
+
+static void slow_link_carry(struct slow_link *link, struct solo *s, nanos span)
+{
+    if (link->count == 0 || s->now < link->next) {
+        return;
+    }
+    hear_chunk(s, link->from, link->offsets[0], CHUNK_BYTES);
+    link->carried++;
+    link->count--;
+    memmove(link->offsets, link->offsets + 1, link->count * sizeof(link->offsets[0]));
+    link->next += span;
+}
+
+/* Were it asked for again and again, or taken from nobody but who was asked last, there would be no
+ * end of it. */
+static void a_chunk_that_is_slower_than_an_election_is_waited_for(void **state)
+{
+    (void)state;
+    struct raft_config cfg = snapshot_config();
+    nanos span = cfg.election_timeout * 16 / 5;
+    struct slow_link links[] = {{.from = 3}, {.from = 2}};
+    struct solo s;
+    need_snapshot(&s, &cfg);
+    hear_offer(&s, 2, 5, 3);
+    slow_link_take(&links[0], &s, span);
+    nanos begun = s.now;
+    uint32_t chunks = SNAPSHOT_BYTES / CHUNK_BYTES;
+    while (s.installs == 0 && s.now - begun < 3 * chunks * span) {
+        solo_forget(&s);
+        struct raft_message beat = {.type = RAFT_MSG_HEARTBEAT, .from = 2};
+        assert_int_equal(solo_receive(&s, beat), OK);
+        solo_wait(&s, cfg.heartbeat_interval);
+        for (size_t i = 0; i < COUNT_OF(links); i++) {
+            slow_link_carry(&links[i], &s, span);
+        }
+        for (size_t i = 0; i < COUNT_OF(links); i++) {
+            slow_link_take(&links[i], &s, span);
+        }
+    }
+    assert_int_equal(s.installs, 1);
+    assert_true(links[0].carried + links[1].carried < 2 * chunks);
+    solo_stop(&s);
+}
+
+/* Who asks again for what it has not got yet does not get it twice. */
+static void a_request_that_waits_already_is_not_served_twice(void **state)
+{
+    (void)state;
+    struct raft_config cfg = snapshot_config();
+    cfg.snapshot_bytes_per_s = CHUNK_BYTES / 4; /* four seconds for a chunk */
+    struct raft_membership ms = solo_voters(1);
+    struct solo s;
+    solo_start(&s, &cfg, &ms);
+    solo_elect(&s);
+    take_snapshot(&s, OK);
+    solo_forget(&s);
+    struct raft_message ask = {.type = RAFT_MSG_SNAP_FETCH, .from = 3, .hint = CHUNK_BYTES};
+    ask.snapshot = &s.raft->snapshot;
+    uint32_t first[2] = {0, 0};
+    for (uint32_t k = 0; k < 2; k++) {
+        ask.offset = k * CHUNK_BYTES;
+        for (int i = 0; i < 5; i++) {
+            assert_int_equal(solo_receive(&s, ask), OK);
+        }
+    }
+    solo_wait(&s, 60 * NANOS_PER_S);
+    for (size_t i = 0; i < s.sent_count; i++) {
+        const struct raft_message *m = &s.sent[i]->m;
+        if (m->type == RAFT_MSG_SNAP_CHUNK && !m->reject) {
+            first[m->offset / CHUNK_BYTES]++;
+        }
+    }
+    assert_in_range(first[0], 1, 2); /* one may have gone at once */
+    assert_int_equal(first[1], 1);
+    solo_stop(&s);
+}
+
 /* Requests come faster than the rate allows; what is served in ten seconds is what ten seconds
  * allow, and the burst. */
 static void serves_no_faster_than_the_declared_rate(void **state)
@@ -447,6 +545,8 @@ int main(void)
         cmocka_unit_test(a_leader_that_gives_nothing_makes_place_for_the_source),
         cmocka_unit_test(each_offer_names_another_source),
         cmocka_unit_test(a_snapshot_that_cannot_be_read_makes_place_for_a_new_one),
+        cmocka_unit_test(a_chunk_that_is_slower_than_an_election_is_waited_for),
+        cmocka_unit_test(a_request_that_waits_already_is_not_served_twice),
         cmocka_unit_test(serves_no_faster_than_the_declared_rate),
         cmocka_unit_test(a_request_for_another_snapshot_is_answered_with_what_is_here),
         cmocka_unit_test(a_snapshot_of_what_the_log_holds_commits_it),
