@@ -8,6 +8,7 @@
 #include "api/json_wire.h"
 #include "api/pb_wire.h"
 #include "core/base/check.h"
+#include "core/monitoring/trace.h"
 
 #define CALL_TIMEOUT (10 * NANOS_PER_S)
 
@@ -34,6 +35,8 @@ static bool remote_split(struct remote *r)
 
 bool remote_turn_to(struct remote *r, const char *const *endpoints, size_t count, nanos timeout)
 {
+    const char *traceparent = getenv("TRACEPARENT");
+    struct trace_context ignored;
     struct rpc_client *client = NULL;
     const struct rpc_client_config config = {
         .endpoints = endpoints, .endpoint_count = count, .tls = r->tls, .connect_timeout = timeout};
@@ -46,6 +49,12 @@ bool remote_turn_to(struct remote *r, const char *const *endpoints, size_t count
     r->client = client;
     if (r->token[0] != '\0') {
         rpc_client_set_metadata(client, "token", r->token);
+    }
+    /* As other programs do that are run within a trace. */
+    if (traceparent != NULL &&
+        trace_parent_parse((struct bytes){(const uint8_t *)traceparent, strlen(traceparent)},
+                           &ignored) == OK) {
+        rpc_client_set_metadata(client, "traceparent", traceparent);
     }
     return true;
 }

@@ -103,6 +103,7 @@ void daemon_page_config(struct rpc_call *call)
     debug_text(&b, "client_listen", s->client.listen);
     debug_text(&b, "timing", s->timing == DAEMON_TIMING_LAN ? "lan" : "stretch");
     debug_number(&b, "quota_mib", s->quota_mib);
+    debug_text(&b, "tracing_endpoint", s->tracing.endpoint);
     debug_text(&b, "peer_tls", d->peer_tls != NULL ? "true" : "false");
     debug_text(&b, "client_tls", d->client_tls != NULL ? "true" : "false");
     say(&b, "}\n");
