@@ -300,7 +300,8 @@ static const struct cli_command novacron_commands[] = {
         .name = "init",
         .arguments = {"DIR"},
         .options = {{"--name", "NAME", "what the authority is called, for people"},
-                    {"--days", "N", "how long it is valid, 3650 days otherwise"}},
+                    {"--days", "N", "how long it is valid, 3650 days otherwise"},
+                    {"--json", NULL, "the names of the files, as one JSON object"}},
         .summary = "make the cluster's own certificate authority",
         .help = "Makes ca.crt and ca.key in DIR, which is made if it is missing.\n"
                 "Do it once a cluster, off the members: ca.key lets anybody in.\n"
@@ -312,7 +313,8 @@ static const struct cli_command novacron_commands[] = {
         .name = "issue",
         .arguments = {"DIR", "NAME"},
         .options = {{"--host", "ADDRESS,...", "names and addresses at which it is reached"},
-                    {"--days", "N", "how long it is valid, 730 days otherwise"}},
+                    {"--days", "N", "how long it is valid, 730 days otherwise"},
+                    {"--json", NULL, "the names of the files, as one JSON object"}},
         .summary = "make the certificate of a member",
         .help = "Makes NAME.crt and NAME.key in DIR, signed by the authority there. NAME is the "
                 "member's\nname in the cluster's configuration: peers refuse a certificate that "
