@@ -93,7 +93,8 @@ static const struct cli_command novacron_commands[] = {
         .group = "cluster",
         .name = "survivors",
         .arguments = {DATA_DIRS},
-        .options = {{"--report", NULL, "a line for each, to be carried to another host"}},
+        .options = {{"--report", NULL, "a line for each, to be carried to another host"},
+                    {"--json", NULL, "one JSON object"}},
         .summary = "say which of the stopped members is the newest",
         .help = "Reads the data_dir of each, or a file with the line that --report printed on its "
                 "host, and\nsays how far its log goes and whether it is whole; is a majority left, "
@@ -108,7 +109,8 @@ static const struct cli_command novacron_commands[] = {
         .arguments = {DATA_DIRS},
         .options = {{"--accept-data-loss", "CLUSTER",
                      "the cluster's id, as `cluster survivors` printed it: without it, nothing is "
-                     "done"}},
+                     "done"},
+                    {"--json", NULL, "one JSON object"}},
         .summary = "go on with one member when a majority is lost for good",
         .help =
             "DATA_DIR is of the member that goes on alone, whose novacrond is stopped. The "
