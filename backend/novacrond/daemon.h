@@ -117,5 +117,6 @@ void daemon_tell_systemd(const char *state);
 void daemon_page_metrics(struct rpc_call *call);
 void daemon_page_raft(struct rpc_call *call);
 void daemon_page_config(struct rpc_call *call);
+void daemon_page_debug(struct rpc_call *call);
 
 #endif
