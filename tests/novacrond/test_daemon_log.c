@@ -32,8 +32,7 @@ static const char *const hostile[] = {
     "\xed\xa0\x80",     /* half of a pair */
     "\xf4\x90\x80\x80", /* beyond the last */
     "gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x90\x98",
-    "\xc2\x9b"
-    "2J", /* the one-byte way to begin an escape sequence */
+    "\xc2\x9b;2J",
     "null",
     "12",
 };
