@@ -5,10 +5,13 @@
 #include <string.h>
 #include <time.h>
 
+#include "api/json_wire.h"
 #include "cli/command.h"
+#include "core/base/say.h"
 #include "pki/pki.h"
 
 #define SECONDS_PER_DAY 86400
+#define PATH_BYTES      4096
 
 /* The authority outlives the members' certificates, which are exchanged without a restart. */
 #define CA_DAYS     3650
@@ -19,8 +22,8 @@
 #define HEAD_START_SECONDS 3600
 
 /* The options of each command, in the order of the table. */
-enum { INIT_NAME, INIT_DAYS };
-enum { ISSUE_HOST, ISSUE_DAYS };
+enum { INIT_NAME, INIT_DAYS, INIT_JSON };
+enum { ISSUE_HOST, ISSUE_DAYS, ISSUE_JSON };
 
 /* From about now on, for so many days. False: that is no number of days. */
 static bool span_of(const char *days, long otherwise, struct pki_span *ret)
@@ -50,6 +53,24 @@ static enum cli_exit ca_failed(const char *command, enum err e, const char *why)
     return e == ERR_INVALID ? CLI_USAGE : CLI_UNREADABLE;
 }
 
+static void print_files_json(const char *dir, const char *name)
+{
+    static const char *const kinds[][2] = {{"certificate", "crt"}, {"key", "key"}};
+    struct buf text;
+    buf_init(&text);
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        char path[PATH_BYTES];
+        (void)snprintf(path, sizeof path, "%s/%s.%s", dir, name, kinds[i][1]);
+        say(&text, i == 0 ? "{\"" : ",\"");
+        say(&text, kinds[i][0]);
+        say(&text, "\":");
+        json_put_string(&text, path);
+    }
+    say(&text, "}\n");
+    (void)fwrite(text.data, 1, text.len, stdout);
+    buf_deinit(&text);
+}
+
 enum cli_exit cmd_ca_init(const struct cli_call *call)
 {
     const char *dir = call->arguments[0];
@@ -63,6 +84,10 @@ enum cli_exit cmd_ca_init(const struct cli_call *call)
     enum err e = pki_init(dir, name != NULL ? name : "cluster authority", span, why);
     if (e != OK) {
         return ca_failed("init", e, why);
+    }
+    if (call->options[INIT_JSON] != NULL) {
+        print_files_json(dir, "ca");
+        return CLI_OK;
     }
     (void)printf("%s/ca.crt belongs on every member; %s/ca.key on none: whoever has it can let "
                  "anybody in.\n"
@@ -105,6 +130,10 @@ enum cli_exit cmd_ca_issue(const struct cli_call *call)
     free(list);
     if (e != OK) {
         return ca_failed("issue", e, why);
+    }
+    if (call->options[ISSUE_JSON] != NULL) {
+        print_files_json(call->arguments[0], member.name);
+        return CLI_OK;
     }
     (void)printf("%s/%s.crt and %s/%s.key belong on %s, with ca.crt.\n", call->arguments[0],
                  member.name, call->arguments[0], member.name, member.name);

@@ -52,17 +52,16 @@ static void kv_print_bytes(ProtobufCBinaryData bytes)
     (void)fputc('\n', stdout);
 }
 
-static bool kv_put_number(struct remote *r, const char *text, uint32_t number)
+/* The number that an option gives, if it was given; complains where it is none. */
+static enum cli_exit kv_number(const struct remote *r, const char *option, const char *text,
+                               uint64_t *ret)
 {
-    uint64_t value = 0;
-    if (text == NULL) {
-        return true;
+    char what[64];
+    if (text == NULL || remote_number(text, ret)) {
+        return CLI_OK;
     }
-    bool is_number = remote_number(text, &value);
-    if (is_number) {
-        pb_put_varint(&r->request, number, value);
-    }
-    return is_number;
+    (void)snprintf(what, sizeof what, "%s wants a number, and got", option);
+    return remote_wrong(r, what, text);
 }
 
 static void kv_print_range(const struct remote *r)
@@ -97,10 +96,13 @@ enum cli_exit cmd_kv_get(const struct cli_call *call)
     } else {
         kv_put_key(&r.request, key, options[GET_PREFIX] != NULL, RANGE_KEY);
     }
-    if (!kv_put_number(&r, options[GET_REV], RANGE_REVISION) ||
-        !kv_put_number(&r, options[GET_LIMIT], RANGE_LIMIT)) {
-        e = remote_wrong(&r, "--rev and --limit are numbers", "");
-    } else {
+    uint64_t revision = 0;
+    uint64_t limit = 0;
+    e = kv_number(&r, "--rev", options[GET_REV], &revision);
+    e = e == CLI_OK ? kv_number(&r, "--limit", options[GET_LIMIT], &limit) : e;
+    if (e == CLI_OK) {
+        pb_put_varint(&r.request, RANGE_REVISION, revision);
+        pb_put_varint(&r.request, RANGE_LIMIT, limit);
         pb_put_varint(&r.request, RANGE_LOCAL, options[GET_SERIALIZABLE] != NULL);
         pb_put_varint(&r.request, RANGE_BARE, options[GET_KEYS_ONLY] != NULL);
         e = remote_call(&r, "/etcdserverpb.KV/Range");
@@ -126,7 +128,7 @@ enum cli_exit cmd_kv_put(const struct cli_call *call)
     pb_put_text(&r.request, PUT_KEY, call->arguments[0]);
     pb_put_text(&r.request, PUT_VALUE, call->arguments[1]);
     if (given != NULL && !remote_id(given, &lease)) {
-        e = remote_wrong(&r, "no lease's id", given);
+        e = remote_wrong(&r, "--lease wants a lease's id, in hexadecimal, and got", given);
     } else {
         pb_put_varint(&r.request, PUT_LEASE_ID, lease);
         e = remote_call(&r, "/etcdserverpb.KV/Put");
@@ -218,10 +220,9 @@ enum cli_exit cmd_kv_watch(const struct cli_call *call)
     if (e != CLI_OK) {
         return e;
     }
-    if ((options[WATCH_COUNT] != NULL && !remote_number(options[WATCH_COUNT], &count)) ||
-        (options[WATCH_REV] != NULL && !remote_number(options[WATCH_REV], &revision))) {
-        e = remote_wrong(&r, "--rev and --count are numbers", "");
-    } else {
+    e = kv_number(&r, "--rev", options[WATCH_REV], &revision);
+    e = e == CLI_OK ? kv_number(&r, "--count", options[WATCH_COUNT], &count) : e;
+    if (e == CLI_OK) {
         struct kv_watching w = {.remote = &r, .left = count};
         size_t create = pb_begin(&r.request, WATCH_CREATE);
         kv_put_key(&r.request, call->arguments[0], options[WATCH_PREFIX] != NULL, CREATE_KEY);
@@ -250,7 +251,8 @@ static enum cli_exit kv_read_txn(struct remote *r)
     bool is_read =
         json_decode(&etcdserverpb__txn_request__descriptor, &left, &r->request, why) == OK;
     buf_deinit(&text);
-    return is_read ? CLI_OK : remote_wrong(r, "standard input is no TxnRequest", why);
+    return is_read ? CLI_OK
+                   : remote_wrong(r, "standard input is no TxnRequest of etcd's in JSON", why);
 }
 
 enum cli_exit cmd_kv_txn(const struct cli_call *call)

@@ -4,8 +4,11 @@
 
 #include <etcdserverpb.pb-c.h>
 
+#include "api/json_wire.h"
 #include "api/pb_wire.h"
+#include "cli/hint.h"
 #include "cli/remote.h"
+#include "core/base/say.h"
 
 enum { ADD_LEARNER = REMOTE_OPTIONS, ADD_WITNESS, ADD_PRIORITY };
 enum {
@@ -140,7 +143,8 @@ static enum cli_exit member_change_with(const struct cli_call *call, const char 
         return e;
     }
     if (!remote_id(call->arguments[0], &id)) {
-        e = remote_wrong(&r, "no member's id, which `member list` prints", call->arguments[0]);
+        e = remote_wrong(&r, "this is no member's id, which `novacron member list` prints",
+                         call->arguments[0]);
     } else {
         pb_put_varint(&r.request, NAMED_ID, id);
         if (field == UPDATE_URLS_FIELD) {
@@ -197,8 +201,10 @@ enum cli_exit cmd_member_priority(const struct cli_call *call)
 {
     uint64_t priority = 0;
     if (!priority_parse(call->arguments[1], &priority)) {
-        (void)fprintf(stderr, "novacron member priority: no priority from 0 to 255: \"%s\"\n",
-                      call->arguments[1]);
+        (void)fprintf(
+            stderr,
+            "novacron member priority: PRIORITY is a number from 0 to 255, and not \"%s\"\n",
+            call->arguments[1]);
         return CLI_USAGE;
     }
     return member_change_with(call, "member priority", "/etcdserverpb.Cluster/MemberUpdate",
@@ -208,27 +214,32 @@ enum cli_exit cmd_member_priority(const struct cli_call *call)
 
 /* --- cluster --------------------------------------------------------------------------------- */
 
-static bool status_print(struct remote *r, const char *endpoint)
+/* As one object a line, also of an endpoint that does not answer. */
+static void status_print_json(const struct remote *r, const char *endpoint, const char *why)
 {
-    char why[256] = "";
-    if (!remote_try(r, "/etcdserverpb.Maintenance/Status", why, sizeof why)) {
-        (void)printf("%-30s does not answer: %s\n", endpoint, why);
-        return false;
+    struct buf text;
+    buf_init(&text);
+    say(&text, "{\"endpoint\":");
+    json_put_string(&text, endpoint);
+    if (why != NULL) {
+        say(&text, ",\"error\":");
+        json_put_string(&text, why);
+    } else {
+        say(&text, ",\"status\":");
+        json_encode(&etcdserverpb__status_response__descriptor, buf_view(&r->response), &text);
     }
-    if (r->json) {
-        remote_print(&etcdserverpb__status_response__descriptor, buf_view(&r->response));
-        return true;
-    }
-    Etcdserverpb__StatusResponse *s =
-        etcdserverpb__status_response__unpack(NULL, r->response.len, r->response.data);
-    if (s == NULL || s->header == NULL) {
-        return false;
-    }
+    say(&text, "}\n");
+    (void)fwrite(text.data, 1, text.len, stdout);
+    buf_deinit(&text);
+}
+
+static void status_print_text(const Etcdserverpb__StatusResponse *s, const char *endpoint)
+{
     char priority[24] = "";
     if (s->novacronpriority > 0) {
         (void)snprintf(priority, sizeof priority, "  priority %u", s->novacronpriority - 1);
     }
-    (void)printf("%-30s %-16llx %-8s term %llu  index %llu  applied %llu  %.1f MB%s%s%s%s\n",
+    (void)printf("%-30s %-16llx %-10s term %llu  index %llu  applied %llu  %.1f MB%s%s%s%s\n",
                  endpoint, (unsigned long long)s->header->member_id,
                  s->leader == 0                      ? "LEADERLESS"
                  : s->leader == s->header->member_id ? "leader"
@@ -239,6 +250,31 @@ static bool status_print(struct remote *r, const char *endpoint)
                  (unsigned long long)s->raftappliedindex, (double)s->dbsizeinuse / BYTES_PER_MB,
                  priority, s->n_errors > 0 ? "  ALARM" : "", s->novacronexposed ? "  EXPOSED" : "",
                  s->novacronimpaired ? "  IMPAIRED" : "");
+}
+
+static bool status_print(struct remote *r, const char *endpoint)
+{
+    char why[256] = "";
+    if (!remote_try(r, "/etcdserverpb.Maintenance/Status", why, sizeof why)) {
+        if (r->json) {
+            status_print_json(r, endpoint, why);
+        } else {
+            const char *hint = hint_for(why);
+            (void)printf("%-30s does not answer: %s%s%s\n", endpoint, why, hint != NULL ? "; " : "",
+                         hint != NULL ? hint : "");
+        }
+        return false;
+    }
+    Etcdserverpb__StatusResponse *s =
+        etcdserverpb__status_response__unpack(NULL, r->response.len, r->response.data);
+    if (s == NULL || s->header == NULL) {
+        return false;
+    }
+    if (r->json) {
+        status_print_json(r, endpoint, NULL);
+    } else {
+        status_print_text(s, endpoint);
+    }
     bool is_well =
         s->leader != 0 && s->n_errors == 0 && !s->novacronexposed && !s->novacronimpaired;
     etcdserverpb__status_response__free_unpacked(s, NULL);

@@ -2,16 +2,19 @@
  * good. Both look at stopped members, offline; the second leaves an order for one of them
  * (novacrond/daemon_recovery.h). */
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "api/json_wire.h"
 #include "cli/command.h"
 #include "cli/survivor.h"
+#include "core/base/say.h"
 #include "novacrond/daemon_recovery.h"
 
 /* The options of each command. */
-enum { SURVIVORS_REPORT };
-enum { RECOVER_ACCEPT };
+enum { SURVIVORS_REPORT, SURVIVORS_JSON };
+enum { RECOVER_ACCEPT, RECOVER_JSON };
 
 struct survivors {
     struct survivor at[CLI_ARGUMENTS_MAX];
@@ -127,6 +130,74 @@ static bool survivors_need_witness(const struct survivors *s)
     return s->whole_voters - witnesses < s->needed;
 }
 
+static void survivors_put_id(struct buf *b, const char *key, uint64_t id)
+{
+    say(b, b->data[b->len - 1] == '{' ? "\"" : ",\"");
+    say(b, key);
+    say(b, "\":\"");
+    say_hex(b, id);
+    say(b, "\"");
+}
+
+static void survivors_put_number(struct buf *b, const char *key, uint64_t number)
+{
+    say(b, ",\"");
+    say(b, key);
+    say(b, "\":");
+    say_u64(b, number);
+}
+
+/* What survivors_print says, without its end: more may follow. */
+static void survivors_put_json(struct buf *b, const struct survivors *s)
+{
+    const struct survivor *any = s->newest != NULL ? s->newest : &s->at[0];
+    say(b, "{");
+    survivors_put_id(b, "cluster", any->cluster);
+    survivors_put_number(b, "voters", s->newest != NULL ? s->newest->voter_count : 0);
+    survivors_put_number(b, "whole", s->whole_voters);
+    survivors_put_number(b, "needed", s->needed);
+    if (s->newest != NULL) {
+        survivors_put_id(b, "newest", s->newest->id);
+    }
+    say(b, ",\"members\":[");
+    for (size_t i = 0; i < s->count; i++) {
+        const struct survivor *v = &s->at[i];
+        say(b, i > 0 ? ",{" : "{");
+        survivors_put_id(b, "id", v->id);
+        survivors_put_number(b, "term", v->last_term);
+        survivors_put_number(b, "last", v->last);
+        survivors_put_number(b, "committed", v->commit);
+        say(b, ",\"state\":");
+        json_put_string(b, survivor_state(v));
+        say(b, ",\"data_dir\":");
+        json_put_string(b, v->dir);
+        say(b, "}");
+    }
+    say(b, "]");
+}
+
+/* Ends it with what came of it, and prints it. */
+static void survivors_end_json(struct buf *b, const char *outcome)
+{
+    say(b, ",\"outcome\":");
+    json_put_string(b, outcome);
+    say(b, "}\n");
+    (void)fwrite(b->data, 1, b->len, stdout);
+    buf_deinit(b);
+}
+
+static enum cli_exit survivors_print_json(const struct survivors *s)
+{
+    struct buf b;
+    bool is_majority = s->newest != NULL && s->whole_voters >= s->needed;
+    buf_init(&b);
+    survivors_put_json(&b, s);
+    survivors_end_json(&b, s->newest == NULL ? "none can go on"
+                           : is_majority     ? "a majority is left"
+                                             : "choose the newest");
+    return s->newest == NULL || is_majority ? CLI_DAMAGED : CLI_OK;
+}
+
 /* What there is to do. */
 static enum cli_exit survivors_conclude(const struct survivors *s)
 {
@@ -162,6 +233,9 @@ enum cli_exit cmd_cluster_survivors(const struct cli_call *call)
             survivor_report(&s.at[i]);
         }
         return CLI_OK;
+    }
+    if (call->options[SURVIVORS_JSON] != NULL) {
+        return survivors_print_json(&s);
     }
     survivors_print(&s);
     return survivors_conclude(&s);
@@ -208,6 +282,24 @@ static enum cli_exit recover_refuse(const char *why, const char *detail)
     return CLI_DAMAGED;
 }
 
+/* The end of it, in one form or the other. */
+__attribute__((format(printf, 4, 5))) static void recover_tell(const struct survivors *s,
+                                                               bool is_json, const char *outcome,
+                                                               const char *format, ...)
+{
+    if (is_json) {
+        struct buf b;
+        buf_init(&b);
+        survivors_put_json(&b, s);
+        survivors_end_json(&b, outcome);
+        return;
+    }
+    va_list args;
+    va_start(args, format);
+    (void)vprintf(format, args);
+    va_end(args);
+}
+
 enum cli_exit cmd_cluster_recover(const struct cli_call *call)
 {
     struct survivors s = {.count = 0};
@@ -218,7 +310,10 @@ enum cli_exit cmd_cluster_recover(const struct cli_call *call)
         return e;
     }
     const struct survivor *chosen = &s.at[0];
-    survivors_print(&s);
+    bool is_json = call->options[RECOVER_JSON] != NULL;
+    if (!is_json) {
+        survivors_print(&s);
+    }
     if (strcmp(chosen->dir, call->arguments[0]) != 0) {
         return recover_refuse(
             "the first must be the data_dir itself, on its host, and not a report", "");
@@ -236,11 +331,14 @@ enum cli_exit cmd_cluster_recover(const struct cli_call *call)
     if (survivor_is_newer(s.newest, chosen)) {
         return recover_refuse("the first is not the newest: choose ", s.newest->dir);
     }
-    recover_warn(&s, chosen);
+    if (!is_json) {
+        recover_warn(&s, chosen);
+    }
     char cluster[24];
     (void)snprintf(cluster, sizeof cluster, "%" PRIx64, chosen->cluster);
     if (accepted == NULL || strcmp(accepted, cluster) != 0) {
-        (void)printf("\nNothing was done. To accept this: --accept-data-loss %s\n", cluster);
+        recover_tell(&s, is_json, "nothing was done",
+                     "\nNothing was done. To accept this: --accept-data-loss %s\n", cluster);
         return CLI_DAMAGED;
     }
     const struct daemon_recovery_order order = {.cluster = chosen->cluster,
@@ -251,7 +349,8 @@ enum cli_exit cmd_cluster_recover(const struct cli_call *call)
         (void)fprintf(stderr, "novacron cluster recover: %s\n", why);
         return CLI_UNREADABLE;
     }
-    (void)printf("\nThe order is in %s/recovery. Start novacrond there: it looks for a quorum for "
+    recover_tell(&s, is_json, "ordered",
+                 "\nThe order is in %s/recovery. Start novacrond there: it looks for a quorum for "
                  "some seconds,\nand goes on alone if there is none. Its log says what it did. "
                  "Deleting the file takes the order back.\n",
                  chosen->dir);

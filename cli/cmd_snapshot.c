@@ -9,17 +9,20 @@
 
 #include "api/etcd/etcd_backup.h"
 #include "api/pb_wire.h"
+#include "cli/progress.h"
 #include "cli/remote.h"
 #include "core/store/store.h"
 
 #define PATH_BYTES 1024
 
-enum { SNAPSHOT_BLOB = 3 };
+enum { SNAPSHOT_LEFT = 2, SNAPSHOT_BLOB = 3 };
 
 struct snapshot_saving {
     FILE *file;
     uint64_t bytes;
+    uint64_t left; /* as the member says; 0: it does not */
     bool failed;
+    struct progress progress;
 };
 
 static bool saving_take(void *ctx, struct bytes message)
@@ -30,11 +33,11 @@ static bool saving_take(void *ctx, struct bytes message)
         if (f.number == SNAPSHOT_BLOB && f.type == PB_BYTES) {
             s->failed = s->failed || fwrite(f.bytes.data, 1, f.bytes.len, s->file) != f.bytes.len;
             s->bytes += f.bytes.len;
+        } else if (f.number == SNAPSHOT_LEFT && f.type == PB_VARINT) {
+            s->left = f.value;
         }
     }
-    if (isatty(STDERR_FILENO)) {
-        (void)fprintf(stderr, "\r%.1f MB", (double)s->bytes / 1e6);
-    }
+    progress_tell(&s->progress, s->bytes, s->left > 0 ? s->bytes + s->left : 0);
     return !s->failed;
 }
 
@@ -51,18 +54,25 @@ static enum cli_exit backup_verify(const char *command, const char *path, bool a
         (void)fprintf(stderr, "novacron %s: cannot read %s: %s\n", command, path, err_text(e));
         return CLI_UNREADABLE;
     }
+
     e = etcd_backup_read(file, &store, &fault);
     size_t bytes = file.len;
     etcd_backup_unmap(file);
     if (e != OK) {
-        (void)fprintf(stderr, "novacron %s: %s: %s\n", command, path, fault);
+        if (as_json) {
+            (void)printf("{\"whole\":false,\"fault\":\"%s\"}\n", fault);
+        }
+        (void)fprintf(stderr, "novacron %s: %s: %s; it is of no use: take another backup\n",
+                      command, path, fault);
         return CLI_DAMAGED;
     }
     store_stats_read(store, &stats);
-    (void)printf(as_json ? "{\"revision\":%lld,\"keys\":%llu,\"hash\":\"%llx\",\"bytes\":%lld}\n"
-                         : "revision %lld, %llu keys, hash %llx, %lld bytes: whole\n",
-                 (long long)store_revision(store), (unsigned long long)stats.keys,
-                 (unsigned long long)store_hash(store), (long long)bytes);
+    (void)printf(
+        as_json
+            ? "{\"whole\":true,\"revision\":%lld,\"keys\":%llu,\"hash\":\"%llx\",\"bytes\":%lld}\n"
+            : "revision %lld, %llu keys, hash %llx, %lld bytes: whole\n",
+        (long long)store_revision(store), (unsigned long long)stats.keys,
+        (unsigned long long)store_hash(store), (long long)bytes);
     store_close(store);
     return CLI_OK;
 }
@@ -111,10 +121,9 @@ enum cli_exit cmd_snapshot_save(const struct cli_call *call)
         remote_close(&r);
         return saving_failed(beside);
     }
+    progress_begin(&s.progress, "novacron snapshot save");
     e = remote_stream(&r, "/etcdserverpb.Maintenance/Snapshot", saving_take, &s);
-    if (isatty(STDERR_FILENO)) {
-        (void)fputc('\n', stderr);
-    }
+    progress_end(&s.progress);
     if (e == CLI_OK) {
         e = saving_finish(&s, beside, path, r.json);
     } else {

@@ -1,10 +1,13 @@
 /* `novacron wal`: looks at a node's log, offline, with the node's own recovery. */
+#include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cli/command.h"
+#include "cli/progress.h"
 #include "core/base/le.h"
 #include "core/recovery/snapshot_file.h"
 #include "core/recovery/wal.h"
@@ -26,7 +29,46 @@ struct looking {
     enum err snapshot_result;
     struct wal_recovery found;
     struct wal *wal;
+    struct progress progress;
+    uint64_t total;   /* bytes of the segments, of all passes */
+    uint64_t done;    /* of passes that are over */
+    uint64_t segment; /* being read, and where it began */
+    uint64_t before;
 };
+
+/* What there is to read: the files of the log. */
+static uint64_t log_bytes(const char *dir)
+{
+    uint64_t bytes = 0;
+    DIR *d = opendir(dir);
+    for (const struct dirent *e = d != NULL ? readdir(d) : NULL; e != NULL; e = readdir(d)) {
+        struct stat st;
+        const char *dot = strrchr(e->d_name, '.');
+        if (dot != NULL && strcmp(dot, ".wal") == 0 && fstatat(dirfd(d), e->d_name, &st, 0) == 0) {
+            bytes += (uint64_t)st.st_size;
+        }
+    }
+    if (d != NULL) {
+        (void)closedir(d);
+    }
+    return bytes;
+}
+
+/* Records come in their order, of one segment after the other. */
+static void note_record(void *ctx, uint64_t segment, uint64_t sector,
+                        const struct wal_record *record, struct bytes body, bool body_ok)
+{
+    struct looking *l = ctx;
+    (void)record;
+    (void)body;
+    (void)body_ok;
+    if (segment != l->segment) {
+        l->before += l->segment != 0 ? WAL_SEGMENT_BYTES : 0;
+        l->segment = segment;
+    }
+    uint64_t bytes = l->done + l->before + sector * WAL_SECTOR_BYTES;
+    progress_tell(&l->progress, bytes < l->total ? bytes : l->total, l->total);
+}
 
 static void print_record(void *ctx, uint64_t segment, uint64_t sector,
                          const struct wal_record *record, struct bytes body, bool body_ok)
@@ -246,9 +288,9 @@ static enum cli_exit verdict_exit(const struct looking *l)
 
 static enum cli_exit look_at(struct looking *l, const struct cli_call *call)
 {
-    const struct wal_scan_sink silent = {0};
+    const struct wal_scan_sink silent = {.ctx = l, .record = note_record};
     const struct wal_scan_sink listing = {
-        .ctx = l, .record = l->lists ? print_record : NULL, .spot = print_spot};
+        .ctx = l, .record = l->lists ? print_record : note_record, .spot = print_spot};
 
     l->dir = call->arguments[0];
     l->json = call->options[OPTION_JSON] != NULL;
@@ -260,13 +302,26 @@ static enum cli_exit look_at(struct looking *l, const struct cli_call *call)
     if (lw == NULL) {
         return CLI_UNREADABLE;
     }
+    uint64_t bytes = log_bytes(l->dir);
+    l->total = bytes * (l->has_snapshot || l->lists ? 1 : 2);
+    progress_begin(&l->progress, l->lists ? "novacron wal inspect" : "novacron wal verify");
     if (!l->has_snapshot) {
         look(l, lw, &silent);
+        l->done = l->lists ? 0 : bytes;
+        l->before = l->segment = 0;
         l->snapshot_index = l->found.named_snapshot_index;
         l->snapshot_term = l->found.named_snapshot_term;
         wal_free(l->wal);
     }
+    if (l->lists) {
+        progress_end(&l->progress); /* the list itself shows how far it is */
+        l->progress.is_shown = false;
+    }
     look(l, lw, &listing);
+    progress_end(&l->progress);
+    if (l->found.verdict == RECOVERY_EMPTY && l->json) {
+        print_verdict_json(l);
+    }
     if (l->found.verdict == RECOVERY_EMPTY) {
         (void)fprintf(stderr,
                       "novacron wal %s: there is no log in %s; name the directory that holds the "

@@ -34,8 +34,11 @@ static void print_overview(FILE *out, const struct cli_program *p)
         (void)fprintf(out, "  %s %s%s%-10s %s\n", p->name, c->group != NULL ? c->group : "",
                       c->group != NULL ? " " : "", c->name, c->summary);
     }
-    (void)fprintf(out, "\n`%s %sCOMMAND --help` says more about one of them.\n", p->name,
-                  has_groups ? "GROUP " : "");
+    (void)fprintf(out,
+                  "\n`%s %sCOMMAND --help` says more about one of them.\n"
+                  "Exit status: 0 done, 1 something is wrong with what was looked at, 2 it could "
+                  "not be done,\n64 the command line is wrong and nothing was done.\n",
+                  p->name, has_groups ? "[GROUP] " : "");
 }
 
 static void print_help(const struct cli_program *p, const struct cli_command *c)

@@ -93,7 +93,8 @@ static const struct cli_command novacron_commands[] = {
         .group = "cluster",
         .name = "survivors",
         .arguments = {DATA_DIRS},
-        .options = {{"--report", NULL, "a line for each, to be carried to another host"}},
+        .options = {{"--report", NULL, "a line for each, to be carried to another host"},
+                    {"--json", NULL, "one JSON object"}},
         .summary = "say which of the stopped members is the newest",
         .help = "Reads the data_dir of each, or a file with the line that --report printed on its "
                 "host, and\nsays how far its log goes and whether it is whole; is a majority left, "
@@ -108,7 +109,8 @@ static const struct cli_command novacron_commands[] = {
         .arguments = {DATA_DIRS},
         .options = {{"--accept-data-loss", "CLUSTER",
                      "the cluster's id, as `cluster survivors` printed it: without it, nothing is "
-                     "done"}},
+                     "done"},
+                    {"--json", NULL, "one JSON object"}},
         .summary = "go on with one member when a majority is lost for good",
         .help =
             "DATA_DIR is of the member that goes on alone, whose novacrond is stopped. The "
@@ -300,7 +302,8 @@ static const struct cli_command novacron_commands[] = {
         .name = "init",
         .arguments = {"DIR"},
         .options = {{"--name", "NAME", "what the authority is called, for people"},
-                    {"--days", "N", "how long it is valid, 3650 days otherwise"}},
+                    {"--days", "N", "how long it is valid, 3650 days otherwise"},
+                    {"--json", NULL, "the names of the files, as one JSON object"}},
         .summary = "make the cluster's own certificate authority",
         .help = "Makes ca.crt and ca.key in DIR, which is made if it is missing.\n"
                 "Do it once a cluster, off the members: ca.key lets anybody in.\n"
@@ -312,7 +315,8 @@ static const struct cli_command novacron_commands[] = {
         .name = "issue",
         .arguments = {"DIR", "NAME"},
         .options = {{"--host", "ADDRESS,...", "names and addresses at which it is reached"},
-                    {"--days", "N", "how long it is valid, 730 days otherwise"}},
+                    {"--days", "N", "how long it is valid, 730 days otherwise"},
+                    {"--json", NULL, "the names of the files, as one JSON object"}},
         .summary = "make the certificate of a member",
         .help = "Makes NAME.crt and NAME.key in DIR, signed by the authority there. NAME is the "
                 "member's\nname in the cluster's configuration: peers refuse a certificate that "

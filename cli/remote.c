@@ -7,7 +7,9 @@
 
 #include "api/json_wire.h"
 #include "api/pb_wire.h"
+#include "cli/hint.h"
 #include "core/base/check.h"
+#include "core/monitoring/trace.h"
 
 #define CALL_TIMEOUT (10 * NANOS_PER_S)
 
@@ -34,6 +36,8 @@ static bool remote_split(struct remote *r)
 
 bool remote_turn_to(struct remote *r, const char *const *endpoints, size_t count, nanos timeout)
 {
+    const char *traceparent = getenv("TRACEPARENT");
+    struct trace_context ignored;
     struct rpc_client *client = NULL;
     const struct rpc_client_config config = {
         .endpoints = endpoints, .endpoint_count = count, .tls = r->tls, .connect_timeout = timeout};
@@ -47,6 +51,12 @@ bool remote_turn_to(struct remote *r, const char *const *endpoints, size_t count
     if (r->token[0] != '\0') {
         rpc_client_set_metadata(client, "token", r->token);
     }
+    /* As other programs do that are run within a trace. */
+    if (traceparent != NULL &&
+        trace_parent_parse((struct bytes){(const uint8_t *)traceparent, strlen(traceparent)},
+                           &ignored) == OK) {
+        rpc_client_set_metadata(client, "traceparent", traceparent);
+    }
     return true;
 }
 
@@ -54,7 +64,8 @@ static enum cli_exit remote_connect(struct remote *r, const char *const *endpoin
 {
     return remote_turn_to(r, endpoints, count, 0)
                ? CLI_OK
-               : remote_wrong(r, "not URLs, or https without --cacert", endpoints[0]);
+               : remote_wrong(r, "an endpoint is no URL, or is https and there is no --cacert",
+                              endpoints[0]);
 }
 
 static enum cli_exit remote_open_tls(struct remote *r, const struct cli_call *call)
@@ -78,7 +89,7 @@ static enum cli_exit remote_authenticate(struct remote *r, const char *user)
     const char *colon = strchr(user, ':');
     struct pb_field f;
     if (colon == NULL) {
-        return remote_wrong(r, "no NAME:PASSWORD", user);
+        return remote_wrong(r, "--user wants NAME:PASSWORD, and got", "no colon");
     }
     buf_clear(&r->request);
     pb_put_bytes(&r->request, AUTH_NAME,
@@ -109,8 +120,11 @@ enum cli_exit remote_open(struct remote *r, const char *command, const struct cl
     rpc_io_open(&r->io, &r->loop);
     r->list = strdup(endpoints != NULL ? endpoints : "127.0.0.1:2379");
     CHECK(r->list != NULL);
-    enum cli_exit e = remote_split(r) ? remote_open_tls(r, call)
-                                      : remote_wrong(r, "no list of endpoints", endpoints);
+    enum cli_exit e =
+        remote_split(r)
+            ? remote_open_tls(r, call)
+            : remote_wrong(r, "--endpoints wants URLs with commas between them, and got",
+                           endpoints);
     e = e == CLI_OK ? remote_connect(r, r->endpoints, r->endpoint_count) : e;
     if (e == CLI_OK && call->options[REMOTE_USER] != NULL) {
         e = remote_authenticate(r, call->options[REMOTE_USER]);
@@ -221,15 +235,18 @@ bool remote_try(struct remote *r, const char *path, char *why, size_t n)
     return w.status == RPC_OK;
 }
 
+enum cli_exit remote_failed(const struct remote *r, const char *why)
+{
+    const char *hint = hint_for(why);
+    (void)fprintf(stderr, "novacron %s: %s: %s%s%s\n", r->command, rpc_client_endpoint(r->client),
+                  why, hint != NULL ? "; " : "", hint != NULL ? hint : "");
+    return CLI_UNREADABLE;
+}
+
 enum cli_exit remote_call(struct remote *r, const char *path)
 {
     char why[512];
-    if (!remote_try(r, path, why, sizeof why)) {
-        (void)fprintf(stderr, "novacron %s: %s: %s\n", r->command, rpc_client_endpoint(r->client),
-                      why);
-        return CLI_UNREADABLE;
-    }
-    return CLI_OK;
+    return remote_try(r, path, why, sizeof why) ? CLI_OK : remote_failed(r, why);
 }
 
 enum cli_exit remote_stream(struct remote *r, const char *path,
@@ -237,11 +254,7 @@ enum cli_exit remote_stream(struct remote *r, const char *path,
 {
     struct remote_wait w = {.remote = r, .message = message, .ctx = ctx};
     remote_wait(&w, path, 0, strstr(path, "Watch") == NULL);
-    if (w.status != RPC_OK) {
-        (void)fprintf(stderr, "novacron %s: %s\n", r->command, w.text);
-        return CLI_UNREADABLE;
-    }
-    return CLI_OK;
+    return w.status == RPC_OK ? CLI_OK : remote_failed(r, w.text);
 }
 
 /* --- text ------------------------------------------------------------------------------------ */

@@ -65,7 +65,10 @@ enum cli_exit remote_aim(struct remote *r, size_t endpoint);
 /* Calls `path` with r->request, and waits; the answer is in r->response. */
 enum cli_exit remote_call(struct remote *r, const char *path);
 
-/* The same, and says nothing where it fails. */
+/* Complains about what a call answered, with what to do about it; returns CLI_UNREADABLE. */
+enum cli_exit remote_failed(const struct remote *r, const char *why);
+
+/* The same as remote_call, and says nothing where it fails. */
 bool remote_try(struct remote *r, const char *path, char *why, size_t n);
 
 /* A call with any number of answers, each told to `message` as it comes; false from there ends it.

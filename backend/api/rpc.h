@@ -36,6 +36,7 @@ struct ProtobufCMessageDescriptor;
 struct rpc_call;   /* one call in progress, gRPC, JSON or page alike; opaque */
 struct rpc_server; /* opaque */
 struct rpc_tls;    /* api/rpc_tls.h */
+struct tracer;     /* core/monitoring/trace.h */
 struct uv_loop_s;
 
 /* --- Status ----------------------------------------------------------------------------------- */
@@ -146,6 +147,14 @@ nanos rpc_deadline(const struct rpc_call *call);
 /* Did the call come as JSON? */
 bool rpc_is_json(const struct rpc_call *call);
 
+/* Is this call recorded as a span? Then its method may tell what it took its time for. */
+bool rpc_is_traced(const struct rpc_call *call);
+
+/* A stage of a call that is recorded, on the configuration's clock: a span below the call's own.
+ * `name` is static. More than RPC_STAGES_MAX are left out. */
+#define RPC_STAGES_MAX 6
+void rpc_stage(struct rpc_call *call, const char *name, nanos begin, nanos end);
+
 /* --- Pages ------------------------------------------------------------------------------------ */
 
 /* What is served to GET and HEAD outside the gateway. `serve` answers with rpc_page_send at once or
@@ -207,6 +216,7 @@ struct rpc_config {
      * not. */
     nanos (*clock)(void *ctx);
     void *clock_ctx;
+    struct tracer *tracer; /* borrowed until closed; NULL, or without a clock: nothing is traced */
 };
 
 /* Listens. Health checking (grpc.health.v1) and reflection (grpc.reflection.v1alpha and v1) are

@@ -109,14 +109,18 @@ static void call_count_time(struct rpc_method_counters *counters, nanos spent)
 }
 
 /* What the method or page did is counted, once. */
-static void call_count_outcome(struct rpc_call *call, int status)
+static void call_count_outcome(struct rpc_call *call, int status, const char *text)
 {
     if (call->counters != NULL && call->began) {
         int known = status >= 0 && status < RPC_STATUS_COUNT ? status : RPC_UNKNOWN;
         call->counters->handled[known]++;
         call->counters->open--;
         if (call->conn->server->config.clock != NULL) {
-            call_count_time(call->counters, u64_sub_sat(call_clock(call), call->began_at));
+            nanos now = call_clock(call);
+            call_count_time(call->counters, u64_sub_sat(now, call->began_at));
+            if (call->trace != NULL) {
+                call_trace_end(call, status, text, now);
+            }
         }
     }
 }
@@ -127,7 +131,7 @@ void call_tell_gone(struct rpc_call *call)
     if (!call->finished) {
         call->finished = true;
         call->status = RPC_CANCELED;
-        call_count_outcome(call, RPC_CANCELED);
+        call_count_outcome(call, RPC_CANCELED, NULL);
     }
     if (!call->began || call->told_gone) {
         return;
@@ -243,6 +247,9 @@ void call_start(struct rpc_call *call)
     call->counters->open++;
     call->began = true;
     call->began_at = call_clock(call);
+    if (call->conn->server->config.tracer != NULL) {
+        call_trace_begin(call);
+    }
     if (call->deadline != 0) {
         deadline_add(call);
     }
@@ -559,7 +566,7 @@ static char *call_copy_text(const char *text)
 static void call_end(struct rpc_call *call, int status, const char *text)
 {
     deadline_remove(call);
-    call_count_outcome(call, status);
+    call_count_outcome(call, status, text);
     call->finished = true;
     call->status = status;
     if (status != RPC_OK && text != NULL && text[0] != '\0') {

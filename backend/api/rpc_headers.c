@@ -33,6 +33,7 @@ static void metadata_put(struct rpc_call *call, uint8_t number, struct bytes val
 {
     struct bytes there;
     if (call_find_metadata(call, number, &there)) {
+        call->doubled |= (uint8_t)(number < 8 ? 1U << number : 0);
         return; /* the first one counts */
     }
     buf_reserve(&call->metadata, ENTRY_HEAD_BYTES + value.len + 1);
@@ -52,6 +53,16 @@ bool call_find_metadata(const struct rpc_call *call, uint8_t number, struct byte
             return true;
         }
         at += ENTRY_HEAD_BYTES + length + 1;
+    }
+    return false;
+}
+
+bool call_is_doubled(const struct rpc_call *call, const char *name)
+{
+    for (uint8_t i = 0; i < COUNT_OF(kept_names); i++) {
+        if (strcmp(kept_names[i], name) == 0) {
+            return (call->doubled >> i & 1U) != 0;
+        }
     }
     return false;
 }

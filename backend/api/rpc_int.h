@@ -47,10 +47,12 @@ struct rpc_call {
     bool has_path, is_post, is_get, is_head, is_grpc, is_compressed, bad_timeout;
     bool headers_done;
     uint32_t header_bytes;
-    struct buf metadata; /* entries: name's number, u32 length, bytes, zero */
-    nanos deadline;      /* 0: none */
-    size_t heap_at;      /* in the deadline heap, plus 1; 0: not there */
-    nanos began_at;      /* on the configuration's clock */
+    struct buf metadata;      /* entries: name's number, u32 length, bytes, zero */
+    nanos deadline;           /* 0: none */
+    size_t heap_at;           /* in the deadline heap, plus 1; 0: not there */
+    nanos began_at;           /* on the configuration's clock */
+    struct call_trace *trace; /* owned; NULL: it is not recorded */
+    uint8_t doubled;          /* of metadata: a bit for each that came more than once */
 
     /* The request. */
     bool began;         /* the method knows of it */
@@ -232,6 +234,16 @@ static inline size_t call_waiting(const struct rpc_call *call)
 /* Entries of `metadata` that are not headers. */
 enum metadata_entry { META_TARGET = 64, META_ENCODING };
 bool call_find_metadata(const struct rpc_call *call, uint8_t number, struct bytes *ret);
+/* Did the client send a kept header more than once? */
+bool call_is_doubled(const struct rpc_call *call, const char *name);
+
+/* --- Traces (rpc_trace.c)
+ * ------------------------------------------------------------------------- */
+
+/* Records the call, if its client or the dice say so. */
+void call_trace_begin(struct rpc_call *call);
+/* Its end, as it is counted: hands over its spans. */
+void call_trace_end(struct rpc_call *call, int status, const char *text, nanos now);
 
 /* --- gRPC (rpc_grpc.c) ---------------------------------------------------------------------------
  */

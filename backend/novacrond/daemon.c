@@ -20,6 +20,9 @@
 /* Calls under way get so long after that; streams never end by themselves. */
 #define STOP_GRACE (300 * NANOS_PER_MS)
 
+/* The last spans get so long to reach their collector. */
+#define STOP_TRACES (500 * NANOS_PER_MS)
+
 nanos daemon_now(const struct daemon *d)
 {
     return world_now(linux_world_table(d->lw));
@@ -105,6 +108,7 @@ static enum err daemon_open(struct daemon *d, const char *restore, char *why)
     struct node_events events = daemon_node_events(d);
     d->node = node_open(linux_world_table(d->lw), &node, &events);
     etcd_api_attach(d->api, d->node);
+    TRY(daemon_open_tracing(d, why));
     TRY(open_server(d, why));
     daemon_signals_open(d);
     daemon_recovery_open(d);
@@ -196,6 +200,9 @@ static void daemon_close(struct daemon *d)
     }
     if (d->api != NULL) {
         etcd_api_close(d->api);
+    }
+    if (d->otlp != NULL) {
+        otlp_close(d->otlp, STOP_TRACES);
     }
     if (d->peer_tls != NULL) {
         linux_tls_close(d->peer_tls);

@@ -19,6 +19,7 @@
 #include <uv.h>
 
 #include "api/etcd/etcd_api.h"
+#include "api/otlp/otlp_export.h"
 #include "api/rpc.h"
 #include "api/rpc_tls.h"
 #include "core/node/node.h"
@@ -65,6 +66,8 @@ struct daemon {
     struct node *node;
     struct etcd_api *api;
     struct rpc_server *server;
+    struct otlp *otlp; /* NULL: nothing is traced */
+    struct tracer tracer;
     struct rpc_page pages[DAEMON_PAGES_MAX];
     size_t page_count;
     enum daemon_life life;
@@ -98,6 +101,7 @@ MUST_USE enum err daemon_open_tls(struct daemon *d, char why[DAEMON_WHY_BYTES]);
 void daemon_compose_node(const struct daemon *d, struct node_config *ret);
 void daemon_compose_api(struct daemon *d, struct etcd_config *ret);
 void daemon_compose_server(struct daemon *d, struct rpc_config *ret);
+MUST_USE enum err daemon_open_tracing(struct daemon *d, char why[DAEMON_WHY_BYTES]);
 
 /* The node's events (daemon_events.c). */
 struct node_events daemon_node_events(struct daemon *d);
@@ -114,5 +118,6 @@ void daemon_tell_systemd(const char *state);
 void daemon_page_metrics(struct rpc_call *call);
 void daemon_page_raft(struct rpc_call *call);
 void daemon_page_config(struct rpc_call *call);
+void daemon_page_debug(struct rpc_call *call);
 
 #endif

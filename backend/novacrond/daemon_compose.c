@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include "core/base/check.h"
+#include "core/base/le.h"
 #include "core/base/mem.h"
 #include "novacrond/daemon.h"
 
@@ -170,6 +171,26 @@ void daemon_compose_api(struct daemon *d, struct etcd_config *ret)
     *ret = c;
 }
 
+enum err daemon_open_tracing(struct daemon *d, char why[DAEMON_WHY_BYTES])
+{
+    const struct daemon_settings *s = d->config->settings;
+    const struct world *world = linux_world_table(d->lw);
+    const struct otlp_resource resource = {.service = "novacrond",
+                                           .version = DAEMON_VERSION,
+                                           .instance = s->name,
+                                           .cluster = s->cluster.name};
+    uint8_t bytes[sizeof(uint64_t)];
+    if (s->tracing.endpoint == NULL) {
+        return OK;
+    }
+    _Static_assert(DAEMON_WHY_BYTES >= OTLP_WHY_BYTES, "one buffer for both");
+    TRY(otlp_open(s->tracing.endpoint, &resource, why, &d->otlp));
+    struct trace_sink sink = otlp_sink(d->otlp);
+    world->random->fill(world->self, bytes, sizeof bytes);
+    tracer_init(&d->tracer, &sink, le64_load(bytes), d->config->trace_ratio);
+    return OK;
+}
+
 static nanos daemon_clock(void *ctx)
 {
     const struct daemon *d = ctx;
@@ -195,6 +216,7 @@ void daemon_compose_server(struct daemon *d, struct rpc_config *ret)
         {.path = "/metrics", .serve = daemon_page_metrics},
         {.path = "/debug/raft", .serve = daemon_page_raft},
         {.path = "/debug/config", .serve = daemon_page_config},
+        {.path = "/debug/", .serve = daemon_page_debug},
     };
     struct rpc_config c = {
         .address = d->config->client_listen.host,
@@ -204,6 +226,7 @@ void daemon_compose_server(struct daemon *d, struct rpc_config *ret)
         .limits = rpc_limits_default(),
         .clock = daemon_clock,
         .clock_ctx = d,
+        .tracer = d->otlp != NULL ? &d->tracer : NULL,
     };
     c.refused = daemon_client_refused;
     c.limits.connections_max = compose_connections(c.limits.connections_max);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "api/otlp/otlp_export.h"
 #include "core/base/check.h"
 #include "core/base/hash.h"
 #include "core/base/mem.h"
@@ -16,6 +17,9 @@
 #define QUOTA_MIB      2048
 #define QUOTA_MIB_MIN  16
 #define QUOTA_MIB_MAX  (1024 * 1024)
+
+/* Of calls that nobody else traces: one in a thousand. */
+#define TRACE_RATIO "0.001"
 
 _Static_assert(ETCD_QUOTA_BYTES == QUOTA_MIB * 1024ULL * 1024ULL, "etcd's quota is the default");
 
@@ -398,6 +402,29 @@ static enum err check_client(const struct checking *c)
     return check_client_urls(c, url);
 }
 
+static enum err check_tracing(const struct checking *c)
+{
+    const struct daemon_tracing_settings *t = &c->config->settings->tracing;
+    const char *ratio = t->ratio != NULL ? t->ratio : TRACE_RATIO;
+    char why[OTLP_WHY_BYTES];
+    char *end = NULL;
+    if (t->ratio != NULL && t->endpoint == NULL) {
+        return complain(c, "tracing.ratio", "is of no use without tracing.endpoint");
+    }
+    if (t->endpoint != NULL && otlp_endpoint_check(t->endpoint, why) != OK) {
+        return complain(c, "tracing.endpoint", "\"%.80s\" %s", t->endpoint, why);
+    }
+    c->config->trace_ratio = strtod(ratio, &end);
+    bool is_number = end != ratio && *end == '\0' && strspn(ratio, "0123456789.") == strlen(ratio);
+    if (!is_number || c->config->trace_ratio > 1) {
+        return complain(c, "tracing.ratio",
+                        "\"%.40s\" is no part of all calls; write a number "
+                        "from 0 to 1",
+                        ratio);
+    }
+    return OK;
+}
+
 static enum err check_all(const struct checking *c)
 {
     struct daemon_settings *s = c->config->settings;
@@ -405,6 +432,7 @@ static enum err check_all(const struct checking *c)
     TRY(check_members(c));
     TRY(check_peer(c));
     TRY(check_client(c));
+    TRY(check_tracing(c));
     s->quota_mib = s->quota_mib != 0 ? s->quota_mib : QUOTA_MIB;
     if (s->quota_mib < QUOTA_MIB_MIN || s->quota_mib > QUOTA_MIB_MAX) {
         return complain(c, "quota_mib", "must lie between %d and %d", QUOTA_MIB_MIN, QUOTA_MIB_MAX);

@@ -69,6 +69,11 @@ struct daemon_log_settings {
     enum daemon_format format;
 };
 
+struct daemon_tracing_settings {
+    char *endpoint; /* URL of a collector; NULL: nothing is traced */
+    char *ratio;    /* of calls that bring no traceparent, 0 to 1 */
+};
+
 struct daemon_settings {
     char *name;
     char *id;
@@ -80,6 +85,7 @@ struct daemon_settings {
     uint64_t quota_mib;
     uint64_t snapshot_entries;
     struct daemon_log_settings log;
+    struct daemon_tracing_settings tracing;
 };
 
 /* What it means. Points into the settings, which stay as they are. */
@@ -97,6 +103,7 @@ struct daemon_config {
     char peer_url[ETCD_URL_BYTES_MAX];
     char witness_urls[ETCD_WITNESSES_MAX][ETCD_URL_BYTES_MAX]; /* of those among `peers` */
     char *client_urls[ETCD_URLS_MAX];                          /* owned; NULL ends */
+    double trace_ratio;
 };
 
 /* Reads `path` and the environment. On failure `why` says what is wrong, where, and what to do. */

@@ -45,6 +45,8 @@ static const struct variable variables[] = {
     {"SNAPSHOT_ENTRIES", VARIABLE_NUMBER, AT(snapshot_entries), NULL},
     {"LOG_LEVEL", VARIABLE_CHOICE, AT(log.level), daemon_level_names},
     {"LOG_FORMAT", VARIABLE_CHOICE, AT(log.format), daemon_format_names},
+    {"TRACING_ENDPOINT", VARIABLE_TEXT, AT(tracing.endpoint), NULL},
+    {"TRACING_RATIO", VARIABLE_TEXT, AT(tracing.ratio), NULL},
 };
 
 /* Variables of the tests and of the build, which are nothing to the daemon. */

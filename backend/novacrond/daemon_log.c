@@ -26,11 +26,13 @@ void daemon_log_open(struct daemon_log *log, const struct daemon_log_settings *s
 {
     *log = (struct daemon_log){.level = settings->level, .format = settings->format, .fd = fd};
     buf_init(&log->line);
+    buf_init(&log->quoted);
 }
 
 void daemon_log_close(struct daemon_log *log)
 {
     buf_deinit(&log->line);
+    buf_deinit(&log->quoted);
 }
 
 static nanos log_now(void)
@@ -84,13 +86,44 @@ static void log_stamp(char text[STAMP_BYTES])
     (void)snprintf(text + at, STAMP_BYTES - at, ".%03ldZ", t.tv_nsec / 1000000);
 }
 
+/* May it stand without quotes? */
+static bool log_is_plain(const char *text)
+{
+    for (const char *at = text; *at != '\0'; at++) {
+        uint8_t c = (uint8_t)*at;
+        if (c <= ' ' || c >= 0x7F || c == '"' || c == '=' || c == '\\') {
+            return false;
+        }
+    }
+    return text[0] != '\0';
+}
+
+/* A string of JSON, in which nothing is left that a terminal obeys: JSON itself allows DEL, and the
+ * control characters from U+0080 on. Whoever can reach a port can have text in the log. */
+static void log_put_quoted(struct daemon_log *log, const char *text)
+{
+    buf_clear(&log->quoted);
+    json_put_string(&log->quoted, text);
+    const uint8_t *bytes = log->quoted.data;
+    for (size_t i = 0; i < log->quoted.len; i++) {
+        bool is_c1 = bytes[i] == 0xC2 && bytes[i + 1] < 0xA0; /* a quotation mark is behind all */
+        if (is_c1 || bytes[i] == 0x7F) {
+            char escaped[8];
+            i += is_c1 ? 1 : 0;
+            (void)snprintf(escaped, sizeof escaped, "\\u%04x", bytes[i]);
+            say(&log->line, escaped);
+        } else {
+            buf_put(&log->line, &bytes[i], 1);
+        }
+    }
+}
+
 static void log_put_text(struct daemon_log *log, const char *text)
 {
-    bool is_plain = text[0] != '\0' && strpbrk(text, " \"=\\\n\r\t") == NULL;
-    if (is_plain && log->format == DAEMON_TEXT) {
+    if (log->format == DAEMON_TEXT && log_is_plain(text)) {
         say(&log->line, text);
     } else {
-        json_put_string(&log->line, text);
+        log_put_quoted(log, text);
     }
 }
 

@@ -1,8 +1,9 @@
 /*
- * The daemon's log: one line an event on standard error, key=value or JSON, for journald, files
- * and people. An event is named by a static string; of each name at most LOG_BURST lines are
- * written in LOG_WINDOW, and the next line says how many were left out, so that whoever can cause
- * events cannot fill a disk.
+ * The daemon's log: one line an event on standard error, for journald, files and people: JSON, or
+ * key=value with values bare or as strings of JSON. Whatever is said, a line can be taken apart
+ * again, is UTF-8, and has no byte that a terminal obeys. An event is named by a static string; of
+ * each name at most LOG_BURST lines are written in LOG_WINDOW, and the next line says how many were
+ * left out, so that whoever can cause events cannot fill a disk.
  */
 #ifndef NOVACRON_NOVACROND_DAEMON_LOG_H
 #define NOVACRON_NOVACROND_DAEMON_LOG_H
@@ -33,6 +34,7 @@ struct daemon_log {
     uint64_t lost; /* that nobody took */
     struct log_count counts[LOG_EVENTS_MAX];
     struct buf line;
+    struct buf quoted; /* scratch */
 };
 
 enum log_kind { LOG_TEXT, LOG_U64, LOG_I64, LOG_HEX };

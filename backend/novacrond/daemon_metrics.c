@@ -276,6 +276,26 @@ static void put_own(struct buf *b, const struct daemon *d)
     }
 }
 
+static void put_traces(struct buf *b, const struct daemon *d)
+{
+    struct otlp_counters c = {0};
+    if (d->otlp != NULL) {
+        c = otlp_counters_read(d->otlp);
+    }
+    COUNTER("novacron_traces_total", "Calls that were recorded as spans.", d->tracer.begun);
+    COUNTER("novacron_traces_malformed_parents_total",
+            "Calls whose traceparent was none, and whose trace began anew.", d->tracer.malformed);
+    COUNTER("novacron_trace_spans_total", "Spans that had room in the queue.", c.taken);
+    COUNTER("novacron_trace_spans_dropped_total", "Spans that had none.", c.dropped);
+    COUNTER("novacron_trace_spans_exported_total", "Spans that the collector took.", c.exported);
+    COUNTER("novacron_trace_spans_failed_total", "Spans that the collector did not take.",
+            c.failed);
+    GAUGE("novacron_trace_spans_waiting", "Spans on their way to the collector.", c.waiting);
+    COUNTER("novacron_trace_requests_total", "Requests to the collector.", c.requests);
+    COUNTER("novacron_trace_requests_failed_total", "Requests that it did not take.",
+            c.requests_failed);
+}
+
 void daemon_page_metrics(struct rpc_call *call)
 {
     struct daemon *d = etcd_api_owner(rpc_ctx(call));
@@ -290,6 +310,7 @@ void daemon_page_metrics(struct rpc_call *call)
     put_peers(&b, d);
     put_store(&b, d);
     put_own(&b, d);
+    put_traces(&b, d);
     metrics_put_process(&b, d);
     if (d->server != NULL) {
         metrics_put_calls(&b, d);

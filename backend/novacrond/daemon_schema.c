@@ -89,6 +89,12 @@ static const cyaml_schema_field_t log_fields[] = {
     CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t tracing_fields[] = {
+    TEXT("endpoint", daemon_tracing_settings, endpoint),
+    TEXT("ratio", daemon_tracing_settings, ratio),
+    CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t top_fields[] = {
     TEXT("name", daemon_settings, name),
     TEXT("id", daemon_settings, id),
@@ -101,6 +107,7 @@ static const cyaml_schema_field_t top_fields[] = {
     CYAML_FIELD_UINT("quota_mib", OPTIONAL, struct daemon_settings, quota_mib),
     CYAML_FIELD_UINT("snapshot_entries", OPTIONAL, struct daemon_settings, snapshot_entries),
     CYAML_FIELD_MAPPING("log", OPTIONAL, struct daemon_settings, log, log_fields),
+    CYAML_FIELD_MAPPING("tracing", OPTIONAL, struct daemon_settings, tracing, tracing_fields),
     CYAML_FIELD_END,
 };
 
@@ -180,8 +187,9 @@ static const struct {
     const char *name; /* as it ends the list of outer fields */
     const cyaml_schema_field_t *fields;
 } sections[] = {
-    {"tls", tls_fields},   {"members", member_fields}, {"cluster", cluster_fields},
-    {"peer", peer_fields}, {"client", client_fields},  {"log", log_fields},
+    {"tls", tls_fields},         {"members", member_fields}, {"cluster", cluster_fields},
+    {"peer", peer_fields},       {"client", client_fields},  {"log", log_fields},
+    {"tracing", tracing_fields},
 };
 
 /* The keys that could stand where one was not understood. */

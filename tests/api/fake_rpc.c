@@ -169,6 +169,18 @@ void rpc_set_remark(struct rpc_call *call, const char *name, const char *value)
     (void)snprintf(call->remark, sizeof(call->remark), "%s: %s", name, value);
 }
 
+bool rpc_is_traced(const struct rpc_call *call)
+{
+    return call->is_traced;
+}
+
+void rpc_stage(struct rpc_call *call, const char *name, nanos begin, nanos end)
+{
+    if (call->stage_count < RPC_STAGES_MAX) {
+        call->stages[call->stage_count++] = (struct fake_stage){name, begin, end};
+    }
+}
+
 bool rpc_metadata(const struct rpc_call *call, const char *name, struct bytes *ret)
 {
     for (size_t i = 0; i < FAKE_METADATA_MAX && call->metadata[i].name; i++) {

@@ -32,6 +32,13 @@ struct rpc_call {
     int status;
     char text[256];
     char remark[256]; /* "name: value" */
+    bool is_traced;
+    size_t stage_count; /* what was told, the first of them: */
+    struct fake_stage {
+        const char *name;
+        nanos begin;
+        nanos end;
+    } stages[RPC_STAGES_MAX];
     /* of a page */
     const struct rpc_page *page;
     const char *query;

@@ -252,6 +252,46 @@ static void forgets_clients_that_leave(void **state)
     api_expect(c, 0, "KV/Range", "1:'k' 9:1", "4:1");
 }
 
+static struct rpc_call *traced(struct api_cluster *c, uint32_t i, const char *method,
+                               const char *request)
+{
+    struct rpc_call *call = api_call(c, i, method, NULL);
+    call->is_traced = true;
+    api_message(call, request);
+    fake_call_half_close(call);
+    api_wait(c, call);
+    assert_int_equal(call->status, RPC_OK);
+    return call;
+}
+
+static void tells_the_stages_of_calls_that_are_traced(void **state)
+{
+    struct api_cluster *c = *state;
+    static const char *const stages[] = {"raft.propose", "raft.commit", "store.apply"};
+    for (uint32_t i = 0; i < 3; i++) {
+        struct rpc_call *call = traced(c, i, "KV/Put", "1:'k' 2:'v'");
+        assert_int_equal(call->stage_count, COUNT_OF(stages));
+        for (size_t k = 0; k < COUNT_OF(stages); k++) {
+            assert_string_equal(call->stages[k].name, stages[k]);
+            assert_true(call->stages[k].begin <= call->stages[k].end);
+            assert_true(k == 0 || call->stages[k].begin == call->stages[k - 1].end);
+        }
+        assert_true(call->stages[1].begin < call->stages[1].end);
+        api_close(c, call);
+        call = traced(c, i, "KV/Range", "1:'k'");
+        assert_int_equal(call->stage_count, 1);
+        assert_string_equal(call->stages[0].name, "raft.read_index");
+        assert_true(call->stages[0].begin < call->stages[0].end);
+        api_close(c, call);
+        call = traced(c, i, "KV/Range", "1:'k' 7:1");
+        assert_int_equal(call->stage_count, 0);
+        api_close(c, call);
+    }
+    struct rpc_call *call = api_unary(c, 0, "KV/Put", "1:'k' 2:'v'");
+    assert_int_equal(call->stage_count, 0); /* nobody asked */
+    api_close(c, call);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -267,6 +307,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(without_a_quorum_serves_serializable_reads_alone,
                                         trio_setup, cluster_teardown),
         cmocka_unit_test_setup_teardown(forgets_clients_that_leave, trio_setup, cluster_teardown),
+        cmocka_unit_test_setup_teardown(tells_the_stages_of_calls_that_are_traced, trio_setup,
+                                        cluster_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -175,7 +175,7 @@ static void offers_every_option_of_the_table(void **state)
 static void offers_no_option_twice_and_none_as_a_value(void **state)
 {
     (void)state;
-    offers("novacron ca init --name x --", "--days\n--help\n");
+    offers("novacron ca init --name x --", "--days\n--json\n--help\n");
     offers("novacron ca init --name --", "");
     offers("novacron kv get --pre", "--prefix\n");
     offers("novacron completion b", "bash\n");

@@ -145,6 +145,75 @@ def tells_how_the_cluster_is(build, cluster, cli):
 
 
 @check
+def answers_as_json_wherever_it_is_asked_to(build, cluster, cli):
+    novacron = build / "cli/novacron"
+    cli("kv", "put", "json", "1")
+    port = free_ports(1)[0]
+    for args, has in ((["kv", "get", "json"], "kvs"), (["kv", "put", "json", "2"], "header"),
+                      (["kv", "del", "json"], "deleted"), (["member", "list"], "members"),
+                      (["kv", "watch", "json", "--rev", "2", "--count", "1"], "events"),
+                      (["snapshot", "save", cluster.dir / "json"], "revision")):
+        said = [json.loads(line) for line in cli(*args, "--json").splitlines()]
+        assert any(has in one for one in said), (args, said)
+    added = json.loads(cli("member", "add", "x", f"https://127.0.0.1:{port}", "--json"))
+    cli("member", "remove", f"{int(added['member']['ID']):x}", "--json")
+    verify = [novacron, "snapshot", "verify", cluster.dir / "json", "--json"]
+    verified = json.loads(subprocess.run(verify, capture_output=True, text=True).stdout)
+    assert verified["whole"] and verified["keys"] >= 0, verified
+    status = [json.loads(line) for line in cli("cluster", "status", "--json").splitlines()]
+    assert len(status) == 3 and all(s["status"]["leader"] for s in status), status
+    mixed = subprocess.run([novacron, "cluster", "status", "--json", *cli.flags, "--endpoints",
+                            f"https://127.0.0.1:{port},{cluster.endpoints}"], capture_output=True,
+                           text=True, timeout=PATIENCE)
+    status = [json.loads(line) for line in mixed.stdout.splitlines()]
+    assert mixed.returncode == 1 and "error" in status[0] and len(status) == 4, mixed
+    made = json.loads(subprocess.run([novacron, "ca", "init", cluster.dir / "ca-json", "--json"],
+                                     capture_output=True, text=True).stdout)
+    assert Path(made["certificate"]).is_file() and Path(made["key"]).is_file(), made
+    empty = subprocess.run([novacron, "wal", "verify", cluster.dir, "--json"], capture_output=True,
+                           text=True)
+    assert empty.returncode == 2 and json.loads(empty.stdout)["verdict"] == "empty", empty
+
+
+@check
+def offers_json_with_every_command_but_one(build, cluster, cli):
+    novacron = build / "cli/novacron"
+    lines = subprocess.run([novacron, "--help"], capture_output=True, text=True).stdout.splitlines()
+    commands = [line.split() for line in lines if line.startswith("  novacron ")]
+    assert len(commands) > 15
+    for words in commands:
+        # The name is one word or two: help tells which.
+        for n in (3, 2):
+            helped = subprocess.run([novacron, *words[1:n], "--help"], capture_output=True,
+                                    text=True)
+            if helped.returncode == 0:
+                break
+        assert ("--json" in helped.stdout) != (words[1] == "completion"), words
+
+
+@check
+def says_what_to_do_about_failures(build, cluster, cli):
+    novacron = build / "cli/novacron"
+    nobody = f"127.0.0.1:{free_ports(1)[0]}"
+    cases = [
+        (["kv", "get", "a", "--endpoints", nobody], 2, "does a member run there? --endpoints"),
+        (["kv", "get", "a", "--endpoints", cluster.endpoints], 64, "there is no --cacert"),
+        (["kv", "get", "a", "--endpoints", cluster.endpoints.replace("https", "http")], 2,
+         "endpoint begins with https://"),
+        (["kv", "get", "a", "--limit", "few", *cli.flags], 64, '--limit wants a number, and got'),
+        (["member", "remove", "12zz", *cli.flags], 64, "which `novacron member list` prints"),
+        (["member", "remove", "12", *cli.flags], 2, "`novacron member list` shows the ids"),
+        (["kv", "get", "a", "--rev", "99999", *cli.flags], 2, "leave --rev away"),
+        (["kv", "put", "a", "b", "--lease", "77", *cli.flags], 2, "it has ended, or was never"),
+        (["snapshot", "verify", "/nowhere/at/all"], 2, "cannot read"),
+        (["kv", "gte", "a"], 64, "--help` lists them all"),
+    ]
+    for args, status, wanted in cases:
+        done = subprocess.run([novacron, *args], capture_output=True, text=True, timeout=PATIENCE)
+        assert (done.returncode, wanted in done.stderr) == (status, True), (args, done)
+
+
+@check
 def saves_backups_and_finds_their_damage(build, cluster, cli):
     path = cluster.dir / "backup"
     cli("kv", "put", "kept", "yes")
@@ -154,7 +223,9 @@ def saves_backups_and_finds_their_damage(build, cluster, cli):
     content = bytearray(path.read_bytes())
     for damaged in (content[:-1], content[:-512], bytes(content[:100]) + b"x" + content[101:]):
         path.write_bytes(damaged)
-        expect(subprocess.run(verify, stderr=subprocess.DEVNULL).returncode, 1)
+        done = subprocess.run([*verify, "--json"], capture_output=True, text=True)
+        assert done.returncode == 1 and "take another backup" in done.stderr, done
+        assert not json.loads(done.stdout)["whole"], done
 
 
 @check

@@ -3,6 +3,7 @@
 line alone, as an operator would. What was thought lost comes back and is refused. Under a minute.
 """
 
+import json
 import shutil
 import sys
 import time
@@ -147,6 +148,9 @@ def the_newest_of_five_is_found_by_reports_of_two_hosts(build):
         report = Path(scene.dir) / "report"
         report.write_text(scene.run("cluster", "survivors", data(fresh), "--report").stdout)
         looked = scene.run("cluster", "survivors", data(stale), str(report))
+        spoken = scene.run("cluster", "survivors", data(stale), str(report), "--json")
+        said = json.loads(spoken.stdout)
+        assert spoken.returncode == looked.returncode and len(said["members"]) == 2, spoken
         expect(looked.returncode, 0)
         assert f"in {data(fresh)}: its log has the most" in looked.stdout, looked
         refused = scene.run("cluster", "recover", data(stale), str(report))

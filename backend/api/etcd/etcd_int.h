@@ -163,6 +163,7 @@ struct etcd_op {
     bool may_repeat; /* an outcome without its response is one all the same */
     struct node_request request;
     struct etcd_wait wait;
+    nanos waits_since; /* of a call that is traced */
 
     bool (*is_there)(struct etcd_op *op); /* what etcd_op_await waits for */
     nanos await_until;

@@ -216,11 +216,23 @@ enum etcd_error etcd_error_of(const struct etcd_api *api, enum err e, nanos bega
 
 /* --- proposals ------------------------------------------------------------------------------- */
 
+/* What the call took its time for. */
+static void op_tell_stages(const struct etcd_op *op)
+{
+    const struct node_request *r = &op->request;
+    rpc_stage(op->call, "raft.propose", r->taken_at, r->proposed_at);
+    rpc_stage(op->call, "raft.commit", r->proposed_at, r->committed_at);
+    rpc_stage(op->call, "store.apply", r->committed_at, r->applied_at);
+}
+
 static void op_on_done(struct node_request *request)
 {
     struct etcd_op *op = request->owner;
     op->is_held = false;
     op->outcome = request->result;
+    if (request->result == OK && op->call && rpc_is_traced(op->call)) {
+        op_tell_stages(op);
+    }
     if (op->goes_on) {
         op->then(op);
     } else if (!op->call) {
@@ -264,6 +276,9 @@ static void op_on_wait(struct etcd_wait *wait, enum err result)
 {
     struct etcd_op *op = wait->owner;
     op->outcome = result;
+    if (op->call && rpc_is_traced(op->call)) {
+        rpc_stage(op->call, "raft.read_index", op->waits_since, etcd_now(op->api));
+    }
     if (result != OK && !op->goes_on) {
         etcd_fail(op, etcd_error_of(op->api, result, op->began));
     } else {
@@ -274,6 +289,7 @@ static void op_on_wait(struct etcd_wait *wait, enum err result)
 void etcd_op_read(struct etcd_op *op, void (*then)(struct etcd_op *op))
 {
     op->then = then;
+    op->waits_since = op->call && rpc_is_traced(op->call) ? etcd_now(op->api) : 0;
     op->wait.done = op_on_wait;
     op->wait.owner = op;
     etcd_wait_begin(op->api, &op->wait);

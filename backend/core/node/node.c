@@ -133,6 +133,7 @@ static void node_carry_out(struct node *n)
 
 static void node_tell_outcomes(struct node *n)
 {
+    nanos now = n->finished ? world_now(n->world) : 0;
     while (n->finished) {
         struct node_request *request = n->finished;
         n->finished = request->next;
@@ -140,6 +141,7 @@ static void node_tell_outcomes(struct node *n)
             n->finished_end = &n->finished;
         }
         n->request_count--;
+        request->applied_at = now;
         struct buf response = request->response; /* its owner may free the request */
         request->done(request);
         buf_deinit(&response);

@@ -167,12 +167,18 @@ struct node_request {
     bool is_duplicate;   /* an earlier copy was applied: its status and revision, no response */
     struct buf response; /* the node's until done returns */
 
+    /* When, with OK: it was taken, given to Raft (for the last time), known here to be committed,
+     * and applied with all that was committed with it. */
+    nanos taken_at;
+    nanos proposed_at;
+    nanos committed_at;
+    nanos applied_at;
+
     /* The node's own. */
     uint64_t term; /* in which it was proposed first */
     uint64_t boot;
     uint64_t sequence;
     nanos deadline;
-    nanos queued_at; /* last */
     bool is_accepted;
     struct node_request *next;
 };

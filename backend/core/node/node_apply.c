@@ -6,7 +6,7 @@
 
 /* --- outcomes -------------------------------------------------------------------------------- */
 
-static void apply_one(struct node *n, const struct raft_entry *e)
+static void apply_one(struct node *n, const struct raft_entry *e, nanos committed_at)
 {
     struct store_entry entry = {.index = e->index, .term = e->term, .now = world_now(n->world)};
     /* What Raft itself wrote has no effect on the store but that its index is reached. */
@@ -33,6 +33,7 @@ static void apply_one(struct node *n, const struct raft_entry *e)
     request->status = result.status;
     request->revision = result.revision;
     request->is_duplicate = result.duplicate;
+    request->committed_at = committed_at;
     buf_deinit(&request->response);
     request->response = response;
     bool known = result.status != STORE_OUTCOME_UNKNOWN;
@@ -61,10 +62,11 @@ void node_apply(struct node *n, const struct raft_update *u)
     if (u->committed_count == 0) {
         return;
     }
+    nanos now = world_now(n->world);
     for (uint32_t i = 0; i < u->committed_count && n->state == NODE_RUNNING; i++) {
         const struct raft_entry *e = &u->committed[i];
         if (!n->is_witness) {
-            apply_one(n, e);
+            apply_one(n, e, now);
         }
         n->applied = e->index;
         n->applied_term = e->term;

@@ -175,7 +175,7 @@ static bool requests_let(const struct node *n, const struct node_request *reques
 /* Since when the oldest that waits has waited behind others. */
 static nanos requests_oldest(const struct node *n)
 {
-    return u64_max(n->requests.queued.first->queued_at, n->requests.led_since);
+    return u64_max(n->requests.queued.first->taken_at, n->requests.led_since);
 }
 
 /* Whoever has waited for half of his time would hardly be answered in the other half: proposed now,
@@ -237,6 +237,7 @@ static bool requests_propose_some(struct node *n, uint64_t most)
         size_t begin = i == 0 ? 0 : ends[i - 1];
         payloads[i] = (struct bytes){n->scratch.data + begin, ends[i] - begin};
     }
+    nanos now = world_now(n->world);
     struct raft_event e = {.type = RAFT_EVENT_PROPOSE};
     e.propose.payloads = payloads;
     e.propose.n = count;
@@ -244,6 +245,7 @@ static bool requests_propose_some(struct node *n, uint64_t most)
     /* Refused at the moment: with a leader, or room, they are proposed again. */
     for (struct node_request *r = group.first; r; r = r->next) {
         r->is_accepted = r->is_accepted || result == OK;
+        r->proposed_at = now;
     }
     list_move_all(&group, &n->requests.waiting);
     return true;
@@ -333,7 +335,7 @@ enum err node_propose(struct node *n, struct node_request *request)
     request->term = raft_status(n->raft).term;
     request->boot = 0;
     request->sequence = 0;
-    request->queued_at = now;
+    request->taken_at = now;
     request->deadline = now + n->cfg.request_timeout;
     request->is_accepted = false;
     request->is_duplicate = false;

@@ -30,6 +30,30 @@ static void lose_proposal(struct node *n, bool is_accepted)
     q->waiting.end = &r->next;
 }
 
+/* For traces: where a request spent its time, on the leader and on who passes it on. */
+static void tells_when_a_request_came_how_far(void **state)
+{
+    (void)state;
+    struct cluster3 c;
+    cluster3_init(&c, 35, NODES);
+    cluster3_start(&c);
+    uint32_t leader = cluster3_elect(&c);
+    cluster3_run(&c, NANOS_PER_S);
+    for (uint32_t i = 0; i < 2; i++) {
+        struct node *n = c.member[(leader + i) % NODES].node;
+        nanos before = world_now(n->world);
+        struct put p;
+        put_begin(&p, n, "key", value_of(i));
+        put_wait(&c, &p);
+        assert_int_equal(p.result, OK);
+        const struct node_request *r = &p.request;
+        assert_true(r->taken_at >= before && r->proposed_at >= r->taken_at);
+        assert_true(r->committed_at > r->proposed_at); /* two disks and a network are between */
+        assert_true(r->applied_at >= r->committed_at && r->applied_at <= world_now(n->world));
+    }
+    cluster3_deinit(&c);
+}
+
 /* Heartbeats come, and a request whose message was lost still ends in time. */
 static void a_follower_with_a_leader_ends_requests_in_time(void **state)
 {
@@ -206,6 +230,7 @@ static void an_expiry_of_a_past_leader_ends_no_lease(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(tells_when_a_request_came_how_far),
         cmocka_unit_test(a_follower_with_a_leader_ends_requests_in_time),
         cmocka_unit_test(what_raft_refused_is_proposed_again),
         cmocka_unit_test(an_outcome_that_nobody_knows_is_no_success),
