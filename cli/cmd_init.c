@@ -1,15 +1,28 @@
 /* `novacron cluster init`: the files of a new cluster's members, from a few words. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
+#include "api/json_wire.h"
 #include "cli/command.h"
 #include "cli/member_file.h"
+#include "core/base/say.h"
 #include "pki/pki.h"
 
 /* The options, in the order of the table. */
-enum { INIT_DIR, INIT_PLAINTEXT, INIT_WITNESS, INIT_LEADER, INIT_DATA_DIR, INIT_ETC, INIT_TIMING };
+enum {
+    INIT_DIR,
+    INIT_PLAINTEXT,
+    INIT_WITNESS,
+    INIT_LEADER,
+    INIT_DATA_DIR,
+    INIT_ETC,
+    INIT_TIMING,
+    INIT_JSON
+};
 
 #define CA_DAYS            3650
 #define SECONDS_PER_DAY    86400
@@ -113,6 +126,16 @@ static enum err init_write(struct init *s)
     return OK;
 }
 
+/* Made if it is missing; not what lies above it. */
+static enum err init_directory(struct init *s)
+{
+    if (mkdir(s->dir, S_IRWXU | S_IRGRP | S_IXGRP) != 0 && errno != EEXIST) {
+        (void)snprintf(s->why, sizeof s->why, "%.200s cannot be made: %s", s->dir, strerror(errno));
+        return ERR_IO;
+    }
+    return OK;
+}
+
 static void init_explain(const struct init *s)
 {
     for (size_t i = 0; i < s->count; i++) {
@@ -130,6 +153,33 @@ static void init_explain(const struct init *s)
         "Then, on each: novacrond --config %s/novacrond.yaml. The cluster begins when all of "
         "them run.\n",
         s->file.etc);
+}
+
+static void init_explain_json(const struct init *s)
+{
+    struct buf b;
+    buf_init(&b);
+    say(&b, "{\"etc\":");
+    json_put_string(&b, s->file.etc);
+    if (s->file.has_certificates) {
+        say(&b, ",\"ca\":");
+        json_put_string(&b, s->ca);
+    }
+    say(&b, ",\"members\":[");
+    for (size_t i = 0; i < s->count; i++) {
+        char dir[MEMBER_PATH_BYTES];
+        (void)snprintf(dir, sizeof dir, "%s/%s", s->dir, s->members[i].name);
+        say(&b, i > 0 ? ",{\"name\":" : "{\"name\":");
+        json_put_string(&b, s->members[i].name);
+        say(&b, ",\"host\":");
+        json_put_string(&b, s->members[i].peer.host);
+        say(&b, ",\"dir\":");
+        json_put_string(&b, dir);
+        say(&b, "}");
+    }
+    say(&b, "]}\n");
+    (void)fwrite(b.data, 1, b.len, stdout);
+    buf_deinit(&b);
 }
 
 enum cli_exit cmd_cluster_init(const struct cli_call *call)
@@ -150,11 +200,16 @@ enum cli_exit cmd_cluster_init(const struct cli_call *call)
         return init_failed("the directory's name is too long", ERR_INVALID);
     }
     e = e == OK ? init_check(&s) : e;
+    e = e == OK ? init_directory(&s) : e;
     e = e == OK && s.file.has_certificates ? init_authority(&s) : e;
     e = e == OK ? init_write(&s) : e;
     if (e != OK) {
         return init_failed(s.why, e);
     }
-    init_explain(&s);
+    if (call->options[INIT_JSON] != NULL) {
+        init_explain_json(&s);
+    } else {
+        init_explain(&s);
+    }
     return CLI_OK;
 }

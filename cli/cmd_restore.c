@@ -12,7 +12,9 @@
 #include <unistd.h>
 
 #include "api/etcd/etcd_backup.h"
+#include "api/json_wire.h"
 #include "cli/command.h"
+#include "core/base/say.h"
 #include "core/node/node.h"
 #include "core/store/store.h"
 #include "novacrond/daemon_config.h"
@@ -20,7 +22,7 @@
 #include "world/linux/linux_world.h"
 
 /* The options, in the order of the table. */
-enum { RESTORE_INTO };
+enum { RESTORE_INTO, RESTORE_JSON };
 
 #define PATH_BYTES 1024
 
@@ -35,6 +37,7 @@ struct restore {
     struct bytes backup;
     struct bytes state; /* in it */
     const char *into;   /* NULL: where the configurations say */
+    bool json;
     char dir[PATH_BYTES];
     char why[DAEMON_WHY_BYTES];
     bool is_ready;
@@ -148,6 +151,26 @@ static void restore_wait(struct restore *r, struct linux_world *lw, const char *
     }
 }
 
+/* A member is done. */
+static void restore_tell(const struct restore *r, const char *name)
+{
+    struct buf b;
+    if (!r->json) {
+        (void)printf("%s: revision %lld is in %s\n", name, (long long)r->revision, r->dir);
+        return;
+    }
+    buf_init(&b);
+    say(&b, "{\"name\":");
+    json_put_string(&b, name);
+    say(&b, ",\"data_dir\":");
+    json_put_string(&b, r->dir);
+    say(&b, ",\"revision\":");
+    say_i64(&b, r->revision);
+    say(&b, "}\n");
+    (void)fwrite(b.data, 1, b.len, stdout);
+    buf_deinit(&b);
+}
+
 static enum cli_exit restore_into(struct restore *r, const struct daemon_config *c)
 {
     struct linux_world *lw = NULL;
@@ -167,7 +190,7 @@ static enum cli_exit restore_into(struct restore *r, const struct daemon_config 
     if (r->is_halted) {
         return restore_failed(r->dir, r->halted_why);
     }
-    (void)printf("%s: revision %lld is in %s\n", c->settings->name, (long long)r->revision, r->dir);
+    restore_tell(r, c->settings->name);
     return CLI_OK;
 }
 
@@ -246,7 +269,9 @@ static enum cli_exit restore_check(struct restore *r)
 
 enum cli_exit cmd_snapshot_restore(const struct cli_call *call)
 {
-    struct restore r = {.file = call->arguments[0], .into = call->options[RESTORE_INTO]};
+    struct restore r = {.file = call->arguments[0],
+                        .into = call->options[RESTORE_INTO],
+                        .json = call->options[RESTORE_JSON] != NULL};
     struct daemon_config configs[CLI_ARGUMENTS_MAX];
     size_t count = 0;
     enum cli_exit e = restore_read(&r, call, configs, &count);
@@ -254,7 +279,7 @@ enum cli_exit cmd_snapshot_restore(const struct cli_call *call)
     for (size_t i = 0; i < count && e == CLI_OK; i++) {
         e = restore_member(&r, &configs[i]);
     }
-    if (e == CLI_OK && count < configs[0].founders.n) {
+    if (e == CLI_OK && !r.json && count < configs[0].founders.n) {
         (void)printf("%u members found the cluster, and %zu are done: do the same, with the same "
                      "file, for the others.\n",
                      configs[0].founders.n, count);

@@ -14,7 +14,12 @@ static void print_synopsis(FILE *out, const struct cli_program *p, const struct 
 {
     print_name(out, p, c);
     for (size_t i = 0; i < CLI_ARGUMENTS_MAX && c->arguments[i] != NULL; i++) {
-        (void)fprintf(out, " %s", c->arguments[i]);
+        bool repeats = i > 1 && strcmp(c->arguments[i], c->arguments[i - 1]) == 0;
+        if (!repeats) {
+            (void)fprintf(out, " %s", c->arguments[i]);
+        } else if (i + 1 == CLI_ARGUMENTS_MAX || c->arguments[i + 1] == NULL) {
+            (void)fputs("...", out);
+        }
     }
     for (size_t i = 0; i < CLI_OPTIONS_MAX && c->options[i].name != NULL; i++) {
         const struct cli_option *option = &c->options[i];

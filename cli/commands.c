@@ -61,14 +61,16 @@ static const struct cli_command novacron_commands[] = {
         .group = "cluster",
         .name = "init",
         .arguments = {"CLUSTER", FOUNDERS},
-        .options = {{"--dir", "DIR",
-                     "where the files go, a folder for each member; here otherwise"},
-                    {"--plaintext", NULL, "without certificates: where nobody else can listen"},
-                    {"--witness", "NAME", "this member votes, and holds no data"},
-                    {"--leader", "NAME", "this member leads whenever it can"},
-                    {"--data-dir", "DIR", "on each host; " MEMBER_DATA_DIR " otherwise"},
-                    {"--etc", "DIR", "on each host, for these files; " MEMBER_ETC " otherwise"},
-                    {"--timing", "PROFILE", "lan, or stretch for members up to 50 ms apart"}},
+        .options =
+            {{"--dir", "DIR",
+              "where the files go, a folder for each member; made if missing; here otherwise"},
+             {"--plaintext", NULL, "without certificates: where nobody else can listen"},
+             {"--witness", "NAME", "this member votes, and holds no data"},
+             {"--leader", "NAME", "this member leads whenever it can"},
+             {"--data-dir", "DIR", "on each host; " MEMBER_DATA_DIR " otherwise"},
+             {"--etc", "DIR", "on each host, for these files; " MEMBER_ETC " otherwise"},
+             {"--timing", "PROFILE", "lan, or stretch for members up to 50 ms apart"},
+             {"--json", NULL, "the folders of the members, as one JSON object"}},
         .summary = "write the configuration of a new cluster",
         .help = "CLUSTER is its name, each founder NAME=HOST, or NAME=HOST:PEER_PORT:CLIENT_PORT. "
                 "Writes\nDIR/NAME/novacrond.yaml for each, checked as novacrond checks it; unless "
@@ -289,7 +291,8 @@ static const struct cli_command novacron_commands[] = {
         .group = "snapshot",
         .name = "restore",
         .arguments = {"FILE", CONFIGS},
-        .options = {{"--into", "DIR", "data_dir of each in DIR/NAME, to be carried to its host"}},
+        .options = {{"--into", "DIR", "data_dir of each in DIR/NAME, to be carried to its host"},
+                    {"--json", NULL, "one JSON object for each member"}},
         .summary = "found a new cluster with a backup",
         .help = "Makes the data_dir of the members that the configurations are of, with the state "
                 "of the backup;\nall members of the new cluster must begin so, with the same file. "

@@ -275,6 +275,15 @@ def init_says_what_is_wrong_before_it_writes(build):
             expect(done.returncode, 64)
             assert wanted in done.stderr, done.stderr
             assert not (hosts.dir / "new").exists()
+        fresh = hosts.novacron("cluster", "init", "lab", "a=10.0.0.1", "--json", "--dir",
+                               hosts.dir / "new")
+        expect(fresh.returncode, 0)  # the directory is made
+        folders = [m["dir"] for m in json.loads(fresh.stdout)["members"]]
+        assert (Path(folders[0]) / "novacrond.yaml").exists(), folders
+        above = hosts.novacron("cluster", "init", "lab", "a=10.0.0.1", "--dir",
+                               hosts.dir / "neither/this")
+        expect(above.returncode, 2)
+        assert "cannot be made: No such file or directory" in above.stderr, above.stderr
 
 
 if __name__ == "__main__":
