@@ -35,7 +35,13 @@ last_check = Checks()
 
 
 def until(what, true_soon):
-    checks.until(what, true_soon, PATIENCE)
+    def found():
+        try:
+            return true_soon()
+        except (AssertionError, LookupError):
+            return None  # what is asked may refuse, or have no leader or no table, for a while
+
+    checks.until(what, found, PATIENCE)
 
 
 def postgres_programs():
@@ -133,11 +139,7 @@ class Node:
         return done.stdout.strip()
 
     def has_rows(self, count, where="true"):
-        """No is an answer, too, where the table has not come yet."""
-        try:
-            return self.sql(f"select count(*) from t where {where}") == str(count)
-        except AssertionError:
-            return False
+        return self.sql(f"select count(*) from t where {where}") == str(count)
 
 
 def is_alive(pid):
@@ -177,8 +179,8 @@ class Fleet:
                     for row in rows) == size - 1 and len({row.get("TL") for row in rows}) == 1)
 
     def leader(self):
-        return self.node(next(row["Member"] for row in self.list().values()
-                              if row["Role"] == "Leader"))
+        leads = [row["Member"] for row in self.list().values() if row["Role"] == "Leader"]
+        return self.node(leads[0])
 
     def timeline(self):
         return self.list()[self.leader().name]["TL"]
