@@ -7,7 +7,7 @@ import time
 
 PATIENCE = 20
 FAILURES = (AssertionError, OSError, TimeoutError, LookupError, TypeError, ValueError,
-            subprocess.TimeoutExpired)
+            StopIteration, subprocess.TimeoutExpired)
 
 
 class Checks:
