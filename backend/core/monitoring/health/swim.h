@@ -384,11 +384,13 @@ struct swim {
     nanos probe_at;
     nanos gossip_at;
     nanos sync_at;
+    nanos joining_until;
     nanos heal_at;
     nanos leave_at; /* when good-bye has been said often enough */
     bool is_leaving;
     bool has_left;
     bool is_displaced;
+    uint64_t displaced_by;   /* the incarnation that claims our id */
     nanos displaced_told_at; /* when an earlier instance of somebody was told last */
     bool was_accused;        /* in the message at hand */
 

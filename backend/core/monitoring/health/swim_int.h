@@ -113,6 +113,8 @@ void swim_send_greeting(struct swim *s, uint32_t to, struct swim_update *u);
 /* --- swim_digest.c: what rumors did not carry --------------------------------------------------
  */
 
+/* Introduces us to whoever is at an address, and asks what it knows. */
+void swim_join_send(struct swim *s, const struct world_endpoint *at, struct swim_update *u);
 void swim_digest_send(struct swim *s, uint32_t to, struct swim_update *u);
 void swim_hear_sync(struct swim *s, uint32_t from, const struct swim_message *m,
                     struct swim_update *u);

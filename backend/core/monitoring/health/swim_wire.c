@@ -73,6 +73,7 @@ void swim_message_encode(struct buf *b, const struct swim_message *m)
         buf_put_u8(b, m->flags);
         break;
     case SWIM_SYNC:
+        buf_put_u8(b, m->flags);
         buf_put_u64(b, m->digest);
         break;
     case SWIM_BUCKETS:
@@ -189,6 +190,7 @@ enum err swim_message_decode(struct cursor *c, struct swim_message *ret)
         m.flags = cursor_u8(c);
         break;
     case SWIM_SYNC:
+        m.flags = cursor_u8(c);
         m.digest = cursor_u64(c);
         break;
     case SWIM_BUCKETS:

@@ -21,7 +21,7 @@
  *    10 LOOK      sequence, id, incarnation: a fellow observer shall see for itself, and answer
  *    11 ACCUSE    id, incarnation, flags u8 (1: taken back): to the fellow observers
  *    12 REPORT    as ACCUSE: to the leader
- *    13 SYNC      digest u64 of all members
+ *    13 SYNC      flags u8 (1: the sender joins), digest u64 of all members
  *    14 BUCKETS   flags u8 (1: an answer), n u16 (a power of two), n times u32
  *
  * The version of a datagram is the highest that both sides speak, as far as the sender knows, or
