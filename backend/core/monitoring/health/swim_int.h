@@ -135,6 +135,9 @@ void swim_watch_tick(struct swim *s, struct swim_update *u);
 nanos swim_watch_due(const struct swim *s);
 void swim_watch_wake(struct swim *s, struct swim_update *u);
 
+/* A member that is dead was asked once more. */
+void swim_watch_dead(struct swim *s, uint32_t at, struct swim_update *u);
+
 /* Something came from a member. */
 void swim_watch_heard(struct swim *s, uint32_t from, struct swim_update *u);
 
