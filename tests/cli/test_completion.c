@@ -128,18 +128,24 @@ static int tab_close(void **state)
 
 /* --- the tables ------------------------------------------------------------------------------ */
 
+static const char *first_word(size_t i)
+{
+    const struct cli_command *c = &cli_novacron.commands[i];
+    return c->group != NULL ? c->group : c->name;
+}
+
 /* The first words of the table that begin with `word`, each once. */
 static void words_that_begin(const char *word, char *wanted, size_t n)
 {
-    const char *last = "";
     size_t at = 0;
     for (size_t i = 0; i < cli_novacron.command_count; i++) {
-        const struct cli_command *c = &cli_novacron.commands[i];
-        const char *first = c->group != NULL ? c->group : c->name;
-        if (strncmp(first, word, strlen(word)) == 0 && strcmp(first, last) != 0) {
-            at += (size_t)snprintf(wanted + at, n - at, "%s\n", first);
+        bool is_new = strncmp(first_word(i), word, strlen(word)) == 0;
+        for (size_t k = 0; k < i && is_new; k++) {
+            is_new = strcmp(first_word(i), first_word(k)) != 0;
         }
-        last = first;
+        if (is_new) {
+            at += (size_t)snprintf(wanted + at, n - at, "%s\n", first_word(i));
+        }
     }
 }
 

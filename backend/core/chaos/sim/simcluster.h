@@ -28,7 +28,7 @@ struct simmember {
     node_id id;
     char name[16];
     struct simhost *host;
-    struct node *node; /* NULL unless UP */
+    struct node *node;          /* NULL unless UP */
     struct health_agent *agent; /* likewise, and only where hosts watch each other */
     enum simmember_state state;
     uint32_t life;       /* counts starts */
