@@ -6,6 +6,7 @@
 
 /* What TAB offers for arguments and values of these names. */
 static const struct cli_source sources[] = {
+    {.value = "HOST", .ask = "members"},
     {.value = "ID", .ask = "member list"},
     {.value = "KEY", .ask = "kv get % --prefix --keys-only --serializable --limit 100"},
     {.value = "SHELL", .list = cli_completion_shells},
@@ -273,6 +274,24 @@ static const struct cli_command novacron_commands[] = {
         .help =
             "Checks the digest and every record. Exit status: 0 whole, 1 damaged, 2 unreadable.",
         .run = cmd_snapshot_verify,
+    },
+    {
+        .name = "members",
+        .options = {REMOTE_OPTION_TABLE},
+        .summary = "list the hosts, and whether each lives",
+        .help = "As gossip has it at the member that answers; VIEW is known to the leader alone. "
+                "Exit status:\n0 nobody is dead, 1 somebody is.",
+        .run = cmd_members,
+    },
+    {
+        .name = "health",
+        .arguments = {"HOST"},
+        .options = {REMOTE_OPTION_TABLE},
+        .summary = "say how a host is, and draw how regularly it was heard",
+        .help = "HOST is a name or an id of `members`. What the member that answers can tell: ask "
+                "several, and\nyou see what one of them does not. Exit status: 0 it lives, 1 it "
+                "does not.",
+        .run = cmd_health,
     },
     {
         .name = "top",

@@ -91,6 +91,8 @@ enum cli_exit remote_wrong(const struct remote *r, const char *what, const char 
 /* The commands. */
 enum cli_exit cmd_cluster_status(const struct cli_call *call);
 enum cli_exit cmd_cluster_join(const struct cli_call *call);
+enum cli_exit cmd_members(const struct cli_call *call);
+enum cli_exit cmd_health(const struct cli_call *call);
 enum cli_exit cmd_member_list(const struct cli_call *call);
 enum cli_exit cmd_member_add(const struct cli_call *call);
 enum cli_exit cmd_member_promote(const struct cli_call *call);

@@ -112,6 +112,9 @@ static enum err daemon_open(struct daemon *d, const char *restore, char *why)
     TRY(open_server(d, why));
     daemon_signals_open(d);
     daemon_recovery_open(d);
+    if (!daemon_health_open(d, why, DAEMON_WHY_BYTES)) {
+        return ERR_REFUSED;
+    }
     CHECK(uv_timer_init(linux_world_loop(d->lw), &d->stop_timer) == 0);
     d->stop_timer.data = d;
     return OK;
@@ -172,6 +175,9 @@ void daemon_stop(struct daemon *d)
     if (node_is_ready(d->node)) {
         node_stop(d->node);
     }
+    if (d->health.agent != NULL) {
+        health_agent_leave(d->health.agent);
+    }
     d->life = DAEMON_STOPPING;
     d->stopping_since = daemon_now(d);
     CHECK(uv_timer_start(&d->stop_timer, stop_look, 0, STOP_LOOK_MS) == 0);
@@ -192,6 +198,7 @@ static void daemon_close(struct daemon *d)
     if (d->api != NULL && d->node != NULL) {
         etcd_api_stop(d->api);
     }
+    daemon_health_close(d);
     if (d->lw != NULL) {
         linux_world_close(d->lw);
     }

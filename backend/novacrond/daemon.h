@@ -25,6 +25,7 @@
 #include "core/node/node.h"
 #include "novacrond/daemon_config.h"
 #include "novacrond/daemon_disk.h"
+#include "novacrond/daemon_health.h"
 #include "novacrond/daemon_log.h"
 #include "novacrond/daemon_recovery.h"
 #include "world/linux/linux_tls.h"
@@ -82,6 +83,7 @@ struct daemon {
     uv_timer_t watchdog;
     uv_timer_t stop_timer;
     struct daemon_recovery recovery;
+    struct daemon_health health;
 };
 
 /* What the world's clock says. */

@@ -69,6 +69,7 @@ void daemon_reload(struct daemon *d)
                 log_text("why", text));
         is_well = false;
     }
+    is_well = daemon_health_reload(d) && is_well;
     d->counts.reloads++;
     d->counts.reloads_failed += is_well ? 0 : 1;
     LOG_SAY(&d->log, DAEMON_INFO, "reloaded", log_text("outcome", is_well ? "ok" : "failed"));
@@ -237,6 +238,6 @@ void daemon_compose_server(struct daemon *d, struct rpc_config *ret)
     d->page_count += COUNT_OF(own);
     c.pages = d->pages;
     c.page_count = d->page_count;
-    c.methods = etcd_api_methods(&c.method_count);
+    c.methods = daemon_health_methods(d, &c.method_count);
     *ret = c;
 }

@@ -11,6 +11,7 @@
 #include "core/base/check.h"
 #include "core/base/hash.h"
 #include "core/base/mem.h"
+#include "core/monitoring/health/swim.h"
 #include "novacrond/daemon_config_int.h"
 
 #define FILE_BYTES_MAX (1024 * 1024)
@@ -433,6 +434,9 @@ static enum err check_all(const struct checking *c)
     TRY(check_peer(c));
     TRY(check_client(c));
     TRY(check_tracing(c));
+    if (s->health.site != NULL && strlen(s->health.site) > SWIM_SITE_MAX_BYTES) {
+        return complain(c, "health.site", "is longer than %d bytes", SWIM_SITE_MAX_BYTES);
+    }
     s->quota_mib = s->quota_mib != 0 ? s->quota_mib : QUOTA_MIB;
     if (s->quota_mib < QUOTA_MIB_MIN || s->quota_mib > QUOTA_MIB_MAX) {
         return complain(c, "quota_mib", "must lie between %d and %d", QUOTA_MIB_MIN, QUOTA_MIB_MAX);

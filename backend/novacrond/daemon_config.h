@@ -74,6 +74,12 @@ struct daemon_tracing_settings {
     char *ratio;    /* of calls that bring no traceparent, 0 to 1 */
 };
 
+struct daemon_health_settings {
+    char *keys; /* a file */
+    char *site;
+    bool off;
+};
+
 struct daemon_settings {
     char *name;
     char *id;
@@ -86,6 +92,7 @@ struct daemon_settings {
     uint64_t snapshot_entries;
     struct daemon_log_settings log;
     struct daemon_tracing_settings tracing;
+    struct daemon_health_settings health;
 };
 
 /* What it means. Points into the settings, which stay as they are. */

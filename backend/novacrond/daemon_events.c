@@ -75,6 +75,9 @@ static void events_leader_changed(void *ctx, enum raft_role role, node_id leader
                 log_text("self", leader == d->config->id ? "true" : "false"),
                 log_u64("term", term));
     }
+    if (d->health.agent != NULL) {
+        health_agent_lead(d->health.agent, leader);
+    }
     events_note_membership(d);
     etcd_api_leader_changed(d->api);
 }

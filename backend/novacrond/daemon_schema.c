@@ -95,6 +95,13 @@ static const cyaml_schema_field_t tracing_fields[] = {
     CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t health_fields[] = {
+    TEXT("keys", daemon_health_settings, keys),
+    TEXT("site", daemon_health_settings, site),
+    CYAML_FIELD_BOOL("off", OPTIONAL, struct daemon_health_settings, off),
+    CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t top_fields[] = {
     TEXT("name", daemon_settings, name),
     TEXT("id", daemon_settings, id),
@@ -108,6 +115,7 @@ static const cyaml_schema_field_t top_fields[] = {
     CYAML_FIELD_UINT("snapshot_entries", OPTIONAL, struct daemon_settings, snapshot_entries),
     CYAML_FIELD_MAPPING("log", OPTIONAL, struct daemon_settings, log, log_fields),
     CYAML_FIELD_MAPPING("tracing", OPTIONAL, struct daemon_settings, tracing, tracing_fields),
+    CYAML_FIELD_MAPPING("health", OPTIONAL, struct daemon_settings, health, health_fields),
     CYAML_FIELD_END,
 };
 
@@ -189,7 +197,7 @@ static const struct {
 } sections[] = {
     {"tls", tls_fields},         {"members", member_fields}, {"cluster", cluster_fields},
     {"peer", peer_fields},       {"client", client_fields},  {"log", log_fields},
-    {"tracing", tracing_fields},
+    {"tracing", tracing_fields}, {"health", health_fields},
 };
 
 /* The keys that could stand where one was not understood. */
@@ -239,6 +247,7 @@ static void say_values(const char *field, char *text, size_t n)
         {"snapshot_entries", "write a number"},
         {"allow_plaintext", "write true or false"},
         {"require_certificate", "write true or false"},
+        {"off", "write true or false"},
     };
     for (size_t i = 0; i < COUNT_OF(known); i++) {
         size_t len = strlen(known[i].field);

@@ -128,6 +128,27 @@ static int tab_close(void **state)
 
 /* --- the tables ------------------------------------------------------------------------------ */
 
+static const char *first_word(size_t i)
+{
+    const struct cli_command *c = &cli_novacron.commands[i];
+    return c->group != NULL ? c->group : c->name;
+}
+
+/* The first words of the table that begin with `word`, each once. */
+static void words_that_begin(const char *word, char *wanted, size_t n)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < cli_novacron.command_count; i++) {
+        bool is_new = strncmp(first_word(i), word, strlen(word)) == 0;
+        for (size_t k = 0; k < i && is_new; k++) {
+            is_new = strcmp(first_word(i), first_word(k)) != 0;
+        }
+        if (is_new) {
+            at += (size_t)snprintf(wanted + at, n - at, "%s\n", first_word(i));
+        }
+    }
+}
+
 static void offers_every_command_of_the_table(void **state)
 {
     char line[64];
@@ -136,7 +157,7 @@ static void offers_every_command_of_the_table(void **state)
         const struct cli_command *c = &cli_novacron.commands[i];
         char wanted[64];
         (void)snprintf(line, sizeof line, "novacron %s", c->group != NULL ? c->group : c->name);
-        (void)snprintf(wanted, sizeof wanted, "%s\n", line + strlen("novacron "));
+        words_that_begin(line + strlen("novacron "), wanted, sizeof wanted);
         offers(line, wanted);
         if (c->group != NULL) {
             (void)snprintf(line, sizeof line, "novacron %s %s", c->group, c->name);

@@ -80,6 +80,8 @@ BAD = [
      'FILE:11: client.listen: "2379" is no host:port; write it as in 10.0.0.1:2380'),
     ("name: a\n", "name: a\ntiming: slow\n", "write lan or stretch"),
     ("name: a\n", "name: a\nquota_mib: much\n", "(in quota_mib); write a number of MiB"),
+    ("name: a\n", "name: a\nhealth:\n  key: f\n", 'unknown key "key" (in health); did you mean "keys"?'),
+    ("name: a\n", "name: a\nhealth:\n  site: far-too-long\n", "health.site: is longer than 8 bytes"),
     ("name: a\n", "name: b\n", "b is not among them; add it"),
     ("  listen: 127.0.0.1:2379", "  listen: 10.0.0.1:2379", "is no loopback address; write cert"),
     ("data_dir: data\n", "", "data_dir: is missing"),

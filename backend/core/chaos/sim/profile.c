@@ -21,6 +21,9 @@
 #define LEADER_FAMILIES                                                                            \
     (BIT(FAMILY_CUT) | BIT(FAMILY_CLOG) | BIT(FAMILY_STREAM) | BIT(FAMILY_DELAY) |                 \
      BIT(FAMILY_DISK_SLOW) | BIT(FAMILY_PAUSE) | BIT(FAMILY_CRASH) | BIT(FAMILY_OPERATE))
+#define HOSTS_FAMILIES                                                                             \
+    (BIT(FAMILY_CUT) | BIT(FAMILY_LOSS) | BIT(FAMILY_DELAY) | BIT(FAMILY_CRASH) |                  \
+     BIT(FAMILY_PAUSE) | BIT(FAMILY_CLOCK) | BIT(FAMILY_CPU))
 #define ALL_FAMILIES   (BIT(FAULT_FAMILIES) - 1)
 #define LIGHT_FAMILIES (BIT(FAMILY_CRASH) | BIT(FAMILY_CUT) | BIT(FAMILY_LOSS) | BIT(FAMILY_PAUSE))
 
@@ -156,6 +159,7 @@ static void draw_node(struct sim_settings *s, struct prng *p)
         s->raft.max_uncommitted_bytes =
             u64_min(4096U << prng_below(p, 5), s->raft.max_cached_bytes);
     }
+    s->watches_hosts = s->profile == PROFILE_HOSTS;
     s->clock_ppm = s->raft.lease_reads ? s->raft.clock_drift_ppm : 50000;
 }
 

@@ -36,7 +36,9 @@ enum sim_stream {
       MEMBER_FAMILIES, 80, 15)                                                                     \
     X(PROFILE_CLOCK, "clock", "leases, drifting clocks, suspended hosts", CLOCK_FAMILIES, 80, 15)  \
     X(PROFILE_LEADER, "leader", "whoever leads is cut off, slow, deposed, or dies",                \
-      LEADER_FAMILIES, 70, 5)
+      LEADER_FAMILIES, 70, 5)                                                                      \
+    X(PROFILE_HOSTS, "hosts", "hosts that watch each other, and crash, pause and lose each other", \
+      HOSTS_FAMILIES, 60, 0)
 
 enum sim_profile {
 #define SIM_PROFILE_ENUM(name, text, help, often, chance, other) name,
@@ -83,6 +85,8 @@ struct sim_settings {
     uint32_t weight_get;
     uint32_t weight_swap;
     uint32_t weight_delete;
+
+    bool watches_hosts; /* each host runs a health agent beside the node */
 
     uint64_t clock_ppm; /* the most by which clocks may drift in this run */
     bool family[FAULT_FAMILIES];

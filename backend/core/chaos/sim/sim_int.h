@@ -25,10 +25,11 @@ struct sim {
     struct simtruth truth;
     struct inject inject;
     struct oracle *oracle;
-    uint32_t touched;   /* a bit for each host that the next look is due at */
-    bool is_over;       /* a violation was found */
-    bool is_beyond;     /* more was lost than the fault model allows: what follows counts not */
-    uint64_t next_full; /* events at which everything is checked again */
+    uint32_t touched;    /* a bit for each host that the next look is due at */
+    bool is_over;        /* a violation was found */
+    bool is_beyond;      /* more was lost than the fault model allows: what follows counts not */
+    uint32_t lost_alive; /* hosts that were up, and found lost by a leader */
+    uint64_t next_full;  /* events at which everything is checked again */
     nanos next_look;
     struct {
         nanos led;        /* when somebody last led */
@@ -76,6 +77,10 @@ void sim_trace_network(struct sim *s);
 
 /* sim_heal.c */
 void sim_heal(struct sim *s);
+
+/* sim_hosts.c */
+void sim_hosts_cut(void *ctx, struct simmember *m, const struct cut_change *change);
+void sim_hosts_settle(struct sim *s);
 
 /* sim_judge.c */
 void sim_judge(struct sim *s);

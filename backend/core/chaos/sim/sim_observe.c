@@ -270,6 +270,7 @@ struct simcluster_events sim_observers(void)
         .led = on_led,
         .alarmed = on_alarmed,
         .diverged = on_diverged,
+        .cut = sim_hosts_cut,
     };
 }
 

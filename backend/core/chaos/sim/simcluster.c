@@ -9,6 +9,9 @@
 #define SIM_PORT    2380
 #define SIM_CLUSTER 77
 
+/* Of datagrams, by which hosts watch each other. */
+#define SIM_HEALTH_PORT 2380
+
 /* --- what nodes tell -------------------------------------------------------------------------- */
 
 static void member_halted(void *ctx, enum err error, const char *why)
@@ -41,7 +44,9 @@ static void member_alarm(void *ctx, enum raft_alarm alarm)
 static void member_led(void *ctx, enum raft_role role, node_id leader, raft_term term)
 {
     struct simmember *m = ctx;
-    (void)leader;
+    if (m->agent != NULL) {
+        health_agent_lead(m->agent, leader);
+    }
     m->cluster->events.led(m->cluster->ctx, m, role, term);
 }
 
@@ -141,6 +146,39 @@ static struct node_config member_config(const struct simmember *m)
     return config;
 }
 
+static void member_cut(void *ctx, const struct cut_change *change, uint64_t view)
+{
+    struct simmember *m = ctx;
+    (void)view;
+    if (m->cluster->events.cut != NULL) {
+        m->cluster->events.cut(m->cluster->ctx, m, change);
+    }
+}
+
+/* Beside the node, on the same host: whatever befalls the host befalls both. */
+static void member_start_agent(struct simmember *m)
+{
+    const struct simcluster *c = m->cluster;
+    struct health_agent_events events = {.ctx = m, .cut = member_cut};
+    struct health_agent_config config;
+
+    health_agent_config_default(&config);
+    config.swim.self = m->id;
+    config.swim.instance = m->life;
+    memcpy(config.swim.at.host, m->name, sizeof m->name);
+    config.swim.at.port = SIM_HEALTH_PORT;
+    config.cipher = (struct seal_cipher){NULL, &seal_stand_in};
+    config.ring = (struct seal_ring){.keys = {{SIM_CLUSTER}}, .n = 1};
+    config.port = SIM_HEALTH_PORT;
+    for (uint32_t k = 0; k < c->n; k++) {
+        if (k != m->i) {
+            memcpy(config.seeds[config.n_seeds].host, c->member[k].name, sizeof m->name);
+            config.seeds[config.n_seeds++].port = SIM_HEALTH_PORT;
+        }
+    }
+    CHECK(health_agent_open(simhost_world(m->host), &config, &events, &m->agent) == OK);
+}
+
 void simmember_start(struct simmember *m)
 {
     static const struct node_events told = {
@@ -161,6 +199,9 @@ void simmember_start(struct simmember *m)
     m->life++;
     m->is_ready = false;
     m->is_halted = false;
+    if (m->cluster->settings->watches_hosts) {
+        member_start_agent(m);
+    }
     m->node = node_open(simhost_world(m->host), &config, &events);
     m->cluster->events.opened(m->cluster->ctx, m);
 }
@@ -169,6 +210,10 @@ void simmember_kill(struct simmember *m, bool power, uint64_t num)
 {
     CHECK(m->state == MEMBER_UP && m->node != NULL);
     m->cluster->events.closing(m->cluster->ctx, m);
+    if (m->agent != NULL) {
+        health_agent_close(m->agent);
+        m->agent = NULL;
+    }
     if (power) {
         simhost_cut_power(m->host, num, 4);
     } else {

@@ -15,6 +15,7 @@
 #include "core/chaos/sim/profile.h"
 #include "core/chaos/simnet.h"
 #include "core/chaos/simworld.h"
+#include "core/monitoring/health/health_agent.h"
 #include "core/node/node.h"
 
 struct simcluster;
@@ -27,7 +28,8 @@ struct simmember {
     node_id id;
     char name[16];
     struct simhost *host;
-    struct node *node; /* NULL unless UP */
+    struct node *node;          /* NULL unless UP */
+    struct health_agent *agent; /* likewise, and only where hosts watch each other */
     enum simmember_state state;
     uint32_t life;       /* counts starts */
     bool was_ready;      /* took part before: an empty disk is a lost one */
@@ -55,6 +57,8 @@ struct simcluster_events {
     void (*led)(void *ctx, struct simmember *m, enum raft_role role, raft_term term);
     void (*alarmed)(void *ctx, struct simmember *m, enum raft_alarm alarm);
     void (*diverged)(void *ctx, struct simmember *m, node_id who);
+    /* The leader m found others lost, gray or back; or NULL. */
+    void (*cut)(void *ctx, struct simmember *m, const struct cut_change *change);
 };
 
 struct simcluster {

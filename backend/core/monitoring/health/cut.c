@@ -20,6 +20,7 @@ void cut_config_default(struct cut_config *config)
         .settle_max = 10 * NANOS_PER_S,
         .patience = 10 * NANOS_PER_S,
         .report_span = 30 * NANOS_PER_S,
+        .alive_span = 20 * NANOS_PER_S,
         .probation = 60 * NANOS_PER_S,
     };
 }
@@ -137,11 +138,29 @@ static bool cut_reports(const struct cut_member *m, node_id observer)
     return false;
 }
 
+/* When a report of a member counts no longer. */
+static nanos cut_expiry(const struct cut *c, const struct cut_member *m, uint32_t reporter)
+{
+    nanos span = m->is_alive ? c->config.alive_span : c->config.report_span;
+
+    return m->reporters[reporter].said_at + span;
+}
+
+static uint32_t cut_fresh(const struct cut *c, const struct cut_member *m)
+{
+    uint32_t fresh = 0;
+
+    for (uint32_t i = 0; i < m->n_reporters; i++) {
+        fresh += cut_expiry(c, m, i) > c->now ? 1 : 0;
+    }
+    return fresh;
+}
+
 /* Observers that report it, and those of them that are as badly reported themselves, or out: they
  * can say nothing. The latter count only where somebody who can speak has spoken. */
 static uint32_t cut_count(const struct cut *c, const struct cut_member *m)
 {
-    uint32_t count = m->n_reporters;
+    uint32_t count = cut_fresh(c, m);
 
     if (count == 0) {
         return 0;
@@ -150,7 +169,7 @@ static uint32_t cut_count(const struct cut *c, const struct cut_member *m)
         const struct cut_member *observer = cut_member_find(c, m->observers[i]);
 
         if (observer != NULL && !cut_reports(m, m->observers[i]) &&
-            (observer->n_reporters >= cut_low(c, observer) ||
+            (cut_fresh(c, observer) >= cut_low(c, observer) ||
              (!observer->is_in && !observer->is_alive))) {
             count++;
         }
@@ -215,7 +234,8 @@ static void cut_take_back(struct cut_member *m, node_id observer)
 static bool cut_report_counts(const struct cut_member *m, const struct swim_report *report)
 {
     if (m == NULL || report->observer == report->subject ||
-        swim_instance_of(report->incarnation) != swim_instance_of(m->incarnation)) {
+        swim_instance_of(report->incarnation) != swim_instance_of(m->incarnation) ||
+        (m->is_alive && report->incarnation < m->incarnation)) {
         return false;
     }
     for (uint32_t i = 0; i < report->n_observers; i++) {
@@ -230,6 +250,7 @@ static void cut_hear_report(struct cut *c, const struct swim_report *report)
 {
     struct cut_member *m = cut_member_find(c, report->subject);
     uint32_t place = 0;
+    nanos said_at = u64_sub_sat(c->now, report->age);
 
     CHECK(report->n_observers <= SWIM_OBSERVERS_MAX);
     if (!cut_report_counts(m, report)) {
@@ -249,27 +270,23 @@ static void cut_hear_report(struct cut *c, const struct swim_report *report)
         return;
     }
     if (place == m->n_reporters) {
-        m->n_reporters++;
+        m->reporters[m->n_reporters++].said_at = 0;
         if (m->is_in) {
             c->news_at = c->now;
         }
     }
-    m->reporters[place] = (struct cut_reporter){report->observer, c->now};
+    m->reporters[place].observer = report->observer;
+    m->reporters[place].said_at = u64_max(said_at, m->reporters[place].said_at);
 }
 
 /* --- The cut -------------------------------------------------------------------------------------
  */
 
 /* Whom gossip holds for dead was condemned by a quorum of its observers, which is evidence of its
- * own beside what was reported here: then L will do, and after `patience` a single report. */
+ * own beside what was reported here: then L will do. */
 static bool cut_is_enough(const struct cut *c, const struct cut_member *m, uint32_t count)
 {
-    bool is_old = m->dead_at + c->config.patience <= c->now;
-
-    if (count == 0) {
-        return false;
-    }
-    return count >= cut_high(c, m) || (!m->is_alive && (count >= cut_low(c, m) || is_old));
+    return count > 0 && (count >= cut_high(c, m) || (!m->is_alive && count >= cut_low(c, m)));
 }
 
 /* What a member's count means by now. */
@@ -286,7 +303,7 @@ static void cut_weigh(struct cut *c, struct cut_member *m, struct cut_update *u)
     if (m->n_reporters == 0 && m->is_alive && m->quiet_at == NANOS_FOREVER) {
         m->quiet_at = c->now;
     }
-    if (count == 0 || (count < cut_low(c, m) && !cut_is_enough(c, m, count))) {
+    if (count == 0 || count < cut_low(c, m)) {
         m->low_at = NANOS_FOREVER;
     } else if (m->low_at == NANOS_FOREVER) {
         m->low_at = c->now;
@@ -394,15 +411,14 @@ static nanos cut_due(const struct cut *c)
         const struct cut_member *m = &c->members[i];
 
         for (uint32_t k = 0; k < m->n_reporters; k++) {
-            due = u64_min(due, m->reporters[k].said_at + c->config.report_span);
+            nanos expiry = cut_expiry(c, m, k);
+
+            due = expiry > c->now ? u64_min(due, expiry) : due;
         }
         if (m->is_in && m->stable_at != NANOS_FOREVER && !c->is_braked) {
             due = u64_min(due, c->news_at + c->config.settle > c->now
                                    ? c->news_at + c->config.settle
                                    : m->stable_at + c->config.settle_max);
-        }
-        if (m->is_in && !m->is_alive && m->n_reporters > 0 && m->stable_at == NANOS_FOREVER) {
-            due = u64_min(due, u64_max(m->dead_at + c->config.patience, c->now + 1));
         }
         if (cut_is_unstable(m)) {
             due = u64_min(due, m->low_at + c->config.patience);
@@ -430,7 +446,6 @@ void cut_step(struct cut *c, const struct cut_event *event, struct cut_update *u
     case CUT_EVENT_DEAD:
         m = cut_member_find(c, event->id);
         if (m != NULL) {
-            m->dead_at = m->is_alive ? c->now : m->dead_at;
             m->is_alive = false;
             m->quiet_at = NANOS_FOREVER;
         }

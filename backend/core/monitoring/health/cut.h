@@ -42,7 +42,8 @@ struct cut_config {
     nanos settle;
     nanos settle_max;  /* however much comes, a stable subject waits no longer for company */
     nanos patience;    /* with what is unstable */
-    nanos report_span; /* a report that is not said again counts so long */
+    nanos report_span; /* a report counts so long after it was last so */
+    nanos alive_span;  /* but of one that is alive only so long */
     nanos probation;
 };
 
@@ -65,7 +66,6 @@ struct cut_member {
     nanos stable_at; /* when its count came to H; NANOS_FOREVER: it has not */
     nanos low_at;    /* when its count came to L; NANOS_FOREVER */
     nanos cut_at;
-    nanos dead_at; /* since when gossip holds it for dead, if it does */
     uint32_t n_reporters;
     uint32_t n_observers;
     struct cut_reporter reporters[SWIM_OBSERVERS_MAX];

@@ -330,6 +330,7 @@ static void swim_tell_displaced(struct swim *s, uint32_t at, const struct world_
     s->displaced_told_at = s->now;
     swim_describe(s, at, &m);
     m.meta.len = 0;
+    m.state = SWIM_ALIVE; /* whatever has become of it: there was a younger one */
     swim_text_begin(s);
     swim_text_put(s, &m);
     swim_text_send_bare(s, SWIM_SEND_DATAGRAM, NODE_NONE, to, 0, u);
@@ -472,8 +473,12 @@ void swim_step(struct swim *s, const struct swim_event *event, struct swim_updat
         }
         break;
     case SWIM_EVENT_JOIN:
-        swim_send_state(s, SWIM_SEND_STREAM, NODE_NONE, &event->at, 0,
-                        SWIM_FLAG_JOIN | SWIM_FLAG_REPLY, u);
+        if (s->config.digest_sync) {
+            swim_join_send(s, &event->at, u);
+        } else {
+            swim_send_state(s, SWIM_SEND_STREAM, NODE_NONE, &event->at, 0,
+                            SWIM_FLAG_JOIN | SWIM_FLAG_REPLY, u);
+        }
         break;
     case SWIM_EVENT_LEAVE:
         swim_leave(s);

@@ -67,6 +67,10 @@
 /* The longest interval that a beat may promise, in milliseconds. */
 #define SWIM_PROMISE_MAX_MS 60000
 
+/* Accusations that are told to the leader once more after the accused is gone: of a rack's hosts
+ * one has observed several. */
+#define SWIM_DEPARTED_MAX 64
+
 /* Answers to one message's questions: pings and the like. A sender has no need of more. */
 #define SWIM_ANSWERS_MAX 4
 
@@ -186,6 +190,7 @@ struct swim_report {
     node_id subject;
     uint64_t incarnation; /* of the subject */
     bool down;            /* false: taken back */
+    nanos age;            /* since it was last so */
     uint32_t n_observers; /* of the subject, as the leader sees the rings */
     node_id observers[SWIM_OBSERVERS_MAX];
 };
@@ -338,6 +343,7 @@ struct swim_edge {
 struct swim_departed {
     node_id subject; /* NODE_NONE: free */
     uint64_t incarnation;
+    nanos bad_at;
     nanos report_at;
     nanos until;
 };
@@ -375,7 +381,7 @@ struct swim {
     node_id leader;
     struct swim_edge edges[SWIM_OBSERVERS_MAX];
     uint32_t n_edges;
-    struct swim_departed departed[SWIM_OBSERVERS_MAX];
+    struct swim_departed departed[SWIM_DEPARTED_MAX];
     uint32_t departed_next; /* the place that is taken next */
     nanos changed_at;       /* when the table changed last */
     nanos rings_at;         /* when they are drawn anew; NANOS_FOREVER: they are right */
@@ -384,11 +390,13 @@ struct swim {
     nanos probe_at;
     nanos gossip_at;
     nanos sync_at;
+    nanos joining_until;
     nanos heal_at;
     nanos leave_at; /* when good-bye has been said often enough */
     bool is_leaving;
     bool has_left;
     bool is_displaced;
+    uint64_t displaced_by;   /* the incarnation that claims our id */
     nanos displaced_told_at; /* when an earlier instance of somebody was told last */
     bool was_accused;        /* in the message at hand */
 

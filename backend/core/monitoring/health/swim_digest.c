@@ -20,6 +20,11 @@
 /* Datagrams with members in one answer. The next exchange goes on. */
 #define SWIM_SYNC_DATAGRAMS 4
 
+/* Who joins compares with somebody so often, for so long. Nothing tells when it is complete, but
+ * that nobody answers any more. */
+#define SWIM_JOIN_INTERVAL (200 * NANOS_PER_MS)
+#define SWIM_JOIN_SPAN     (3 * NANOS_PER_S)
+
 /* For so long after a change rumors have the word. */
 #define SWIM_SYNC_QUIET (3 * NANOS_PER_S)
 
@@ -72,13 +77,32 @@ void swim_digest_send(struct swim *s, uint32_t to, struct swim_update *u)
 {
     struct swim_message m = {.type = SWIM_SYNC, .digest = swim_digest(s)};
 
+    if (s->now < s->joining_until) {
+        m.flags = SWIM_FLAG_JOIN;
+        s->sync_at = s->now + SWIM_JOIN_INTERVAL;
+    }
     swim_text_begin(s);
     swim_text_put(s, &m);
     swim_text_send(s, to, u);
 }
 
+void swim_join_send(struct swim *s, const struct world_endpoint *at, struct swim_update *u)
+{
+    struct swim_message sync = {
+        .type = SWIM_SYNC, .flags = SWIM_FLAG_JOIN, .digest = swim_digest(s)};
+    struct swim_message self;
+
+    s->joining_until = s->now + SWIM_JOIN_SPAN;
+    s->sync_at = u64_min(s->sync_at, s->now + SWIM_JOIN_INTERVAL);
+    swim_describe(s, 0, &self);
+    swim_text_begin(s);
+    swim_text_put(s, &self);
+    swim_text_put(s, &sync);
+    swim_text_send_bare(s, SWIM_SEND_DATAGRAM, NODE_NONE, at, 0, u);
+}
+
 static void swim_buckets_send(struct swim *s, uint32_t to, uint32_t n, uint8_t flags,
-                              struct swim_update *u)
+                              bool introduces, struct swim_update *u)
 {
     struct swim_message m = {.type = SWIM_BUCKETS, .flags = flags, .n_buckets = n};
     uint32_t buckets[SWIM_BUCKETS_MAX];
@@ -90,6 +114,12 @@ static void swim_buckets_send(struct swim *s, uint32_t to, uint32_t n, uint8_t f
     }
     m.buckets = (struct bytes){bytes, (size_t)n * 4};
     swim_text_begin(s);
+    if (introduces) {
+        struct swim_message self;
+
+        swim_describe(s, 0, &self);
+        swim_text_put(s, &self);
+    }
     swim_text_put(s, &m);
     swim_text_send_bare(s, SWIM_SEND_DATAGRAM, s->members[to].id, &s->members[to].at, 0, u);
 }
@@ -98,10 +128,12 @@ void swim_hear_sync(struct swim *s, uint32_t from, const struct swim_message *m,
                     struct swim_update *u)
 {
     /* Where changes never end, one exchange in four is held all the same. */
-    bool is_time = s->changed_at + SWIM_SYNC_QUIET <= s->now || prng_chance(&s->prng, 1, 4);
+    bool joins = (m->flags & SWIM_FLAG_JOIN) != 0;
+    bool is_time =
+        joins || s->changed_at + SWIM_SYNC_QUIET <= s->now || prng_chance(&s->prng, 1, 4);
 
     if (s->config.digest_sync && is_time && m->digest != swim_digest(s)) {
-        swim_buckets_send(s, from, swim_bucket_count(s), 0, u);
+        swim_buckets_send(s, from, swim_bucket_count(s), 0, joins, u);
     }
 }
 
@@ -145,9 +177,12 @@ void swim_hear_buckets(struct swim *s, uint32_t from, const struct swim_message 
     if (!s->config.digest_sync) {
         return;
     }
+    if (s->now < s->joining_until) {
+        s->sync_at = u64_min(s->sync_at, s->now + SWIM_JOIN_INTERVAL);
+    }
     swim_buckets_fill(s, m->n_buckets, ours);
     swim_send_difference(s, from, m, ours, u);
     if ((m->flags & SWIM_FLAG_ANSWER) == 0) {
-        swim_buckets_send(s, from, m->n_buckets, SWIM_FLAG_ANSWER, u);
+        swim_buckets_send(s, from, m->n_buckets, SWIM_FLAG_ANSWER, false, u);
     }
 }

@@ -113,6 +113,8 @@ void swim_send_greeting(struct swim *s, uint32_t to, struct swim_update *u);
 /* --- swim_digest.c: what rumors did not carry --------------------------------------------------
  */
 
+/* Introduces us to whoever is at an address, and asks what it knows. */
+void swim_join_send(struct swim *s, const struct world_endpoint *at, struct swim_update *u);
 void swim_digest_send(struct swim *s, uint32_t to, struct swim_update *u);
 void swim_hear_sync(struct swim *s, uint32_t from, const struct swim_message *m,
                     struct swim_update *u);
@@ -132,6 +134,9 @@ void swim_rings_changed(struct swim *s);
 void swim_watch_tick(struct swim *s, struct swim_update *u);
 nanos swim_watch_due(const struct swim *s);
 void swim_watch_wake(struct swim *s, struct swim_update *u);
+
+/* A member that is dead was asked once more. */
+void swim_watch_dead(struct swim *s, uint32_t at, struct swim_update *u);
 
 /* Something came from a member. */
 void swim_watch_heard(struct swim *s, uint32_t from, struct swim_update *u);

@@ -142,6 +142,7 @@ static void swim_hear_of_self(struct swim *s, uint64_t incarnation, enum swim_st
     if (swim_instance_of(incarnation) > s->sender.instance && state == SWIM_ALIVE) {
         if (!s->is_displaced) {
             s->is_displaced = true;
+            s->displaced_by = incarnation;
             swim_change_push(u, SWIM_DISPLACED, self, NODE_NONE, false);
         }
         return;

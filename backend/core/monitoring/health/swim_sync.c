@@ -55,6 +55,7 @@ static void swim_heal(struct swim *s, struct swim_update *u)
 
         if (!swim_is_live(m) && at != 0 && m->at.port != 0) {
             swim_send_greeting(s, at, u);
+            swim_watch_dead(s, at, u);
             return;
         }
     }

@@ -138,9 +138,10 @@ static void swim_edge_close(struct swim *s, const struct swim_edge *edge)
     if (at == SWIM_NOBODY || !edge->is_down || s->members[at].state != SWIM_DEAD) {
         return;
     }
-    s->departed[s->departed_next++ % SWIM_OBSERVERS_MAX] = (struct swim_departed){
+    s->departed[s->departed_next++ % SWIM_DEPARTED_MAX] = (struct swim_departed){
         .subject = edge->peer,
         .incarnation = s->members[at].incarnation,
+        .bad_at = edge->bad_at,
         .report_at = s->now + SWIM_REPORT_INTERVAL,
         .until = s->now + SWIM_DEPARTED_SPAN,
     };
@@ -334,6 +335,7 @@ static void swim_report_push(struct swim *s, node_id observer, const struct swim
         .subject = m->id,
         .incarnation = m->incarnation,
         .down = (m->flags & SWIM_FLAG_TAKES_BACK) == 0,
+        .age = (nanos)m->age_ms * NANOS_PER_MS,
     };
     report->n_observers = swim_neighbours(s, m->id, report->observers);
 }
@@ -348,6 +350,28 @@ static void swim_report(struct swim *s, const struct swim_message *m, struct swi
 
         report.type = SWIM_REPORT;
         swim_tell(s, s->leader, &report, u);
+    }
+}
+
+/* Those who condemned it may be gone themselves before a leader has heard of it. Whoever is its
+ * neighbour now, and has asked it in vain, says so in their place. */
+void swim_watch_dead(struct swim *s, uint32_t at, struct swim_update *u)
+{
+    const struct swim_member *m = &s->members[at];
+    struct swim_message report = {.type = SWIM_REPORT, .id = m->id, .incarnation = m->incarnation};
+    node_id observers[SWIM_OBSERVERS_MAX];
+    uint32_t n = 0;
+
+    if (s->config.rings == 0 || s->leader == NODE_NONE || m->state != SWIM_DEAD ||
+        s->now < m->since + 2 * s->config.heal_interval) {
+        return;
+    }
+    n = swim_neighbours(s, m->id, observers);
+    for (uint32_t i = 0; i < n; i++) {
+        if (observers[i] == s->config.self) {
+            swim_report(s, &report, u);
+            return;
+        }
     }
 }
 
@@ -666,6 +690,7 @@ static void swim_edge_reports(struct swim *s, struct swim_edge *edge, struct swi
         return;
     }
     m.incarnation = s->members[at].incarnation;
+    m.age_ms = (uint32_t)((s->now - edge->bad_at) / NANOS_PER_MS);
     if (edge->bad_at + SWIM_GOOD_SPAN <= s->now && edge->stage == SWIM_EDGE_QUIET) {
         edge->is_down = false;
         m.flags = SWIM_FLAG_TAKES_BACK;
@@ -705,15 +730,22 @@ static void swim_edge_tick(struct swim *s, struct swim_edge *edge, struct swim_u
 
 static void swim_departed_tick(struct swim *s, struct swim_update *u)
 {
-    for (uint32_t i = 0; i < SWIM_OBSERVERS_MAX; i++) {
+    for (uint32_t i = 0; i < SWIM_DEPARTED_MAX; i++) {
         struct swim_departed *gone = &s->departed[i];
         struct swim_message m = {
             .type = SWIM_REPORT,
             .id = gone->subject,
             .incarnation = gone->incarnation,
+            .age_ms = (uint32_t)((s->now - gone->bad_at) / NANOS_PER_MS),
         };
 
-        if (gone->subject == NODE_NONE || gone->report_at > s->now) {
+        uint32_t at = gone->subject == NODE_NONE ? SWIM_NOBODY : swim_index(s, gone->subject);
+
+        if (at == SWIM_NOBODY || s->members[at].state != SWIM_DEAD) {
+            gone->subject = NODE_NONE; /* it lives again */
+            continue;
+        }
+        if (gone->report_at > s->now) {
             continue;
         }
         gone->report_at = s->now + SWIM_REPORT_INTERVAL;
@@ -754,7 +786,7 @@ nanos swim_watch_due(const struct swim *s)
             due = u64_min(due, u64_min(edge->ping_at, edge->deadline));
         }
     }
-    for (uint32_t i = 0; i < SWIM_OBSERVERS_MAX; i++) {
+    for (uint32_t i = 0; i < SWIM_DEPARTED_MAX; i++) {
         if (s->departed[i].subject != NODE_NONE) {
             due = u64_min(due, s->departed[i].report_at);
         }

@@ -71,8 +71,12 @@ void swim_message_encode(struct buf *b, const struct swim_message *m)
         buf_put_varint(b, m->id);
         buf_put_varint(b, m->incarnation);
         buf_put_u8(b, m->flags);
+        if (m->type == SWIM_REPORT) {
+            buf_put_varint(b, m->age_ms);
+        }
         break;
     case SWIM_SYNC:
+        buf_put_u8(b, m->flags);
         buf_put_u64(b, m->digest);
         break;
     case SWIM_BUCKETS:
@@ -187,8 +191,10 @@ enum err swim_message_decode(struct cursor *c, struct swim_message *ret)
         m.id = cursor_varint(c);
         m.incarnation = cursor_varint(c);
         m.flags = cursor_u8(c);
+        m.age_ms = m.type == SWIM_REPORT ? swim_take_sequence(c) : 0;
         break;
     case SWIM_SYNC:
+        m.flags = cursor_u8(c);
         m.digest = cursor_u64(c);
         break;
     case SWIM_BUCKETS:

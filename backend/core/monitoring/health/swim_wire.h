@@ -20,8 +20,8 @@
  *                 receiver's last sixteen came u8, milliseconds to the next one
  *    10 LOOK      sequence, id, incarnation: a fellow observer shall see for itself, and answer
  *    11 ACCUSE    id, incarnation, flags u8 (1: taken back): to the fellow observers
- *    12 REPORT    as ACCUSE: to the leader
- *    13 SYNC      digest u64 of all members
+ *    12 REPORT    as ACCUSE, and how many milliseconds ago it was last so: to the leader
+ *    13 SYNC      flags u8 (1: the sender joins), digest u64 of all members
  *    14 BUCKETS   flags u8 (1: an answer), n u16 (a power of two), n times u32
  *
  * The version of a datagram is the highest that both sides speak, as far as the sender knows, or
@@ -72,6 +72,7 @@ struct swim_message {
     uint32_t echo;
     uint32_t promise_ms;
     uint8_t received;
+    uint32_t age_ms; /* REPORT */
     /* SYNC, BUCKETS */
     uint64_t digest;
     uint32_t n_buckets;

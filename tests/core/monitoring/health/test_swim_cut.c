@@ -227,6 +227,39 @@ static void the_next_leader_hears_of_whom_the_last_one_did_not_cut(void **state)
     close_led(&net, &second);
 }
 
+/* All who condemned it are gone, too, when somebody leads again. */
+static void a_dead_host_is_lost_though_its_accusers_started_anew(void **state)
+{
+    (void)state;
+    struct swim_net net;
+    struct leader first;
+    struct leader second;
+    uint32_t by[SWIM_OBSERVERS_MAX];
+    uint32_t n = 0;
+
+    open_led(&net, &first, 8);
+    for (uint32_t i = 0; i < net.hosts[20].swim.n_edges; i++) {
+        by[n++] = (uint32_t)net.hosts[20].swim.edges[i].peer - 1;
+    }
+    swim_net_crash(&net, 20);
+    first.host = HOSTS; /* who led hears nothing any more */
+    swim_net_run(&net, 6 * NANOS_PER_S);
+    for (uint32_t i = 0; i < n; i++) {
+        swim_net_restart(&net, by[i], false);
+        swim_net_join(&net, by[i], 199);
+    }
+    swim_net_run(&net, 40 * NANOS_PER_S);
+    cut_deinit(&first.cut);
+    cut_update_deinit(&first.update);
+    memset(&second, 0, sizeof(second));
+    second.faulty[20] = true;
+    swim_lead(&net, &second, 199);
+    leader_step(&net, &second, (struct cut_event){.kind = CUT_EVENT_DEAD, .id = 21});
+    swim_net_run(&net, 60 * NANOS_PER_S);
+    expect_exactly_the_faulty(&second, 1);
+    close_led(&net, &second);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -235,6 +268,7 @@ int main(void)
         cmocka_unit_test(hosts_that_hear_nothing_half_of_the_time_are_cut_once),
         cmocka_unit_test(hosts_that_lose_four_in_five_are_cut),
         cmocka_unit_test(a_tenth_lost_everywhere_cuts_nobody),
+        cmocka_unit_test(a_dead_host_is_lost_though_its_accusers_started_anew),
         cmocka_unit_test(the_next_leader_hears_of_whom_the_last_one_did_not_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,81 @@
+/*
+ * health_agent: membership on a host: swim, the detectors of its neighbours and, while this member
+ * leads, the cut, on the world's datagrams, timers and randomness. The same in the daemon and in
+ * the simulator.
+ *
+ * The agent opens one datagram port and uses no streams: joining and comparing tables go by
+ * datagrams, too. It introduces itself to one seed after the other until somebody answers, and to a
+ * seed that is not among the living every now and then for ever, so that clusters which began apart
+ * find each other.
+ *
+ * Whoever has started with a clock that went back is younger than its earlier self only by name.
+ * The others say so; in the first seconds the agent then takes the next instance above the one that
+ * they know, and goes on. Later it is displaced: it falls silent, and says so.
+ */
+#ifndef NOVACRON_HEALTH_HEALTH_AGENT_H
+#define NOVACRON_HEALTH_HEALTH_AGENT_H
+
+#include "core/base/err.h"
+#include "core/monitoring/health/cut.h"
+#include "core/monitoring/health/swim.h"
+#include "core/world/world.h"
+
+/* Where others may be found at the start. */
+#define HEALTH_SEEDS_MAX 64
+
+/* Points of a curve: one a second. */
+#define HEALTH_CURVE_POINTS 120
+
+struct health_agent; /* opaque */
+
+struct health_agent_config {
+    struct swim_config swim; /* `instance` too: the time of the start, say; the seed is drawn */
+    struct cut_config cut;
+    struct seal_cipher cipher;
+    struct seal_ring ring;
+    uint16_t port;
+    struct world_endpoint seeds[HEALTH_SEEDS_MAX];
+    uint32_t n_seeds;
+    struct bytes meta; /* borrowed for the call */
+};
+
+/* Who wants to know. Called from within the world's callbacks; any may be NULL. */
+struct health_agent_events {
+    void *ctx;
+    void (*changed)(void *ctx, const struct swim_change *change);
+    void (*cut)(void *ctx, const struct cut_change *change, uint64_t view);
+};
+
+/* The presets of swim and cut, and nothing else. */
+void health_agent_config_default(struct health_agent_config *config);
+
+/* The world stays in place until the agent is closed. Errors are those of datagram_open. */
+MUST_USE enum err health_agent_open(const struct world *world,
+                                    const struct health_agent_config *config,
+                                    const struct health_agent_events *events,
+                                    struct health_agent **ret);
+void health_agent_close(struct health_agent *agent);
+
+/* Who leads the cluster now; NODE_NONE: nobody. While it is this member, it makes the cuts. */
+void health_agent_lead(struct health_agent *agent, node_id leader);
+
+/* Says good-bye to the others. */
+void health_agent_leave(struct health_agent *agent);
+
+void health_agent_set_keys(struct health_agent *agent, const struct seal_ring *ring);
+
+/* What it holds, to be looked at; valid until the next turn of the world. */
+const struct swim *health_agent_swim(const struct health_agent *agent);
+
+/* NULL: this member does not lead. */
+const struct cut *health_agent_cut(const struct health_agent *agent);
+
+/* How late the next beat of a neighbour was, a second at a time, latest last, as phi
+ * [Hayashibara04]. Returns how many points there are; 0: it is no neighbour. */
+uint32_t health_agent_curve(const struct health_agent *agent, node_id peer,
+                            float ret[HEALTH_CURVE_POINTS]);
+
+/* Since when a member is in its state, on this host's clock, and what time it is. */
+nanos health_agent_now(const struct health_agent *agent);
+
+#endif

@@ -1,0 +1,39 @@
+/*
+ * Membership in the daemon: the agent on the world's datagrams, its keys, and what it shows. It
+ * uses the UDP port of the same number as the peers' TCP port, so peers are its seeds without
+ * further ado.
+ */
+#ifndef NOVACRON_NOVACROND_DAEMON_HEALTH_H
+#define NOVACRON_NOVACROND_DAEMON_HEALTH_H
+
+#include "api/rpc.h"
+#include "core/base/buf.h"
+#include "core/monitoring/health/health_agent.h"
+#include "world/linux/linux_seal.h"
+
+struct daemon;
+
+#define DAEMON_METHODS_MAX 96
+
+struct daemon_health {
+    struct health_agent *agent; /* NULL: off */
+    struct linux_seal *seal;
+    const struct rpc_method *methods[DAEMON_METHODS_MAX]; /* etcd's, and ours behind them */
+    uint64_t changes[SWIM_CHANGES];
+    uint64_t lost;
+};
+
+/* Off where the peers' streams are encrypted and no keys are configured: what travels must be
+ * sealed at least as well. False: `why` says what is wrong. */
+bool daemon_health_open(struct daemon *d, char *why, size_t n);
+void daemon_health_close(struct daemon *d);
+
+/* Reads the keys again. False: they stay as they were, and the log says why. */
+bool daemon_health_reload(struct daemon *d);
+
+/* All methods that the server has. */
+const struct rpc_method *const *daemon_health_methods(struct daemon *d, size_t *ret_count);
+
+void daemon_health_metrics(struct buf *b, const struct daemon *d);
+
+#endif
