@@ -157,7 +157,7 @@ static const char *call_overload(const struct rpc_call *call)
     if (conn->queued_bytes > limits->connection_queue_bytes) {
         return "this connection leaves too many answers unread";
     }
-    if (server->counters.queued_bytes > limits->server_queue_bytes) {
+    if (conn_is_pressed(conn, limits->server_queue_bytes)) {
         return "too many answers of this server are left unread";
     }
     return NULL;
@@ -456,7 +456,7 @@ static bool call_below_marks(const struct rpc_call *call, size_t halves)
     const struct rpc_limits *limits = &conn->server->config.limits;
     return call_waiting(call) <= limits->call_queue_bytes / 2 * halves &&
            conn->queued_bytes <= limits->connection_queue_bytes / 2 * halves &&
-           conn->server->counters.queued_bytes <= limits->server_queue_bytes / 2 * halves;
+           !conn_is_pressed(conn, limits->server_queue_bytes / 2 * halves);
 }
 
 bool rpc_has_room(const struct rpc_call *call)

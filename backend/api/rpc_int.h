@@ -226,6 +226,15 @@ void call_start(struct rpc_call *call);
 /* Hands one message to the method. */
 void call_deliver(struct rpc_call *call, struct bytes message);
 
+/* Does more output wait than this server keeps, and more than a call's on this connection? Whoever
+ * reads his answers goes on until twice as much waits. */
+static inline bool conn_is_pressed(const struct rpc_conn *conn, size_t mark)
+{
+    uint64_t queued = conn->server->counters.queued_bytes;
+    return queued > mark &&
+           (conn->queued_bytes > conn->server->config.limits.call_queue_bytes || queued / 2 > mark);
+}
+
 static inline size_t call_waiting(const struct rpc_call *call)
 {
     return call->out.len - call->out_at;

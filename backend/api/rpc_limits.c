@@ -6,6 +6,10 @@
  * open: enough for a round trip. */
 #define DRAIN_NOTICE NANOS_PER_S
 
+/* Instead of stall_timeout, while more answers wait than the server keeps: who takes nothing then
+ * stands in the way of others. */
+#define PRESSED_STALL_TIMEOUT (10 * NANOS_PER_S)
+
 struct rpc_limits rpc_limits_default(void)
 {
     return (struct rpc_limits){
@@ -29,6 +33,14 @@ struct rpc_limits rpc_limits_default(void)
     };
 }
 
+static nanos limit_stall(const struct rpc_server *server)
+{
+    const struct rpc_limits *limits = &server->config.limits;
+    bool is_pressed = server->counters.queued_bytes > limits->server_queue_bytes;
+    return is_pressed ? u64_min(limits->stall_timeout, PRESSED_STALL_TIMEOUT)
+                      : limits->stall_timeout;
+}
+
 static bool limit_passed(nanos since, nanos timeout, nanos now)
 {
     return since != 0 && u64_sub_sat(now, since) > timeout;
@@ -46,7 +58,7 @@ static void conn_sweep_calls(struct rpc_conn *conn, nanos now)
             http2_reset_call(call, NGHTTP2_CANCEL);
         } else if (late) {
             call_fail(call, RPC_CANCELED, "the request took too long to arrive");
-        } else if (limit_passed(call->stalled_since, limits->stall_timeout, now)) {
+        } else if (limit_passed(call->stalled_since, limit_stall(conn->server), now)) {
             if (conn->kind == CONN_HTTP2) {
                 http2_reset_call(call, NGHTTP2_ENHANCE_YOUR_CALM);
             } else {
@@ -61,7 +73,7 @@ static bool conn_is_late(const struct rpc_conn *conn, nanos now)
     const struct rpc_limits *limits = &conn->server->config.limits;
     return (!conn->greeted && limit_passed(conn->opened_at, limits->handshake_timeout, now)) ||
            limit_passed(conn->half_since, limits->request_timeout, now) ||
-           limit_passed(conn->blocked_since, limits->stall_timeout, now) ||
+           limit_passed(conn->blocked_since, limit_stall(conn->server), now) ||
            limit_passed(conn->ping_sent_at, limits->ping_timeout, now);
 }
 

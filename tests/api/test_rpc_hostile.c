@@ -404,6 +404,35 @@ static void stops_the_method_when_the_client_does_not_read(void **state)
     peer_close(&peer);
 }
 
+/* More answers wait than the server keeps, all of them of one who takes none. */
+static void who_takes_no_answers_is_in_nobody_elses_way(void **state)
+{
+    (void)state;
+    static const char ask[] = "GET /version HTTP/1.1\r\nHost: x\r\n\r\n";
+    struct rpc_limits limits = rpc_limits_default();
+    limits.server_queue_bytes = limits.call_queue_bytes * 3 / 4;
+    struct rpc_peer peer;
+    peer_open(&peer, &limits);
+    struct peer_reply *flood = begin_flood(&peer);
+    assert_true(peer.server.counters.queued_bytes > limits.server_queue_bytes);
+    struct peer_reply *more = begin_flood(&peer);
+    assert_int_equal(more->grpc_status, RPC_RESOURCE_EXHAUSTED);
+    struct rpc_conn *other = conn_open(&peer.server);
+    struct buf said;
+    buf_init(&said);
+    conn_input(other, (struct bytes){(const uint8_t *)ask, sizeof ask - 1});
+    while (conn_produce(other, &said, 1000)) {
+    }
+    assert_true(said.len > 12 && memcmp(said.data, "HTTP/1.1 200", 12) == 0);
+    buf_deinit(&said);
+    conn_close(other);
+    assert_false(flood->was_reset);
+    peer_advance(&peer, 12 * NANOS_PER_S);
+    assert_true(flood->was_reset);
+    assert_int_equal(peer.server.counters.queued_bytes, 0);
+    peer_close(&peer);
+}
+
 static void resets_a_call_whose_answer_nobody_takes(void **state)
 {
     (void)state;
@@ -568,6 +597,7 @@ int main(void)
         cmocka_unit_test(refuses_calls_above_the_limit),
         cmocka_unit_test(says_how_many_streams_a_connection_may_have),
         cmocka_unit_test(stops_the_method_when_the_client_does_not_read),
+        cmocka_unit_test(who_takes_no_answers_is_in_nobody_elses_way),
         cmocka_unit_test(resets_a_call_whose_answer_nobody_takes),
         cmocka_unit_test(refuses_calls_of_a_connection_that_reads_no_answers),
         cmocka_unit_test(cuts_off_a_method_that_sends_without_room),
