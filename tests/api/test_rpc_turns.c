@@ -82,7 +82,7 @@ static const struct rpc_socket_owner ops = {
 static void turns_on_connection(uv_stream_t *listener, int status)
 {
     struct rpc_io *io = listener->data;
-    struct turns *t = (struct turns *)((char *)io - offsetof(struct turns, io));
+    struct turns *t = (struct turns *)(void *)((char *)io - offsetof(struct turns, io));
     assert_int_equal(status, 0);
     struct connection *c = &t->connections[t->count];
     c->turns = t;

@@ -108,7 +108,9 @@ static void shim_take_time(uint64_t bytes)
 ssize_t shim_pwrite64(int fd, const void *bytes, size_t n, off64_t offset)
 {
     static ssize_t (*next)(int, const void *, size_t, off64_t);
-    next = next != NULL ? next : shim_next("pwrite64");
+    if (next == NULL) {
+        next = shim_next("pwrite64");
+    }
     if (shim_fails(KIND_WRITE, fd, NULL)) {
         return -1;
     }
@@ -135,21 +137,27 @@ static int shim_sync(int fd, int (*next)(int fd))
 int shim_fdatasync(int fd)
 {
     static int (*next)(int);
-    next = next != NULL ? next : shim_next("fdatasync");
+    if (next == NULL) {
+        next = shim_next("fdatasync");
+    }
     return shim_sync(fd, next);
 }
 
 int shim_fsync(int fd)
 {
     static int (*next)(int);
-    next = next != NULL ? next : shim_next("fsync");
+    if (next == NULL) {
+        next = shim_next("fsync");
+    }
     return shim_sync(fd, next);
 }
 
 int shim_fallocate64(int fd, off64_t offset, off64_t n)
 {
     static int (*next)(int, off64_t, off64_t);
-    next = next != NULL ? next : shim_next("posix_fallocate64");
+    if (next == NULL) {
+        next = shim_next("posix_fallocate64");
+    }
     return shim_fails(KIND_ALLOCATE, fd, NULL) ? errno : next(fd, offset, n);
 }
 
@@ -158,7 +166,9 @@ int shim_openat64(int dir, const char *path, int flags, ...)
     static int (*next)(int, const char *, int, ...);
     va_list more;
     mode_t mode = 0;
-    next = next != NULL ? next : shim_next("openat64");
+    if (next == NULL) {
+        next = shim_next("openat64");
+    }
     if ((flags & O_CREAT) != 0) {
         va_start(more, flags);
         mode = va_arg(more, mode_t);
@@ -173,13 +183,17 @@ int shim_openat64(int dir, const char *path, int flags, ...)
 int shim_renameat(int from, const char *a, int to, const char *b)
 {
     static int (*next)(int, const char *, int, const char *);
-    next = next != NULL ? next : shim_next("renameat");
+    if (next == NULL) {
+        next = shim_next("renameat");
+    }
     return shim_fails(KIND_LINK, -1, b) ? -1 : next(from, a, to, b);
 }
 
 int shim_linkat(int from, const char *a, int to, const char *b, int flags)
 {
     static int (*next)(int, const char *, int, const char *, int);
-    next = next != NULL ? next : shim_next("linkat");
+    if (next == NULL) {
+        next = shim_next("linkat");
+    }
     return shim_fails(KIND_LINK, -1, b) ? -1 : next(from, a, to, b, flags);
 }
