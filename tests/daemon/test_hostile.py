@@ -277,36 +277,38 @@ def siege(cluster, seed, seconds):
             (gone, "a_siege_leaves_no_descriptor")]
 
 
-def reaped(cluster, patience_scale):
-    """Whoever says nothing, or next to it, is sent away by itself."""
-    member = cluster.members[0]
-    rng = random.Random(1)
-    kinds = {silent: HANDSHAKE_TIMEOUT, half_preface: HANDSHAKE_TIMEOUT, noise: HANDSHAKE_TIMEOUT,
-             slow_header: HANDSHAKE_TIMEOUT}
-    if patience_scale > 1:
-        kinds[slow_body] = REQUEST_TIMEOUT
-    sockets = {}
-    for kind in kinds:
-        s = socket.create_connection((member.host, member.client_port))
+class Silent:
+    """Who says nothing, or next to it, and is to be sent away by itself."""
+
+    def __init__(self, member, scale):
+        rng = random.Random(1)
+        kinds = [silent, half_preface, noise, slow_header] + ([slow_body] if scale > 1 else [])
+        self.end = time.monotonic() + (REQUEST_TIMEOUT if scale > 1 else HANDSHAKE_TIMEOUT) + 5
+        self.waiting = {}
+        for kind in kinds:
+            self.open(member.host, member.client_port, kind, rng)
+        for kind in (silent, noise):
+            self.open(member.host, member.peer_port, kind, rng)
+
+    def open(self, host, port, kind, rng):
+        s = socket.create_connection((host, port))
         s.sendall(kind(rng)[0])
-        sockets[s] = kind
-    for kind in (silent, noise):
-        s = socket.create_connection((member.host, member.peer_port))
-        s.sendall(kind(rng)[0])
-        sockets[s] = kind
-    end = time.monotonic() + max(kinds.values()) + 5
-    waiting = dict(sockets)
-    while waiting and time.monotonic() < end:
-        for s in select.select(list(waiting), [], [], 0.5)[0]:
-            try:
-                if not s.recv(65536):
-                    waiting.pop(s)
-            except OSError:
-                waiting.pop(s)
-    left = [kind.__name__ for kind in waiting.values()]
-    for s in sockets:
-        s.close()
-    return [(not left, f"who_says_nothing_is_sent_away {left}")]
+        self.waiting[s] = kind
+
+    def result(self):
+        while self.waiting and time.monotonic() < self.end:
+            for s in select.select(list(self.waiting), [], [], 0.5)[0]:
+                try:
+                    gone = not s.recv(65536)
+                except OSError:
+                    gone = True
+                if gone:
+                    self.waiting.pop(s)
+                    s.close()
+        left = [kind.__name__ for kind in self.waiting.values()]
+        for s in self.waiting:
+            s.close()
+        return not left, f"who_says_nothing_is_sent_away {left}"
 
 
 def connect_many(host, port, count):
@@ -357,8 +359,9 @@ def scarce(build, directory):
 def run(cluster, build, seed, scale):
     cluster.start()
     cluster.leader()
+    quiet = Silent(cluster.leader(), scale)
     results = siege(cluster, seed, 6 * scale)
-    results += reaped(cluster, scale)
+    results.append(quiet.result())
     few = cluster.dir / "few"
     few.mkdir()
     results += scarce(build, few)
