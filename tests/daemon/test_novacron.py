@@ -264,10 +264,13 @@ def restore_elsewhere(build, cluster, backup, **settings):
     """A cluster whose members all begin with the backup, by the command line."""
     restored = Cluster(tempfile.mkdtemp(dir=cluster.dir), build, **settings)
     done = subprocess.run([build / "cli/novacron", "snapshot", "restore", backup,
-                           *[m.config for m in restored.members]], capture_output=True, text=True,
-                          timeout=PATIENCE)
+                           *[m.config for m in restored.members], "--json"], capture_output=True,
+                          text=True, timeout=PATIENCE)
     expect((done.returncode, done.stderr), (0, ""))
-    expect(done.stdout.count(" is in "), len(restored.members))
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    expect([s["name"] for s in said], [m.name for m in restored.members])
+    assert all(Path(s["data_dir"]).is_dir() for s in said), said
+    assert max(s["revision"] for s in said) > 1, said  # a witness has none
     return restored
 
 
