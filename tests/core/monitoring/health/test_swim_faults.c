@@ -357,6 +357,9 @@ static void scenario_11_an_even_split_and_an_isolated_host_heal(void **state)
             /* It cannot know, and does not claim to. */
             assert_int_equal(seen.judged_by[0], 0);
             assert_int_equal(swim_net_count(&net, 0, SWIM_DEAD), net.n - 1);
+            for (uint32_t i = 0; i < net.hosts[0].swim.n_edges; i++) {
+                assert_false(net.hosts[0].swim.edges[i].is_down);
+            }
         }
         net.is_split = false;
         assert_true(swim_net_run_until(&net, 90 * NANOS_PER_S, swim_net_is_settled));
