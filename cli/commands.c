@@ -276,6 +276,19 @@ static const struct cli_command novacron_commands[] = {
         .run = cmd_snapshot_verify,
     },
     {
+        .group = "snapshot",
+        .name = "restore",
+        .arguments = {"FILE", CONFIGS},
+        .options = {{"--into", "DIR", "data_dir of each in DIR/NAME, to be carried to its host"},
+                    {"--json", NULL, "one JSON object for each member"}},
+        .summary = "found a new cluster with a backup",
+        .help = "Makes the data_dir of the members that the configurations are of, with the state "
+                "of the backup;\nall members of the new cluster must begin so, with the same file. "
+                "Refuses a directory that\nanything is in. Exit status: 0 done, 1 the backup is "
+                "damaged, 2 something else was in the way.",
+        .run = cmd_snapshot_restore,
+    },
+    {
         .name = "members",
         .options = {REMOTE_OPTION_TABLE},
         .summary = "list the hosts, and whether each lives",
@@ -305,19 +318,6 @@ static const struct cli_command novacron_commands[] = {
                 "--once.\n"
                 "Exit status of --once: 0 all is well, 1 some member is not, 2 none answers.",
         .run = cmd_top,
-    },
-    {
-        .group = "snapshot",
-        .name = "restore",
-        .arguments = {"FILE", CONFIGS},
-        .options = {{"--into", "DIR", "data_dir of each in DIR/NAME, to be carried to its host"},
-                    {"--json", NULL, "one JSON object for each member"}},
-        .summary = "found a new cluster with a backup",
-        .help = "Makes the data_dir of the members that the configurations are of, with the state "
-                "of the backup;\nall members of the new cluster must begin so, with the same file. "
-                "Refuses a directory that\nanything is in. Exit status: 0 done, 1 the backup is "
-                "damaged, 2 something else was in the way.",
-        .run = cmd_snapshot_restore,
     },
     {
         .group = "ca",
