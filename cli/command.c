@@ -30,7 +30,7 @@ static void print_synopsis(FILE *out, const struct cli_program *p, const struct 
 }
 
 /* With its group, and a space between the two. */
-static int name_width(const struct cli_command *c)
+static int command_width(const struct cli_command *c)
 {
     return (int)(strlen(c->name) + (c->group != NULL ? strlen(c->group) + 1 : 0));
 }
@@ -42,12 +42,13 @@ static void print_overview(FILE *out, const struct cli_program *p)
     (void)fprintf(out, "%s: %s\n\n", p->name, p->summary);
     for (size_t i = 0; i < p->command_count; i++) {
         has_groups = has_groups || p->commands[i].group != NULL;
-        widest = name_width(&p->commands[i]) > widest ? name_width(&p->commands[i]) : widest;
+        widest = command_width(&p->commands[i]) > widest ? command_width(&p->commands[i]) : widest;
     }
     for (size_t i = 0; i < p->command_count; i++) {
         const struct cli_command *c = &p->commands[i];
         (void)fprintf(out, "  %s %s%s%s%*s  %s\n", p->name, c->group != NULL ? c->group : "",
-                      c->group != NULL ? " " : "", c->name, widest - name_width(c), "", c->summary);
+                      c->group != NULL ? " " : "", c->name, widest - command_width(c), "",
+                      c->summary);
     }
     (void)fprintf(out,
                   "\n`%s %sCOMMAND --help` says more about one of them.\n"
