@@ -216,9 +216,10 @@ MUST_USE enum err node_read(struct node *n, struct node_read *read);
  * docs/runbooks/quorum-lost.md. It is durable once the alarm RAFT_ALARM_QUORUM_FORCED was told and
  * the membership is of this member alone.
  *   ERR_CLOSED   halted, or not ready;
- *   ERR_BUSY     enough of the members were heard of late to elect a leader, or this one does not
- * run for long enough to tell; ERR_REFUSED  somebody leads, or this member is a witness, a learner,
- * damaged, or installing. */
+ *   ERR_BUSY     enough of the members were heard of late to elect a leader, or this one
+ *                does not run for long enough to tell;
+ *   ERR_REFUSED  somebody leads, or this member is a witness, a learner, damaged,
+ *                or installing. */
 MUST_USE enum err node_recover_quorum(struct node *n);
 
 /* Requests to Raft, as in raft.h. */

@@ -4,8 +4,9 @@
  *
  *     hello:    magic u32 "NCPS", version u16, kind u8, level u8, cluster u64, from u64, to u64,
  *               lineage u32, CRC32C of the bytes before u32
- *     answer:   magic u32 "NCAN", version u16, enum node_presence u16, CRC32C of the bytes before
- * u32 refusal:  magic u32 "NCRF", version u16 of the hello that it would have taken, reason u16,
+ *     answer:   magic u32 "NCAN", version u16, enum node_presence u16,
+ *               CRC32C of the bytes before u32
+ *     refusal:  magic u32 "NCRF", version u16 of the hello that it would have taken, reason u16,
  *               CRC32C of the bytes before u32
  */
 #include "core/base/crc.h"

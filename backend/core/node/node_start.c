@@ -562,7 +562,7 @@ static void start_write_boot(struct node_start *s, uint64_t before)
 }
 
 /* No boot number, or a damaged one: begins at a random place. If an earlier life is beyond it, this
- * one learns so from the store (node_check_boot). */
+ * one learns so from the store (request_check_boot). */
 static void start_draw_boot(struct node_start *s)
 {
     uint8_t bytes[4];

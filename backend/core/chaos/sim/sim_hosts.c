@@ -2,9 +2,10 @@
  * Hosts that watch each other: what must hold of cuts while faults go on, and of everybody's view
  * once they are over.
  *
- *     I40  nobody is lost on the word of one observer; and once the faults are over, nobody who is
- * up I41  once they are over, all who are up know all who are up to be alive, and within a bound no
- *          leader has a host in its view that is down, while a majority of the hosts is up
+ *     I40  nobody is lost on the word of one observer;
+ *          and once the faults are over, nobody who is up
+ *     I41  once they are over, all who are up know all who are up to be alive, and within a bound
+ *          no leader has a host in its view that is down, while a majority of the hosts is up
  */
 #include "core/base/say.h"
 #include "core/chaos/sim/sim_int.h"
