@@ -92,26 +92,15 @@ static bool quorum_is_there(const struct node *n, const struct raft_membership *
 {
     bool has_witness = raft_membership_has_witness(ms);
     bool has_candidate = false;
+    uint32_t up = 0;
     for (uint32_t i = 0; i < ms->n; i++) {
         const struct raft_member *m = &ms->member[i];
-        has_candidate = has_candidate || (quorum_has(n, m) && raft_member_is_full_voter(m) &&
+        bool is_up = quorum_has(n, m);
+        has_candidate = has_candidate || (is_up && raft_member_is_full_voter(m) &&
                                           (!has_witness || (m->roles & RAFT_IN_SYNC)));
+        up |= (uint32_t)is_up << i;
     }
-    static const uint8_t halves[] = {RAFT_VOTER, RAFT_VOTER_OUTGOING};
-    for (size_t h = 0; h < COUNT_OF(halves); h++) {
-        unsigned up = 0;
-        unsigned all = 0;
-        for (uint32_t i = 0; i < ms->n; i++) {
-            if (ms->member[i].roles & halves[h]) {
-                all++;
-                up += quorum_has(n, &ms->member[i]);
-            }
-        }
-        if (all > 0 && quorum_tally(up, all - up, all) != QUORUM_WON) {
-            return false;
-        }
-    }
-    return has_candidate;
+    return has_candidate && raft_membership_is_quorum(ms, up);
 }
 
 enum err node_recover_quorum(struct node *n)

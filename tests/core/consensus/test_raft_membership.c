@@ -490,10 +490,20 @@ static bool membership_decides(const struct raft_membership *ms, unsigned set)
     return true;
 }
 
+static void assert_quorum_is_told(const struct raft_membership *ms, unsigned set)
+{
+    uint32_t slots = 0;
+    for (uint32_t i = 0; i < ms->n; i++) {
+        slots |= (set >> ms->member[i].id & 1u) << i;
+    }
+    assert_int_equal(raft_membership_is_quorum(ms, slots), membership_decides(ms, set));
+}
+
 static void assert_quorums_overlap(const struct raft_membership *a, const struct raft_membership *b)
 {
     for (unsigned set = 0; set < 1u << 9; set++) {
         assert_false(membership_decides(a, set) && membership_decides(b, ~set));
+        assert_quorum_is_told(a, set);
     }
 }
 

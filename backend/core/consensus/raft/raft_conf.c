@@ -220,21 +220,11 @@ static bool conf_is_well(const struct raft *r, const struct raft_member *m)
 /* Would those that are well be a quorum, or would the change stop the group? */
 static bool conf_keeps_quorum(const struct raft *r, const struct raft_membership *next)
 {
-    const uint8_t halves[2] = {RAFT_VOTER, RAFT_VOTER_OUTGOING};
-    for (int h = 0; h < 2; h++) {
-        unsigned well = 0;
-        unsigned n = 0;
-        for (uint32_t i = 0; i < next->n; i++) {
-            if (next->member[i].roles & halves[h]) {
-                n++;
-                well += conf_is_well(r, &next->member[i]);
-            }
-        }
-        if (quorum_tally(well, n - well, n) != QUORUM_WON) {
-            return false;
-        }
+    uint32_t well = 0;
+    for (uint32_t i = 0; i < next->n; i++) {
+        well |= (uint32_t)conf_is_well(r, &next->member[i]) << i;
     }
-    return true;
+    return raft_membership_is_quorum(next, well);
 }
 
 static enum err conf_validate(const struct raft *r, const struct raft_conf_change *change)

@@ -3,7 +3,6 @@
 
 #include "core/base/mutant.h"
 #include "core/base/probe.h"
-#include "core/consensus/quorum.h"
 #include "core/consensus/raft/raft_int.h"
 
 /* --- proposals ------------------------------------------------------------------------------- */
@@ -356,20 +355,11 @@ bool raft_quorum_is_active(const struct raft *r)
     if (MUTANT(NO_CHECK_QUORUM)) {
         return true;
     }
-    enum quorum_result result[2];
-    const uint8_t halves[2] = {RAFT_VOTER, RAFT_VOTER_OUTGOING};
-    for (int h = 0; h < 2; h++) {
-        unsigned active = 0;
-        unsigned n = 0;
-        for (uint32_t i = 0; i < r->membership.n; i++) {
-            if (r->membership.member[i].roles & halves[h]) {
-                n++;
-                active += r->peer[i].pr.recent_active;
-            }
-        }
-        result[h] = quorum_tally(active, n - active, n);
+    uint32_t active = 0;
+    for (uint32_t i = 0; i < r->membership.n; i++) {
+        active |= (uint32_t)r->peer[i].pr.recent_active << i;
     }
-    return quorum_both(result[0], result[1]) == QUORUM_WON;
+    return raft_membership_is_quorum(&r->membership, active);
 }
 
 /* Once an election timeout: has a quorum been heard from? If not, somebody else may lead by now,

@@ -4,8 +4,10 @@
 
 #include "core/base/check.h"
 #include "core/base/cursor.h"
+#include "core/consensus/quorum.h"
 
 _Static_assert(RAFT_CONF_CHANGES_MAX <= 255, "the number of changes is one byte on the wire");
+_Static_assert(RAFT_MEMBERS_MAX <= 32, "a set of slots is a word");
 
 const char *raft_change_text(enum raft_change_result result)
 {
@@ -70,6 +72,24 @@ unsigned raft_membership_count(const struct raft_membership *ms, uint8_t roles)
         count += (ms->member[i].roles & roles) != 0;
     }
     return count;
+}
+
+bool raft_membership_is_quorum(const struct raft_membership *ms, uint32_t slots)
+{
+    enum quorum_result result[2];
+    const uint8_t halves[2] = {RAFT_VOTER, RAFT_VOTER_OUTGOING};
+    for (int h = 0; h < 2; h++) {
+        unsigned in = 0;
+        unsigned n = 0;
+        for (uint32_t i = 0; i < ms->n; i++) {
+            if (ms->member[i].roles & halves[h]) {
+                n++;
+                in += slots >> i & 1;
+            }
+        }
+        result[h] = quorum_tally(in, n - in, n);
+    }
+    return quorum_both(result[0], result[1]) == QUORUM_WON;
 }
 
 bool raft_membership_is_joint(const struct raft_membership *ms)

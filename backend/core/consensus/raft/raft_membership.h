@@ -147,6 +147,9 @@ bool raft_membership_has_witness(const struct raft_membership *ms);
 /* How many members have any of these roles. */
 unsigned raft_membership_count(const struct raft_membership *ms, uint8_t roles);
 
+/* Are the members of `slots` (bit i: member[i]) a quorum, in both halves? */
+bool raft_membership_is_quorum(const struct raft_membership *ms, uint32_t slots);
+
 /* Does it vote, in either half? */
 static inline bool raft_member_votes(const struct raft_member *m)
 {

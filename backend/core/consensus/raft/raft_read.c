@@ -133,21 +133,12 @@ bool raft_lease_holds(const struct raft *r, nanos now)
 /* Are these two a quorum, in both halves? */
 static bool reads_two_suffice(const struct raft *r, node_id a, node_id b)
 {
-    enum quorum_result result[2];
-    const uint8_t halves[2] = {RAFT_VOTER, RAFT_VOTER_OUTGOING};
-    for (int h = 0; h < 2; h++) {
-        unsigned with = 0;
-        unsigned n = 0;
-        for (uint32_t i = 0; i < r->membership.n; i++) {
-            const struct raft_member *m = &r->membership.member[i];
-            if (m->roles & halves[h]) {
-                n++;
-                with += m->id == a || m->id == b;
-            }
-        }
-        result[h] = quorum_tally(with, n - with, n);
+    uint32_t two = 0;
+    for (uint32_t i = 0; i < r->membership.n; i++) {
+        node_id id = r->membership.member[i].id;
+        two |= (uint32_t)(id == a || id == b) << i;
     }
-    return quorum_both(result[0], result[1]) == QUORUM_WON;
+    return raft_membership_is_quorum(&r->membership, two);
 }
 
 /* `vouched`: the term in which `from`, another node, says that it follows; 0: it does not say. */
