@@ -78,6 +78,11 @@ static void keys_are_read_in_order_and_mistakes_have_a_line(void **state)
     assert_int_equal(read_keys_of("# none\n", &ring, &line), ERR_INVALID);
     assert_int_equal(line, 0);
     assert_int_equal(linux_seal_read_keys("/nonexistent/keys", &ring, &line), ERR_NOT_FOUND);
+    assert_int_equal(linux_seal_read_keys("/tmp", &ring, &line), ERR_IO);
+    char odd[] = KEY_A;
+    odd[0] = '\x10';
+    assert_int_equal(read_keys_of(odd, &ring, &line), ERR_INVALID);
+    assert_int_equal(line, 1);
 }
 
 int main(void)

@@ -118,10 +118,11 @@ const struct seal_ops linux_seal_ops = {.seal = linux_seal_seal, .open = linux_s
 
 static int seal_digit(char c)
 {
-    static const char digits[] = "0123456789abcdef";
-    const char *at = c != '\0' ? strchr(digits, c | 0x20) : NULL;
+    static const char digits[] = "0123456789abcdefABCDEF";
+    const char *at = c != '\0' ? strchr(digits, c) : NULL;
+    int digit = at == NULL ? -1 : (int)(at - digits);
 
-    return at == NULL ? -1 : (int)(at - digits);
+    return digit < 16 ? digit : digit - 6;
 }
 
 static bool seal_key_parse(const char *text, uint8_t key[SEAL_KEY_BYTES])
@@ -161,6 +162,9 @@ enum err linux_seal_read_keys(const char *path, struct seal_ring *ret, unsigned 
             e = ERR_INVALID;
         }
         OPENSSL_cleanse(key, sizeof(key));
+    }
+    if (e == OK && ferror(file)) {
+        e = ERR_IO;
     }
     if (e == OK && ring.n == 0) {
         e = ERR_INVALID;
