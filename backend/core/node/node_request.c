@@ -110,7 +110,7 @@ static void request_number(struct node *n, struct node_request *request)
 {
     if (request->sequence == 0) {
         request_check_boot(n);
-        request->boot = request->boot == 0 ? n->boot : request->boot;
+        request->boot = n->boot;
         request->sequence = ++n->sequence;
         n->requests.flight_count++;
         n->requests.flight_bytes += request_bytes(request);
@@ -333,7 +333,6 @@ enum err node_propose(struct node *n, struct node_request *request)
     n->counted.requests++;
     /* Proposed again, it still says when it was decided: that a lease is due is so in one term. */
     request->term = raft_status(n->raft).term;
-    request->boot = 0;
     request->sequence = 0;
     request->taken_at = now;
     request->deadline = now + n->cfg.request_timeout;

@@ -106,7 +106,8 @@ static void an_outcome_that_nobody_knows_is_no_success(void **state)
     cluster3_put(&c, leader, "answer", value_of(1));
     struct put p;
     put_begin(&p, c.member[leader].node, "answer", value_of(2));
-    p.request.boot = c.member[leader].node->boot - 1;
+    lose_proposal(c.member[leader].node, false);
+    p.request.boot--;
     put_wait(&c, &p);
     assert_int_equal(p.result, ERR_UNKNOWN);
     assert_true(cluster3_get(&c, leader, "answer", value_of(1)));
