@@ -57,13 +57,8 @@ static void figures_streams(const struct node *n, struct node_peer_figures *f)
 /* Of a member that this one leads; NULL where it does not. */
 static const struct raft_progress *figures_progress(const struct node *n, node_id id)
 {
-    const struct raft_membership *ms = raft_status(n->raft).membership;
-    for (uint32_t i = 0; i < ms->n; i++) {
-        if (ms->member[i].id == id) {
-            return raft_peer_progress(n->raft, i);
-        }
-    }
-    return NULL;
+    int slot = raft_membership_slot(raft_status(n->raft).membership, id);
+    return slot < 0 ? NULL : raft_peer_progress(n->raft, (uint32_t)slot);
 }
 
 uint32_t node_peer_figures(const struct node *n, struct node_peer_figures ret[NODE_PEERS_MAX])

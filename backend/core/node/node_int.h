@@ -489,8 +489,6 @@ void node_send(struct node *n, const struct raft_message *m);
 void node_send_encoded(struct node *n, const struct raft_message *m, struct bytes encoded);
 /* Something that is no Raft message. False: there is no stream that takes it. */
 bool node_send_note(struct node *n, node_id to, struct bytes note);
-/* NULL: no address is known of it. */
-struct node_link *node_link_find(struct node *n, node_id peer);
 
 /* --- node_hello.c ---------------------------------------------------------------------------- */
 

@@ -168,14 +168,22 @@ static void link_connect(struct node_out *out)
     link_hello(out);
 }
 
-struct node_link *node_link_find(struct node *n, node_id peer)
+/* Its place in `links`, or -1. */
+static int link_slot(const struct node *n, node_id peer)
 {
     for (uint32_t i = 0; i < n->cfg.peer_count; i++) {
         if (n->links[i].peer == peer && n->links[i].node) {
-            return &n->links[i];
+            return (int)i;
         }
     }
-    return NULL;
+    return -1;
+}
+
+/* NULL: no address is known of it. */
+static struct node_link *link_find(struct node *n, node_id peer)
+{
+    int slot = link_slot(n, peer);
+    return slot < 0 ? NULL : &n->links[slot];
 }
 
 static enum node_stream_kind link_kind(enum raft_message_type type)
@@ -185,7 +193,7 @@ static enum node_stream_kind link_kind(enum raft_message_type type)
 
 static bool link_send(struct node *n, node_id to, enum node_stream_kind kind, struct bytes frame)
 {
-    struct node_link *link = node_link_find(n, to);
+    struct node_link *link = link_find(n, to);
     struct node_out *out = link ? &link->out[kind] : NULL;
     bool sent =
         out && out->stream && n->world->net->stream_send(n->world->self, out->stream, frame) == OK;
@@ -248,7 +256,7 @@ enum err node_note(struct node *n, node_id to, struct bytes note)
     if (store_feature_level(n->store) < NODE_NOTE_LEVEL) {
         return ERR_UNSUPPORTED;
     }
-    if (!node_link_find(n, to)) {
+    if (!link_find(n, to)) {
         return ERR_NOT_FOUND;
     }
     struct buf b;
@@ -357,7 +365,7 @@ static bool link_read_hello(struct node_incoming *in, struct bytes bytes)
     world_timer_cancel(in->node->world, &in->hello_due);
     in->peer = hello.from;
     in->kind = hello.kind;
-    struct node_link *link = node_link_find(in->node, hello.from);
+    struct node_link *link = link_find(in->node, hello.from);
     if (link) {
         link->level = hello.level;
         link->heard = world_now(in->node->world);
@@ -392,7 +400,7 @@ static bool link_read_message(struct node_incoming *in, struct raft_message_spac
     if (raft_message_decode(bytes, space, &m) != OK || m.from != in->peer) {
         return false;
     }
-    struct node_link *link = node_link_find(in->node, in->peer);
+    struct node_link *link = link_find(in->node, in->peer);
     if (link) {
         link->heard = world_now(in->node->world);
     }
@@ -459,7 +467,7 @@ static void link_on_received(struct world_stream_sink *sink, struct bytes bytes)
 {
     struct node_incoming *in = sink->owner;
     struct node *n = in->node;
-    struct node_link *link = in->peer != NODE_NONE ? node_link_find(n, in->peer) : NULL;
+    struct node_link *link = in->peer != NODE_NONE ? link_find(n, in->peer) : NULL;
     if (link) {
         link->bytes_received += bytes.len;
     }
@@ -564,22 +572,14 @@ void node_links_part(struct node *n)
 
 nanos node_link_heard(const struct node *n, node_id peer)
 {
-    for (uint32_t i = 0; i < n->cfg.peer_count; i++) {
-        if (n->links[i].node && n->links[i].peer == peer) {
-            return n->links[i].heard;
-        }
-    }
-    return 0;
+    int slot = link_slot(n, peer);
+    return slot < 0 ? 0 : n->links[slot].heard;
 }
 
 uint8_t node_link_level(const struct node *n, node_id peer)
 {
-    for (uint32_t i = 0; i < n->cfg.peer_count; i++) {
-        if (n->links[i].node && n->links[i].peer == peer) {
-            return n->links[i].level;
-        }
-    }
-    return 0;
+    int slot = link_slot(n, peer);
+    return slot < 0 ? 0 : n->links[slot].level;
 }
 
 /* --- life ------------------------------------------------------------------------------------ */
@@ -670,7 +670,7 @@ enum err node_peer_set(struct node *n, const struct node_peer *peer)
     if (peer->id == n->cfg.id || !n->is_listening) {
         return OK;
     }
-    struct node_link *link = node_link_find(n, peer->id);
+    struct node_link *link = link_find(n, peer->id);
     if (link && link->at.port == peer->at.port && strcmp(link->at.host, peer->at.host) == 0) {
         return OK;
     }
@@ -698,17 +698,12 @@ enum err node_peer_set(struct node *n, const struct node_peer *peer)
 
 bool node_peer_known(const struct node *n, node_id peer)
 {
-    for (uint32_t i = 0; i < n->cfg.peer_count; i++) {
-        if (n->links[i].node && n->links[i].peer == peer) {
-            return true;
-        }
-    }
-    return false;
+    return link_slot(n, peer) >= 0;
 }
 
 void node_peer_drop(struct node *n, node_id peer)
 {
-    struct node_link *link = n->state == NODE_RUNNING ? node_link_find(n, peer) : NULL;
+    struct node_link *link = n->state == NODE_RUNNING ? link_find(n, peer) : NULL;
     if (link) {
         link_close(link);
     }
