@@ -225,9 +225,9 @@ static void leader_tell_commit(struct raft *r)
             raft_send_append(r, i, leader_tells_at_once(r, &r->peer[i].pr));
         }
     }
-    r->commit_due = r->cfg.commit_delay == 0 ? 0
-                    : r->commit_due == 0     ? r->now + r->cfg.commit_delay
-                                             : r->commit_due;
+    if (r->cfg.commit_delay != 0 && r->commit_due == 0) {
+        r->commit_due = r->now + r->cfg.commit_delay;
+    }
 }
 
 /* Nothing carried it so far. */
