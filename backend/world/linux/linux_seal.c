@@ -113,8 +113,7 @@ static bool linux_seal_unseal(void *self, const struct seal_context *context, ui
 
 const struct seal_ops linux_seal_ops = {.seal = linux_seal_seal, .open = linux_seal_unseal};
 
-/* --- Keys ----------------------------------------------------------------------------------------
- */
+/* --- keys ------------------------------------------------------------------------------------ */
 
 static int seal_digit(char c)
 {

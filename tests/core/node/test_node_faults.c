@@ -490,7 +490,6 @@ static void a_snapshot_without_room_is_tried_again_after_a_pause(void **state)
 
 /* --- what a life leaves to the next ----------------------------------------------------------- */
 
-/* The first start is interrupted after each of its events: the next one founds the group. */
 /* A follower's log stands still while the others commit, and it applies what they committed. It may
  * take a snapshot of that, but not say in its log that there is one before the entries are in it.
  */

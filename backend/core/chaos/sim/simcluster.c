@@ -259,25 +259,6 @@ bool simcluster_is_deposed(const struct simcluster *c, const struct simmember *l
     return false;
 }
 
-const struct raft_membership *simcluster_membership(struct simcluster *c)
-{
-    struct simmember *leader = simcluster_leader(c);
-    const struct raft_membership *found = NULL;
-    raft_index furthest = 0;
-
-    if (leader != NULL) {
-        return node_status(leader->node).membership;
-    }
-    for (uint32_t i = 0; i < c->n; i++) {
-        struct simmember *m = &c->member[i];
-        if (simmember_serves(m) && node_applied(m->node) >= furthest) {
-            furthest = node_applied(m->node);
-            found = node_status(m->node).membership;
-        }
-    }
-    return found;
-}
-
 struct simmember *simcluster_pick(struct simcluster *c, uint32_t pick,
                                   bool (*is_wanted)(const struct simmember *))
 {

@@ -91,9 +91,6 @@ struct simmember *simcluster_leader(struct simcluster *c);
  * members, or the in-sync set, and it does not know. */
 bool simcluster_is_deposed(const struct simcluster *c, const struct simmember *leader);
 
-/* The membership of the newest leader, or of whoever has applied most; NULL: nobody serves. */
-const struct raft_membership *simcluster_membership(struct simcluster *c);
-
 /* The pick-th of those that `is_wanted`, counted round; NULL: there is none. */
 struct simmember *simcluster_pick(struct simcluster *c, uint32_t pick,
                                   bool (*is_wanted)(const struct simmember *));
