@@ -306,16 +306,22 @@ static void start_found(struct node_start *s)
 
 /* --- the log --------------------------------------------------------------------------------- */
 
+/* There is none, or one in which nothing was ever promised. */
+static bool start_log_is_empty(const struct wal_recovery *found)
+{
+    const struct wal_state *state = found->state;
+    return found->verdict == RECOVERY_EMPTY ||
+           (recovery_may_vote(found->verdict) && state->base_index == 0 && state->last_index == 0 &&
+            state->hard.term == 0 && !state->in_doubt);
+}
+
 /* A founder that never was part of the group: on an empty disk, or one on which its first start
  * came no further than an empty log. It cannot have promised anything. */
 static bool start_is_founding(const struct node_start *s)
 {
     const struct node_config *cfg = &s->node->cfg;
-    const struct wal_state *state = s->found.state;
     bool empty =
-        s->found.verdict == RECOVERY_EMPTY ||
-        (recovery_may_vote(s->found.verdict) && !cfg->is_member && state->base_index == 0 &&
-         state->last_index == 0 && state->hard.term == 0 && !state->in_doubt);
+        s->found.verdict == RECOVERY_EMPTY || (!cfg->is_member && start_log_is_empty(&s->found));
     return cfg->founders && empty && s->snapshot.index == 0;
 }
 
@@ -387,11 +393,7 @@ static void start_on_asked(void *ctx, bool is_member)
 static void start_on_peeked(void *owner, const struct wal_recovery *found)
 {
     struct node_start *s = owner;
-    const struct wal_state *state = found->state;
-    bool is_empty = found->verdict == RECOVERY_EMPTY ||
-                    (recovery_may_vote(found->verdict) && state->base_index == 0 &&
-                     state->last_index == 0 && state->hard.term == 0 && !state->in_doubt);
-    if (is_empty) {
+    if (start_log_is_empty(found)) {
         node_ask_begin(s->node, start_on_asked, s);
     } else {
         start_log(s);
