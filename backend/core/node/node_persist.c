@@ -46,8 +46,8 @@ static void batch_keep_messages(struct node_batch *b, const struct raft_update *
     }
 }
 
-/* What may be answered on a full disk, once term and vote are on it. A request for votes may not: it
- * speaks of the entries that have no room. */
+/* What may be answered on a full disk, once term and vote are on it. A request for votes may not:
+ * it speaks of the entries that have no room. */
 static bool batch_is_vote(enum raft_message_type type)
 {
     return type == RAFT_MSG_VOTE_RESP || type == RAFT_MSG_PRE_VOTE_RESP;
