@@ -301,6 +301,23 @@ static void who_comes_and_goes_stays_out_and_who_stays_comes_back(void **state)
     stand_close(&t);
 }
 
+/* A partition that heals soon: nobody takes anything back, and nothing else happens. */
+static void who_is_heard_again_before_its_reports_are_old_comes_back_by_time_alone(void **state)
+{
+    (void)state;
+    struct stand t;
+
+    stand_open(&t, VIEW);
+    stand_reports(&t, 3, 8);
+    stand_step(&t, (struct cut_event){.kind = CUT_EVENT_DEAD, .id = 3});
+    stand_wait(&t, 2 * NANOS_PER_S);
+    assert_int_equal(t.cuts, 1);
+    stand_step(&t, (struct cut_event){.kind = CUT_EVENT_ALIVE, .id = 3, .incarnation = 65537});
+    stand_wait(&t, 120 * NANOS_PER_S);
+    assert_int_equal(t.back, 1);
+    stand_close(&t);
+}
+
 /* Three members: two observers each, who must both report. */
 static void of_three_both_others_must_say_so(void **state)
 {
@@ -368,6 +385,7 @@ int main(void)
         cmocka_unit_test(a_restarted_member_is_not_held_for_its_earlier_life),
         cmocka_unit_test(the_brake_holds_where_half_would_go),
         cmocka_unit_test(who_comes_and_goes_stays_out_and_who_stays_comes_back),
+        cmocka_unit_test(who_is_heard_again_before_its_reports_are_old_comes_back_by_time_alone),
         cmocka_unit_test(of_three_both_others_must_say_so),
         cmocka_unit_test(who_contradicted_is_not_lost_for_what_was_said_before),
         cmocka_unit_test(who_left_of_its_own_is_not_lost),
