@@ -261,6 +261,30 @@ static void scenario_13_no_answer_is_longer_than_a_strangers_question(void **sta
     swim_net_close(&net);
 }
 
+/* So many contradictions are used up that the next one, or new metadata, is of the next instance.
+ */
+static void new_metadata_after_the_last_contradiction_is_of_a_new_instance(void **state)
+{
+    (void)state;
+    struct swim_config config = shipped();
+    struct seal_sender sender = {.id = 2, .instance = 1, .counter = 0};
+    struct swim_message suspect = {
+        .type = SWIM_SUSPECT_OF, .id = 1, .by = 2, .incarnation = 1 << 16 | 0xFFFE};
+    struct swim_event meta = {.kind = SWIM_EVENT_META, .bytes = {(const uint8_t *)"new", 3}};
+    uint8_t bytes[256];
+    struct swim_net net;
+
+    swim_net_open(&net, 5, &config, 15, true);
+    hand_over(&net, 0, bytes, forge(&net, &sender, &suspect, 1, bytes));
+    swim_net_step(&net, 0, &meta);
+    swim_check(&net.hosts[0].swim);
+    swim_net_run(&net, 10 * NANOS_PER_S);
+    assert_false(net.hosts[0].swim.is_displaced);
+    assert_true(swim_net_is_settled(&net));
+    assert_int_equal(swim_instance_of(swim_find(&net.hosts[2].swim, 1)->incarnation), 2);
+    swim_net_close(&net);
+}
+
 /* Nobody can be buried under an incarnation that it cannot contradict. */
 static void scenario_14_the_largest_incarnations_evict_nobody(void **state)
 {
@@ -404,6 +428,7 @@ int main(void)
         cmocka_unit_test(scenario_12_a_start_behind_a_partition_and_one_without_seeds),
         cmocka_unit_test(scenario_12_a_version_that_is_not_spoken_is_refused_and_counted),
         cmocka_unit_test(scenario_13_no_answer_is_longer_than_a_strangers_question),
+        cmocka_unit_test(new_metadata_after_the_last_contradiction_is_of_a_new_instance),
         cmocka_unit_test(scenario_14_the_largest_incarnations_evict_nobody),
         cmocka_unit_test(scenario_14_a_million_members_that_are_not_do_not_fit),
         cmocka_unit_test(scenario_14_what_is_cut_anywhere_is_refused),
