@@ -381,6 +381,26 @@ static void scenario_14_what_is_cut_anywhere_is_refused(void **state)
     }
 }
 
+/* Of sixteen beats nobody has heard seventeen. */
+static void scenario_14_a_beat_that_tells_more_than_there_is_is_refused(void **state)
+{
+    (void)state;
+    struct swim_message beat = {.type = SWIM_BEAT, .sequence = 700, .received = SWIM_BEATS_TOLD};
+    struct swim_message back;
+
+    for (int more = 0; more < 2; more++) {
+        struct cursor c;
+        struct buf b;
+
+        buf_init(&b);
+        swim_message_encode(&b, &beat);
+        cursor_init(&c, buf_view(&b));
+        assert_true((swim_message_decode(&c, &back) == OK) == (more == 0));
+        buf_deinit(&b);
+        beat.received++;
+    }
+}
+
 /* Bursts of changes, a hundred at once in each of ten seconds: no datagram is too large, all is
  * told, and what concerns oneself goes first. */
 static void scenario_15_a_flood_of_changes_is_told_to_all(void **state)
@@ -432,6 +452,7 @@ int main(void)
         cmocka_unit_test(scenario_14_the_largest_incarnations_evict_nobody),
         cmocka_unit_test(scenario_14_a_million_members_that_are_not_do_not_fit),
         cmocka_unit_test(scenario_14_what_is_cut_anywhere_is_refused),
+        cmocka_unit_test(scenario_14_a_beat_that_tells_more_than_there_is_is_refused),
         cmocka_unit_test(scenario_15_a_flood_of_changes_is_told_to_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
