@@ -77,6 +77,8 @@ def compare(cell, runs, model):
                 verdicts.append(is_good)
                 print(f"  {column}: memberlist {median(measured):.6g} of {sorted(measured)}, "
                       f"model {ours:.6g}: {'alike' if is_good else 'NOT ALIKE'}", flush=True)
+    if not verdicts:
+        print("  no run that the machine was fit for: NOT COMPARED", flush=True)
     return all(verdicts) and verdicts != []
 
 
