@@ -110,8 +110,12 @@ static void health_print_host(const Novacronpb__HostResponse *h)
     char span[32];
 
     health_print_span(m->seconds, span, sizeof span);
-    (void)printf("%s (%llx) at %s: %s for %s, score %u of 100\n", health_or_dash(m->name),
-                 (unsigned long long)m->id, m->address, m->state, span, h->score);
+    (void)printf("%s (%llx) at %s: %s for %s", health_or_dash(m->name), (unsigned long long)m->id,
+                 m->address, m->state, span);
+    if (m->neighbour) {
+        (void)printf(", score %u of 100", h->score);
+    }
+    (void)putchar('\n');
     if (m->view[0] != '\0') {
         (void)printf("the leader's view: %s, %u of its observers report it\n", m->view, m->reports);
     }

@@ -30,6 +30,8 @@ def hosts_that_die_are_lost_and_come_back_alive(build):
         expect(scene.run("members", members=[one]).returncode, 0)
         alive = scene.run("health", two.name, members=[one])
         assert alive.returncode == 0 and "network to it    ok" in alive.stdout, alive.stdout
+        itself = scene.run("health", one.name, members=[one]).stdout
+        assert "not observed from here" in itself and "score" not in itself, itself
         two.kill()
         until("it is dead", lambda: hosts(scene, one)[two.name][0] == "dead", patience=5)
         expect(scene.run("members", members=[one]).returncode, 1)
