@@ -401,6 +401,37 @@ static void scenario_14_a_beat_that_tells_more_than_there_is_is_refused(void **s
     }
 }
 
+/* Buckets, and whoever sends them with the longest names that there are, are too much for one. */
+static void scenario_15_a_large_table_introduces_itself_by_datagrams_that_fit(void **state)
+{
+    (void)state;
+    struct swim_config config = shipped();
+    struct seal_sender sender = {.id = 2, .instance = 1, .counter = 0};
+    struct swim_message sync = {.type = SWIM_SYNC, .flags = SWIM_FLAG_JOIN, .digest = 1};
+    struct world_endpoint elsewhere = {"h1", 7000};
+    struct swim_event meta = {.kind = SWIM_EVENT_META};
+    uint8_t bytes[SWIM_META_MAX_BYTES];
+    struct swim_member *self = NULL;
+    struct swim_net net;
+
+    memset(bytes, 'm', sizeof(bytes));
+    swim_net_open(&net, 2, &config, 16, true);
+    for (node_id id = 1000; id < 1000 + SWIM_BUCKETS_MAX * 8; id++) {
+        swim_assume(&net.hosts[0].swim, id, 1, &elsewhere);
+    }
+    self = &net.hosts[0].swim.members[0];
+    memset(self->at.host, 'h', sizeof(self->at.host) - 1);
+    memset(self->site, 's', sizeof(self->site));
+    meta.bytes = (struct bytes){bytes, sizeof(bytes)};
+    swim_net_step(&net, 0, &meta);
+    hand_over(&net, 0, bytes, forge(&net, &sender, &sync, 1, bytes));
+    assert_true(net.update.n_sends >= 2);
+    for (size_t i = 0; i < net.update.n_sends; i++) {
+        assert_true(net.update.sends[i].len <= WORLD_DATAGRAM_MAX_BYTES);
+    }
+    swim_net_close(&net);
+}
+
 /* Bursts of changes, a hundred at once in each of ten seconds: no datagram is too large, all is
  * told, and what concerns oneself goes first. */
 static void scenario_15_a_flood_of_changes_is_told_to_all(void **state)
@@ -453,6 +484,7 @@ int main(void)
         cmocka_unit_test(scenario_14_a_million_members_that_are_not_do_not_fit),
         cmocka_unit_test(scenario_14_what_is_cut_anywhere_is_refused),
         cmocka_unit_test(scenario_14_a_beat_that_tells_more_than_there_is_is_refused),
+        cmocka_unit_test(scenario_15_a_large_table_introduces_itself_by_datagrams_that_fit),
         cmocka_unit_test(scenario_15_a_flood_of_changes_is_told_to_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
