@@ -102,6 +102,16 @@ static void stand_reports(struct stand *t, uint32_t subject, uint32_t n)
     }
 }
 
+/* Four members, of whom all others report two: half of the view. */
+static void stand_open_braked(struct stand *t)
+{
+    stand_open(t, 4);
+    for (uint32_t i = 0; i < 3; i++) {
+        stand_report(t, observer_of(2, i, 4), 2, 3, 4, true);
+        stand_report(t, observer_of(3, i, 4), 3, 3, 4, true);
+    }
+}
+
 /* Whatever it says, of whomever, and however often. */
 static void one_sick_observer_condemns_nobody(void **state)
 {
@@ -177,11 +187,7 @@ static void what_is_over_before_the_cut_is_made_is_forgotten(void **state)
     (void)state;
     struct stand t;
 
-    stand_open(&t, 4);
-    for (uint32_t i = 0; i < 3; i++) {
-        stand_report(&t, observer_of(2, i, 4), 2, 3, 4, true);
-        stand_report(&t, observer_of(3, i, 4), 3, 3, 4, true);
-    }
+    stand_open_braked(&t);
     stand_wait(&t, 19 * NANOS_PER_S);
     assert_true(t.update.is_braked);
     stand_wait(&t, 2 * NANOS_PER_S);
@@ -341,11 +347,7 @@ static void who_contradicted_is_not_lost_for_what_was_said_before(void **state)
     (void)state;
     struct stand t;
 
-    stand_open(&t, 4);
-    for (uint32_t i = 0; i < 3; i++) {
-        stand_report(&t, observer_of(2, i, 4), 2, 3, 4, true);
-        stand_report(&t, observer_of(3, i, 4), 3, 3, 4, true);
-    }
+    stand_open_braked(&t);
     stand_wait(&t, 5 * NANOS_PER_S);
     assert_true(t.update.is_braked);
     stand_step(&t, (struct cut_event){.kind = CUT_EVENT_ALIVE, .id = 2, .incarnation = 65537});
