@@ -66,6 +66,13 @@ def keys_of_health_are_read_and_exchanged(build):
                 member.process.send_signal(signal.SIGHUP)
             time.sleep(3)
             assert alive()
+            # One that knows the new key alone is heard by those who took it in while they ran.
+            keys.write_text("cd" * 32 + "\n")
+            two = scene.members[1]
+            two.kill()
+            until("it is dead", lambda: not alive())
+            two.start()
+            until("it lives", alive)
 
 
 if __name__ == "__main__":
