@@ -36,6 +36,8 @@ def hosts_that_die_are_lost_and_come_back_alive(build):
         until("it is dead", lambda: hosts(scene, one)[two.name][0] == "dead", patience=5)
         expect(scene.run("members", members=[one]).returncode, 1)
         expect(scene.run("health", two.name, members=[one]).returncode, 1)
+        expect(scene.run("members", "--json", members=[one]).returncode, 1)
+        expect(scene.run("health", two.name, "--json", members=[one]).returncode, 1)
         until("it is lost", lambda: hosts(scene, leader)[two.name] == ("dead", "out"), patience=5)
         two.start()
         until("it lives", lambda: hosts(scene, one)[two.name][0] == "alive")
