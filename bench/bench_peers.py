@@ -3,7 +3,7 @@
 
 bench/peers/peers.go runs memberlist itself, in real time; `novacron-sim detect peers` runs the model.
 The model is valid where false positives are within a factor of two and detection times within 10 %;
-where it is not, nothing may be claimed by it. Takes some 25 minutes, nearly all of them waiting. A
+where it is not, nothing may be claimed by it. Takes some 50 minutes, nearly all of them waiting. A
 run in which the machine was too busy is void, and done again.
 """
 
