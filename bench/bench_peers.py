@@ -3,7 +3,7 @@
 
 bench/peers/peers.go runs memberlist itself, in real time; `novacron-sim detect peers` runs the model.
 The model is valid where false positives are within a factor of two and detection times within 10 %;
-where it is not, nothing may be claimed by it. Takes some 25 minutes, nearly all of them waiting. A
+where it is not, nothing may be claimed by it. Takes some 50 minutes, nearly all of them waiting. A
 run in which the machine was too busy is void, and done again.
 """
 
@@ -77,6 +77,8 @@ def compare(cell, runs, model):
                 verdicts.append(is_good)
                 print(f"  {column}: memberlist {median(measured):.6g} of {sorted(measured)}, "
                       f"model {ours:.6g}: {'alike' if is_good else 'NOT ALIKE'}", flush=True)
+    if not verdicts:
+        print("  no run that the machine was fit for: NOT COMPARED", flush=True)
     return all(verdicts) and verdicts != []
 
 

@@ -48,6 +48,19 @@ static void health_print_member(const Novacronpb__MembersResponse *all,
                                     : "");
 }
 
+static void health_print_members(const Novacronpb__MembersResponse *all)
+{
+    for (size_t i = 0; i < all->n_members; i++) {
+        health_print_member(all, all->members[i]);
+    }
+    if (all->awareness > 0) {
+        (void)printf("The member that answers doubts itself: it is slow, or badly connected.\n");
+    }
+    if (all->braked) {
+        (void)printf("The leader misses half of the hosts, and calls none of them lost.\n");
+    }
+}
+
 enum cli_exit cmd_members(const struct cli_call *call)
 {
     struct remote r;
@@ -58,23 +71,19 @@ enum cli_exit cmd_members(const struct cli_call *call)
         return e;
     }
     e = remote_call(&r, "/novacronpb.Health/Members");
-    if (e == CLI_OK && r.json) {
-        remote_print(&novacronpb__members_response__descriptor, buf_view(&r.response));
-    } else if (e == CLI_OK) {
+    if (e == CLI_OK) {
         all = novacronpb__members_response__unpack(NULL, r.response.len, r.response.data);
+        e = all != NULL ? CLI_OK : remote_failed(&r, "the answer makes no sense");
+    }
+    for (size_t i = 0; all != NULL && i < all->n_members; i++) {
+        e = strcmp(all->members[i]->state, "dead") == 0 ? CLI_DAMAGED : e;
+    }
+    if (all != NULL && r.json) {
+        remote_print(&novacronpb__members_response__descriptor, buf_view(&r.response));
+    } else if (all != NULL) {
+        health_print_members(all);
     }
     if (all != NULL) {
-        for (size_t i = 0; i < all->n_members; i++) {
-            health_print_member(all, all->members[i]);
-            e = strcmp(all->members[i]->state, "dead") == 0 ? CLI_DAMAGED : e;
-        }
-        if (all->awareness > 0) {
-            (void)printf(
-                "The member that answers doubts itself: it is slow, or badly connected.\n");
-        }
-        if (all->braked) {
-            (void)printf("The leader misses half of the hosts, and calls none of them lost.\n");
-        }
         novacronpb__members_response__free_unpacked(all, NULL);
     }
     remote_close(&r);
@@ -110,8 +119,12 @@ static void health_print_host(const Novacronpb__HostResponse *h)
     char span[32];
 
     health_print_span(m->seconds, span, sizeof span);
-    (void)printf("%s (%llx) at %s: %s for %s, score %u of 100\n", health_or_dash(m->name),
-                 (unsigned long long)m->id, m->address, m->state, span, h->score);
+    (void)printf("%s (%llx) at %s: %s for %s", health_or_dash(m->name), (unsigned long long)m->id,
+                 m->address, m->state, span);
+    if (m->neighbour) {
+        (void)printf(", score %u of 100", h->score);
+    }
+    (void)putchar('\n');
     if (m->view[0] != '\0') {
         (void)printf("the leader's view: %s, %u of its observers report it\n", m->view, m->reports);
     }
@@ -136,13 +149,17 @@ enum cli_exit cmd_health(const struct cli_call *call)
     }
     pb_put_bytes(&r.request, 1, (struct bytes){(const uint8_t *)name, strlen(name)});
     e = remote_call(&r, "/novacronpb.Health/Host");
-    if (e == CLI_OK && r.json) {
-        remote_print(&novacronpb__host_response__descriptor, buf_view(&r.response));
-    } else if (e == CLI_OK) {
+    if (e == CLI_OK) {
         host = novacronpb__host_response__unpack(NULL, r.response.len, r.response.data);
+        e = host != NULL && host->member != NULL ? CLI_OK
+                                                 : remote_failed(&r, "the answer makes no sense");
     }
-    if (host != NULL && host->member != NULL) {
-        health_print_host(host);
+    if (e == CLI_OK) {
+        if (r.json) {
+            remote_print(&novacronpb__host_response__descriptor, buf_view(&r.response));
+        } else {
+            health_print_host(host);
+        }
         e = strcmp(host->member->state, "alive") == 0 ? CLI_OK : CLI_DAMAGED;
     }
     if (host != NULL) {

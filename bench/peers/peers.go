@@ -200,13 +200,11 @@ func (t *transport) Shutdown() error {
 
 // node is a member, and what it says of others.
 type node struct {
-	name     string
-	member   *memberlist.Memberlist
-	wire     *transport
-	cluster  *cluster
-	isOdd    bool // blocked now and then
-	deadLock sync.Mutex
-	dead     map[string]bool
+	name    string
+	member  *memberlist.Memberlist
+	wire    *transport
+	cluster *cluster
+	isOdd   bool // blocked now and then
 }
 
 type cluster struct {
@@ -224,18 +222,11 @@ type deaths struct {
 	originations, originationsHealthy, events, eventsHealthy int
 }
 
-func (n *node) NotifyJoin(m *memberlist.Node) {
-	n.deadLock.Lock()
-	delete(n.dead, m.Name)
-	n.deadLock.Unlock()
-}
+func (n *node) NotifyJoin(*memberlist.Node) {}
 
 func (n *node) NotifyUpdate(*memberlist.Node) {}
 
 func (n *node) NotifyLeave(m *memberlist.Node) {
-	n.deadLock.Lock()
-	n.dead[m.Name] = true
-	n.deadLock.Unlock()
 	c := n.cluster
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
@@ -277,7 +268,7 @@ func (n *node) Write(line []byte) (int, error) {
 func open(nodes int, change func(*memberlist.Config)) *cluster {
 	c := &cluster{byName: map[string]*node{}, wire: &wire{nodes: map[string]*transport{}}}
 	for i := 0; i < nodes; i++ {
-		n := &node{name: "n" + strconv.Itoa(i), cluster: c, dead: map[string]bool{}}
+		n := &node{name: "n" + strconv.Itoa(i), cluster: c}
 		n.wire = c.wire.attach(i + 1)
 		config := memberlist.DefaultLANConfig()
 		config.Name = n.name
@@ -467,7 +458,9 @@ func block(nodes, anomalous int, closed, open_, span time.Duration, plain bool) 
 	time.Sleep(15 * time.Second)
 	begin := time.Now()
 	for _, i := range rand.Perm(nodes)[:anomalous] {
+		c.mutex.Lock()
 		c.nodes[i].isOdd = true
+		c.mutex.Unlock()
 		c.nodes[i].wire.gate.set(begin, begin.Add(span), closed, open_)
 	}
 	messages, bytes := atomic.LoadUint64(&c.wire.messages), atomic.LoadUint64(&c.wire.bytes)

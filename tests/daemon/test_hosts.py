@@ -30,10 +30,14 @@ def hosts_that_die_are_lost_and_come_back_alive(build):
         expect(scene.run("members", members=[one]).returncode, 0)
         alive = scene.run("health", two.name, members=[one])
         assert alive.returncode == 0 and "network to it    ok" in alive.stdout, alive.stdout
+        itself = scene.run("health", one.name, members=[one]).stdout
+        assert "not observed from here" in itself and "score" not in itself, itself
         two.kill()
         until("it is dead", lambda: hosts(scene, one)[two.name][0] == "dead", patience=5)
         expect(scene.run("members", members=[one]).returncode, 1)
         expect(scene.run("health", two.name, members=[one]).returncode, 1)
+        expect(scene.run("members", "--json", members=[one]).returncode, 1)
+        expect(scene.run("health", two.name, "--json", members=[one]).returncode, 1)
         until("it is lost", lambda: hosts(scene, leader)[two.name] == ("dead", "out"), patience=5)
         two.start()
         until("it lives", lambda: hosts(scene, one)[two.name][0] == "alive")
@@ -64,6 +68,13 @@ def keys_of_health_are_read_and_exchanged(build):
                 member.process.send_signal(signal.SIGHUP)
             time.sleep(3)
             assert alive()
+            # One that knows the new key alone is heard by those who took it in while they ran.
+            keys.write_text("cd" * 32 + "\n")
+            two = scene.members[1]
+            two.kill()
+            until("it is dead", lambda: not alive())
+            two.start()
+            until("it lives", alive)
 
 
 if __name__ == "__main__":

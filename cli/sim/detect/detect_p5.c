@@ -64,13 +64,13 @@ static void views_row(const struct views_plan *plan, const struct labview_result
     detect_table_text(table, c->name);
     detect_table_text(table, labswim_name((enum labswim_protocol)(cell % LABSWIM_PROTOCOLS)));
     detect_table_number(table, views_faulty(plan, c), 0);
-    for (size_t which = 0; which < 9; which++) {
+    for (size_t which = 0; which < 10; which++) {
         for (uint32_t i = 0; i < plan->seeds; i++) {
             const double fields[] = {runs[i].missed,     (double)runs[i].false_deaths,
                                      runs[i].sizes,      runs[i].changes_most,
                                      runs[i].agreed_s,   runs[i].cuts,
                                      runs[i].cut_faulty, runs[i].cut_healthy,
-                                     runs[i].cut_last_s};
+                                     runs[i].cut_last_s, runs[i].cut_back};
             values[i] = fields[which];
         }
         labstat_sort(values, plan->seeds);
@@ -122,9 +122,10 @@ static void views_figures(const struct views_plan *plan, const struct labview_re
 static bool views_run(const struct detect_call *call, const struct views_case *cases,
                       size_t case_count, const char *title)
 {
-    static const char *const columns[] = {
-        "case",     "protocol", "faulty",     "missed",      "false",      "sizes", "changes_most",
-        "agreed_s", "cuts",     "cut_faulty", "cut_healthy", "cut_last_s", NULL};
+    static const char *const columns[] = {"case",     "protocol",   "faulty",       "missed",
+                                          "false",    "sizes",      "changes_most", "agreed_s",
+                                          "cuts",     "cut_faulty", "cut_healthy",  "cut_last_s",
+                                          "cut_back", NULL};
     struct views_plan plan = {.call = call,
                               .cases = cases,
                               .case_count = case_count,

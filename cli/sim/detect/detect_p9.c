@@ -2,8 +2,8 @@
  * P9: detectors on the same traces of heartbeats. Each has one free parameter, by which it is swift
  * or sure, and is tuned until its mean detection time is a given one; then mistakes are compared.
  *
- * The detection times of a trace are that of our default as it is shipped, and a ladder of
- * multiples of the swiftest that our default can be. Ours is no worse than another detector on a
+ * The detection times of a trace are that of ours by detector_config_of, and a ladder of
+ * multiples of the swiftest that ours can be. Ours is no worse than another detector on a
  * trace where the mean of ln((1 + m) / (1 + m')) over those that both reach is at most that of
  * NO_WORSE: the one that is added keeps a single mistake in a long trace from deciding anything.
  */
@@ -24,7 +24,7 @@
 #define BEATS_QUICK 3000
 #define BEATS_FULL  100000
 
-/* Times the swiftest; the first one stands for our default as shipped. */
+/* Times the swiftest; the first one stands for the figures of detector_config_of. */
 static const double LADDER[] = {0, 1.05, 1.2, 1.5, 2, 2.5, 3, 4, 6};
 
 #define RUNGS        COUNT_OF(LADDER)
@@ -152,7 +152,7 @@ static void p9_score_trace(const struct p9_result *r, enum p9_by by, struct p9_s
     }
 }
 
-/* How many mistakes the others make at the detection time of our default as it is shipped. */
+/* How many mistakes the others make at the detection time of ours by detector_config_of. */
 static void p9_table_of_traces(const struct p9_plan *plan, const struct p9_result *results,
                                uint64_t *ret_good, uint64_t *ret_all)
 {

@@ -118,10 +118,8 @@ struct labnet_traffic {
 struct labnet_counts {
     struct labnet_traffic sent;
     struct labnet_traffic received;
-    uint64_t lost;           /* on the way out, under way, or on the way in */
-    uint64_t overflowed;     /* did not fit into the inbox or the outbox */
-    uint64_t wire_out_bytes; /* with headers */
-    uint64_t wire_in_bytes;
+    uint64_t lost;       /* on the way out, under way, or on the way in */
+    uint64_t overflowed; /* did not fit into the inbox or the outbox */
 };
 
 struct labnet;

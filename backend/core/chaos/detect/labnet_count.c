@@ -28,7 +28,6 @@ void labnet_count_out(struct labnet *net, uint32_t id, uint64_t wire_bytes)
     struct labhost *host = &net->hosts[id];
     meter_turn(&host->meter_out, &net->rates_out, second_of(net));
     host->meter_out.bytes += wire_bytes;
-    host->counts.wire_out_bytes += wire_bytes;
 }
 
 void labnet_count_in(struct labnet *net, uint32_t id, uint64_t wire_bytes)
@@ -36,7 +35,6 @@ void labnet_count_in(struct labnet *net, uint32_t id, uint64_t wire_bytes)
     struct labhost *host = &net->hosts[id];
     meter_turn(&host->meter_in, &net->rates_in, second_of(net));
     host->meter_in.bytes += wire_bytes;
-    host->counts.wire_in_bytes += wire_bytes;
 }
 
 const struct labnet_counts *labnet_counts_of(const struct labnet *net, uint32_t host)

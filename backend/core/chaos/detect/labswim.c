@@ -211,13 +211,6 @@ void labswim_crash(struct labswim *s, uint32_t host)
     labnet_crash(s->net, host);
 }
 
-void labswim_restart(struct labswim *s, uint32_t host)
-{
-    labnet_restart(s->net, host);
-    swim_deinit(&s->hosts[host].swim);
-    labswim_start(s, host);
-}
-
 enum swim_state labswim_state(const struct labswim *s, uint32_t observer, uint32_t subject)
 {
     const struct swim_member *m = swim_find(&s->hosts[observer].swim, labswim_id(subject));

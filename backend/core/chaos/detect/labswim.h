@@ -78,7 +78,6 @@ void labswim_join(struct labswim *s, uint32_t host, uint32_t seed);
 void labswim_lead(struct labswim *s, uint32_t host, node_id leader);
 
 void labswim_crash(struct labswim *s, uint32_t host);
-void labswim_restart(struct labswim *s, uint32_t host); /* a new instance, which knows nobody */
 
 /* What `observer` holds of `subject`. */
 enum swim_state labswim_state(const struct labswim *s, uint32_t observer, uint32_t subject);

@@ -27,23 +27,12 @@ struct maker {
 const char *labtrace_name(enum labtrace_kind kind)
 {
     static const char *const names[] = {
-#define LABTRACE_NAME(kind, name, help) name,
+#define LABTRACE_NAME(kind, name) name,
         LABTRACE_TABLE(LABTRACE_NAME)
 #undef LABTRACE_NAME
     };
     CHECK(kind < LABTRACE_KINDS);
     return names[kind];
-}
-
-const char *labtrace_help(enum labtrace_kind kind)
-{
-    static const char *const helps[] = {
-#define LABTRACE_HELP(kind, name, help) help,
-        LABTRACE_TABLE(LABTRACE_HELP)
-#undef LABTRACE_HELP
-    };
-    CHECK(kind < LABTRACE_KINDS);
-    return helps[kind];
 }
 
 /* How many heartbeats a state lasts, about `mean` of them. */

@@ -10,30 +10,29 @@
 
 #define LABTRACE_BEATS_MAX 2000000
 
-/* kind, name, what it is. Delays are those of one way. */
+/* kind, name; and what it is. Delays are those of one way. */
 #define LABTRACE_TABLE(X)                                                                          \
-    X(LABTRACE_LAN, "lan", "100 us to a few ms, 1 in 10^5 lost")                                   \
-    X(LABTRACE_NORMAL, "normal", "100 ms, deviation 10 ms, 0.1 % lost")                            \
-    X(LABTRACE_EXPONENTIAL, "exponential", "20 ms and exponential 10 ms, 0.4 % lost")              \
-    X(LABTRACE_HEAVY, "heavy", "20 ms and Pareto 1.5 of 3 ms, 0.4 % lost")                         \
-    X(LABTRACE_LOSS, "loss", "exponential, 10 % lost")                                             \
-    X(LABTRACE_BURSTS, "bursts", "exponential; bursts of loss, some of a hundred and more")        \
-    X(LABTRACE_DIURNAL, "diurnal", "delay and jitter rise and fall with the day")                  \
-    X(LABTRACE_STEPS, "steps", "the route changes: 20, 60 or 150 ms for a while")                  \
-    X(LABTRACE_QUEUE, "queue", "a queue that fills in rushes and drains slowly")                   \
-    X(LABTRACE_PAUSES, "pauses", "lan; the sender stands still now and then, up to seconds")       \
-    X(LABTRACE_DRIFT, "drift", "lan; the sender's clock is 500 ppm slow, its timer late")          \
-    X(LABTRACE_MEASURED, "measured", "round-trip times of real hosts, halved, 0.4 % lost")
+    X(LABTRACE_LAN, "lan")                 /* 100 us to a few ms, 1 in 10^5 lost */                \
+    X(LABTRACE_NORMAL, "normal")           /* 100 ms, deviation 10 ms, 0.1 % lost */               \
+    X(LABTRACE_EXPONENTIAL, "exponential") /* 20 ms and exponential 10 ms, 0.4 % lost */           \
+    X(LABTRACE_HEAVY, "heavy")             /* 20 ms and Pareto 1.5 of 3 ms, 0.4 % lost */          \
+    X(LABTRACE_LOSS, "loss")               /* exponential, 10 % lost */                            \
+    X(LABTRACE_BURSTS, "bursts")   /* exponential; bursts of loss, some of a hundred and more */   \
+    X(LABTRACE_DIURNAL, "diurnal") /* delay and jitter rise and fall with the day */               \
+    X(LABTRACE_STEPS, "steps")     /* the route changes: 20, 60 or 150 ms for a while */           \
+    X(LABTRACE_QUEUE, "queue")     /* a queue that fills in rushes and drains slowly */            \
+    X(LABTRACE_PAUSES, "pauses")   /* lan; the sender stands still now and then, up to seconds */  \
+    X(LABTRACE_DRIFT, "drift")     /* lan; the sender's clock is 500 ppm slow, its timer late */   \
+    X(LABTRACE_MEASURED, "measured") /* round-trip times of real hosts, halved, 0.4 % lost */
 
 enum labtrace_kind {
-#define LABTRACE_ENUM(kind, name, help) kind,
+#define LABTRACE_ENUM(kind, name) kind,
     LABTRACE_TABLE(LABTRACE_ENUM)
 #undef LABTRACE_ENUM
         LABTRACE_KINDS
 };
 
 const char *labtrace_name(enum labtrace_kind kind);
-const char *labtrace_help(enum labtrace_kind kind);
 
 /* A heartbeat that arrived. */
 struct labtrace_arrival {

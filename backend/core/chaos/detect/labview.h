@@ -9,7 +9,7 @@
  * Faulty members of P6 and P7 are not dead: they live, and lose what comes in or goes out. Whoever
  * removes them by rumor alone takes them back with their next refutation. Ours as shipped has a
  * leader, a healthy member, whom observers report to (core/monitoring/health/cut.h): the cuts that
- * it makes are what the manager of virtual machines hears, and they are told beside the views.
+ * it makes are what the HA manager will hear, and they are told beside the views.
  */
 #ifndef NOVACRON_CHAOS_DETECT_LABVIEW_H
 #define NOVACRON_CHAOS_DETECT_LABVIEW_H
@@ -43,7 +43,7 @@ struct labview_result {
     uint32_t cuts;         /* of the leader; 0 for protocols without one */
     uint32_t cut_faulty;   /* different faulty members lost by them */
     uint32_t cut_healthy;  /* healthy ones, each time */
-    uint32_t cut_back;     /* lost ones that came back */
+    uint32_t cut_back;     /* lost ones that came back, each time */
     double cut_first_s;    /* from the fault on */
     double cut_last_s;
 };

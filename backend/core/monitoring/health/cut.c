@@ -413,7 +413,9 @@ static nanos cut_due(const struct cut *c)
         for (uint32_t k = 0; k < m->n_reporters; k++) {
             nanos expiry = cut_expiry(c, m, k);
 
-            due = expiry > c->now ? u64_min(due, expiry) : due;
+            /* It counts no longer, and later it is forgotten, from when on a member is quiet. */
+            due = u64_min(due, expiry > c->now ? expiry
+                                               : m->reporters[k].said_at + c->config.report_span);
         }
         if (m->is_in && m->stable_at != NANOS_FOREVER && !c->is_braked) {
             due = u64_min(due, c->news_at + c->config.settle > c->now

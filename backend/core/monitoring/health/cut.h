@@ -3,7 +3,7 @@
  *
  * Observers report edges that are down to the leader (swim.h, struct swim_report). Here, at the
  * leader, their reports become cuts: sets of members that are lost together, as in Rapid
- * [Suresh18]. A cut is what the manager of virtual machines hears; it never hears of suspicions.
+ * [Suresh18]. A cut is what the HA manager will hear; it will never hear of suspicions.
  *
  * COUNTING. A subject's count is the number of its observers that report it, each at most once,
  * plus those of its observers that are reported themselves, for they can report nobody. Of K

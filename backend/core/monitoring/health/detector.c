@@ -146,7 +146,6 @@ static enum detector_intake take_old(struct detector *d, uint64_t sequence)
     uint64_t age = d->sequence - sequence;
 
     if (age >= SEEN_BITS || (d->seen >> age & 1) != 0) {
-        d->counts.duplicates++;
         return DETECTOR_DUPLICATE;
     }
     d->seen |= UINT64_C(1) << age;

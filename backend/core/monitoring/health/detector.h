@@ -118,11 +118,10 @@ struct detector_own {
 
 /* What arrived, since detector_init. */
 struct detector_counts {
-    uint64_t fresh;      /* heartbeats newer than all before them */
-    uint64_t late;       /* older than one that had arrived, and not heard before */
-    uint64_t duplicates; /* heard before, or so old that nobody can tell */
-    uint64_t missing;    /* numbers that were skipped and have not arrived since */
-    uint64_t mistakes;   /* fresh ones that found the peer suspected */
+    uint64_t fresh;    /* heartbeats newer than all before them */
+    uint64_t late;     /* older than one that had arrived, and not heard before */
+    uint64_t missing;  /* numbers that were skipped and have not arrived since */
+    uint64_t mistakes; /* fresh ones that found the peer suspected */
 };
 
 /* How a heartbeat was taken. */

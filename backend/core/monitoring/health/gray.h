@@ -12,8 +12,9 @@
  *
  *   slow     longer than `slow_factor` times the subject's own past, and longer by that factor than
  *            what has happened to all the others at the same time: a far host is not a slow one,
- * and where everything is slow it is not this subject. usual    a share of `usual`, or half more
- * than the others' share; bad: `bad`, or five times.
+ *            and where everything is slow it is not this subject
+ *   usual    a share of `usual`, or half more than the others' share
+ *   bad      a share of `bad`, or five times what is usual
  *
  * What happens within one `bin` of time is one piece of evidence, and weighs at most a fifth of the
  * threshold: a blip that stalls fifty requests is still one blip. So it takes at least five bad

@@ -8,18 +8,6 @@
 /* Pairs in which a host has to be bad before it is a cause, and not the end of a bad path. */
 #define CAUSE_PAIRS_MIN 2
 
-static const char *const blame_texts[GRAY_BLAMES] = {
-#define GRAY_BLAME_TEXT(blame, text) [blame] = text,
-    GRAY_BLAME_TABLE(GRAY_BLAME_TEXT)
-#undef GRAY_BLAME_TEXT
-};
-
-const char *gray_blame_text(enum gray_blame blame)
-{
-    CHECK(blame < GRAY_BLAMES);
-    return blame_texts[blame];
-}
-
 void gray_map_init(struct gray_map *m)
 {
     m->report_count = 0;

@@ -22,17 +22,10 @@
 #define GRAY_REPORTS_MAX 4096
 #define GRAY_HOSTS_MAX   1024
 
-/* blame, text for people */
-#define GRAY_BLAME_TABLE(X)                                                                        \
-    X(GRAY_BLAME_HOST, "the host is degraded, as others see it")                                   \
-    X(GRAY_BLAME_VIEW, "the host sees others badly whom nobody else does")                         \
-    X(GRAY_BLAME_PATH, "the path between two hosts is degraded")
-
 enum gray_blame {
-#define GRAY_BLAME_ENUM(blame, text) blame,
-    GRAY_BLAME_TABLE(GRAY_BLAME_ENUM)
-#undef GRAY_BLAME_ENUM
-        GRAY_BLAMES
+    GRAY_BLAME_HOST, /* the host is degraded, as others see it */
+    GRAY_BLAME_VIEW, /* the host sees others badly whom nobody else does */
+    GRAY_BLAME_PATH, /* the path between two hosts is degraded */
 };
 
 struct gray_report {
@@ -75,7 +68,5 @@ enum err gray_map_add(struct gray_map *m, node_id observer, node_id subject,
 /* Joins the reports into at most `capacity` verdicts, the weightiest causes first, then paths;
  * returns how many. */
 uint32_t gray_map_join(struct gray_map *m, struct gray_verdict *verdicts, uint32_t capacity);
-
-const char *gray_blame_text(enum gray_blame blame);
 
 #endif

@@ -104,11 +104,19 @@ static void agent_cut_begin(struct health_agent *a)
 /* --- Curves --------------------------------------------------------------------------------------
  */
 
+static void agent_curve_listen(const struct health_agent *a, struct health_curve *curve,
+                               const struct swim_edge *edge)
+{
+    nanos interval = u64_max(edge->promise_ms, 100) * NANOS_PER_MS;
+    struct detector_config config = detector_config_of(DETECTOR_PHI_NORMAL, interval);
+
+    curve->beat = 0;
+    detector_init(&curve->detector, &config, world_now(a->world));
+}
+
 static struct health_curve *agent_curve_of(struct health_agent *a, const struct swim_edge *edge)
 {
     struct health_curve *free_curve = NULL;
-    nanos now = world_now(a->world);
-    struct detector_config config;
 
     for (uint32_t i = 0; i < COUNT_OF(a->curves); i++) {
         if (a->curves[i].peer == edge->peer) {
@@ -117,11 +125,9 @@ static struct health_curve *agent_curve_of(struct health_agent *a, const struct 
         free_curve = a->curves[i].peer == NODE_NONE ? &a->curves[i] : free_curve;
     }
     if (free_curve != NULL) {
-        config =
-            detector_config_of(DETECTOR_PHI_NORMAL, u64_max(edge->promise_ms, 100) * NANOS_PER_MS);
-        memset(free_curve, 0, sizeof(*free_curve));
         free_curve->peer = edge->peer;
-        detector_init(&free_curve->detector, &config, now);
+        free_curve->points = 0;
+        agent_curve_listen(a, free_curve, edge);
     }
     return free_curve;
 }
@@ -133,6 +139,10 @@ static void agent_curves_feed(struct health_agent *a)
         const struct swim_edge *edge = &a->swim.edges[i];
         struct health_curve *curve = edge->theirs > 0 ? agent_curve_of(a, edge) : NULL;
 
+        if (curve != NULL && edge->theirs < curve->beat) {
+            /* It counts anew, after a restart, say: to a detector those would be old beats. */
+            agent_curve_listen(a, curve, edge);
+        }
         if (curve != NULL && edge->theirs != curve->beat) {
             curve->beat = edge->theirs;
             (void)detector_heartbeat(&curve->detector, edge->theirs, edge->theirs_at);

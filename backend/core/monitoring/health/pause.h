@@ -6,9 +6,9 @@
  *
  * HOW IT KNOWS
  *   stalled    a turn of its loop comes much later than it was due;
- *   suspended  `now` (which counts while the machine sleeps) has gained on `awake` (which does
- * not); stepped    `now` went backwards, or fell behind `awake`: a machine that was restored from a
- *              snapshot or migrated, a clock that was set.
+ *   suspended  `now` (which counts while the machine sleeps) has gained on `awake` (which does not)
+ *   stepped    `now` went backwards, or fell behind `awake`: a machine that was restored from a
+ *              snapshot or migrated, a clock that was set
  *
  * Whoever watches calls pause_turn at each turn of its loop, before it looks at what has arrived
  * and at what is due; and where that returns true, detector_excuse(d, pause_judges_from(p)) for

@@ -83,7 +83,7 @@ void probe_set_init(struct probe_set *set, const struct probe_set_config *config
 /* --- Targets -------------------------------------------------------------------------------------
  */
 
-static struct probe_target *probe_target_of(struct probe_set *set, uint64_t id)
+const struct probe_target *probe_set_find(const struct probe_set *set, uint64_t id)
 {
     for (uint32_t i = 0; i < set->count; i++) {
         if (set->targets[i].id == id) {
@@ -93,14 +93,11 @@ static struct probe_target *probe_target_of(struct probe_set *set, uint64_t id)
     return NULL;
 }
 
-const struct probe_target *probe_set_find(const struct probe_set *set, uint64_t id)
+static struct probe_target *probe_target_of(struct probe_set *set, uint64_t id)
 {
-    for (uint32_t i = 0; i < set->count; i++) {
-        if (set->targets[i].id == id) {
-            return &set->targets[i];
-        }
-    }
-    return NULL;
+    const struct probe_target *t = probe_set_find(set, id);
+
+    return t == NULL ? NULL : &set->targets[t - set->targets];
 }
 
 static void tell_probe_time(struct probe_set *set, nanos now)

@@ -401,7 +401,7 @@ static void swim_leave(struct swim *s)
                                (2 + swim_transmit_limit(s) / (1 + s->config.gossip_fanout));
 }
 
-static void swim_set_meta(struct swim *s, struct bytes meta, struct swim_update *u)
+static void swim_set_meta(struct swim *s, struct bytes meta)
 {
     struct swim_member *self = &s->members[0];
 
@@ -413,9 +413,7 @@ static void swim_set_meta(struct swim *s, struct bytes meta, struct swim_update 
         self->meta = mem_alloc(meta.len);
         memcpy(self->meta, meta.data, meta.len);
     }
-    self->incarnation++;
-    swim_rumor_put(s, 0, NODE_NONE);
-    (void)u;
+    swim_incarnation_raise(s, 0);
 }
 
 static void swim_tick(struct swim *s, struct swim_update *u)
@@ -484,7 +482,7 @@ void swim_step(struct swim *s, const struct swim_event *event, struct swim_updat
         swim_leave(s);
         break;
     case SWIM_EVENT_META:
-        swim_set_meta(s, event->bytes, u);
+        swim_set_meta(s, event->bytes);
         break;
     case SWIM_EVENT_LEADER:
         s->leader = event->id;

@@ -28,7 +28,11 @@
 /* For so long after a change rumors have the word. */
 #define SWIM_SYNC_QUIET (3 * NANOS_PER_S)
 
-_Static_assert(SWIM_BUCKETS_MAX * 4 + 32 <= SWIM_TEXT_MAX_BYTES, "buckets fit a datagram");
+/* What opens a text, and a BUCKETS without its hashes. */
+#define SWIM_BUCKETS_HEAD_BYTES 32
+
+_Static_assert(SWIM_BUCKETS_MAX * 4 + SWIM_BUCKETS_HEAD_BYTES <= SWIM_TEXT_MAX_BYTES,
+               "buckets fit a datagram");
 
 static uint64_t swim_member_digest(const struct swim_member *m)
 {
@@ -119,6 +123,11 @@ static void swim_buckets_send(struct swim *s, uint32_t to, uint32_t n, uint8_t f
 
         swim_describe(s, 0, &self);
         swim_text_put(s, &self);
+        if (s->text.len + SWIM_BUCKETS_HEAD_BYTES + m.buckets.len > SWIM_TEXT_MAX_BYTES) {
+            /* Of a large cluster and long names: one after the other. */
+            swim_text_send_bare(s, SWIM_SEND_DATAGRAM, s->members[to].id, &s->members[to].at, 0, u);
+            swim_text_begin(s);
+        }
     }
     swim_text_put(s, &m);
     swim_text_send_bare(s, SWIM_SEND_DATAGRAM, s->members[to].id, &s->members[to].at, 0, u);

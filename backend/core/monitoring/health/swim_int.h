@@ -36,6 +36,9 @@ uint32_t swim_next_in_order(struct swim *s);
 /* --- swim_state.c: what is said of members -----------------------------------------------------
  */
 
+/* A statement of ours that goes before all others, and before `above`: it is told on. */
+void swim_incarnation_raise(struct swim *s, uint64_t above);
+
 void swim_hear_member(struct swim *s, const struct swim_message *m, struct swim_update *u);
 void swim_hear_suspect(struct swim *s, node_id id, uint64_t incarnation, node_id by,
                        struct swim_update *u);

@@ -113,24 +113,28 @@ void swim_acquit(struct swim *s, uint32_t at, struct swim_update *u)
 /* --- Statements ----------------------------------------------------------------------------------
  */
 
-/* We live, whatever is said. */
-static void swim_refute(struct swim *s, uint64_t said, struct swim_update *u)
+void swim_incarnation_raise(struct swim *s, uint64_t above)
 {
     struct swim_member *self = &s->members[0];
 
-    if (s->is_leaving || s->is_displaced) {
-        return;
-    }
-    self->incarnation = u64_max(said, self->incarnation) + 1;
+    self->incarnation = u64_max(above, self->incarnation) + 1;
     if (swim_instance_of(self->incarnation) != s->sender.instance) {
         /* So many contradictions that they ran into the instance: it is a new one. */
         s->sender.instance = swim_instance_of(self->incarnation);
         s->sender.counter = 0;
     }
+    swim_rumor_put(s, 0, NODE_NONE);
+}
+
+/* We live, whatever is said. */
+static void swim_refute(struct swim *s, uint64_t said)
+{
+    if (s->is_leaving || s->is_displaced) {
+        return;
+    }
     s->counters[SWIM_REFUTATIONS]++;
     swim_awareness_add(s, 1);
-    swim_rumor_put(s, 0, NODE_NONE);
-    (void)u;
+    swim_incarnation_raise(s, said);
 }
 
 /* Somebody says something about us. */
@@ -153,7 +157,7 @@ static void swim_hear_of_self(struct swim *s, uint64_t incarnation, enum swim_st
     s->was_accused = s->was_accused || state != SWIM_ALIVE;
     if (incarnation > self->incarnation ||
         (incarnation == self->incarnation && state != SWIM_ALIVE)) {
-        swim_refute(s, incarnation, u);
+        swim_refute(s, incarnation);
     }
 }
 

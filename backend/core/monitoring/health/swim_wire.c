@@ -179,6 +179,7 @@ enum err swim_message_decode(struct cursor *c, struct swim_message *ret)
         m.sequence = swim_take_sequence(c);
         m.echo = swim_take_sequence(c);
         m.received = cursor_u8(c);
+        c->failed = c->failed || m.received > SWIM_BEATS_TOLD;
         m.promise_ms = swim_take_sequence(c);
         break;
     case SWIM_LOOK:

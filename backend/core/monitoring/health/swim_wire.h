@@ -17,7 +17,7 @@
  *     7 DEAD      id, incarnation, by (the id itself: it has left)
  *     8 STATE     flags u8 (1: the sender joins, 2: an answer is wanted); MEMBERs follow
  *     9 BEAT      number, number of the last one heard from the receiver, how many of the
- *                 receiver's last sixteen came u8, milliseconds to the next one
+ *                 receiver's last sixteen came u8 (at most 16), milliseconds to the next one
  *    10 LOOK      sequence, id, incarnation: a fellow observer shall see for itself, and answer
  *    11 ACCUSE    id, incarnation, flags u8 (1: taken back): to the fellow observers
  *    12 REPORT    as ACCUSE, and how many milliseconds ago it was last so: to the leader
@@ -53,6 +53,9 @@ enum swim_message_type {
     SWIM_BUCKETS,
     SWIM_MESSAGE_TYPES
 };
+
+/* So many of the last beats a BEAT tells of. */
+#define SWIM_BEATS_TOLD 16
 
 #define SWIM_FLAG_NACK  0x1U
 #define SWIM_FLAG_JOIN  0x1U

@@ -102,6 +102,16 @@ static void stand_reports(struct stand *t, uint32_t subject, uint32_t n)
     }
 }
 
+/* Four members, of whom all others report two: half of the view. */
+static void stand_open_braked(struct stand *t)
+{
+    stand_open(t, 4);
+    for (uint32_t i = 0; i < 3; i++) {
+        stand_report(t, observer_of(2, i, 4), 2, 3, 4, true);
+        stand_report(t, observer_of(3, i, 4), 3, 3, 4, true);
+    }
+}
+
 /* Whatever it says, of whomever, and however often. */
 static void one_sick_observer_condemns_nobody(void **state)
 {
@@ -177,11 +187,7 @@ static void what_is_over_before_the_cut_is_made_is_forgotten(void **state)
     (void)state;
     struct stand t;
 
-    stand_open(&t, 4);
-    for (uint32_t i = 0; i < 3; i++) {
-        stand_report(&t, observer_of(2, i, 4), 2, 3, 4, true);
-        stand_report(&t, observer_of(3, i, 4), 3, 3, 4, true);
-    }
+    stand_open_braked(&t);
     stand_wait(&t, 19 * NANOS_PER_S);
     assert_true(t.update.is_braked);
     stand_wait(&t, 2 * NANOS_PER_S);
@@ -301,6 +307,23 @@ static void who_comes_and_goes_stays_out_and_who_stays_comes_back(void **state)
     stand_close(&t);
 }
 
+/* A partition that heals soon: nobody takes anything back, and nothing else happens. */
+static void who_is_heard_again_before_its_reports_are_old_comes_back_by_time_alone(void **state)
+{
+    (void)state;
+    struct stand t;
+
+    stand_open(&t, VIEW);
+    stand_reports(&t, 3, 8);
+    stand_step(&t, (struct cut_event){.kind = CUT_EVENT_DEAD, .id = 3});
+    stand_wait(&t, 2 * NANOS_PER_S);
+    assert_int_equal(t.cuts, 1);
+    stand_step(&t, (struct cut_event){.kind = CUT_EVENT_ALIVE, .id = 3, .incarnation = 65537});
+    stand_wait(&t, 120 * NANOS_PER_S);
+    assert_int_equal(t.back, 1);
+    stand_close(&t);
+}
+
 /* Three members: two observers each, who must both report. */
 static void of_three_both_others_must_say_so(void **state)
 {
@@ -324,11 +347,7 @@ static void who_contradicted_is_not_lost_for_what_was_said_before(void **state)
     (void)state;
     struct stand t;
 
-    stand_open(&t, 4);
-    for (uint32_t i = 0; i < 3; i++) {
-        stand_report(&t, observer_of(2, i, 4), 2, 3, 4, true);
-        stand_report(&t, observer_of(3, i, 4), 3, 3, 4, true);
-    }
+    stand_open_braked(&t);
     stand_wait(&t, 5 * NANOS_PER_S);
     assert_true(t.update.is_braked);
     stand_step(&t, (struct cut_event){.kind = CUT_EVENT_ALIVE, .id = 2, .incarnation = 65537});
@@ -368,6 +387,7 @@ int main(void)
         cmocka_unit_test(a_restarted_member_is_not_held_for_its_earlier_life),
         cmocka_unit_test(the_brake_holds_where_half_would_go),
         cmocka_unit_test(who_comes_and_goes_stays_out_and_who_stays_comes_back),
+        cmocka_unit_test(who_is_heard_again_before_its_reports_are_old_comes_back_by_time_alone),
         cmocka_unit_test(of_three_both_others_must_say_so),
         cmocka_unit_test(who_contradicted_is_not_lost_for_what_was_said_before),
         cmocka_unit_test(who_left_of_its_own_is_not_lost),

@@ -227,6 +227,29 @@ static void curves_of_neighbours_are_drawn_and_stay_low(void **state)
     ward_close(&w);
 }
 
+/* It counts its beats anew, and nobody has missed it in between. */
+static void the_curve_of_who_restarts_at_once_stays_low(void **state)
+{
+    (void)state;
+    struct ward w;
+    float phi[HEALTH_CURVE_POINTS];
+    uint32_t n = 0;
+
+    ward_open(&w);
+    ward_run(&w, 60 * NANOS_PER_S);
+    health_agent_close(w.agents[3]);
+    w.instances[3]++;
+    ward_start(&w, 3);
+    ward_run(&w, 20 * NANOS_PER_S);
+    assert_int_equal(ward_total(w.deaths), 0);
+    n = health_agent_curve(w.agents[0], 4, phi);
+    assert_in_range(n, 60, HEALTH_CURVE_POINTS);
+    for (uint32_t i = n - 10; i < n; i++) {
+        assert_true(phi[i] >= 0.0F && phi[i] < 5.0F);
+    }
+    ward_close(&w);
+}
+
 static void who_leaves_is_not_lost(void **state)
 {
     (void)state;
@@ -252,6 +275,7 @@ int main(void)
         cmocka_unit_test(who_is_cut_off_from_one_alone_is_not_lost),
         cmocka_unit_test(a_restart_with_an_older_clock_is_accepted_all_the_same),
         cmocka_unit_test(curves_of_neighbours_are_drawn_and_stay_low),
+        cmocka_unit_test(the_curve_of_who_restarts_at_once_stays_low),
         cmocka_unit_test(who_leaves_is_not_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -261,6 +261,30 @@ static void scenario_13_no_answer_is_longer_than_a_strangers_question(void **sta
     swim_net_close(&net);
 }
 
+/* So many contradictions are used up that the next one, or new metadata, is of the next instance.
+ */
+static void new_metadata_after_the_last_contradiction_is_of_a_new_instance(void **state)
+{
+    (void)state;
+    struct swim_config config = shipped();
+    struct seal_sender sender = {.id = 2, .instance = 1, .counter = 0};
+    struct swim_message suspect = {
+        .type = SWIM_SUSPECT_OF, .id = 1, .by = 2, .incarnation = 1 << 16 | 0xFFFE};
+    struct swim_event meta = {.kind = SWIM_EVENT_META, .bytes = {(const uint8_t *)"new", 3}};
+    uint8_t bytes[256];
+    struct swim_net net;
+
+    swim_net_open(&net, 5, &config, 15, true);
+    hand_over(&net, 0, bytes, forge(&net, &sender, &suspect, 1, bytes));
+    swim_net_step(&net, 0, &meta);
+    swim_check(&net.hosts[0].swim);
+    swim_net_run(&net, 10 * NANOS_PER_S);
+    assert_false(net.hosts[0].swim.is_displaced);
+    assert_true(swim_net_is_settled(&net));
+    assert_int_equal(swim_instance_of(swim_find(&net.hosts[2].swim, 1)->incarnation), 2);
+    swim_net_close(&net);
+}
+
 /* Nobody can be buried under an incarnation that it cannot contradict. */
 static void scenario_14_the_largest_incarnations_evict_nobody(void **state)
 {
@@ -357,6 +381,57 @@ static void scenario_14_what_is_cut_anywhere_is_refused(void **state)
     }
 }
 
+/* Of sixteen beats nobody has heard seventeen. */
+static void scenario_14_a_beat_that_tells_more_than_there_is_is_refused(void **state)
+{
+    (void)state;
+    struct swim_message beat = {.type = SWIM_BEAT, .sequence = 700, .received = SWIM_BEATS_TOLD};
+    struct swim_message back;
+
+    for (int more = 0; more < 2; more++) {
+        struct cursor c;
+        struct buf b;
+
+        buf_init(&b);
+        swim_message_encode(&b, &beat);
+        cursor_init(&c, buf_view(&b));
+        assert_true((swim_message_decode(&c, &back) == OK) == (more == 0));
+        buf_deinit(&b);
+        beat.received++;
+    }
+}
+
+/* Buckets, and whoever sends them with the longest names that there are, are too much for one. */
+static void scenario_15_a_large_table_introduces_itself_by_datagrams_that_fit(void **state)
+{
+    (void)state;
+    struct swim_config config = shipped();
+    struct seal_sender sender = {.id = 2, .instance = 1, .counter = 0};
+    struct swim_message sync = {.type = SWIM_SYNC, .flags = SWIM_FLAG_JOIN, .digest = 1};
+    struct world_endpoint elsewhere = {"h1", 7000};
+    struct swim_event meta = {.kind = SWIM_EVENT_META};
+    uint8_t bytes[SWIM_META_MAX_BYTES];
+    struct swim_member *self = NULL;
+    struct swim_net net;
+
+    memset(bytes, 'm', sizeof(bytes));
+    swim_net_open(&net, 2, &config, 16, true);
+    for (node_id id = 1000; id < 1000 + SWIM_BUCKETS_MAX * 8; id++) {
+        swim_assume(&net.hosts[0].swim, id, 1, &elsewhere);
+    }
+    self = &net.hosts[0].swim.members[0];
+    memset(self->at.host, 'h', sizeof(self->at.host) - 1);
+    memset(self->site, 's', sizeof(self->site));
+    meta.bytes = (struct bytes){bytes, sizeof(bytes)};
+    swim_net_step(&net, 0, &meta);
+    hand_over(&net, 0, bytes, forge(&net, &sender, &sync, 1, bytes));
+    assert_true(net.update.n_sends >= 2);
+    for (size_t i = 0; i < net.update.n_sends; i++) {
+        assert_true(net.update.sends[i].len <= WORLD_DATAGRAM_MAX_BYTES);
+    }
+    swim_net_close(&net);
+}
+
 /* Bursts of changes, a hundred at once in each of ten seconds: no datagram is too large, all is
  * told, and what concerns oneself goes first. */
 static void scenario_15_a_flood_of_changes_is_told_to_all(void **state)
@@ -404,9 +479,12 @@ int main(void)
         cmocka_unit_test(scenario_12_a_start_behind_a_partition_and_one_without_seeds),
         cmocka_unit_test(scenario_12_a_version_that_is_not_spoken_is_refused_and_counted),
         cmocka_unit_test(scenario_13_no_answer_is_longer_than_a_strangers_question),
+        cmocka_unit_test(new_metadata_after_the_last_contradiction_is_of_a_new_instance),
         cmocka_unit_test(scenario_14_the_largest_incarnations_evict_nobody),
         cmocka_unit_test(scenario_14_a_million_members_that_are_not_do_not_fit),
         cmocka_unit_test(scenario_14_what_is_cut_anywhere_is_refused),
+        cmocka_unit_test(scenario_14_a_beat_that_tells_more_than_there_is_is_refused),
+        cmocka_unit_test(scenario_15_a_large_table_introduces_itself_by_datagrams_that_fit),
         cmocka_unit_test(scenario_15_a_flood_of_changes_is_told_to_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
