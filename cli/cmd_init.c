@@ -105,7 +105,7 @@ static enum err init_authority(struct init *s)
     const struct pki_span span = {now - HEAD_START_SECONDS,
                                   now + CA_DAYS * (int64_t)SECONDS_PER_DAY};
     TRY(pki_init(s->ca, s->file.cluster_name, span, s->why));
-    return member_certify(s->ca, s->dir, "admin", "", s->why);
+    return member_certify(s->ca, s->dir, MEMBER_ADMIN, "", s->why);
 }
 
 static enum err init_write(struct init *s)

@@ -21,6 +21,9 @@
 #define MEMBER_ETC      "/etc/novacron"
 #define MEMBER_DATA_DIR "/var/lib/novacron"
 
+/* What the certificate of whoever runs `novacron` is called. */
+#define MEMBER_ADMIN "admin"
+
 #define MEMBER_PEER_PORT   2380
 #define MEMBER_CLIENT_PORT 2379
 
@@ -51,7 +54,8 @@ struct member_file {
  */
 bool member_words_parse(const char *text, const char *name, struct member_words *ret);
 
-/* Composes the file's text, and has the daemon check it. On failure `why` says what is wrong. */
+/* Composes the file's text, and has the daemon check it, and where it has certificates, what makes
+ * them. On failure `why` says what is wrong. */
 MUST_USE enum err member_file_compose(const struct member_file *f, struct buf *text,
                                       char why[DAEMON_WHY_BYTES]);
 

@@ -37,6 +37,7 @@ static void takes_nothing_else(void **state)
         "",          "a",          "=10.0.0.1", "a=",      "a=10.0.0.1:", "a=10.0.0.1:0",
         "a=b:1:2:3", "a=b:65536",  "a b=c",     "a=b c",   "a=[fd00::1",  "a=fd00::1",
         "a\n=b",     "a=b\nid: 1", "a=b#",      "a=\"b\"", "a=b:1:",      "a=b:-1",
+        "..=b",      ".=b",        ".a=b",
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct member_words w;

@@ -270,7 +270,12 @@ def init_says_what_is_wrong_before_it_writes(build):
                              (["a"], "is no NAME=HOST"), (["a=10.0.0.1:0"], "is no NAME=HOST"),
                              (["a=10.0.0.1", "--witness", "b"], 'there is no member "b"'),
                              (["a=10.0.0.1", "--witness", "a"], "1 of 1 are witnesses"),
-                             (["a=10.0.0.1", "--data-dir", 'x"y'], "alone")):
+                             (["a=10.0.0.1", "--data-dir", 'x"y'], "alone"),
+                             (["..=10.0.0.1", "--plaintext"], "is no NAME=HOST"),
+                             (["a_b=10.0.0.1"], "is no name of a member"),
+                             (["a=10.0.0.1", "ca=10.0.0.2"], "is no name of a member"),
+                             (["a=10.0.0.1", "admin=10.0.0.2"], "for whoever runs `novacron`"),
+                             (["a=-x"], "neither a DNS name nor an address")):
             done = hosts.novacron("cluster", "init", "lab", *args, "--dir", hosts.dir / "new")
             expect(done.returncode, 64)
             assert wanted in done.stderr, done.stderr
