@@ -257,21 +257,34 @@ enum err member_file_write(const char *dir, const char *name, struct bytes text,
     return file_put_new(path, text, why);
 }
 
+/* How many bytes it has; 0: it cannot be read, or is too long. */
+static size_t authority_read(const char *path, uint8_t bytes[CA_BYTES_MAX])
+{
+    FILE *f = fopen(path, "re");
+    size_t n = f != NULL ? fread(bytes, 1, CA_BYTES_MAX, f) : 0;
+    bool is_read = f != NULL && ferror(f) == 0 && n < CA_BYTES_MAX;
+    if (f != NULL) {
+        (void)fclose(f);
+    }
+    return is_read ? n : 0;
+}
+
 static enum err authority_copy(const char *ca, const char *dir, const char *name, char *why)
 {
     char from[MEMBER_PATH_BYTES];
     char to[MEMBER_PATH_BYTES];
     uint8_t bytes[CA_BYTES_MAX];
+    uint8_t there[CA_BYTES_MAX];
     (void)snprintf(from, sizeof from, "%s/ca.crt", ca);
     (void)snprintf(to, sizeof to, "%s/%s/ca.crt", dir, name);
-    FILE *f = fopen(from, "re");
-    size_t n = f != NULL ? fread(bytes, 1, sizeof bytes, f) : 0;
-    bool is_read = f != NULL && ferror(f) == 0 && n > 0 && n < sizeof bytes;
-    if (f != NULL) {
-        (void)fclose(f);
+    size_t n = authority_read(from, bytes);
+    if (n == 0) {
+        return file_failed("read", from, why);
     }
-    return is_read ? file_put_new(to, (struct bytes){bytes, n}, why)
-                   : file_failed("read", from, why);
+    enum err e = file_put_new(to, (struct bytes){bytes, n}, why);
+    bool is_copied = e == ERR_EXISTS && authority_read(to, there) == n &&
+                     memcmp(bytes, there, n) == 0; /* by an attempt before */
+    return is_copied ? OK : e;
 }
 
 enum err member_certify(const char *ca, const char *dir, const char *name, const char *host,

@@ -1,7 +1,7 @@
 /*
  * The configuration of a member as `novacron cluster init` and `join` write it: composed from a few
  * words, and checked with the daemon's own eyes before it is written. Nothing that exists is
- * replaced.
+ * replaced, but for the certificate of an attempt that ended before the configuration was there.
  *
  *     DIR/NAME/novacrond.yaml
  *     DIR/NAME/ca.crt, NAME.crt, NAME.key     where it has certificates
@@ -67,7 +67,8 @@ MUST_USE enum err member_file_write(const char *dir, const char *name, struct by
 MUST_USE enum err member_dir_make(const char *dir, const char *name, char why[DAEMON_WHY_BYTES]);
 
 /* Issues a certificate for `name` and `host` from the authority in `ca`, and moves it to DIR/NAME,
- * with a copy of ca.crt. */
+ * with a copy of ca.crt; in place of what an attempt before has left. ERR_EXISTS: there is another
+ * authority's ca.crt. */
 MUST_USE enum err member_certify(const char *ca, const char *dir, const char *name,
                                  const char *host, char why[DAEMON_WHY_BYTES]);
 
