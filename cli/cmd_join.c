@@ -55,7 +55,18 @@ static bool join_take_member(struct join *s, const Etcdserverpb__Member *m)
     const char *url = m->n_peerurls > 0 ? m->peerurls[0] : "";
     const char *at = strstr(url, "://");
     *w = (struct member_words){.id = m->id, .priority = -1};
-    if (m->name[0] == '\0' || at == NULL || !daemon_endpoint_parse(at + 3, &w->peer)) {
+    if (at == NULL || !daemon_endpoint_parse(at + 3, &w->peer)) {
+        return true;
+    }
+    if (w->peer.port == s->own.peer.port && strcmp(w->peer.host, s->own.peer.host) == 0) {
+        (void)snprintf(s->why, sizeof s->why,
+                       "member %llx (%.64s) is reached at %.100s already; write another HOST, or "
+                       "HOST:PEER_PORT:CLIENT_PORT",
+                       (unsigned long long)m->id, m->name[0] != '\0' ? m->name : "not started",
+                       at + 3);
+        return false;
+    }
+    if (m->name[0] == '\0') {
         return true; /* it has not begun itself */
     }
     (void)snprintf(w->name, sizeof w->name, "%s", m->name);

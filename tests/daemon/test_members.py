@@ -223,6 +223,11 @@ def init_join_and_replace_make_a_cluster_with_certificates(build):
 
         hosts.kill("gamma")
         gamma = hosts.id_of("alpha", "gamma")
+        there = "127.0.0.1:%d:%d" % tuple(hosts.ports["alpha"])
+        taken = hosts.ask("alpha", "member", "replace", gamma, "epsilon", there, *place,
+                          "--ca", hosts.dir / "ca")
+        assert taken.returncode == 2 and "(alpha) is reached at" in taken.stderr, taken
+        assert "gamma" in hosts.members("alpha"), "it was removed, and nobody could be added"
         replaced = hosts.ask("alpha", "member", "replace", gamma, "epsilon", hosts.host("epsilon"),
                              *place, "--ca", hosts.dir / "ca", "--json")
         expect((replaced.returncode, replaced.stderr), (0, ""))
