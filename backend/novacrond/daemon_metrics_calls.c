@@ -19,13 +19,24 @@ static void method_labels(const struct rpc_method *m, char *text, size_t n)
                    shape_name(m->shape), (int)(slash - m->path - 1), m->path + 1, slash + 1);
 }
 
+/* The methods that the server has, in the order of its counters: etcd's, and ours. */
+static const struct rpc_method *const *methods_of(const struct daemon *d, size_t *ret_count)
+{
+    size_t n = 0;
+    while (n < DAEMON_METHODS_MAX && d->health.methods[n] != NULL) {
+        n++;
+    }
+    *ret_count = n;
+    return d->health.methods;
+}
+
 /* One line a method, of a number that is kept at `offset` in its counters. */
 static void put_methods(struct buf *b, const struct daemon *d, const char *name, const char *kind,
                         const char *help, size_t offset)
 {
     size_t n = 0;
     char labels[METRIC_LINE_BYTES / 2];
-    const struct rpc_method *const *methods = etcd_api_methods(&n);
+    const struct rpc_method *const *methods = methods_of(d, &n);
     metric_head(b, name, kind, help);
     for (size_t i = 0; i < n; i++) {
         const struct rpc_method_counters *c = rpc_server_method_counters(d->server, i);
@@ -40,7 +51,7 @@ static void put_methods_handled(struct buf *b, const struct daemon *d)
 {
     size_t n = 0;
     char labels[METRIC_LINE_BYTES / 2];
-    const struct rpc_method *const *methods = etcd_api_methods(&n);
+    const struct rpc_method *const *methods = methods_of(d, &n);
     metric_head(b, "grpc_server_handled_total", "counter",
                 "Total number of RPCs completed, regardless of success or failure.");
     for (size_t i = 0; i < n; i++) {
@@ -61,7 +72,7 @@ static void put_methods_times(struct buf *b, const struct daemon *d)
     static const char name[] = "grpc_server_handling_seconds";
     size_t n = 0;
     char labels[METRIC_LINE_BYTES / 2];
-    const struct rpc_method *const *methods = etcd_api_methods(&n);
+    const struct rpc_method *const *methods = methods_of(d, &n);
     metric_head(b, name, "histogram",
                 "Histogram of response latency (seconds) of gRPC that had been application-level "
                 "handled by the server.");
