@@ -6,9 +6,11 @@
 
 #include <etcdserverpb.pb-c.h>
 
+#include "api/json_wire.h"
 #include "api/pb_wire.h"
 #include "cli/member_file.h"
 #include "cli/remote.h"
+#include "core/base/say.h"
 
 /* The options, in the order of the table. */
 enum {
@@ -184,11 +186,25 @@ static enum cli_exit join_prepare(struct join *s, const struct cli_call *call, s
     return e == OK ? CLI_OK : join_failed(s, e);
 }
 
+static void join_explain_json(const struct join *s)
+{
+    struct buf b;
+    char path[MEMBER_PATH_BYTES];
+    (void)snprintf(path, sizeof path, "%s/%s/novacrond.yaml", s->dir, s->own.name);
+    buf_init(&b);
+    say(&b, "{\"id\":\"");
+    say_hex(&b, s->own.id);
+    say(&b, "\",\"file\":");
+    json_put_string(&b, path);
+    say(&b, "}\n");
+    (void)fwrite(b.data, 1, b.len, stdout);
+    buf_deinit(&b);
+}
+
 static void join_explain(const struct join *s)
 {
     if (s->r.json) {
-        (void)printf("{\"id\":\"%llx\",\"file\":\"%s/%s/novacrond.yaml\"}\n",
-                     (unsigned long long)s->own.id, s->dir, s->own.name);
+        join_explain_json(s);
         return;
     }
     (void)printf("%s is member %llx%s.\n%s/%s/  belongs into %s on %s; then, there: novacrond "

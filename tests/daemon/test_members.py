@@ -253,9 +253,12 @@ def a_witness_joins_two_replicas(build):
             hosts.install(name)
             hosts.start(name)
         until("they know each other", lambda: set(hosts.members("one")) == {"one", "two"})
+        quoted = hosts.dir / 'a "quoted" place'
         joined = hosts.ask("one", "cluster", "join", "three", hosts.host("three"), *place,
-                           "--witness")
+                           "--witness", "--dir", quoted, "--json")
         expect((joined.returncode, joined.stderr), (0, ""))
+        expect(json.loads(joined.stdout)["file"], str(quoted / "three/novacrond.yaml"))
+        shutil.move(quoted / "three", hosts.dir)
         hosts.install("three")
         hosts.start("three")
         expect(hosts.members("one"), {"one": "voter", "two": "voter", "three": "witness"})
