@@ -89,7 +89,7 @@ static enum cli_exit remote_authenticate(struct remote *r, const char *user)
     const char *colon = strchr(user, ':');
     struct pb_field f;
     if (colon == NULL) {
-        return remote_wrong(r, "--user wants NAME:PASSWORD, and got", "no colon");
+        return remote_wrong(r, "--user wants NAME:PASSWORD, and got", user);
     }
     buf_clear(&r->request);
     pb_put_bytes(&r->request, AUTH_NAME,
