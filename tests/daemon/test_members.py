@@ -275,6 +275,7 @@ def a_witness_joins_two_replicas(build):
 def init_says_what_is_wrong_before_it_writes(build):
     with Hosts(build) as hosts:
         for args, wanted in ((["a=10.0.0.1", "a=10.0.0.2"], "there twice"),
+                             (["a=10.0.0.1", "b=10.0.0.1:2380:7000"], "a and b are both"),
                              (["a"], "is no NAME=HOST"), (["a=10.0.0.1:0"], "is no NAME=HOST"),
                              (["a=10.0.0.1", "--witness", "b"], 'there is no member "b"'),
                              (["a=10.0.0.1", "--witness", "a"], "1 of 1 are witnesses"),
