@@ -25,11 +25,8 @@ enum {
     JOIN_TIMING
 };
 
-/* Of MemberAddRequest and MemberRemoveRequest. */
-enum { ADD_URLS = 1, ADD_LEARNER, ADD_NAME = 101, ADD_WITNESS, ADD_PRIORITY };
+/* Of MemberRemoveRequest. */
 enum { REMOVE_ID = 1 };
-
-#define PRIORITY_MAX 255
 
 struct join {
     struct remote r;
@@ -141,13 +138,12 @@ static enum cli_exit join_add(struct join *s, const struct cli_call *call)
     bool has_colon = strchr(s->own.peer.host, ':') != NULL;
     (void)snprintf(url, sizeof url, "http%s://%s%s%s:%u", s->file.has_certificates ? "s" : "",
                    has_colon ? "[" : "", s->own.peer.host, has_colon ? "]" : "", s->own.peer.port);
-    buf_clear(&s->r.request);
-    pb_put_text(&s->r.request, ADD_URLS, url);
-    pb_put_varint(&s->r.request, ADD_LEARNER, call->options[JOIN_LEARNER] != NULL);
-    pb_put_text(&s->r.request, ADD_NAME, s->own.name);
-    pb_put_varint(&s->r.request, ADD_WITNESS, s->own.is_witness);
-    pb_put_varint(&s->r.request, ADD_PRIORITY, s->priority);
-    enum cli_exit e = remote_call(&s->r, "/etcdserverpb.Cluster/MemberAdd");
+    const struct remote_added member = {.name = s->own.name,
+                                        .url = url,
+                                        .is_learner = call->options[JOIN_LEARNER] != NULL,
+                                        .is_witness = s->own.is_witness,
+                                        .priority = s->priority};
+    enum cli_exit e = remote_add_member(&s->r, &member);
     if (e != CLI_OK) {
         return e;
     }
@@ -217,16 +213,14 @@ static void join_explain(const struct join *s)
 static enum cli_exit join_words(struct join *s, const struct cli_call *call, const char *name,
                                 const char *host)
 {
-    uint64_t priority = 0;
     const char *wanted = call->options[JOIN_PRIORITY];
     if (!member_words_parse(host, name, &s->own)) {
         return remote_wrong(&s->r, "no HOST, or HOST:PEER_PORT:CLIENT_PORT, or the name is none",
                             host);
     }
-    if (wanted != NULL && (!remote_number(wanted, &priority) || priority > PRIORITY_MAX)) {
+    if (!remote_priority(wanted, &s->priority)) {
         return remote_wrong(&s->r, "no priority from 0 to 255", wanted);
     }
-    s->priority = wanted != NULL ? priority + 1 : 0;
     if (call->options[JOIN_CA] == NULL && call->options[JOIN_PLAINTEXT] == NULL) {
         (void)snprintf(s->why, sizeof s->why,
                        "where is the cluster's authority? --ca DIR makes the certificate; "
