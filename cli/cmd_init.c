@@ -54,6 +54,25 @@ static struct member_words *init_find(struct init *s, const char *name)
     return NULL;
 }
 
+/* Two members at one place are a cluster that never begins. */
+static enum err init_places(struct init *s)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        const struct member_words *m = &s->members[i];
+        for (size_t k = 0; k < i; k++) {
+            const struct member_words *other = &s->members[k];
+            if (m->peer.port == other->peer.port && strcmp(m->peer.host, other->peer.host) == 0) {
+                (void)snprintf(s->why, sizeof s->why,
+                               "%s and %s are both at %s, port %u for peers; on one host, write "
+                               "NAME=HOST:PEER_PORT:CLIENT_PORT",
+                               other->name, m->name, m->peer.host, m->peer.port);
+                return ERR_INVALID;
+            }
+        }
+    }
+    return OK;
+}
+
 static enum err init_words(struct init *s, const struct cli_call *call)
 {
     const char *witness = call->options[INIT_WITNESS];
@@ -105,7 +124,7 @@ static enum err init_authority(struct init *s)
     const struct pki_span span = {now - HEAD_START_SECONDS,
                                   now + CA_DAYS * (int64_t)SECONDS_PER_DAY};
     TRY(pki_init(s->ca, s->file.cluster_name, span, s->why));
-    return member_certify(s->ca, s->dir, "admin", "", s->why);
+    return member_certify(s->ca, s->dir, MEMBER_ADMIN, "", s->why);
 }
 
 static enum err init_write(struct init *s)
@@ -199,6 +218,7 @@ enum cli_exit cmd_cluster_init(const struct cli_call *call)
     if (snprintf(s.ca, sizeof s.ca, "%s/ca", s.dir) >= (int)sizeof s.ca) {
         return init_failed("the directory's name is too long", ERR_INVALID);
     }
+    e = e == OK ? init_places(&s) : e;
     e = e == OK ? init_check(&s) : e;
     e = e == OK ? init_directory(&s) : e;
     e = e == OK && s.file.has_certificates ? init_authority(&s) : e;

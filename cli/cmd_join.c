@@ -6,9 +6,11 @@
 
 #include <etcdserverpb.pb-c.h>
 
+#include "api/json_wire.h"
 #include "api/pb_wire.h"
 #include "cli/member_file.h"
 #include "cli/remote.h"
+#include "core/base/say.h"
 
 /* The options, in the order of the table. */
 enum {
@@ -23,11 +25,8 @@ enum {
     JOIN_TIMING
 };
 
-/* Of MemberAddRequest and MemberRemoveRequest. */
-enum { ADD_URLS = 1, ADD_LEARNER, ADD_NAME = 101, ADD_WITNESS, ADD_PRIORITY };
+/* Of MemberRemoveRequest. */
 enum { REMOVE_ID = 1 };
-
-#define PRIORITY_MAX 255
 
 struct join {
     struct remote r;
@@ -55,7 +54,18 @@ static bool join_take_member(struct join *s, const Etcdserverpb__Member *m)
     const char *url = m->n_peerurls > 0 ? m->peerurls[0] : "";
     const char *at = strstr(url, "://");
     *w = (struct member_words){.id = m->id, .priority = -1};
-    if (m->name[0] == '\0' || at == NULL || !daemon_endpoint_parse(at + 3, &w->peer)) {
+    if (at == NULL || !daemon_endpoint_parse(at + 3, &w->peer)) {
+        return true;
+    }
+    if (w->peer.port == s->own.peer.port && strcmp(w->peer.host, s->own.peer.host) == 0) {
+        (void)snprintf(s->why, sizeof s->why,
+                       "member %llx (%.64s) is reached at %.100s already; write another HOST, or "
+                       "HOST:PEER_PORT:CLIENT_PORT",
+                       (unsigned long long)m->id, m->name[0] != '\0' ? m->name : "not started",
+                       at + 3);
+        return false;
+    }
+    if (m->name[0] == '\0') {
         return true; /* it has not begun itself */
     }
     (void)snprintf(w->name, sizeof w->name, "%s", m->name);
@@ -128,13 +138,12 @@ static enum cli_exit join_add(struct join *s, const struct cli_call *call)
     bool has_colon = strchr(s->own.peer.host, ':') != NULL;
     (void)snprintf(url, sizeof url, "http%s://%s%s%s:%u", s->file.has_certificates ? "s" : "",
                    has_colon ? "[" : "", s->own.peer.host, has_colon ? "]" : "", s->own.peer.port);
-    buf_clear(&s->r.request);
-    pb_put_text(&s->r.request, ADD_URLS, url);
-    pb_put_varint(&s->r.request, ADD_LEARNER, call->options[JOIN_LEARNER] != NULL);
-    pb_put_text(&s->r.request, ADD_NAME, s->own.name);
-    pb_put_varint(&s->r.request, ADD_WITNESS, s->own.is_witness);
-    pb_put_varint(&s->r.request, ADD_PRIORITY, s->priority);
-    enum cli_exit e = remote_call(&s->r, "/etcdserverpb.Cluster/MemberAdd");
+    const struct remote_added member = {.name = s->own.name,
+                                        .url = url,
+                                        .is_learner = call->options[JOIN_LEARNER] != NULL,
+                                        .is_witness = s->own.is_witness,
+                                        .priority = s->priority};
+    enum cli_exit e = remote_add_member(&s->r, &member);
     if (e != CLI_OK) {
         return e;
     }
@@ -173,11 +182,25 @@ static enum cli_exit join_prepare(struct join *s, const struct cli_call *call, s
     return e == OK ? CLI_OK : join_failed(s, e);
 }
 
+static void join_explain_json(const struct join *s)
+{
+    struct buf b;
+    char path[MEMBER_PATH_BYTES];
+    (void)snprintf(path, sizeof path, "%s/%s/novacrond.yaml", s->dir, s->own.name);
+    buf_init(&b);
+    say(&b, "{\"id\":\"");
+    say_hex(&b, s->own.id);
+    say(&b, "\",\"file\":");
+    json_put_string(&b, path);
+    say(&b, "}\n");
+    (void)fwrite(b.data, 1, b.len, stdout);
+    buf_deinit(&b);
+}
+
 static void join_explain(const struct join *s)
 {
     if (s->r.json) {
-        (void)printf("{\"id\":\"%llx\",\"file\":\"%s/%s/novacrond.yaml\"}\n",
-                     (unsigned long long)s->own.id, s->dir, s->own.name);
+        join_explain_json(s);
         return;
     }
     (void)printf("%s is member %llx%s.\n%s/%s/  belongs into %s on %s; then, there: novacrond "
@@ -190,16 +213,14 @@ static void join_explain(const struct join *s)
 static enum cli_exit join_words(struct join *s, const struct cli_call *call, const char *name,
                                 const char *host)
 {
-    uint64_t priority = 0;
     const char *wanted = call->options[JOIN_PRIORITY];
     if (!member_words_parse(host, name, &s->own)) {
         return remote_wrong(&s->r, "no HOST, or HOST:PEER_PORT:CLIENT_PORT, or the name is none",
                             host);
     }
-    if (wanted != NULL && (!remote_number(wanted, &priority) || priority > PRIORITY_MAX)) {
+    if (!remote_priority(wanted, &s->priority)) {
         return remote_wrong(&s->r, "no priority from 0 to 255", wanted);
     }
-    s->priority = wanted != NULL ? priority + 1 : 0;
     if (call->options[JOIN_CA] == NULL && call->options[JOIN_PLAINTEXT] == NULL) {
         (void)snprintf(s->why, sizeof s->why,
                        "where is the cluster's authority? --ca DIR makes the certificate; "

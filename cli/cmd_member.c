@@ -11,16 +11,7 @@
 #include "core/base/say.h"
 
 enum { ADD_LEARNER = REMOTE_OPTIONS, ADD_WITNESS, ADD_PRIORITY };
-enum {
-    ADD_URLS_FIELD = 1,
-    ADD_LEARNER_FIELD,
-    ADD_NAME_FIELD = 101,
-    ADD_WITNESS_FIELD,
-    ADD_PRIORITY_FIELD
-};
 enum { NAMED_ID = 1, UPDATE_URLS_FIELD, UPDATE_DEMOTE_FIELD = 101, UPDATE_PRIORITY_FIELD };
-
-#define PRIORITY_MAX 255
 
 #define BYTES_PER_MB 1e6
 
@@ -83,17 +74,6 @@ static void member_print_added(const char *name, const Etcdserverpb__MemberAddRe
     }
 }
 
-/* "0" to "255", as one more than it is; NULL is nothing. False: it is no priority. */
-static bool priority_parse(const char *text, uint64_t *ret)
-{
-    uint64_t number = 0;
-    if (text != NULL && (!remote_number(text, &number) || number > PRIORITY_MAX)) {
-        return false;
-    }
-    *ret = text != NULL ? number + 1 : 0;
-    return true;
-}
-
 enum cli_exit cmd_member_add(const struct cli_call *call)
 {
     struct remote r;
@@ -102,17 +82,17 @@ enum cli_exit cmd_member_add(const struct cli_call *call)
     if (e != CLI_OK) {
         return e;
     }
-    if (!priority_parse(call->options[ADD_PRIORITY], &priority)) {
+    if (!remote_priority(call->options[ADD_PRIORITY], &priority)) {
         e = remote_wrong(&r, "no priority from 0 to 255", call->options[ADD_PRIORITY]);
         remote_close(&r);
         return e;
     }
-    pb_put_text(&r.request, ADD_URLS_FIELD, call->arguments[1]);
-    pb_put_varint(&r.request, ADD_LEARNER_FIELD, call->options[ADD_LEARNER] != NULL);
-    pb_put_text(&r.request, ADD_NAME_FIELD, call->arguments[0]);
-    pb_put_varint(&r.request, ADD_WITNESS_FIELD, call->options[ADD_WITNESS] != NULL);
-    pb_put_varint(&r.request, ADD_PRIORITY_FIELD, priority);
-    e = remote_call(&r, "/etcdserverpb.Cluster/MemberAdd");
+    e = remote_add_member(&r,
+                          &(struct remote_added){.name = call->arguments[0],
+                                                 .url = call->arguments[1],
+                                                 .is_learner = call->options[ADD_LEARNER] != NULL,
+                                                 .is_witness = call->options[ADD_WITNESS] != NULL,
+                                                 .priority = priority});
     if (e == CLI_OK && r.json) {
         remote_print(&etcdserverpb__member_add_response__descriptor, buf_view(&r.response));
     } else if (e == CLI_OK) {
@@ -200,7 +180,7 @@ enum cli_exit cmd_member_update(const struct cli_call *call)
 enum cli_exit cmd_member_priority(const struct cli_call *call)
 {
     uint64_t priority = 0;
-    if (!priority_parse(call->arguments[1], &priority)) {
+    if (!remote_priority(call->arguments[1], &priority)) {
         (void)fprintf(
             stderr,
             "novacron member priority: PRIORITY is a number from 0 to 255, and not \"%s\"\n",

@@ -9,11 +9,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "api/etcd/etcd_backup.h"
 #include "api/json_wire.h"
 #include "cli/command.h"
+#include "cli/progress.h"
 #include "core/base/say.h"
 #include "core/node/node.h"
 #include "core/store/store.h"
@@ -29,7 +29,7 @@ enum { RESTORE_INTO, RESTORE_JSON };
 /* What was written last becomes durable within this. */
 #define SETTLE (300 * NANOS_PER_MS)
 
-/* How often it is said how far it is. */
+/* How often it is looked how far it is. */
 #define PROGRESS_EVERY (200 * NANOS_PER_MS)
 
 struct restore {
@@ -108,16 +108,6 @@ static uint64_t dir_bytes(const char *dir)
     return bytes;
 }
 
-static void restore_tell_progress(const struct restore *r, const char *name)
-{
-    char snapshots[PATH_BYTES + 16];
-    if (isatty(STDERR_FILENO)) {
-        (void)snprintf(snapshots, sizeof snapshots, "%s/node/snap", r->dir);
-        (void)fprintf(stderr, "\r%s: %.1f of about %.1f MB", name,
-                      (double)dir_bytes(snapshots) / 1e6, (double)r->state.len / 1e6);
-    }
-}
-
 /* --- one member ------------------------------------------------------------------------------ */
 
 static void restore_compose(const struct restore *r, const struct daemon_config *c,
@@ -135,19 +125,17 @@ static void restore_compose(const struct restore *r, const struct daemon_config 
 static void restore_wait(struct restore *r, struct linux_world *lw, const char *name)
 {
     const struct world *world = linux_world_table(lw);
-    nanos told = world_now(world);
+    struct progress progress;
+    char snapshots[PATH_BYTES + 16];
+    (void)snprintf(snapshots, sizeof snapshots, "%s/node/snap", r->dir);
+    progress_begin(&progress, name);
     while (!r->is_ready && !r->is_halted) {
         (void)linux_world_poll(lw, PROGRESS_EVERY);
-        if (world_now(world) - told >= PROGRESS_EVERY) {
-            told = world_now(world);
-            restore_tell_progress(r, name);
-        }
+        progress_tell(&progress, u64_min(dir_bytes(snapshots), r->state.len), r->state.len);
     }
+    progress_end(&progress);
     for (nanos end = world_now(world) + SETTLE; world_now(world) < end && !r->is_halted;) {
         (void)linux_world_poll(lw, SETTLE / 10);
-    }
-    if (isatty(STDERR_FILENO)) {
-        (void)fputc('\n', stderr);
     }
 }
 

@@ -101,7 +101,7 @@ static void print_record(void *ctx, uint64_t segment, uint64_t sector,
                      (unsigned)record->entry_type, body.len);
         break;
     case WAL_RECORD_HARD_STATE:
-        (void)printf("term %" PRIu64 ", vote %" PRIu64 ", commit %" PRIu64, record->term, number,
+        (void)printf("term %" PRIu64 ", vote %" PRIx64 ", commit %" PRIu64, record->term, number,
                      record->index);
         break;
     case WAL_RECORD_SNAPSHOT:
@@ -169,10 +169,10 @@ static void print_verdict(const struct looking *l)
     if (!recovery_may_run(f->verdict)) {
         return;
     }
-    (void)printf("  node %" PRIu64 " of cluster %" PRIu64 "; %" PRIu64 " segments, %" PRIu64
+    (void)printf("  node %" PRIx64 " of cluster %" PRIx64 "; %" PRIu64 " segments, %" PRIu64
                  " batches, %" PRIu64 " damaged places\n",
                  f->node, f->cluster, f->segments, f->batches, f->spots);
-    (void)printf("  term %" PRIu64 ", vote %" PRIu64 ", commit %" PRIu64 "; entries %" PRIu64
+    (void)printf("  term %" PRIu64 ", vote %" PRIx64 ", commit %" PRIu64 "; entries %" PRIu64
                  " to %" PRIu64 ", snapshot at %" PRIu64 "\n",
                  s->hard.term, s->hard.vote, s->hard.commit, s->base_index + 1, s->last_index,
                  s->snapshot_index);

@@ -64,12 +64,16 @@ bool member_words_parse(const char *text, const char *name, struct member_words 
     if (is_bracketed && *at++ != ']') {
         return false;
     }
-    if (!word_is_plain(name != NULL ? name : text, name_len, "_") || name_len >= sizeof w.name ||
+    if (name == NULL) {
+        name = text;
+    }
+    /* It is a folder's name, too. */
+    if (!word_is_plain(name, name_len, "_") || name_len >= sizeof w.name || name[0] == '.' ||
         !word_is_plain(host, host_len, is_bracketed ? ":" : "") || host_len >= sizeof w.peer.host ||
         !port_take(&at, &w.peer.port) || !port_take(&at, &w.client_port) || *at != '\0') {
         return false;
     }
-    memcpy(w.name, name != NULL ? name : text, name_len);
+    memcpy(w.name, name, name_len);
     memcpy(w.peer.host, host, host_len);
     *ret = w;
     return true;
@@ -170,6 +174,22 @@ static void file_put(const struct member_file *f, struct buf *b)
     }
 }
 
+/* Whether it can have a certificate: found out before anything is written. */
+static enum err names_check(const struct member_words *own, char why[DAEMON_WHY_BYTES])
+{
+    const char *host = own->peer.host;
+    const struct pki_member member = {.name = own->name, .hosts = &host, .host_count = 1};
+    _Static_assert(DAEMON_WHY_BYTES >= PKI_WHY_BYTES, "one buffer for both");
+    if (strcmp(own->name, MEMBER_ADMIN) == 0) {
+        (void)snprintf(why, DAEMON_WHY_BYTES,
+                       "no member is called \"%s\": that certificate is for whoever runs "
+                       "`novacron`",
+                       MEMBER_ADMIN);
+        return ERR_INVALID;
+    }
+    return pki_names_check(&member, why);
+}
+
 enum err member_file_compose(const struct member_file *f, struct buf *text,
                              char why[DAEMON_WHY_BYTES])
 {
@@ -182,6 +202,9 @@ enum err member_file_compose(const struct member_file *f, struct buf *text,
                            words[i]);
             return ERR_INVALID;
         }
+    }
+    if (f->has_certificates) {
+        TRY(names_check(f->own, why));
     }
     struct daemon_config config;
     file_put(f, text);
@@ -234,21 +257,34 @@ enum err member_file_write(const char *dir, const char *name, struct bytes text,
     return file_put_new(path, text, why);
 }
 
+/* How many bytes it has; 0: it cannot be read, or is too long. */
+static size_t authority_read(const char *path, uint8_t bytes[CA_BYTES_MAX])
+{
+    FILE *f = fopen(path, "re");
+    size_t n = f != NULL ? fread(bytes, 1, CA_BYTES_MAX, f) : 0;
+    bool is_read = f != NULL && ferror(f) == 0 && n < CA_BYTES_MAX;
+    if (f != NULL) {
+        (void)fclose(f);
+    }
+    return is_read ? n : 0;
+}
+
 static enum err authority_copy(const char *ca, const char *dir, const char *name, char *why)
 {
     char from[MEMBER_PATH_BYTES];
     char to[MEMBER_PATH_BYTES];
     uint8_t bytes[CA_BYTES_MAX];
+    uint8_t there[CA_BYTES_MAX];
     (void)snprintf(from, sizeof from, "%s/ca.crt", ca);
     (void)snprintf(to, sizeof to, "%s/%s/ca.crt", dir, name);
-    FILE *f = fopen(from, "re");
-    size_t n = f != NULL ? fread(bytes, 1, sizeof bytes, f) : 0;
-    bool is_read = f != NULL && ferror(f) == 0 && n > 0 && n < sizeof bytes;
-    if (f != NULL) {
-        (void)fclose(f);
+    size_t n = authority_read(from, bytes);
+    if (n == 0) {
+        return file_failed("read", from, why);
     }
-    return is_read ? file_put_new(to, (struct bytes){bytes, n}, why)
-                   : file_failed("read", from, why);
+    enum err e = file_put_new(to, (struct bytes){bytes, n}, why);
+    bool is_copied = e == ERR_EXISTS && authority_read(to, there) == n &&
+                     memcmp(bytes, there, n) == 0; /* by an attempt before */
+    return is_copied ? OK : e;
 }
 
 enum err member_certify(const char *ca, const char *dir, const char *name, const char *host,
@@ -262,7 +298,6 @@ enum err member_certify(const char *ca, const char *dir, const char *name, const
         .hosts = hosts,
         .host_count = host[0] != '\0' ? COUNT_OF(hosts) : 0,
         .span = {now - HEAD_START_SECONDS, now + CERTIFICATE_DAYS * (int64_t)SECONDS_PER_DAY}};
-    _Static_assert(DAEMON_WHY_BYTES >= PKI_WHY_BYTES, "one buffer for both");
     TRY(member_dir_make(dir, name, why));
     TRY(pki_issue(ca, &member, why));
     for (size_t i = 0; i < COUNT_OF(suffixes); i++) {

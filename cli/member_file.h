@@ -1,7 +1,7 @@
 /*
  * The configuration of a member as `novacron cluster init` and `join` write it: composed from a few
  * words, and checked with the daemon's own eyes before it is written. Nothing that exists is
- * replaced.
+ * replaced, but for the certificate of an attempt that ended before the configuration was there.
  *
  *     DIR/NAME/novacrond.yaml
  *     DIR/NAME/ca.crt, NAME.crt, NAME.key     where it has certificates
@@ -20,6 +20,9 @@
 
 #define MEMBER_ETC      "/etc/novacron"
 #define MEMBER_DATA_DIR "/var/lib/novacron"
+
+/* What the certificate of whoever runs `novacron` is called. */
+#define MEMBER_ADMIN "admin"
 
 #define MEMBER_PEER_PORT   2380
 #define MEMBER_CLIENT_PORT 2379
@@ -51,7 +54,8 @@ struct member_file {
  */
 bool member_words_parse(const char *text, const char *name, struct member_words *ret);
 
-/* Composes the file's text, and has the daemon check it. On failure `why` says what is wrong. */
+/* Composes the file's text, and has the daemon check it, and where it has certificates, what makes
+ * them. On failure `why` says what is wrong. */
 MUST_USE enum err member_file_compose(const struct member_file *f, struct buf *text,
                                       char why[DAEMON_WHY_BYTES]);
 
@@ -63,7 +67,8 @@ MUST_USE enum err member_file_write(const char *dir, const char *name, struct by
 MUST_USE enum err member_dir_make(const char *dir, const char *name, char why[DAEMON_WHY_BYTES]);
 
 /* Issues a certificate for `name` and `host` from the authority in `ca`, and moves it to DIR/NAME,
- * with a copy of ca.crt. */
+ * with a copy of ca.crt; in place of what an attempt before has left. ERR_EXISTS: there is another
+ * authority's ca.crt. */
 MUST_USE enum err member_certify(const char *ca, const char *dir, const char *name,
                                  const char *host, char why[DAEMON_WHY_BYTES]);
 

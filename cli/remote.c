@@ -16,6 +16,11 @@
 /* Fields of AuthenticateRequest and -Response. */
 enum { AUTH_NAME = 1, AUTH_PASSWORD = 2, AUTH_TOKEN = 2 };
 
+/* Of MemberAddRequest; ours are from 101 on. */
+enum { ADD_URLS = 1, ADD_LEARNER, ADD_NAME = 101, ADD_WITNESS, ADD_PRIORITY };
+
+#define PRIORITY_MAX 255
+
 /* --- opening --------------------------------------------------------------------------------- */
 
 static bool remote_split(struct remote *r)
@@ -89,7 +94,7 @@ static enum cli_exit remote_authenticate(struct remote *r, const char *user)
     const char *colon = strchr(user, ':');
     struct pb_field f;
     if (colon == NULL) {
-        return remote_wrong(r, "--user wants NAME:PASSWORD, and got", "no colon");
+        return remote_wrong(r, "--user wants NAME:PASSWORD, and got", user);
     }
     buf_clear(&r->request);
     pb_put_bytes(&r->request, AUTH_NAME,
@@ -249,6 +254,17 @@ enum cli_exit remote_call(struct remote *r, const char *path)
     return remote_try(r, path, why, sizeof why) ? CLI_OK : remote_failed(r, why);
 }
 
+enum cli_exit remote_add_member(struct remote *r, const struct remote_added *member)
+{
+    buf_clear(&r->request);
+    pb_put_text(&r->request, ADD_URLS, member->url);
+    pb_put_varint(&r->request, ADD_LEARNER, member->is_learner);
+    pb_put_text(&r->request, ADD_NAME, member->name);
+    pb_put_varint(&r->request, ADD_WITNESS, member->is_witness);
+    pb_put_varint(&r->request, ADD_PRIORITY, member->priority);
+    return remote_call(r, "/etcdserverpb.Cluster/MemberAdd");
+}
+
 enum cli_exit remote_stream(struct remote *r, const char *path,
                             bool (*message)(void *ctx, struct bytes message), void *ctx)
 {
@@ -290,6 +306,16 @@ bool remote_number(const char *text, uint64_t *ret)
 bool remote_id(const char *text, uint64_t *ret)
 {
     return remote_parse(text, 16, ret);
+}
+
+bool remote_priority(const char *text, uint64_t *ret)
+{
+    uint64_t number = 0;
+    if (text != NULL && (!remote_number(text, &number) || number > PRIORITY_MAX)) {
+        return false;
+    }
+    *ret = text != NULL ? number + 1 : 0;
+    return true;
 }
 
 enum cli_exit remote_wrong(const struct remote *r, const char *what, const char *value)

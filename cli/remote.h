@@ -85,6 +85,22 @@ bool remote_number(const char *text, uint64_t *ret);
 /* Hexadecimal, as ids of members are printed. */
 bool remote_id(const char *text, uint64_t *ret);
 
+/* "0" to "255", as one more than it is, which is how messages have it; NULL is 0: as usual. False:
+ * it is no priority. */
+bool remote_priority(const char *text, uint64_t *ret);
+
+/* A member that is to be added; of MemberAddRequest. */
+struct remote_added {
+    const char *name;
+    const char *url; /* of its peers' port */
+    bool is_learner; /* it stays one until it is promoted by hand */
+    bool is_witness;
+    uint64_t priority; /* of remote_priority */
+};
+
+/* Calls MemberAdd, as remote_call does. */
+enum cli_exit remote_add_member(struct remote *r, const struct remote_added *member);
+
 /* Complains, and returns CLI_USAGE. */
 enum cli_exit remote_wrong(const struct remote *r, const char *what, const char *value);
 

@@ -366,6 +366,31 @@ def check_links(tree):
             yield Finding(path, line, f"{match[1]} does not exist")
 
 
+MAP = "ARCHITECTURE.md"
+
+
+def mapped_folders(tree):
+    """What is to stand in the map: folders of the root, and those with C in what is built."""
+    folders = {p.split("/")[0] for p in tree.texts if "/" in p} - {"backend"}
+    return folders | {posixpath.dirname(p) for p in tree.code if p.startswith(("backend/", "cli/"))}
+
+
+def check_map(tree):
+    """The table of folders names each that exists, once, and no other."""
+    if MAP not in tree.texts:
+        return
+    named = set()
+    for path, line, match in tree.search(r"(?m)^\| `([\w./]+)/`", [MAP]):
+        folder = match[1]
+        if folder in named:
+            yield Finding(path, line, f"{folder}/ stands there twice")
+        if not any(p.startswith(folder + "/") for p in tree.texts):
+            yield Finding(path, line, f"{folder}/ does not exist")
+        named.add(folder)
+    for folder in sorted(mapped_folders(tree) - named):
+        yield Finding(MAP, 1, f"{folder}/ does not stand in the map")
+
+
 # Hosts that a page or a licence may name; package registries are not among them.
 HOSTS = {
     "www.apache.org", "doi.org", "www.rfc-editor.org", "github.com", "raft.github.io",
@@ -401,5 +426,6 @@ CHECKS = [
     check_registered,
     check_references,
     check_links,
+    check_map,
     check_machine_traces,
 ]

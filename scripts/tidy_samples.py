@@ -191,6 +191,21 @@ SAMPLES = {
         },
         "rejects": [("gone.md", {"docs/b.md": "[x](gone.md)\n"})],
     },
+    "check_map": {
+        "accepts": {
+            "ARCHITECTURE.md": "| folder |\n|---|\n| `backend/a/` | x |\n| `docs/` | y |\n",
+            "backend/a/a.c": "",
+            "docs/a.md": "",
+        },
+        "rejects": [
+            ("docs/ stands there twice", {"ARCHITECTURE.md": "| `backend/a/` |\n| `docs/` |\n"
+                                                             "| `docs/` |\n"}),
+            ("gone/ does not exist", {"ARCHITECTURE.md": "| `backend/a/` |\n| `docs/` |\n"
+                                                         "| `gone/` |\n"}),
+            ("backend/b/ does not stand", {"backend/b/b.h": ""}),
+            ("deploy/ does not stand", {"deploy/a.yaml": ""}),
+        ],
+    },
     "check_machine_traces": {
         "accepts": {"a.md": "backend/work/x, https://doi.org/10.1, /var/lib/novacron, ./root/x\n"},
         "rejects": [

@@ -5,6 +5,7 @@
 
 #include "core/store/store.h"
 #include "novacrond/daemon.h"
+#include "novacrond/daemon_config_int.h"
 #include "novacrond/daemon_page.h"
 
 /* --- Raft ------------------------------------------------------------------------------------ */
@@ -293,6 +294,10 @@ void daemon_page_config(struct rpc_call *call)
     struct daemon *d = etcd_api_owner(rpc_ctx(call));
     const struct daemon_settings *s = d->config->settings;
     struct daemon_page p;
+    struct node_config node;
+    char ratio[32];
+    daemon_compose_node(d, &node);
+    (void)snprintf(ratio, sizeof ratio, "%g", d->config->trace_ratio);
     daemon_page_begin(&p, call);
     page_text(&p, "name", s->name);
     page_text(&p, "data_dir", s->data_dir);
@@ -300,11 +305,22 @@ void daemon_page_config(struct rpc_call *call)
     page_text(&p, "peer_listen", s->peer.listen);
     page_text(&p, "peer_url", d->config->peer_url);
     page_text(&p, "client_listen", s->client.listen);
-    page_text(&p, "timing", s->timing == DAEMON_TIMING_LAN ? "lan" : "stretch");
+    page_text(&p, "client_url", d->config->client_urls[0]);
+    page_text(&p, "timing", daemon_timing_names[s->timing]);
     page_number(&p, "quota_mib", s->quota_mib);
+    page_number(&p, "snapshot_entries", node.snapshot_entries);
+    page_text(&p, "log_level", daemon_level_names[s->log.level]);
+    page_text(&p, "log_format", daemon_format_names[s->log.format]);
     page_text(&p, "tracing_endpoint", s->tracing.endpoint);
+    page_text(&p, "tracing_ratio", ratio);
+    page_text(&p, "health_keys", s->health.keys);
+    page_text(&p, "health_site", s->health.site);
+    page_text(&p, "health_off", d->health.agent == NULL ? "true" : "false");
     page_text(&p, "peer_tls", d->peer_tls != NULL ? "true" : "false");
+    page_text(&p, "peer_allow_plaintext", s->peer.allow_plaintext ? "true" : "false");
     page_text(&p, "client_tls", d->client_tls != NULL ? "true" : "false");
+    page_text(&p, "client_allow_plaintext", s->client.allow_plaintext ? "true" : "false");
+    page_text(&p, "client_require_certificate", s->client.require_certificate ? "true" : "false");
     daemon_page_send(&p, call);
 }
 

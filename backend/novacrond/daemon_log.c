@@ -11,16 +11,13 @@
 
 #include "api/json_wire.h"
 #include "core/base/say.h"
+#include "novacrond/daemon_config_int.h"
 
 #define STAMP_BYTES 40
 
 /* The order of the levels' names in daemon_config.h is that of their frequency. */
 static const int ranks[] = {
     [DAEMON_ERROR] = 0, [DAEMON_WARN] = 1, [DAEMON_INFO] = 2, [DAEMON_DEBUG] = 3};
-static const char *const names[] = {[DAEMON_ERROR] = "error",
-                                    [DAEMON_WARN] = "warn",
-                                    [DAEMON_INFO] = "info",
-                                    [DAEMON_DEBUG] = "debug"};
 
 void daemon_log_open(struct daemon_log *log, const struct daemon_log_settings *settings, int fd)
 {
@@ -182,7 +179,8 @@ void daemon_log_write(struct daemon_log *log, enum daemon_level level, const cha
     log_stamp(stamp);
     buf_clear(&log->line);
     say(&log->line, log->format == DAEMON_JSON ? "{" : "");
-    const struct log_field head[] = {log_text("ts", stamp), log_text("level", names[level]),
+    const struct log_field head[] = {log_text("ts", stamp),
+                                     log_text("level", daemon_level_names[level]),
                                      log_text("msg", event)};
     for (size_t i = 0; i < COUNT_OF(head); i++) {
         log_put(log, &head[i]);

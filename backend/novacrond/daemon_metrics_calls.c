@@ -1,5 +1,6 @@
 /* The part of /metrics that is about clients: their connections, and their calls by method, under
  * the names of go-grpc-prometheus, which etcd has. */
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,23 +19,31 @@ static void method_labels(const struct rpc_method *m, char *text, size_t n)
                    shape_name(m->shape), (int)(slash - m->path - 1), m->path + 1, slash + 1);
 }
 
-static void put_methods_started(struct buf *b, const struct daemon *d)
+/* The methods that the server has, in the order of its counters: etcd's, and ours. */
+static const struct rpc_method *const *methods_of(const struct daemon *d, size_t *ret_count)
+{
+    size_t n = 0;
+    while (n < DAEMON_METHODS_MAX && d->health.methods[n] != NULL) {
+        n++;
+    }
+    *ret_count = n;
+    return d->health.methods;
+}
+
+/* One line a method, of a number that is kept at `offset` in its counters. */
+static void put_methods(struct buf *b, const struct daemon *d, const char *name, const char *kind,
+                        const char *help, size_t offset)
 {
     size_t n = 0;
     char labels[METRIC_LINE_BYTES / 2];
-    const struct rpc_method *const *methods = etcd_api_methods(&n);
-    metric_head(b, "grpc_server_started_total", "counter", "Total number of RPCs started.");
+    const struct rpc_method *const *methods = methods_of(d, &n);
+    metric_head(b, name, kind, help);
     for (size_t i = 0; i < n; i++) {
         const struct rpc_method_counters *c = rpc_server_method_counters(d->server, i);
+        uint64_t number = 0;
+        memcpy(&number, (const char *)c + offset, sizeof number);
         method_labels(methods[i], labels, sizeof labels);
-        metric_line(b, "grpc_server_started_total{%s} %llu\n", labels,
-                    (unsigned long long)c->started);
-    }
-    metric_head(b, "novacron_grpc_calls_open", "gauge", "RPCs under way.");
-    for (size_t i = 0; i < n; i++) {
-        const struct rpc_method_counters *c = rpc_server_method_counters(d->server, i);
-        method_labels(methods[i], labels, sizeof labels);
-        metric_line(b, "novacron_grpc_calls_open{%s} %llu\n", labels, (unsigned long long)c->open);
+        metric_line(b, "%s{%s} %llu\n", name, labels, (unsigned long long)number);
     }
 }
 
@@ -42,7 +51,7 @@ static void put_methods_handled(struct buf *b, const struct daemon *d)
 {
     size_t n = 0;
     char labels[METRIC_LINE_BYTES / 2];
-    const struct rpc_method *const *methods = etcd_api_methods(&n);
+    const struct rpc_method *const *methods = methods_of(d, &n);
     metric_head(b, "grpc_server_handled_total", "counter",
                 "Total number of RPCs completed, regardless of success or failure.");
     for (size_t i = 0; i < n; i++) {
@@ -57,36 +66,13 @@ static void put_methods_handled(struct buf *b, const struct daemon *d)
     }
 }
 
-static void put_methods_messages(struct buf *b, const struct daemon *d)
-{
-    size_t n = 0;
-    char labels[METRIC_LINE_BYTES / 2];
-    const struct rpc_method *const *methods = etcd_api_methods(&n);
-    metric_head(b, "grpc_server_msg_received_total", "counter",
-                "Total number of RPC stream messages received on the server.");
-    for (size_t i = 0; i < n; i++) {
-        const struct rpc_method_counters *c = rpc_server_method_counters(d->server, i);
-        method_labels(methods[i], labels, sizeof labels);
-        metric_line(b, "grpc_server_msg_received_total{%s} %llu\n", labels,
-                    (unsigned long long)c->messages_in);
-    }
-    metric_head(b, "grpc_server_msg_sent_total", "counter",
-                "Total number of gRPC stream messages sent by the server.");
-    for (size_t i = 0; i < n; i++) {
-        const struct rpc_method_counters *c = rpc_server_method_counters(d->server, i);
-        method_labels(methods[i], labels, sizeof labels);
-        metric_line(b, "grpc_server_msg_sent_total{%s} %llu\n", labels,
-                    (unsigned long long)c->messages_out);
-    }
-}
-
 /* Of methods that were called: a histogram is many lines. */
 static void put_methods_times(struct buf *b, const struct daemon *d)
 {
     static const char name[] = "grpc_server_handling_seconds";
     size_t n = 0;
     char labels[METRIC_LINE_BYTES / 2];
-    const struct rpc_method *const *methods = etcd_api_methods(&n);
+    const struct rpc_method *const *methods = methods_of(d, &n);
     metric_head(b, name, "histogram",
                 "Histogram of response latency (seconds) of gRPC that had been application-level "
                 "handled by the server.");
@@ -123,8 +109,16 @@ void metrics_put_calls(struct buf *b, const struct daemon *d)
     COUNTER("novacron_client_calls_refused_total", "Calls above a limit, or of no method.",
             c->calls_refused);
     GAUGE("novacron_client_queued_bytes", "Output that waits for clients.", c->queued_bytes);
-    put_methods_started(b, d);
+    put_methods(b, d, "grpc_server_started_total", "counter", "Total number of RPCs started.",
+                offsetof(struct rpc_method_counters, started));
+    put_methods(b, d, "novacron_grpc_calls_open", "gauge", "RPCs under way.",
+                offsetof(struct rpc_method_counters, open));
     put_methods_handled(b, d);
-    put_methods_messages(b, d);
+    put_methods(b, d, "grpc_server_msg_received_total", "counter",
+                "Total number of RPC stream messages received on the server.",
+                offsetof(struct rpc_method_counters, messages_in));
+    put_methods(b, d, "grpc_server_msg_sent_total", "counter",
+                "Total number of gRPC stream messages sent by the server.",
+                offsetof(struct rpc_method_counters, messages_out));
     put_methods_times(b, d);
 }

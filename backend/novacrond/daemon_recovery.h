@@ -20,8 +20,7 @@
  * | NONE      | there is nothing to do                                                            |
  * | WAITING   | an operator asked; nothing has changed                                            |
  * | FORCED    | Raft was told; the entry that says so may not be durable                          |
- * | RECORDING | this member is the only voter; what the store says of the others is taken out, | |
- * | and the recovery is written into it, under DAEMON_RECOVERY_KEY                    |
+ * | RECORDING | it is the only voter; the store forgets the others, and gets DAEMON_RECOVERY_KEY  |
  */
 #ifndef NOVACRON_NOVACROND_DAEMON_RECOVERY_H
 #define NOVACRON_NOVACROND_DAEMON_RECOVERY_H

@@ -300,7 +300,7 @@ static bool is_numeric(const char *host)
     return inet_pton(AF_INET, host, &any) == 1 || inet_pton(AF_INET6, host, &any) == 1;
 }
 
-static enum err check_member(const struct pki_member *member, char why[PKI_WHY_BYTES])
+enum err pki_names_check(const struct pki_member *member, char why[PKI_WHY_BYTES])
 {
     if (!is_dns_name(member->name) || strcmp(member->name, "ca") == 0) {
         return pki_refuse(why, ERR_INVALID,
@@ -317,7 +317,7 @@ static enum err check_member(const struct pki_member *member, char why[PKI_WHY_B
                               member->hosts[i]);
         }
     }
-    return check_span(member->span, why);
+    return OK;
 }
 
 enum err pki_issue(const char *dir, const struct pki_member *member, char why[PKI_WHY_BYTES])
@@ -327,7 +327,8 @@ enum err pki_issue(const char *dir, const struct pki_member *member, char why[PK
     struct pki_file key_file;
     struct pki_span span = member->span;
 
-    TRY(check_member(member, why));
+    TRY(pki_names_check(member, why));
+    TRY(check_span(member->span, why));
     TRY(pki_file_name(&cert_file, dir, member->name, ".crt", why));
     TRY(pki_file_name(&key_file, dir, member->name, ".key", why));
     TRY(authority_load(dir, &a, why));

@@ -51,6 +51,9 @@ struct pki_member {
     struct pki_span span; /* ends with the authority's at the latest */
 };
 
+/* Can this be the name of a member, and can these be its hosts? ERR_INVALID: no. */
+MUST_USE enum err pki_names_check(const struct pki_member *member, char why[PKI_WHY_BYTES]);
+
 /* A key and a certificate for a member, in the same directory. Fails as above; ERR_NOT_FOUND: there
  * is no authority. */
 MUST_USE enum err pki_issue(const char *dir, const struct pki_member *member,

@@ -1,7 +1,11 @@
 /* What `cluster init` and `join` take for a member, and the configuration that they make of it. */
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "cli/member_file.h"
+#include "pki/pki.h"
 #include "tests/support/test.h"
 
 static void reads_names_hosts_and_ports(void **state)
@@ -37,6 +41,7 @@ static void takes_nothing_else(void **state)
         "",          "a",          "=10.0.0.1", "a=",      "a=10.0.0.1:", "a=10.0.0.1:0",
         "a=b:1:2:3", "a=b:65536",  "a b=c",     "a=b c",   "a=[fd00::1",  "a=fd00::1",
         "a\n=b",     "a=b\nid: 1", "a=b#",      "a=\"b\"", "a=b:1:",      "a=b:-1",
+        "..=b",      ".=b",        ".a=b",
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct member_words w;
@@ -90,12 +95,43 @@ static void composes_what_the_daemon_understands(void **state)
     }
 }
 
+static void write_text(const char *dir, const char *name, const char *text)
+{
+    char path[128];
+    (void)snprintf(path, sizeof path, "%s/%s", dir, name);
+    FILE *f = fopen(path, "we");
+    assert_non_null(f);
+    assert_true(fputs(text, f) >= 0);
+    assert_int_equal(fclose(f), 0);
+}
+
+/* What `cluster join` does again after the cluster refused the member. */
+static void certifies_again_where_an_attempt_ended_early(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/novacron-member-XXXXXX";
+    char ca[64];
+    char command[64];
+    char why[DAEMON_WHY_BYTES] = "";
+    int64_t now = (int64_t)time(NULL);
+    assert_non_null(mkdtemp(dir));
+    (void)snprintf(ca, sizeof ca, "%s/ca", dir);
+    (void)snprintf(command, sizeof command, "rm -r %s", dir);
+    assert_int_equal(pki_init(ca, "lab", (struct pki_span){now - 60, now + 86400}, why), OK);
+    assert_int_equal(member_certify(ca, dir, "a", "10.0.0.1", why), OK);
+    assert_int_equal(member_certify(ca, dir, "a", "10.0.0.2", why), OK);
+    write_text(dir, "a/ca.crt", "another authority's\n");
+    assert_int_equal(member_certify(ca, dir, "a", "10.0.0.2", why), ERR_EXISTS);
+    assert_int_equal(system(command), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_names_hosts_and_ports),
         cmocka_unit_test(takes_nothing_else),
         cmocka_unit_test(composes_what_the_daemon_understands),
+        cmocka_unit_test(certifies_again_where_an_attempt_ended_early),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

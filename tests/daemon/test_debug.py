@@ -51,6 +51,10 @@ def says_the_same_in_both_forms(build):
         for member in scene.members:
             page = member.page("/debug/config")
             expect(member.page("/debug/config?format=text").splitlines(), yaml_of(page))
+            in_force = json.loads(page)
+            expect(in_force["snapshot_entries"], 100000)
+            assert {"log_level", "tracing_ratio", "health_off",
+                    "peer_allow_plaintext", "client_require_certificate"} <= set(in_force), in_force
             # Raft's figures move between two pages: what there is must not.
             text = member.page("/debug/raft?format=text").splitlines()
             expect(keys_of(text), keys_of(yaml_of(member.page("/debug/raft"))))

@@ -223,6 +223,11 @@ def init_join_and_replace_make_a_cluster_with_certificates(build):
 
         hosts.kill("gamma")
         gamma = hosts.id_of("alpha", "gamma")
+        there = "127.0.0.1:%d:%d" % tuple(hosts.ports["alpha"])
+        taken = hosts.ask("alpha", "member", "replace", gamma, "epsilon", there, *place,
+                          "--ca", hosts.dir / "ca")
+        assert taken.returncode == 2 and "(alpha) is reached at" in taken.stderr, taken
+        assert "gamma" in hosts.members("alpha"), "it was removed, and nobody could be added"
         replaced = hosts.ask("alpha", "member", "replace", gamma, "epsilon", hosts.host("epsilon"),
                              *place, "--ca", hosts.dir / "ca", "--json")
         expect((replaced.returncode, replaced.stderr), (0, ""))
@@ -248,9 +253,12 @@ def a_witness_joins_two_replicas(build):
             hosts.install(name)
             hosts.start(name)
         until("they know each other", lambda: set(hosts.members("one")) == {"one", "two"})
+        quoted = hosts.dir / 'a "quoted" place'
         joined = hosts.ask("one", "cluster", "join", "three", hosts.host("three"), *place,
-                           "--witness")
+                           "--witness", "--dir", quoted, "--json")
         expect((joined.returncode, joined.stderr), (0, ""))
+        expect(json.loads(joined.stdout)["file"], str(quoted / "three/novacrond.yaml"))
+        shutil.move(quoted / "three", hosts.dir)
         hosts.install("three")
         hosts.start("three")
         expect(hosts.members("one"), {"one": "voter", "two": "voter", "three": "witness"})
@@ -267,10 +275,16 @@ def a_witness_joins_two_replicas(build):
 def init_says_what_is_wrong_before_it_writes(build):
     with Hosts(build) as hosts:
         for args, wanted in ((["a=10.0.0.1", "a=10.0.0.2"], "there twice"),
+                             (["a=10.0.0.1", "b=10.0.0.1:2380:7000"], "a and b are both"),
                              (["a"], "is no NAME=HOST"), (["a=10.0.0.1:0"], "is no NAME=HOST"),
                              (["a=10.0.0.1", "--witness", "b"], 'there is no member "b"'),
                              (["a=10.0.0.1", "--witness", "a"], "1 of 1 are witnesses"),
-                             (["a=10.0.0.1", "--data-dir", 'x"y'], "alone")):
+                             (["a=10.0.0.1", "--data-dir", 'x"y'], "alone"),
+                             (["..=10.0.0.1", "--plaintext"], "is no NAME=HOST"),
+                             (["a_b=10.0.0.1"], "is no name of a member"),
+                             (["a=10.0.0.1", "ca=10.0.0.2"], "is no name of a member"),
+                             (["a=10.0.0.1", "admin=10.0.0.2"], "for whoever runs `novacron`"),
+                             (["a=-x"], "neither a DNS name nor an address")):
             done = hosts.novacron("cluster", "init", "lab", *args, "--dir", hosts.dir / "new")
             expect(done.returncode, 64)
             assert wanted in done.stderr, done.stderr

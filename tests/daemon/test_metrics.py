@@ -108,7 +108,7 @@ def load(cluster):
         subprocess.run([*novacron, "kv", "put", f"key-{i}", "x" * 100, *flags], check=True,
                        stdout=subprocess.DEVNULL, timeout=PATIENCE)
     for args in (["kv", "get", "key", "--prefix"], ["kv", "del", "key-1"], ["member", "list"],
-                 ["cluster", "status"], ["snapshot", "save", cluster.dir / "backup"], ["kv", "watch", "key-1", "--rev", "2",
+                 ["cluster", "status"], ["members"], ["snapshot", "save", cluster.dir / "backup"], ["kv", "watch", "key-1", "--rev", "2",
                                                                 "--count", "1"]):
         subprocess.run([*novacron, *args, *flags], check=True, stdout=subprocess.DEVNULL,
                        timeout=PATIENCE)
@@ -178,6 +178,8 @@ def says_what_was_done(pages):
                if f"grpc_server_handling_seconds_count{put}" in p.text) == 20
     assert sum(p.value("novacron_proposals_total") for p in pages) >= 21
     assert sum(p.value("novacron_read_indexes_total") for p in pages) >= 1
+    ours = '{grpc_type="unary",grpc_service="novacronpb.Health",grpc_method="Members"}'
+    assert sum(p.value("grpc_server_started_total", ours) for p in pages) == 1
     leaders = [p for p in pages if p.value("etcd_server_is_leader") == 1]
     assert len(leaders) == 1
     silent = [v for n, _, v in leaders[0].samples if n == "novacron_peer_silent_seconds"]

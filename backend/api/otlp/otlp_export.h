@@ -1,7 +1,7 @@
 /*
  * The exporter: takes spans on the loop's thread, and brings them to a collector on one of its own.
  *
- *     otlp_put --copy--> the gathering half --swap--> the sending half --> encode, POST, answer
+ *     otlp_take --copy--> the gathering half --swap--> the sending half --> encode, POST, answer
  *
  * Two halves of a queue, each with room for OTLP_QUEUE_SPANS: whoever puts fills the one, the
  * thread sends the other and then swaps, so that the lock is held for a copy of one span or for two
