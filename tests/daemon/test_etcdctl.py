@@ -12,14 +12,12 @@ import sys
 import tempfile
 import threading
 import time
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "scripts"))
+from checks import PATIENCE, Checks, expect, run_checks
+from scene import with_cluster
 
-from checks import Checks, expect, run_checks
 from local_cluster import Cluster, free_ports
 
-PATIENCE = 15
 check = Checks()
 long_check = Checks()
 
@@ -308,6 +306,12 @@ def restarts_one_after_the_other(cluster, ctl):
         expect(Etcdctl(member.client_url)("get", "--print-value-only", "kept"), "yes\n")
 
 
+def run(cluster, chosen):
+    cluster.start()
+    cluster.leader()
+    return run_checks(chosen.functions, (cluster, Etcdctl(cluster.endpoints))) == 0
+
+
 def main():
     chosen = long_check if sys.argv[2:] == ["--long"] else check
     if shutil.which("etcdctl") is None:
@@ -316,21 +320,7 @@ def main():
     if "API version: 3" not in Etcdctl("x")("version"):
         print("this etcdctl does not speak v3")
         return 77
-    directory = tempfile.mkdtemp(prefix="novacron-test-")
-    cluster = Cluster(directory, sys.argv[1])
-    failed = 1
-    try:
-        cluster.start()
-        cluster.leader()
-        ctl = Etcdctl(cluster.endpoints)
-        failed = run_checks(chosen.functions, (cluster, ctl))
-        if failed:
-            for member in cluster.members:
-                print(f"# {member.name}:\n" + member.log.read_text()[-2000:])
-    finally:
-        cluster.stop()
-        shutil.rmtree(directory, ignore_errors=True)
-    return 1 if failed else 0
+    return with_cluster(lambda cluster: run(cluster, chosen))
 
 
 if __name__ == "__main__":

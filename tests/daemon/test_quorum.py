@@ -5,20 +5,14 @@ ranges in parts, reads that may be stale, writes that are refused and why.
 
 import base64
 import json
-import shutil
 import subprocess
 import sys
-import tempfile
 import urllib.error
 import urllib.request
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "scripts"))
+from checks import PATIENCE, Checks, expect, run_checks, until
+from scene import with_cluster
 
-from checks import Checks, expect, run_checks, until
-from local_cluster import Cluster
-
-PATIENCE = 15
 KEYS = 4000
 check = Checks()
 
@@ -106,20 +100,14 @@ def health_of(member):
         return json.loads(error.read())
 
 
+def run(cluster):
+    cluster.start()
+    cluster.leader()
+    return run_checks(check.functions, (cluster,)) == 0
+
+
 def main():
-    directory = tempfile.mkdtemp(prefix="novacron-test-")
-    cluster = Cluster(directory, sys.argv[1])
-    failed = 1
-    try:
-        cluster.start()
-        cluster.leader()
-        failed = run_checks(check.functions, (cluster,))
-        if failed:
-            print(cluster.members[0].log.read_text()[-3000:])
-    finally:
-        cluster.stop()
-        shutil.rmtree(directory, ignore_errors=True)
-    return 1 if failed else 0
+    return with_cluster(run)
 
 
 if __name__ == "__main__":
