@@ -51,7 +51,7 @@ class Writer(threading.Thread):
         request = urllib.request.Request(member.client_url + "/v3/kv/put",
                                          json.dumps(body).encode())
         with urllib.request.urlopen(request, timeout=5) as answer:
-            return "revision" in json.loads(answer.read())["header"]
+            return json.loads(answer.read())["header"]["revision"]
 
     def run(self):
         at = 0
@@ -60,8 +60,11 @@ class Writer(threading.Thread):
             begun = time.monotonic()
             while True:
                 try:
-                    assert self.put(self.members[at % len(self.members)], key, str(self.count))
+                    self.put(self.members[at % len(self.members)], key, str(self.count))
                     break
+                except LookupError:
+                    self.failure = f"{key}: an answer without a revision"
+                    return
                 except (OSError, ValueError):
                     at += 1
                     self.retries += 1
