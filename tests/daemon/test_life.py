@@ -3,7 +3,6 @@
 its notifications, its watchdog, a log that nobody reads. Under a minute.
 """
 
-import base64
 import ctypes
 import json
 import os
@@ -18,6 +17,7 @@ import time
 import urllib.request
 from pathlib import Path
 
+from history_clients import coded
 from scene import PATIENCE, Scene, check, expect, run_checks, until
 
 from local_cluster import ROOT, Cluster
@@ -46,8 +46,7 @@ class Writer(threading.Thread):
         self.failure = None
 
     def put(self, member, key, value):
-        body = {k: base64.b64encode(v.encode()).decode() for k, v in (("key", key),
-                                                                      ("value", value))}
+        body = {"key": coded(key), "value": coded(value)}
         request = urllib.request.Request(member.client_url + "/v3/kv/put",
                                          json.dumps(body).encode())
         with urllib.request.urlopen(request, timeout=5) as answer:
