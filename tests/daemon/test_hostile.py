@@ -32,7 +32,7 @@ REQUEST_TIMEOUT = 30
 PATIENCE = 40
 MEMORY_MIB = 160  # above what was there before
 REJOINS = 4  # s, less than the silent may be silent at the peers' port
-LATENCY = 1.5  # s: the slowest put beside all of this, on a busy machine
+LATENCY = 1.5  # s: of 99 in 100 puts beside all of this, on a busy machine
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 
