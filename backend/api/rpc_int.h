@@ -246,8 +246,7 @@ bool call_find_metadata(const struct rpc_call *call, uint8_t number, struct byte
 /* Did the client send a kept header more than once? */
 bool call_is_doubled(const struct rpc_call *call, const char *name);
 
-/* --- Traces (rpc_trace.c)
- * ------------------------------------------------------------------------- */
+/* --- Traces (rpc_trace.c) --------------------------------------------------------------------- */
 
 /* Records the call, if its client or the dice say so. */
 void call_trace_begin(struct rpc_call *call);

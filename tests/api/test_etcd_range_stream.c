@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/etcd/etcd_int.h"
 #include "core/base/mem.h"
 #include "core/store/store_pb.h"
 #include "tests/api/api_cluster.h"
@@ -13,6 +14,8 @@
 #define VALUE_LEN  1000
 #define PUTS_A_TXN 100
 #define PART_MAX   (512 * 1024)
+#define STREAMS    40
+#define STEP_MAX   (1024 * 1024) /* of a thousand keys */
 
 static int loaded_setup(void **state)
 {
@@ -259,6 +262,58 @@ static void compaction_ends_a_stream_whose_client_does_not_read(void **state)
     api_close(c, sleeps);
 }
 
+/* Others on its connection leave no room to a stream that has sent nothing yet. */
+static void compaction_ends_a_stream_whose_connection_has_no_room(void **state)
+{
+    struct api_cluster *c = *state;
+    struct rpc_call *call = api_call(c, 0, "KV/RangeStream", NULL);
+    call->queued = 1;
+    call->high_mark = 0;
+    api_message(call, "1:'k' 2:'l' 7:1 8:1");
+    api_cluster_run(c, NANOS_PER_S);
+    assert_false(call->is_finished);
+    api_expect(c, 0, "KV/Put", "1:'k' 2:'x'", "");
+    api_expect(c, 0, "KV/Compact", "1:52", "");
+    api_wait(c, call);
+    api_assert_status(call, RPC_OUT_OF_RANGE,
+                      "etcdserver: mvcc: required revision has been compacted");
+    api_close(c, call);
+}
+
+static size_t streams_queued(struct rpc_call *const *calls, size_t n)
+{
+    size_t sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        sum += calls[i]->queued;
+    }
+    return sum;
+}
+
+static void many_streams_share_what_a_turn_may_send(void **state)
+{
+    struct api_cluster *c = *state;
+    struct rpc_call *calls[STREAMS];
+    for (size_t i = 0; i < STREAMS; i++) {
+        calls[i] = api_call(c, 0, "KV/RangeStream", NULL);
+        calls[i]->high_mark = SIZE_MAX;
+        api_message(calls[i], "1:'k' 2:'l' 7:1");
+    }
+    size_t before = 0;
+    while (streams_queued(calls, STREAMS) > before || before == 0) {
+        for (nanos end = simworld_now(c->sim) + NANOS_PER_MS; simworld_now(c->sim) < end;) {
+            assert_true(streams_queued(calls, STREAMS) - before <= ETCD_TURN_BYTES + STEP_MAX);
+            before = streams_queued(calls, STREAMS);
+            assert_true(simworld_step(c->sim));
+        }
+    }
+    for (size_t i = 0; i < STREAMS; i++) {
+        assert_true(calls[i]->is_finished);
+        api_wait(c, calls[i]);
+        api_assert_status(calls[i], RPC_OK, "");
+        api_close(c, calls[i]);
+    }
+}
+
 static void ends_when_the_store_is_replaced(void **state)
 {
     struct api_cluster *c = *state;
@@ -304,6 +359,8 @@ int main(void)
         LOADED(builds_no_part_before_there_is_room_for_it),
         LOADED(parts_are_of_one_revision_while_writes_go_on),
         LOADED(compaction_ends_a_stream_whose_client_does_not_read),
+        LOADED(compaction_ends_a_stream_whose_connection_has_no_room),
+        LOADED(many_streams_share_what_a_turn_may_send),
         LOADED(ends_when_the_store_is_replaced),
         LOADED(forgets_a_client_that_leaves),
     };

@@ -26,6 +26,7 @@ struct pages {
     uv_loop_t loop;
     uv_timer_t guard;
     struct rpc_io io;
+    struct rpc_tls *tls; /* NULL: none */
     struct parrot parrot;
     char endpoint[64];
     unsigned told;
@@ -120,6 +121,7 @@ static enum err pages_begin(struct pages *p, const char *endpoint, nanos timeout
 {
     const struct page_request request = {.endpoint = endpoint,
                                          .path = "/version",
+                                         .tls = p->tls,
                                          .timeout = timeout,
                                          .done = pages_on_done,
                                          .arg = p};
@@ -206,6 +208,22 @@ static void tells_what_went_wrong(void **state)
     pages_close(&p);
 }
 
+static void tells_why_tls_failed(void **state)
+{
+    (void)state;
+    struct pages p;
+    char endpoint[64], text[RPC_TLS_TEXT_BYTES];
+    const struct rpc_tls_files files = {.skip_verify = true};
+    pages_open(&p, "HTTP/1.1 400 Bad Request\r\n\r\n", false);
+    assert_int_equal(rpc_tls_open(&files, RPC_TLS_CLIENT, text, &p.tls), OK);
+    (void)snprintf(endpoint, sizeof endpoint, "https%s", strchr(p.endpoint, ':'));
+    pages_get(&p, endpoint, 10 * NANOS_PER_S);
+    assert_int_equal(p.status, 0);
+    assert_string_equal(p.why, "TLS failed: wrong version number");
+    rpc_tls_close(p.tls);
+    pages_close(&p);
+}
+
 static void refuses_endpoints_that_are_none(void **state)
 {
     (void)state;
@@ -239,6 +257,7 @@ int main(void)
         cmocka_unit_test(gets_a_page_of_our_server),
         cmocka_unit_test(takes_answers_with_and_without_a_length),
         cmocka_unit_test(tells_what_went_wrong),
+        cmocka_unit_test(tells_why_tls_failed),
         cmocka_unit_test(refuses_endpoints_that_are_none),
         cmocka_unit_test(tells_nothing_of_what_was_dropped),
     };

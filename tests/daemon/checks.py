@@ -10,6 +10,10 @@ FAILURES = (AssertionError, OSError, TimeoutError, LookupError, TypeError, Value
             StopIteration, subprocess.TimeoutExpired)
 
 
+class Skip(Exception):
+    """Raised by a check that cannot be made here; says why."""
+
+
 class Checks:
     def __init__(self):
         self.functions = []
@@ -30,6 +34,8 @@ def run_checks(functions, args, stops_early=False):
             function(*args)
             print(f"ok {number} - {function.__name__} # {time.monotonic() - began:.1f} s",
                   flush=True)
+        except Skip as e:
+            print(f"ok {number} - {function.__name__} # SKIP {e}", flush=True)
         except FAILURES as e:
             failed += 1
             print(f"not ok {number} - {function.__name__}\n# {e!r}", flush=True)
@@ -44,10 +50,17 @@ def expect(found, wanted):
 
 def until(what, true_soon, patience=PATIENCE):
     """What `true_soon` finds, once it finds something."""
+    found = soon(true_soon, patience)
+    if not found:
+        raise TimeoutError(f"{what}: not within {patience} s")
+    return found
+
+
+def soon(find, patience=PATIENCE):
+    """What `find` finds, once it finds something; else what it said last."""
     end = time.monotonic() + patience
-    while time.monotonic() < end:
-        found = true_soon()
-        if found:
-            return found
+    found = find()
+    while not found and time.monotonic() < end:
         time.sleep(0.05)
-    raise TimeoutError(f"{what}: not within {patience} s")
+        found = find()
+    return found

@@ -189,6 +189,42 @@ def begin(cluster, seed, end):
     return history, clients
 
 
+def put_works(member, patience=CALL_PATIENCE):
+    try:
+        body = {"key": coded("probe"), "value": coded("x")}
+        return post(member, "/v3/kv/put", body, patience)[0] == 200
+    except (OSError, ValueError):
+        return False
+
+
+class Putter(threading.Thread):
+    """Somebody who behaves: one put after the other, at one member after the other; how long each
+    took, and what failed.
+    """
+
+    def __init__(self, members):
+        super().__init__()
+        self.members = members
+        self.over = threading.Event()
+        self.spans = []
+        self.bad = []
+
+    def run(self):
+        turn = 0
+        while not self.over.wait(0.005):
+            member = self.members[turn % len(self.members)]
+            turn += 1
+            began = time.monotonic()
+            try:
+                status, answer = post(member, "/v3/kv/put",
+                                      {"key": coded("good"), "value": coded("x" * 100)})
+                if status != 200:
+                    self.bad.append(answer)
+            except (OSError, ValueError) as error:
+                self.bad.append(repr(error))
+            self.spans.append(time.monotonic() - began)
+
+
 def report(results, details=""):
     """TAP; were all right?"""
     print(f"1..{len(results)}")

@@ -2,6 +2,8 @@
 line, patience, and the loop that runs a script's checks.
 """
 
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +19,38 @@ from local_cluster import Cluster
 check = Checks()
 
 
+def memory_kib(member):
+    status = Path(f"/proc/{member.process.pid}/status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+)", status)[1])
+
+
+def open_files(member):
+    return len(os.listdir(f"/proc/{member.process.pid}/fd"))
+
+
+def tell_logs(members):
+    for member in members:
+        if member.log.exists():
+            print(f"# {member.name}:\n" + member.log.read_text()[-3000:])
+
+
+def with_cluster(act, size=3, **settings):
+    """An exit status: 0 where `act` finds all right with a cluster below a directory of its own, which
+    it starts, and which is gone then; else its members' logs are shown.
+    """
+    directory = tempfile.mkdtemp(prefix="novacron-test-")
+    cluster = Cluster(directory, Path(sys.argv[1]).resolve(), size, **settings)
+    is_right = False
+    try:
+        is_right = act(cluster)
+    finally:
+        if not is_right:
+            tell_logs(cluster.members)
+        cluster.stop()
+        shutil.rmtree(directory, ignore_errors=True)
+    return 0 if is_right else 1
+
+
 class Scene:
     """A cluster below a directory of its own, and our command line."""
 
@@ -27,14 +61,17 @@ class Scene:
         self.members = self.cluster.members
 
     def __enter__(self):
-        self.cluster.start()
-        self.cluster.leader()
+        try:
+            self.cluster.start()
+            self.cluster.leader(PATIENCE)
+        except BaseException:
+            self.__exit__(*sys.exc_info())
+            raise
         return self
 
     def __exit__(self, kind, *_):
         if kind:
-            for member in self.members:
-                print(f"# {member.name}:\n" + member.log.read_text()[-1500:])
+            tell_logs(self.members)
         self.cluster.stop()
         shutil.rmtree(self.dir, ignore_errors=True)
 

@@ -16,14 +16,14 @@ import urllib.request
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "scripts"))
-
+from checks import PATIENCE, soon
 from history_clients import report
-from local_cluster import Cluster, free_ports
+from scene import with_cluster
+
+from local_cluster import free_ports
 
 SKIPPED = 77
-PATIENCE = 20
-SHORT = 4  # s, until a certificate expires
+SHORT = 6  # s, until a certificate expires; meanwhile a SIGHUP must have been heard
 CONFIG = """
 [ca]
 default_ca = lab
@@ -55,10 +55,10 @@ def issue(pki, to, name, seconds=86400):
         work = Path(directory)
         (work / "index").touch()
         (work / "config").write_text(CONFIG.format(dir=work, name=name))
-        until = datetime.now(timezone.utc) + timedelta(seconds=seconds)
-        begin = datetime.now(timezone.utc) - timedelta(days=1)
         run("openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
             "-keyout", work / "key", "-out", work / "csr", "-subj", f"/CN={name}")
+        until = datetime.now(timezone.utc) + timedelta(seconds=seconds)
+        begin = datetime.now(timezone.utc) - timedelta(days=1)
         run("openssl", "ca", "-batch", "-config", work / "config", "-notext", "-in", work / "csr",
             "-out", work / "crt", "-cert", pki / "ca.crt", "-keyfile", pki / "ca.key", "-extensions",
             "member", "-startdate", f"{begin:%Y%m%d%H%M%S}Z", "-enddate", f"{until:%Y%m%d%H%M%S}Z")
@@ -66,15 +66,6 @@ def issue(pki, to, name, seconds=86400):
         shutil.copy(work / "crt", f"{to}.crt")
         shutil.copy(work / "key", f"{to}.key")
         os.chmod(f"{to}.key", 0o600)
-
-
-def wait_for(what, patience=PATIENCE):
-    end = time.monotonic() + patience
-    said = what()
-    while not said and time.monotonic() < end:
-        time.sleep(0.1)
-        said = what()
-    return said
 
 
 class Logs:
@@ -89,7 +80,7 @@ class Logs:
         return any(all(word in line for word in words) for line in text.splitlines())
 
     def wait(self, member, *words):
-        return bool(wait_for(lambda: self.says(member, *words)))
+        return bool(soon(lambda: self.says(member, *words)))
 
 
 class Cli:
@@ -137,14 +128,14 @@ def expires(cluster, cli):
     restart(first)
     refused = logs.wait(first, "refused a peer", "expired")
     told = logs.wait(victim, "refused a peer", "expired")
-    others = bool(wait_for(lambda: cli.works(first)))
+    others = bool(soon(lambda: cli.works(first)))
     client = cli.put(victim)
     issue(cluster.pki, path, victim.name)
     victim.send(signal.SIGHUP)
     leader.stop()  # a majority is now these two, if they speak to each other
-    healed = bool(wait_for(lambda: cli.works(victim) and cli.works(first)))
+    healed = bool(soon(lambda: cli.works(victim) and cli.works(first)))
     leader.start()
-    wait_for(lambda: cli.works(leader))
+    soon(lambda: cli.works(leader))
     return [(took and goes_on and others, "a_certificate_that_expires_stops_nobody_else"),
             (refused and told, f"an_expired_certificate_is_refused_at_both_ends {refused} {told}"),
             (not client[0] and "expired" in client[1], f"clients_hear_of_it_too {client[1]!r}"),
@@ -161,22 +152,22 @@ def bears_wrong_name(cluster, cli):
     restart(first)
     refused = logs.wait(first, "refused", "does not bear")
     told = logs.wait(victim, "does not bear")
-    others = bool(wait_for(lambda: cli.works(first)))
+    others = bool(soon(lambda: cli.works(first)))
     issue(cluster.pki, path, victim.name)
     victim.send(signal.SIGHUP)
     leader.stop()
-    healed = bool(wait_for(lambda: cli.works(victim) and cli.works(first)))
+    healed = bool(soon(lambda: cli.works(victim) and cli.works(first)))
     leader.start()
-    wait_for(lambda: cli.works(leader))
+    soon(lambda: cli.works(leader))
     return [(refused and told and others, f"a_wrong_name_is_refused_at_both_ends {refused} {told}"),
             (healed, "the_right_name_and_a_sighup_heal_it")]
 
 
-def comes_from_elsewhere(build, cluster, cli):
+def comes_from_elsewhere(cluster, cli):
     """Another authority's certificate is no use to a member of this one; on either port."""
     first, _, victim = cast(cluster)
     other = cluster.dir / "other-pki"
-    run(build / "cli/novacron", "ca", "init", other)
+    run(cli.program, "ca", "init", other)
     issue(other, other / "client", "client")
     kept = {suffix: Path(f"{cluster.pki / victim.name}{suffix}").read_bytes()
             for suffix in (".crt", ".key")}
@@ -191,13 +182,13 @@ def comes_from_elsewhere(build, cluster, cli):
     restart(victim)
     refused = logs.wait(first, "refused a peer", "err_denied")
     told = logs.wait(victim, "refused a peer", "err_denied")
-    others = bool(wait_for(lambda: cli.works(first)))
+    others = bool(soon(lambda: cli.works(first)))
     for suffix, text in kept.items():
         Path(f"{cluster.pki / victim.name}{suffix}").write_bytes(text)
     victim.config.write_text(victim.config.read_text().replace(f"ca: {other}/ca.crt",
                                                                f"ca: {cluster.pki}/ca.crt"))
     restart(victim)
-    healed = bool(wait_for(lambda: cli.works(victim)))
+    healed = bool(soon(lambda: cli.works(victim)))
     return [(stays, "files_of_another_authority_change_nothing_at_a_sighup"),
             (refused and told and others,
              f"another_authority_is_refused_at_both_ends {refused} {told} {others}"),
@@ -206,7 +197,7 @@ def comes_from_elsewhere(build, cluster, cli):
             (healed, "the_right_authority_heals_it")]
 
 
-def is_of_another_cluster(build, cluster, cli):
+def is_of_another_cluster(cluster, cli):
     first = cluster.members[0]
     logs = Logs(cluster.members)
     directory = cluster.dir / "stranger"
@@ -222,7 +213,7 @@ def is_of_another_cluster(build, cluster, cli):
                                    env=cluster.env)
     try:
         refused = logs.wait(first, "refused a stream", "another cluster")
-        told = bool(wait_for(lambda: "belongs to another cluster" in
+        told = bool(soon(lambda: "belongs to another cluster" in
                              (directory / "log").read_text()))
         others = cli.works(first)
     finally:
@@ -232,7 +223,7 @@ def is_of_another_cluster(build, cluster, cli):
              f"a_member_of_another_cluster_is_refused_at_both_ends {refused} {told} {others}")]
 
 
-def demands_certificates(build, cluster):
+def demands_certificates(cluster):
     """With require_certificate, who shows none hears nothing."""
     member = cluster.members[0]
     context = ssl.create_default_context(cafile=cluster.pki / "ca.crt")
@@ -244,31 +235,27 @@ def demands_certificates(build, cluster):
                 ("certificate" in str(error).lower(), f"and_hears_why {error}")]
 
 
+def run_all(cluster):
+    results = []
+    cli = Cli(cluster.build, cluster)
+    cluster.start()
+    assert soon(lambda: all(cli.works(m) for m in cluster.members)), "no cluster"
+    try:
+        results += demands_certificates(cluster)
+        results += expires(cluster, cli)
+        results += bears_wrong_name(cluster, cli)
+        results += comes_from_elsewhere(cluster, cli)
+        results += is_of_another_cluster(cluster, cli)
+    finally:
+        is_right = report(results)
+    return is_right
+
+
 def main():
-    build = Path(sys.argv[1]).resolve()
     if not shutil.which("openssl"):
         print("1..0 # SKIP openssl is not installed")
         return SKIPPED
-    directory = tempfile.mkdtemp(prefix="novacron-test-")
-    cluster = Cluster(directory, build, has_tls=True, extra="  require_certificate: true\n")
-    results = []
-    try:
-        cluster.start()
-        cli = Cli(build, cluster)
-        assert wait_for(lambda: all(cli.works(m) for m in cluster.members)), "no cluster"
-        results += demands_certificates(build, cluster)
-        results += expires(cluster, cli)
-        results += bears_wrong_name(cluster, cli)
-        results += comes_from_elsewhere(build, cluster, cli)
-        results += is_of_another_cluster(build, cluster, cli)
-    finally:
-        is_right = report(results)
-        if not is_right:
-            for member in cluster.members:
-                print(f"# {member.name}:\n" + member.log.read_text()[-4000:])
-        cluster.stop()
-        shutil.rmtree(directory, ignore_errors=True)
-    return 0 if is_right else 1
+    return with_cluster(run_all, has_tls=True, extra="  require_certificate: true\n")
 
 
 if __name__ == "__main__":

@@ -4,22 +4,14 @@ reset at once, and connections that come and go in bursts: what they cost in mem
 leave anything behind, and whether puts go on meanwhile.
 """
 
-import os
-import re
-import shutil
 import socket
 import statistics
 import subprocess
 import sys
-import tempfile
-import threading
-import time
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "scripts"))
-
-from history_clients import coded, post, report
-from local_cluster import Cluster
+from checks import soon
+from history_clients import Putter, coded, post, report
+from scene import memory_kib, open_files, with_cluster
 
 WATCHES = 10_000
 PATIENCE = 60
@@ -27,22 +19,6 @@ MEMORY_PER_WATCH = 3000  # bytes, with its stream
 MEMORY_PER_CONNECTION = 24_000  # beside its streams and watches
 MEMORY_LEFT_MIB = 24  # after all have gone, above what there was before
 LATENCY = 1.0  # s: the slowest put by one that puts all the while, on a busy machine
-
-
-def memory_kib(member):
-    status = Path(f"/proc/{member.process.pid}/status").read_text()
-    return int(re.search(r"VmRSS:\s+(\d+)", status)[1])
-
-
-def open_files(member):
-    return len(os.listdir(f"/proc/{member.process.pid}/fd"))
-
-
-def wait_until(what, patience=PATIENCE):
-    end = time.monotonic() + patience
-    while not what() and time.monotonic() < end:
-        time.sleep(0.05)
-    return what()
 
 
 class Crowd:
@@ -71,27 +47,6 @@ class Crowd:
         self.process.wait(PATIENCE)
 
 
-class Putter(threading.Thread):
-    """One put after the other, and how long each took."""
-
-    def __init__(self, member):
-        super().__init__()
-        self.member = member
-        self.over = threading.Event()
-        self.spans = []
-        self.failed = 0
-
-    def run(self):
-        while not self.over.wait(0.005):
-            began = time.monotonic()
-            try:
-                self.failed += post(self.member, "/v3/kv/put",
-                                    {"key": coded("put"), "value": coded("x")})[0] != 200
-            except (OSError, ValueError):
-                self.failed += 1
-            self.spans.append(time.monotonic() - began)
-
-
 def watch(build, member, connections, streams, watches, per_watch):
     """Idle watches: what they take, that all of them hear, and that nothing stays behind."""
     count = connections * streams * watches
@@ -102,10 +57,10 @@ def watch(build, member, connections, streams, watches, per_watch):
         held = (memory_kib(member) - before) * 1024
         most = count * per_watch + connections * MEMORY_PER_CONNECTION
         post(member, "/v3/kv/put", {"key": coded("watched"), "value": coded("x")})
-        heard = wait_until(lambda: crowd.events() == count)
+        heard = soon(lambda: crowd.events() == count, PATIENCE)
     finally:
         crowd.close()
-    gone = wait_until(lambda: open_files(member) <= files)
+    gone = soon(lambda: open_files(member) <= files, PATIENCE)
     left = memory_kib(member) - before
     print(f"# {name}: {held / count:.0f} bytes each; {left} KiB left when they have gone")
     return [(held < most, f"{name}_take_little"), (heard, f"{name}_hear_of_a_put"),
@@ -119,7 +74,7 @@ def cancels(build, member):
     try:
         said = [crowd.tell("cancel") for _ in range(3)]
         post(member, "/v3/kv/put", {"key": coded("watched"), "value": coded("y")})
-        heard = wait_until(lambda: crowd.events() == 4000)
+        heard = soon(lambda: crowd.events() == 4000, PATIENCE)
     finally:
         crowd.close()
     return [(said == ["ready"] * 3 and heard, "4000_streams_are_reset_at_once_and_opened_anew")]
@@ -145,17 +100,18 @@ def bursts(member):
     files, before = open_files(member), memory_kib(member)
     for _ in range(4):
         burst(member, 1000)
-    gone = wait_until(lambda: open_files(member) <= files)
+    gone = soon(lambda: open_files(member) <= files, PATIENCE)
     left = memory_kib(member) - before
     print(f"# 4 bursts of 1000 connections left {left} KiB")
     return [(gone, "bursts_of_connections_leave_no_descriptor"),
             (left < MEMORY_LEFT_MIB * 1024, "bursts_of_connections_leave_no_memory")]
 
 
-def run(cluster, build):
+def run(cluster):
+    build = cluster.build
     cluster.start()
     leader = cluster.leader()
-    putter = Putter(leader)
+    putter = Putter([leader])
     putter.start()
     try:
         results = watch(build, leader, 1, 1, WATCHES, 1000)
@@ -169,24 +125,12 @@ def run(cluster, build):
     spans = sorted(putter.spans)
     print(f"# {len(spans)} puts meanwhile: median {statistics.median(spans) * 1000:.1f} ms, "
           f"slowest {spans[-1] * 1000:.0f} ms")
-    results.append((putter.failed == 0 and spans[-1] < LATENCY, "puts_go_on_beside_crowds"))
+    results.append((not putter.bad and spans[-1] < LATENCY, "puts_go_on_beside_crowds"))
     return report(results)
 
 
 def main():
-    build = Path(sys.argv[1]).resolve()
-    directory = tempfile.mkdtemp(prefix="novacron-test-")
-    cluster = Cluster(directory, build)
-    is_right = False
-    try:
-        is_right = run(cluster, build)
-    finally:
-        if not is_right:
-            for member in cluster.members:
-                print(f"# {member.name}:\n" + member.log.read_text()[-3000:])
-        cluster.stop()
-        shutil.rmtree(directory, ignore_errors=True)
-    return 0 if is_right else 1
+    return with_cluster(run)
 
 
 if __name__ == "__main__":

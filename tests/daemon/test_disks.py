@@ -10,33 +10,20 @@ NOVACRON_SEED chooses what fails; NOVACRON_SCALE multiplies how often.
 import errno
 import os
 import random
-import shutil
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "scripts"))
-
 import disk_shim
 import small_disk
-from history_clients import SETTLE_PATIENCE, begin, coded, judge, post, report, states_agree
-from local_cluster import Cluster
+from checks import PATIENCE, soon
+from history_clients import (SETTLE_PATIENCE, begin, coded, judge, post, put_works, report,
+                             states_agree)
+from scene import with_cluster
 
 DISK_MIB = 360
 HALTED = 3
-PATIENCE = 15
-
-
-def wait_for(what, patience=PATIENCE):
-    """What `what` says, once that is true; else what it said last."""
-    end = time.monotonic() + patience
-    said = what()
-    while not said and time.monotonic() < end:
-        time.sleep(0.02)
-        said = what()
-    return said
 
 
 class Stuffer(threading.Thread):
@@ -67,13 +54,6 @@ class Stuffer(threading.Thread):
 
 def state(member):
     return member.raft() or {}
-
-
-def put_works(member):
-    try:
-        return post(member, "/v3/kv/put", {"key": coded("probe"), "value": coded("x")})[0] == 200
-    except (OSError, ValueError):
-        return False
 
 
 def refusal(member):
@@ -110,18 +90,18 @@ def one_full(cluster, disks, stuffer):
     full = cluster.leader()
     others = [m for m in cluster.members if m is not full]
     disks[full.name].fill()
-    lacks = wait_for(lambda: state(full).get("lacks_space"))
-    leader = wait_for(lambda: next((m for m in others if state(m).get("role") == "leader"), None))
-    goes_on = wait_for(lambda: any(put_works(m) for m in others))
-    said = wait_for(lambda: refusal(full))
+    lacks = soon(lambda: state(full).get("lacks_space"))
+    leader = soon(lambda: next((m for m in others if state(m).get("role") == "leader"), None))
+    goes_on = soon(lambda: any(put_works(m) for m in others))
+    said = soon(lambda: refusal(full))
     term = state(full).get("term", 0)
     leader.kill()
     rest = next(m for m in others if m is not leader)
-    votes = wait_for(lambda: state(rest).get("role") == "leader" and state(rest)["term"] > term)
+    votes = soon(lambda: state(rest).get("role") == "leader" and state(rest)["term"] > term)
     leader.start()
-    cluster_lives = wait_for(lambda: any(put_works(m) for m in others))
+    cluster_lives = soon(lambda: any(put_works(m) for m in others))
     disks[full.name].empty()
-    heals = wait_for(lambda: state(full).get("lacks_space") == 0 and put_works(full))
+    heals = soon(lambda: state(full).get("lacks_space") == 0 and put_works(full))
     return [(bool(lacks), "a_full_disk_is_noticed"),
             (leader is not None, "a_full_leader_gives_the_lead_away"),
             (bool(goes_on), "the_others_go_on_without_the_full_one"),
@@ -135,14 +115,14 @@ def all_full(cluster, disks, stuffer):
     stuffer.said.clear()
     for member in cluster.members:
         disks[member.name].fill()
-    lack = wait_for(lambda: all(state(m).get("lacks_space") for m in cluster.members), 40)
-    said = wait_for(lambda: [text for text in map(refusal, cluster.members) if text])
+    lack = soon(lambda: all(state(m).get("lacks_space") for m in cluster.members), 40)
+    said = soon(lambda: [text for text in map(refusal, cluster.members) if text])
     body = {"key": coded("probe"), "serializable": True}
     reads = [post(m, "/v3/kv/range", body)[0] == 200 for m in cluster.members]
     alive = [m.process.poll() is None for m in cluster.members]
     for member in cluster.members:
         disks[member.name].empty()
-    heals = wait_for(lambda: all(put_works(m) for m in cluster.members))
+    heals = soon(lambda: all(put_works(m) for m in cluster.members))
     return [(bool(lack) and all(alive), "all_may_be_full_and_none_ends"),
             (bool(said) and any("space exceeded" in text for text in said),
              f"who_is_full_says_so {said}"),
@@ -177,10 +157,10 @@ def vanished(cluster, disks):
     put_works(victim)
     status = victim.wait(PATIENCE)
     others = [m for m in cluster.members if m is not victim]
-    goes_on = wait_for(lambda: all(put_works(m) for m in others))
+    goes_on = soon(lambda: all(put_works(m) for m in others))
     disks[victim.name].mend()
     victim.start()
-    back = wait_for(lambda: put_works(victim))
+    back = soon(lambda: put_works(victim))
     return (status == HALTED and bool(goes_on) and bool(back),
             f"a_device_that_vanishes_ends_its_process_and_nothing_else {status} {goes_on} {back}")
 
@@ -212,17 +192,17 @@ def strike(cluster, shims, rng, fault):
         status = victim.wait(PATIENCE)
         log = victim.log.read_text()
         says = 'msg=halted' in log and 'why="a write or sync of the log failed' in log
-        goes_on = wait_for(lambda: all(put_works(m) for m in others))
+        goes_on = soon(lambda: all(put_works(m) for m in others))
         shim.heal()
         victim.start()
-        back = wait_for(lambda: put_works(victim))
+        back = soon(lambda: put_works(victim))
         right = status == HALTED and says and goes_on and back
         return bool(right), f"{name}_that_fails_ends_its_process_and_no_other " \
                             f"{victim.name} {status} {says} {goes_on} {back}"
-    failed = wait_for(lambda: shim.failed > before)
-    lives = victim.process.poll() is None and wait_for(lambda: any(put_works(m) for m in others))
+    failed = soon(lambda: shim.failed > before)
+    lives = victim.process.poll() is None and soon(lambda: any(put_works(m) for m in others))
     shim.heal()
-    back = wait_for(lambda: put_works(victim))
+    back = soon(lambda: put_works(victim))
     return bool(failed and lives and back), \
         f"{name}_that_fails_is_tried_again {victim.name} {bool(failed)} {bool(lives)} {bool(back)}"
 
@@ -242,19 +222,18 @@ def failing_disks(cluster, build, seed, rounds):
     return results, said
 
 
-def trial(build, act, extra=""):
-    directory = tempfile.mkdtemp(prefix="novacron-test-")
-    cluster = Cluster(directory, build, extra=extra)
-    results = []
-    try:
-        results, said = act(cluster)
-        return results, said
-    finally:
-        if not results or not all(is_right for is_right, _ in results):
-            for member in cluster.members:
-                print(f"# {member.name}:\n" + member.log.read_text()[-3000:])
-        cluster.stop()
-        shutil.rmtree(directory, ignore_errors=True)
+def trial(act, extra=""):
+    """What `act` finds with a cluster of its own: results, and what the judge said."""
+    results, said = [], []
+
+    def on_cluster(cluster):
+        found, says = act(cluster)
+        results.extend(found)
+        said.append(says)
+        return all(is_right for is_right, _ in results)
+
+    with_cluster(on_cluster, extra=extra)
+    return results, "".join(said)
 
 
 def main():
@@ -262,13 +241,13 @@ def main():
     seed = os.environ.get("NOVACRON_SEED") or str(random.randrange(1 << 32))
     rounds = max(1, int(float(os.environ.get("NOVACRON_SCALE", "1"))))
     print(f"# seed {seed}")
-    results, said = trial(build, lambda c: failing_disks(c, build, seed, rounds),
+    results, said = trial(lambda c: failing_disks(c, build, seed, rounds),
                           "snapshot_entries: 300\n")
     why_not = small_disk.missing()
     if why_not:
         print(f"# skip: full disks: {why_not}")
     else:
-        more, says = trial(build, lambda c: full_disks(c, build, seed))
+        more, says = trial(lambda c: full_disks(c, build, seed))
         results += more
         said += says
     return 0 if report(results, said) else 1

@@ -12,14 +12,12 @@ import sys
 import tempfile
 import threading
 import time
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "scripts"))
+from checks import PATIENCE, Checks, expect, run_checks, until
+from scene import with_cluster
 
-from checks import Checks, expect, run_checks
 from local_cluster import Cluster, free_ports
 
-PATIENCE = 15
 check = Checks()
 long_check = Checks()
 
@@ -223,7 +221,7 @@ def refuses_what_grows_when_the_quota_is_used_up(cluster, ctl):
             number += 1
             done = ctl.run("put", f"big/{number}", given="x" * 1000000)
         assert "mvcc: database space exceeded" in done.stderr, done
-        assert "alarm:NOSPACE" in ctl("alarm", "list")
+        until("the alarm is raised", lambda: "alarm:NOSPACE" in ctl("alarm", "list"))
         assert "NOSPACE" in ctl("endpoint", "status")
         assert "space exceeded" in ctl.fails("lease", "grant", "60")
         assert "alarm:NOSPACE" in ctl("alarm", "disarm")
@@ -232,8 +230,7 @@ def refuses_what_grows_when_the_quota_is_used_up(cluster, ctl):
             ctl("del", f"big/{key}")
         revision = int(ctl("get", "c", "-w", "json").split('"revision":')[1].split(",")[0])
         ctl("compaction", str(revision))
-        while ctl.run("put", "a", "1").returncode != 0 and time.monotonic() < end:
-            time.sleep(0.05)
+        until("there is room again", lambda: ctl.run("put", "a", "1").returncode == 0)
         expect(ctl("get", "a"), "a\n1\n")
         expect(ctl("alarm", "list"), "")
     finally:
@@ -308,6 +305,12 @@ def restarts_one_after_the_other(cluster, ctl):
         expect(Etcdctl(member.client_url)("get", "--print-value-only", "kept"), "yes\n")
 
 
+def run(cluster, chosen):
+    cluster.start()
+    cluster.leader()
+    return run_checks(chosen.functions, (cluster, Etcdctl(cluster.endpoints))) == 0
+
+
 def main():
     chosen = long_check if sys.argv[2:] == ["--long"] else check
     if shutil.which("etcdctl") is None:
@@ -316,21 +319,7 @@ def main():
     if "API version: 3" not in Etcdctl("x")("version"):
         print("this etcdctl does not speak v3")
         return 77
-    directory = tempfile.mkdtemp(prefix="novacron-test-")
-    cluster = Cluster(directory, sys.argv[1])
-    failed = 1
-    try:
-        cluster.start()
-        cluster.leader()
-        ctl = Etcdctl(cluster.endpoints)
-        failed = run_checks(chosen.functions, (cluster, ctl))
-        if failed:
-            for member in cluster.members:
-                print(f"# {member.name}:\n" + member.log.read_text()[-2000:])
-    finally:
-        cluster.stop()
-        shutil.rmtree(directory, ignore_errors=True)
-    return 1 if failed else 0
+    return with_cluster(lambda cluster: run(cluster, chosen))
 
 
 if __name__ == "__main__":

@@ -8,17 +8,12 @@ NOVACRON_SEED chooses the faults; NOVACRON_SCALE multiplies the time, 12 s.
 
 import os
 import random
-import shutil
 import signal
 import sys
-import tempfile
 import time
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "scripts"))
 
 from history_clients import SETTLE_PATIENCE, begin, judge, report, states_agree
-from local_cluster import Cluster
+from scene import with_cluster
 
 
 def kill(cluster, victim, rng):
@@ -58,7 +53,7 @@ def strike(cluster, rng, end):
     return done
 
 
-def run(cluster, build, seed, seconds):
+def run(cluster, seed, seconds):
     rng = random.Random(seed)
     cluster.start()
     cluster.leader()
@@ -70,28 +65,16 @@ def run(cluster, build, seed, seconds):
     cluster.leader(SETTLE_PATIENCE)
     answered = sum(client.answered for client in clients)
     print(f"# seed {seed}: {answered} calls answered through {len(done)} faults: {', '.join(done)}")
-    is_right, said = judge(history, build, cluster.dir / "history")
+    is_right, said = judge(history, cluster.build, cluster.dir / "history")
     return report([(is_right, "clients_saw_one_linearizable_history"),
                    (answered > 100, "most_of_the_time_somebody_answers"),
                    (states_agree(cluster), "all_members_hold_the_same_in_the_end")], said)
 
 
 def main():
-    build = Path(sys.argv[1]).resolve()
     seed = os.environ.get("NOVACRON_SEED") or str(random.randrange(1 << 32))
     seconds = 12 * float(os.environ.get("NOVACRON_SCALE", "1"))
-    directory = tempfile.mkdtemp(prefix="novacron-test-")
-    cluster = Cluster(directory, build, extra="snapshot_entries: 500\n")
-    is_right = False
-    try:
-        is_right = run(cluster, build, seed, seconds)
-    finally:
-        if not is_right:
-            for member in cluster.members:
-                print(f"# {member.name}:\n" + member.log.read_text()[-3000:])
-        cluster.stop()
-        shutil.rmtree(directory, ignore_errors=True)
-    return 0 if is_right else 1
+    return with_cluster(lambda cluster: run(cluster, seed, seconds), extra="snapshot_entries: 500\n")
 
 
 if __name__ == "__main__":

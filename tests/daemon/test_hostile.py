@@ -11,23 +11,19 @@ import http.client
 import json
 import os
 import random
-import re
 import resource
 import select
-import shutil
 import socket
 import statistics
 import struct
-import subprocess
 import sys
-import tempfile
 import threading
 import time
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "scripts"))
+from checks import soon
+from history_clients import Putter, coded, post, put_works, report
+from scene import memory_kib, open_files, with_cluster
 
-from history_clients import coded, post, report
 from local_cluster import Cluster
 
 CROWD = 150  # of each kind, at a time
@@ -36,7 +32,7 @@ REQUEST_TIMEOUT = 30
 PATIENCE = 40
 MEMORY_MIB = 160  # above what was there before
 REJOINS = 4  # s, less than the silent may be silent at the peers' port
-LATENCY = 1.5  # s: the slowest put beside all of this, on a busy machine
+LATENCY = 1.5  # s: of 99 in 100 puts beside all of this, on a busy machine
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 
@@ -45,55 +41,6 @@ def frame(kind, flags, stream, body):
 
 
 SETTINGS = frame(4, 0, 0, b"")
-
-
-def memory_mib(member):
-    status = Path(f"/proc/{member.process.pid}/status").read_text()
-    return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
-
-
-def open_files(member):
-    return len(os.listdir(f"/proc/{member.process.pid}/fd"))
-
-
-def wait_until(what, patience=PATIENCE):
-    end = time.monotonic() + patience
-    while not what() and time.monotonic() < end:
-        time.sleep(0.05)
-    return what()
-
-
-def put_works(member):
-    try:
-        return post(member, "/v3/kv/put", {"key": coded("k"), "value": coded("x")})[0] == 200
-    except (OSError, ValueError):
-        return False
-
-
-class Putter(threading.Thread):
-    """Somebody who behaves."""
-
-    def __init__(self, members):
-        super().__init__()
-        self.members = members
-        self.over = threading.Event()
-        self.spans = []
-        self.bad = []
-
-    def run(self):
-        turn = 0
-        while not self.over.wait(0.005):
-            member = self.members[turn % len(self.members)]
-            turn += 1
-            began = time.monotonic()
-            try:
-                status, answer = post(member, "/v3/kv/put",
-                                      {"key": coded("good"), "value": coded("x" * 100)})
-                if status != 200:
-                    self.bad.append(answer)
-            except (OSError, ValueError) as error:
-                self.bad.append(repr(error))
-            self.spans.append(time.monotonic() - began)
 
 
 # --- who does not behave ---------------------------------------------------------------------------
@@ -238,7 +185,7 @@ def siege(cluster, seed, seconds):
     post(members[0], "/v3/kv/put", {"key": coded("big"), "value": coded("x" * 1_000_000)})
     put_works(members[0])
     files = {m.name: open_files(m) for m in members}
-    before = {m.name: memory_mib(m) for m in members}
+    before = {m.name: memory_kib(m) / 1024 for m in members}
     terms = [m.raft()["term"] for m in members]
     hordes = [Horde(m.host, m.client_port, KINDS, f"{seed}/{m.name}", CROWD // len(KINDS))
               for m in members]
@@ -251,16 +198,16 @@ def siege(cluster, seed, seconds):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         time.sleep(0.2)
-        most = {m.name: max(most[m.name], memory_mib(m)) for m in members}
+        most = {m.name: max(most[m.name], memory_kib(m) / 1024) for m in members}
     restarted.kill()  # its streams have to be opened anew, in the middle of it
     restarted.start()
     began = time.monotonic()
-    rejoins = wait_until(lambda: put_works(restarted)) and time.monotonic() - began
+    rejoins = soon(lambda: put_works(restarted), PATIENCE) and time.monotonic() - began
     for thread in [putter, *hordes]:
         thread.over.set()
     for thread in [putter, *hordes]:
         thread.join()
-    gone = wait_until(lambda: all(open_files(m) <= files[m.name] + 4 for m in members))
+    gone = soon(lambda: all(open_files(m) <= files[m.name] + 4 for m in members), PATIENCE)
     grown = {name: round(most[name] - before[name]) for name in before}
     spans = sorted(putter.spans)
     print(f"# {len(spans)} puts: median {statistics.median(spans) * 1000:.1f} ms, p99 "
@@ -347,7 +294,7 @@ def scarce(build, directory):
             print(f"# {error!r}")
         for s in crowd:
             s.close()
-        again = wait_until(lambda: put_works(member))
+        again = soon(lambda: put_works(member), PATIENCE)
         print(f"# with {limit} descriptors: {works} of {puts} puts, {member.process.poll()}")
         return [(works == puts and again, "clients_never_take_what_the_log_needs")]
     finally:
@@ -356,7 +303,7 @@ def scarce(build, directory):
         cluster.stop()
 
 
-def run(cluster, build, seed, scale):
+def run(cluster, seed, scale):
     cluster.start()
     cluster.leader()
     quiet = Silent(cluster.leader(), scale)
@@ -364,29 +311,17 @@ def run(cluster, build, seed, scale):
     results.append(quiet.result())
     few = cluster.dir / "few"
     few.mkdir()
-    results += scarce(build, few)
+    results += scarce(cluster.build, few)
     return report(results)
 
 
 def main():
-    build = Path(sys.argv[1]).resolve()
     seed = os.environ.get("NOVACRON_SEED") or str(random.randrange(1 << 32))
     scale = float(os.environ.get("NOVACRON_SCALE", "1"))
     print(f"# seed {seed}")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    directory = tempfile.mkdtemp(prefix="novacron-test-")
-    cluster = Cluster(directory, build)
-    is_right = False
-    try:
-        is_right = run(cluster, build, seed, scale)
-    finally:
-        if not is_right:
-            for member in cluster.members:
-                print(f"# {member.name}:\n" + member.log.read_text()[-2000:])
-        cluster.stop()
-        shutil.rmtree(directory, ignore_errors=True)
-    return 0 if is_right else 1
+    return with_cluster(lambda cluster: run(cluster, seed, scale))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 its notifications, its watchdog, a log that nobody reads. Under a minute.
 """
 
-import base64
 import ctypes
 import json
 import os
@@ -18,6 +17,7 @@ import time
 import urllib.request
 from pathlib import Path
 
+from history_clients import coded
 from scene import PATIENCE, Scene, check, expect, run_checks, until
 
 from local_cluster import ROOT, Cluster
@@ -46,12 +46,11 @@ class Writer(threading.Thread):
         self.failure = None
 
     def put(self, member, key, value):
-        body = {k: base64.b64encode(v.encode()).decode() for k, v in (("key", key),
-                                                                      ("value", value))}
+        body = {"key": coded(key), "value": coded(value)}
         request = urllib.request.Request(member.client_url + "/v3/kv/put",
                                          json.dumps(body).encode())
         with urllib.request.urlopen(request, timeout=5) as answer:
-            return "revision" in json.loads(answer.read())["header"]
+            return json.loads(answer.read())["header"]["revision"]
 
     def run(self):
         at = 0
@@ -60,8 +59,11 @@ class Writer(threading.Thread):
             begun = time.monotonic()
             while True:
                 try:
-                    assert self.put(self.members[at % len(self.members)], key, str(self.count))
+                    self.put(self.members[at % len(self.members)], key, str(self.count))
                     break
+                except LookupError:
+                    self.failure = f"{key}: an answer without a revision"
+                    return
                 except (OSError, ValueError):
                     at += 1
                     self.retries += 1

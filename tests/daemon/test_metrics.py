@@ -12,10 +12,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(ROOT / "scripts"))
+from checks import Checks, Skip, run_checks
+from scene import with_cluster
 
-from local_cluster import Cluster
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 PROMTOOL = shutil.which("promtool")
 PATIENCE = 30
@@ -44,16 +44,7 @@ OF_PROMETHEUS = {"up"}
 
 SAMPLE = re.compile(r'^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{(?:[a-zA-Z_]\w*="(?:[^"\\\n]|\\.)*",?)*\})? (\S+)$')
 
-checks = []
-
-
-def check(function):
-    checks.append(function)
-    return function
-
-
-class Skip(Exception):
-    pass
+check = Checks()
 
 
 def promtool(*args, given=None):
@@ -289,30 +280,16 @@ def has_a_dashboard_without_two_panels_in_one_place(pages):
         assert p["type"] == "row" or p["description"], p["title"]
 
 
+def run(cluster):
+    cluster.start()
+    cluster.leader()
+    load(cluster)
+    pages = [Page(member.page("/metrics")) for member in cluster.members]
+    return run_checks(check.functions, (pages,)) == 0
+
+
 def main():
-    build = Path(sys.argv[1]).resolve()
-    directory = tempfile.mkdtemp(prefix="novacron-test-")
-    cluster = Cluster(directory, build)
-    failed = 0
-    try:
-        cluster.start()
-        cluster.leader()
-        load(cluster)
-        print(f"1..{len(checks)}")
-        pages = [Page(member.page("/metrics")) for member in cluster.members]
-        for number, function in enumerate(checks, 1):
-            try:
-                function(pages)
-                print(f"ok {number} - {function.__name__}", flush=True)
-            except Skip as e:
-                print(f"ok {number} - {function.__name__} # SKIP {e}", flush=True)
-            except (AssertionError, OSError, subprocess.TimeoutExpired, LookupError) as e:
-                failed += 1
-                print(f"not ok {number} - {function.__name__}\n# {e!r}", flush=True)
-    finally:
-        cluster.stop()
-        shutil.rmtree(directory, ignore_errors=True)
-    return 1 if failed else 0
+    return with_cluster(run)
 
 
 if __name__ == "__main__":

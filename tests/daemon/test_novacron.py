@@ -14,17 +14,12 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "scripts"))
+from checks import PATIENCE, Checks, run_checks, until
+from scene import with_cluster
 
 from local_cluster import Cluster, free_ports
 
-PATIENCE = 15
-checks = []
-
-
-def check(function):
-    checks.append(function)
-    return function
+check = Checks()
 
 
 class Cli:
@@ -414,32 +409,15 @@ def tells_systemd_how_it_is(build, cluster, cli):
     cli("kv", "put", "a", "3")
 
 
+def run(cluster):
+    cli = Cli(cluster.build, cluster)
+    cluster.start()
+    until("it serves", lambda: cli.run("cluster", "status").returncode == 0)
+    return run_checks(check.functions, (cluster.build, cluster, cli)) == 0
+
+
 def main():
-    build = Path(sys.argv[1]).resolve()
-    directory = tempfile.mkdtemp(prefix="novacron-test-")
-    cluster = Cluster(directory, build, has_tls=True)
-    cli = Cli(build, cluster)
-    failed = 0
-    try:
-        cluster.start()
-        end = time.monotonic() + PATIENCE
-        while cli.run("cluster", "status").returncode != 0 and time.monotonic() < end:
-            time.sleep(0.1)
-        print(f"1..{len(checks)}")
-        for number, function in enumerate(checks, 1):
-            try:
-                function(build, cluster, cli)
-                print(f"ok {number} - {function.__name__}", flush=True)
-            except (AssertionError, OSError, subprocess.TimeoutExpired, LookupError) as e:
-                failed += 1
-                print(f"not ok {number} - {function.__name__}\n# {e!r}", flush=True)
-        if failed:
-            for member in cluster.members:
-                print(f"# {member.name}:\n" + member.log.read_text()[-2000:])
-    finally:
-        cluster.stop()
-        shutil.rmtree(directory, ignore_errors=True)
-    return 1 if failed else 0
+    return with_cluster(run, has_tls=True)
 
 
 if __name__ == "__main__":

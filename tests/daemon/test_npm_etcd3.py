@@ -8,17 +8,13 @@ import json
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(ROOT / "scripts"))
+from checks import PATIENCE
+from scene import with_cluster
 
-from local_cluster import Cluster
-
-SOURCES = ROOT / "tests/clients/etcd3"
-PATIENCE = 15
+SOURCES = Path(__file__).resolve().parent.parent / "clients/etcd3"
 SUITE_PATIENCE = 300
 
 
@@ -55,32 +51,22 @@ def serve(cluster, suite):
         suite.stdin.flush()
 
 
-def run(build, place, has_tls):
-    directory = tempfile.mkdtemp(prefix="novacron-test-")
-    cluster = Cluster(directory, build, has_tls=has_tls)
+def run(cluster, place, has_tls):
     settings = {"hosts": [member.client_url for member in cluster.members]}
     if has_tls:
         settings.update(ca=str(cluster.pki / "ca.crt"), cert=str(cluster.pki / "client.crt"),
                         key=str(cluster.pki / "client.key"))
-    suite = None
+    cluster.start()
+    cluster.leader(PATIENCE)
+    command = ["timeout", str(SUITE_PATIENCE), "node", "suite.js", json.dumps(settings)]
+    suite = subprocess.Popen(command, cwd=place, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                             text=True)
     try:
-        cluster.start()
-        cluster.leader(PATIENCE)
-        command = ["timeout", str(SUITE_PATIENCE), "node", "suite.js", json.dumps(settings)]
-        suite = subprocess.Popen(command, cwd=place, stdin=subprocess.PIPE,
-                                 stdout=subprocess.PIPE, text=True)
         serve(cluster, suite)
-        status = suite.wait(PATIENCE)
-        if status:
-            for member in cluster.members:
-                print(f"# {member.name}:\n" + member.log.read_text()[-2000:])
-        return status
+        return suite.wait(PATIENCE) == 0
     finally:
-        if suite and suite.poll() is None:
-            suite.kill()
-            suite.wait()
-        cluster.stop()
-        shutil.rmtree(directory, ignore_errors=True)
+        suite.kill()
+        suite.wait()
 
 
 def main():
@@ -94,7 +80,8 @@ def main():
     if why:
         print(f"etcd3 cannot be installed: {why}")
         return 77
-    return max(run(build, place, has_tls) for has_tls in (False, True))
+    return max(with_cluster(lambda cluster, has_tls=has_tls: run(cluster, place, has_tls),
+                            has_tls=has_tls) for has_tls in (False, True))
 
 
 if __name__ == "__main__":

@@ -8,19 +8,14 @@ NOVACRON_SCALE multiplies the time of the overload, 8 s.
 
 import os
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "scripts"))
 
 from disk_shim import DiskShim
 from history_clients import coded, post, report
-from local_cluster import Cluster
+from scene import memory_kib, with_cluster
 
 SYNC_US = 4000
 DISK_BYTES_PER_S = 24_000_000
@@ -30,11 +25,6 @@ LEASE_TTL = 4  # s
 RENEW_EVERY = 0.4
 SLOW_RENEWAL = 2.0  # s, of a TTL of LEASE_TTL, on a machine that others use, too
 MEMORY_MIB = 400  # above what the values themselves take
-
-
-def memory_mib(member):
-    status = Path(f"/proc/{member.process.pid}/status").read_text()
-    return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) // 1024
 
 
 class Load:
@@ -87,7 +77,7 @@ class Watcher(threading.Thread):
 
     def run(self):
         while not self.over.wait(0.2):
-            self.most = [max(most, memory_mib(member))
+            self.most = [max(most, memory_kib(member) // 1024)
                          for most, member in zip(self.most, self.cluster.members)]
 
 
@@ -95,7 +85,8 @@ def revision(cluster):
     return int(post(cluster.members[0], "/v3/kv/range", {"key": coded("x")})[1]["header"]["revision"])
 
 
-def run(cluster, build, seconds):
+def run(cluster, seconds):
+    build = cluster.build
     disks = [DiskShim(build, member) for member in cluster.members]
     cluster.start()
     leader = cluster.leader()
@@ -151,20 +142,8 @@ def run(cluster, build, seconds):
 
 
 def main():
-    build = Path(sys.argv[1]).resolve()
     seconds = int(8 * float(os.environ.get("NOVACRON_SCALE", "1")))
-    directory = tempfile.mkdtemp(prefix="novacron-test-")
-    cluster = Cluster(directory, build)
-    is_right = False
-    try:
-        is_right = run(cluster, build, seconds)
-    finally:
-        if not is_right:
-            for member in cluster.members:
-                print(f"# {member.name}:\n" + member.log.read_text()[-3000:])
-        cluster.stop()
-        shutil.rmtree(directory, ignore_errors=True)
-    return 0 if is_right else 1
+    return with_cluster(lambda cluster: run(cluster, seconds))
 
 
 if __name__ == "__main__":

@@ -8,17 +8,12 @@ NOVACRON_SEED chooses the cuts, NOVACRON_SCALE multiplies their number, 7.
 
 import os
 import random
-import shutil
 import sys
-import tempfile
 import time
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "scripts"))
 
 import net_lab
-from history_clients import SETTLE_PATIENCE, begin, judge, post, coded, report, states_agree
-from local_cluster import Cluster
+from history_clients import SETTLE_PATIENCE, begin, judge, put_works, report, states_agree
+from scene import with_cluster
 
 SKIPPED = 77
 SIZE = 3
@@ -67,12 +62,8 @@ def half_chain(leader, others, rng):
 CASES = [isolated, deaf, mute, lone_follower, chain, chain_of_followers, half_chain]
 
 
-def put_works(member):
-    try:
-        body = {"key": coded("probe"), "value": coded("x")}
-        return post(member, "/v3/kv/put", body, patience=1)[0] == 200
-    except (OSError, ValueError):
-        return False
+def serves(member):
+    return put_works(member, patience=1)
 
 
 def time_until(what, patience):
@@ -95,7 +86,7 @@ class Cutter:
 
     def settle(self):
         self.lab.heal()
-        took = time_until(lambda: all(put_works(m) for m in self.cluster.members), 3 * HEALS_WITHIN)
+        took = time_until(lambda: all(serves(m) for m in self.cluster.members), 3 * HEALS_WITHIN)
         self.healed.append(took)
 
     def cut(self, case):
@@ -104,7 +95,7 @@ class Cutter:
         others = [i for i in range(SIZE) if i != leader]
         pairs, majority = case(leader, others, self.rng)
         self.lab.cut(pairs)
-        took = time_until(lambda: any(put_works(members[i]) for i in majority), 3 * SERVES_WITHIN)
+        took = time_until(lambda: any(serves(members[i]) for i in majority), 3 * SERVES_WITHIN)
         self.served.append(took)
         time.sleep(self.rng.uniform(0, 2))
         return leader
@@ -136,7 +127,7 @@ class Cutter:
         self.settle()
 
 
-def run(lab, cluster, build, seed, rounds):
+def run(lab, cluster, seed, rounds):
     rng = random.Random(seed)
     for number, member in enumerate(cluster.members):
         member.prefix = lab.prefix(number)
@@ -160,7 +151,7 @@ def run(lab, cluster, build, seed, rounds):
     print(f"# seed {seed}: {answered} calls answered through: {', '.join(cutter.done)}")
     print(f"# a majority served after {sorted(round(t, 2) for t in served)} s, "
           f"all after the cut {sorted(round(t, 2) for t in healed)} s")
-    is_right, said = judge(history, build, cluster.dir / "history")
+    is_right, said = judge(history, cluster.build, cluster.dir / "history")
     return report([(is_right, "clients_saw_one_linearizable_history_through_partitions"),
                    (max(served) < SERVES_WITHIN, "a_majority_that_can_speak_serves_soon"),
                    (max(healed) < HEALS_WITHIN, "when_all_is_whole_everybody_serves_soon"),
@@ -168,7 +159,6 @@ def run(lab, cluster, build, seed, rounds):
 
 
 def main():
-    build = Path(sys.argv[1]).resolve()
     seed = os.environ.get("NOVACRON_SEED") or str(random.randrange(1 << 32))
     rounds = max(1, int(CUTS * float(os.environ.get("NOVACRON_SCALE", "1"))))
     why_not = net_lab.missing()
@@ -180,19 +170,11 @@ def main():
     except OSError as error:
         print(f"1..0 # SKIP no network of our own: {error}")
         return SKIPPED
-    directory = tempfile.mkdtemp(prefix="novacron-test-")
-    cluster = Cluster(directory, build, extra="snapshot_entries: 500\n", hosts=lab.hosts)
-    is_right = False
     try:
-        is_right = run(lab, cluster, build, seed, rounds)
+        return with_cluster(lambda cluster: run(lab, cluster, seed, rounds),
+                            extra="snapshot_entries: 500\n", hosts=lab.hosts)
     finally:
-        if not is_right:
-            for member in cluster.members:
-                print(f"# {member.name}:\n" + member.log.read_text()[-3000:])
-        cluster.stop()
         lab.close()
-        shutil.rmtree(directory, ignore_errors=True)
-    return 0 if is_right else 1
 
 
 if __name__ == "__main__":

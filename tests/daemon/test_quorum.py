@@ -3,28 +3,18 @@
 ranges in parts, reads that may be stale, writes that are refused and why.
 """
 
-import base64
 import json
-import shutil
 import subprocess
 import sys
-import tempfile
 import urllib.error
 import urllib.request
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "scripts"))
+from checks import PATIENCE, Checks, expect, run_checks, until
+from history_clients import coded
+from scene import with_cluster
 
-from checks import Checks, expect, run_checks, until
-from local_cluster import Cluster
-
-PATIENCE = 15
 KEYS = 4000
 check = Checks()
-
-
-def encoded(text):
-    return base64.b64encode(text.encode()).decode()
 
 
 def post(member, path, body, headers={}):
@@ -47,10 +37,10 @@ def novacron(member, *args):
 def streams_a_range_as_a_line_a_part(cluster):
     member = cluster.members[0]
     for start in range(0, KEYS, 100):
-        puts = [{"request_put": {"key": encoded(f"k{n:05}"), "value": encoded("v" * 500)}}
+        puts = [{"request_put": {"key": coded(f"k{n:05}"), "value": coded("v" * 500)}}
                 for n in range(start, start + 100)]
         expect(post(member, "kv/txn", {"success": puts})[0], 200)
-    span = {"key": encoded("k"), "range_end": encoded("l")}
+    span = {"key": coded("k"), "range_end": coded("l")}
     status, headers, text = post(member, "kv/rangestream", span)
     expect((status, headers["novacron-stale"]), (200, None))
     parts = [json.loads(line)["result"]["range_response"] for line in text.splitlines()]
@@ -67,7 +57,7 @@ def streams_a_range_as_a_line_a_part(cluster):
 @check
 def marks_what_may_be_stale_and_says_why_it_refuses(cluster):
     left = cluster.members[0]
-    read = {"key": encoded("k00000"), "serializable": True}
+    read = {"key": coded("k00000"), "serializable": True}
     expect(post(left, "kv/range", read)[1]["novacron-stale"], None)
     expect(novacron(left, "kv", "get", "k00000", "--serializable").stderr, "")
     for member in cluster.members[1:]:
@@ -80,7 +70,7 @@ def marks_what_may_be_stale_and_says_why_it_refuses(cluster):
     expect(json.loads(text)["count"], "1")
     expect(post(left, "kv/rangestream", read)[1]["novacron-stale"], "true")
     impatient = {"Grpc-Metadata-hasleader": "true"}
-    status, headers, text = post(left, "kv/put", {"key": encoded("k")}, impatient)
+    status, headers, text = post(left, "kv/put", {"key": coded("k")}, impatient)
     expect((status, json.loads(text)["message"]), (503, "etcdserver: no leader"))
     assert headers["novacron-reason"].startswith(reason), headers["novacron-reason"]
     assert {"node-2", "node-3"} == set(headers["novacron-reason"][len(reason):].split(", "))
@@ -106,20 +96,14 @@ def health_of(member):
         return json.loads(error.read())
 
 
+def run(cluster):
+    cluster.start()
+    cluster.leader()
+    return run_checks(check.functions, (cluster,)) == 0
+
+
 def main():
-    directory = tempfile.mkdtemp(prefix="novacron-test-")
-    cluster = Cluster(directory, sys.argv[1])
-    failed = 1
-    try:
-        cluster.start()
-        cluster.leader()
-        failed = run_checks(check.functions, (cluster,))
-        if failed:
-            print(cluster.members[0].log.read_text()[-3000:])
-    finally:
-        cluster.stop()
-        shutil.rmtree(directory, ignore_errors=True)
-    return 1 if failed else 0
+    return with_cluster(run)
 
 
 if __name__ == "__main__":

@@ -9,27 +9,20 @@ import os
 import pty
 import re
 import select
-import shutil
 import signal
 import struct
 import subprocess
 import sys
-import tempfile
 import termios
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "scripts"))
+from checks import PATIENCE, Checks, run_checks
+from scene import with_cluster
 
-from local_cluster import Cluster, free_ports
+from local_cluster import free_ports
 
-PATIENCE = 20
-checks = []
-
-
-def check(function):
-    checks.append(function)
-    return function
+check = Checks()
 
 
 def once(cluster, *args, endpoints=None):
@@ -228,27 +221,14 @@ def gives_the_terminal_back_while_it_is_stopped(cluster):
         screen.close()
 
 
+def run(cluster):
+    cluster.start()
+    cluster.leader()
+    return run_checks(check.functions, (cluster,)) == 0
+
+
 def main():
-    build = Path(sys.argv[1]).resolve()
-    directory = tempfile.mkdtemp(prefix="novacron-test-")
-    cluster = Cluster(directory, build)
-    failed = 0
-    try:
-        cluster.start()
-        cluster.leader()
-        print(f"1..{len(checks)}")
-        for number, function in enumerate(checks, 1):
-            try:
-                function(cluster)
-                print(f"ok {number} - {function.__name__}", flush=True)
-            except (AssertionError, OSError, subprocess.TimeoutExpired, LookupError,
-                    TimeoutError) as e:
-                failed += 1
-                print(f"not ok {number} - {function.__name__}\n# {e!r}", flush=True)
-    finally:
-        cluster.stop()
-        shutil.rmtree(directory, ignore_errors=True)
-    return 1 if failed else 0
+    return with_cluster(run)
 
 
 if __name__ == "__main__":

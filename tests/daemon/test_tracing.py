@@ -8,7 +8,6 @@ import base64
 import json
 import os
 import random
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,19 +16,13 @@ import time
 import urllib.error
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "scripts"))
+from checks import PATIENCE, Checks, run_checks
+from scene import with_cluster
 
 from local_cluster import Cluster, free_ports
 
-PATIENCE = 20
-checks = []
-
-
-def check(function):
-    checks.append(function)
-    return function
+check = Checks()
 
 
 class Collector:
@@ -355,33 +348,19 @@ def says_what_is_wrong_with_its_settings(cluster, collector):
             assert done.returncode == 2 and wanted in done.stderr, (text, done.stderr)
 
 
+def run(cluster, collector):
+    cluster.start()
+    cluster.leader()
+    return run_checks(check.functions, (cluster, collector)) == 0
+
+
 def main():
-    build = Path(sys.argv[1]).resolve()
-    directory = tempfile.mkdtemp(prefix="novacron-test-")
     collector = Collector()
     extra = f"tracing:\n  endpoint: http://127.0.0.1:{collector.port}/v1/traces\n  ratio: 0\n"
-    cluster = Cluster(directory, build, extra=extra)
-    failed = 0
     try:
-        cluster.start()
-        cluster.leader()
-        print(f"1..{len(checks)}")
-        for number, function in enumerate(checks, 1):
-            try:
-                function(cluster, collector)
-                print(f"ok {number} - {function.__name__}", flush=True)
-            except (AssertionError, OSError, subprocess.TimeoutExpired, LookupError,
-                    TimeoutError) as e:
-                failed += 1
-                print(f"not ok {number} - {function.__name__}\n# {e!r}", flush=True)
-        if failed:
-            for member in cluster.members:
-                print(f"# {member.name}:\n" + member.log.read_text()[-2000:])
+        return with_cluster(lambda cluster: run(cluster, collector), extra=extra)
     finally:
-        cluster.stop()
         collector.close()
-        shutil.rmtree(directory, ignore_errors=True)
-    return 1 if failed else 0
 
 
 if __name__ == "__main__":

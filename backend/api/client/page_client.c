@@ -136,17 +136,16 @@ static void get_ready(void *owner)
 static void get_lost(void *owner, enum err why)
 {
     struct page_get *get = owner;
+    char text[CLIENT_WHY_BYTES];
+    client_say_loss(get->socket, why,
+                    get->has_sent ? "the connection was lost" : "it cannot be reached", text);
     get->socket = NULL;
     /* A body without a length ends with its connection. */
     if (get->has_sent && get_parse(get, NULL, 0) && get->is_whole) {
         get_tell(get, get->parser.status_code, "");
         return;
     }
-    get_tell(get, 0,
-             why == ERR_DENIED     ? "a certificate was refused"
-             : why == ERR_PROTOCOL ? "TLS failed"
-             : get->has_sent       ? "the connection was lost"
-                                   : "it cannot be reached");
+    get_tell(get, 0, text);
 }
 
 static const struct rpc_socket_owner get_socket_ops = {

@@ -30,9 +30,6 @@ struct client_timer {
 };
 
 static void client_connect(struct rpc_client *client);
-/* Why a connection was lost, in words. */
-#define WHY_BYTES 200
-
 static void client_try_next(struct rpc_client *client, const char *why);
 
 /* --- The connection --------------------------------------------------------------------------- */
@@ -78,17 +75,25 @@ static void client_ready(void *owner)
     client_submit_waiting(client);
 }
 
+void client_say_loss(const struct rpc_socket *socket, enum err why, const char *otherwise,
+                     char text[CLIENT_WHY_BYTES])
+{
+    const char *tls = rpc_socket_why(socket);
+    (void)snprintf(text, CLIENT_WHY_BYTES, "%s%s%s",
+                   why == ERR_DENIED     ? "a certificate was refused"
+                   : why == ERR_PROTOCOL ? "TLS failed"
+                                         : otherwise,
+                   tls[0] != '\0' ? ": " : "", tls);
+}
+
 static void client_lost(void *owner, enum err why)
 {
     struct rpc_client *client = owner;
-    const char *tls = rpc_socket_why(client->socket);
-    char text[WHY_BYTES];
-    (void)snprintf(text, sizeof text, "%s%s%s",
-                   why == ERR_DENIED               ? "a certificate was refused"
-                   : why == ERR_PROTOCOL           ? "TLS failed"
-                   : client->state == CLIENT_READY ? "the connection was lost"
-                                                   : "the server cannot be reached",
-                   tls[0] != '\0' ? ": " : "", tls);
+    char text[CLIENT_WHY_BYTES];
+    client_say_loss(client->socket, why,
+                    client->state == CLIENT_READY ? "the connection was lost"
+                                                  : "the server cannot be reached",
+                    text);
     client->socket = NULL;
     client_try_next(client, text);
 }

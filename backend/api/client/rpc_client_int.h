@@ -10,6 +10,8 @@
 #define CLIENT_METADATA_MAX   8
 #define CLIENT_PREFIX_BYTES   5
 #define CLIENT_TEXT_MAX_BYTES 4096
+/* Of why a connection was lost, with its end. */
+#define CLIENT_WHY_BYTES 200
 /* Of the name of a remark that we listen to, with its end. */
 #define CLIENT_REMARK_NAME_BYTES 33
 
@@ -23,6 +25,10 @@ struct rpc_endpoint {
 
 /* False: no endpoint. `tls_default`: what one without a scheme means. */
 bool endpoint_parse(const char *text, bool tls_default, struct rpc_endpoint *ret);
+
+/* Why a connection was lost, in words: TLS's reason, or else `otherwise`. Inside `lost`. */
+void client_say_loss(const struct rpc_socket *socket, enum err why, const char *otherwise,
+                     char text[CLIENT_WHY_BYTES]);
 
 enum client_state {
     CLIENT_IDLE,       /* no connection, and none wanted */

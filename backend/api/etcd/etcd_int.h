@@ -216,6 +216,8 @@ bool etcd_op_is_root(struct etcd_op *op);
 
 /* The range that its body asks for, by a reader, in turns; answers. */
 void etcd_op_range(struct etcd_op *op);
+/* Its reader goes on in the next turn that has room for it. */
+void etcd_op_wait_to_read(struct etcd_op *op);
 void etcd_readers_turn(struct etcd_api *api);
 void etcd_readers_restart(struct etcd_api *api);
 

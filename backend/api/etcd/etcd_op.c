@@ -302,10 +302,16 @@ static bool op_may_read(const struct etcd_op *op)
            (!op->call || rpc_has_room(op->call));
 }
 
-static void op_wait_to_read(struct etcd_op *op)
+static void op_go_to_the_end(struct etcd_op *op)
 {
     store_link_remove(&op->reading);
     store_link_append(&op->api->readers, &op->reading);
+}
+
+void etcd_op_wait_to_read(struct etcd_op *op)
+{
+    op_go_to_the_end(op);
+    etcd_wake(op->api);
 }
 
 static void op_count_read(struct etcd_op *op, size_t before)
@@ -325,8 +331,7 @@ static void op_range_step(struct etcd_op *op)
     } else if (result != ERR_PENDING) {
         etcd_fail(op, ETCD_RESPONSE_TOO_LARGE);
     } else {
-        op_wait_to_read(op);
-        etcd_wake(op->api);
+        etcd_op_wait_to_read(op);
     }
 }
 
@@ -367,8 +372,7 @@ void etcd_op_range(struct etcd_op *op)
     if (store_link_is_alone(&op->api->readers) && op_may_read(op)) {
         op_range_begin(op);
     } else {
-        op_wait_to_read(op);
-        etcd_wake(op->api);
+        etcd_op_wait_to_read(op);
     }
 }
 
@@ -384,7 +388,7 @@ void etcd_readers_turn(struct etcd_api *api)
         struct etcd_op *op = STORE_LINK_OWNER(api->readers.next, struct etcd_op, reading);
         more = &op->reading != last;
         if (!op_may_read(op)) {
-            op_wait_to_read(op);
+            op_go_to_the_end(op);
             continue;
         }
         is_idle = false;

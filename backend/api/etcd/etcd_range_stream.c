@@ -4,9 +4,9 @@
  * every part, header, `more` and `count` in the last.
  *
  * All parts are of one revision, however long the client takes. A reader holds that revision's
- * versions while compaction goes on, where etcd ends every stream
- * that compaction overtakes. Here that is so only while a stream waits for its client: the versions
- * must not be held for somebody who does not read. A part is built when there is room for it.
+ * versions while compaction goes on, where etcd ends every stream that compaction overtakes. Here
+ * that is so only while a stream waits for its client: the versions must not be held for somebody
+ * who does not read. A part is built when there is room for it.
  */
 #include "api/etcd/etcd_int.h"
 
@@ -23,6 +23,7 @@ static bool range_part_send(struct etcd_op *op, struct bytes header)
 {
     struct buf head;
     buf_init(&head);
+    op->api->turn_bytes += op->response.len;
     store_pb_put_message(&head, 1, header.len + op->response.len);
     buf_put(&head, header.data, header.len);
     bool has_room = rpc_send(op->call, buf_view(&head), buf_view(&op->response));
@@ -43,9 +44,10 @@ static void range_stream_end(struct etcd_op *op)
     rpc_finish(call, RPC_OK, NULL);
 }
 
-/* A turn's share of the range. It goes on in the next, or when there is room. */
+/* Its share of the range in one turn. It goes on in the next, or when there is room. */
 static void range_stream_step(struct etcd_op *op)
 {
+    op->api->turn_reads++;
     store_link_remove(&op->reading);
     for (size_t looked = 0; looked < ETCD_READ_BUDGET; looked += RANGE_PART_STEP) {
         enum err result = store_reader_step(op->reader, RANGE_PART_STEP, &op->response);
@@ -59,8 +61,7 @@ static void range_stream_step(struct etcd_op *op)
             return;
         }
     }
-    store_link_append(&op->api->readers, &op->reading);
-    etcd_wake(op->api);
+    etcd_op_wait_to_read(op);
 }
 
 static void range_stream_now(struct etcd_op *op)
@@ -80,7 +81,7 @@ static void range_stream_now(struct etcd_op *op)
         return;
     }
     op->step = range_stream_step;
-    range_stream_step(op);
+    etcd_op_wait_to_read(op);
 }
 
 static void range_stream(struct etcd_op *op)
@@ -97,9 +98,7 @@ void etcd_kv_range_stream_writable(struct rpc_call *call)
 {
     struct etcd_op *op = rpc_state(call);
     if (op && op->reader) {
-        store_link_remove(&op->reading);
-        store_link_append(&op->api->readers, &op->reading);
-        etcd_wake(op->api);
+        etcd_op_wait_to_read(op);
     }
 }
 
@@ -112,14 +111,23 @@ static bool range_stream_is_overtaken(const struct etcd_op *op, const struct sto
     return revision < store_compact_revision(store);
 }
 
+/* Does it wait for its client? It was told so, or others on its connection leave it no room. */
+static bool range_stream_waits(const struct etcd_op *op, bool is_told)
+{
+    return is_told || (op->step == range_stream_step && !rpc_has_room(op->call));
+}
+
 void etcd_range_streams_pulse(struct etcd_api *api)
 {
     const struct store *store = node_store(api->node);
-    for (struct store_link *l = api->range_streams.next; l != &api->range_streams;) {
-        struct etcd_op *op = STORE_LINK_OWNER(l, struct etcd_op, reading);
-        l = l->next;
-        if (store && range_stream_is_overtaken(op, store)) {
-            etcd_fail_status(op, STORE_REVISION_COMPACTED);
+    struct store_link *lists[] = {&api->range_streams, &api->readers};
+    for (size_t i = 0; store && i < COUNT_OF(lists); i++) {
+        for (struct store_link *l = lists[i]->next; l != lists[i];) {
+            struct etcd_op *op = STORE_LINK_OWNER(l, struct etcd_op, reading);
+            l = l->next;
+            if (range_stream_waits(op, i == 0) && range_stream_is_overtaken(op, store)) {
+                etcd_fail_status(op, STORE_REVISION_COMPACTED);
+            }
         }
     }
 }

@@ -1,10 +1,12 @@
 /*
  * What a member without a quorum says beside its answers, where etcd's clients look for nothing:
  *
- *     novacron-stale: true       this was read from what the member has applied, and no leader is
- * known: others may have gone on without it novacron-reason: no leader; 1 of 3 voters reachable,
- * not node-2, node-3 why a call was refused, or its time passed. The error itself keeps etcd's
- * text, which clients compare
+ *     novacron-stale: true
+ *     novacron-reason: no leader; 1 of 3 voters reachable, not node-2, node-3
+ *
+ * The first: this was read from what the member has applied, and no leader is known: others may
+ * have gone on without it. The second: why a call was refused, or its time passed; the error itself
+ * keeps etcd's text, which clients compare.
  */
 #include <stdio.h>
 #include <string.h>
