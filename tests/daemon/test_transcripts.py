@@ -18,7 +18,7 @@ sys.path.insert(0, str(HERE.parent.parent / "scripts"))
 
 from local_cluster import Cluster
 from local_etcd import Etcd
-from transcript import Session, Step, parse, write
+from transcript import Session, Step, parse, unpadded, write
 
 AT_ONCE = 4  # clusters; most of the time they wait
 
@@ -93,8 +93,10 @@ def main():
     with ThreadPoolExecutor(AT_ONCE) as pool:
         plays = {(path, who): pool.submit(run, players[who], steps[path])
                  for path in paths for who in players if who == "ours" or has_etcd}
-    print(f"1..{len(paths) * len(players)}")
-    failed = number = 0
+    print(f"1..{1 + len(paths) * len(players)}")
+    number = 1
+    failed = int(unpadded("Member  1a added to cluster   2b") != "Member 1a added to cluster 2b")
+    print(("not ok" if failed else "ok") + " 1 - ids with a digit less")
     for path in paths:
         parts = steps[path]
         if records:

@@ -123,6 +123,11 @@ def protobuf_fields(message):
     return "\n".join(lines) + "\n"
 
 
+def unpadded(line):
+    """etcdctl pads an id that has a digit less than others."""
+    return re.sub(r" +", " ", line) if line.startswith("Member ") else line
+
+
 class Session:
     """etcdctl at three members, whoever made them."""
 
@@ -205,7 +210,7 @@ class Session:
                     continue
                 if "table" in words:
                     line = re.sub(r" +", " ", re.sub(r"--+", "--", line))
-                line = re.sub(r"^Member +", "Member ", line)  # an id may have a digit less
+                line = unpadded(line)
                 if line.startswith("ETCD_INITIAL_CLUSTER="):
                     line = "ETCD_INITIAL_CLUSTER=" + ",".join(sorted(line[22:-1].split(",")))
                 said.append(f"{mark} {self.named(line)}".rstrip())
