@@ -352,6 +352,8 @@ struct world_vm_spec {
     const char *name;
     const char *volume;      /* START: where its disk is, and what it locks */
     uint64_t epoch;          /* of the ownership under which it runs */
+    bool is_guarded;         /* START: the guard holds it before its guest runs; ERR_DENIED if it
+                                does not take it */
     struct bytes definition; /* START: the rest of the machine; the driver's to understand */
 };
 
@@ -407,6 +409,57 @@ struct world_vm_ops {
     void (*watch)(void *self, struct world_vm_sink *sink);
 };
 
+/*
+ * The guard of this host: what ends the machines that it holds when the host's lease ends, whatever
+ * has become of this process; and feeds the watchdog for as long as the lease holds. It outlives
+ * this process, and keeps its lease and its machines while this one is started anew.
+ *
+ *   LEASE   until: the host's lease ends at `until`, on the clock of `now`. OK: the guard has it.
+ *           Only ever later than before; ERR_INVALID: that was earlier, or is past. At the end it
+ *           kills what it still holds, and lets the watchdog run out if one of them lives on.
+ *   STATUS  asks, and changes nothing.
+ *
+ * Both tell what the guard is. It takes machines by START (spec.is_guarded), and by LIST those that
+ * it holds are as they were; it lets go of a machine when its process has ended. While it holds
+ * none, the watchdog is disarmed, so that an empty host is never reset. ERR_CLOSED: there is no
+ * guard, or it does not answer; nothing is known then. The rules of ownership and of deadlines are
+ * those of requests for power.
+ */
+enum world_guard_op { WORLD_GUARD_LEASE, WORLD_GUARD_STATUS, WORLD_GUARD_OPS };
+
+enum world_watchdog {
+    WORLD_WATCHDOG_NONE,  /* there is none, or it could not be opened, or is not one */
+    WORLD_WATCHDOG_SOFT,  /* a stand-in for tests: it proves nothing */
+    WORLD_WATCHDOG_READY, /* a hardware watchdog, disarmed, since the guard holds nothing */
+    WORLD_WATCHDOG_ARMED, /* a hardware watchdog, armed: it resets this host by itself */
+    WORLD_WATCHDOG_STATES
+};
+
+struct world_guard_request {
+    /* The caller's. */
+    enum world_guard_op op;
+    nanos until; /* LEASE */
+    nanos deadline;
+    void (*done)(struct world_guard_request *request);
+    void *owner; /* for `done`; the world does not look at it */
+
+    /* The world's answer, valid in `done`. */
+    enum err result;
+    enum world_watchdog watchdog;
+    nanos watchdog_timeout; /* from its last feeding to the reset, with its tolerance; 0: none */
+    nanos lease_until;      /* what the guard has; 0: none yet */
+    uint32_t machines;      /* that it holds */
+
+    /* The world's own, while the request is under way. */
+    struct world_guard_request *next;
+    void *world;
+    uint64_t ticket;
+};
+
+struct world_guard_ops {
+    void (*submit)(void *self, struct world_guard_request *request);
+};
+
 /* The table. A world that lacks a part leaves its pointer NULL, and says so in its header. */
 struct world {
     void *self;
@@ -416,6 +469,7 @@ struct world {
     const struct world_random_ops *random;
     const struct world_power_ops *power;
     const struct world_vm_ops *vm;
+    const struct world_guard_ops *guard;
     const struct world_memory_ops *memory;
 };
 
