@@ -3,9 +3,9 @@
  *
  * What lives here: the event loop (linux_world.c, linux_timer.c), files (linux_lane.c,
  * linux_file.c) and the network (linux_net.c, linux_stream.c, linux_tls.h, linux_datagram.c,
- * linux_address.c) of core/world/world.h; the parts of power and of virtual machines are NULL: they
- * come with their drivers. Who may call it: the programs that are put together from
- * cores (the daemon, the CLI, benches and tests).
+ * linux_address.c) of core/world/world.h. The parts of power, of virtual machines and of the guard
+ * are NULL until their drivers (backend/drivers) are plugged in (linux_plug.c). Who may call it:
+ * the programs that are put together from cores (the daemon, the CLI, benches and tests).
  *
  * THE LOOP is libuv's, one thread, and open to others: a server that wants to share it puts its
  * handles on linux_world_loop. Time, however, is CLOCK_BOOTTIME (what the contract of `now` asks
@@ -49,6 +49,12 @@ void linux_world_close(struct linux_world *lw);
 
 /* The table. Valid until the world is closed. */
 const struct world *linux_world_table(const struct linux_world *lw);
+
+/* Gives the table a part by a driver, whose `self` its functions are called with; the driver stays
+ * in place until the world is closed, or NULL is plugged in. */
+void linux_world_plug_power(struct linux_world *lw, const struct world_power_ops *ops, void *self);
+void linux_world_plug_vm(struct linux_world *lw, const struct world_vm_ops *ops, void *self);
+void linux_world_plug_guard(struct linux_world *lw, const struct world_guard_ops *ops, void *self);
 
 /* How many times a write and its sync were one direct write. */
 uint64_t linux_world_commits(const struct linux_world *lw);

@@ -183,6 +183,14 @@ struct linux_world {
     struct world_memory *memory;           /* all of it */
     struct linux_memory_file *memory_file; /* NULL before the first use */
 
+    /* The drivers that were plugged in, and what to call them with. */
+    const struct world_power_ops *power_driver;
+    const struct world_vm_ops *vm_driver;
+    const struct world_guard_ops *guard_driver;
+    void *power_self;
+    void *vm_self;
+    void *guard_self;
+
     struct linux_net_config net;
     union linux_address bind;
     struct linux_listener *listeners;

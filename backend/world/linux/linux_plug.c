@@ -1,0 +1,57 @@
+/* The parts of the table that drivers fill: calls go through, with the driver's own self. */
+#include "world/linux/linux_world_int.h"
+
+static void power_submit(void *self, struct world_power_request *request)
+{
+    const struct linux_world *lw = self;
+
+    lw->power_driver->submit(lw->power_self, request);
+}
+
+static void vm_submit(void *self, struct world_vm_request *request)
+{
+    const struct linux_world *lw = self;
+
+    lw->vm_driver->submit(lw->vm_self, request);
+}
+
+static void vm_watch(void *self, struct world_vm_sink *sink)
+{
+    const struct linux_world *lw = self;
+
+    lw->vm_driver->watch(lw->vm_self, sink);
+}
+
+static void guard_submit(void *self, struct world_guard_request *request)
+{
+    const struct linux_world *lw = self;
+
+    lw->guard_driver->submit(lw->guard_self, request);
+}
+
+void linux_world_plug_power(struct linux_world *lw, const struct world_power_ops *ops, void *self)
+{
+    static const struct world_power_ops through = {.submit = power_submit};
+
+    lw->power_driver = ops;
+    lw->power_self = self;
+    lw->table.power = ops != NULL ? &through : NULL;
+}
+
+void linux_world_plug_vm(struct linux_world *lw, const struct world_vm_ops *ops, void *self)
+{
+    static const struct world_vm_ops through = {.submit = vm_submit, .watch = vm_watch};
+
+    lw->vm_driver = ops;
+    lw->vm_self = self;
+    lw->table.vm = ops != NULL ? &through : NULL;
+}
+
+void linux_world_plug_guard(struct linux_world *lw, const struct world_guard_ops *ops, void *self)
+{
+    static const struct world_guard_ops through = {.submit = guard_submit};
+
+    lw->guard_driver = ops;
+    lw->guard_self = self;
+    lw->table.guard = ops != NULL ? &through : NULL;
+}
