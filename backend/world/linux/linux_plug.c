@@ -1,28 +1,28 @@
 /* The parts of the table that drivers fill: calls go through, with the driver's own self. */
 #include "world/linux/linux_world_int.h"
 
-static void power_submit(void *self, struct world_power_request *request)
+static void linux_power_submit(void *self, struct world_power_request *request)
 {
     const struct linux_world *lw = self;
 
     lw->power_driver->submit(lw->power_self, request);
 }
 
-static void vm_submit(void *self, struct world_vm_request *request)
+static void linux_vm_submit(void *self, struct world_vm_request *request)
 {
     const struct linux_world *lw = self;
 
     lw->vm_driver->submit(lw->vm_self, request);
 }
 
-static void vm_watch(void *self, struct world_vm_sink *sink)
+static void linux_vm_watch(void *self, struct world_vm_sink *sink)
 {
     const struct linux_world *lw = self;
 
     lw->vm_driver->watch(lw->vm_self, sink);
 }
 
-static void guard_submit(void *self, struct world_guard_request *request)
+static void linux_guard_submit(void *self, struct world_guard_request *request)
 {
     const struct linux_world *lw = self;
 
@@ -31,7 +31,7 @@ static void guard_submit(void *self, struct world_guard_request *request)
 
 void linux_world_plug_power(struct linux_world *lw, const struct world_power_ops *ops, void *self)
 {
-    static const struct world_power_ops through = {.submit = power_submit};
+    static const struct world_power_ops through = {.submit = linux_power_submit};
 
     lw->power_driver = ops;
     lw->power_self = self;
@@ -40,7 +40,7 @@ void linux_world_plug_power(struct linux_world *lw, const struct world_power_ops
 
 void linux_world_plug_vm(struct linux_world *lw, const struct world_vm_ops *ops, void *self)
 {
-    static const struct world_vm_ops through = {.submit = vm_submit, .watch = vm_watch};
+    static const struct world_vm_ops through = {.submit = linux_vm_submit, .watch = linux_vm_watch};
 
     lw->vm_driver = ops;
     lw->vm_self = self;
@@ -49,7 +49,7 @@ void linux_world_plug_vm(struct linux_world *lw, const struct world_vm_ops *ops,
 
 void linux_world_plug_guard(struct linux_world *lw, const struct world_guard_ops *ops, void *self)
 {
-    static const struct world_guard_ops through = {.submit = guard_submit};
+    static const struct world_guard_ops through = {.submit = linux_guard_submit};
 
     lw->guard_driver = ops;
     lw->guard_self = self;
