@@ -1,0 +1,275 @@
+/*
+ * ha: virtual machines survive the loss of their host.
+ *
+ * What lives here: the records under /novacron/ (this file), the picture of all of them (ha_view.h),
+ * the rules, each a pure function (ha_place.h, ha_restart.h, ha_proof.h), host leases (ha_lease.h),
+ * the manager, which works on the leader (ha_manager.h), the agent, which works on every host
+ * (ha_agent.h), and what joins them on a world and a store (ha_host.h). Who may call it: core/node,
+ * the daemon, the simulator, the CLI (records only). What it follows: docs/ha.md, and the rules of
+ * ownership in docs/models.md, which spec/ownership.pml checks.
+ *
+ * RECORDS are JSON objects in the store, one a key, as docs/formats/ha-records.md has them field by
+ * field. Decoders are for untrusted bytes: operators and other programs can write any key. Names
+ * are of lower-case letters, digits, '-', '_' and '.', begin with a letter or digit, and fit with
+ * their zero into HA_NAME_BYTES.
+ */
+#ifndef NOVACRON_HA_RECORD_H
+#define NOVACRON_HA_RECORD_H
+
+#include "core/base/buf.h"
+#include "core/base/err.h"
+#include "core/base/types.h"
+#include "core/world/world.h"
+
+#define HA_NAME_BYTES 64
+
+/* Texts for people: reasons and evidence. Longer ones are cut. */
+#define HA_TEXT_BYTES 256
+
+#define HA_PREFIX "/novacron/"
+
+/* How many names one list of a record may have: hosts, machines, storages, devices. */
+#define HA_LIST_MAX 32
+
+/* Levels of fence devices of a host, and devices of a level: all of a level must say off. */
+#define HA_FENCE_LEVELS_MAX  4
+#define HA_FENCE_DEVICES_MAX 4
+
+/* The largest value of a record, in bytes. */
+#define HA_RECORD_BYTES_MAX (64 * 1024)
+
+struct ha_names {
+    uint32_t n;
+    char name[HA_LIST_MAX][HA_NAME_BYTES];
+};
+
+enum ha_kind {
+    HA_VM,
+    HA_HOST,
+    HA_DEVICE,
+    HA_STORAGE,
+    HA_SETTINGS,
+    HA_CONFIRMED,
+    HA_OWNER,
+    HA_FATE,
+    HA_AGENT,
+    HA_REPORT,
+    HA_INCIDENT,
+    HA_EVENT,
+    HA_KINDS
+};
+
+/* --- what an operator writes ------------------------------------------------------------------ */
+
+/* What becomes of a machine when its host has lost its lease. */
+enum ha_policy { HA_POLICY_STOP, HA_POLICY_PAUSE, HA_POLICY_KEEP, HA_POLICIES };
+
+struct ha_restart_rule {
+    uint32_t delay_ms;       /* before the first restart; doubled each time, with jitter ... */
+    uint32_t delay_max_ms;   /* ... up to this */
+    uint32_t here_max;       /* restarts on one host before another is tried */
+    uint32_t limit;          /* failures within `window_s`; then the machine is FAILED */
+    uint32_t window_s;       /* one failure is forgiven after window_s / limit without one */
+    uint32_t stable_s;       /* a run so long forgives all */
+};
+
+struct ha_vm {
+    char name[HA_NAME_BYTES];
+    bool is_wanted;          /* "desired": "running" or "stopped" */
+    uint64_t start_count;    /* raised by `vm start`: a FAILED machine is tried anew */
+    char move_to[HA_NAME_BYTES]; /* by `vm migrate`: empty, or where it shall go */
+    enum ha_policy policy;
+    uint32_t priority;       /* the higher, the sooner; 100 unless said */
+    uint32_t memory_mib;
+    uint32_t cpus;
+    char volume[WORLD_NAME_MAX_BYTES];
+    char storage[HA_NAME_BYTES]; /* shared; empty: on a host's own disk, restarted in place only */
+    struct ha_names allowed;     /* hosts; none: all */
+    struct ha_names preferred;   /* hosts, the first first */
+    struct ha_names sites;       /* allowed; none: all */
+    struct ha_names with;        /* machines: on the same host as these */
+    struct ha_names apart;       /* machines: never on the same host as these */
+    struct ha_names after;       /* machines that run before this one is started */
+    struct ha_restart_rule restart;
+    uint32_t stop_ms;            /* an ordered stop may take so long; then it is killed */
+    uint32_t start_ms;           /* a start may take so long */
+    struct bytes definition;     /* JSON of the driver's (world_vm_spec); borrowed from the record */
+};
+
+struct ha_fence_level {
+    uint32_t n;
+    char device[HA_FENCE_DEVICES_MAX][HA_NAME_BYTES];
+};
+
+struct ha_host {
+    char name[HA_NAME_BYTES];
+    char site[HA_NAME_BYTES];
+    uint32_t memory_mib;  /* for machines; 0: what its agent says */
+    uint32_t cpus;        /* likewise */
+    bool is_enabled;      /* false: nothing is placed here */
+    bool is_bare_metal;   /* it is never paused as a whole, and never sleeps while it runs machines */
+    struct ha_names storages;
+    uint32_t n_levels;
+    struct ha_fence_level levels[HA_FENCE_LEVELS_MAX]; /* tried in this order */
+};
+
+#define HA_PARAMETERS_MAX 32
+#define HA_VALUE_BYTES    256
+
+struct ha_device {
+    char name[HA_NAME_BYTES];
+    char agent[HA_NAME_BYTES]; /* fence_ipmilan */
+    uint32_t timeout_ms;       /* of one command */
+    uint32_t n_parameters;
+    struct {
+        char key[HA_NAME_BYTES];
+        char value[HA_VALUE_BYTES];
+    } parameters[HA_PARAMETERS_MAX];
+};
+
+struct ha_storage {
+    char name[HA_NAME_BYTES];
+    char kind[HA_NAME_BYTES];  /* file, nfs, rbd, iscsi */
+    char path[WORLD_PATH_MAX_BYTES];
+    uint32_t flight_ms;        /* D: what was sent may land so long after its sender has ended */
+};
+
+struct ha_settings {
+    uint32_t lease_ms;         /* L */
+    uint32_t drift_ppm;        /* rho */
+    uint32_t fence_delay_ms;   /* up to so long before the first command, drawn anew each time */
+    uint32_t fence_retry_ms;   /* between rounds over all levels; doubled up to eight times that */
+    uint32_t storm_percent;    /* of the hosts that may be fenced within storm_s; at least one, and
+                                  always fewer than half */
+    uint32_t storm_s;
+    uint32_t quarantine_losses; /* a host that is lost so often within ... */
+    uint32_t quarantine_s;      /* ... this gets nothing until it was up for so long */
+    uint32_t starts_at_once;    /* machines that are STARTING at a time, on one host */
+};
+
+/* An operator's word that a host is off. */
+struct ha_confirmed {
+    char host[HA_NAME_BYTES];
+    char incident[HA_NAME_BYTES];
+    char by[HA_NAME_BYTES];
+    char reason[HA_TEXT_BYTES];
+};
+
+/* --- what the manager writes ------------------------------------------------------------------ */
+
+enum ha_phase {
+    HA_WAITING,    /* nobody owns it: no host fits, or it waits for others */
+    HA_STARTING,   /* `host` is to start it in `epoch` */
+    HA_RUNNING,
+    HA_STOPPING,   /* `host` is to stop it */
+    HA_STOPPED,
+    HA_RESTARTING, /* it has ended in `epoch`, and waits for its delay */
+    HA_RECOVERING, /* `host` is lost, and may still run it in `epoch` */
+    HA_FAILED,     /* it has failed too often; `reason` says how */
+    HA_PHASES
+};
+
+enum ha_proof {
+    HA_PROOF_NONE,
+    HA_PROOF_FENCED,
+    HA_PROOF_EXPIRED,
+    HA_PROOF_CONFIRMED,
+    HA_PROOF_STOPPED,
+    HA_PROOFS
+};
+
+struct ha_owner {
+    char vm[HA_NAME_BYTES];
+    enum ha_phase phase;
+    char host[HA_NAME_BYTES]; /* empty in WAITING, and in STOPPED before its first start */
+    uint64_t epoch;           /* of the newest start; 0: none yet */
+    uint64_t term;            /* of the leader that wrote this */
+    enum ha_proof proof;      /* by which `host` could take it over from the one before */
+    uint32_t failures;        /* counted against the limit */
+    uint32_t here;            /* consecutive failures on `host` */
+    uint64_t restarts;        /* ever */
+    uint64_t start_count;     /* of the spec, as it was last obeyed */
+    char incident[HA_NAME_BYTES];
+    char reason[HA_TEXT_BYTES];
+};
+
+enum ha_fate_phase {
+    HA_HOST_UP,
+    HA_HOST_LOST,     /* in a cut; nothing was done yet, and it may come back */
+    HA_HOST_FENCING,  /* it is to be switched off, and this is not taken back */
+    HA_HOST_GONE,     /* proved, by `proof` */
+    HA_HOST_PHASES
+};
+
+struct ha_fate {
+    char host[HA_NAME_BYTES];
+    enum ha_fate_phase phase;
+    enum ha_proof proof;       /* of GONE */
+    uint64_t term;             /* of the leader that wrote this */
+    uint64_t boot;             /* of its agent, when it was lost: a later one is another life */
+    char incident[HA_NAME_BYTES];
+    uint32_t losses;           /* of late */
+    bool is_quarantined;
+    uint32_t attempts;         /* rounds of fencing */
+    char reason[HA_TEXT_BYTES]; /* what is known, and what would resolve it */
+};
+
+/* One step of an incident, for its timeline: at `at_ms` after it was opened. */
+#define HA_STEPS_MAX 64
+struct ha_step {
+    uint64_t at_ms;
+    char what[HA_NAME_BYTES];   /* detected, fence, fenced, placed, started, ... */
+    char who[HA_NAME_BYTES];    /* the host, machine or device */
+    char detail[HA_TEXT_BYTES];
+};
+
+struct ha_incident {
+    char id[HA_NAME_BYTES];
+    char trace[40];             /* its trace id, as W3C writes it */
+    char host[HA_NAME_BYTES];
+    uint64_t opened_wall_ms;
+    bool is_closed;
+    uint32_t n_steps;
+    struct ha_step steps[HA_STEPS_MAX];
+};
+
+struct ha_event {
+    uint64_t number;
+    uint64_t wall_ms;
+    char what[HA_NAME_BYTES];
+    char host[HA_NAME_BYTES];
+    char vm[HA_NAME_BYTES];
+    char incident[HA_NAME_BYTES];
+    char detail[HA_TEXT_BYTES];
+};
+
+/* --- what an agent writes --------------------------------------------------------------------- */
+
+struct ha_agent_record {
+    char host[HA_NAME_BYTES];
+    node_id member;
+    uint64_t boot;             /* grows with each start of the host's daemon */
+    uint32_t memory_mib;
+    uint32_t cpus;
+    enum world_watchdog watchdog;
+    uint32_t watchdog_ms;      /* W */
+    struct ha_names storages;  /* that it could write to, and read back */
+};
+
+enum ha_report_state {
+    HA_REPORT_RUNS,
+    HA_REPORT_STOPPED, /* its process is reaped, and with it what it sent; final for the epoch */
+    HA_REPORT_STATES
+};
+
+struct ha_report {
+    char host[HA_NAME_BYTES];
+    char vm[HA_NAME_BYTES];
+    uint64_t epoch;
+    uint64_t boot;
+    enum ha_report_state state;
+    enum world_vm_end end;      /* of STOPPED: how its process ended, if it ever ran */
+    enum err error;             /* of STOPPED: why it could not be started; OK: it ran */
+    char detail[HA_TEXT_BYTES];
+};
+#endif
