@@ -15,6 +15,7 @@ struct simvm {
     struct simvm_faults faults;
     char name[WORLD_NAME_MAX_BYTES];
     bool is_paused;
+    bool is_held; /* by the guard */
     bool is_told; /* the node's process hears of its exit */
     bool is_dead; /* in no list: its event frees it */
 };
@@ -60,6 +61,11 @@ MUST_USE enum err simvm_spawn(struct simhost *host, const struct world_vm_spec *
 
 /* Its process ends; who listens is told. */
 void simvm_end(struct simvm *vm, enum world_vm_end end);
+
+/* simguard.c: would the guard take a machine now? ERR_DENIED: no, or there is none; ERR_PENDING: it
+ * does not answer. It holds one more, or fewer. */
+MUST_USE enum err simguard_takes(struct simhost *host);
+void simguard_holds(struct simhost *host);
 
 struct simvolume *simvolume_find(const struct simworld *sim, const char *name);
 bool simvolume_is_cut(const struct simvolume *volume, const struct simhost *host);

@@ -71,12 +71,23 @@ static void start_executes(struct simcall *call)
         answer_vm(call, ERR_IO, WORLD_VM_UNKNOWN);
         return;
     }
-    enum err e = simvm_spawn(host, &request->spec, &vm);
+    enum err e = request->spec.is_guarded ? simguard_takes(host) : OK;
+    if (e == ERR_PENDING) {
+        simcall_after(call, SIMVM_LATENCY, start_executes);
+        return;
+    }
+    if (e == OK) {
+        e = simvm_spawn(host, &request->spec, &vm);
+    }
     if (e != OK) {
         answer_vm(call, e, WORLD_VM_UNKNOWN);
         return;
     }
     vm->is_told = true;
+    vm->is_held = request->spec.is_guarded;
+    if (vm->is_held) {
+        simguard_holds(host);
+    }
     simcall_after(call, SIMVM_BOOT_TIME, start_booted);
 }
 

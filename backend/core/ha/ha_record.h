@@ -1,12 +1,12 @@
 /*
  * ha: virtual machines survive the loss of their host.
  *
- * What lives here: the records under /novacron/ (this file), the picture of all of them (ha_view.h),
- * the rules, each a pure function (ha_place.h, ha_restart.h, ha_proof.h), host leases (ha_lease.h),
- * the manager, which works on the leader (ha_manager.h), the agent, which works on every host
- * (ha_agent.h), and what joins them on a world and a store (ha_host.h). Who may call it: core/node,
- * the daemon, the simulator, the CLI (records only). What it follows: docs/ha.md, and the rules of
- * ownership in docs/models.md, which spec/ownership.pml checks.
+ * What lives here: the records under /novacron/ (this file), the picture of all of them
+ * (ha_view.h), the rules, each a pure function (ha_place.h, ha_restart.h, ha_proof.h), host leases
+ * (ha_lease.h), the manager, which works on the leader (ha_manager.h), the agent, which works on
+ * every host (ha_agent.h), and what joins them on a world and a store (ha_host.h). Who may call it:
+ * core/node, the daemon, the simulator, the CLI (records only). What it follows: docs/ha.md, and
+ * the rules of ownership in docs/models.md, which spec/ownership.pml checks.
  *
  * RECORDS are JSON objects in the store, one a key, as docs/formats/ha-records.md has them field by
  * field. Decoders are for untrusted bytes: operators and other programs can write any key. Names
@@ -65,21 +65,21 @@ enum ha_kind {
 enum ha_policy { HA_POLICY_STOP, HA_POLICY_PAUSE, HA_POLICY_KEEP, HA_POLICIES };
 
 struct ha_restart_rule {
-    uint32_t delay_ms;       /* before the first restart; doubled each time, with jitter ... */
-    uint32_t delay_max_ms;   /* ... up to this */
-    uint32_t here_max;       /* restarts on one host before another is tried */
-    uint32_t limit;          /* failures within `window_s`; then the machine is FAILED */
-    uint32_t window_s;       /* one failure is forgiven after window_s / limit without one */
-    uint32_t stable_s;       /* a run so long forgives all */
+    uint32_t delay_ms;     /* before the first restart; doubled each time, with jitter ... */
+    uint32_t delay_max_ms; /* ... up to this */
+    uint32_t here_max;     /* restarts on one host before another is tried */
+    uint32_t limit;        /* failures within `window_s`; then the machine is FAILED */
+    uint32_t window_s;     /* one failure is forgiven after window_s / limit without one */
+    uint32_t stable_s;     /* a run so long forgives all */
 };
 
 struct ha_vm {
     char name[HA_NAME_BYTES];
-    bool is_wanted;          /* "desired": "running" or "stopped" */
-    uint64_t start_count;    /* raised by `vm start`: a FAILED machine is tried anew */
+    bool is_wanted;              /* "desired": "running" or "stopped" */
+    uint64_t start_count;        /* raised by `vm start`: a FAILED machine is tried anew */
     char move_to[HA_NAME_BYTES]; /* by `vm migrate`: empty, or where it shall go */
     enum ha_policy policy;
-    uint32_t priority;       /* the higher, the sooner; 100 unless said */
+    uint32_t priority; /* the higher, the sooner; 100 unless said */
     uint32_t memory_mib;
     uint32_t cpus;
     char volume[WORLD_NAME_MAX_BYTES];
@@ -91,9 +91,9 @@ struct ha_vm {
     struct ha_names apart;       /* machines: never on the same host as these */
     struct ha_names after;       /* machines that run before this one is started */
     struct ha_restart_rule restart;
-    uint32_t stop_ms;            /* an ordered stop may take so long; then it is killed */
-    uint32_t start_ms;           /* a start may take so long */
-    struct bytes definition;     /* JSON of the driver's (world_vm_spec); borrowed from the record */
+    uint32_t stop_ms;        /* an ordered stop may take so long; then it is killed */
+    uint32_t start_ms;       /* a start may take so long */
+    struct bytes definition; /* JSON of the driver's (world_vm_spec); borrowed from the record */
 };
 
 struct ha_fence_level {
@@ -104,10 +104,10 @@ struct ha_fence_level {
 struct ha_host {
     char name[HA_NAME_BYTES];
     char site[HA_NAME_BYTES];
-    uint32_t memory_mib;  /* for machines; 0: what its agent says */
-    uint32_t cpus;        /* likewise */
-    bool is_enabled;      /* false: nothing is placed here */
-    bool is_bare_metal;   /* it is never paused as a whole, and never sleeps while it runs machines */
+    uint32_t memory_mib; /* for machines; 0: what its agent says */
+    uint32_t cpus;       /* likewise */
+    bool is_enabled;     /* false: nothing is placed here */
+    bool is_bare_metal; /* it is never paused as a whole, and never sleeps while it runs machines */
     struct ha_names storages;
     uint32_t n_levels;
     struct ha_fence_level levels[HA_FENCE_LEVELS_MAX]; /* tried in this order */
@@ -129,18 +129,18 @@ struct ha_device {
 
 struct ha_storage {
     char name[HA_NAME_BYTES];
-    char kind[HA_NAME_BYTES];  /* file, nfs, rbd, iscsi */
+    char kind[HA_NAME_BYTES]; /* file, nfs, rbd, iscsi */
     char path[WORLD_PATH_MAX_BYTES];
-    uint32_t flight_ms;        /* D: what was sent may land so long after its sender has ended */
+    uint32_t flight_ms; /* D: what was sent may land so long after its sender has ended */
 };
 
 struct ha_settings {
-    uint32_t lease_ms;         /* L */
-    uint32_t drift_ppm;        /* rho */
-    uint32_t fence_delay_ms;   /* up to so long before the first command, drawn anew each time */
-    uint32_t fence_retry_ms;   /* between rounds over all levels; doubled up to eight times that */
-    uint32_t storm_percent;    /* of the hosts that may be fenced within storm_s; at least one, and
-                                  always fewer than half */
+    uint32_t lease_ms;       /* L */
+    uint32_t drift_ppm;      /* rho */
+    uint32_t fence_delay_ms; /* up to so long before the first command, drawn anew each time */
+    uint32_t fence_retry_ms; /* between rounds over all levels; doubled up to eight times that */
+    uint32_t storm_percent;  /* of the hosts that may be fenced within storm_s; at least one, and
+                                always fewer than half */
     uint32_t storm_s;
     uint32_t quarantine_losses; /* a host that is lost so often within ... */
     uint32_t quarantine_s;      /* ... this gets nothing until it was up for so long */
@@ -158,10 +158,10 @@ struct ha_confirmed {
 /* --- what the manager writes ------------------------------------------------------------------ */
 
 enum ha_phase {
-    HA_WAITING,    /* nobody owns it: no host fits, or it waits for others */
-    HA_STARTING,   /* `host` is to start it in `epoch` */
+    HA_WAITING,  /* nobody owns it: no host fits, or it waits for others */
+    HA_STARTING, /* `host` is to start it in `epoch` */
     HA_RUNNING,
-    HA_STOPPING,   /* `host` is to stop it */
+    HA_STOPPING, /* `host` is to stop it */
     HA_STOPPED,
     HA_RESTARTING, /* it has ended in `epoch`, and waits for its delay */
     HA_RECOVERING, /* `host` is lost, and may still run it in `epoch` */
@@ -195,22 +195,22 @@ struct ha_owner {
 
 enum ha_fate_phase {
     HA_HOST_UP,
-    HA_HOST_LOST,     /* in a cut; nothing was done yet, and it may come back */
-    HA_HOST_FENCING,  /* it is to be switched off, and this is not taken back */
-    HA_HOST_GONE,     /* proved, by `proof` */
+    HA_HOST_LOST,    /* in a cut; nothing was done yet, and it may come back */
+    HA_HOST_FENCING, /* it is to be switched off, and this is not taken back */
+    HA_HOST_GONE,    /* proved, by `proof` */
     HA_HOST_PHASES
 };
 
 struct ha_fate {
     char host[HA_NAME_BYTES];
     enum ha_fate_phase phase;
-    enum ha_proof proof;       /* of GONE */
-    uint64_t term;             /* of the leader that wrote this */
-    uint64_t boot;             /* of its agent, when it was lost: a later one is another life */
+    enum ha_proof proof; /* of GONE */
+    uint64_t term;       /* of the leader that wrote this */
+    uint64_t boot;       /* of its agent, when it was lost: a later one is another life */
     char incident[HA_NAME_BYTES];
-    uint32_t losses;           /* of late */
+    uint32_t losses; /* of late */
     bool is_quarantined;
-    uint32_t attempts;         /* rounds of fencing */
+    uint32_t attempts;          /* rounds of fencing */
     char reason[HA_TEXT_BYTES]; /* what is known, and what would resolve it */
 };
 
@@ -218,14 +218,14 @@ struct ha_fate {
 #define HA_STEPS_MAX 64
 struct ha_step {
     uint64_t at_ms;
-    char what[HA_NAME_BYTES];   /* detected, fence, fenced, placed, started, ... */
-    char who[HA_NAME_BYTES];    /* the host, machine or device */
+    char what[HA_NAME_BYTES]; /* detected, fence, fenced, placed, started, ... */
+    char who[HA_NAME_BYTES];  /* the host, machine or device */
     char detail[HA_TEXT_BYTES];
 };
 
 struct ha_incident {
     char id[HA_NAME_BYTES];
-    char trace[40];             /* its trace id, as W3C writes it */
+    char trace[40]; /* its trace id, as W3C writes it */
     char host[HA_NAME_BYTES];
     uint64_t opened_wall_ms;
     bool is_closed;
@@ -248,12 +248,12 @@ struct ha_event {
 struct ha_agent_record {
     char host[HA_NAME_BYTES];
     node_id member;
-    uint64_t boot;             /* grows with each start of the host's daemon */
+    uint64_t boot; /* grows with each start of the host's daemon */
     uint32_t memory_mib;
     uint32_t cpus;
     enum world_watchdog watchdog;
-    uint32_t watchdog_ms;      /* W */
-    struct ha_names storages;  /* that it could write to, and read back */
+    uint32_t watchdog_ms;     /* W */
+    struct ha_names storages; /* that it could write to, and read back */
 };
 
 enum ha_report_state {
@@ -268,8 +268,8 @@ struct ha_report {
     uint64_t epoch;
     uint64_t boot;
     enum ha_report_state state;
-    enum world_vm_end end;      /* of STOPPED: how its process ended, if it ever ran */
-    enum err error;             /* of STOPPED: why it could not be started; OK: it ran */
+    enum world_vm_end end; /* of STOPPED: how its process ended, if it ever ran */
+    enum err error;        /* of STOPPED: why it could not be started; OK: it ran */
     char detail[HA_TEXT_BYTES];
 };
 #endif
