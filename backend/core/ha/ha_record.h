@@ -1,17 +1,21 @@
 /*
  * ha: virtual machines survive the loss of their host.
  *
- * What lives here: the records under /novacron/ (this file), the picture of all of them (ha_view.h),
- * the rules, each a pure function (ha_place.h, ha_restart.h, ha_proof.h), host leases (ha_lease.h),
- * the manager, which works on the leader (ha_manager.h), the agent, which works on every host
- * (ha_agent.h), and what joins them on a world and a store (ha_host.h). Who may call it: core/node,
- * the daemon, the simulator, the CLI (records only). What it follows: docs/ha.md, and the rules of
- * ownership in docs/models.md, which spec/ownership.pml checks.
+ * What lives here: the records under /novacron/ (this file), the picture of all of them
+ * (ha_view.h), the rules, each a pure function (ha_place.h, ha_restart.h, ha_proof.h), host leases
+ * (ha_lease.h), the manager, which works on the leader (ha_manager.h), the agent, which works on
+ * every host (ha_agent.h), and what joins them on a world and a store (ha_host.h). Who may call it:
+ * core/node, the daemon, the simulator, the CLI (records only). What it follows: docs/ha.md, and
+ * the rules of ownership in docs/models.md, which spec/ownership.pml checks.
  *
  * RECORDS are JSON objects in the store, one a key, as docs/formats/ha-records.md has them field by
  * field. Decoders are for untrusted bytes: operators and other programs can write any key. Names
  * are of lower-case letters, digits, '-', '_' and '.', begin with a letter or digit, and fit with
  * their zero into HA_NAME_BYTES.
+ *
+ * A field that is unknown is an error in what an operator writes, where it is most likely a typing
+ * mistake, and is passed over in what programs write, so that versions may be mixed. A field that
+ * is missing has its default (docs/formats/ha-records.md), or is an error where there is none.
  */
 #ifndef NOVACRON_HA_RECORD_H
 #define NOVACRON_HA_RECORD_H
@@ -43,6 +47,9 @@ struct ha_names {
     char name[HA_LIST_MAX][HA_NAME_BYTES];
 };
 
+/* The longest key, with a final zero. */
+#define HA_KEY_BYTES (sizeof HA_PREFIX + 16 + 2 * HA_NAME_BYTES)
+
 enum ha_kind {
     HA_VM,
     HA_HOST,
@@ -65,25 +72,26 @@ enum ha_kind {
 enum ha_policy { HA_POLICY_STOP, HA_POLICY_PAUSE, HA_POLICY_KEEP, HA_POLICIES };
 
 struct ha_restart_rule {
-    uint32_t delay_ms;       /* before the first restart; doubled each time, with jitter ... */
-    uint32_t delay_max_ms;   /* ... up to this */
-    uint32_t here_max;       /* restarts on one host before another is tried */
-    uint32_t limit;          /* failures within `window_s`; then the machine is FAILED */
-    uint32_t window_s;       /* one failure is forgiven after window_s / limit without one */
-    uint32_t stable_s;       /* a run so long forgives all */
+    uint32_t delay_ms;     /* before the first restart; doubled each time, with jitter ... */
+    uint32_t delay_max_ms; /* ... up to this */
+    uint32_t here_max;     /* restarts on one host before another is tried */
+    uint32_t limit;        /* failures within `window_s`; then the machine is FAILED */
+    uint32_t window_s;     /* one failure is forgiven after window_s / limit without one */
+    uint32_t stable_s;     /* a run so long forgives all */
 };
 
 struct ha_vm {
     char name[HA_NAME_BYTES];
-    bool is_wanted;          /* "desired": "running" or "stopped" */
-    uint64_t start_count;    /* raised by `vm start`: a FAILED machine is tried anew */
+    bool is_wanted;              /* "desired": "running" or "stopped" */
+    uint64_t start_count;        /* raised by `vm start`: a FAILED machine is tried anew */
     char move_to[HA_NAME_BYTES]; /* by `vm migrate`: empty, or where it shall go */
     enum ha_policy policy;
-    uint32_t priority;       /* the higher, the sooner; 100 unless said */
+    uint32_t priority; /* the higher, the sooner; 100 unless said */
     uint32_t memory_mib;
     uint32_t cpus;
     char volume[WORLD_NAME_MAX_BYTES];
-    char storage[HA_NAME_BYTES]; /* shared; empty: on a host's own disk, restarted in place only */
+    char storage[HA_NAME_BYTES]; /* shared; empty: on the own disk of the one host that `allowed`
+                                    has then, restarted in place only */
     struct ha_names allowed;     /* hosts; none: all */
     struct ha_names preferred;   /* hosts, the first first */
     struct ha_names sites;       /* allowed; none: all */
@@ -91,9 +99,9 @@ struct ha_vm {
     struct ha_names apart;       /* machines: never on the same host as these */
     struct ha_names after;       /* machines that run before this one is started */
     struct ha_restart_rule restart;
-    uint32_t stop_ms;            /* an ordered stop may take so long; then it is killed */
-    uint32_t start_ms;           /* a start may take so long */
-    struct bytes definition;     /* JSON of the driver's (world_vm_spec); borrowed from the record */
+    uint32_t stop_ms;        /* an ordered stop may take so long; then it is killed */
+    uint32_t start_ms;       /* a start may take so long */
+    struct bytes definition; /* JSON of the driver's (world_vm_spec); borrowed from the record */
 };
 
 struct ha_fence_level {
@@ -104,10 +112,11 @@ struct ha_fence_level {
 struct ha_host {
     char name[HA_NAME_BYTES];
     char site[HA_NAME_BYTES];
-    uint32_t memory_mib;  /* for machines; 0: what its agent says */
-    uint32_t cpus;        /* likewise */
-    bool is_enabled;      /* false: nothing is placed here */
-    bool is_bare_metal;   /* it is never paused as a whole, and never sleeps while it runs machines */
+    uint32_t memory_mib; /* for machines; 0: what its agent says */
+    uint32_t cpus;       /* likewise */
+    bool is_enabled;     /* false: nothing is placed here */
+    bool is_bare_metal;  /* it is never paused as a whole, and never sleeps while it runs machines;
+                            nothing proves that, so false unless said */
     struct ha_names storages;
     uint32_t n_levels;
     struct ha_fence_level levels[HA_FENCE_LEVELS_MAX]; /* tried in this order */
@@ -119,6 +128,8 @@ struct ha_host {
 struct ha_device {
     char name[HA_NAME_BYTES];
     char agent[HA_NAME_BYTES]; /* fence_ipmilan */
+    bool is_outlet;            /* STATUS tells of an outlet's power, and not of the host's: it says
+                                  nothing about what another device has switched off */
     uint32_t timeout_ms;       /* of one command */
     uint32_t n_parameters;
     struct {
@@ -129,22 +140,24 @@ struct ha_device {
 
 struct ha_storage {
     char name[HA_NAME_BYTES];
-    char kind[HA_NAME_BYTES];  /* file, nfs, rbd, iscsi */
+    char kind[HA_NAME_BYTES]; /* file, nfs, rbd, iscsi */
     char path[WORLD_PATH_MAX_BYTES];
-    uint32_t flight_ms;        /* D: what was sent may land so long after its sender has ended */
+    uint32_t flight_ms; /* D: what was sent may land so long after its sender has ended */
 };
 
 struct ha_settings {
-    uint32_t lease_ms;         /* L */
-    uint32_t drift_ppm;        /* rho */
-    uint32_t fence_delay_ms;   /* up to so long before the first command, drawn anew each time */
-    uint32_t fence_retry_ms;   /* between rounds over all levels; doubled up to eight times that */
-    uint32_t storm_percent;    /* of the hosts that may be fenced within storm_s; at least one, and
-                                  always fewer than half */
+    uint32_t lease_ms;       /* L */
+    uint32_t drift_ppm;      /* rho */
+    uint32_t fence_delay_ms; /* up to so long before the first command, drawn anew each time */
+    uint32_t fence_retry_ms; /* between rounds over all levels; doubled up to eight times that */
+    uint32_t storm_percent;  /* of the hosts that may be fenced within storm_s; at least one, and
+                                always fewer than half */
     uint32_t storm_s;
     uint32_t quarantine_losses; /* a host that is lost so often within ... */
     uint32_t quarantine_s;      /* ... this gets nothing until it was up for so long */
     uint32_t starts_at_once;    /* machines that are STARTING at a time, on one host */
+    uint32_t cpu_percent;       /* processors of machines for 100 of a host */
+    uint32_t expiry_max_ms;     /* the longest P that is tolerated (ha_proof.h) */
 };
 
 /* An operator's word that a host is off. */
@@ -158,10 +171,10 @@ struct ha_confirmed {
 /* --- what the manager writes ------------------------------------------------------------------ */
 
 enum ha_phase {
-    HA_WAITING,    /* nobody owns it: no host fits, or it waits for others */
-    HA_STARTING,   /* `host` is to start it in `epoch` */
+    HA_WAITING,  /* nobody owns it: no host fits, or it waits for others */
+    HA_STARTING, /* `host` is to start it in `epoch` */
     HA_RUNNING,
-    HA_STOPPING,   /* `host` is to stop it */
+    HA_STOPPING, /* `host` is to stop it */
     HA_STOPPED,
     HA_RESTARTING, /* it has ended in `epoch`, and waits for its delay */
     HA_RECOVERING, /* `host` is lost, and may still run it in `epoch` */
@@ -195,22 +208,22 @@ struct ha_owner {
 
 enum ha_fate_phase {
     HA_HOST_UP,
-    HA_HOST_LOST,     /* in a cut; nothing was done yet, and it may come back */
-    HA_HOST_FENCING,  /* it is to be switched off, and this is not taken back */
-    HA_HOST_GONE,     /* proved, by `proof` */
+    HA_HOST_LOST,    /* in a cut; nothing was done yet, and it may come back */
+    HA_HOST_FENCING, /* it is to be switched off, and this is not taken back */
+    HA_HOST_GONE,    /* proved, by `proof` */
     HA_HOST_PHASES
 };
 
 struct ha_fate {
     char host[HA_NAME_BYTES];
     enum ha_fate_phase phase;
-    enum ha_proof proof;       /* of GONE */
-    uint64_t term;             /* of the leader that wrote this */
-    uint64_t boot;             /* of its agent, when it was lost: a later one is another life */
+    enum ha_proof proof; /* of GONE */
+    uint64_t term;       /* of the leader that wrote this */
+    uint64_t boot;       /* of its agent, when it was lost: a later one is another life */
     char incident[HA_NAME_BYTES];
-    uint32_t losses;           /* of late */
+    uint32_t losses; /* of late */
     bool is_quarantined;
-    uint32_t attempts;         /* rounds of fencing */
+    uint32_t attempts;          /* rounds of fencing */
     char reason[HA_TEXT_BYTES]; /* what is known, and what would resolve it */
 };
 
@@ -218,14 +231,14 @@ struct ha_fate {
 #define HA_STEPS_MAX 64
 struct ha_step {
     uint64_t at_ms;
-    char what[HA_NAME_BYTES];   /* detected, fence, fenced, placed, started, ... */
-    char who[HA_NAME_BYTES];    /* the host, machine or device */
+    char what[HA_NAME_BYTES]; /* detected, fence, fenced, placed, started, ... */
+    char who[HA_NAME_BYTES];  /* the host, machine or device */
     char detail[HA_TEXT_BYTES];
 };
 
 struct ha_incident {
     char id[HA_NAME_BYTES];
-    char trace[40];             /* its trace id, as W3C writes it */
+    char trace[40]; /* its trace id, as W3C writes it */
     char host[HA_NAME_BYTES];
     uint64_t opened_wall_ms;
     bool is_closed;
@@ -248,12 +261,12 @@ struct ha_event {
 struct ha_agent_record {
     char host[HA_NAME_BYTES];
     node_id member;
-    uint64_t boot;             /* grows with each start of the host's daemon */
+    uint64_t boot; /* grows with each start of the host's daemon */
     uint32_t memory_mib;
     uint32_t cpus;
     enum world_watchdog watchdog;
-    uint32_t watchdog_ms;      /* W */
-    struct ha_names storages;  /* that it could write to, and read back */
+    uint32_t watchdog_ms;     /* W */
+    struct ha_names storages; /* that it could write to, and read back */
 };
 
 enum ha_report_state {
@@ -268,8 +281,95 @@ struct ha_report {
     uint64_t epoch;
     uint64_t boot;
     enum ha_report_state state;
-    enum world_vm_end end;      /* of STOPPED: how its process ended, if it ever ran */
-    enum err error;             /* of STOPPED: why it could not be started; OK: it ran */
+    enum world_vm_end end; /* of STOPPED: how its process ended, if it ever ran */
+    enum err error;        /* of STOPPED: why it could not be started; OK: it ran */
     char detail[HA_TEXT_BYTES];
 };
+
+/* --- names ------------------------------------------------------------------------------------ */
+
+/* Static strings, as JSON has them ("running"); never NULL. `ha_kind_name` is the folder of the
+ * kind's keys: "vms", "settings". */
+const char *ha_kind_name(enum ha_kind kind);
+const char *ha_policy_name(enum ha_policy policy);
+const char *ha_phase_name(enum ha_phase phase);
+const char *ha_proof_name(enum ha_proof proof);
+const char *ha_fate_phase_name(enum ha_fate_phase phase);
+const char *ha_report_state_name(enum ha_report_state state);
+const char *ha_vm_end_name(enum world_vm_end end);
+const char *ha_watchdog_name(enum world_watchdog watchdog);
+
+/* Is it a name, as the top of this file has them? */
+bool ha_name_is_valid(struct bytes name);
+
+/* Copies a name or text into a field of `size` bytes. A text that is too long is cut where a
+ * character ends; what is not UTF-8, or a control character, becomes '?'. */
+void ha_text_set(char *field, size_t size, const char *text);
+void ha_text_set_bytes(char *field, size_t size, struct bytes text);
+
+bool ha_names_have(const struct ha_names *names, const char *name);
+
+/* --- keys ------------------------------------------------------------------------------------- */
+
+/* `name`: "" for settings; of an event its number, as ha_event_name writes it. `vm`: of a report
+ * alone, "" elsewhere. */
+struct ha_key {
+    enum ha_kind kind;
+    char name[HA_NAME_BYTES];
+    char vm[HA_NAME_BYTES];
+};
+
+/* The key as a string. `name` and `vm` as in struct ha_key; NULL is "". */
+void ha_key_format(enum ha_kind kind, const char *name, const char *vm, char ret[HA_KEY_BYTES]);
+
+/* All keys of a kind begin with this: "/novacron/vms/". Of settings it is the whole key. */
+void ha_key_folder(enum ha_kind kind, char ret[HA_KEY_BYTES]);
+
+/* ERR_NOT_FOUND: it is under no folder of ours; ERR_INVALID: it is, and is malformed. */
+MUST_USE enum err ha_key_parse(struct bytes key, struct ha_key *ret);
+
+/* Twenty digits, so that names sort as numbers do. */
+void ha_event_name(uint64_t number, char ret[HA_NAME_BYTES]);
+
+/* --- the codec -------------------------------------------------------------------------------- */
+
+/* Which kind of record `*record` is, by its type. */
+#define HA_KIND_OF(record)                                                                         \
+    _Generic(*(record), struct ha_vm                                                               \
+             : HA_VM, struct ha_host                                                               \
+             : HA_HOST, struct ha_device                                                           \
+             : HA_DEVICE, struct ha_storage                                                        \
+             : HA_STORAGE, struct ha_settings                                                      \
+             : HA_SETTINGS, struct ha_confirmed                                                    \
+             : HA_CONFIRMED, struct ha_owner                                                       \
+             : HA_OWNER, struct ha_fate                                                            \
+             : HA_FATE, struct ha_agent_record                                                     \
+             : HA_AGENT, struct ha_report                                                          \
+             : HA_REPORT, struct ha_incident                                                       \
+             : HA_INCIDENT, struct ha_event                                                        \
+             : HA_EVENT)
+
+/* The size of the kind's struct; and a struct of that kind with all its defaults. */
+size_t ha_record_size(enum ha_kind kind);
+void ha_record_defaults(enum ha_kind kind, void *record);
+
+/* The key that this record belongs under. */
+void ha_record_key(enum ha_kind kind, const void *record, struct ha_key *ret);
+
+/* Appends the record as one JSON object: equal records give equal bytes. `record` is a struct of
+ * the kind and well-formed (ha_record_check); what a program puts together and is not is a bug. */
+void ha_record_encode(enum ha_kind kind, const void *record, struct buf *json);
+#define HA_ENCODE(record, json) ha_record_encode(HA_KIND_OF(record), record, json)
+
+/* Fills `*record` from one JSON object. ERR_INVALID: it is none of this kind, and `why` (appended
+ * to; may be NULL) says which field, what is wrong with it and what is allowed, for an operator.
+ * ERR_TOO_LARGE: above HA_RECORD_BYTES_MAX. `definition` of a VM points into `json`. */
+MUST_USE enum err ha_record_decode(enum ha_kind kind, struct bytes json, void *record,
+                                   struct buf *why);
+#define HA_DECODE(json, record, why) ha_record_decode(HA_KIND_OF(record), json, record, why)
+
+/* Is the struct one that decoding could have given? Says why not as ha_record_decode does. */
+MUST_USE enum err ha_record_check(enum ha_kind kind, const void *record, struct buf *why);
+#define HA_CHECK_RECORD(record, why) ha_record_check(HA_KIND_OF(record), record, why)
+
 #endif
