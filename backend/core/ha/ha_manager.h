@@ -100,8 +100,9 @@ bool ha_manager_leads(const struct ha_manager *m);
 void ha_manager_cut(struct ha_manager *m, node_id member, bool is_lost);
 void ha_manager_degraded(struct ha_manager *m, node_id member, bool is_degraded);
 
-/* The key HA_LEADER_KEY was changed at this revision; 0: deleted, or never written. */
-void ha_manager_token_seen(struct ha_manager *m, int64_t mod_revision);
+/* The key HA_LEADER_KEY was changed at this revision; 0: deleted, or never written. The value is
+ * borrowed for the call. */
+void ha_manager_token_seen(struct ha_manager *m, int64_t mod_revision, struct bytes value);
 
 /* Decides what follows, and sends it off. */
 void ha_manager_step(struct ha_manager *m);
