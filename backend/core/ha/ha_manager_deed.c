@@ -110,8 +110,11 @@ static void deed_on_done(struct ha_txn *txn)
     struct ha_manager *m = d->manager;
 
     deed_count(m, txn->outcome);
-    for (size_t i = 0; i < COUNT_OF(d->hold) && d->hold[i] != NULL; i++) {
+    for (size_t i = 0; i < COUNT_OF(d->hold); i++) {
         struct ha_hold *hold = d->hold[i];
+        if (hold == NULL) {
+            continue; /* there is none, or its incident was forgotten */
+        }
         hold->is_under_way = false;
         hold->is_unknown = txn->outcome == HA_TXN_UNKNOWN;
         if (txn->outcome == HA_TXN_APPLIED || txn->outcome == HA_TXN_STALE) {
@@ -187,6 +190,7 @@ static void confirm_on_done(struct ha_confirm *confirm)
         confirm_release(&i->hold, confirm->revision);
     }
     confirm_release(&m->token_hold, confirm->revision);
+    confirm_release(&m->sweep_hold, confirm->revision);
     m->events.due(m->events.ctx);
 }
 

@@ -142,6 +142,7 @@ struct ha_manager {
     nanos seen_lease;      /* what the newest token that is not ours says */
     nanos inherited_lease; /* ... as it was when this term began: leases may be as long */
     struct ha_hold token_hold;
+    struct ha_hold sweep_hold; /* what is deleted for being old */
 
     struct ha_settings settings; /* the newest that could be read */
     bool has_settings;           /* they are those of the view */
