@@ -53,6 +53,9 @@ static const char *epoch_may_follow(const struct ha_owner *before, const struct 
     if (after->epoch != before->epoch) {
         return "the epoch was raised without a start";
     }
+    if (after->policy != before->policy && before->epoch > 0) {
+        return "the policy changed without a start";
+    }
     if (keeps_host(after->phase) && strcmp(before->host, after->host) != 0) {
         return "the host changed without a start";
     }

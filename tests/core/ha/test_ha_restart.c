@@ -189,6 +189,9 @@ static void an_epoch_is_used_once_and_never_goes_back(void **state)
     assert_follows(&a, &b, "the host changed without a start");
     b = owner_of("web", HA_RUNNING, "a", 6);
     assert_follows(&a, &b, "the epoch was raised without a start");
+    b = owner_of("web", HA_RUNNING, "a", 5);
+    b.policy = HA_POLICY_KEEP;
+    assert_follows(&a, &b, "the policy changed without a start");
 }
 
 static void nobody_leaves_a_host_without_a_proof(void **state)
