@@ -460,6 +460,78 @@ struct world_guard_ops {
     void (*submit)(void *self, struct world_guard_request *request);
 };
 
+/*
+ * Programs of this host, run to their end: the command of a probe, a fence agent. Never through a
+ * shell: what an argument contains is an argument's.
+ *
+ * A program gets the arguments, environment and input that the request names, and nothing else of
+ * ours: no descriptor, no signal that is blocked or ignored; its folder is the root. It leads a
+ * session and a process group of its own. Its output and its errors are taken in apart, each into
+ * the caller's buffer; what does not fit is read and dropped, so that a talkative program does not
+ * stand still, but counted.
+ *
+ *   OK             it ended, by itself or by somebody's signal: `end` and `status` say how.
+ * Whatever is left of its process group is killed: a command leaves nothing running. ERR_TIMEOUT
+ * the deadline came, on this world's clock, first: its group was sent SIGKILL, and what has left
+ * the group is looked for and killed as well, as far as it can be told. The buffers hold what it
+ * had written. `done` does not wait for the death of what hangs in the kernel; the process is
+ * reaped whenever that comes. ERR_NOT_FOUND  there is no such program. ERR_DENIED     it may not be
+ * executed. ERR_INVALID    it cannot be: its path is not absolute, or it is no program.
+ *   ERR_TOO_LARGE  the request exceeds a limit, ours or this host's.
+ *   ERR_BUSY       too many are under way, those counted that a deadline has killed and that do not
+ *                  die, or this host has no room for another process.
+ *   ERR_IO         anything else.
+ *
+ * What the program did is done, whatever the result. If this process dies, the program goes on, and
+ * nobody holds it to its deadline. The rules of ownership are those of file requests; requests are
+ * independent of each other, and no order holds between them.
+ */
+
+/* Arguments with the program's path, and strings of the environment: at most; and the bytes of all
+ * of them together, with their final zeros. */
+#define WORLD_COMMAND_STRINGS_MAX 64
+#define WORLD_COMMAND_BYTES_MAX   (32 * 1024)
+
+/* The input, and each buffer for what it says: at most, in bytes. */
+#define WORLD_COMMAND_INPUT_MAX_BYTES (64 * 1024)
+#define WORLD_COMMAND_SAYS_MAX_BYTES  (64 * 1024)
+
+enum world_command_end { WORLD_COMMAND_NO_END, WORLD_COMMAND_EXITED, WORLD_COMMAND_SIGNALED };
+
+/* What a program says on one of its two outputs. */
+struct world_command_says {
+    uint8_t *buffer; /* the caller's; NULL: all of it is dropped */
+    size_t room;
+    size_t kept;    /* the world's answer: the first so many bytes are in the buffer */
+    uint64_t total; /* of how many that were read */
+};
+
+struct world_command_request {
+    /* The caller's. */
+    const char *const *arguments;   /* up to a NULL; the first is the program's path */
+    const char *const *environment; /* "NAME=value" up to a NULL; NULL: none */
+    struct bytes input;             /* what it reads, then its end */
+    struct world_command_says output;
+    struct world_command_says errors;
+    nanos deadline;
+    void (*done)(struct world_command_request *request);
+    void *owner; /* for `done`; the world does not look at it */
+
+    /* The world's answer, valid in `done`. */
+    enum err result;
+    enum world_command_end end; /* of OK */
+    int32_t status;             /* EXITED: its status; SIGNALED: the signal */
+
+    /* The world's own, while the request is under way. */
+    struct world_command_request *next;
+    void *world;
+    uint64_t ticket;
+};
+
+struct world_command_ops {
+    void (*submit)(void *self, struct world_command_request *request);
+};
+
 /* The table. A world that lacks a part leaves its pointer NULL, and says so in its header. */
 struct world {
     void *self;
@@ -471,6 +543,7 @@ struct world {
     const struct world_vm_ops *vm;
     const struct world_guard_ops *guard;
     const struct world_memory_ops *memory;
+    const struct world_command_ops *command;
 };
 
 static inline nanos world_now(const struct world *w)

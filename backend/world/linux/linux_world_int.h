@@ -13,6 +13,8 @@
  *     linux_tls.c       what encrypts them
  *     linux_datagram.c  datagrams
  *     linux_address.c   names and addresses
+ *     linux_command.c   programs that are run, with a deadline
+ *     linux_hunt.c      those of their children that have left
  */
 #ifndef NOVACRON_WORLD_LINUX_LINUX_WORLD_INT_H
 #define NOVACRON_WORLD_LINUX_LINUX_WORLD_INT_H
@@ -149,6 +151,7 @@ struct linux_port {
     struct world_datagram_sink *sink; /* borrowed */
 };
 
+struct linux_commands;    /* linux_command.h */
 struct linux_names;       /* linux_address.c */
 struct linux_opens;       /* linux_open.c */
 struct linux_ring;        /* linux_ring.c */
@@ -190,6 +193,8 @@ struct linux_world {
     void *power_self;
     void *vm_self;
     void *guard_self;
+
+    struct linux_commands *commands; /* NULL before the first */
 
     struct linux_net_config net;
     union linux_address bind;
@@ -346,5 +351,15 @@ size_t linux_address_take(const struct addrinfo *found, uint16_t port, union lin
 bool linux_names_find(struct linux_world *lw, const struct world_endpoint *to,
                       union linux_address *ret);
 void linux_names_close(struct linux_world *lw);
+
+/* --- linux_plug.c ---------------------------------------------------------------------------- */
+
+extern const struct world_command_ops linux_world_command_ops;
+void linux_plug_close(struct linux_world *lw);
+
+/* --- linux_hunt.c ---------------------------------------------------------------------------- */
+
+/* On a thread: kills what is of this session, or has the variable `mark` in its environment. */
+void linux_hunt(pid_t session, const char *mark);
 
 #endif
