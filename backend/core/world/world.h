@@ -461,6 +461,46 @@ struct world_guard_ops {
 };
 
 /*
+ * Plain connections: TCP in clear text, to whatever listens at an endpoint, for probes. Nobody
+ * proves who they are on them, and nothing that they bring is trusted; nobody may listen for them
+ * through this table.
+ *
+ * `deadline` is a point on this world's clock and bounds the whole connection: at it, or soon
+ * after, it is closed with ERR_TIMEOUT, open or not. Until then the sink is told, at most once
+ * each, in this order: `opened`; `received`, as often as bytes come, in order, cut at any place,
+ * borrowed for the call; `closed`, after which the connection is gone:
+ *
+ *   ERR_REFUSED    before `opened`: the host is there, and nobody listens.
+ *   ERR_NOT_FOUND  before `opened`: nobody has this name.
+ *   ERR_CLOSED     before `opened`: there is no way to it. After: the other side ended it.
+ *   ERR_IO         anything else.
+ *
+ * The sink is the caller's, in place until `closed` was entered or the connection was closed by us,
+ * which may be done within any of its calls.
+ */
+struct world_plain; /* one connection; the world's */
+
+/* What may wait in one to be sent, in bytes; above it a send says ERR_BUSY, and takes nothing. */
+#define WORLD_PLAIN_QUEUE_MAX_BYTES (64 * 1024)
+
+struct world_plain_sink {
+    void (*opened)(struct world_plain_sink *sink);
+    void (*received)(struct world_plain_sink *sink, struct bytes bytes);
+    void (*closed)(struct world_plain_sink *sink, enum err why);
+    void *owner;
+};
+
+struct world_plain_ops {
+    /* Never NULL: a failure is told by `closed`. The endpoint need not stay. */
+    struct world_plain *(*connect)(void *self, const struct world_endpoint *to, nanos deadline,
+                                   struct world_plain_sink *sink);
+    /* Copies the bytes. Before `opened` they wait. */
+    enum err (*send)(void *self, struct world_plain *plain, struct bytes bytes);
+    /* At once: what was sent may be lost. Our sink hears nothing more. */
+    void (*close)(void *self, struct world_plain *plain);
+};
+
+/*
  * Programs of this host, run to their end: the command of a probe, a fence agent. Never through a
  * shell: what an argument contains is an argument's.
  *
@@ -543,6 +583,7 @@ struct world {
     const struct world_vm_ops *vm;
     const struct world_guard_ops *guard;
     const struct world_memory_ops *memory;
+    const struct world_plain_ops *plain;
     const struct world_command_ops *command;
 };
 

@@ -11,6 +11,7 @@
  *     linux_net.c       listeners, connecting: how streams come to be
  *     linux_stream.c    streams that are there
  *     linux_tls.c       what encrypts them
+ *     linux_plain.c     connections of probes
  *     linux_datagram.c  datagrams
  *     linux_address.c   names and addresses
  *     linux_command.c   programs that are run, with a deadline
@@ -119,6 +120,7 @@ struct world_stream {
     struct world_stream_sink *sink;  /* borrowed; NULL: nobody listens any more */
     enum linux_stream_state state;
     uint32_t references;
+    bool is_plain; /* linux_plain.c's: never encrypted, and with its deadline */
     bool is_dirty;
     bool wants_room;                 /* a send found the queue full */
     bool is_blocked;                 /* the socket takes no more at the moment */
@@ -195,6 +197,7 @@ struct linux_world {
     void *guard_self;
 
     struct linux_commands *commands; /* NULL before the first */
+    struct world_plain *plains;
 
     struct linux_net_config net;
     union linux_address bind;
@@ -294,6 +297,11 @@ uint8_t *linux_net_buffer(struct linux_world *lw);
 int linux_net_bind_datagrams(const struct linux_world *lw, uint16_t port);
 /* A socket that was connecting can tell how it went. */
 void linux_net_connected(struct world_stream *s);
+/* A stream that is not encrypted, whatever the configuration says, and has no deadline here. Nobody
+ * listening is told as ERR_REFUSED. */
+struct world_stream *linux_net_connect_plain(struct linux_world *lw,
+                                             const struct world_endpoint *to,
+                                             struct world_stream_sink *sink);
 /* An incoming stream may be offered to its listener. */
 void linux_net_offer(struct world_stream *s);
 
@@ -324,6 +332,11 @@ void linux_streams_close(struct linux_world *lw);
 enum err linux_stream_send(void *self, struct world_stream *s, struct bytes bytes);
 void linux_stream_close(void *self, struct world_stream *s);
 bool linux_stream_may_be(void *self, const struct world_stream *s, const char *name);
+
+/* --- linux_plain.c --------------------------------------------------------------------------- */
+
+extern const struct world_plain_ops linux_plain_ops;
+void linux_plains_close(struct linux_world *lw);
 
 /* --- linux_datagram.c ------------------------------------------------------------------------ */
 
