@@ -473,6 +473,7 @@ struct world_guard_ops {
  *   ERR_REFUSED    before `opened`: the host is there, and nobody listens.
  *   ERR_NOT_FOUND  before `opened`: nobody has this name.
  *   ERR_CLOSED     before `opened`: there is no way to it. After: the other side ended it.
+ *   ERR_NO_SPACE   before `opened`: this host has no room for another connection.
  *   ERR_IO         anything else.
  *
  * The sink is the caller's, in place until `closed` was entered or the connection was closed by us,
@@ -510,16 +511,18 @@ struct world_plain_ops {
  * the caller's buffer; what does not fit is read and dropped, so that a talkative program does not
  * stand still, but counted.
  *
- *   OK             it ended, by itself or by somebody's signal: `end` and `status` say how.
- * Whatever is left of its process group is killed: a command leaves nothing running. ERR_TIMEOUT
- * the deadline came, on this world's clock, first: its group was sent SIGKILL, and what has left
- * the group is looked for and killed as well, as far as it can be told. The buffers hold what it
- * had written. `done` does not wait for the death of what hangs in the kernel; the process is
- * reaped whenever that comes. ERR_NOT_FOUND  there is no such program. ERR_DENIED     it may not be
- * executed. ERR_INVALID    it cannot be: its path is not absolute, or it is no program.
+ *   OK             it ended, by itself or by somebody's signal: `end` and `status` say how. What
+ *                  is left of its process group is killed: a command leaves nothing running.
+ *   ERR_TIMEOUT    the deadline came, on this world's clock, first: its group was sent SIGKILL,
+ *                  and what has left the group is looked for and killed as well, as far as it can
+ *                  be told. The buffers hold what it had written. `done` does not wait for the
+ *                  death of what hangs in the kernel; that is reaped whenever it comes.
+ *   ERR_NOT_FOUND  there is no such program.
+ *   ERR_DENIED     it may not be executed.
+ *   ERR_INVALID    it cannot be: its path is not absolute, or it is no program.
  *   ERR_TOO_LARGE  the request exceeds a limit, ours or this host's.
- *   ERR_BUSY       too many are under way, those counted that a deadline has killed and that do not
- *                  die, or this host has no room for another process.
+ *   ERR_BUSY       too many are under way, those counted that a deadline has killed and that do
+ *                  not die, or this host has no room for another process.
  *   ERR_IO         anything else.
  *
  * What the program did is done, whatever the result. If this process dies, the program goes on, and

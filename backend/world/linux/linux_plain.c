@@ -42,13 +42,18 @@ static void plain_received(struct world_stream_sink *stream_sink, struct bytes b
     p->sink->received(p->sink, bytes);
 }
 
-static void plain_closed(struct world_stream_sink *stream_sink, enum err why)
+static void plain_end(struct world_plain *p, enum err why)
 {
-    struct world_plain *p = stream_sink->owner;
     struct world_plain_sink *sink = p->sink;
 
     plain_free(p);
     sink->closed(sink, why);
+}
+
+/* The kernel's patience is not the deadline: where it gives up earlier, there is no way. */
+static void plain_closed(struct world_stream_sink *stream_sink, enum err why)
+{
+    plain_end(stream_sink->owner, why == ERR_TIMEOUT ? ERR_CLOSED : why);
 }
 
 static void plain_late(struct world_timer *timer)
@@ -56,7 +61,7 @@ static void plain_late(struct world_timer *timer)
     struct world_plain *p = timer->owner;
 
     linux_stream_retire(p->stream);
-    plain_closed(&p->stream_sink, ERR_TIMEOUT);
+    plain_end(p, ERR_TIMEOUT);
 }
 
 static struct world_plain *linux_plain_connect(void *self, const struct world_endpoint *to,
