@@ -230,6 +230,10 @@ struct world_net_ops {
     /* Of a stream that is open: may its other end bear this name? False where it proved who it is,
      * and is somebody else. NULL: nobody proves anything in this world. */
     bool (*stream_may_be)(void *self, const struct world_stream *stream, const char *name);
+    /* Of a stream that is open: what it brings from now on, and its end, are told to this sink and
+     * not to the one it had. May be called from within `received`. */
+    void (*stream_hand_over)(void *self, struct world_stream *stream,
+                             struct world_stream_sink *sink);
 };
 
 struct world_random_ops {

@@ -457,6 +457,7 @@ const struct world_net_ops linux_net_ops = {
     .stream_send = linux_stream_send,
     .stream_close = linux_stream_close,
     .stream_may_be = linux_stream_may_be,
+    .stream_hand_over = linux_stream_hand_over,
 };
 
 void linux_net_close(struct linux_world *lw)

@@ -332,6 +332,7 @@ void linux_streams_close(struct linux_world *lw);
 enum err linux_stream_send(void *self, struct world_stream *s, struct bytes bytes);
 void linux_stream_close(void *self, struct world_stream *s);
 bool linux_stream_may_be(void *self, const struct world_stream *s, const char *name);
+void linux_stream_hand_over(void *self, struct world_stream *s, struct world_stream_sink *sink);
 
 /* --- linux_plain.c --------------------------------------------------------------------------- */
 
