@@ -74,7 +74,7 @@ void fence_run_start(struct fence_run *run, const char *path, nanos deadline)
 }
 
 /* The last line with anything in it, what is not printable as '?'. */
-static void last_line(struct bytes text, char *ret)
+static void agent_last_line(struct bytes text, char *ret)
 {
     size_t end = text.len;
     size_t n = 0;
@@ -100,7 +100,7 @@ void fence_run_describe(const struct fence_run *run, const struct fence_setup *s
     char line[LINE_BYTES];
     char how[64];
 
-    last_line((struct bytes){run->errors, request->errors.kept}, line);
+    agent_last_line((struct bytes){run->errors, request->errors.kept}, line);
     fence_params_hide(setup->params, setup->param_count, line);
     if (request->result == ERR_TIMEOUT) {
         (void)snprintf(how, sizeof how, "it did not end in time and was killed");
