@@ -97,8 +97,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
             compare_values(value, theirs);
         }
     } else {
+        /* Jansson takes a zero byte behind the value for the end of the text. */
+        bool has_zero = n > 0 && memchr(bytes, 0, n) != NULL;
         CHECK(fault.at <= n && fault.what != NULL);
-        CHECK(theirs == NULL ||
+        CHECK(theirs == NULL || has_zero ||
               strcmp(fault.what, "objects and arrays are nested too deeply") == 0);
     }
     json_decref(theirs);

@@ -72,16 +72,17 @@ struct ha_claim {
     uint32_t drift_ppm;
 };
 
-/* Why there is no proof; the first that holds in this order is the one told. */
+/* Why there is no proof; the first that holds in this order is the one told. All but FLIGHT and
+ * TIME are nothing that waiting would mend. */
 enum ha_missing {
     HA_MISSING_NOTHING,
-    HA_MISSING_FLIGHT,     /* off, and I/O in flight may still land: wait */
+    HA_MISSING_FLIGHT,     /* off, and I/O in flight may still land */
     HA_MISSING_BAR,        /* no fate is committed that ends its leases */
-    HA_MISSING_TIME,       /* P has not passed: wait */
     HA_MISSING_KEEP,       /* P says nothing: its policy is `keep` */
     HA_MISSING_BARE_METAL, /* P says nothing: the host may be paused as a whole */
     HA_MISSING_WATCHDOG,   /* P says nothing: no armed hardware watchdog was attested */
     HA_MISSING_BOUND,      /* P cannot be told: a span is out of range */
+    HA_MISSING_TIME,       /* P has not passed */
     HA_MISSINGS
 };
 
@@ -94,7 +95,8 @@ struct ha_ruling {
         left; /* FLIGHT, TIME: so long until there is a proof; else NANOS_FOREVER, or 0 with one */
 };
 
-/* The strongest proof there is: stopped, fenced, confirmed, expired. */
+/* The strongest proof there is: stopped, fenced, confirmed, expired. A volume whose replicas refuse
+ * the old epoch may be opened without one, and needs no wait for I/O in flight behind a fence. */
 void ha_proof_rule(const struct ha_evidence *evidence, const struct ha_claim *claim,
                    struct ha_ruling *ret);
 

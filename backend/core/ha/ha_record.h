@@ -118,6 +118,7 @@ struct ha_host {
     bool is_bare_metal;  /* it is never paused as a whole, and never sleeps while it runs machines;
                             nothing proves that, so false unless said */
     struct ha_names storages;
+    uint64_t fence_count; /* raised by `host fence`: it is switched off once for each */
     uint32_t n_levels;
     struct ha_fence_level levels[HA_FENCE_LEVELS_MAX]; /* tried in this order */
 };
@@ -198,6 +199,7 @@ struct ha_owner {
     uint64_t epoch;           /* of the newest start; 0: none yet */
     uint64_t term;            /* of the leader that wrote this */
     enum ha_proof proof;      /* by which `host` could take it over from the one before */
+    enum ha_policy policy;    /* of this epoch: a change in the spec counts from the next one on */
     uint32_t failures;        /* counted against the limit */
     uint32_t here;            /* consecutive failures on `host` */
     uint64_t restarts;        /* ever */
@@ -224,6 +226,7 @@ struct ha_fate {
     uint32_t losses; /* of late */
     bool is_quarantined;
     uint32_t attempts;          /* rounds of fencing */
+    uint64_t fence_count;       /* of the host's record, as it was last obeyed */
     char reason[HA_TEXT_BYTES]; /* what is known, and what would resolve it */
 };
 

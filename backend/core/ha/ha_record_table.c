@@ -116,6 +116,7 @@ static const struct ha_field host_fields[] = {
     FLAG(ha_host, is_enabled, "enabled", true),
     FLAG(ha_host, is_bare_metal, "bare_metal", false),
     {FIELD(ha_host, storages, "storages", HA_TYPE_NAMES)},
+    COUNTER(ha_host, fence_count),
     {FIELD(ha_host, n_levels, "levels", HA_TYPE_LEVELS)},
 };
 
@@ -162,6 +163,7 @@ static const struct ha_field owner_fields[] = {
     COUNTER(ha_owner, epoch),
     COUNTER(ha_owner, term),
     CHOICE(ha_owner, proof, proof_name_at, HA_PROOFS),
+    CHOICE(ha_owner, policy, policy_name_at, HA_POLICIES),
     NUMBER(ha_owner, failures, HA_TYPE_U32, 0, UINT32_MAX, 0),
     NUMBER(ha_owner, here, HA_TYPE_U32, 0, UINT32_MAX, 0),
     COUNTER(ha_owner, restarts),
@@ -180,6 +182,7 @@ static const struct ha_field fate_fields[] = {
     NUMBER(ha_fate, losses, HA_TYPE_U32, 0, UINT32_MAX, 0),
     FLAG(ha_fate, is_quarantined, "quarantined", false),
     NUMBER(ha_fate, attempts, HA_TYPE_U32, 0, UINT32_MAX, 0),
+    COUNTER(ha_fate, fence_count),
     CHARS(ha_fate, reason, HA_TYPE_TEXT),
 };
 

@@ -44,8 +44,9 @@ void ha_restart_forgive(struct ha_owner *owner);
 nanos ha_restart_stable_after(const struct ha_restart_rule *rule);
 void ha_restart_stable(struct ha_owner *owner);
 
-/* The start that the owner's new epoch stands for: counts it, and, where `host` is another one than
- * before, begins to count failures there. Call it before owner->host is changed. */
+/* A start with a new epoch, on `host`: counts it, unless it is the first, and, where that is
+ * another host than before, begins to count failures there. Call it before host and epoch are
+ * changed. */
 void ha_restart_begun(struct ha_owner *owner, const char *host);
 
 /* An operator has asked for it (start_count): nothing counts any more, and FAILED is over. */

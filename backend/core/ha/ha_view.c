@@ -185,12 +185,15 @@ void ha_view_advance(struct ha_view *v, uint64_t revision)
     v->revision = u64_max(v->revision, revision);
 }
 
-/* A key that is to be an entry: under our prefix, and a string. */
+/* A key that is to be an entry: under our prefix, and not the one by which leaders exclude each
+ * other (ha_manager.h), which is no record. */
 static bool view_key_is_ours(struct bytes key)
 {
+    static const char leader[] = HA_PREFIX "leader";
     size_t n = sizeof HA_PREFIX - 1;
+    bool is_leader = key.len == sizeof leader - 1 && memcmp(key.data, leader, key.len) == 0;
 
-    return key.len >= n && memcmp(key.data, HA_PREFIX, n) == 0;
+    return key.len >= n && memcmp(key.data, HA_PREFIX, n) == 0 && !is_leader;
 }
 
 /* The key as a string; a zero in it, or what no terminal should see, becomes '?'. */

@@ -9,7 +9,8 @@
  * A record that cannot be read is an entry all the same: without a record, and with the reason. So
  * is one whose name is not that of its key. Whoever looks for a record gets NULL then, and whoever
  * goes through them sees it: what cannot be read is never taken for what is not there. Keys under
- * /novacron/ that are of no kind are entries of the kind HA_KINDS, under their whole key.
+ * /novacron/ that are of no kind are entries of the kind HA_KINDS, under their whole key; but for
+ * /novacron/leader, which is the manager's and no record.
  *
  * Limits: HA_VIEW_ENTRIES_MAX entries; with more the view is incomplete, for good, until it is
  * cleared and fed anew. Nobody decides on an incomplete view.

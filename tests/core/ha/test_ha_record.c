@@ -137,7 +137,8 @@ static void a_record_reads_as_a_person_would_write_it(void **state)
     HA_ENCODE(&owner, &json);
     assert_string_equal(say_end(&json),
                         "{\"vm\":\"web\",\"phase\":\"running\",\"host\":\"node-a\",\"epoch\":7,"
-                        "\"term\":0,\"proof\":\"none\",\"failures\":0,\"here\":0,\"restarts\":0,"
+                        "\"term\":0,\"proof\":\"none\",\"policy\":\"stop\",\"failures\":0,\"here\":"
+                        "0,\"restarts\":0,"
                         "\"start_count\":0}");
     buf_deinit(&json);
 }

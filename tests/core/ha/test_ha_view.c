@@ -98,9 +98,10 @@ static void keys_of_no_kind_are_seen_and_others_are_not_ours(void **state)
     view_put_text(&v, "/novacron/vm/web", "{}");
     view_put_text(&v, "/novacron/vms/Web", "{}");
     view_put_text(&v, "/registry/pods/x", "{}");
+    view_put_text(&v, "/novacron/leader", "{}");
     assert_int_equal(ha_view_count(&v, HA_KINDS), 2);
     assert_string_equal(ha_view_at(&v, HA_KINDS, 0)->text, "/novacron/vm/web");
-    assert_int_equal(v.revision, 3); /* its revision counts all the same */
+    assert_int_equal(v.revision, 4); /* its revision counts all the same */
     view_delete_key(&v, "/novacron/vm/web");
     assert_int_equal(ha_view_count(&v, HA_KINDS), 1);
     ha_view_check(&v);

@@ -35,7 +35,8 @@
     X(FAMILY_DISK_FULL, "disk-full")                                                               \
     X(FAMILY_DISK_LOSS, "disk-loss")                                                               \
     X(FAMILY_MEMBER, "member")                                                                     \
-    X(FAMILY_OPERATE, "operate")
+    X(FAMILY_OPERATE, "operate")                                                                   \
+    X(FAMILY_DATAGRAM, "datagram")
 
 enum fault_family {
 #define FAULT_FAMILY_ENUM(name, text) name,
@@ -104,7 +105,10 @@ enum fault_family {
     X(FAULT_SNAPSHOT, FAMILY_OPERATE, "snapshot", "a member takes a snapshot now")                 \
     X(FAULT_COMPACT, FAMILY_OPERATE, "compact", "a client compacts the store's history")           \
     X(FAULT_UPGRADE, FAMILY_OPERATE, "upgrade",                                                    \
-      "nodes are started again as the newer release; after the last one the level is raised")
+      "nodes are started again as the newer release; after the last one the level is raised")      \
+    X(FAULT_BLOCK, FAMILY_DATAGRAM, "block",                                                       \
+      "streams pass and datagrams do not; mode: between two hosts, one way, at one host, "         \
+      "anywhere")
 
 enum fault_kind {
 #define FAULT_ENUM(name, family, text, help) name,

@@ -1,0 +1,116 @@
+/* Which transaction may follow which, of one owner's record: the phases of docs/ha.md as a table,
+ * and what never goes back. */
+#include "core/ha/ha_restart.h"
+
+#include <string.h>
+
+#define TO(phase) (1U << (phase))
+
+/* From each phase, the phases that one transaction may lead to. */
+static const uint32_t next_phases[HA_PHASES] = {
+    [HA_WAITING] = TO(HA_WAITING) | TO(HA_STARTING) | TO(HA_STOPPED) | TO(HA_FAILED),
+    [HA_STARTING] = TO(HA_STARTING) | TO(HA_RUNNING) | TO(HA_STOPPING) | TO(HA_STOPPED) |
+                    TO(HA_RESTARTING) | TO(HA_RECOVERING) | TO(HA_WAITING) | TO(HA_FAILED),
+    [HA_RUNNING] = TO(HA_RUNNING) | TO(HA_STOPPING) | TO(HA_STOPPED) | TO(HA_RESTARTING) |
+                   TO(HA_RECOVERING) | TO(HA_WAITING) | TO(HA_FAILED),
+    [HA_STOPPING] = TO(HA_STOPPING) | TO(HA_STOPPED) | TO(HA_STARTING) | TO(HA_RESTARTING) |
+                    TO(HA_RECOVERING) | TO(HA_WAITING) | TO(HA_FAILED),
+    [HA_STOPPED] = TO(HA_STOPPED) | TO(HA_STARTING) | TO(HA_WAITING),
+    [HA_RESTARTING] = TO(HA_RESTARTING) | TO(HA_STARTING) | TO(HA_STOPPED) | TO(HA_RECOVERING) |
+                      TO(HA_WAITING) | TO(HA_FAILED),
+    [HA_RECOVERING] = TO(HA_RECOVERING) | TO(HA_STARTING) | TO(HA_RUNNING) | TO(HA_STOPPING) |
+                      TO(HA_STOPPED) | TO(HA_RESTARTING) | TO(HA_WAITING) | TO(HA_FAILED),
+    [HA_FAILED] = TO(HA_FAILED) | TO(HA_STARTING) | TO(HA_WAITING) | TO(HA_STOPPED),
+};
+
+/* Somebody runs it, or may. */
+static bool may_run(enum ha_phase phase)
+{
+    return phase == HA_STARTING || phase == HA_RUNNING || phase == HA_STOPPING ||
+           phase == HA_RECOVERING;
+}
+
+/* The phase is about the host and the epoch of the phase before. */
+static bool keeps_host(enum ha_phase phase)
+{
+    return phase == HA_RUNNING || phase == HA_STOPPING || phase == HA_RESTARTING ||
+           phase == HA_RECOVERING;
+}
+
+static const char *epoch_may_follow(const struct ha_owner *before, const struct ha_owner *after)
+{
+    bool is_same_start = after->epoch == before->epoch && before->phase == HA_STARTING &&
+                         strcmp(before->host, after->host) == 0;
+
+    if (after->epoch < before->epoch) {
+        return "the epoch went back";
+    }
+    if (after->phase == HA_STARTING) {
+        return is_same_start || after->epoch == before->epoch + 1
+                   ? NULL
+                   : "a start has another epoch than the next, or one that was used";
+    }
+    if (after->epoch != before->epoch) {
+        return "the epoch was raised without a start";
+    }
+    if (after->policy != before->policy && before->epoch > 0) {
+        return "the policy changed without a start";
+    }
+    if (keeps_host(after->phase) && strcmp(before->host, after->host) != 0) {
+        return "the host changed without a start";
+    }
+    return NULL;
+}
+
+/* A machine that may run somewhere leaves that place by a proof alone. */
+static const char *proof_may_follow(const struct ha_owner *before, const struct ha_owner *after)
+{
+    bool is_new_start = after->phase == HA_STARTING && after->epoch != before->epoch;
+    bool leaves = is_new_start || after->phase == HA_WAITING;
+
+    return may_run(before->phase) && leaves && after->proof == HA_PROOF_NONE
+               ? "it left a host that may still run it, without a proof"
+               : NULL;
+}
+
+static const char *counters_may_follow(const struct ha_owner *before, const struct ha_owner *after)
+{
+    bool was_asked = after->start_count > before->start_count;
+    bool is_stable = before->phase == HA_RUNNING && after->phase == HA_RUNNING;
+
+    if (after->restarts < before->restarts || after->restarts - before->restarts > 1) {
+        return "the restarts went back, or more than one was counted";
+    }
+    if (after->start_count < before->start_count) {
+        return "an operator's start was forgotten";
+    }
+    if (after->term < before->term) {
+        return "a leader of an older term wrote it";
+    }
+    if (after->failures < before->failures && !was_asked && !(is_stable && after->failures == 0) &&
+        after->failures + 1 != before->failures) {
+        return "failures vanished";
+    }
+    if (before->phase == HA_FAILED && !was_asked &&
+        (after->phase == HA_STARTING || after->phase == HA_WAITING)) {
+        return "a machine that has failed was started without an operator";
+    }
+    return NULL;
+}
+
+const char *ha_owner_may_follow(const struct ha_owner *before, const struct ha_owner *after)
+{
+    if (before == NULL) {
+        return after == NULL || !keeps_host(after->phase) ? NULL
+                                                          : "it began in the middle of a life";
+    }
+    if (after == NULL) {
+        return may_run(before->phase) ? "it was forgotten while somebody may run it" : NULL;
+    }
+    if ((next_phases[before->phase] & TO(after->phase)) == 0) {
+        return "this phase does not follow that one";
+    }
+    const char *fault = epoch_may_follow(before, after);
+    fault = fault != NULL ? fault : proof_may_follow(before, after);
+    return fault != NULL ? fault : counters_may_follow(before, after);
+}

@@ -1,0 +1,220 @@
+#include "core/ha/ha_proof.h"
+
+#include "core/base/check.h"
+#include "core/base/say.h"
+
+#define PPM 1000000U
+
+__extension__ typedef unsigned __int128 wide;
+
+/* a / b, rounded up, or NANOS_FOREVER where it does not fit. */
+static nanos divide_up(wide a, wide b)
+{
+    wide quotient = (a + b - 1) / b;
+
+    return quotient > NANOS_FOREVER ? NANOS_FOREVER : (nanos)quotient;
+}
+
+enum err ha_proof_bound(const struct ha_bound *bound, nanos *ret)
+{
+    if (bound->lease == 0 || bound->lease > HA_SPAN_MAX || bound->watchdog > HA_SPAN_MAX ||
+        bound->flight > HA_SPAN_MAX || bound->drift_ppm > HA_DRIFT_PPM_MAX) {
+        return ERR_INVALID;
+    }
+    wide rho = bound->drift_ppm;
+    nanos lease = divide_up((wide)bound->lease * PPM, PPM - rho);
+    wide sum = (wide)lease + bound->watchdog + bound->flight;
+    *ret = divide_up(sum * (PPM + rho), PPM);
+    return OK;
+}
+
+nanos ha_proof_flight(nanos flight, uint32_t drift_ppm)
+{
+    return divide_up((wide)flight * ((wide)PPM + drift_ppm), PPM);
+}
+
+/* --- the table -------------------------------------------------------------------------------- */
+
+static void rule_grants(struct ha_ruling *r, enum ha_proof proof)
+{
+    *r = (struct ha_ruling){
+        .proof = proof,
+        .may_open = true,
+        .may_start = true,
+        .missing = HA_MISSING_NOTHING,
+        .left = 0,
+    };
+}
+
+/* What hinders the proof by time, and how long until it is there. */
+static enum ha_missing rule_time(const struct ha_evidence *e, const struct ha_claim *c, nanos *left)
+{
+    const struct ha_bound bound = {
+        .lease = c->lease,
+        .watchdog = e->watchdog_timeout,
+        .flight = c->flight,
+        .drift_ppm = c->drift_ppm,
+    };
+    nanos wait;
+
+    *left = NANOS_FOREVER;
+    if (!e->is_barred) {
+        return HA_MISSING_BAR;
+    }
+    if (c->policy == HA_POLICY_KEEP) {
+        return HA_MISSING_KEEP;
+    }
+    if (!e->is_bare_metal) {
+        return HA_MISSING_BARE_METAL;
+    }
+    if (e->watchdog != WORLD_WATCHDOG_ARMED || e->watchdog_timeout == 0) {
+        return HA_MISSING_WATCHDOG;
+    }
+    if (ha_proof_bound(&bound, &wait) != OK) {
+        return HA_MISSING_BOUND;
+    }
+    *left = u64_sub_sat(wait, e->since_renewal);
+    return *left > 0 ? HA_MISSING_TIME : HA_MISSING_NOTHING;
+}
+
+void ha_proof_rule(const struct ha_evidence *e, const struct ha_claim *c, struct ha_ruling *ret)
+{
+    nanos flight = e->is_volume_raised ? 0 : ha_proof_flight(c->flight, c->drift_ppm);
+    bool has_landed = e->is_read_back_off && e->since_off >= flight;
+    nanos left;
+    enum ha_missing missing = rule_time(e, c, &left);
+
+    if (c->epoch != 0 && e->stopped_epoch == c->epoch) {
+        rule_grants(ret, HA_PROOF_STOPPED);
+    } else if (has_landed) {
+        rule_grants(ret, HA_PROOF_FENCED);
+    } else if (e->is_confirmed) {
+        rule_grants(ret, HA_PROOF_CONFIRMED);
+    } else if (missing == HA_MISSING_NOTHING) {
+        rule_grants(ret, HA_PROOF_EXPIRED);
+    } else {
+        *ret = (struct ha_ruling){
+            .proof = HA_PROOF_NONE,
+            .may_open = e->is_volume_raised,
+            .missing = e->is_read_back_off ? HA_MISSING_FLIGHT : missing,
+            .left = e->is_read_back_off ? u64_min(left, flight - e->since_off) : left,
+        };
+    }
+}
+
+/* missing, what is missing, what would resolve it */
+#define MISSING_TABLE(X)                                                                           \
+    X(HA_MISSING_NOTHING, "It is proved that the host runs it no more.", "Nothing is needed.")     \
+    X(HA_MISSING_FLIGHT, "The host is off; what it had sent to its storage may still land.",       \
+      "Wait; it takes no longer than the storage's flight_ms.")                                    \
+    X(HA_MISSING_BAR, "The host may still be granted a lease.",                                    \
+      "The leader bars it first; without a leader, see to it that a majority of members runs.")    \
+    X(HA_MISSING_KEEP,                                                                             \
+      "Its policy is `keep`: it runs on without a lease, so that time proves nothing.",            \
+      "Make a fence device of the host work, or see that it is off and say so: "                   \
+      "`novacron host confirm-off`.")                                                              \
+    X(HA_MISSING_BARE_METAL,                                                                       \
+      "The host is not declared bare metal: it may be paused as a whole, so that time proves "     \
+      "nothing.",                                                                                  \
+      "Make a fence device of the host work, or see that it is off and say so: "                   \
+      "`novacron host confirm-off`.")                                                              \
+    X(HA_MISSING_WATCHDOG,                                                                         \
+      "The host has attested no armed hardware watchdog, so that time proves nothing.",            \
+      "Make a fence device of the host work, or see that it is off and say so: "                   \
+      "`novacron host confirm-off`.")                                                              \
+    X(HA_MISSING_BOUND, "The lease, the watchdog or the storage's flight is out of range.",        \
+      "Correct lease_ms and drift_ppm in the settings, or flight_ms of the storage.")              \
+    X(HA_MISSING_TIME, "The host's lease, and its watchdog behind it, may still hold.",            \
+      "Wait; a fence device that works, or `novacron host confirm-off`, would be sooner.")
+
+static const struct {
+    const char *text;
+    const char *remedy;
+} missing_rows[HA_MISSINGS] = {
+#define MISSING_ROW(missing, text, remedy) [missing] = {text, remedy},
+    MISSING_TABLE(MISSING_ROW)
+#undef MISSING_ROW
+};
+
+const char *ha_missing_text(enum ha_missing missing)
+{
+    CHECK(missing < HA_MISSINGS);
+    return missing_rows[missing].text;
+}
+
+const char *ha_missing_remedy(enum ha_missing missing)
+{
+    CHECK(missing < HA_MISSINGS);
+    return missing_rows[missing].remedy;
+}
+
+/* --- settings --------------------------------------------------------------------------------- */
+
+/* "9.000 s" */
+static void say_span(struct buf *why, nanos span)
+{
+    nanos ms = (span + NANOS_PER_MS - 1) / NANOS_PER_MS;
+
+    say_u64(why, ms / 1000);
+    say(why, ".");
+    say_u64(why, ms % 1000 / 100);
+    say_u64(why, ms % 100 / 10);
+    say_u64(why, ms % 10);
+    say(why, " s");
+}
+
+static void say_bound(struct buf *why, const struct ha_bound *bound, nanos wait, nanos most)
+{
+    say(why, "expiry_max_ms: without a fence a machine comes back after up to ");
+    say_span(why, wait);
+    say(why, " (lease ");
+    say_span(why, bound->lease);
+    say(why, ", watchdog ");
+    say_span(why, bound->watchdog);
+    say(why, ", I/O in flight ");
+    say_span(why, bound->flight);
+    say(why, "), and ");
+    say_span(why, most);
+    say(why, " is tolerated: lower lease_ms, the watchdogs' time-out or flight_ms of the storages, "
+             "or raise expiry_max_ms");
+}
+
+/* Below this a change of leaders ends leases of hosts that are well. */
+#define LEASE_WISE_MS 3000
+
+/* What clocks drift that are left alone, or corrected by NTP: 500 ppm. */
+#define DRIFT_WISE_PPM 500
+
+enum err ha_settings_check(const struct ha_settings *settings, nanos watchdog, nanos flight,
+                           struct buf *why)
+{
+    const struct ha_bound bound = {
+        .lease = settings->lease_ms * NANOS_PER_MS,
+        .watchdog = watchdog,
+        .flight = flight,
+        .drift_ppm = settings->drift_ppm,
+    };
+    nanos most = settings->expiry_max_ms * NANOS_PER_MS;
+    nanos wait;
+    struct buf ignored;
+    struct buf *text = why != NULL ? why : &ignored;
+
+    TRY(HA_CHECK_RECORD(settings, why));
+    buf_init(&ignored);
+    enum err error = ha_proof_bound(&bound, &wait);
+    if (error != OK) {
+        say(text, "a watchdog or flight_ms of a storage is above one hour");
+    } else if (wait > most) {
+        say_bound(text, &bound, wait, most);
+        error = ERR_INVALID;
+    } else if (settings->lease_ms < LEASE_WISE_MS) {
+        say(text, "lease_ms: below 3000 a change of leaders may end the leases of hosts that are "
+                  "well, and so stop their machines");
+    } else if (settings->drift_ppm < DRIFT_WISE_PPM) {
+        say(text,
+            "drift_ppm: clocks that NTP corrects drift up to 500; a bound that a clock breaks "
+            "proves nothing");
+    }
+    buf_deinit(&ignored);
+    return error;
+}
