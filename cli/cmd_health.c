@@ -34,24 +34,39 @@ static const char *health_or_dash(const char *text)
     return text[0] != '\0' ? text : "-";
 }
 
+/* Between it and the member that answers. */
+static bool health_is_blocked(const Novacronpb__HostMember *m)
+{
+    return strcmp(m->reach, "streams") == 0;
+}
+
 static void health_print_member(const Novacronpb__MembersResponse *all,
                                 const Novacronpb__HostMember *m)
 {
     char span[32];
 
     health_print_span(m->seconds, span, sizeof span);
-    (void)printf("%-16llx  %-8s %8s  %-16s %-24s %-6s%s%s\n", (unsigned long long)m->id, m->state,
+    (void)printf("%-16llx  %-8s %8s  %-16s %-24s %-6s%s%s%s\n", (unsigned long long)m->id, m->state,
                  span, health_or_dash(m->name), m->address, health_or_dash(m->view),
                  m->id == all->leader ? " leader" : "",
                  m->id == all->self ? " answers"
                  : m->neighbour     ? " neighbour"
-                                    : "");
+                                    : "",
+                 health_is_blocked(m) ? " tcp-only" : "");
 }
 
 static void health_print_members(const Novacronpb__MembersResponse *all)
 {
+    const char *blocked = NULL;
+
     for (size_t i = 0; i < all->n_members; i++) {
         health_print_member(all, all->members[i]);
+        blocked = health_is_blocked(all->members[i]) ? all->members[i]->address : blocked;
+    }
+    if (blocked != NULL) {
+        (void)printf("tcp-only: UDP is blocked between there and the member that answers; open "
+                     "the UDP port of the same number, as of %s.\n",
+                     blocked);
     }
     if (all->awareness > 0) {
         (void)printf("The member that answers doubts itself: it is slow, or badly connected.\n");

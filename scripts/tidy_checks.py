@@ -69,6 +69,7 @@ CORE_HEADERS_OF_FILE = {
     "backend/core/base/crc.c": {"isa-l/crc.h"},
     "backend/core/base/hash.c": {"xxhash.h"},
     "backend/core/base/mem.c": {"stdlib.h"},  # the allocator
+    "backend/core/monitoring/health/probe_http.c": {"http_parser.h"},  # a parser without sockets
 }
 
 INCLUDE = r'(?m)^[ \t]*#[ \t]*include[ \t]+([<"])([^>"\n]+)[>"]'

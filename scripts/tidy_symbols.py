@@ -26,6 +26,8 @@ ALLOWED_IN = {
     ("libcore_base.a", "crc.c.o"): r"crc32_iscsi",
     ("libcore_base.a", "hash.c.o"): r"XXH3_64bits_withSeed",
     ("libcore_base.a", "mem.c.o"): r"malloc|calloc|realloc|free",
+    ("libcore_health.a", "probe_http.c.o"):
+        r"http_parser_init|http_parser_settings_init|http_parser_execute",
 }
 
 

@@ -105,6 +105,7 @@ static enum err daemon_open(struct daemon *d, const char *restore, char *why)
     daemon_compose_api(d, &api);
     d->api = etcd_api_open(&api);
     daemon_compose_node(d, &node);
+    node.guest = daemon_health_listener(d);
     struct node_events events = daemon_node_events(d);
     d->node = node_open(linux_world_table(d->lw), &node, &events);
     etcd_api_attach(d->api, d->node);

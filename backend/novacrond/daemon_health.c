@@ -68,6 +68,14 @@ static void health_on_change(void *ctx, const struct swim_change *change)
     if (change->kind == SWIM_SUSPECTED || change->kind == SWIM_REFUTED) {
         return;
     }
+    if (change->kind == SWIM_BY_STREAM) {
+        LOG_SAY(&d->log, DAEMON_WARN, "UDP is blocked, the host is reached by TCP alone",
+                log_hex("member", change->id),
+                log_text("name", m != NULL ? health_name_of(m, name) : ""),
+                log_text("at", m != NULL ? m->at.host : ""),
+                log_u64("udp_port", m != NULL ? m->at.port : 0));
+        return;
+    }
     LOG_SAY(&d->log, is_bad ? DAEMON_WARN : DAEMON_INFO, "host",
             log_text("is", swim_change_name(change->kind)), log_hex("member", change->id),
             log_text("name", m != NULL ? health_name_of(m, name) : ""));
@@ -107,6 +115,7 @@ static void health_compose(const struct daemon *d, const struct seal_ring *ring,
     c->cipher = (struct seal_cipher){d->health.seal, &linux_seal_ops};
     c->ring = *ring;
     c->port = config->peer_listen.port;
+    c->shares_port = true;
     for (uint32_t i = 0; i < config->peer_count && c->n_seeds < HEALTH_SEEDS_MAX; i++) {
         if (config->peers[i].id != config->id) {
             c->seeds[c->n_seeds++] = config->peers[i].at;
@@ -114,6 +123,21 @@ static void health_compose(const struct daemon *d, const struct seal_ring *ring,
     }
     c->meta = (struct bytes){(const uint8_t *)config->settings->name,
                              u64_min(strlen(config->settings->name), SWIM_META_MAX_BYTES)};
+}
+
+static struct world_stream_sink *health_on_stream(struct world_listener *listener,
+                                                  struct world_stream *stream,
+                                                  const struct world_endpoint *from)
+{
+    const struct daemon *d = listener->owner;
+
+    return d->health.agent != NULL ? health_agent_accept(d->health.agent, stream, from) : NULL;
+}
+
+struct world_listener *daemon_health_listener(struct daemon *d)
+{
+    d->health.listener = (struct world_listener){.accepted = health_on_stream, .owner = d};
+    return &d->health.listener;
 }
 
 bool daemon_health_open(struct daemon *d, char *why, size_t n)
@@ -243,6 +267,7 @@ static void health_tell(const struct health_agent *agent, const struct swim_memb
     t->member.refutations = (uint32_t)(m->incarnation & ((1U << SWIM_REFUTATION_BITS) - 1));
     t->member.neighbour = health_edge(s, m->id) != NULL;
     t->member.view = health_view_of(counted);
+    t->member.reach = (char *)(uintptr_t)swim_reach_name(swim_reach(s, m->id));
     t->member.reports = counted != NULL ? counted->n_reporters : 0;
 }
 
@@ -294,6 +319,9 @@ static const struct swim_member *health_look_up(const struct swim *s, const char
 
 #define HEALTH_RUNGS 3
 
+/* Of a host that lives, and is reached by TCP alone: degraded, not lost. */
+#define HEALTH_SCORE_BY_TCP 50
+
 struct health_ladder {
     Novacronpb__HostRung rungs[HEALTH_RUNGS];
     Novacronpb__HostRung *list[HEALTH_RUNGS];
@@ -320,6 +348,7 @@ static void health_climb(const struct swim *s, const struct swim_member *m, stru
     const struct swim_edge *edge = health_edge(s, m->id);
     bool lives = m->state == SWIM_ALIVE;
     bool knows = edge != NULL && edge->theirs > 0;
+    bool is_blocked = swim_reach(s, m->id) == SWIM_REACH_STREAMS;
     uint32_t came = knows ? (uint32_t)__builtin_popcount(edge->history & 0xFFFF) : 0;
     uint32_t went = knows ? edge->received : 0;
 
@@ -330,9 +359,17 @@ static void health_climb(const struct swim *s, const struct swim_member *m, stru
                    knows ? "%u of our last 16 beats came there" : "not observed from here", went);
     (void)snprintf(l->reasons[2], sizeof l->reasons[2], "its observers hold it for %s",
                    swim_state_name((enum swim_state)m->state));
+    if (is_blocked) {
+        (void)snprintf(l->reasons[0], sizeof l->reasons[0],
+                       "by TCP alone: UDP is blocked, open port %u", m->at.port);
+    }
     health_rung(l, 0, "network from it", knows ? came > 12 : -1);
     health_rung(l, 1, "network to it", knows ? went > 12 : -1);
     health_rung(l, 2, "daemon", lives);
+    if (lives && is_blocked) {
+        l->score = HEALTH_SCORE_BY_TCP;
+        return;
+    }
     l->score = !lives ? 0 : knows ? (uint32_t)u64_min(came, went) * 100 / 16 : 100;
 }
 
@@ -411,12 +448,14 @@ void daemon_health_metrics(struct buf *b, const struct daemon *d)
                                           "version", "stranger", "full"};
     const struct swim *s = d->health.agent != NULL ? health_agent_swim(d->health.agent) : NULL;
     uint64_t states[SWIM_STATES] = {0};
+    uint64_t by_stream = 0;
 
     if (s == NULL) {
         return;
     }
     for (uint32_t i = 0; i < s->n_members; i++) {
         states[s->members[i].state]++;
+        by_stream += swim_reach(s, s->members[i].id) == SWIM_REACH_STREAMS ? 1 : 0;
     }
     metric_head(b, "novacron_hosts", "gauge", "Hosts by their state in gossip.");
     for (int i = 0; i < SWIM_STATES; i++) {
@@ -440,6 +479,11 @@ void daemon_health_metrics(struct buf *b, const struct daemon *d)
                s->counters[SWIM_SENT_BYTES]);
     metric_one(b, "novacron_health_sent_total", "counter", "Datagrams sent.",
                s->counters[SWIM_SENT_DATAGRAMS]);
+    metric_one(b, "novacron_health_stream_bytes_total", "counter",
+               "Bytes sent on streams, where datagrams do not get through.",
+               s->counters[SWIM_SENT_STREAM_BYTES]);
+    metric_one(b, "novacron_hosts_by_stream", "gauge",
+               "Neighbours that are reached by streams alone: UDP is blocked.", by_stream);
     metric_one(b, "novacron_health_checks_total", "counter", "Silent neighbours that were asked.",
                s->counters[SWIM_PROBES]);
     metric_one(b, "novacron_health_self_doubt", "gauge",

@@ -18,10 +18,14 @@ struct daemon;
 struct daemon_health {
     struct health_agent *agent; /* NULL: off */
     struct linux_seal *seal;
+    struct world_listener listener; /* for streams to the peers' port that are the agent's */
     const struct rpc_method *methods[DAEMON_METHODS_MAX]; /* etcd's, and ours behind them */
     uint64_t changes[SWIM_CHANGES];
     uint64_t lost;
 };
+
+/* Who takes the agent's streams from the node, which listens at the peers' port. */
+struct world_listener *daemon_health_listener(struct daemon *d);
 
 /* Off where the peers' streams are encrypted and no keys are configured: what travels must be
  * sealed at least as well. False: `why` says what is wrong. */

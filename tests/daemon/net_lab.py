@@ -15,9 +15,13 @@ table bridge lab {
     set cut {
         type ifname . ifname
     }
+    set no_udp {
+        type ifname . ifname
+    }
     chain forward {
         type filter hook forward priority 0; policy accept;
         iifname . oifname @cut drop
+        iifname . oifname @no_udp ip protocol udp drop
     }
 }
 """
@@ -83,14 +87,21 @@ class NetLab:
         for device in ("lo", "eth0"):
             self.run(*inside, "ip", "link", "set", device, "up")
 
-    def cut(self, pairs):
-        """Nothing passes from the first of a pair to the second."""
+    def drop(self, what, pairs):
         if pairs:
             elements = ", ".join(f'"p{a + 1}" . "p{b + 1}"' for a, b in pairs)
-            self.nft(f"add element bridge lab cut {{ {elements} }}\n")
+            self.nft(f"add element bridge lab {what} {{ {elements} }}\n")
+
+    def cut(self, pairs):
+        """Nothing passes from the first of a pair to the second."""
+        self.drop("cut", pairs)
+
+    def block_udp(self, pairs):
+        """No datagram passes from the first of a pair to the second."""
+        self.drop("no_udp", pairs)
 
     def heal(self):
-        self.nft("flush set bridge lab cut\n")
+        self.nft("flush set bridge lab cut\nflush set bridge lab no_udp\n")
 
     def close(self):
         for holder in self.holders:

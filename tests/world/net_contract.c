@@ -339,6 +339,54 @@ static void an_answer_may_be_sent_from_within(void **state)
     net_pair_close(&p);
 }
 
+/* From within the first bytes: they are the old sink's, all that follows is the new one's. */
+struct hand_over {
+    struct net_end *to;
+    struct net_end *from;
+    struct buf got;
+};
+
+static void hand_over_received(struct world_stream_sink *sink, struct bytes bytes)
+{
+    struct hand_over *h = sink->owner;
+    struct net_end *from = h->from;
+
+    assert_non_null(from->stream);
+    buf_put(&h->got, bytes.data, bytes.len);
+    h->to->stream = from->stream;
+    from->world->net->stream_hand_over(from->world->self, from->stream, &h->to->sink);
+    from->stream = NULL;
+}
+
+static void a_stream_may_be_handed_over_while_it_brings_bytes(void **state)
+{
+    struct net_pair p;
+    struct net_end taker;
+    struct hand_over h = {.to = &taker};
+
+    net_pair_open(&p, state);
+    net_pair_connect(&p);
+    net_end_init(&taker, p.bench.b);
+    h.from = &p.b;
+    buf_init(&h.got);
+    p.b.sink.received = hand_over_received;
+    p.b.sink.owner = &h;
+    assert_int_equal(net_end_send(&p.a, "first", 5), OK);
+    NET_UNTIL(&p, h.got.len == 5);
+    assert_int_equal(net_end_send(&p.a, "second", 6), OK);
+    NET_UNTIL(&p, taker.got.len == 6);
+    assert_memory_equal(taker.got.data, "second", 6);
+    assert_int_equal(h.got.len, 5);
+    assert_int_equal(net_end_send(&taker, "answer", 6), OK);
+    NET_UNTIL(&p, p.a.got.len == 6);
+    net_end_close(&p.a);
+    NET_UNTIL(&p, taker.closed == 1);
+    assert_int_equal(p.b.closed, 0);
+    buf_deinit(&h.got);
+    buf_deinit(&taker.got);
+    net_pair_close(&p);
+}
+
 static void where_nobody_listens_it_is_closed(void **state)
 {
     struct net_pair p;
@@ -510,6 +558,7 @@ int net_contract_run(struct net_place *place)
         cmocka_unit_test_prestate(a_stream_may_be_closed_while_it_brings_bytes, place),
         cmocka_unit_test_prestate(a_stream_may_be_closed_before_it_is_open, place),
         cmocka_unit_test_prestate(an_answer_may_be_sent_from_within, place),
+        cmocka_unit_test_prestate(a_stream_may_be_handed_over_while_it_brings_bytes, place),
         cmocka_unit_test_prestate(where_nobody_listens_it_is_closed, place),
         cmocka_unit_test_prestate(a_listener_may_refuse, place),
         cmocka_unit_test_prestate(a_port_is_listened_at_once, place),

@@ -199,8 +199,8 @@ static bool link_is_full(const struct simlink *link)
 static bool link_takes(const struct simlink *link, size_t len)
 {
     bool is_large = link->set.large_loss_bytes != 0 && len > link->set.large_loss_bytes;
-    return !link->set.is_cut && simlink_is_up(link) && !is_large && !link_is_full(link) &&
-           !simlink_loses(link);
+    return !link->set.is_cut && !link->set.drops_datagrams && simlink_is_up(link) && !is_large &&
+           !link_is_full(link) && !simlink_loses(link);
 }
 
 void simlink_send_datagram(struct simlink *link, uint16_t from_port, uint16_t to_port,

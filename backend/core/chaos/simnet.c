@@ -108,6 +108,13 @@ static void net_stream_close(void *self, struct world_stream *stream)
     simstream_close(stream);
 }
 
+static void net_stream_hand_over(void *self, struct world_stream *stream,
+                                 struct world_stream_sink *sink)
+{
+    (void)self;
+    simstream_hand_over(stream, sink);
+}
+
 const struct world_net_ops simnet_ops = {
     .datagram_open = net_datagram_open,
     .datagram_close = net_datagram_close,
@@ -117,6 +124,7 @@ const struct world_net_ops simnet_ops = {
     .connect = net_connect,
     .stream_send = net_stream_send,
     .stream_close = net_stream_close,
+    .stream_hand_over = net_stream_hand_over,
 };
 
 /* --- what befalls it ------------------------------------------------------------------------- */

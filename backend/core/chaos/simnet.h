@@ -68,6 +68,7 @@ struct simnet_link {
     nanos late;
     uint64_t bytes_per_s;      /* 0: no limit */
     uint32_t large_loss_bytes; /* what is larger never arrives, as in an MTU black hole; 0: none */
+    bool drops_datagrams;      /* as a filter does that lets streams alone pass */
     bool is_cut;               /* nothing passes: datagrams vanish, bytes of streams wait */
     bool is_clogged; /* nothing passes, and what is sent is held, and flushed afterwards */
     bool acks_pass;  /* while cut, handshakes and acknowledgements pass: the cut is one-way for

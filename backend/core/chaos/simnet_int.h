@@ -71,6 +71,7 @@ struct world_stream *simstream_connect(struct simhost *host, const struct world_
                                        struct world_stream_sink *sink);
 enum err simstream_send(struct world_stream *stream, struct bytes bytes);
 void simstream_close(struct world_stream *stream);
+void simstream_hand_over(struct world_stream *stream, struct world_stream_sink *sink);
 
 /* All ends of a host, whose process died, or whose power is gone. */
 void simstream_forget_host(struct simhost *host, bool has_power);

@@ -295,6 +295,12 @@ void simstream_close(struct world_stream *e)
     simend_pump(e);
 }
 
+void simstream_hand_over(struct world_stream *e, struct world_stream_sink *sink)
+{
+    CHECK(e->state == END_OPEN);
+    e->sink = sink;
+}
+
 /* --- what befalls it ------------------------------------------------------------------------- */
 
 /* An end was forgotten in the middle of a list; an event looks whether its connection can go. */

@@ -4,7 +4,8 @@
  * simulator and tests includes it.
  *
  * What lives here: the events and the hosts (simworld.h), the disk (simdisk.h), the network
- * (simnet.h), which together fill the table of core/world/world.h.
+ * (simnet.h), applications and programs for probes (simapp.h, simprogram.h), which together fill
+ * the table of core/world/world.h.
  *
  * Time stands still while code runs, and jumps to the next event in simworld_step. Events of equal
  * times happen in the order in which they were caused: no order comes from addresses or hashes, so

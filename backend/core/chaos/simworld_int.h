@@ -16,7 +16,9 @@
 #include "core/chaos/simevent.h"
 #include "core/chaos/simworld.h"
 
-struct simport; /* simnet_int.h */
+struct simapps;     /* simapp.c */
+struct simprograms; /* simprogram.c */
+struct simport;     /* simnet_int.h */
 struct simlink;
 struct simparcel;
 struct simconn;
@@ -87,9 +89,11 @@ struct simhost {
     struct simlink **links;       /* owned; to each source, NULL: never used */
     size_t link_count;
 
-    struct simpower *power; /* owned */
-    struct simvms *vms;     /* owned */
-    struct simguard *guard; /* owned */
+    struct simpower *power;       /* owned */
+    struct simvms *vms;           /* owned */
+    struct simapps *apps;         /* owned */
+    struct simprograms *programs; /* owned */
+    struct simguard *guard;       /* owned */
 };
 
 /* When a source's first event happens. */
@@ -202,6 +206,21 @@ void simpower_deinit(struct simworld *sim);
 void simvm_deinit(struct simhost *host);
 void simguard_deinit(struct simhost *host);
 void simvolume_deinit(struct simworld *sim);
+
+/* --- simapp.c and simprogram.c --------------------------------------------------------------- */
+
+extern const struct world_plain_ops simplain_ops;
+extern const struct world_command_ops simcommand_ops;
+
+void simapp_init(struct simhost *host);
+void simprogram_init(struct simhost *host);
+
+/* The host's process is gone: its connections, and the answers to its commands. */
+void simapp_forget(struct simhost *host);
+void simprogram_forget(struct simhost *host);
+
+void simapp_deinit(struct simhost *host);
+void simprogram_deinit(struct simhost *host);
 
 /* --- simnet.c -------------------------------------------------------------------------------- */
 

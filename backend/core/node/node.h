@@ -72,6 +72,9 @@ struct node_config {
      */
     bool asks_founders;
     uint16_t port; /* to listen on; 0: a group of one, no network */
+    /* Who takes the streams to that port that do not begin as a member's do, and is given what came
+     * on them; in place while the node is open. NULL: they are refused. */
+    struct world_listener *guest;
     struct node_peer peers[NODE_PEERS_MAX];
     uint32_t peer_count;
     uint16_t feature_level; /* of a new group */

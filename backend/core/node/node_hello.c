@@ -18,6 +18,16 @@
 #define REFUSAL_MAGIC 0x4652434eU /* "NCRF" */
 #define ANSWER_MAGIC  0x4e41434eU /* "NCAN" */
 
+bool node_hello_may_begin(struct bytes bytes)
+{
+    bool may = true;
+
+    for (size_t i = 0; i < sizeof(uint32_t) && i < bytes.len; i++) {
+        may = may && bytes.data[i] == (uint8_t)(HELLO_MAGIC >> (8 * i));
+    }
+    return may;
+}
+
 void node_hello_encode(const struct node_hello *hello, struct buf *b)
 {
     size_t at = b->len;

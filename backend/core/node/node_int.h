@@ -492,6 +492,9 @@ bool node_send_note(struct node *n, node_id to, struct bytes note);
 
 /* --- node_hello.c ---------------------------------------------------------------------------- */
 
+/* Can these bytes, the first ones of a stream, be a hello's? */
+bool node_hello_may_begin(struct bytes bytes);
+
 void node_hello_encode(const struct node_hello *hello, struct buf *b);
 /* Of NODE_HELLO_BYTES bytes. On any answer but NONE, `ret` is untouched. */
 MUST_USE enum node_refusal node_hello_decode(struct bytes bytes, struct node_hello *ret);

@@ -463,6 +463,30 @@ static size_t link_take(struct node_incoming *in, struct raft_message_space *spa
     return NODE_FRAME_HEADER_BYTES + length;
 }
 
+/* A stream that is none of a member's, and has a taker at this port: the place is free again. */
+static bool link_hand_over(struct node_incoming *in)
+{
+    struct node *n = in->node;
+    struct bytes bytes = buf_view(&in->pending);
+    struct world_listener *guest = n->cfg.guest;
+    if (in->peer != NODE_NONE || !guest || node_hello_may_begin(bytes)) {
+        return false;
+    }
+    struct world_stream *stream = in->stream;
+    struct world_stream_sink *sink = guest->accepted(guest, stream, &in->from);
+    if (!sink) {
+        link_tell_refused(n, NODE_NONE, &in->from, node_refusal_text(NODE_REFUSAL_STRANGE));
+        link_drop_incoming(in);
+        return true;
+    }
+    n->world->net->stream_hand_over(n->world->self, stream, sink);
+    in->stream = NULL;
+    world_timer_cancel(n->world, &in->hello_due);
+    sink->received(sink, bytes);
+    buf_clear(&in->pending);
+    return true;
+}
+
 static void link_on_received(struct world_stream_sink *sink, struct bytes bytes)
 {
     struct node_incoming *in = sink->owner;
@@ -474,6 +498,9 @@ static void link_on_received(struct world_stream_sink *sink, struct bytes bytes)
     struct raft_message_space space;
     memset(&space, 0, sizeof(space));
     buf_put(&in->pending, bytes.data, bytes.len);
+    if (link_hand_over(in)) {
+        return;
+    }
     size_t at = 0;
     /* One that is halted, or recovers, answers nobody: no stream is kept for it. */
     bool good = link_takes_streams(n);
@@ -540,7 +567,7 @@ static struct world_stream_sink *link_on_accepted(struct world_listener *listene
                                                   const struct world_endpoint *from)
 {
     struct node *n = listener->owner;
-    struct node_incoming *in = link_takes_streams(n) ? link_place(n) : NULL;
+    struct node_incoming *in = link_takes_streams(n) || n->cfg.guest ? link_place(n) : NULL;
     if (!in) {
         return NULL;
     }

@@ -230,6 +230,10 @@ struct world_net_ops {
     /* Of a stream that is open: may its other end bear this name? False where it proved who it is,
      * and is somebody else. NULL: nobody proves anything in this world. */
     bool (*stream_may_be)(void *self, const struct world_stream *stream, const char *name);
+    /* Of a stream that is open: what it brings from now on, and its end, are told to this sink and
+     * not to the one it had. May be called from within `received`. */
+    void (*stream_hand_over)(void *self, struct world_stream *stream,
+                             struct world_stream_sink *sink);
 };
 
 struct world_random_ops {
@@ -460,6 +464,121 @@ struct world_guard_ops {
     void (*submit)(void *self, struct world_guard_request *request);
 };
 
+/*
+ * Plain connections: TCP in clear text, to whatever listens at an endpoint, for probes. Nobody
+ * proves who they are on them, and nothing that they bring is trusted; nobody may listen for them
+ * through this table.
+ *
+ * `deadline` is a point on this world's clock and bounds the whole connection: at it, or soon
+ * after, it is closed with ERR_TIMEOUT, open or not. Until then the sink is told, at most once
+ * each, in this order: `opened`; `received`, as often as bytes come, in order, cut at any place,
+ * borrowed for the call; `closed`, after which the connection is gone:
+ *
+ *   ERR_REFUSED    before `opened`: the host is there, and nobody listens.
+ *   ERR_NOT_FOUND  before `opened`: nobody has this name.
+ *   ERR_CLOSED     before `opened`: there is no way to it. After: the other side ended it.
+ *   ERR_NO_SPACE   before `opened`: this host has no room for another connection.
+ *   ERR_IO         anything else.
+ *
+ * The sink is the caller's, in place until `closed` was entered or the connection was closed by us,
+ * which may be done within any of its calls.
+ */
+struct world_plain; /* one connection; the world's */
+
+/* What may wait in one to be sent, in bytes; above it a send says ERR_BUSY, and takes nothing. */
+#define WORLD_PLAIN_QUEUE_MAX_BYTES (64 * 1024)
+
+struct world_plain_sink {
+    void (*opened)(struct world_plain_sink *sink);
+    void (*received)(struct world_plain_sink *sink, struct bytes bytes);
+    void (*closed)(struct world_plain_sink *sink, enum err why);
+    void *owner;
+};
+
+struct world_plain_ops {
+    /* Never NULL: a failure is told by `closed`. The endpoint need not stay. */
+    struct world_plain *(*connect)(void *self, const struct world_endpoint *to, nanos deadline,
+                                   struct world_plain_sink *sink);
+    /* Copies the bytes. Before `opened` they wait. */
+    enum err (*send)(void *self, struct world_plain *plain, struct bytes bytes);
+    /* At once: what was sent may be lost. Our sink hears nothing more. */
+    void (*close)(void *self, struct world_plain *plain);
+};
+
+/*
+ * Programs of this host, run to their end: the command of a probe, a fence agent. Never through a
+ * shell: what an argument contains is an argument's.
+ *
+ * A program gets the arguments, environment and input that the request names, and nothing else of
+ * ours: no descriptor, no signal that is blocked or ignored; its folder is the root. It leads a
+ * session and a process group of its own. Its output and its errors are taken in apart, each into
+ * the caller's buffer; what does not fit is read and dropped, so that a talkative program does not
+ * stand still, but counted.
+ *
+ *   OK             it ended, by itself or by somebody's signal: `end` and `status` say how. What
+ *                  is left of its process group is killed: a command leaves nothing running.
+ *   ERR_TIMEOUT    the deadline came, on this world's clock, first: its group was sent SIGKILL,
+ *                  and what has left the group is looked for and killed as well, as far as it can
+ *                  be told. The buffers hold what it had written. `done` does not wait for the
+ *                  death of what hangs in the kernel; that is reaped whenever it comes.
+ *   ERR_NOT_FOUND  there is no such program.
+ *   ERR_DENIED     it may not be executed.
+ *   ERR_INVALID    it cannot be: its path is not absolute, or it is no program.
+ *   ERR_TOO_LARGE  the request exceeds a limit, ours or this host's.
+ *   ERR_BUSY       too many are under way, those counted that a deadline has killed and that do
+ *                  not die, or this host has no room for another process.
+ *   ERR_IO         anything else.
+ *
+ * What the program did is done, whatever the result. If this process dies, the program goes on, and
+ * nobody holds it to its deadline. The rules of ownership are those of file requests; requests are
+ * independent of each other, and no order holds between them.
+ */
+
+/* Arguments with the program's path, and strings of the environment: at most; and the bytes of all
+ * of them together, with their final zeros. */
+#define WORLD_COMMAND_STRINGS_MAX 64
+#define WORLD_COMMAND_BYTES_MAX   (32 * 1024)
+
+/* The input, and each buffer for what it says: at most, in bytes. */
+#define WORLD_COMMAND_INPUT_MAX_BYTES (64 * 1024)
+#define WORLD_COMMAND_SAYS_MAX_BYTES  (64 * 1024)
+
+enum world_command_end { WORLD_COMMAND_NO_END, WORLD_COMMAND_EXITED, WORLD_COMMAND_SIGNALED };
+
+/* What a program says on one of its two outputs. */
+struct world_command_says {
+    uint8_t *buffer; /* the caller's; NULL: all of it is dropped */
+    size_t room;
+    size_t kept;    /* the world's answer: the first so many bytes are in the buffer */
+    uint64_t total; /* of how many that were read */
+};
+
+struct world_command_request {
+    /* The caller's. */
+    const char *const *arguments;   /* up to a NULL; the first is the program's path */
+    const char *const *environment; /* "NAME=value" up to a NULL; NULL: none */
+    struct bytes input;             /* what it reads, then its end */
+    struct world_command_says output;
+    struct world_command_says errors;
+    nanos deadline;
+    void (*done)(struct world_command_request *request);
+    void *owner; /* for `done`; the world does not look at it */
+
+    /* The world's answer, valid in `done`. */
+    enum err result;
+    enum world_command_end end; /* of OK */
+    int32_t status;             /* EXITED: its status; SIGNALED: the signal */
+
+    /* The world's own, while the request is under way. */
+    struct world_command_request *next;
+    void *world;
+    uint64_t ticket;
+};
+
+struct world_command_ops {
+    void (*submit)(void *self, struct world_command_request *request);
+};
+
 /* The table. A world that lacks a part leaves its pointer NULL, and says so in its header. */
 struct world {
     void *self;
@@ -471,6 +590,8 @@ struct world {
     const struct world_vm_ops *vm;
     const struct world_guard_ops *guard;
     const struct world_memory_ops *memory;
+    const struct world_plain_ops *plain;
+    const struct world_command_ops *command;
 };
 
 static inline nanos world_now(const struct world *w)

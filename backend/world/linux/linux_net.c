@@ -320,12 +320,18 @@ static int net_dial(const struct linux_world *lw, const union linux_address *to)
     return fd;
 }
 
+/* Peers are gone either way; a probe's reader wants to know whether anybody was there. */
+static enum err dial_err(const struct world_stream *s, int error)
+{
+    return s->is_plain && error == ECONNREFUSED ? ERR_REFUSED : linux_err(error);
+}
+
 /* Tries the addresses from address_at on. */
 static void net_try(struct world_stream *s, enum err so_far)
 {
     for (; s->address_at < s->address_count; s->address_at++) {
         const union linux_address *to = &s->addresses[s->address_at];
-        if (!net_is_safe(s->lw, to)) {
+        if (!s->is_plain && !net_is_safe(s->lw, to)) {
             linux_net_tell_refused(s->lw, &s->far, ERR_DENIED,
                                    "its address is not a loopback one, so the stream must be "
                                    "encrypted: give certificates, or allow plaintext explicitly");
@@ -337,7 +343,7 @@ static void net_try(struct world_stream *s, enum err so_far)
         if (fd >= 0 && linux_stream_adopt(s, fd)) {
             return;
         }
-        so_far = fd < 0 ? linux_err(errno) : ERR_IO;
+        so_far = fd < 0 ? dial_err(s, errno) : ERR_IO;
     }
     linux_stream_fail(s, so_far);
 }
@@ -369,7 +375,7 @@ void linux_net_connected(struct world_stream *s)
 
     CHECK(getsockopt(s->socket->fd, SOL_SOCKET, SO_ERROR, &error, &n) == 0);
     if (error == 0 && !reached_itself(s->socket->fd)) {
-        if (s->lw->net.tls != NULL) {
+        if (s->lw->net.tls != NULL && !s->is_plain) {
             linux_stream_secure(s);
         } else {
             linux_stream_begin(s);
@@ -378,7 +384,7 @@ void linux_net_connected(struct world_stream *s)
     }
     linux_stream_drop_socket(s);
     s->address_at++;
-    net_try(s, error != 0 ? linux_err(error) : ERR_CLOSED);
+    net_try(s, dial_err(s, error != 0 ? error : ECONNREFUSED));
 }
 
 static void net_resolved(uv_getaddrinfo_t *lookup, int status, struct addrinfo *found)
@@ -389,13 +395,30 @@ static void net_resolved(uv_getaddrinfo_t *lookup, int status, struct addrinfo *
         if (status == 0) {
             s->address_count =
                 linux_address_take(found, s->far.port, s->addresses, LINUX_ADDRESSES_MAX);
-        } else {
+        } else if (!s->is_plain) {
             linux_net_tell_refused(s->lw, &s->far, ERR_NOT_FOUND, uv_strerror(status));
         }
         net_try(s, ERR_NOT_FOUND);
     }
     uv_freeaddrinfo(found);
     linux_stream_release(s);
+}
+
+static void net_call(struct world_stream *s)
+{
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+
+    if (linux_address_parse(s->far.host, s->far.port, &s->addresses[0])) {
+        s->address_count = 1;
+        net_try(s, ERR_CLOSED);
+        return;
+    }
+    s->resolve.data = s;
+    if (uv_getaddrinfo(&s->lw->loop, &s->resolve, net_resolved, s->far.host, NULL, &hints) == 0) {
+        linux_stream_hold(s);
+    } else {
+        linux_stream_fail(s, ERR_NOT_FOUND);
+    }
 }
 
 static struct world_stream *linux_connect(void *self, const struct world_endpoint *to,
@@ -407,18 +430,20 @@ static struct world_stream *linux_connect(void *self, const struct world_endpoin
     s->far = *to;
     s->sink = sink;
     linux_time_ops.timer_set(lw, &s->deadline, linux_boottime() + lw->net.connect_timeout);
-    if (linux_address_parse(to->host, to->port, &s->addresses[0])) {
-        s->address_count = 1;
-        net_try(s, ERR_CLOSED);
-        return s;
-    }
-    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
-    s->resolve.data = s;
-    if (uv_getaddrinfo(&lw->loop, &s->resolve, net_resolved, s->far.host, NULL, &hints) == 0) {
-        linux_stream_hold(s);
-    } else {
-        linux_stream_fail(s, ERR_NOT_FOUND);
-    }
+    net_call(s);
+    return s;
+}
+
+struct world_stream *linux_net_connect_plain(struct linux_world *lw,
+                                             const struct world_endpoint *to,
+                                             struct world_stream_sink *sink)
+{
+    struct world_stream *s = linux_stream_new(lw, STREAM_RESOLVING);
+
+    s->far = *to;
+    s->sink = sink;
+    s->is_plain = true;
+    net_call(s);
     return s;
 }
 
@@ -432,6 +457,7 @@ const struct world_net_ops linux_net_ops = {
     .stream_send = linux_stream_send,
     .stream_close = linux_stream_close,
     .stream_may_be = linux_stream_may_be,
+    .stream_hand_over = linux_stream_hand_over,
 };
 
 void linux_net_close(struct linux_world *lw)

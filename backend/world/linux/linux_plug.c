@@ -1,4 +1,5 @@
-/* The parts of the table that drivers fill: calls go through, with the driver's own self. */
+/* The parts of the table that have a self of their own: those that drivers fill, and commands. */
+#include "world/linux/linux_command.h"
 #include "world/linux/linux_world_int.h"
 
 static void linux_power_submit(void *self, struct world_power_request *request)
@@ -54,4 +55,24 @@ void linux_world_plug_guard(struct linux_world *lw, const struct world_guard_ops
     lw->guard_driver = ops;
     lw->guard_self = self;
     lw->table.guard = ops != NULL ? &through : NULL;
+}
+
+/* The first one starts their thread. */
+static void linux_command_submit(void *self, struct world_command_request *request)
+{
+    struct linux_world *lw = self;
+
+    if (lw->commands == NULL) {
+        lw->commands = linux_commands_open(lw);
+    }
+    linux_commands_submit(lw->commands, request);
+}
+
+const struct world_command_ops linux_world_command_ops = {.submit = linux_command_submit};
+
+void linux_plug_close(struct linux_world *lw)
+{
+    if (lw->commands != NULL) {
+        linux_commands_close(lw->commands);
+    }
 }

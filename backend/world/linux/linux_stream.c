@@ -554,6 +554,12 @@ bool linux_stream_may_be(void *self, const struct world_stream *s, const char *n
     return s->tls == NULL || linux_tls_end_bears(s->tls, name);
 }
 
+void linux_stream_hand_over(void *self, struct world_stream *s, struct world_stream_sink *sink)
+{
+    CHECK(s->lw == self && s->state == STREAM_OPEN);
+    s->sink = sink;
+}
+
 void linux_streams_close(struct linux_world *lw)
 {
     while (lw->streams != NULL) {

@@ -125,6 +125,8 @@ enum err linux_world_open(const char *root, struct linux_world **ret)
         .net = &linux_net_ops,
         .random = &linux_random_ops,
         .memory = &linux_memory_ops,
+        .plain = &linux_plain_ops,
+        .command = &linux_world_command_ops,
     };
     *ret = lw;
     return OK;
@@ -132,6 +134,8 @@ enum err linux_world_open(const char *root, struct linux_world **ret)
 
 void linux_world_close(struct linux_world *lw)
 {
+    linux_plug_close(lw);
+    linux_plains_close(lw);
     linux_net_close(lw);
     linux_lanes_close(lw);
     linux_memory_close(lw);

@@ -2,10 +2,11 @@
  * world/linux: the real world. The only code, with the drivers behind it, that makes system calls.
  *
  * What lives here: the event loop (linux_world.c, linux_timer.c), files (linux_lane.c,
- * linux_file.c) and the network (linux_net.c, linux_stream.c, linux_tls.h, linux_datagram.c,
- * linux_address.c) of core/world/world.h. The parts of power, of virtual machines and of the guard
- * are NULL until their drivers (backend/drivers) are plugged in (linux_plug.c). Who may call it:
- * the programs that are put together from cores (the daemon, the CLI, benches and tests).
+ * linux_file.c), commands (linux_command.h) and the network (linux_net.c, linux_stream.c,
+ * linux_tls.h, linux_datagram.c, linux_address.c) of core/world/world.h. The parts of power, of
+ * virtual machines and of the guard are NULL until their drivers (backend/drivers) are plugged in
+ * (linux_plug.c). Who may call it: the programs that are put together from cores (the daemon, the
+ * CLI, benches and tests).
  *
  * THE LOOP is libuv's, one thread, and open to others: a server that wants to share it puts its
  * handles on linux_world_loop. Time, however, is CLOCK_BOOTTIME (what the contract of `now` asks

@@ -11,8 +11,11 @@
  *     linux_net.c       listeners, connecting: how streams come to be
  *     linux_stream.c    streams that are there
  *     linux_tls.c       what encrypts them
+ *     linux_plain.c     connections of probes
  *     linux_datagram.c  datagrams
  *     linux_address.c   names and addresses
+ *     linux_command.c   programs that are run, with a deadline
+ *     linux_hunt.c      those of their children that have left
  */
 #ifndef NOVACRON_WORLD_LINUX_LINUX_WORLD_INT_H
 #define NOVACRON_WORLD_LINUX_LINUX_WORLD_INT_H
@@ -117,6 +120,7 @@ struct world_stream {
     struct world_stream_sink *sink;  /* borrowed; NULL: nobody listens any more */
     enum linux_stream_state state;
     uint32_t references;
+    bool is_plain; /* linux_plain.c's: never encrypted, and with its deadline */
     bool is_dirty;
     bool wants_room;                 /* a send found the queue full */
     bool is_blocked;                 /* the socket takes no more at the moment */
@@ -149,6 +153,7 @@ struct linux_port {
     struct world_datagram_sink *sink; /* borrowed */
 };
 
+struct linux_commands;    /* linux_command.h */
 struct linux_names;       /* linux_address.c */
 struct linux_opens;       /* linux_open.c */
 struct linux_ring;        /* linux_ring.c */
@@ -190,6 +195,9 @@ struct linux_world {
     void *power_self;
     void *vm_self;
     void *guard_self;
+
+    struct linux_commands *commands; /* NULL before the first */
+    struct world_plain *plains;
 
     struct linux_net_config net;
     union linux_address bind;
@@ -289,6 +297,11 @@ uint8_t *linux_net_buffer(struct linux_world *lw);
 int linux_net_bind_datagrams(const struct linux_world *lw, uint16_t port);
 /* A socket that was connecting can tell how it went. */
 void linux_net_connected(struct world_stream *s);
+/* A stream that is not encrypted, whatever the configuration says, and has no deadline here. Nobody
+ * listening is told as ERR_REFUSED. */
+struct world_stream *linux_net_connect_plain(struct linux_world *lw,
+                                             const struct world_endpoint *to,
+                                             struct world_stream_sink *sink);
 /* An incoming stream may be offered to its listener. */
 void linux_net_offer(struct world_stream *s);
 
@@ -319,6 +332,12 @@ void linux_streams_close(struct linux_world *lw);
 enum err linux_stream_send(void *self, struct world_stream *s, struct bytes bytes);
 void linux_stream_close(void *self, struct world_stream *s);
 bool linux_stream_may_be(void *self, const struct world_stream *s, const char *name);
+void linux_stream_hand_over(void *self, struct world_stream *s, struct world_stream_sink *sink);
+
+/* --- linux_plain.c --------------------------------------------------------------------------- */
+
+extern const struct world_plain_ops linux_plain_ops;
+void linux_plains_close(struct linux_world *lw);
 
 /* --- linux_datagram.c ------------------------------------------------------------------------ */
 
@@ -346,5 +365,15 @@ size_t linux_address_take(const struct addrinfo *found, uint16_t port, union lin
 bool linux_names_find(struct linux_world *lw, const struct world_endpoint *to,
                       union linux_address *ret);
 void linux_names_close(struct linux_world *lw);
+
+/* --- linux_plug.c ---------------------------------------------------------------------------- */
+
+extern const struct world_command_ops linux_world_command_ops;
+void linux_plug_close(struct linux_world *lw);
+
+/* --- linux_hunt.c ---------------------------------------------------------------------------- */
+
+/* On a thread: kills what is of this session, or has the variable `mark` in its environment. */
+void linux_hunt(pid_t session, const char *mark);
 
 #endif

@@ -36,6 +36,7 @@
     X(FAMILY_DISK_LOSS, "disk-loss")                                                               \
     X(FAMILY_MEMBER, "member")                                                                     \
     X(FAMILY_OPERATE, "operate")                                                                   \
+    X(FAMILY_DATAGRAM, "datagram")                                                                 \
     X(FAMILY_MACHINE, "machine")                                                                   \
     X(FAMILY_FENCE, "fence")                                                                       \
     X(FAMILY_GUARD, "guard")                                                                       \
@@ -110,6 +111,9 @@ enum fault_family {
     X(FAULT_COMPACT, FAMILY_OPERATE, "compact", "a client compacts the store's history")           \
     X(FAULT_UPGRADE, FAMILY_OPERATE, "upgrade",                                                    \
       "nodes are started again as the newer release; after the last one the level is raised")      \
+    X(FAULT_BLOCK, FAMILY_DATAGRAM, "block",                                                       \
+      "streams pass and datagrams do not; mode: between two hosts, one way, at one host, "         \
+      "anywhere")                                                                                  \
     X(FAULT_VM_CRASH, FAMILY_MACHINE, "vm-crash", "the process of a machine dies")                 \
     X(FAULT_VM_SHUT_DOWN, FAMILY_MACHINE, "vm-shut-down", "a guest shuts its machine down")        \
     X(FAULT_VM_HANG, FAMILY_MACHINE, "vm-hang", "a machine stands still")                          \

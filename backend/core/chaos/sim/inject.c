@@ -93,6 +93,7 @@ static enum inject_outcome row_begin(struct inject_active *a)
     case FAMILY_DELAY:
     case FAMILY_CLOG:
     case FAMILY_STREAM:
+    case FAMILY_DATAGRAM:
         return inject_begin_net(a);
     case FAMILY_CRASH:
     case FAMILY_POWER:

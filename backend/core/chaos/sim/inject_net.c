@@ -21,6 +21,11 @@ static bool are_neighbours(const struct inject_active *a, uint32_t from, uint32_
     return apart == 1 || apart == n - 1;
 }
 
+static bool joins(const struct inject_active *a, uint32_t from, uint32_t to)
+{
+    return touches(a, from, to) && touches(&(struct inject_active){.at = a->other}, from, to);
+}
+
 static bool is_cut_by(const struct inject_active *a, uint32_t from, uint32_t to)
 {
     switch ((int)a->row.kind) {
@@ -38,9 +43,23 @@ static bool is_cut_by(const struct inject_active *a, uint32_t from, uint32_t to)
     case FAULT_RING:
         return !are_neighbours(a, from, to);
     case FAULT_SEVER:
-        return touches(a, from, to) && touches(&(struct inject_active){.at = a->other}, from, to);
+        return joins(a, from, to);
     default:
         return false;
+    }
+}
+
+static bool blocks_datagrams(const struct inject_active *a, uint32_t from, uint32_t to)
+{
+    switch (a->row.mode) {
+    case 0:
+        return joins(a, from, to);
+    case 1:
+        return joins(a, from, to) && from == a->at->i;
+    case 2:
+        return touches(a, from, to);
+    default:
+        return true;
     }
 }
 
@@ -80,6 +99,9 @@ static void link_add(struct simnet_link *link, const struct inject_active *a, ui
     case FAULT_TAIL:
         link->tail_ppm = 20000;
         link->tail = u64_max(link->tail, number);
+        break;
+    case FAULT_BLOCK:
+        link->drops_datagrams = link->drops_datagrams || blocks_datagrams(a, from, to);
         break;
     case FAULT_NARROW:
         if (touches(a, from, to)) {
@@ -141,7 +163,8 @@ enum inject_outcome inject_begin_net(struct inject_active *a)
         break_streams(a);
         return INJECT_DONE;
     }
-    if (a->row.kind == FAULT_SEVER && a->other == a->at) {
+    if ((a->row.kind == FAULT_SEVER || (a->row.kind == FAULT_BLOCK && a->row.mode < 2)) &&
+        a->other == a->at) {
         return INJECT_NO_TARGET;
     }
     if (a->row.kind == FAULT_FLICKER) {
@@ -178,7 +201,7 @@ void inject_end_net(struct inject_active *a)
     enum fault_family family = fault_family_of(a->row.kind);
 
     if (family == FAMILY_CUT || family == FAMILY_LOSS || family == FAMILY_DELAY ||
-        family == FAMILY_CLOG) {
+        family == FAMILY_CLOG || family == FAMILY_DATAGRAM) {
         inject_links(a->inject);
     }
 }

@@ -75,6 +75,7 @@ static const struct plan_kind plan_kinds[FAULT_KINDS] = {
     [FAULT_SNAPSHOT] = {2, {0, 0}, {0, 0}, 1},
     [FAULT_COMPACT] = {2, {0, 0}, {0, 0}, 1},
     [FAULT_UPGRADE] = {2, {500, 8000}, {0, 0}, 2},
+    [FAULT_BLOCK] = {1, {500, 40000}, {0, 0}, 4},
     [FAULT_VM_CRASH] = {6, {0, 0}, {0, 0}, 1},
     [FAULT_VM_SHUT_DOWN] = {2, {0, 0}, {0, 0}, 1},
     [FAULT_VM_HANG] = {2, {100, 20000}, {0, 0}, 1},

@@ -23,7 +23,7 @@
      BIT(FAMILY_DISK_SLOW) | BIT(FAMILY_PAUSE) | BIT(FAMILY_CRASH) | BIT(FAMILY_OPERATE))
 #define HOSTS_FAMILIES                                                                             \
     (BIT(FAMILY_CUT) | BIT(FAMILY_LOSS) | BIT(FAMILY_DELAY) | BIT(FAMILY_CRASH) |                  \
-     BIT(FAMILY_PAUSE) | BIT(FAMILY_CLOCK) | BIT(FAMILY_CPU))
+     BIT(FAMILY_PAUSE) | BIT(FAMILY_CLOCK) | BIT(FAMILY_CPU) | BIT(FAMILY_DATAGRAM))
 #define HA_FAMILIES                                                                                \
     (HOSTS_FAMILIES | BIT(FAMILY_CLOG) | BIT(FAMILY_STREAM) | BIT(FAMILY_OPERATE) |                \
      MACHINE_FAMILIES)
@@ -57,8 +57,9 @@ static const struct {
     [FAMILY_POWER] = {2, 20},    [FAMILY_PAUSE] = {2, 20},     [FAMILY_CPU] = {1, 8},
     [FAMILY_CLOCK] = {2, 20},    [FAMILY_DISK_SLOW] = {2, 20}, [FAMILY_DISK_ERROR] = {1, 12},
     [FAMILY_DISK_FULL] = {1, 6}, [FAMILY_DISK_LOSS] = {2, 16}, [FAMILY_MEMBER] = {2, 30},
-    [FAMILY_OPERATE] = {2, 40},  [FAMILY_MACHINE] = {2, 30},   [FAMILY_FENCE] = {2, 20},
-    [FAMILY_GUARD] = {1, 6},     [FAMILY_STORAGE] = {1, 8},    [FAMILY_MAINS] = {2, 12},
+    [FAMILY_OPERATE] = {2, 40},  [FAMILY_DATAGRAM] = {1, 12},  [FAMILY_MACHINE] = {2, 30},
+    [FAMILY_FENCE] = {2, 20},    [FAMILY_GUARD] = {1, 6},      [FAMILY_STORAGE] = {1, 8},
+    [FAMILY_MAINS] = {2, 12},
 };
 
 const char *sim_profile_name(enum sim_profile profile)

@@ -203,7 +203,7 @@ void simcluster_deinit(struct simcluster *c)
     }
 }
 
-static struct node_config member_config(const struct simmember *m)
+static struct node_config member_config(struct simmember *m)
 {
     const struct simcluster *c = m->cluster;
     const struct sim_settings *s = c->settings;
@@ -217,6 +217,7 @@ static struct node_config member_config(const struct simmember *m)
     config.is_member = m->was_ready;
     config.feature_level = m->is_old_release ? s->feature_level : config.feature_level;
     config.port = SIM_PORT;
+    config.guest = s->watches_hosts ? &m->guest : NULL;
     config.segment_bytes = s->segment_bytes;
     config.batch_bytes = s->batch_bytes;
     config.reserve_bytes = s->reserve_bytes;
@@ -245,6 +246,14 @@ static void member_cut(void *ctx, const struct cut_change *change, uint64_t view
     }
 }
 
+static struct world_stream_sink *member_guest(struct world_listener *listener,
+                                              struct world_stream *stream,
+                                              const struct world_endpoint *from)
+{
+    const struct simmember *m = listener->owner;
+    return m->agent != NULL ? health_agent_accept(m->agent, stream, from) : NULL;
+}
+
 /* Beside the node, on the same host: whatever befalls the host befalls both. */
 static void member_start_agent(struct simmember *m)
 {
@@ -260,6 +269,8 @@ static void member_start_agent(struct simmember *m)
     config.cipher = (struct seal_cipher){NULL, &seal_stand_in};
     config.ring = (struct seal_ring){.keys = {{SIM_CLUSTER}}, .n = 1};
     config.port = SIM_HEALTH_PORT;
+    config.shares_port = true;
+    m->guest = (struct world_listener){.accepted = member_guest, .owner = m};
     for (uint32_t k = 0; k < c->n; k++) {
         if (k != m->i) {
             memcpy(config.seeds[config.n_seeds].host, c->member[k].name, sizeof m->name);

@@ -32,8 +32,9 @@ struct simmember {
     node_id id;
     char name[16];
     struct simhost *host;
-    struct node *node;          /* NULL unless UP */
-    struct health_agent *agent; /* likewise, and only where hosts watch each other */
+    struct node *node;           /* NULL unless UP */
+    struct world_listener guest; /* takes the agent's streams from the node */
+    struct health_agent *agent;  /* likewise, and only where hosts watch each other */
     enum simmember_state state;
     uint32_t life;       /* counts starts */
     bool was_ready;      /* took part before: an empty disk is a lost one */

@@ -41,6 +41,8 @@ struct health_agent {
     nanos curve_at;
     uint32_t next_seed;
     struct world_datagram_sink sink;
+    struct world_listener listener; /* where the port is not shared */
+    struct health_streams *streams; /* owned */
     struct world_timer timer;
     uint8_t *meta; /* owned; what the configuration points to */
     struct health_curve curves[SWIM_OBSERVERS_MAX];
@@ -74,7 +76,8 @@ static void agent_cut_hear(struct health_agent *a, const struct swim_change *cha
         event.kind = CUT_EVENT_DEAD;
     } else if (change->kind == SWIM_WENT) {
         event.kind = CUT_EVENT_LEFT;
-    } else if (change->kind == SWIM_SUSPECTED || change->kind == SWIM_DISPLACED) {
+    } else if (change->kind == SWIM_SUSPECTED || change->kind == SWIM_DISPLACED ||
+               change->kind == SWIM_BY_STREAM || change->kind == SWIM_BY_DATAGRAM) {
         return;
     }
     agent_cut_step(a, event);
@@ -225,8 +228,16 @@ static void agent_carry_out(struct health_agent *a)
     for (size_t i = 0; i < u->n_sends; i++) {
         struct bytes bytes = {u->bytes.data + u->sends[i].offset, u->sends[i].len};
 
-        if (u->sends[i].how == SWIM_SEND_DATAGRAM) {
+        switch (u->sends[i].how) {
+        case SWIM_SEND_DATAGRAM:
             a->world->net->datagram_send(a->world->self, a->config.port, &u->sends[i].at, bytes);
+            break;
+        case SWIM_SEND_STREAM:
+            health_streams_send(a->streams, &u->sends[i].at, u->sends[i].asks, bytes);
+            break;
+        case SWIM_SEND_REPLY:
+            health_streams_reply(a->streams, u->sends[i].stream, bytes);
+            break;
         }
     }
     for (size_t i = 0; i < u->n_changes; i++) {
@@ -318,6 +329,23 @@ static void agent_on_datagram(struct world_datagram_sink *sink, const struct wor
                (struct swim_event){.kind = SWIM_EVENT_DATAGRAM, .at = *from, .bytes = datagram});
 }
 
+static node_id agent_on_message(void *ctx, uint64_t token, const struct world_endpoint *from,
+                                struct bytes message)
+{
+    struct health_agent *a = ctx;
+
+    agent_step(a, (struct swim_event){
+                      .kind = SWIM_EVENT_STREAM, .stream = token, .at = *from, .bytes = message});
+    return a->update.heard;
+}
+
+static struct world_stream_sink *agent_on_stream(struct world_listener *listener,
+                                                 struct world_stream *stream,
+                                                 const struct world_endpoint *from)
+{
+    return health_agent_accept(listener->owner, stream, from);
+}
+
 /* --- From outside --------------------------------------------------------------------------------
  */
 
@@ -338,7 +366,14 @@ enum err health_agent_open(const struct world *world, const struct health_agent_
     a->config.meta.data = a->meta;
     a->sink = (struct world_datagram_sink){.received = agent_on_datagram, .owner = a};
     a->timer = (struct world_timer){.fire = agent_on_timer, .owner = a};
+    a->listener = (struct world_listener){.accepted = agent_on_stream, .owner = a};
     e = world->net->datagram_open(world->self, config->port, &a->sink);
+    if (e == OK && !config->shares_port) {
+        e = world->net->listen(world->self, config->port, &a->listener);
+        if (e != OK) {
+            world->net->datagram_close(world->self, config->port);
+        }
+    }
     if (e != OK) {
         mem_free(a->meta);
         mem_free(a);
@@ -347,6 +382,8 @@ enum err health_agent_open(const struct world *world, const struct health_agent_
     a->opened_at = world_now(world);
     a->join_at = a->opened_at;
     a->curve_at = a->opened_at + HEALTH_CURVE_INTERVAL;
+    a->streams = health_streams_open(
+        world, &(struct health_streams_events){.ctx = a, .received = agent_on_message});
     swim_update_init(&a->update);
     cut_update_init(&a->cut_update);
     a->cut_update.deadline = NANOS_FOREVER;
@@ -360,6 +397,10 @@ void health_agent_close(struct health_agent *a)
 {
     world_timer_cancel(a->world, &a->timer);
     a->world->net->datagram_close(a->world->self, a->config.port);
+    if (!a->config.shares_port) {
+        a->world->net->listen_close(a->world->self, a->config.port);
+    }
+    health_streams_close(a->streams);
     swim_deinit(&a->swim);
     swim_update_deinit(&a->update);
     if (a->leads) {
@@ -398,6 +439,17 @@ void health_agent_set_keys(struct health_agent *a, const struct seal_ring *ring)
 const struct swim *health_agent_swim(const struct health_agent *a)
 {
     return &a->swim;
+}
+
+struct world_stream_sink *health_agent_accept(struct health_agent *a, struct world_stream *stream,
+                                              const struct world_endpoint *from)
+{
+    return health_streams_accept(a->streams, stream, from);
+}
+
+const struct health_streams *health_agent_streams(const struct health_agent *a)
+{
+    return a->streams;
 }
 
 const struct cut *health_agent_cut(const struct health_agent *a)

@@ -1,10 +1,12 @@
 /*
  * health_agent: membership on a host: swim, the detectors of its neighbours and, while this member
- * leads, the cut, on the world's datagrams, timers and randomness. The same in the daemon and in
- * the simulator.
+ * leads, the cut, on the world's datagrams, streams, timers and randomness. The same in the daemon
+ * and in the simulator.
  *
- * The agent opens one datagram port and uses no streams: joining and comparing tables go by
- * datagrams, too. It introduces itself to one seed after the other until somebody answers, and to a
+ * The agent opens one datagram port, and takes streams at the port of the same number; where
+ * others' streams come to that too, whoever listens there hands over what is ours
+ * (health_agent_accept). Streams are for where datagrams do not get through (health_streams.h,
+ * swim_stream.c). It introduces itself to one seed after the other until somebody answers, and to a
  * seed that is not among the living every now and then for ever, so that clusters which began apart
  * find each other.
  *
@@ -17,6 +19,7 @@
 
 #include "core/base/err.h"
 #include "core/monitoring/health/cut.h"
+#include "core/monitoring/health/health_streams.h"
 #include "core/monitoring/health/swim.h"
 #include "core/world/world.h"
 
@@ -34,6 +37,7 @@ struct health_agent_config {
     struct seal_cipher cipher;
     struct seal_ring ring;
     uint16_t port;
+    bool shares_port; /* somebody else listens for streams there */
     struct world_endpoint seeds[HEALTH_SEEDS_MAX];
     uint32_t n_seeds;
     struct bytes meta; /* borrowed for the call */
@@ -49,7 +53,8 @@ struct health_agent_events {
 /* The presets of swim and cut, and nothing else. */
 void health_agent_config_default(struct health_agent_config *config);
 
-/* The world stays in place until the agent is closed. Errors are those of datagram_open. */
+/* The world stays in place until the agent is closed. Errors are those of datagram_open and of
+ * listen. */
 MUST_USE enum err health_agent_open(const struct world *world,
                                     const struct health_agent_config *config,
                                     const struct health_agent_events *events,
@@ -59,6 +64,12 @@ void health_agent_close(struct health_agent *agent);
 /* Who leads the cluster now; NODE_NONE: nobody. While it is this member, it makes the cuts. */
 void health_agent_lead(struct health_agent *agent, node_id leader);
 
+/* A stream came to the port that begins as health_frame.h has it; what was read of it already goes
+ * to the sink that this returns. NULL: it is refused. */
+struct world_stream_sink *health_agent_accept(struct health_agent *agent,
+                                              struct world_stream *stream,
+                                              const struct world_endpoint *from);
+
 /* Says good-bye to the others. */
 void health_agent_leave(struct health_agent *agent);
 
@@ -66,6 +77,8 @@ void health_agent_set_keys(struct health_agent *agent, const struct seal_ring *r
 
 /* What it holds, to be looked at; valid until the next turn of the world. */
 const struct swim *health_agent_swim(const struct health_agent *agent);
+
+const struct health_streams *health_agent_streams(const struct health_agent *agent);
 
 /* NULL: this member does not lead. */
 const struct cut *health_agent_cut(const struct health_agent *agent);

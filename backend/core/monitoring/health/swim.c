@@ -71,7 +71,8 @@ const char *swim_state_name(enum swim_state state)
 }
 
 static const char *const swim_change_names[SWIM_CHANGES] = {
-    "joined", "suspected", "refuted", "died", "left", "restarted", "updated", "displaced",
+    "joined",    "suspected", "refuted",   "died",         "left",
+    "restarted", "updated",   "displaced", "streams-only", "datagrams-again",
 };
 
 const char *swim_change_name(enum swim_change_kind kind)
@@ -217,7 +218,7 @@ static void swim_hear(struct swim *s, struct swim_arrival *arrival, const struct
         swim_hear_ping(s, arrival->sender, arrival->at, arrival->stream, m, u);
         break;
     case SWIM_ACK:
-        swim_hear_ack(s, arrival->from, m, u);
+        swim_hear_ack(s, arrival->from, arrival->by_stream, m, u);
         break;
     case SWIM_NACK:
         swim_hear_nack(s, m);
@@ -241,7 +242,7 @@ static void swim_hear(struct swim *s, struct swim_arrival *arrival, const struct
         swim_hear_state(s, arrival, m, u);
         break;
     case SWIM_BEAT:
-        swim_hear_beat(s, arrival->from, m, u);
+        swim_hear_beat(s, arrival->from, arrival->by_stream, m, u);
         break;
     case SWIM_LOOK:
         swim_hear_look(s, arrival->from, m, u);
@@ -313,7 +314,7 @@ static void swim_face(struct swim *s, const struct swim_arrival *arrival, struct
                       s->suspicions[m->place - 1].deadline != NANOS_FOREVER;
 
     if (!swim_is_live(m) || is_doubted || (s->was_accused && s->config.rings > 0)) {
-        swim_send_greeting(s, arrival->from, u);
+        swim_send_greeting(s, arrival->from, arrival->by_stream ? arrival->stream : 0, u);
     }
 }
 
@@ -375,12 +376,14 @@ static void swim_hear_envelope(struct swim *s, const struct swim_event *event, b
             return;
         }
     }
+    u->heard = arrival.sender;
     s->was_accused = false;
     swim_hear_text(s, &arrival, opened.text, u);
     if (arrival.from != SWIM_NOBODY) {
         swim_watch_heard(s, arrival.from, u);
     }
-    if (arrival.from != SWIM_NOBODY && !by_stream && s->config.rings > 0) {
+    /* An answer on a stream of ours has no way back, and needs none. */
+    if (arrival.from != SWIM_NOBODY && s->config.rings > 0 && (!by_stream || arrival.stream != 0)) {
         swim_face(s, &arrival, u);
     }
 }
@@ -458,6 +461,7 @@ void swim_step(struct swim *s, const struct swim_event *event, struct swim_updat
     u->n_sends = 0;
     u->n_changes = 0;
     u->n_reports = 0;
+    u->heard = NODE_NONE;
     if (woke && s->config.rings > 0 && !s->has_left && !s->is_displaced) {
         swim_watch_wake(s, u);
     }
@@ -473,7 +477,8 @@ void swim_step(struct swim *s, const struct swim_event *event, struct swim_updat
     case SWIM_EVENT_JOIN:
         if (s->config.digest_sync) {
             swim_join_send(s, &event->at, u);
-        } else {
+        }
+        if (!s->config.digest_sync || swim_joins_by_stream(s)) {
             swim_send_state(s, SWIM_SEND_STREAM, NODE_NONE, &event->at, 0,
                             SWIM_FLAG_JOIN | SWIM_FLAG_REPLY, u);
         }

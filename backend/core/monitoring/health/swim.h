@@ -170,6 +170,8 @@ enum swim_change_kind {
     SWIM_RESTARTED, /* another instance of it is alive */
     SWIM_UPDATED,   /* has another address or other metadata */
     SWIM_DISPLACED, /* `id` is ourselves: a younger instance claims our id; we are silent now */
+    SWIM_BY_STREAM, /* a neighbour is reached by streams alone: datagrams are blocked between us */
+    SWIM_BY_DATAGRAM, /* datagrams get through again */
     SWIM_CHANGES
 };
 
@@ -197,8 +199,8 @@ struct swim_report {
 
 enum swim_send_how {
     SWIM_SEND_DATAGRAM,
-    SWIM_SEND_STREAM, /* open a stream, send one message, hand back the one that answers, close */
-    SWIM_SEND_REPLY   /* on the stream that the event named; then close it */
+    SWIM_SEND_STREAM, /* on a stream to `at`, new or kept; hand back what comes back on it */
+    SWIM_SEND_REPLY   /* on the stream that the event named */
 };
 
 struct swim_send {
@@ -206,6 +208,7 @@ struct swim_send {
     node_id to; /* NODE_NONE: not known; whoever is at `at` */
     struct world_endpoint at;
     uint64_t stream; /* REPLY */
+    bool asks;       /* STREAM: something is to come back, if the other side lives */
     size_t offset;   /* into update.bytes */
     size_t len;
 };
@@ -221,6 +224,7 @@ struct swim_update {
     struct swim_report *reports;
     size_t n_reports;
     size_t reports_cap;
+    node_id heard; /* whose message it was that came, and was authentic; NODE_NONE: nobody's */
     nanos deadline;
 };
 
@@ -322,11 +326,18 @@ struct swim_edge {
     uint32_t theirs;     /* number of its last beat */
     uint32_t promise_ms; /* when it will send the next one */
     uint32_t jitter_us;
-    uint32_t history; /* bit i: its beat `theirs - i` came */
+    uint32_t history; /* bit i: its beat `theirs - i` came, as a datagram */
     uint32_t beats_heard;
     uint32_t lag_asked; /* the beat for whose echo we asked already */
     uint8_t received;   /* how many of our last sixteen it had */
     bool is_down;       /* reported to the leader */
+    /* Where datagrams do not get through: swim_stream.c. */
+    nanos stream_until;    /* streams carry what goes to it, too; 0: no */
+    nanos wanted_until;    /* so long for reasons of our own, and not because it asked for it */
+    bool stream_answered;  /* our last check, and no datagram did */
+    uint32_t streamed;     /* beats in a row that came by stream, and not as datagrams */
+    uint32_t told_blocked; /* beats in a row that say the same of ours */
+    bool is_stream_only;   /* told as SWIM_BY_STREAM */
 
     enum swim_edge_stage stage;
     bool only_answer_counts; /* it does not help that it is heard: it must hear us */
@@ -396,6 +407,7 @@ struct swim {
     bool is_leaving;
     bool has_left;
     bool is_displaced;
+    uint32_t lonely_joins;   /* while nobody was known */
     uint64_t displaced_by;   /* the incarnation that claims our id */
     nanos displaced_told_at; /* when an earlier instance of somebody was told last */
     bool was_accused;        /* in the message at hand */
@@ -435,6 +447,15 @@ static inline uint32_t swim_live_count(const struct swim *s)
 {
     return s->n_live;
 }
+
+/* How a neighbour is reached at present. */
+enum swim_reach { SWIM_REACH_UNKNOWN, SWIM_REACH_DATAGRAMS, SWIM_REACH_STREAMS };
+
+/* UNKNOWN: it is no neighbour, or was not heard yet. */
+enum swim_reach swim_reach(const struct swim *s, node_id id);
+
+/* "datagrams", "streams", and "" for what is not known. */
+const char *swim_reach_name(enum swim_reach reach);
 
 static inline bool swim_has_left(const struct swim *s)
 {

@@ -218,12 +218,12 @@ void swim_hear_ping_req(struct swim *s, uint32_t from, const struct swim_message
     swim_ping(s, target, relay->sequence, u);
 }
 
-void swim_hear_ack(struct swim *s, uint32_t from, const struct swim_message *m,
+void swim_hear_ack(struct swim *s, uint32_t from, bool by_stream, const struct swim_message *m,
                    struct swim_update *u)
 {
     struct swim_probe *p = &s->probe;
 
-    if (swim_watch_ack(s, from, m->sequence, u)) {
+    if (swim_watch_ack(s, from, m->sequence, by_stream, u)) {
         return;
     }
     if (p->sequence != 0 && m->sequence == p->sequence && !p->acked && s->now <= p->deadline) {

@@ -48,6 +48,8 @@ void swim_text_send_bare(struct swim *s, enum swim_send_how how, node_id to,
                          const struct world_endpoint *at, uint64_t stream, struct swim_update *u)
 {
     struct swim_send send = {.how = how, .to = to, .stream = stream, .offset = u->bytes.len};
+
+    send.asks = how == SWIM_SEND_STREAM;
     size_t room = s->text.len + SEAL_OVERHEAD_MAX_BYTES;
     bool is_datagram = how == SWIM_SEND_DATAGRAM;
 

@@ -257,7 +257,7 @@ static void swim_doubt(struct swim *s, uint32_t at, const struct swim_message *m
     doubt = swim_accused(s, at, NODE_NONE, u);
     if (doubt != NULL && doubt->deadline == NANOS_FOREVER) {
         doubt->deadline = s->now + SWIM_DOUBT_DEADLINE;
-        swim_send_greeting(s, at, u);
+        swim_send_greeting(s, at, 0, u);
     }
 }
 

@@ -23,7 +23,7 @@ void swim_send_state(struct swim *s, enum swim_send_how how, node_id to,
     swim_text_send_bare(s, how, to, at, stream, u);
 }
 
-void swim_send_greeting(struct swim *s, uint32_t to, struct swim_update *u)
+void swim_send_greeting(struct swim *s, uint32_t to, uint64_t stream, struct swim_update *u)
 {
     const struct swim_member *m = &s->members[to];
     struct swim_message said = {
@@ -40,7 +40,11 @@ void swim_send_greeting(struct swim *s, uint32_t to, struct swim_update *u)
     }
     swim_describe(s, 0, &self);
     swim_text_put(s, &self);
-    swim_text_send(s, to, u);
+    if (stream != 0) {
+        swim_text_send_bare(s, SWIM_SEND_REPLY, m->id, NULL, stream, u);
+    } else {
+        swim_text_send(s, to, u);
+    }
 }
 
 /* One who is dead or gone, at random: it may live again, or may have lived all the time behind a
@@ -54,7 +58,8 @@ static void swim_heal(struct swim *s, struct swim_update *u)
         const struct swim_member *m = &s->members[at];
 
         if (!swim_is_live(m) && at != 0 && m->at.port != 0) {
-            swim_send_greeting(s, at, u);
+            swim_send_greeting(s, at, 0, u);
+            swim_text_stream(s, at, true, u);
             swim_watch_dead(s, at, u);
             return;
         }
@@ -74,7 +79,8 @@ void swim_sync_tick(struct swim *s, struct swim_update *u)
     if (s->sync_at <= s->now) {
         s->sync_at = s->now + (s->config.digest_sync ? s->config.sync_interval
                                                      : swim_sync_span(&s->config, s->n_live));
-        if (swim_pick(s, 1, 0, &to) == 1 && s->config.digest_sync) {
+        if (swim_pick(s, 1, 0, &to) == 1 && s->config.digest_sync &&
+            !swim_streams_to(s, s->members[to].id)) {
             swim_digest_send(s, to, u);
         } else if (to != 0) {
             swim_send_state(s, SWIM_SEND_STREAM, s->members[to].id, &s->members[to].at, 0,

@@ -69,7 +69,7 @@ static uint32_t swim_popcount16(uint32_t bits)
     return (uint32_t)__builtin_popcount(bits & 0xFFFFU);
 }
 
-static nanos swim_beat_interval(const struct swim *s)
+nanos swim_beat_interval(const struct swim *s)
 {
     bool is_small = s->n_live <= SWIM_SMALL_CLUSTER;
     nanos spacing = is_small ? s->config.beat_spacing_small : s->config.beat_spacing;
@@ -88,7 +88,7 @@ static nanos swim_check_span(const struct swim *s, const struct swim_edge *edge)
            (1 + s->awareness + flaps);
 }
 
-static struct swim_edge *swim_edge_find(struct swim *s, node_id peer)
+struct swim_edge *swim_edge_find(struct swim *s, node_id peer)
 {
     for (uint32_t i = 0; i < s->n_edges; i++) {
         if (s->edges[i].peer == peer) {
@@ -191,6 +191,9 @@ static void swim_beat_send(struct swim *s, struct swim_edge *edge, struct swim_u
         .promise_ms = (uint32_t)(interval / NANOS_PER_MS),
     };
 
+    bool streams = swim_edge_streams(s, edge, u);
+
+    beat.flags = swim_edge_flags(s, edge);
     edge->beat_at = s->now + interval;
     edge->beat_sent_at = s->now;
     if (to == SWIM_NOBODY) {
@@ -199,6 +202,9 @@ static void swim_beat_send(struct swim *s, struct swim_edge *edge, struct swim_u
     swim_text_begin(s);
     swim_text_put(s, &beat);
     swim_text_send(s, to, u);
+    if (streams) {
+        swim_text_stream(s, to, false, u);
+    }
 }
 
 /* --- Accusations ---------------------------------------------------------------------------------
@@ -230,6 +236,9 @@ static void swim_tell(struct swim *s, node_id id, const struct swim_message *m,
         swim_text_begin(s);
         swim_text_put(s, m);
         swim_text_send_bare(s, SWIM_SEND_DATAGRAM, id, &s->members[to].at, 0, u);
+        if (swim_streams_to(s, id)) {
+            swim_text_stream(s, to, m->type == SWIM_PING || m->type == SWIM_LOOK, u);
+        }
     }
 }
 
@@ -408,11 +417,17 @@ static void swim_accuse(struct swim *s, struct swim_edge *edge, bool takes_back,
 /* --- Checks --------------------------------------------------------------------------------------
  */
 
-static void swim_check_ping(struct swim *s, struct swim_edge *edge, struct swim_update *u)
+/* The first ping of a doubt is a datagram alone: what is lost now and then opens no streams. */
+static void swim_check_ping(struct swim *s, struct swim_edge *edge, bool by_stream,
+                            struct swim_update *u)
 {
     struct swim_message ping = {.type = SWIM_PING, .sequence = edge->sequence, .id = edge->peer};
+    uint32_t to = swim_index(s, edge->peer);
 
     swim_tell(s, edge->peer, &ping, u);
+    if (by_stream && to != SWIM_NOBODY && !swim_streams_to(s, edge->peer)) {
+        swim_text_stream(s, to, true, u);
+    }
 }
 
 static void swim_check_ask(struct swim *s, struct swim_edge *edge, bool by_echo,
@@ -423,7 +438,7 @@ static void swim_check_ask(struct swim *s, struct swim_edge *edge, bool by_echo,
     edge->sequence = swim_next_sequence(s);
     edge->deadline = s->now + swim_check_span(s, edge) / 2;
     edge->ping_at = s->now + swim_check_span(s, edge) / 4;
-    swim_check_ping(s, edge, u);
+    swim_check_ping(s, edge, false, u);
 }
 
 /* All observers ask. The first one tells the others to look; each that was told asks a few others
@@ -464,7 +479,7 @@ static void swim_check_begin(struct swim *s, struct swim_edge *edge, bool was_to
         }
         swim_tell(s, edge->fellows[i], &look, u);
     }
-    swim_check_ping(s, edge, u);
+    swim_check_ping(s, edge, true, u);
 }
 
 static void swim_check_judge(struct swim *s, struct swim_edge *edge, struct swim_update *u)
@@ -528,17 +543,22 @@ void swim_watch_heard(struct swim *s, uint32_t from, struct swim_update *u)
     }
 }
 
-bool swim_watch_ack(struct swim *s, uint32_t from, uint32_t sequence, struct swim_update *u)
+bool swim_watch_ack(struct swim *s, uint32_t from, uint32_t sequence, bool by_stream,
+                    struct swim_update *u)
 {
     node_id id = s->members[from].id;
 
     for (uint32_t i = 0; i < s->n_edges; i++) {
         struct swim_edge *edge = &s->edges[i];
 
+        if (edge->sequence == sequence && edge->peer == id && !by_stream) {
+            edge->stream_answered = false; /* also where the stream was faster */
+        }
         if (edge->stage == SWIM_EDGE_QUIET || edge->sequence != sequence) {
             continue;
         }
         if (edge->peer == id) {
+            edge->stream_answered = by_stream;
             swim_check_end(s, edge, u);
             return true;
         }
@@ -562,7 +582,7 @@ static void swim_edge_measure(struct swim *s, struct swim_edge *edge)
     }
 }
 
-void swim_hear_beat(struct swim *s, uint32_t from, const struct swim_message *m,
+void swim_hear_beat(struct swim *s, uint32_t from, bool by_stream, const struct swim_message *m,
                     struct swim_update *u)
 {
     struct swim_edge *edge = swim_edge_find(s, s->members[from].id);
@@ -575,7 +595,7 @@ void swim_hear_beat(struct swim *s, uint32_t from, const struct swim_message *m,
     if (m->sequence > edge->theirs) {
         uint32_t ahead = edge->theirs == 0 ? 1 : m->sequence - edge->theirs;
 
-        edge->history = ahead < 16 ? edge->history << ahead | 1 : 1;
+        swim_edge_note_beat(edge, ahead, by_stream);
         if (ahead == 1) {
             swim_edge_measure(s, edge);
         }
@@ -584,12 +604,21 @@ void swim_hear_beat(struct swim *s, uint32_t from, const struct swim_message *m,
         edge->promise_ms = (uint32_t)(promise / NANOS_PER_MS);
         edge->beats_heard += edge->beats_heard < UINT32_MAX ? 1 : 0;
         edge->received = m->received;
+        edge->told_blocked = (m->flags & SWIM_FLAG_BLOCKED) != 0
+                                 ? (uint32_t)u64_min(edge->told_blocked + 1, 255)
+                                 : 0;
         edge->due = swim_edge_due(s, edge, promise);
     } else if (edge->theirs - m->sequence > SWIM_BEAT_GAP || m->sequence == 1) {
         /* It began to count anew: it took us for no neighbour in between. */
         edge->theirs = m->sequence;
         edge->theirs_at = s->now;
         edge->due = swim_edge_due(s, edge, promise);
+    }
+    if (m->sequence == edge->theirs && !by_stream) {
+        swim_edge_note_beat(edge, 0, false);
+    }
+    if ((m->flags & SWIM_FLAG_WANTED) != 0) {
+        swim_edge_stream_on(s, edge, false);
     }
     echo_lags = m->echo < edge->beat && edge->beat > 1 && m->echo > 0 &&
                 s->now - edge->beat_sent_at > SWIM_ECHO_SPAN;
@@ -663,8 +692,9 @@ void swim_hear_report(struct swim *s, uint32_t from, const struct swim_message *
 static bool swim_edge_is_lossy(const struct swim_edge *edge)
 {
     return edge->beats_heard >= SWIM_LOSSY_MIN / 4 &&
-           (swim_popcount16(edge->history) <= SWIM_LOSSY_BEATS ||
-            edge->received <= SWIM_LOSSY_BEATS);
+           ((swim_popcount16(edge->history) <= SWIM_LOSSY_BEATS &&
+             edge->streamed < SWIM_BLOCKED_BEATS) ||
+            (edge->received <= SWIM_LOSSY_BEATS && edge->told_blocked == 0));
 }
 
 /* An edge that is bad though its member answers now and then is for the leader to know. Where most
@@ -710,7 +740,7 @@ static void swim_edge_tick(struct swim *s, struct swim_edge *edge, struct swim_u
         edge->ping_at = edge->stage == SWIM_EDGE_CHECKING
                             ? s->now + swim_check_span(s, edge) / SWIM_CHECK_PINGS
                             : NANOS_FOREVER;
-        swim_check_ping(s, edge, u);
+        swim_check_ping(s, edge, edge->stage == SWIM_EDGE_ASKING, u);
     }
     if (edge->stage != SWIM_EDGE_QUIET && edge->deadline <= s->now) {
         if (edge->stage == SWIM_EDGE_ASKING) {
@@ -719,7 +749,7 @@ static void swim_edge_tick(struct swim *s, struct swim_edge *edge, struct swim_u
             swim_check_judge(s, edge, u);
         } else {
             edge->deadline = s->now + SWIM_ACCUSE_INTERVAL;
-            swim_check_ping(s, edge, u);
+            swim_check_ping(s, edge, true, u);
             if (s->n_live > 2) {
                 swim_accuse(s, edge, false, u);
             }

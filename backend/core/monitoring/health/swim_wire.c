@@ -58,7 +58,7 @@ void swim_message_encode(struct buf *b, const struct swim_message *m)
     case SWIM_BEAT:
         buf_put_varint(b, m->sequence);
         buf_put_varint(b, m->echo);
-        buf_put_u8(b, m->received);
+        buf_put_u8(b, (uint8_t)(m->received | m->flags));
         buf_put_varint(b, m->promise_ms);
         break;
     case SWIM_LOOK:
@@ -179,6 +179,8 @@ enum err swim_message_decode(struct cursor *c, struct swim_message *ret)
         m.sequence = swim_take_sequence(c);
         m.echo = swim_take_sequence(c);
         m.received = cursor_u8(c);
+        m.flags = m.received & (SWIM_FLAG_BLOCKED | SWIM_FLAG_WANTED);
+        m.received ^= m.flags;
         c->failed = c->failed || m.received > SWIM_BEATS_TOLD;
         m.promise_ms = swim_take_sequence(c);
         break;

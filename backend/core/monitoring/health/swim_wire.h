@@ -17,7 +17,9 @@
  *     7 DEAD      id, incarnation, by (the id itself: it has left)
  *     8 STATE     flags u8 (1: the sender joins, 2: an answer is wanted); MEMBERs follow
  *     9 BEAT      number, number of the last one heard from the receiver, how many of the
- *                 receiver's last sixteen came u8 (at most 16), milliseconds to the next one
+ *                 receiver's last sixteen came as datagrams u8 (at most 16; 128 more: the last ones
+ *                 came by stream alone; 64 more: the receiver shall answer by stream, too),
+ *                 milliseconds to the next one
  *    10 LOOK      sequence, id, incarnation: a fellow observer shall see for itself, and answer
  *    11 ACCUSE    id, incarnation, flags u8 (1: taken back): to the fellow observers
  *    12 REPORT    as ACCUSE, and how many milliseconds ago it was last so: to the leader
@@ -63,6 +65,10 @@ enum swim_message_type {
 
 #define SWIM_FLAG_TAKES_BACK 0x1U
 #define SWIM_FLAG_ANSWER     0x1U
+
+/* Of a BEAT: your datagrams do not come; use streams, too. */
+#define SWIM_FLAG_BLOCKED 0x80U
+#define SWIM_FLAG_WANTED  0x40U
 
 struct swim_message {
     enum swim_message_type type;

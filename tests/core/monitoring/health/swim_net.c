@@ -162,6 +162,9 @@ static bool swim_net_loses(struct swim_net *net, uint32_t from, uint32_t to, boo
         /* Retransmission gets a stream through all but the worst of losses. */
         return a->tcp_blocked || b->tcp_blocked || a->loss_out >= 80 || b->loss_in >= 80;
     }
+    if (net->datagram_passes != NULL && !net->datagram_passes(net, from, to)) {
+        return true;
+    }
     return a->udp_blocked || b->udp_blocked || (net->mtu != 0 && bytes > net->mtu) ||
            prng_chance(&net->prng, a->loss_out, 100) || prng_chance(&net->prng, b->loss_in, 100);
 }

@@ -59,6 +59,8 @@ struct swim_net {
     void (*changed)(struct swim_net *net, uint32_t host, const struct swim_change *change);
     void (*stepped)(struct swim_net *net, uint32_t host, const struct swim_update *update);
     bool (*passes)(struct swim_net *net, uint32_t from, uint32_t to);
+    /* The same for datagrams alone. */
+    bool (*datagram_passes)(struct swim_net *net, uint32_t from, uint32_t to);
     void *owner;
 };
 

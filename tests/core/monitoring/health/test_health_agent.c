@@ -20,6 +20,8 @@ struct ward {
     uint32_t lost[AGENTS]; /* by any leader */
     uint32_t deaths[AGENTS];
     uint32_t displaced;
+    uint32_t by_stream;
+    uint32_t by_datagram;
 };
 
 static void ward_changed(void *ctx, const struct swim_change *change)
@@ -27,6 +29,8 @@ static void ward_changed(void *ctx, const struct swim_change *change)
     struct ward *w = ctx;
 
     w->displaced += change->kind == SWIM_DISPLACED ? 1 : 0;
+    w->by_stream += change->kind == SWIM_BY_STREAM ? 1 : 0;
+    w->by_datagram += change->kind == SWIM_BY_DATAGRAM ? 1 : 0;
     w->deaths[change->id - 1] += change->kind == SWIM_DIED ? 1 : 0;
 }
 
@@ -250,6 +254,127 @@ static void the_curve_of_who_restarts_at_once_stays_low(void **state)
     ward_close(&w);
 }
 
+static void ward_block(struct ward *w, uint32_t from, uint32_t to, bool blocks)
+{
+    struct simnet_link link = simnet_link_get(w->hosts[from], w->hosts[to]);
+
+    link.drops_datagrams = blocks;
+    simnet_link_set(w->hosts[from], w->hosts[to], &link);
+}
+
+static void ward_block_host(struct ward *w, uint32_t at, bool blocks)
+{
+    for (uint32_t i = 0; i < AGENTS; i++) {
+        if (i != at) {
+            ward_block(w, i, at, blocks);
+            ward_block(w, at, i, blocks);
+        }
+    }
+}
+
+static void expect_no_stream_for(struct ward *w, nanos span)
+{
+    uint64_t opened = 0;
+
+    for (uint32_t i = 0; i < AGENTS; i++) {
+        opened += health_streams_counted(health_agent_streams(w->agents[i]), HEALTH_STREAMS_OPENED);
+    }
+    ward_run(w, span);
+    for (uint32_t i = 0; i < AGENTS; i++) {
+        const struct health_streams *hs = health_agent_streams(w->agents[i]);
+
+        opened -= health_streams_counted(hs, HEALTH_STREAMS_OPENED);
+        assert_int_equal(health_streams_in_use(hs), 0);
+    }
+    assert_int_equal(opened, 0);
+}
+
+static void where_datagrams_are_blocked_streams_keep_a_host_alive(void **state)
+{
+    (void)state;
+    struct ward w;
+
+    ward_open(&w);
+    ward_block_host(&w, 1, true);
+    ward_run(&w, 120 * NANOS_PER_S);
+    assert_int_equal(ward_total(w.deaths), 0);
+    assert_int_equal(ward_total(w.lost), 0);
+    assert_int_equal(w.by_stream, 2 * (AGENTS - 1));
+    assert_int_equal(swim_reach(health_agent_swim(w.agents[0]), 2), SWIM_REACH_STREAMS);
+    assert_int_equal(swim_reach(health_agent_swim(w.agents[0]), 3), SWIM_REACH_DATAGRAMS);
+    ward_block_host(&w, 1, false);
+    ward_run(&w, 200 * NANOS_PER_S);
+    assert_int_equal(w.by_datagram, 2 * (AGENTS - 1));
+    assert_int_equal(ward_total(w.deaths), 0);
+    expect_no_stream_for(&w, 60 * NANOS_PER_S);
+    ward_close(&w);
+}
+
+/* As where a firewall knows the protocol's TCP port alone. */
+static void where_no_datagram_passes_at_all_who_dies_is_lost_and_comes_back(void **state)
+{
+    (void)state;
+    struct ward w;
+
+    ward_open(&w);
+    for (uint32_t i = 0; i < AGENTS; i++) {
+        ward_block_host(&w, i, true);
+    }
+    ward_run(&w, 60 * NANOS_PER_S);
+    assert_int_equal(ward_total(w.deaths), 0);
+    ward_kill(&w, 3);
+    ward_run(&w, 10 * NANOS_PER_S);
+    assert_int_equal(w.lost[3], 1);
+    assert_int_equal(ward_total(w.lost), 1);
+    w.instances[3]++;
+    ward_start(&w, 3);
+    ward_run(&w, 60 * NANOS_PER_S);
+    assert_true(all_know_all(&w));
+    assert_int_equal(ward_total(w.lost), 1);
+    ward_close(&w);
+}
+
+/* What its kernel accepts proves nothing: its process must answer. */
+static void a_paused_host_without_datagrams_is_lost(void **state)
+{
+    (void)state;
+    struct ward w;
+
+    ward_open(&w);
+    ward_block_host(&w, 1, true);
+    ward_run(&w, 60 * NANOS_PER_S);
+    simhost_pause(w.hosts[1], simworld_now(w.sim) + 30 * NANOS_PER_S);
+    ward_run(&w, 10 * NANOS_PER_S);
+    assert_int_equal(w.lost[1], 1);
+    assert_int_equal(ward_total(w.lost), 1);
+    ward_run(&w, 90 * NANOS_PER_S);
+    assert_true(all_know_all(&w));
+    assert_int_equal(ward_total(w.lost), 1);
+    ward_close(&w);
+}
+
+static void a_stream_that_hangs_is_replaced(void **state)
+{
+    (void)state;
+    struct ward w;
+
+    ward_open(&w);
+    ward_block_host(&w, 1, true);
+    ward_run(&w, 60 * NANOS_PER_S);
+    for (int round = 0; round < 10; round++) {
+        for (uint32_t i = 0; i < AGENTS; i++) {
+            if (i != 1) {
+                simnet_stall(w.hosts[i], w.hosts[1], simworld_now(w.sim) + 30 * NANOS_PER_S);
+                simnet_stall(w.hosts[1], w.hosts[i], simworld_now(w.sim) + 30 * NANOS_PER_S);
+            }
+        }
+        ward_run(&w, 40 * NANOS_PER_S);
+    }
+    assert_true(all_know_all(&w));
+    assert_int_equal(ward_total(w.lost), 0);
+    ward_close(&w);
+}
+
 static void who_leaves_is_not_lost(void **state)
 {
     (void)state;
@@ -276,6 +401,10 @@ int main(void)
         cmocka_unit_test(a_restart_with_an_older_clock_is_accepted_all_the_same),
         cmocka_unit_test(curves_of_neighbours_are_drawn_and_stay_low),
         cmocka_unit_test(the_curve_of_who_restarts_at_once_stays_low),
+        cmocka_unit_test(where_datagrams_are_blocked_streams_keep_a_host_alive),
+        cmocka_unit_test(where_no_datagram_passes_at_all_who_dies_is_lost_and_comes_back),
+        cmocka_unit_test(a_paused_host_without_datagrams_is_lost),
+        cmocka_unit_test(a_stream_that_hangs_is_replaced),
         cmocka_unit_test(who_leaves_is_not_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
