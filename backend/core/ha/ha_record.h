@@ -12,6 +12,10 @@
  * field. Decoders are for untrusted bytes: operators and other programs can write any key. Names
  * are of lower-case letters, digits, '-', '_' and '.', begin with a letter or digit, and fit with
  * their zero into HA_NAME_BYTES.
+ *
+ * A field that is unknown is an error in what an operator writes, where it is most likely a typing
+ * mistake, and is passed over in what programs write, so that versions may be mixed. A field that
+ * is missing has its default (docs/formats/ha-records.md), or is an error where there is none.
  */
 #ifndef NOVACRON_HA_RECORD_H
 #define NOVACRON_HA_RECORD_H
@@ -42,6 +46,9 @@ struct ha_names {
     uint32_t n;
     char name[HA_LIST_MAX][HA_NAME_BYTES];
 };
+
+/* The longest key, with a final zero. */
+#define HA_KEY_BYTES (sizeof HA_PREFIX + 16 + 2 * HA_NAME_BYTES)
 
 enum ha_kind {
     HA_VM,
@@ -83,7 +90,8 @@ struct ha_vm {
     uint32_t memory_mib;
     uint32_t cpus;
     char volume[WORLD_NAME_MAX_BYTES];
-    char storage[HA_NAME_BYTES]; /* shared; empty: on a host's own disk, restarted in place only */
+    char storage[HA_NAME_BYTES]; /* shared; empty: on the own disk of the one host that `allowed`
+                                    has then, restarted in place only */
     struct ha_names allowed;     /* hosts; none: all */
     struct ha_names preferred;   /* hosts, the first first */
     struct ha_names sites;       /* allowed; none: all */
@@ -107,7 +115,8 @@ struct ha_host {
     uint32_t memory_mib; /* for machines; 0: what its agent says */
     uint32_t cpus;       /* likewise */
     bool is_enabled;     /* false: nothing is placed here */
-    bool is_bare_metal; /* it is never paused as a whole, and never sleeps while it runs machines */
+    bool is_bare_metal;  /* it is never paused as a whole, and never sleeps while it runs machines;
+                            nothing proves that, so false unless said */
     struct ha_names storages;
     uint32_t n_levels;
     struct ha_fence_level levels[HA_FENCE_LEVELS_MAX]; /* tried in this order */
@@ -119,6 +128,8 @@ struct ha_host {
 struct ha_device {
     char name[HA_NAME_BYTES];
     char agent[HA_NAME_BYTES]; /* fence_ipmilan */
+    bool is_outlet;            /* STATUS tells of an outlet's power, and not of the host's: it says
+                                  nothing about what another device has switched off */
     uint32_t timeout_ms;       /* of one command */
     uint32_t n_parameters;
     struct {
@@ -145,6 +156,8 @@ struct ha_settings {
     uint32_t quarantine_losses; /* a host that is lost so often within ... */
     uint32_t quarantine_s;      /* ... this gets nothing until it was up for so long */
     uint32_t starts_at_once;    /* machines that are STARTING at a time, on one host */
+    uint32_t cpu_percent;       /* processors of machines for 100 of a host */
+    uint32_t expiry_max_ms;     /* the longest P that is tolerated (ha_proof.h) */
 };
 
 /* An operator's word that a host is off. */
@@ -272,4 +285,91 @@ struct ha_report {
     enum err error;        /* of STOPPED: why it could not be started; OK: it ran */
     char detail[HA_TEXT_BYTES];
 };
+
+/* --- names ------------------------------------------------------------------------------------ */
+
+/* Static strings, as JSON has them ("running"); never NULL. `ha_kind_name` is the folder of the
+ * kind's keys: "vms", "settings". */
+const char *ha_kind_name(enum ha_kind kind);
+const char *ha_policy_name(enum ha_policy policy);
+const char *ha_phase_name(enum ha_phase phase);
+const char *ha_proof_name(enum ha_proof proof);
+const char *ha_fate_phase_name(enum ha_fate_phase phase);
+const char *ha_report_state_name(enum ha_report_state state);
+const char *ha_vm_end_name(enum world_vm_end end);
+const char *ha_watchdog_name(enum world_watchdog watchdog);
+
+/* Is it a name, as the top of this file has them? */
+bool ha_name_is_valid(struct bytes name);
+
+/* Copies a name or text into a field of `size` bytes. A text that is too long is cut where a
+ * character ends; what is not UTF-8, or a control character, becomes '?'. */
+void ha_text_set(char *field, size_t size, const char *text);
+void ha_text_set_bytes(char *field, size_t size, struct bytes text);
+
+bool ha_names_have(const struct ha_names *names, const char *name);
+
+/* --- keys ------------------------------------------------------------------------------------- */
+
+/* `name`: "" for settings; of an event its number, as ha_event_name writes it. `vm`: of a report
+ * alone, "" elsewhere. */
+struct ha_key {
+    enum ha_kind kind;
+    char name[HA_NAME_BYTES];
+    char vm[HA_NAME_BYTES];
+};
+
+/* The key as a string. `name` and `vm` as in struct ha_key; NULL is "". */
+void ha_key_format(enum ha_kind kind, const char *name, const char *vm, char ret[HA_KEY_BYTES]);
+
+/* All keys of a kind begin with this: "/novacron/vms/". Of settings it is the whole key. */
+void ha_key_folder(enum ha_kind kind, char ret[HA_KEY_BYTES]);
+
+/* ERR_NOT_FOUND: it is under no folder of ours; ERR_INVALID: it is, and is malformed. */
+MUST_USE enum err ha_key_parse(struct bytes key, struct ha_key *ret);
+
+/* Twenty digits, so that names sort as numbers do. */
+void ha_event_name(uint64_t number, char ret[HA_NAME_BYTES]);
+
+/* --- the codec -------------------------------------------------------------------------------- */
+
+/* Which kind of record `*record` is, by its type. */
+#define HA_KIND_OF(record)                                                                         \
+    _Generic(*(record), struct ha_vm                                                               \
+             : HA_VM, struct ha_host                                                               \
+             : HA_HOST, struct ha_device                                                           \
+             : HA_DEVICE, struct ha_storage                                                        \
+             : HA_STORAGE, struct ha_settings                                                      \
+             : HA_SETTINGS, struct ha_confirmed                                                    \
+             : HA_CONFIRMED, struct ha_owner                                                       \
+             : HA_OWNER, struct ha_fate                                                            \
+             : HA_FATE, struct ha_agent_record                                                     \
+             : HA_AGENT, struct ha_report                                                          \
+             : HA_REPORT, struct ha_incident                                                       \
+             : HA_INCIDENT, struct ha_event                                                        \
+             : HA_EVENT)
+
+/* The size of the kind's struct; and a struct of that kind with all its defaults. */
+size_t ha_record_size(enum ha_kind kind);
+void ha_record_defaults(enum ha_kind kind, void *record);
+
+/* The key that this record belongs under. */
+void ha_record_key(enum ha_kind kind, const void *record, struct ha_key *ret);
+
+/* Appends the record as one JSON object: equal records give equal bytes. `record` is a struct of
+ * the kind and well-formed (ha_record_check); what a program puts together and is not is a bug. */
+void ha_record_encode(enum ha_kind kind, const void *record, struct buf *json);
+#define HA_ENCODE(record, json) ha_record_encode(HA_KIND_OF(record), record, json)
+
+/* Fills `*record` from one JSON object. ERR_INVALID: it is none of this kind, and `why` (appended
+ * to; may be NULL) says which field, what is wrong with it and what is allowed, for an operator.
+ * ERR_TOO_LARGE: above HA_RECORD_BYTES_MAX. `definition` of a VM points into `json`. */
+MUST_USE enum err ha_record_decode(enum ha_kind kind, struct bytes json, void *record,
+                                   struct buf *why);
+#define HA_DECODE(json, record, why) ha_record_decode(HA_KIND_OF(record), json, record, why)
+
+/* Is the struct one that decoding could have given? Says why not as ha_record_decode does. */
+MUST_USE enum err ha_record_check(enum ha_kind kind, const void *record, struct buf *why);
+#define HA_CHECK_RECORD(record, why) ha_record_check(HA_KIND_OF(record), record, why)
+
 #endif
