@@ -233,9 +233,9 @@ void simworld_free(struct simworld *sim)
     simvolume_deinit(sim);
     for (size_t i = 0; i < sim->host_count; i++) {
         simvm_deinit(sim->hosts[i]);
-        simguard_deinit(sim->hosts[i]);
         simapp_deinit(sim->hosts[i]);
         simprogram_deinit(sim->hosts[i]);
+        simguard_deinit(sim->hosts[i]);
         simdisk_free(sim->hosts[i]->disk);
         mem_free(sim->hosts[i]->timers.heap);
         mem_free(sim->hosts[i]);
@@ -324,16 +324,16 @@ struct simhost *simhost_new(struct simworld *sim, const char *name, uint64_t dis
         .random = &sim_random_ops,
         .power = &simpower_ops,
         .vm = &simvm_ops,
-        .guard = &simguard_ops,
         .plain = &simplain_ops,
         .command = &simcommand_ops,
+        .guard = &simguard_ops,
         .memory = &simmemory_ops,
     };
     simpower_init(host);
     simvm_init(host);
-    simguard_init(host);
     simapp_init(host);
     simprogram_init(host);
+    simguard_init(host);
     simclock_begin(host, sim->now);
     mem_grow((void **)&sim->hosts, &sim->host_cap, sim->host_count + 1, sizeof *sim->hosts);
     sources_grow(sim);
@@ -384,9 +384,9 @@ static void host_forget_process(struct simhost *host, bool has_power)
     host->busy_until = 0;
     simpower_forget(host);
     simvm_forget(host);
-    simguard_forget(host);
     simapp_forget(host);
     simprogram_forget(host);
+    simguard_forget(host);
     simnet_forget(host, has_power);
     simdisk_close_all(host->disk);
     simhost_refresh(host);

@@ -91,9 +91,9 @@ struct simhost {
 
     struct simpower *power;       /* owned */
     struct simvms *vms;           /* owned */
-    struct simguard *guard;       /* owned */
     struct simapps *apps;         /* owned */
     struct simprograms *programs; /* owned */
+    struct simguard *guard;       /* owned */
 };
 
 /* When a source's first event happens. */

@@ -10,8 +10,7 @@
 
 bool ha_hold_is_free(struct ha_manager *m, const struct ha_hold *hold)
 {
-    if (hold->is_under_way || hold->is_unknown ||
-        (int64_t)m->view->revision < hold->until) {
+    if (hold->is_under_way || hold->is_unknown || (int64_t)m->view->revision < hold->until) {
         return false;
     }
     if (m->now < hold->again) {

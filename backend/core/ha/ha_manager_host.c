@@ -198,9 +198,8 @@ static void fate_lose(struct ha_manager *m, struct ha_soft_host *h, enum ha_fate
     fate.fence_count = host != NULL ? host->fence_count : fate.fence_count;
     memcpy(fate.incident, incident->record.id, sizeof(fate.incident));
     fate.losses++;
-    fate.is_quarantined =
-        fate.is_quarantined ||
-        (m->settings.quarantine_losses > 0 && fate.losses >= m->settings.quarantine_losses);
+    fate.is_quarantined = fate.is_quarantined || (m->settings.quarantine_losses > 0 &&
+                                                  fate.losses >= m->settings.quarantine_losses);
     ha_text_set(fate.reason, sizeof(fate.reason), why);
     ha_incident_step(m, fate.incident, "detected", h->name, why);
     fate_send(d, &fate, phase == HA_HOST_LOST ? "host-lost" : "host-fence-asked", why);
@@ -417,8 +416,8 @@ static bool host_storm_allows(struct ha_manager *m, struct buf *why)
 
     ha_storm_of(m->view, host_is_settled, m, &storm);
     for (size_t i = 0; i < m->n_hosts; i++) {
-        begun += m->hosts[i]->hold.is_under_way &&
-                 ha_manager_fate(m, m->hosts[i]->name) == HA_HOST_LOST;
+        begun +=
+            m->hosts[i]->hold.is_under_way && ha_manager_fate(m, m->hosts[i]->name) == HA_HOST_LOST;
     }
     if (storm.may_fence && storm.fenced + begun < storm.cap) {
         return true;
@@ -453,7 +452,8 @@ static void host_lost(struct ha_manager *m, struct ha_soft_host *h, const struct
     }
     buf_init(&why);
     if (h->movable == 0) {
-        (void)fate_explain(m, h, "it owns no machine that another host may start: it is left alone");
+        (void)fate_explain(m, h,
+                           "it owns no machine that another host may start: it is left alone");
     } else if (host == NULL || host->n_levels == 0) {
         (void)fate_explain(m, h,
                            "it has no fence device: its machines wait for the end of its lease and "

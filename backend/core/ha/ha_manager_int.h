@@ -51,7 +51,7 @@ struct ha_soft_vm {
     uint64_t seen_epoch;
     nanos quiet_at; /* since when it has not failed */
     uint32_t seen_failures;
-    nanos delay; /* RESTARTING: as it was drawn */
+    nanos delay;   /* RESTARTING: as it was drawn */
     bool is_alive; /* in the present pass: it is in the view */
 };
 
@@ -136,9 +136,9 @@ struct ha_manager {
     nanos now;   /* of the present step */
     nanos wanted;
 
-    int64_t token_seen; /* mod_revision of HA_LEADER_KEY, as the feed has it; 0: there is none */
-    int64_t token;      /* ours; 0: none */
-    nanos token_lease;  /* leases that we grant are no longer than this, which the token says */
+    int64_t token_seen;    /* mod_revision of HA_LEADER_KEY, as the feed has it; 0: there is none */
+    int64_t token;         /* ours; 0: none */
+    nanos token_lease;     /* leases that we grant are no longer than this, which the token says */
     nanos seen_lease;      /* what the newest token that is not ours says */
     nanos inherited_lease; /* ... as it was when this term began: leases may be as long */
     struct ha_hold token_hold;
@@ -248,8 +248,8 @@ void ha_event_put(struct ha_deed *d, const char *what, const char *host, const c
                   const char *incident, const char *detail);
 /* Fills a new incident, whose record goes with the transaction `d`. */
 struct ha_soft_incident *ha_incident_open(struct ha_deed *d, const char *host);
-void ha_incident_step(struct ha_manager *m, const char *incident, const char *what,
-                      const char *who, const char *detail);
+void ha_incident_step(struct ha_manager *m, const char *incident, const char *what, const char *who,
+                      const char *detail);
 void ha_manager_incidents(struct ha_manager *m);
 void ha_incidents_free(struct ha_manager *m);
 uint64_t ha_manager_wall(const struct ha_manager *m);

@@ -121,7 +121,8 @@ static void place_why_not(const struct ha_manager *m, const struct ha_verdict *v
     }
 }
 
-/* It waits: in WAITING, with the reason. One that a proof has freed leaves its host all the same. */
+/* It waits: in WAITING, with the reason. One that a proof has freed leaves its host all the same.
+ */
 static void place_wait(struct ha_manager *m, struct ha_soft_vm *s, const struct ha_owner *before,
                        enum ha_proof proof, const char *reason)
 {
@@ -187,7 +188,8 @@ static void place_one(struct ha_manager *m, struct ha_soft_vm *s, const struct h
         const char *host = place_choose(m, vm, before, verdicts);
         if (host != NULL) {
             (void)ha_place_start(m, s, vm, before, host, proof);
-        } else if (!place_is_rate(verdicts, n) && (before == NULL || before->phase != HA_RESTARTING)) {
+        } else if (!place_is_rate(verdicts, n) &&
+                   (before == NULL || before->phase != HA_RESTARTING)) {
             place_why_not(m, verdicts, n, &text);
             place_wait(m, s, before, proof, say_end(&text));
         }
@@ -225,8 +227,8 @@ static bool place_is_due(struct ha_manager *m, struct ha_soft_vm *s, const struc
         return false;
     }
     const struct ha_report *report = ha_view_report(m->view, owner->host, owner->vm);
-    bool is_stopped = report != NULL && report->epoch == owner->epoch &&
-                      report->state == HA_REPORT_STOPPED;
+    bool is_stopped =
+        report != NULL && report->epoch == owner->epoch && report->state == HA_REPORT_STOPPED;
     if (!is_stopped && ha_manager_fate(m, owner->host) == HA_HOST_UP) {
         return false; /* it stays where it is */
     }

@@ -193,8 +193,7 @@ static bool test_is_good(const struct ha_manager *m, const char *name)
     for (size_t i = 0; i < m->n_devices; i++) {
         const struct ha_soft_device *d = m->devices[i];
         if (strcmp(d->name, name) == 0) {
-            return d->answered_at != 0 &&
-                   world_now(m->world) < d->answered_at + HA_TEST_GOOD;
+            return d->answered_at != 0 && world_now(m->world) < d->answered_at + HA_TEST_GOOD;
         }
     }
     return false;

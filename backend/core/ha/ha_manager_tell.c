@@ -110,8 +110,8 @@ static struct ha_soft_incident *incident_get(struct ha_manager *m, const char *i
     return i;
 }
 
-void ha_incident_step(struct ha_manager *m, const char *incident, const char *what,
-                      const char *who, const char *detail)
+void ha_incident_step(struct ha_manager *m, const char *incident, const char *what, const char *who,
+                      const char *detail)
 {
     struct ha_soft_incident *i = incident[0] != '\0' ? incident_get(m, incident) : NULL;
 

@@ -89,8 +89,7 @@ static void vm_forget(struct vm_case *c)
 }
 
 /* It runs nowhere: stopped, deleted, or to be placed. `keeps_host`: STOPPED tells where it was. */
-static void vm_release(struct vm_case *c, const char *reason, enum ha_proof proof,
-                       const char *what)
+static void vm_release(struct vm_case *c, const char *reason, enum ha_proof proof, const char *what)
 {
     struct ha_owner owner;
 

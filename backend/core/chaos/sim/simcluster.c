@@ -4,6 +4,8 @@
 
 #include "core/base/check.h"
 #include "core/base/mem.h"
+#include "core/chaos/simguard.h"
+#include "core/chaos/simpower.h"
 #include "core/store/store_limits.h"
 
 #define SIM_PORT    2380
@@ -74,6 +76,87 @@ static void member_applied(void *ctx, const struct raft_entry *entry)
     m->cluster->events.applied(m->cluster->ctx, m, entry);
 }
 
+/* --- hosts that run machines ------------------------------------------------------------------ */
+
+const char *simcluster_machine_name(uint32_t machine)
+{
+    static const char *const names[SIM_MACHINES_MAX] = {"vm-a", "vm-b", "vm-c", "vm-d",
+                                                        "vm-e", "vm-f", "vm-g", "vm-h"};
+    CHECK(machine < SIM_MACHINES_MAX);
+    return names[machine];
+}
+
+const char *simcluster_volume_name(uint32_t machine)
+{
+    static const char *const names[SIM_MACHINES_MAX] = {"disk-a", "disk-b", "disk-c", "disk-d",
+                                                        "disk-e", "disk-f", "disk-g", "disk-h"};
+    CHECK(machine < SIM_MACHINES_MAX);
+    return names[machine];
+}
+
+static void member_is_gone(struct simmember *m)
+{
+    m->cluster->events.closing(m->cluster->ctx, m);
+    if (m->agent != NULL) {
+        health_agent_close(m->agent);
+        m->agent = NULL;
+    }
+}
+
+static void member_is_freed(struct simmember *m)
+{
+    node_close(m->node);
+    m->node = NULL;
+    m->state = MEMBER_DOWN;
+    m->is_ready = false;
+}
+
+static void member_went_off(void *ctx, struct simhost *host)
+{
+    struct simmember *m = ctx;
+    (void)host;
+    if (m->state == MEMBER_UP) {
+        member_is_gone(m);
+        member_is_freed(m);
+    }
+}
+
+static void member_came_on(void *ctx, struct simhost *host)
+{
+    struct simmember *m = ctx;
+    (void)host;
+    if (m->state == MEMBER_DOWN && !m->stays_down) {
+        simmember_start(m);
+    }
+}
+
+static void member_runs_machines(struct simmember *m)
+{
+    const struct simpower_owner owner = {member_went_off, member_came_on, m};
+    char outlet[sizeof m->name + 8] = {0};
+
+    memcpy(outlet, m->name, strlen(m->name));
+    memcpy(outlet + strlen(m->name), "-outlet", 7);
+    simpower_set_owner(m->host, &owner);
+    simdevice_new(m->host, outlet);
+    simguard_install(m->host, WORLD_WATCHDOG_READY, SIM_WATCHDOG_TIMEOUT);
+}
+
+bool simmember_switch_on(struct simmember *m)
+{
+    if (m->cluster->n_machines > 0 && simhost_power(m->host) == SIMHOST_OFF) {
+        simhost_switch_on(m->host);
+    }
+    return simhost_power(m->host) != SIMHOST_UNPLUGGED;
+}
+
+void simcluster_cut_volumes(struct simcluster *c, struct simmember *m, bool is_cut)
+{
+    for (uint32_t i = 0; i < c->n_machines; i++) {
+        simvolume_cut(c->volume[i], m->host, is_cut);
+    }
+}
+
 /* --- life ------------------------------------------------------------------------------------- */
 
 void simcluster_init(struct simcluster *c, struct simworld *world, const struct sim_settings *s)
@@ -89,6 +172,13 @@ void simcluster_init(struct simcluster *c, struct simworld *world, const struct 
         m->name[5] = (char)('a' + i);
         m->host = simhost_new(world, m->name, s->disk_bytes);
         m->is_old_release = i < s->founders && s->feature_level < STORE_FEATURE_LEVEL_MAX;
+        if (s->machines > 0) {
+            member_runs_machines(m);
+        }
+    }
+    c->n_machines = s->machines;
+    for (uint32_t i = 0; i < c->n_machines; i++) {
+        c->volume[i] = simvolume_new(world, simcluster_volume_name(i));
     }
     for (uint32_t i = 0; i < s->founders; i++) {
         bool is_witness = s->has_witness && i + 1 == s->founders;
@@ -220,20 +310,13 @@ void simmember_start(struct simmember *m)
 void simmember_kill(struct simmember *m, bool power, uint64_t num)
 {
     CHECK(m->state == MEMBER_UP && m->node != NULL);
-    m->cluster->events.closing(m->cluster->ctx, m);
-    if (m->agent != NULL) {
-        health_agent_close(m->agent);
-        m->agent = NULL;
-    }
+    member_is_gone(m);
     if (power) {
         simhost_cut_power(m->host, num, 4);
     } else {
         simhost_kill(m->host);
     }
-    node_close(m->node);
-    m->node = NULL;
-    m->state = MEMBER_DOWN;
-    m->is_ready = false;
+    member_is_freed(m);
 }
 
 bool simmember_serves(const struct simmember *m)

@@ -8,12 +8,16 @@
  *
  * A node's process is what simhost_kill ends; its disk stays. What a disk may have lost by a fault
  * is remembered per host, for the oracle, until the node is whole again.
+ *
+ * Where hosts run machines, each has a guard with a watchdog, a fence device of its own name and a
+ * second one, an outlet; the process starts and ends with the power, whoever switches it.
  */
 #ifndef NOVACRON_CHAOS_SIM_SIMCLUSTER_H
 #define NOVACRON_CHAOS_SIM_SIMCLUSTER_H
 
 #include "core/chaos/sim/profile.h"
 #include "core/chaos/simnet.h"
+#include "core/chaos/simvm.h"
 #include "core/chaos/simworld.h"
 #include "core/monitoring/health/health_agent.h"
 #include "core/node/node.h"
@@ -68,6 +72,8 @@ struct simcluster {
     struct simmember member[SIM_HOSTS_MAX];
     uint32_t n; /* founders and spares */
     struct raft_membership founders;
+    struct simvolume *volume[SIM_MACHINES_MAX]; /* one a machine; the world's */
+    uint32_t n_machines;
     struct simcluster_events events;
     void *ctx;
 };
@@ -81,6 +87,17 @@ void simmember_start(struct simmember *m);
 
 /* The process dies; with `power`, unsynced writes survive in `num` of 4 cases each. */
 void simmember_kill(struct simmember *m, bool power, uint64_t num);
+
+/* Somebody switches its host on, if it is off: where hosts run machines its process starts with it.
+ * False: it has no mains. */
+bool simmember_switch_on(struct simmember *m);
+
+/* The host does not reach the volumes of the machines, or reaches them again. */
+void simcluster_cut_volumes(struct simcluster *c, struct simmember *m, bool is_cut);
+
+/* The name of a machine, and of its volume. Borrowed: static. */
+const char *simcluster_machine_name(uint32_t machine);
+const char *simcluster_volume_name(uint32_t machine);
 
 /* It is up, past recovery, and has not halted. */
 bool simmember_serves(const struct simmember *m);
