@@ -114,6 +114,9 @@ nanos ha_manager_deadline(const struct ha_manager *m);
 bool ha_manager_judge(const struct ha_manager *m, node_id from, const struct ha_renew *renew,
                       enum ha_refusal *refusal);
 
+/* L, as it is granted now. */
+nanos ha_manager_lease(const struct ha_manager *m);
+
 /* --- looking in ------------------------------------------------------------------------------- */
 
 void ha_manager_figures(const struct ha_manager *m, struct ha_manager_figures *ret);

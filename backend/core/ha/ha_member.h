@@ -1,5 +1,5 @@
 /*
- * ha_host: HA on one member: the agent of its host and, while the member leads, the manager and the
+ * ha_member: HA on one member: the agent of its host and, while the member leads, the manager and the
  * lessor, joined on a world and a store. The same in the daemon and in the simulator.
  *
  * Its owner opens it beside the node (node_ha.h gives the store), tells it of cuts
@@ -9,8 +9,8 @@
  * It acts in turns: what has happened is gathered, and carried out in one pass, later in the same
  * instant. Nothing waits for a tick.
  */
-#ifndef NOVACRON_HA_HOST_H
-#define NOVACRON_HA_HOST_H
+#ifndef NOVACRON_HA_MEMBER_H
+#define NOVACRON_HA_MEMBER_H
 
 #include "core/ha/ha_agent.h"
 #include "core/ha/ha_lease.h"
@@ -19,7 +19,7 @@
 #include "core/ha/ha_view.h"
 #include "core/world/world.h"
 
-struct ha_host_config {
+struct ha_member_config {
     /* "": this member runs no machines, and has no agent; it may lead all the same. */
     struct ha_agent_config agent;
     uint64_t seed; /* of jitter and trace ids; 0: drawn from the world */
@@ -35,7 +35,7 @@ enum ha_saying {
 };
 
 /* Any may be NULL. From within the world's callbacks. */
-struct ha_host_events {
+struct ha_member_events {
     void *ctx;
     void (*said)(void *ctx, enum ha_saying who, const char *what, const char *subject,
                  const char *detail);
@@ -43,29 +43,29 @@ struct ha_host_events {
     void (*incident)(void *ctx, const struct ha_incident *incident);
 };
 
-struct ha_host; /* opaque */
+struct ha_member; /* opaque */
 
-struct ha_host *ha_host_open(const struct world *world, const struct ha_store *store,
-                             const struct ha_host_config *config,
-                             const struct ha_host_events *events);
+struct ha_member *ha_member_open(const struct world *world, const struct ha_store *store,
+                             const struct ha_member_config *config,
+                             const struct ha_member_events *events);
 
 /* As node_close: the world is idle, or was torn down. Machines run on. */
-void ha_host_close(struct ha_host *h);
+void ha_member_close(struct ha_member *h);
 
 /* Health's cut says so of a member; only a leader's counts, and it may be told always. */
-void ha_host_cut(struct ha_host *h, node_id member, bool is_lost);
+void ha_member_cut(struct ha_member *h, node_id member, bool is_lost);
 
 /* It is slow, or not any more: such hosts are taken last. */
-void ha_host_degraded(struct ha_host *h, node_id member, bool is_degraded);
+void ha_member_degraded(struct ha_member *h, node_id member, bool is_degraded);
 
 /* --- looking in; borrowed until the next turn of the world ------------------------------------ */
 
-const struct ha_view *ha_host_view(const struct ha_host *h);
-const struct ha_lessor *ha_host_lessor(const struct ha_host *h);
-const struct ha_manager *ha_host_manager(const struct ha_host *h);
-const struct ha_agent *ha_host_agent(const struct ha_host *h); /* NULL: it has none */
+const struct ha_view *ha_member_view(const struct ha_member *h);
+const struct ha_lessor *ha_member_lessor(const struct ha_member *h);
+const struct ha_manager *ha_member_manager(const struct ha_member *h);
+const struct ha_agent *ha_member_agent(const struct ha_member *h); /* NULL: it has none */
 
-struct ha_host_status {
+struct ha_member_status {
     bool leads; /* the manager works here, in: */
     uint64_t term;
     uint64_t revision; /* of the view */
@@ -79,6 +79,6 @@ struct ha_host_status {
     struct ha_manager_figures manager;
 };
 
-void ha_host_status(const struct ha_host *h, struct ha_host_status *ret);
+void ha_member_status(const struct ha_member *h, struct ha_member_status *ret);
 
 #endif

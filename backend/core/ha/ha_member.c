@@ -1,4 +1,4 @@
-#include "core/ha/ha_host.h"
+#include "core/ha/ha_member.h"
 
 #include <string.h>
 
@@ -11,11 +11,11 @@
 
 #define HA_CONFIRM_AGAIN (50 * NANOS_PER_MS)
 
-struct ha_host {
+struct ha_member {
     const struct world *world; /* borrowed, as is the store */
     const struct ha_store *store;
-    struct ha_host_config config;
-    struct ha_host_events events;
+    struct ha_member_config config;
+    struct ha_member_events events;
     struct ha_feed feed;
     struct ha_view view;
     struct ha_lessor lessor;
@@ -42,7 +42,7 @@ struct ha_host {
 /* --- turns --------------------------------------------------------------------------------------
  */
 
-static void host_turn_at(struct ha_host *h, nanos at)
+static void host_turn_at(struct ha_member *h, nanos at)
 {
     if (at < h->turn_at) {
         h->turn_at = at;
@@ -52,7 +52,7 @@ static void host_turn_at(struct ha_host *h, nanos at)
 
 static void host_due(void *ctx)
 {
-    struct ha_host *h = ctx;
+    struct ha_member *h = ctx;
 
     host_turn_at(h, world_now(h->world));
 }
@@ -63,14 +63,14 @@ static void host_due(void *ctx)
 static bool court_judge(void *ctx, node_id from, const struct ha_renew *renew,
                         enum ha_refusal *refusal)
 {
-    const struct ha_host *h = ctx;
+    const struct ha_member *h = ctx;
 
     return ha_manager_judge(h->manager, from, renew, refusal);
 }
 
 static void court_answer(void *ctx, node_id to, const struct ha_note *note)
 {
-    struct ha_host *h = ctx;
+    struct ha_member *h = ctx;
     struct buf bytes;
 
     buf_init(&bytes);
@@ -80,7 +80,7 @@ static void court_answer(void *ctx, node_id to, const struct ha_note *note)
 }
 
 /* Leases are granted by the view as the confirmation has it, if the token in it is still ours. */
-static void host_renewals_confirmed(struct ha_host *h, bool is_leader)
+static void host_renewals_confirmed(struct ha_member *h, bool is_leader)
 {
     const struct ha_lessor_court court = {.ctx = h,
                                           .judge = court_judge,
@@ -95,7 +95,7 @@ static void host_renewals_confirmed(struct ha_host *h, bool is_leader)
 
 static void host_on_confirmed(struct ha_confirm *confirm)
 {
-    struct ha_host *h = confirm->owner;
+    struct ha_member *h = confirm->owner;
     bool is_leader = confirm->result == OK && confirm->is_leader;
 
     h->is_confirming = false;
@@ -111,7 +111,7 @@ static void host_on_confirmed(struct ha_confirm *confirm)
     host_due(h);
 }
 
-static void host_confirm(struct ha_host *h, bool is_for_renewals, uint64_t term)
+static void host_confirm(struct ha_member *h, bool is_for_renewals, uint64_t term)
 {
     h->confirm = (struct ha_confirm){.done = host_on_confirmed, .owner = h};
     h->is_confirming = true;
@@ -120,7 +120,7 @@ static void host_confirm(struct ha_host *h, bool is_for_renewals, uint64_t term)
     h->store->ops->confirm(h->store->self, &h->confirm);
 }
 
-static void host_leads_no_more(struct ha_host *h)
+static void host_leads_no_more(struct ha_member *h)
 {
     h->term = 0;
     ha_lessor_end(&h->lessor);
@@ -129,7 +129,7 @@ static void host_leads_no_more(struct ha_host *h)
 
 /* The manager begins once a read in this term was confirmed, and the lessor once its token is in
  * the view: whatever an older leader granted was granted before that. */
-static void host_lead(struct ha_host *h, nanos now)
+static void host_lead(struct ha_member *h, nanos now)
 {
     struct ha_leader leader = h->store->ops->leads(h->store->self);
 
@@ -167,7 +167,7 @@ static void host_lead(struct ha_host *h, nanos now)
     }
 }
 
-static void host_manage(struct ha_host *h)
+static void host_manage(struct ha_member *h)
 {
     ha_manager_step(h->manager);
     if (ha_manager_leads(h->manager) && (!h->lessor.leads || h->lessor.term != h->term)) {
@@ -179,7 +179,7 @@ static void host_manage(struct ha_host *h)
 
 static void host_on_turn(struct world_timer *timer)
 {
-    struct ha_host *h = timer->owner;
+    struct ha_member *h = timer->owner;
 
     h->turn_at = NANOS_FOREVER;
     host_lead(h, world_now(h->world));
@@ -197,7 +197,7 @@ static void host_on_turn(struct world_timer *timer)
 
 static void feed_on_began(void *ctx)
 {
-    struct ha_host *h = ctx;
+    struct ha_member *h = ctx;
 
     ha_view_clear(&h->view);
     ha_manager_token_seen(h->manager, 0, (struct bytes){0});
@@ -211,7 +211,7 @@ static bool feed_is_token(struct bytes key)
 
 static void feed_on_changed(void *ctx, const struct ha_change *change)
 {
-    struct ha_host *h = ctx;
+    struct ha_member *h = ctx;
 
     if (feed_is_token(change->key)) {
         ha_manager_token_seen(h->manager, change->is_delete ? 0 : change->mod_revision,
@@ -225,7 +225,7 @@ static void feed_on_changed(void *ctx, const struct ha_change *change)
 }
 
 /* What cannot be read is said once, until it is another. */
-static void host_tell_unreadable(struct ha_host *h)
+static void host_tell_unreadable(struct ha_member *h)
 {
     uint64_t told = 0;
 
@@ -253,7 +253,7 @@ static void host_tell_unreadable(struct ha_host *h)
 
 static void feed_on_reached(void *ctx, int64_t revision)
 {
-    struct ha_host *h = ctx;
+    struct ha_member *h = ctx;
 
     ha_view_advance(&h->view, (uint64_t)revision);
     host_tell_unreadable(h);
@@ -262,7 +262,7 @@ static void feed_on_reached(void *ctx, int64_t revision)
 
 static void feed_on_leader_changed(void *ctx)
 {
-    struct ha_host *h = ctx;
+    struct ha_member *h = ctx;
 
     if (h->agent != NULL) {
         ha_agent_leader_changed(h->agent);
@@ -272,7 +272,7 @@ static void feed_on_leader_changed(void *ctx)
 }
 
 /* A renewal counts as heard of a host whose agent's record says that it is this member's. */
-static void host_renewal(struct ha_host *h, node_id from, const struct ha_renew *renew)
+static void host_renewal(struct ha_member *h, node_id from, const struct ha_renew *renew)
 {
     const struct ha_agent_record *agent = ha_view_agent(&h->view, renew->host);
 
@@ -285,7 +285,7 @@ static void host_renewal(struct ha_host *h, node_id from, const struct ha_renew 
 
 static void feed_on_noted(void *ctx, node_id from, struct bytes bytes)
 {
-    struct ha_host *h = ctx;
+    struct ha_member *h = ctx;
     struct ha_note note;
 
     if (ha_note_decode(bytes, &note) != OK) {
@@ -303,7 +303,7 @@ static void feed_on_noted(void *ctx, node_id from, struct bytes bytes)
 
 static void host_agent_said(void *ctx, const char *what, const char *vm, const char *detail)
 {
-    struct ha_host *h = ctx;
+    struct ha_member *h = ctx;
 
     if (h->events.said != NULL) {
         h->events.said(h->events.ctx, HA_SAYS_AGENT, what, vm, detail);
@@ -312,7 +312,7 @@ static void host_agent_said(void *ctx, const char *what, const char *vm, const c
 
 static void host_manager_said(void *ctx, const char *what, const char *subject, const char *detail)
 {
-    struct ha_host *h = ctx;
+    struct ha_member *h = ctx;
 
     if (h->events.said != NULL) {
         h->events.said(h->events.ctx, HA_SAYS_MANAGER, what, subject, detail);
@@ -321,7 +321,7 @@ static void host_manager_said(void *ctx, const char *what, const char *subject, 
 
 static void host_incident(void *ctx, const struct ha_incident *incident)
 {
-    struct ha_host *h = ctx;
+    struct ha_member *h = ctx;
 
     if (h->events.incident != NULL) {
         h->events.incident(h->events.ctx, incident);
@@ -331,7 +331,7 @@ static void host_incident(void *ctx, const struct ha_incident *incident)
 /* --- life ---------------------------------------------------------------------------------------
  */
 
-static uint64_t host_seed(const struct world *world, const struct ha_host_config *config)
+static uint64_t host_seed(const struct world *world, const struct ha_member_config *config)
 {
     uint8_t bytes[8];
     uint64_t seed = config->seed;
@@ -343,11 +343,11 @@ static uint64_t host_seed(const struct world *world, const struct ha_host_config
     return seed;
 }
 
-struct ha_host *ha_host_open(const struct world *world, const struct ha_store *store,
-                             const struct ha_host_config *config,
-                             const struct ha_host_events *events)
+struct ha_member *ha_member_open(const struct world *world, const struct ha_store *store,
+                             const struct ha_member_config *config,
+                             const struct ha_member_events *events)
 {
-    struct ha_host *h = mem_alloc_zero(sizeof(*h));
+    struct ha_member *h = mem_alloc_zero(sizeof(*h));
     const struct ha_manager_config manager = {.member = store->member,
                                               .seed = host_seed(world, config),
                                               .wall_ms = config->wall_ms,
@@ -380,7 +380,7 @@ struct ha_host *ha_host_open(const struct world *world, const struct ha_store *s
     return h;
 }
 
-void ha_host_close(struct ha_host *h)
+void ha_member_close(struct ha_member *h)
 {
     h->store->ops->feed(h->store->self, NULL);
     world_timer_cancel(h->world, &h->turn);
@@ -393,12 +393,12 @@ void ha_host_close(struct ha_host *h)
     mem_free(h);
 }
 
-void ha_host_cut(struct ha_host *h, node_id member, bool is_lost)
+void ha_member_cut(struct ha_member *h, node_id member, bool is_lost)
 {
     ha_manager_cut(h->manager, member, is_lost);
 }
 
-void ha_host_degraded(struct ha_host *h, node_id member, bool is_degraded)
+void ha_member_degraded(struct ha_member *h, node_id member, bool is_degraded)
 {
     ha_manager_degraded(h->manager, member, is_degraded);
 }
@@ -406,27 +406,27 @@ void ha_host_degraded(struct ha_host *h, node_id member, bool is_degraded)
 /* --- looking in ---------------------------------------------------------------------------------
  */
 
-const struct ha_view *ha_host_view(const struct ha_host *h)
+const struct ha_view *ha_member_view(const struct ha_member *h)
 {
     return &h->view;
 }
 
-const struct ha_lessor *ha_host_lessor(const struct ha_host *h)
+const struct ha_lessor *ha_member_lessor(const struct ha_member *h)
 {
     return &h->lessor;
 }
 
-const struct ha_manager *ha_host_manager(const struct ha_host *h)
+const struct ha_manager *ha_member_manager(const struct ha_member *h)
 {
     return h->manager;
 }
 
-const struct ha_agent *ha_host_agent(const struct ha_host *h)
+const struct ha_agent *ha_member_agent(const struct ha_member *h)
 {
     return h->agent;
 }
 
-static void status_count(const struct ha_view *v, struct ha_host_status *ret)
+static void status_count(const struct ha_view *v, struct ha_member_status *ret)
 {
     for (size_t i = 0; i < ha_view_count(v, HA_OWNER); i++) {
         const struct ha_owner *owner = ha_view_at(v, HA_OWNER, i)->record;
@@ -451,7 +451,7 @@ static void status_count(const struct ha_view *v, struct ha_host_status *ret)
     }
 }
 
-void ha_host_status(const struct ha_host *h, struct ha_host_status *ret)
+void ha_member_status(const struct ha_member *h, struct ha_member_status *ret)
 {
     memset(ret, 0, sizeof(*ret));
     ret->leads = ha_manager_leads(h->manager);
