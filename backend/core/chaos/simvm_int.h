@@ -40,6 +40,7 @@ struct simvolume {
     char name[WORLD_NAME_MAX_BYTES];
     nanos flight;
     uint64_t writes;
+    uint64_t contentions;
     uint64_t epoch;                 /* the newest it was opened with */
     struct simvolume_owner *owners; /* owned; in the order of the openings */
     size_t owner_count;

@@ -344,8 +344,8 @@ static uint64_t host_seed(const struct world *world, const struct ha_member_conf
 }
 
 struct ha_member *ha_member_open(const struct world *world, const struct ha_store *store,
-                             const struct ha_member_config *config,
-                             const struct ha_member_events *events)
+                                 const struct ha_member_config *config,
+                                 const struct ha_member_events *events)
 {
     struct ha_member *h = mem_alloc_zero(sizeof(*h));
     const struct ha_manager_config manager = {.member = store->member,

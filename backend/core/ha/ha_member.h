@@ -1,6 +1,6 @@
 /*
- * ha_member: HA on one member: the agent of its host and, while the member leads, the manager and the
- * lessor, joined on a world and a store. The same in the daemon and in the simulator.
+ * ha_member: HA on one member: the agent of its host and, while the member leads, the manager and
+ * the lessor, joined on a world and a store. The same in the daemon and in the simulator.
  *
  * Its owner opens it beside the node (node_ha.h gives the store), tells it of cuts
  * (health_agent.h), and closes it before the store. Everything else it hears by itself: of records
@@ -46,8 +46,8 @@ struct ha_member_events {
 struct ha_member; /* opaque */
 
 struct ha_member *ha_member_open(const struct world *world, const struct ha_store *store,
-                             const struct ha_member_config *config,
-                             const struct ha_member_events *events);
+                                 const struct ha_member_config *config,
+                                 const struct ha_member_events *events);
 
 /* As node_close: the world is idle, or was torn down. Machines run on. */
 void ha_member_close(struct ha_member *h);

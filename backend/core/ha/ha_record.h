@@ -4,9 +4,9 @@
  * What lives here: the records under /novacron/ (this file), the picture of all of them
  * (ha_view.h), the rules, each a pure function (ha_place.h, ha_restart.h, ha_proof.h), host leases
  * (ha_lease.h), the manager, which works on the leader (ha_manager.h), the agent, which works on
- * every host (ha_agent.h), and what joins them on a world and a store (ha_member.h). Who may call it:
- * core/node, the daemon, the simulator, the CLI (records only). What it follows: docs/ha.md, and
- * the rules of ownership in docs/models.md, which spec/ownership.pml checks.
+ * every host (ha_agent.h), and what joins them on a world and a store (ha_member.h). Who may call
+ * it: core/node, the daemon, the simulator, the CLI (records only). What it follows: docs/ha.md,
+ * and the rules of ownership in docs/models.md, which spec/ownership.pml checks.
  *
  * RECORDS are JSON objects in the store, one a key, as docs/formats/ha-records.md has them field by
  * field. Decoders are for untrusted bytes: operators and other programs can write any key. Names

@@ -4,6 +4,7 @@
 
 #include "core/base/check.h"
 #include "core/base/mem.h"
+#include "core/chaos/sim/simmachines.h"
 #include "core/chaos/simguard.h"
 #include "core/chaos/simpower.h"
 #include "core/store/store_limits.h"
@@ -33,6 +34,9 @@ static void member_ready(void *ctx, enum recovery_verdict verdict, const char *w
     m->is_ready = true;
     m->was_ready = true;
     m->ready_at = simworld_now(m->cluster->world);
+    if (m->ha_store != NULL) {
+        node_ha_ready(m->ha_store);
+    }
     m->cluster->events.ready(m->cluster->ctx, m);
 }
 
@@ -49,7 +53,26 @@ static void member_led(void *ctx, enum raft_role role, node_id leader, raft_term
     if (m->agent != NULL) {
         health_agent_lead(m->agent, leader);
     }
+    if (m->ha_store != NULL) {
+        node_ha_leader_changed(m->ha_store);
+    }
     m->cluster->events.led(m->cluster->ctx, m, role, term);
+}
+
+static void member_advanced(void *ctx)
+{
+    struct simmember *m = ctx;
+    if (m->ha_store != NULL) {
+        node_ha_advanced(m->ha_store);
+    }
+}
+
+static void member_noted(void *ctx, node_id from, struct bytes note)
+{
+    struct simmember *m = ctx;
+    if (m->ha_store != NULL) {
+        (void)node_ha_note(m->ha_store, from, note);
+    }
 }
 
 static void member_diverged(void *ctx, node_id who)
@@ -105,6 +128,7 @@ static void member_is_gone(struct simmember *m)
 
 static void member_is_freed(struct simmember *m)
 {
+    simmachines_close(m);
     node_close(m->node);
     m->node = NULL;
     m->state = MEMBER_DOWN;
@@ -241,6 +265,11 @@ static void member_cut(void *ctx, const struct cut_change *change, uint64_t view
 {
     struct simmember *m = ctx;
     (void)view;
+    if (m->ha != NULL && (change->kind == CUT_LOST || change->kind == CUT_BACK)) {
+        ha_member_cut(m->ha, change->id, change->kind == CUT_LOST);
+    } else if (m->ha != NULL) {
+        ha_member_degraded(m->ha, change->id, change->kind == CUT_GRAY);
+    }
     if (m->cluster->events.cut != NULL) {
         m->cluster->events.cut(m->cluster->ctx, m, change);
     }
@@ -288,6 +317,8 @@ void simmember_start(struct simmember *m)
         .leader_changed = member_led,
         .alarm = member_alarm,
         .diverged = member_diverged,
+        .advanced = member_advanced,
+        .note = member_noted,
         .sent = member_sent,
         .applied = member_applied,
     };
@@ -303,7 +334,9 @@ void simmember_start(struct simmember *m)
     if (m->cluster->settings->watches_hosts) {
         member_start_agent(m);
     }
+    simmachines_open(m);
     m->node = node_open(simhost_world(m->host), &config, &events);
+    simmachines_attach(m);
     m->cluster->events.opened(m->cluster->ctx, m);
 }
 

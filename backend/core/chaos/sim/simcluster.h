@@ -19,9 +19,11 @@
 #include "core/chaos/simnet.h"
 #include "core/chaos/simvm.h"
 #include "core/chaos/simworld.h"
+#include "core/ha/ha_member.h"
 #include "core/monitoring/health/health_agent.h"
 #include "core/node/node.h"
 
+struct node_ha; /* node_ha.h */
 struct simcluster;
 
 enum simmember_state { MEMBER_BLANK, MEMBER_UP, MEMBER_DOWN };
@@ -35,6 +37,8 @@ struct simmember {
     struct node *node;           /* NULL unless UP */
     struct world_listener guest; /* takes the agent's streams from the node */
     struct health_agent *agent;  /* likewise, and only where hosts watch each other */
+    struct node_ha *ha_store;    /* likewise, and only where hosts run machines */
+    struct ha_member *ha;
     enum simmember_state state;
     uint32_t life;       /* counts starts */
     bool was_ready;      /* took part before: an empty disk is a lost one */
@@ -64,6 +68,9 @@ struct simcluster_events {
     void (*diverged)(void *ctx, struct simmember *m, node_id who);
     /* The leader m found others lost, gray or back; or NULL. */
     void (*cut)(void *ctx, struct simmember *m, const struct cut_change *change);
+    /* What HA on m says for the log; or NULL. */
+    void (*ha_said)(void *ctx, struct simmember *m, enum ha_saying who, const char *what,
+                    const char *subject, const char *detail);
 };
 
 struct simcluster {
