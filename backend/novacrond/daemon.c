@@ -104,11 +104,15 @@ static enum err daemon_open(struct daemon *d, const char *restore, char *why)
     d->counts.started_at_unix = (int64_t)time(NULL);
     daemon_compose_api(d, &api);
     d->api = etcd_api_open(&api);
+    if (!daemon_ha_prepare(d, why, DAEMON_WHY_BYTES)) {
+        return ERR_REFUSED;
+    }
     daemon_compose_node(d, &node);
     node.guest = daemon_health_listener(d);
     struct node_events events = daemon_node_events(d);
     d->node = node_open(linux_world_table(d->lw), &node, &events);
     etcd_api_attach(d->api, d->node);
+    daemon_ha_attach(d);
     TRY(daemon_open_tracing(d, why));
     TRY(open_server(d, why));
     daemon_signals_open(d);
@@ -200,9 +204,11 @@ static void daemon_close(struct daemon *d)
         etcd_api_stop(d->api);
     }
     daemon_health_close(d);
+    daemon_ha_close(d);
     if (d->lw != NULL) {
         linux_world_close(d->lw);
     }
+    daemon_ha_free(d);
     if (d->node != NULL) {
         node_close(d->node);
     }

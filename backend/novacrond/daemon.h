@@ -25,6 +25,7 @@
 #include "core/node/node.h"
 #include "novacrond/daemon_config.h"
 #include "novacrond/daemon_disk.h"
+#include "novacrond/daemon_ha.h"
 #include "novacrond/daemon_health.h"
 #include "novacrond/daemon_log.h"
 #include "novacrond/daemon_recovery.h"
@@ -84,6 +85,7 @@ struct daemon {
     uv_timer_t stop_timer;
     struct daemon_recovery recovery;
     struct daemon_health health;
+    struct daemon_ha ha;
 };
 
 /* What the world's clock says. */

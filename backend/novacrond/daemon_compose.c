@@ -217,6 +217,7 @@ void daemon_compose_server(struct daemon *d, struct rpc_config *ret)
         {.path = "/metrics", .serve = daemon_page_metrics},
         {.path = "/debug/raft", .serve = daemon_page_raft},
         {.path = "/debug/config", .serve = daemon_page_config},
+        {.path = "/debug/ha", .serve = daemon_page_ha},
         {.path = "/debug/", .serve = daemon_page_debug},
     };
     struct rpc_config c = {

@@ -11,6 +11,7 @@
 #include "core/base/check.h"
 #include "core/base/hash.h"
 #include "core/base/mem.h"
+#include "core/ha/ha_record.h"
 #include "core/monitoring/health/swim.h"
 #include "novacrond/daemon_config_int.h"
 
@@ -426,6 +427,55 @@ static enum err check_tracing(const struct checking *c)
     return OK;
 }
 
+static enum err check_paths(const struct checking *c, const char *path, char *const *paths,
+                            uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (paths[i][0] != '/') {
+            return complain(c, path, "\"%.80s\" is no path from the root", paths[i]);
+        }
+    }
+    return OK;
+}
+
+static enum err check_machines(const struct checking *c)
+{
+    struct daemon_machines_settings *m = &c->config->settings->machines;
+    const bool says_more = m->folders_count > 0 || m->storages_count > 0 || m->guard != NULL ||
+                           m->memory_mib != 0 || m->cpus != 0;
+
+    if (m->run_dir == NULL && says_more) {
+        return complain(c, "machines.run_dir",
+                        "is missing; write a directory, better on a tmpfs, as in "
+                        "/run/novacron/machines");
+    }
+    if (m->run_dir == NULL) {
+        return OK;
+    }
+    TRY(check_paths(c, "machines.run_dir", &m->run_dir, 1));
+    TRY(check_paths(c, "machines.folders", m->folders, m->folders_count));
+    TRY(check_paths(c, "machines.guard", &m->guard, m->guard != NULL));
+    if (m->folders_count == 0) {
+        return complain(c, "machines.folders",
+                        "is missing; write the directories in which images may be");
+    }
+    for (uint32_t i = 0; i < m->storages_count; i++) {
+        const struct bytes name = {(const uint8_t *)m->storages[i], strlen(m->storages[i])};
+        if (!ha_name_is_valid(name)) {
+            return complain(c, "machines.storages", "\"%.64s\" is no name of a storage",
+                            m->storages[i]);
+        }
+    }
+    const struct bytes host = {(const uint8_t *)c->config->settings->name,
+                               strlen(c->config->settings->name)};
+    if (!ha_name_is_valid(host)) {
+        return complain(c, "name",
+                        "a host of machines is called by lower-case letters, digits, '-', '_' and "
+                        "'.'");
+    }
+    return OK;
+}
+
 static enum err check_all(const struct checking *c)
 {
     struct daemon_settings *s = c->config->settings;
@@ -437,6 +487,7 @@ static enum err check_all(const struct checking *c)
     if (s->health.site != NULL && strlen(s->health.site) > SWIM_SITE_MAX_BYTES) {
         return complain(c, "health.site", "is longer than %d bytes", SWIM_SITE_MAX_BYTES);
     }
+    TRY(check_machines(c));
     s->quota_mib = s->quota_mib != 0 ? s->quota_mib : QUOTA_MIB;
     if (s->quota_mib < QUOTA_MIB_MIN || s->quota_mib > QUOTA_MIB_MAX) {
         return complain(c, "quota_mib", "must lie between %d and %d", QUOTA_MIB_MIN, QUOTA_MIB_MAX);

@@ -74,6 +74,21 @@ struct daemon_tracing_settings {
     char *ratio;    /* of calls that bring no traceparent, 0 to 1 */
 };
 
+enum daemon_accel { DAEMON_ACCEL_AUTO, DAEMON_ACCEL_KVM, DAEMON_ACCEL_TCG };
+
+/* A host that runs machines. Without run_dir it runs none. */
+struct daemon_machines_settings {
+    char *run_dir;  /* of the machines' processes; better on a tmpfs */
+    char **folders; /* in which images and kernels may be; a relative volume is in the first */
+    uint32_t folders_count;
+    char **storages; /* names of shared storages that are mounted here */
+    uint32_t storages_count;
+    char *guard; /* the socket of novacron-guard; NULL: there is none */
+    uint32_t memory_mib; /* for machines; 0: all of the host's */
+    uint32_t cpus;
+    enum daemon_accel accel;
+};
+
 struct daemon_health_settings {
     char *keys; /* a file */
     char *site;
@@ -93,6 +108,7 @@ struct daemon_settings {
     struct daemon_log_settings log;
     struct daemon_tracing_settings tracing;
     struct daemon_health_settings health;
+    struct daemon_machines_settings machines;
 };
 
 /* What it means. Points into the settings, which stay as they are. */

@@ -39,6 +39,7 @@ static void events_ready(void *ctx, enum recovery_verdict verdict, const char *w
             log_text("meaning", recovery_verdict_meaning(verdict)), log_text("why", why),
             log_u64("applied", node_applied(d->node)));
     etcd_api_ready(d->api);
+    daemon_ha_ready(d);
     events_note_membership(d);
     daemon_recovery_ready(d);
     if (d->backup.len > 0) {
@@ -80,6 +81,7 @@ static void events_leader_changed(void *ctx, enum raft_role role, node_id leader
     }
     events_note_membership(d);
     etcd_api_leader_changed(d->api);
+    daemon_ha_leader_changed(d);
 }
 
 static void events_alarm(void *ctx, enum raft_alarm alarm)
@@ -121,6 +123,7 @@ static void events_advanced(void *ctx)
         events_note_membership(d);
     }
     etcd_api_advanced(d->api);
+    daemon_ha_advanced(d);
 }
 
 static void events_store_leaves(void *ctx)
@@ -134,7 +137,9 @@ static void events_store_leaves(void *ctx)
 static void events_note(void *ctx, node_id from, struct bytes note)
 {
     struct daemon *d = ctx;
-    etcd_api_note(d->api, from, note);
+    if (!daemon_ha_note(d, from, note)) {
+        etcd_api_note(d->api, from, note);
+    }
 }
 
 static void events_refused(void *ctx, node_id peer, const struct world_endpoint *at,

@@ -91,6 +91,7 @@ static void health_on_cut(void *ctx, const struct cut_change *change, uint64_t v
             log_text("host_is", texts[change->kind]), log_hex("member", change->id),
             log_u64("reports", change->reports), log_u64("observers", change->observers),
             log_u64("view", view));
+    daemon_ha_cut(d, change);
 }
 
 static void health_compose(const struct daemon *d, const struct seal_ring *ring,

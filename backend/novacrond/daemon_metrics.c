@@ -312,6 +312,7 @@ void daemon_page_metrics(struct rpc_call *call)
     put_own(&b, d);
     put_traces(&b, d);
     daemon_health_metrics(&b, d);
+    daemon_ha_metrics(&b, d);
     metrics_put_process(&b, d);
     if (d->server != NULL) {
         metrics_put_calls(&b, d);

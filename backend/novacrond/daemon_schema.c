@@ -14,6 +14,11 @@
 #include "novacrond/daemon_config_int.h"
 
 #define STRING_MAX   1000
+
+/* Those of the QEMU driver, and of a host's record. */
+#define MACHINE_FOLDERS_MAX  8
+#define MACHINE_STORAGES_MAX 32
+
 #define LINE_BYTES   256
 #define OPTIONAL     (CYAML_FLAG_OPTIONAL)
 #define OPTIONAL_PTR (CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL)
@@ -30,6 +35,8 @@ static const cyaml_strval_t state_values[] = {{"new", 0}, {"existing", 1}};
 static const cyaml_strval_t timing_values[] = {{"lan", 0}, {"stretch", 1}};
 static const cyaml_strval_t level_values[] = {{"info", 0}, {"warn", 1}, {"error", 2}, {"debug", 3}};
 static const cyaml_strval_t format_values[] = {{"text", 0}, {"json", 1}};
+
+static const cyaml_strval_t accel_values[] = {{"auto", 0}, {"kvm", 1}, {"tcg", 2}};
 
 static const cyaml_schema_field_t tls_fields[] = {
     TEXT("ca", daemon_tls_settings, ca),
@@ -102,6 +109,24 @@ static const cyaml_schema_field_t health_fields[] = {
     CYAML_FIELD_END,
 };
 
+static const cyaml_schema_value_t string_value = {
+    CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char *, 1, STRING_MAX),
+};
+
+static const cyaml_schema_field_t machines_fields[] = {
+    TEXT("run_dir", daemon_machines_settings, run_dir),
+    CYAML_FIELD_SEQUENCE("folders", OPTIONAL_PTR, struct daemon_machines_settings, folders,
+                         &string_value, 0, MACHINE_FOLDERS_MAX),
+    CYAML_FIELD_SEQUENCE("storages", OPTIONAL_PTR, struct daemon_machines_settings, storages,
+                         &string_value, 0, MACHINE_STORAGES_MAX),
+    TEXT("guard", daemon_machines_settings, guard),
+    CYAML_FIELD_UINT("memory_mib", OPTIONAL, struct daemon_machines_settings, memory_mib),
+    CYAML_FIELD_UINT("cpus", OPTIONAL, struct daemon_machines_settings, cpus),
+    CYAML_FIELD_ENUM("accel", OPTIONAL | CYAML_FLAG_STRICT, struct daemon_machines_settings, accel,
+                     accel_values, COUNT_OF(accel_values)),
+    CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t top_fields[] = {
     TEXT("name", daemon_settings, name),
     TEXT("id", daemon_settings, id),
@@ -116,6 +141,7 @@ static const cyaml_schema_field_t top_fields[] = {
     CYAML_FIELD_MAPPING("log", OPTIONAL, struct daemon_settings, log, log_fields),
     CYAML_FIELD_MAPPING("tracing", OPTIONAL, struct daemon_settings, tracing, tracing_fields),
     CYAML_FIELD_MAPPING("health", OPTIONAL, struct daemon_settings, health, health_fields),
+    CYAML_FIELD_MAPPING("machines", OPTIONAL, struct daemon_settings, machines, machines_fields),
     CYAML_FIELD_END,
 };
 
@@ -197,7 +223,7 @@ static const struct {
 } sections[] = {
     {"tls", tls_fields},         {"members", member_fields}, {"cluster", cluster_fields},
     {"peer", peer_fields},       {"client", client_fields},  {"log", log_fields},
-    {"tracing", tracing_fields}, {"health", health_fields},
+    {"tracing", tracing_fields}, {"health", health_fields},  {"machines", machines_fields},
 };
 
 /* The keys that could stand where one was not understood. */
@@ -243,6 +269,9 @@ static void say_values(const char *field, char *text, size_t n)
         {"timing", "write lan or stretch"},
         {"level", "write error, warn, info or debug"},
         {"format", "write text or json"},
+        {"accel", "write auto, kvm or tcg"},
+        {"memory_mib", "write a number of MiB"},
+        {"cpus", "write a number"},
         {"quota_mib", "write a number of MiB"},
         {"snapshot_entries", "write a number"},
         {"allow_plaintext", "write true or false"},

@@ -1,0 +1,240 @@
+#include "novacrond/daemon_ha.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/base/check.h"
+#include "core/base/mem.h"
+#include "drivers/fence/fence_driver.h"
+#include "drivers/guard/guard_client.h"
+#include "drivers/qemu/qemu.h"
+#include "novacrond/daemon.h"
+#include "world/linux/linux_command.h"
+
+/* --- what is told ----------------------------------------------------------------------------- */
+
+static void ha_said(void *ctx, enum ha_saying who, const char *what, const char *subject,
+                    const char *detail)
+{
+    static const char *const whose[] = {"agent", "manager", "record"};
+    struct daemon *d = ctx;
+
+    d->ha.said[who]++;
+    LOG_SAY(&d->log, who == HA_SAYS_RECORD ? DAEMON_WARN : DAEMON_INFO, what,
+            log_text("by", whose[who]), log_text("of", subject), log_text("detail", detail));
+}
+
+static void ha_fence_told(void *ctx, const char *device, enum fence_news news, const char *why)
+{
+    static const char *const texts[] = {"fence device is ready", "fence device is broken",
+                                        "fence device was seen on", "fence device failed"};
+    struct daemon *d = ctx;
+    const bool is_bad = news == FENCE_NEWS_BROKEN || news == FENCE_NEWS_FAILED;
+
+    d->ha.fence_failed += is_bad;
+    LOG_SAY(&d->log, is_bad ? DAEMON_WARN : DAEMON_INFO, texts[news], log_text("device", device),
+            log_text("why", why));
+}
+
+static void ha_qemu_told(void *ctx, const char *machine, const char *text)
+{
+    struct daemon *d = ctx;
+
+    LOG_SAY(&d->log, DAEMON_INFO, "machine", log_text("name", machine != NULL ? machine : ""),
+            log_text("says", text));
+}
+
+static uint64_t ha_wall_ms(void *ctx)
+{
+    struct timespec now;
+    (void)ctx;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / NANOS_PER_MS;
+}
+
+/* --- fence devices ---------------------------------------------------------------------------- */
+
+/* Configures the device by its newest record. */
+static void configure_device(struct daemon *d, const char *name)
+{
+    const struct ha_device *device =
+        d->ha.member != NULL ? ha_view_device(ha_member_view(d->ha.member), name) : NULL;
+    struct fence_param params[HA_PARAMETERS_MAX];
+    char why[DAEMON_WHY_BYTES] = "";
+
+    if (device == NULL) {
+        enum err ignored = fence_driver_remove(d->ha.fence, name);
+        (void)ignored; /* nobody knows it either way */
+        return;
+    }
+    for (uint32_t i = 0; i < device->n_parameters; i++) {
+        params[i] = (struct fence_param){.key = device->parameters[i].key,
+                                         .value = device->parameters[i].value};
+    }
+    const struct fence_device_config config = {.name = device->name,
+                                               .agent = device->agent,
+                                               .params = params,
+                                               .param_count = device->n_parameters};
+    if (fence_driver_set(d->ha.fence, &config, why, sizeof why) != OK) {
+        LOG_SAY(&d->log, DAEMON_WARN, "fence device cannot be configured", log_text("device", name),
+                log_text("why", why));
+    }
+}
+
+static void ha_power_submit(void *self, struct world_power_request *request)
+{
+    struct daemon *d = self;
+
+    configure_device(d, request->device);
+    fence_power_ops.submit(d->ha.fence, request);
+}
+
+static const struct world_power_ops ha_power_ops = {.submit = ha_power_submit};
+
+/* --- opening ---------------------------------------------------------------------------------- */
+
+static bool open_machines(struct daemon *d, char *why, size_t n)
+{
+    const struct daemon_machines_settings *s = &d->config->settings->machines;
+    struct qemu_config config = {.run_dir = s->run_dir,
+                                 .accel = (enum qemu_accel)s->accel,
+                                 .told = ha_qemu_told,
+                                 .ctx = d};
+
+    if (s->guard != NULL) {
+        d->ha.guard = guard_client_open(linux_world_loop(d->lw), linux_world_table(d->lw), s->guard);
+        linux_world_plug_guard(d->lw, &guard_client_ops, d->ha.guard);
+        config.guard = guard_client_holder(d->ha.guard);
+    }
+    for (uint32_t i = 0; i < s->folders_count && i < QEMU_FOLDERS_MAX; i++) {
+        config.folders[config.folder_count++] = s->folders[i];
+    }
+    enum err e =
+        qemu_open(linux_world_loop(d->lw), linux_world_table(d->lw), &config, &d->ha.qemu);
+    if (e != OK) {
+        (void)snprintf(why, n, "machines.run_dir: cannot use %.200s for machines: %s%s", s->run_dir,
+                       err_text(e), e == ERR_BUSY ? "; another daemon has it" : "");
+        return false;
+    }
+    linux_world_plug_vm(d->lw, &qemu_vm_ops, d->ha.qemu);
+    return true;
+}
+
+bool daemon_ha_prepare(struct daemon *d, char *why, size_t n)
+{
+    const struct fence_listener listener = {.told = ha_fence_told, .ctx = d};
+    const struct world *world = linux_world_table(d->lw);
+
+    d->ha.commands = linux_commands_open(d->lw);
+    d->ha.fence = fence_driver_open(world, &linux_command_ops, d->ha.commands, &listener);
+    linux_world_plug_power(d->lw, &ha_power_ops, d);
+    d->ha.store = node_ha_open(world, d->config->id);
+    return d->config->settings->machines.run_dir == NULL || open_machines(d, why, n);
+}
+
+/* What this host has, where the configuration does not say. */
+static uint32_t host_memory_mib(void)
+{
+    const long pages = sysconf(_SC_PHYS_PAGES);
+    const long bytes = sysconf(_SC_PAGESIZE);
+
+    return pages > 0 && bytes > 0
+               ? (uint32_t)((uint64_t)pages * (uint64_t)bytes / (1024ULL * 1024ULL))
+               : 0;
+}
+
+static uint32_t host_cpus(void)
+{
+    const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    return cpus > 0 ? (uint32_t)cpus : 1;
+}
+
+void daemon_ha_attach(struct daemon *d)
+{
+    const struct daemon_machines_settings *s = &d->config->settings->machines;
+    const struct ha_member_events events = {.ctx = d, .said = ha_said};
+    struct ha_member_config *config = mem_alloc_zero(sizeof *config);
+
+    node_ha_attach(d->ha.store, d->node);
+    config->wall_ms = ha_wall_ms;
+    if (d->ha.qemu != NULL) {
+        struct ha_agent_config *agent = &config->agent;
+        ha_text_set(agent->host, sizeof agent->host, d->config->settings->name);
+        agent->memory_mib = s->memory_mib != 0 ? s->memory_mib : host_memory_mib();
+        agent->cpus = s->cpus != 0 ? s->cpus : host_cpus();
+        for (uint32_t i = 0; i < s->storages_count && i < HA_LIST_MAX; i++) {
+            ha_text_set(agent->storages.name[agent->storages.n++], HA_NAME_BYTES, s->storages[i]);
+        }
+        agent->probe = &daemon_probe_ops;
+        agent->probe_self = d;
+    }
+    d->ha.member =
+        ha_member_open(linux_world_table(d->lw), node_ha_store(d->ha.store), config, &events);
+    mem_free(config);
+}
+
+void daemon_ha_close(struct daemon *d)
+{
+    while (d->ha.probes > 0) {
+        (void)linux_world_poll(d->lw, 10 * NANOS_PER_MS);
+    }
+    if (d->ha.qemu != NULL) {
+        qemu_close(d->ha.qemu);
+    }
+    if (d->ha.guard != NULL) {
+        guard_client_close(d->ha.guard);
+    }
+    if (d->ha.commands != NULL) {
+        linux_commands_close(d->ha.commands);
+    }
+}
+
+void daemon_ha_free(struct daemon *d)
+{
+    if (d->ha.member != NULL) {
+        ha_member_close(d->ha.member);
+    }
+    if (d->ha.store != NULL) {
+        node_ha_close(d->ha.store);
+    }
+    if (d->ha.fence != NULL) {
+        fence_driver_close(d->ha.fence);
+    }
+    d->ha = (struct daemon_ha){0};
+}
+
+/* --- what the node and health tell ------------------------------------------------------------ */
+
+void daemon_ha_ready(struct daemon *d)
+{
+    node_ha_ready(d->ha.store);
+}
+
+void daemon_ha_advanced(struct daemon *d)
+{
+    node_ha_advanced(d->ha.store);
+}
+
+void daemon_ha_leader_changed(struct daemon *d)
+{
+    node_ha_leader_changed(d->ha.store);
+}
+
+bool daemon_ha_note(struct daemon *d, node_id from, struct bytes note)
+{
+    return node_ha_note(d->ha.store, from, note);
+}
+
+void daemon_ha_cut(struct daemon *d, const struct cut_change *change)
+{
+    if (d->ha.member == NULL) {
+        return;
+    }
+    if (change->kind == CUT_LOST || change->kind == CUT_BACK) {
+        ha_member_cut(d->ha.member, change->id, change->kind == CUT_LOST);
+    } else {
+        ha_member_degraded(d->ha.member, change->id, change->kind == CUT_GRAY);
+    }
+}

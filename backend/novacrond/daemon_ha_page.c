@@ -1,0 +1,117 @@
+/* What this member knows of machines: the page /debug/ha, and metrics. */
+#include <string.h>
+
+#include "core/base/check.h"
+#include "novacrond/daemon.h"
+#include "novacrond/daemon_metrics.h"
+#include "novacrond/daemon_page.h"
+
+static const char *const agent_phases[] = {"looking", "joining", "serving", "displaced"};
+
+static void page_agent(struct daemon_page *p, const struct ha_member_status *s)
+{
+    page_object(p, "agent");
+    page_text(p, "phase", agent_phases[s->agent.phase]);
+    page_number(p, "boot", s->agent.boot);
+    page_seconds(p, "lease_left", s->agent.lease_left);
+    page_number(p, "lease_revision", s->agent.lease_revision);
+    page_flag(p, "refused", s->agent.is_refused);
+    page_end(p);
+}
+
+static void page_machines(struct daemon_page *p, const struct ha_view *view)
+{
+    page_list(p, "machines");
+    for (size_t i = 0; i < ha_view_count(view, HA_OWNER); i++) {
+        const struct ha_owner *owner = ha_view_at(view, HA_OWNER, i)->record;
+        if (owner == NULL) {
+            continue;
+        }
+        page_object(p, NULL);
+        page_text(p, "name", owner->vm);
+        page_text(p, "phase", ha_phase_name(owner->phase));
+        page_text(p, "host", owner->host);
+        page_number(p, "epoch", owner->epoch);
+        page_text(p, "proof", ha_proof_name(owner->proof));
+        page_text(p, "reason", owner->reason);
+        page_end(p);
+    }
+    page_end(p);
+}
+
+static void page_hosts(struct daemon_page *p, const struct ha_view *view)
+{
+    page_list(p, "hosts");
+    for (size_t i = 0; i < ha_view_count(view, HA_FATE); i++) {
+        const struct ha_fate *fate = ha_view_at(view, HA_FATE, i)->record;
+        if (fate == NULL) {
+            continue;
+        }
+        page_object(p, NULL);
+        page_text(p, "name", fate->host);
+        page_text(p, "phase", ha_fate_phase_name(fate->phase));
+        page_text(p, "proof", ha_proof_name(fate->proof));
+        page_number(p, "losses", fate->losses);
+        page_flag(p, "quarantined", fate->is_quarantined);
+        page_text(p, "incident", fate->incident);
+        page_text(p, "reason", fate->reason);
+        page_end(p);
+    }
+    page_end(p);
+}
+
+void daemon_page_ha(struct rpc_call *call)
+{
+    const struct daemon *d = etcd_api_owner(rpc_call_ctx(call));
+    struct ha_member_status s;
+    struct daemon_page p;
+
+    ha_member_status(d->ha.member, &s);
+    daemon_page_begin(&p, call);
+    page_flag(&p, "leads", s.leads);
+    page_number(&p, "term", s.term);
+    page_number(&p, "revision", s.revision);
+    page_number(&p, "unreadable", s.unreadable);
+    page_number(&p, "unproven", s.unproven);
+    page_number(&p, "incidents_open", s.incidents_open);
+    if (s.has_agent) {
+        page_agent(&p, &s);
+    }
+    page_machines(&p, ha_member_view(d->ha.member));
+    page_hosts(&p, ha_member_view(d->ha.member));
+    daemon_page_send(&p, call);
+}
+
+void daemon_ha_metrics(struct buf *b, const struct daemon *d)
+{
+    struct ha_member_status s;
+
+    if (d->ha.member == NULL) {
+        return;
+    }
+    ha_member_status(d->ha.member, &s);
+    metric_head(b, "novacron_machines", "gauge", "Machines by phase, as this member sees them.");
+    for (int i = 0; i < HA_PHASES; i++) {
+        metric_line(b, "novacron_machines{phase=\"%s\"} %u\n", ha_phase_name((enum ha_phase)i),
+                    s.owners[i]);
+    }
+    metric_head(b, "novacron_machine_hosts", "gauge", "Hosts by what became of them.");
+    for (int i = 0; i < HA_HOST_PHASES; i++) {
+        metric_line(b, "novacron_machine_hosts{phase=\"%s\"} %u\n",
+                    ha_fate_phase_name((enum ha_fate_phase)i), s.fates[i]);
+    }
+    GAUGE("novacron_machines_unproven",
+          "Machines of lost hosts that nothing proves gone, and nothing will by itself.", s.unproven);
+    GAUGE("novacron_incidents_open", "Losses of hosts that are not dealt with yet.",
+          s.incidents_open);
+    GAUGE("novacron_ha_records_unreadable", "Records of machines and hosts that cannot be read.",
+          s.unreadable);
+    GAUGE("novacron_manager_leads", "1: this member's manager decides about machines.", s.leads);
+    COUNTER("novacron_fence_device_failures_total", "Requests to fence devices that failed.",
+            d->ha.fence_failed);
+    if (s.has_agent) {
+        metric_head(b, "novacron_host_lease_seconds", "gauge",
+                    "How long this host may still run machines without a renewal.");
+        metric_line(b, "novacron_host_lease_seconds %.3f\n", (double)s.agent.lease_left / 1e9);
+    }
+}
