@@ -41,12 +41,12 @@ struct fence_bench {
     struct ha_fence_update held;
 };
 
-static uint32_t bench_index(const char *device)
+static uint32_t fencing_index(const char *device)
 {
     return (uint32_t)(device[strlen(device) - 1] - '0');
 }
 
-static void bench_init(struct fence_bench *b, const char *const *levels, uint32_t n)
+static void fencing_init(struct fence_bench *b, const char *const *levels, uint32_t n)
 {
     memset(b, 0, sizeof *b);
     ha_view_init(&b->view);
@@ -77,7 +77,7 @@ static void bench_init(struct fence_bench *b, const char *const *levels, uint32_
     }
 }
 
-static void bench_set_outlet(struct fence_bench *b, unsigned i)
+static void fencing_set_outlet(struct fence_bench *b, unsigned i)
 {
     struct ha_device device = *ha_view_device(&b->view, b->fence.slots[0].device);
     char name[] = "dev-0";
@@ -88,19 +88,19 @@ static void bench_set_outlet(struct fence_bench *b, unsigned i)
     VIEW_PUT(&b->view, &device);
 }
 
-static void bench_begin(struct fence_bench *b)
+static void fencing_begin(struct fence_bench *b)
 {
     VIEW_PUT(&b->view, &b->host);
     ha_fence_init(&b->fence, &b->view, "node-a", &b->config, 1, b->now);
     ha_fence_check(&b->fence);
 }
 
-static void bench_deinit(struct fence_bench *b)
+static void fencing_deinit(struct fence_bench *b)
 {
     ha_view_deinit(&b->view);
 }
 
-static bool bench_is_on(struct fence_bench *b)
+static bool fencing_is_on(struct fence_bench *b)
 {
     if (b->falls_at != 0 && b->now >= b->falls_at) {
         b->has_power = false;
@@ -108,9 +108,10 @@ static bool bench_is_on(struct fence_bench *b)
     return b->has_power;
 }
 
-static struct ha_fence_answer bench_answer(struct fence_bench *b, const struct ha_fence_command *c)
+static struct ha_fence_answer fencing_answer(struct fence_bench *b,
+                                             const struct ha_fence_command *c)
 {
-    struct fake_device *d = &b->devices[bench_index(c->device)];
+    struct fake_device *d = &b->devices[fencing_index(c->device)];
     struct ha_fence_answer answer = {.ticket = c->ticket, .result = OK};
 
     if (c->op == WORLD_POWER_OFF) {
@@ -126,7 +127,7 @@ static struct ha_fence_answer bench_answer(struct fence_bench *b, const struct h
     d->reads++;
     answer.result = d->status_result;
     if (answer.result == OK) {
-        bool is_on = d->is_wired_elsewhere ? d->other_power : bench_is_on(b);
+        bool is_on = d->is_wired_elsewhere ? d->other_power : fencing_is_on(b);
         answer.state = d->cannot_tell ? WORLD_POWER_UNKNOWN
                        : is_on        ? WORLD_POWER_IS_ON
                                       : WORLD_POWER_IS_OFF;
@@ -134,23 +135,23 @@ static struct ha_fence_answer bench_answer(struct fence_bench *b, const struct h
     return answer;
 }
 
-static void bench_step(struct fence_bench *b, const struct ha_fence_answer *answer);
+static void fencing_step(struct fence_bench *b, const struct ha_fence_answer *answer);
 
 /* Carries out what a step asked for: each answer is a step of its own, 100 ms later. */
-static void bench_carry_out(struct fence_bench *b, const struct ha_fence_update *update)
+static void fencing_carry_out(struct fence_bench *b, const struct ha_fence_update *update)
 {
     for (uint32_t i = 0; i < update->n; i++) {
         const struct ha_fence_command *c = &update->commands[i];
         assert_true(c->deadline > b->now);
-        if (b->devices[bench_index(c->device)].answers_never) {
+        if (b->devices[fencing_index(c->device)].answers_never) {
             continue;
         }
-        struct ha_fence_answer answer = bench_answer(b, c);
-        bench_step(b, &answer);
+        struct ha_fence_answer answer = fencing_answer(b, c);
+        fencing_step(b, &answer);
     }
 }
 
-static void bench_step(struct fence_bench *b, const struct ha_fence_answer *answer)
+static void fencing_step(struct fence_bench *b, const struct ha_fence_answer *answer)
 {
     struct ha_fence_update update;
 
@@ -159,18 +160,18 @@ static void bench_step(struct fence_bench *b, const struct ha_fence_answer *answ
     if (b->holds_answers) {
         b->held = update;
     } else {
-        bench_carry_out(b, &update);
+        fencing_carry_out(b, &update);
     }
 }
 
 /* Time passes as far as the fence wants it, at most to `until`. */
-static void bench_run(struct fence_bench *b, nanos until)
+static void fencing_run(struct fence_bench *b, nanos until)
 {
     while (b->now < until && !ha_fence_is_done(&b->fence)) {
         nanos next = ha_fence_deadline(&b->fence);
         assert_true(next >= b->now);
         b->now = u64_min(next, until);
-        bench_step(b, NULL);
+        fencing_step(b, NULL);
     }
 }
 
@@ -195,9 +196,9 @@ static void a_device_that_works_proves_at_once(void **state)
 {
     (void)state;
     struct fence_bench b;
-    bench_init(&b, one_level, 1);
-    bench_begin(&b);
-    bench_step(&b, NULL);
+    fencing_init(&b, one_level, 1);
+    fencing_begin(&b);
+    fencing_step(&b, NULL);
     assert_true(ha_fence_is_done(&b.fence));
     assert_int_equal(b.devices[0].offs, 1);
     assert_int_equal(b.devices[0].reads, 1);
@@ -208,7 +209,7 @@ static void a_device_that_works_proves_at_once(void **state)
     assert_string_equal(say_end(&text), "dev-0");
     buf_deinit(&text);
     assert_told(&b, "done, round 1, level 1 of 1: dev-0: status: off");
-    bench_deinit(&b);
+    fencing_deinit(&b);
 }
 
 /* Only_says_ok: it says that it switched, and did not. */
@@ -216,31 +217,31 @@ static void what_says_ok_and_stays_on_is_not_off(void **state)
 {
     (void)state;
     struct fence_bench b;
-    bench_init(&b, one_level, 1);
-    bench_begin(&b);
+    fencing_init(&b, one_level, 1);
+    fencing_begin(&b);
     b.devices[0].does_not_switch = true;
-    bench_run(&b, b.now + 600 * S);
+    fencing_run(&b, b.now + 600 * S);
     assert_false(ha_fence_is_done(&b.fence));
     assert_true(b.fence.round > 10);
     assert_true(b.devices[0].reads == b.devices[0].offs * HA_FENCE_READS_MAX ||
                 b.fence.phase == HA_FENCE_READ);
     b.devices[0].does_not_switch = false; /* and at last it does */
-    bench_run(&b, b.now + 60 * S);
+    fencing_run(&b, b.now + 60 * S);
     assert_true(ha_fence_is_done(&b.fence));
-    bench_deinit(&b);
+    fencing_deinit(&b);
 }
 
 static void unknown_is_never_off(void **state)
 {
     (void)state;
     struct fence_bench b;
-    bench_init(&b, one_level, 1);
-    bench_begin(&b);
+    fencing_init(&b, one_level, 1);
+    fencing_begin(&b);
     b.devices[0].cannot_tell = true;
-    bench_run(&b, b.now + 600 * S);
+    fencing_run(&b, b.now + 600 * S);
     assert_false(ha_fence_is_done(&b.fence));
     assert_false(b.has_power && b.falls_at == 0); /* it is off, and nobody can tell */
-    bench_deinit(&b);
+    fencing_deinit(&b);
 }
 
 static void a_device_that_is_not_reached_proves_nothing(void **state)
@@ -250,14 +251,14 @@ static void a_device_that_is_not_reached_proves_nothing(void **state)
                                          ERR_INVALID, ERR_UNSUPPORTED, ERR_REFUSED};
     for (size_t i = 0; i < COUNT_OF(unreached); i++) {
         struct fence_bench b;
-        bench_init(&b, one_level, 1);
+        fencing_init(&b, one_level, 1);
         b.has_power = false; /* already off, by a power loss, and STATUS would even say so */
-        bench_begin(&b);
+        fencing_begin(&b);
         b.devices[0].off_result = unreached[i];
-        bench_run(&b, b.now + 600 * S);
+        fencing_run(&b, b.now + 600 * S);
         assert_false(ha_fence_is_done(&b.fence));
         assert_int_equal(b.devices[0].reads, 0);
-        bench_deinit(&b);
+        fencing_deinit(&b);
     }
 }
 
@@ -266,20 +267,20 @@ static void a_failure_to_switch_off_counts_only_with_a_positive_read(void **stat
 {
     (void)state;
     struct fence_bench b;
-    bench_init(&b, one_level, 1);
+    fencing_init(&b, one_level, 1);
     b.has_power = false;
-    bench_begin(&b);
+    fencing_begin(&b);
     b.devices[0].off_result = ERR_IO;
-    bench_step(&b, NULL);
+    fencing_step(&b, NULL);
     assert_true(ha_fence_is_done(&b.fence));
-    bench_deinit(&b);
-    bench_init(&b, one_level, 1);
-    bench_begin(&b);
+    fencing_deinit(&b);
+    fencing_init(&b, one_level, 1);
+    fencing_begin(&b);
     b.devices[0].off_result = ERR_IO;
     b.devices[0].does_not_switch = true;
-    bench_run(&b, b.now + 100 * S);
+    fencing_run(&b, b.now + 100 * S);
     assert_false(ha_fence_is_done(&b.fence));
-    bench_deinit(&b);
+    fencing_deinit(&b);
 }
 
 /* Scenario 2: the answer is lost, and the power is asked for. */
@@ -287,40 +288,40 @@ static void a_lost_answer_is_followed_by_a_question(void **state)
 {
     (void)state;
     struct fence_bench b;
-    bench_init(&b, one_level, 1);
-    bench_begin(&b);
+    fencing_init(&b, one_level, 1);
+    fencing_begin(&b);
     b.devices[0].off_result = ERR_TIMEOUT;
-    bench_step(&b, NULL);
+    fencing_step(&b, NULL);
     assert_true(ha_fence_is_done(&b.fence));
     assert_int_equal(b.devices[0].reads, 1);
-    bench_deinit(&b);
+    fencing_deinit(&b);
 }
 
 static void a_failed_read_proves_nothing(void **state)
 {
     (void)state;
     struct fence_bench b;
-    bench_init(&b, one_level, 1);
-    bench_begin(&b);
+    fencing_init(&b, one_level, 1);
+    fencing_begin(&b);
     b.devices[0].status_result = ERR_TIMEOUT;
-    bench_run(&b, b.now + 100 * S);
+    fencing_run(&b, b.now + 100 * S);
     assert_false(ha_fence_is_done(&b.fence));
-    bench_deinit(&b);
+    fencing_deinit(&b);
 }
 
 static void power_may_take_its_time_to_fall(void **state)
 {
     (void)state;
     struct fence_bench b;
-    bench_init(&b, one_level, 1);
-    bench_begin(&b);
+    fencing_init(&b, one_level, 1);
+    fencing_begin(&b);
     b.devices[0].falls_after = 900 * MS;
     nanos begun = b.now;
-    bench_run(&b, b.now + 100 * S);
+    fencing_run(&b, b.now + 100 * S);
     assert_true(ha_fence_is_done(&b.fence));
     assert_int_equal(b.fence.off_since, begun + 1000 * MS);
     assert_int_equal(b.devices[0].offs, 1);
-    bench_deinit(&b);
+    fencing_deinit(&b);
 }
 
 /* --- levels -------------------------------------------------------------------------------------
@@ -330,27 +331,27 @@ static void all_devices_of_a_level_must_say_off(void **state)
 {
     (void)state;
     struct fence_bench b;
-    bench_init(&b, two_devices, 1);
-    bench_begin(&b);
+    fencing_init(&b, two_devices, 1);
+    fencing_begin(&b);
     b.devices[1].is_wired_elsewhere = true; /* its half goes off; ours reads off, too */
-    bench_step(&b, NULL);
+    fencing_step(&b, NULL);
     assert_true(ha_fence_is_done(&b.fence));
     assert_int_equal(b.devices[0].offs, 1);
     assert_int_equal(b.devices[1].offs, 1);
-    bench_deinit(&b);
+    fencing_deinit(&b);
     for (unsigned bad = 0; bad < 2; bad++) {
-        bench_init(&b, two_devices, 1);
-        bench_begin(&b);
+        fencing_init(&b, two_devices, 1);
+        fencing_begin(&b);
         b.devices[bad].status_result = ERR_CLOSED;
-        bench_run(&b, b.now + 100 * S);
+        fencing_run(&b, b.now + 100 * S);
         assert_false(ha_fence_is_done(&b.fence));
-        bench_deinit(&b);
-        bench_init(&b, two_devices, 1);
-        bench_begin(&b);
+        fencing_deinit(&b);
+        fencing_init(&b, two_devices, 1);
+        fencing_begin(&b);
         b.devices[bad].off_result = ERR_CLOSED;
-        bench_run(&b, b.now + 100 * S);
+        fencing_run(&b, b.now + 100 * S);
         assert_false(ha_fence_is_done(&b.fence));
-        bench_deinit(&b);
+        fencing_deinit(&b);
     }
 }
 
@@ -358,38 +359,38 @@ static void both_devices_are_told_before_either_is_read(void **state)
 {
     (void)state;
     struct fence_bench b;
-    bench_init(&b, two_devices, 1);
-    bench_begin(&b);
+    fencing_init(&b, two_devices, 1);
+    fencing_begin(&b);
     b.holds_answers = true;
-    bench_step(&b, NULL);
+    fencing_step(&b, NULL);
     assert_int_equal(b.held.n, 2);
     struct ha_fence_update off = b.held;
     assert_int_equal(off.commands[0].op, WORLD_POWER_OFF);
     assert_int_equal(off.commands[1].op, WORLD_POWER_OFF);
     assert_int_equal(off.commands[0].deadline, b.now + 5 * S);
     struct ha_fence_answer answer = {.ticket = off.commands[1].ticket, .result = OK};
-    bench_step(&b, &answer);
+    fencing_step(&b, &answer);
     assert_int_equal(b.held.n, 0); /* the other's OFF is under way */
     answer.ticket = off.commands[0].ticket;
-    bench_step(&b, &answer);
+    fencing_step(&b, &answer);
     assert_int_equal(b.held.n, 2);
     assert_int_equal(b.held.commands[0].op, WORLD_POWER_STATUS);
-    bench_deinit(&b);
+    fencing_deinit(&b);
 }
 
 static void the_next_level_is_tried_when_one_fails(void **state)
 {
     (void)state;
     struct fence_bench b;
-    bench_init(&b, two_levels, 2);
-    bench_begin(&b);
+    fencing_init(&b, two_levels, 2);
+    fencing_begin(&b);
     b.devices[0].off_result = ERR_CLOSED;
-    bench_step(&b, NULL);
+    fencing_step(&b, NULL);
     assert_true(ha_fence_is_done(&b.fence));
     assert_int_equal(b.fence.level, 1);
     assert_int_equal(b.devices[0].reads, 0); /* it failed in this round, and is no witness */
     assert_told(&b, "done, round 1, level 2 of 2: dev-1: status: off");
-    bench_deinit(&b);
+    fencing_deinit(&b);
 }
 
 static void a_level_with_an_unknown_device_is_passed_over_whole(void **state)
@@ -397,13 +398,13 @@ static void a_level_with_an_unknown_device_is_passed_over_whole(void **state)
     (void)state;
     struct fence_bench b;
     static const char *const levels[] = {"09", "1"};
-    bench_init(&b, levels, 2);
-    bench_begin(&b);
-    bench_step(&b, NULL);
+    fencing_init(&b, levels, 2);
+    fencing_begin(&b);
+    fencing_step(&b, NULL);
     assert_true(ha_fence_is_done(&b.fence));
     assert_int_equal(b.devices[0].offs, 0); /* switched off for nothing */
     assert_int_equal(b.fence.level, 1);
-    bench_deinit(&b);
+    fencing_deinit(&b);
 }
 
 /* --- witnesses ----------------------------------------------------------------------------------
@@ -414,16 +415,16 @@ static void a_witness_that_says_on_refutes_a_device(void **state)
 {
     (void)state;
     struct fence_bench b;
-    bench_init(&b, two_levels, 2);
-    bench_begin(&b);
+    fencing_init(&b, two_levels, 2);
+    fencing_begin(&b);
     b.devices[0].is_wired_elsewhere = true;
-    bench_step(&b, NULL);
+    fencing_step(&b, NULL);
     assert_false(ha_fence_is_done(&b.fence));
-    bench_run(&b, b.now + 100 * S);
+    fencing_run(&b, b.now + 100 * S);
     assert_true(ha_fence_is_done(&b.fence));
     assert_int_equal(b.fence.level, 1); /* whose own device works */
     assert_false(b.has_power);
-    bench_deinit(&b);
+    fencing_deinit(&b);
 }
 
 static void a_witness_that_says_nothing_is_none(void **state)
@@ -431,18 +432,18 @@ static void a_witness_that_says_nothing_is_none(void **state)
     (void)state;
     for (unsigned way = 0; way < 3; way++) {
         struct fence_bench b;
-        bench_init(&b, two_levels, 2);
-        bench_begin(&b);
+        fencing_init(&b, two_levels, 2);
+        fencing_begin(&b);
         b.devices[1].status_result = way == 0 ? ERR_CLOSED : OK;
         b.devices[1].cannot_tell = way == 1;
         b.devices[1].answers_never = way == 2;
         nanos begun = b.now;
-        bench_run(&b, b.now + 100 * S);
+        fencing_run(&b, b.now + 100 * S);
         assert_true(ha_fence_is_done(&b.fence));
         assert_int_equal(b.fence.level, 0);
         assert_true(b.now - begun <= HA_FENCE_WITNESS_TIME + HA_FENCE_GRACE);
         assert_int_equal(b.devices[1].offs, 0);
-        bench_deinit(&b);
+        fencing_deinit(&b);
     }
 }
 
@@ -450,16 +451,16 @@ static void an_outlet_is_no_witness(void **state)
 {
     (void)state;
     struct fence_bench b;
-    bench_init(&b, two_levels, 2);
-    bench_begin(&b);
-    bench_set_outlet(&b, 1);
-    bench_begin(&b);
+    fencing_init(&b, two_levels, 2);
+    fencing_begin(&b);
+    fencing_set_outlet(&b, 1);
+    fencing_begin(&b);
     b.devices[1].is_wired_elsewhere = true; /* the outlet has power still */
-    bench_step(&b, NULL);
+    fencing_step(&b, NULL);
     assert_true(ha_fence_is_done(&b.fence));
     assert_int_equal(b.fence.level, 0);
     assert_int_equal(b.devices[1].reads, 0);
-    bench_deinit(&b);
+    fencing_deinit(&b);
 }
 
 /* --- time ---------------------------------------------------------------------------------------
@@ -469,18 +470,18 @@ static void it_waits_for_what_may_still_land(void **state)
 {
     (void)state;
     struct fence_bench b;
-    bench_init(&b, one_level, 1);
+    fencing_init(&b, one_level, 1);
     b.config.flight = 10 * S;
     b.config.drift_ppm = 100000;
-    bench_begin(&b);
-    bench_step(&b, NULL);
+    fencing_begin(&b);
+    fencing_step(&b, NULL);
     assert_int_equal(b.fence.phase, HA_FENCE_FLIGHT);
     nanos off = b.fence.off_since;
-    bench_run(&b, off + 11 * S - 1);
+    fencing_run(&b, off + 11 * S - 1);
     assert_false(ha_fence_is_done(&b.fence));
-    bench_run(&b, off + 11 * S);
+    fencing_run(&b, off + 11 * S);
     assert_true(ha_fence_is_done(&b.fence));
-    bench_deinit(&b);
+    fencing_deinit(&b);
 }
 
 static void it_is_delayed_by_chance_and_by_priority(void **state)
@@ -491,7 +492,7 @@ static void it_is_delayed_by_chance_and_by_priority(void **state)
     nanos most = 0;
     for (int i = 0; i < 1000; i++) {
         struct fence_bench b;
-        bench_init(&b, one_level, 1);
+        fencing_init(&b, one_level, 1);
         VIEW_PUT(&b.view, &b.host);
         b.config.delay_max = 1000 * MS;
         b.config.delay_add = 500 * MS;
@@ -499,12 +500,12 @@ static void it_is_delayed_by_chance_and_by_priority(void **state)
         nanos delay = ha_fence_deadline(&b.fence) - b.now;
         least = u64_min(least, delay);
         most = u64_max(most, delay);
-        bench_step(&b, NULL);
+        fencing_step(&b, NULL);
         assert_int_equal(b.devices[0].offs, 0);
         b.now += delay;
-        bench_step(&b, NULL);
+        fencing_step(&b, NULL);
         assert_true(ha_fence_is_done(&b.fence));
-        bench_deinit(&b);
+        fencing_deinit(&b);
     }
     assert_in_range(least, 500 * MS, 510 * MS);
     assert_in_range(most, 1490 * MS, 1500 * MS);
@@ -515,11 +516,11 @@ static void rounds_are_further_and_further_apart(void **state)
     (void)state;
     static const nanos whole[] = {2, 4, 8, 16, 16, 16};
     struct fence_bench b;
-    bench_init(&b, one_level, 1);
-    bench_begin(&b);
+    fencing_init(&b, one_level, 1);
+    fencing_begin(&b);
     b.devices[0].off_result = ERR_CLOSED;
     for (size_t i = 0; i < COUNT_OF(whole); i++) {
-        bench_step(&b, NULL);
+        fencing_step(&b, NULL);
         assert_int_equal(b.fence.phase, HA_FENCE_PAUSE);
         assert_int_equal(b.fence.round, i + 1);
         nanos pause = ha_fence_deadline(&b.fence) - b.now;
@@ -527,7 +528,7 @@ static void rounds_are_further_and_further_apart(void **state)
         b.now += pause;
     }
     assert_told(&b, "pause, round 6: dev-0: off: ERR_CLOSED, rests");
-    bench_deinit(&b);
+    fencing_deinit(&b);
 }
 
 /* A device that keeps failing is not asked each time, but is never given up. */
@@ -535,81 +536,81 @@ static void a_device_that_keeps_failing_rests_and_is_tried_again(void **state)
 {
     (void)state;
     struct fence_bench b;
-    bench_init(&b, two_levels, 2);
-    bench_begin(&b);
+    fencing_init(&b, two_levels, 2);
+    fencing_begin(&b);
     b.devices[0].off_result = ERR_CLOSED;
     b.devices[1].off_result = ERR_DENIED;
-    bench_run(&b, b.now + 3600 * S);
+    fencing_run(&b, b.now + 3600 * S);
     assert_false(ha_fence_is_done(&b.fence));
     assert_true(b.devices[0].offs < b.fence.round);
     assert_true(b.devices[0].offs > b.fence.round / 4);
     b.devices[1].off_result = OK;
     nanos healed = b.now;
-    bench_run(&b, b.now + 3600 * S);
+    fencing_run(&b, b.now + 3600 * S);
     assert_true(ha_fence_is_done(&b.fence));
     assert_true(b.now - healed < 60 * S);
-    bench_deinit(&b);
+    fencing_deinit(&b);
 }
 
 static void a_command_that_nobody_answers_is_given_up(void **state)
 {
     (void)state;
     struct fence_bench b;
-    bench_init(&b, two_levels, 2);
-    bench_begin(&b);
+    fencing_init(&b, two_levels, 2);
+    fencing_begin(&b);
     b.devices[0].answers_never = true;
     nanos begun = b.now;
-    bench_step(&b, NULL);
+    fencing_step(&b, NULL);
     assert_told(&b, "off, round 1, level 1 of 2: dev-0: off is under way");
-    bench_run(&b, begun + 100 * S);
+    fencing_run(&b, begun + 100 * S);
     assert_true(ha_fence_is_done(&b.fence));
     assert_int_equal(b.fence.level, 1);
     /* OFF and STATUS were given up, each a second behind its deadline. */
     assert_int_equal(b.fence.off_since, begun + 12 * S);
-    bench_deinit(&b);
+    fencing_deinit(&b);
 }
 
 static void a_late_or_strange_answer_changes_nothing(void **state)
 {
     (void)state;
     struct fence_bench b;
-    bench_init(&b, one_level, 1);
-    bench_begin(&b);
+    fencing_init(&b, one_level, 1);
+    fencing_begin(&b);
     b.holds_answers = true;
-    bench_step(&b, NULL);
+    fencing_step(&b, NULL);
     struct ha_fence_answer first = {.ticket = b.held.commands[0].ticket, .result = OK};
     struct ha_fence_answer strange = {.ticket = 999, .state = WORLD_POWER_IS_OFF};
-    bench_step(&b, &strange);
+    fencing_step(&b, &strange);
     assert_int_equal(b.held.n, 0);
-    bench_step(&b, &first);
+    fencing_step(&b, &first);
     assert_int_equal(b.held.commands[0].op, WORLD_POWER_STATUS);
     uint64_t status = b.held.commands[0].ticket;
     first.state = WORLD_POWER_IS_OFF;
-    bench_step(&b, &first); /* once more: it is not the STATUS's */
+    fencing_step(&b, &first); /* once more: it is not the STATUS's */
     assert_int_equal(b.fence.phase, HA_FENCE_READ);
     b.now += 6 * S;
-    bench_step(&b, NULL); /* given up */
+    fencing_step(&b, NULL); /* given up */
     struct ha_fence_answer late = {.ticket = status, .state = WORLD_POWER_IS_OFF};
-    bench_step(&b, &late);
+    fencing_step(&b, &late);
     assert_int_equal(b.fence.phase, HA_FENCE_PAUSE);
-    bench_deinit(&b);
+    fencing_deinit(&b);
 }
 
 static void a_host_without_devices_is_never_proved_off(void **state)
 {
     (void)state;
     struct fence_bench b;
-    bench_init(&b, one_level, 0);
-    bench_begin(&b);
+    fencing_init(&b, one_level, 0);
+    fencing_begin(&b);
     assert_true(ha_fence_deadline(&b.fence) == NANOS_FOREVER);
     b.now += 3600 * S;
-    bench_step(&b, NULL);
+    fencing_step(&b, NULL);
     assert_int_equal(b.fence.phase, HA_FENCE_PAUSE);
     assert_told(&b, "pause: the host has no fence device that its record names");
     ha_fence_init(&b.fence, &b.view, "node-x", &b.config, 1, b.now);
     ha_fence_check(&b.fence);
     assert_true(ha_fence_deadline(&b.fence) == NANOS_FOREVER);
-    bench_deinit(&b);
+    fencing_deinit(&b);
 }
 
 /* --- any devices --------------------------------------------------------------------------------
@@ -637,27 +638,27 @@ static void a_proof_is_true_as_long_as_reads_are(void **state)
     size_t done = 0;
     for (size_t round = 0; round < test_rounds(500); round++) {
         struct fence_bench b;
-        bench_init(&b, levels, (uint32_t)prng_range(&p, 1, COUNT_OF(levels)));
+        fencing_init(&b, levels, (uint32_t)prng_range(&p, 1, COUNT_OF(levels)));
         b.config.flight = prng_below(&p, 3 * S);
         b.config.delay_max = prng_below(&p, S);
-        bench_begin(&b);
+        fencing_begin(&b);
         for (int i = 0; i < 20 && !ha_fence_is_done(&b.fence); i++) {
             for (unsigned d = 0; d < DEVICES; d++) {
                 break_any_device(&p, &b.devices[d]);
             }
-            bench_run(&b, b.now + prng_below(&p, 20 * S));
+            fencing_run(&b, b.now + prng_below(&p, 20 * S));
             if (ha_fence_is_done(&b.fence)) {
-                assert_false(bench_is_on(&b));
+                assert_false(fencing_is_on(&b));
                 done++;
             }
         }
         for (unsigned d = 0; d < DEVICES; d++) {
             b.devices[d] = (struct fake_device){.off_result = OK};
         }
-        bench_run(&b, b.now + 300 * S);
+        fencing_run(&b, b.now + 300 * S);
         assert_true(ha_fence_is_done(&b.fence));
-        assert_false(bench_is_on(&b));
-        bench_deinit(&b);
+        assert_false(fencing_is_on(&b));
+        fencing_deinit(&b);
     }
     assert_true(done > 10); /* not vacuous */
 }
