@@ -143,7 +143,7 @@ struct world_listener *daemon_health_listener(struct daemon *d)
 bool daemon_health_open(struct daemon *d, char *why, size_t n)
 {
     const struct daemon_settings *s = d->config->settings;
-    struct health_agent_events events = {d, health_on_change, health_on_cut};
+    struct health_agent_events events = {.ctx = d, .changed = health_on_change, .cut = health_on_cut};
     struct health_agent_config config;
     struct seal_ring ring;
     enum err e = OK;
@@ -225,16 +225,6 @@ struct health_told {
     char address[WORLD_HOST_MAX_BYTES + 8];
 };
 
-static const struct swim_edge *health_edge(const struct swim *s, node_id id)
-{
-    for (uint32_t i = 0; i < s->n_edges; i++) {
-        if (s->edges[i].peer == id) {
-            return &s->edges[i];
-        }
-    }
-    return NULL;
-}
-
 static char *health_view_of(const struct cut_member *m)
 {
     static char in[] = "in";
@@ -265,7 +255,7 @@ static void health_tell(const struct health_agent *agent, const struct swim_memb
     t->member.seconds = (health_agent_now(agent) - m->since) / NANOS_PER_S;
     t->member.instance = swim_instance_of(m->incarnation);
     t->member.refutations = (uint32_t)(m->incarnation & ((1U << SWIM_REFUTATION_BITS) - 1));
-    t->member.neighbour = health_edge(s, m->id) != NULL;
+    t->member.neighbour = swim_edge_of(s, m->id) != NULL;
     t->member.view = health_view_of(counted);
     t->member.reach = (char *)(uintptr_t)swim_reach_name(swim_reach(s, m->id));
     t->member.reports = counted != NULL ? counted->n_reporters : 0;
@@ -345,7 +335,7 @@ static void health_rung(struct health_ladder *l, uint32_t i, const char *name, i
 /* What this host can tell from beats: both directions of the network, and the process behind. */
 static void health_climb(const struct swim *s, const struct swim_member *m, struct health_ladder *l)
 {
-    const struct swim_edge *edge = health_edge(s, m->id);
+    const struct swim_edge *edge = swim_edge_of(s, m->id);
     bool lives = m->state == SWIM_ALIVE;
     bool knows = edge != NULL && edge->theirs > 0;
     bool is_blocked = swim_reach(s, m->id) == SWIM_REACH_STREAMS;
