@@ -71,6 +71,9 @@ static void host_on_timer(struct world_timer *timer)
     if (h->judge_at <= now) {
         h->judge_at = now + HEALTH_JUDGE_INTERVAL;
         if (pause_judges(&h->pause, now)) {
+            if (h->events.judging != NULL) {
+                h->events.judging(h->events.ctx);
+            }
             health_own_judge(h, now);
             health_ladders_judge(h);
         }

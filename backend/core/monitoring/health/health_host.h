@@ -75,6 +75,8 @@ struct health_host_events {
     void (*changed)(void *ctx, const struct swim_change *change);
     void (*cut)(void *ctx, const struct cut_change *change, uint64_t view);
     void (*condition)(void *ctx, const struct health_host_news *news);
+    /* Everything is judged now, as it is once a second: time for health_host_set_rung. */
+    void (*judging)(void *ctx);
 };
 
 /* What one neighbour of a host says of how it reaches it. */

@@ -38,7 +38,7 @@ static bool member_lives(const struct swim_member *m)
     return m != NULL && (m->state == SWIM_ALIVE || m->state == SWIM_SUSPECT);
 }
 
-static void status_of(const struct swim_member *m, struct host_status *ret)
+static void status_told_by(const struct swim_member *m, struct host_status *ret)
 {
     host_status_decode((struct bytes){m->meta, m->meta_len}, ret);
 }
@@ -78,13 +78,13 @@ static void join_pairs_of(struct health_host *h, const struct swim *s, node_id i
     uint32_t n = swim_neighbours(s, id, neighbours);
     struct host_status own;
 
-    status_of(m, &own);
+    status_told_by(m, &own);
     for (uint32_t i = 0; i < n; i++) {
         const struct swim_member *other = swim_find(s, neighbours[i]);
         struct host_status theirs;
 
         if (member_lives(other)) {
-            status_of(other, &theirs);
+            status_told_by(other, &theirs);
             join_pair(h, &own, id, neighbours[i]);
             join_pair(h, &theirs, neighbours[i], id);
         }
@@ -102,7 +102,7 @@ static void join_causes(struct health_host *h, const struct swim *s)
         if (!member_lives(m)) {
             continue;
         }
-        status_of(m, &status);
+        status_told_by(m, &status);
         for (uint32_t k = 0; k < status.n_peers; k++) {
             if (member_lives(swim_find(s, status.peers[k].id))) {
                 involve(&all, m->id);
@@ -141,7 +141,7 @@ static const struct gray_verdict *verdict_on(const struct health_host *h, node_i
  */
 
 /* The wall clock's second at which our clock showed `at`. */
-static uint32_t second_of(const struct health_host *h, nanos at)
+static uint32_t wall_second_of(const struct health_host *h, nanos at)
 {
     nanos ago = u64_sub_sat(world_now(h->world), at);
 
@@ -161,7 +161,7 @@ static void hear_opinions(const struct health_host *h, const struct swim *s,
         if (!member_lives(m)) {
             continue;
         }
-        status_of(m, &status);
+        status_told_by(m, &status);
         if (status.is_told) {
             struct health_opinion *o = &l->opinions[l->n_opinions++];
 
@@ -200,7 +200,7 @@ static struct host_told_rung network_rung(const struct health_host *h, const str
                                           const struct health_ladder *l,
                                           const struct host_status *own)
 {
-    struct host_told_rung r = {.since = second_of(h, m->since), .asked = l->n_opinions};
+    struct host_told_rung r = {.since = wall_second_of(h, m->since), .asked = l->n_opinions};
 
     switch ((enum swim_state)m->state) {
     case SWIM_DEAD:
@@ -246,7 +246,7 @@ static void climb_ladder(const struct health_host *h, const struct swim *s,
     struct host_status status;
 
     memset(l, 0, sizeof *l);
-    status_of(m, &status);
+    status_told_by(m, &status);
     l->id = m->id;
     l->state = (enum swim_state)m->state;
     l->is_told = status.is_told;
@@ -339,7 +339,7 @@ void health_ladders_judge(struct health_host *h)
         if (s->members[i].state != SWIM_ALIVE) {
             continue;
         }
-        status_of(&s->members[i], &status);
+        status_told_by(&s->members[i], &status);
         for (enum rung k = 0; k < RUNGS; k++) {
             may_be_bad |= status.rungs[k].state > RUNG_WELL;
         }

@@ -119,8 +119,10 @@ static bool look_suspects(const struct health_look_peer *p)
 static void look_take_beats(struct health_look_peer *p, const struct swim_edge *edge, nanos now)
 {
     uint32_t ahead = edge->theirs - p->beat;
+    bool was_deaf = p->was_deaf;
 
-    if (p->beat != 0 && edge->theirs > p->beat && ahead <= LOOK_BEATS_MAX) {
+    p->was_deaf = was_deaf && ahead == 0;
+    if (!was_deaf && p->beat != 0 && edge->theirs > p->beat && ahead <= LOOK_BEATS_MAX) {
         for (uint32_t i = ahead; i > 0; i--) {
             if ((edge->history >> (i - 1) & 1) != 0) {
                 gray_came(&p->signal, now);
@@ -307,6 +309,7 @@ void health_look_woke(struct health_look *look)
 {
     for (uint32_t i = 0; i < look->count; i++) {
         memset(look->peers[i].flights, 0, sizeof look->peers[i].flights);
+        look->peers[i].was_deaf = true;
     }
 }
 

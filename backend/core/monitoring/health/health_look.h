@@ -52,6 +52,7 @@ struct health_look_peer {
     struct rtt rtt;
     nanos ask_at;
     uint32_t beat; /* the last one that was taken into account; 0: none */
+    bool was_deaf; /* before the next beat: nobody knows how many were lost on the way */
     uint32_t sequence;
     uint32_t next_flight;
     uint32_t since; /* on our wall clock, in seconds: it is degraded; 0: it is not */

@@ -23,12 +23,12 @@ _Static_assert(HOST_NAME_MAX_BYTES + 2 + (RUNGS - 1) * RUNG_BYTES + 1 +
                    SWIM_META_MAX_BYTES,
                "a status fits metadata");
 
-static uint64_t zigzag(int64_t v)
+static uint64_t measure_fold(int64_t v)
 {
     return v < 0 ? ((uint64_t)(-(v + 1)) << 1) + 1 : (uint64_t)v << 1;
 }
 
-static int64_t unzigzag(uint64_t v)
+static int64_t measure_unfold(uint64_t v)
 {
     return (v & 1) != 0 ? -(int64_t)(v >> 1) - 1 : (int64_t)(v >> 1);
 }
@@ -47,7 +47,7 @@ static void put_told_rung(struct buf *b, enum rung rung, const struct host_told_
     buf_put_varint(b, told->since);
     buf_put_varint(b, u64_min(told->bad, COUNT_MAX));
     buf_put_varint(b, u64_min(told->asked, COUNT_MAX));
-    buf_put_varint(b, zigzag(clamp_measure(told->measure)));
+    buf_put_varint(b, measure_fold(clamp_measure(told->measure)));
 }
 
 static void put_told_peer(struct buf *b, const struct host_told_peer *told)
@@ -106,7 +106,7 @@ static void take_told_rung(struct cursor *c, struct host_status *status)
     told.since = take_word(c, UINT32_MAX);
     told.bad = take_word(c, COUNT_MAX);
     told.asked = take_word(c, COUNT_MAX);
-    told.measure = clamp_measure(unzigzag(cursor_varint(c)));
+    told.measure = clamp_measure(measure_unfold(cursor_varint(c)));
     if (which / 4 < RUNGS && which / 4 != RUNG_NETWORK) {
         status->rungs[which / 4] = told;
     }
@@ -123,7 +123,7 @@ static void take_told_peer(struct cursor *c, struct host_told_peer *told)
 }
 
 /* False: it is no status, or one of another version. */
-static bool take_status(struct cursor *c, struct host_status *status)
+static bool take_told(struct cursor *c, struct host_status *status)
 {
     uint8_t n = 0;
 
@@ -153,7 +153,7 @@ void host_status_decode(struct bytes meta, struct host_status *ret)
     memset(ret, 0, sizeof *ret);
     if (zero != NULL) {
         cursor_init(&c, (struct bytes){zero + 1, meta.len - name - 1});
-        ret->is_told = take_status(&c, ret);
+        ret->is_told = take_told(&c, ret);
         if (!ret->is_told) {
             memset(ret, 0, sizeof *ret);
         }
