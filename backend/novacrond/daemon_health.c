@@ -52,6 +52,13 @@ static bool health_keys(const struct daemon *d, struct seal_ring *ret, char *why
     return e == OK;
 }
 
+static void health_note_key(struct daemon *d, const struct seal_ring *ring)
+{
+    if (d->config->settings->health.keys != NULL) {
+        linux_seal_print(ring->keys[0], d->health.key);
+    }
+}
+
 /* --- What happens --------------------------------------------------------------------------------
  */
 
@@ -213,6 +220,7 @@ bool daemon_health_open(struct daemon *d, char *why, size_t n)
         return false;
     }
     d->health.seal = linux_seal_open();
+    health_note_key(d, &ring);
     health_compose(d, &ring, &config.agent);
     e = health_host_open(linux_world_table(d->lw), &config, &events, &d->health.host);
     if (e != OK) {
@@ -253,5 +261,6 @@ bool daemon_health_reload(struct daemon *d)
         return false;
     }
     health_agent_set_keys(daemon_health_agent(d), &ring);
+    health_note_key(d, &ring);
     return true;
 }

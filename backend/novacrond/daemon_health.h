@@ -20,6 +20,7 @@ struct daemon_health {
     struct linux_seal *seal;
     struct world_listener listener; /* for streams to the peers' port that are the agent's */
     const struct rpc_method *methods[DAEMON_METHODS_MAX]; /* etcd's, and ours behind them */
+    char key[LINUX_SEAL_PRINT_BYTES]; /* what seals, as it may be told; "": everybody knows it */
     uint64_t changes[SWIM_CHANGES];
     uint64_t conditions[HOST_FAILING + 1]; /* how often a host came into each */
     uint64_t lost;

@@ -116,6 +116,7 @@ static void health_on_members(struct rpc_call *call, struct bytes message)
     response.awareness = s->awareness;
     response.n_members = s->n_members;
     response.members = members;
+    response.key = health_words(d->health.key);
     health_send_packed(call, &response.base);
     mem_free(members);
     mem_free(told);

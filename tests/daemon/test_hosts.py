@@ -5,6 +5,7 @@ alone, what is wrong with those that live, and keys that are exchanged while the
 
 import json
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -68,17 +69,20 @@ def keys_of_health_are_read_and_exchanged(build):
                 text = scene.run("members", *flags, members=[one]).stdout
                 return text.count(" alive ") == 3
             until("all are alive", alive)
-            keys.write_text("ab" * 32 + "\n" + "cd" * 32 + "\n")
-            for member in scene.members:
-                member.process.send_signal(signal.SIGHUP)
-            time.sleep(0.5)
-            keys.write_text("cd" * 32 + "\n" + "ab" * 32 + "\n")
+            # The commands of docs/novacrond.md, "Keys of `health`".
+            for command in (f"echo {'cd' * 32} >> {keys}", f"sed -i '1h;1d;$G' {keys}"):
+                subprocess.run(command, shell=True, check=True)
+                for member in scene.members:
+                    member.process.send_signal(signal.SIGHUP)
+                time.sleep(3)
+                assert alive()
+            subprocess.run(f"sed -i '$d' {keys}", shell=True, check=True)
+            expect(keys.read_text(), "cd" * 32 + "\n")
             for member in scene.members:
                 member.process.send_signal(signal.SIGHUP)
             time.sleep(3)
             assert alive()
-            # One that knows the new key alone is heard by those who took it in while they ran.
-            keys.write_text("cd" * 32 + "\n")
+            # One that begins with the new key is heard by those who took it in while they ran.
             two = scene.members[1]
             two.kill()
             until("it is dead", lambda: not alive())
