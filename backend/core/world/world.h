@@ -64,8 +64,9 @@ typedef int32_t world_fd;
 #define WORLD_FD_NONE ((world_fd)-1)
 
 enum world_lane {
-    WORLD_LANE_LOG,  /* latency counts: the log */
-    WORLD_LANE_BULK, /* throughput counts: snapshots, preallocation, reading back, scrubbing */
+    WORLD_LANE_LOG,   /* latency counts: the log */
+    WORLD_LANE_BULK,  /* throughput counts: snapshots, preallocation, reading back, scrubbing */
+    WORLD_LANE_PROBE, /* one small request, to see how long it takes: it waits behind nothing */
     WORLD_LANES
 };
 
@@ -170,6 +171,9 @@ struct world_time_ops {
     /* Monotonic, and standing still while the machine is suspended; its origin is its own. Where
      * `now` has gained on it, the machine slept, or its clock was stepped, in between. */
     nanos (*awake)(void *self);
+    /* Nanoseconds of the Unix epoch, as this host's wall clock is set: it may be wrong, and jumps
+     * either way. To be told to people and to peers; nothing is decided by it. */
+    nanos (*wall)(void *self);
 };
 
 /* Where to reach a peer: a name or address, and a port. */
@@ -606,6 +610,11 @@ static inline nanos world_now(const struct world *w)
 static inline nanos world_awake(const struct world *w)
 {
     return w->time->awake(w->self);
+}
+
+static inline nanos world_wall(const struct world *w)
+{
+    return w->time->wall(w->self);
 }
 
 static inline void world_timer_set(const struct world *w, struct world_timer *timer, nanos at)
