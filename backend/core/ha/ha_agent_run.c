@@ -338,13 +338,16 @@ static enum run_claim run_claim_of(const struct ha_run *run)
     }
 }
 
-/* Its policy and its patience are those of its record now, where that can be read. */
+/* Its policy is that of its epoch; its patience that of its record now, where that can be read. */
 static void run_learn(struct ha_run *run)
 {
     const struct ha_vm *vm = ha_view_vm(run->agent->view, run->vm);
+    const struct ha_owner *owner = ha_view_owner(run->agent->view, run->vm);
 
+    if (owner != NULL && owner->epoch == run->epoch) {
+        run->policy = owner->policy; /* with which it was started, and the guard holds it or not */
+    }
     if (vm != NULL) {
-        run->policy = vm->policy;
         run->stop_time = (nanos)vm->stop_ms * NANOS_PER_MS;
     }
 }
@@ -382,7 +385,8 @@ static void run_pass(struct ha_run *run, nanos now)
  */
 
 /* Why this host must not run it; NULL: it may. */
-static const char *run_refusal(const struct ha_agent *a, const struct ha_vm *vm)
+static const char *run_refusal(const struct ha_agent *a, const struct ha_vm *vm,
+                               enum ha_policy policy)
 {
     const struct ha_host *host = ha_view_host(a->view, a->config.host);
 
@@ -397,7 +401,7 @@ static const char *run_refusal(const struct ha_agent *a, const struct ha_vm *vm)
                "so nothing could prove its loss: give it a watchdog, or a fence device in its "
                "record and a test of it";
     }
-    if (vm->policy == HA_POLICY_KEEP && (host == NULL || host->n_levels == 0)) {
+    if (policy == HA_POLICY_KEEP && (host == NULL || host->n_levels == 0)) {
         return "policy `keep` needs a fence device: a lease that ends proves nothing for it";
     }
     return NULL;
@@ -406,10 +410,10 @@ static const char *run_refusal(const struct ha_agent *a, const struct ha_vm *vm)
 static void run_start(struct ha_agent *a, const struct ha_vm *vm, uint64_t epoch)
 {
     struct ha_run *run = ha_run_add(a, vm->name, epoch);
-    const char *refusal = run_refusal(a, vm);
     nanos now = ha_agent_now(a);
 
     run_learn(run);
+    const char *refusal = run_refusal(a, vm, run->policy);
     if (refusal != NULL) {
         ha_agent_say(a, "refused", run->vm, refusal);
         ha_run_ended(run, WORLD_VM_CRASHED, ERR_DENIED, refusal);
@@ -421,7 +425,7 @@ static void run_start(struct ha_agent *a, const struct ha_vm *vm, uint64_t epoch
     run->start.spec.name = run->vm;
     run->start.spec.volume = run->volume;
     run->start.spec.epoch = epoch;
-    run->start.spec.is_guarded = a->has_guard && vm->policy != HA_POLICY_KEEP;
+    run->start.spec.is_guarded = a->has_guard && run->policy != HA_POLICY_KEEP;
     run->start.spec.definition = buf_view(&run->definition);
     run->start.deadline = now + u64_max(vm->start_ms, 1) * NANOS_PER_MS;
     run->start.done = run_on_started;
@@ -461,6 +465,27 @@ static void runs_start(struct ha_agent *a)
     }
 }
 
+/* What is to be stopped and was never begun: it never will be. */
+static void runs_give_up(struct ha_agent *a)
+{
+    if (a->phase != HA_AGENT_SERVING || !a->has_reconciled) {
+        return;
+    }
+    for (size_t i = 0; i < ha_view_count(a->view, HA_OWNER); i++) {
+        const struct ha_owner *owner = ha_view_at(a->view, HA_OWNER, i)->record;
+        if (owner == NULL || owner->phase != HA_STOPPING || owner->epoch == 0 ||
+            strcmp(owner->host, a->config.host) != 0 ||
+            ha_run_find(a, owner->vm, owner->epoch) != NULL) {
+            continue;
+        }
+        const struct ha_report *report = ha_view_report(a->view, a->config.host, owner->vm);
+        if (report == NULL || report->epoch < owner->epoch) {
+            ha_run_ended(ha_run_add(a, owner->vm, owner->epoch), WORLD_VM_SHUT_DOWN, ERR_CANCELED,
+                         "it was to be stopped before it was started");
+        }
+    }
+}
+
 void ha_runs_pass(struct ha_agent *a)
 {
     nanos now = ha_agent_now(a);
@@ -468,5 +493,6 @@ void ha_runs_pass(struct ha_agent *a)
     for (size_t i = 0; i < a->n_runs; i++) {
         run_pass(a->runs[i], now);
     }
+    runs_give_up(a);
     runs_start(a);
 }

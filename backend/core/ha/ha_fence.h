@@ -11,11 +11,11 @@
  *   OFF     OFF to every device of the level at once. A device that reports a failure or does not
  *           answer in time may have switched all the same: it is read, too. One that was not
  *           reached, or is not configured, fails the level.
- *   READ    STATUS by every device of the level, and by the host's other devices as witnesses,
- *           where they are no outlets and have not failed in this round. All of the level must say
- *           off; a witness that says on fails the level; a witness that says nothing is none.
- *           UNKNOWN is never off. A device that says on is asked again for a while (READS_MAX):
- *           power takes its time to fall.
+ *   READ    STATUS by every device of the level; all must say off. Then by the host's other devices
+ *           as witnesses, where they are no outlets and have not failed in this round: one that
+ *           goes on saying on fails the level, one that says nothing is none. UNKNOWN is never off.
+ *           A device that says on, or cannot tell, is asked again for a while
+ *           (HA_FENCE_READS_MAX): power takes its time to fall.
  *   FLIGHT  what the host had sent may still land.
  *   PAUSE   fence_retry_ms, doubled each round up to eight times that, with jitter. It never gives
  *           up: the caller ends it, on a confirmation by an operator.
@@ -37,7 +37,8 @@
 #include "core/ha/ha_view.h"
 #include "core/monitoring/health/breaker.h"
 
-/* Devices of one host, over all its levels, and so commands under way at once. */
+/* Devices of one host, over all its levels. Each has at most one command under way, not counting
+ * those that were given up. */
 #define HA_FENCE_SLOTS (HA_FENCE_LEVELS_MAX * HA_FENCE_DEVICES_MAX)
 
 /* Times that a device is asked again which says that the power is still on, and between two. */
@@ -46,6 +47,10 @@
 
 /* Beyond a command's own deadline. */
 #define HA_FENCE_GRACE NANOS_PER_S
+
+/* A witness is given no longer than this: it may be dead with its host, and its word is not needed.
+ */
+#define HA_FENCE_WITNESS_TIME (3 * NANOS_PER_S)
 
 #define HA_FENCE_TABLE(X)                                                                          \
     X(HA_FENCE_DELAY, "delay")                                                                     \
@@ -79,7 +84,7 @@ struct ha_fence_slot {
     uint32_t reads;
     bool has_failed; /* in this round, so that it is no witness */
     bool is_member;  /* of the level that is tried now */
-    bool is_off;     /* READ: it said so */
+    bool is_witness; /* READ: it is asked as one */
     bool is_settled; /* nothing more is asked of it in this phase */
 
     bool has_answered; /* ever: */
@@ -121,6 +126,8 @@ struct ha_fence {
     uint32_t level;  /* that is tried, or has done it; from 0 */
     uint32_t n_levels;
     uint32_t n_slots;
+    bool has_failed;    /* the level: so, once nothing is under way, the next */
+    bool has_witnesses; /* READ: all of the level have said off, and witnesses are asked */
     uint64_t next_ticket;
     uint8_t level_slots[HA_FENCE_LEVELS_MAX][HA_FENCE_DEVICES_MAX];
     uint32_t level_n[HA_FENCE_LEVELS_MAX];
@@ -163,16 +170,17 @@ void ha_fence_check(const struct ha_fence *f);
 
 /*
  * A cluster that wants to fence many of its hosts is more likely wrong than right: a switch died,
- * not they. So no more than storm_percent of the hosts may be FENCING, or have become GONE of late,
- * at a time: at least one, and otherwise always fewer than half of them.
+ * not they. So no more than storm_percent of the hosts, rounded up, may be FENCING, or GONE by a
+ * fence, of late: at least one, and otherwise always fewer than half of them.
  *
- * Records have no times: whether a host that is GONE has been so for storm_s is for the leader to
- * say, who has measured it whole (`is_settled`; NULL: none is). Operators' confirmations are no
- * part of a storm.
+ * Records have no times: whether a fate has been what it is for storm_s is for the leader to say,
+ * who has measured it whole (`is_settled`; NULL: none has). So a host whose devices are dead, and
+ * which stays FENCING for hours, hinders the fencing of others for storm_s only. Operators'
+ * confirmations are no part of a storm.
  */
 struct ha_storm {
     uint32_t hosts;  /* that have a record */
-    uint32_t fenced; /* FENCING, or GONE of late by a fence */
+    uint32_t fenced; /* of late */
     uint32_t cap;
     bool may_fence; /* one more */
 };

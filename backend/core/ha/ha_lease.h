@@ -53,8 +53,7 @@ struct ha_grant {
 /* X(enumerator, text): why a renewal was not granted. */
 #define HA_REFUSAL_TABLE(X)                                                                        \
     X(HA_REFUSED_STRANGER, "the leader has no agent's record of this host, boot and member")       \
-    X(HA_REFUSED_FATE, "the cluster holds this host for lost")                                     \
-    X(HA_REFUSED_SETTINGS, "the cluster's settings cannot be read")
+    X(HA_REFUSED_FATE, "the cluster holds this host for lost")
 
 enum ha_refusal {
 #define HA_REFUSAL_ENUM(name, text) name,

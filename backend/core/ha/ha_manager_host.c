@@ -317,6 +317,28 @@ static bool host_is_heard(const struct ha_manager *m, const struct ha_soft_host 
     return row != NULL && row->heard_at > h->phase_at && m->now < row->heard_at + HA_SILENCE;
 }
 
+/* Has P passed for the host as such, so that whatever it ran has ended? */
+static bool host_is_expired(struct ha_manager *m, const struct ha_soft_host *h)
+{
+    const struct ha_host *host = ha_view_host(m->view, h->name);
+    const struct ha_claim claim = {.policy = HA_POLICY_STOP,
+                                   .epoch = 1,
+                                   .lease = rule_lease(m, h->name),
+                                   .flight = h->flight,
+                                   .drift_ppm = m->settings.drift_ppm};
+    struct ha_evidence e = {.is_bare_metal = host != NULL && host->is_bare_metal,
+                            .is_barred = true,
+                            .since_renewal = m->now - ha_lessor_granted(m->lessor, h->name)};
+    struct ha_ruling ruling;
+
+    rule_attest(m, h->name, &e);
+    ha_proof_rule(&e, &claim, &ruling);
+    if (!ruling.may_start && ruling.left != NANOS_FOREVER) {
+        ha_manager_want(m, u64_add_sat(m->now, ruling.left));
+    }
+    return ruling.may_start;
+}
+
 /* --- UP -----------------------------------------------------------------------------------------
  */
 
@@ -398,13 +420,13 @@ static void host_confirm(struct ha_manager *m, struct ha_soft_host *h)
     buf_deinit(&why);
 }
 
-/* A host that has been GONE, by a fence, for as long as a storm is counted. */
+/* A host whose fate has not changed for as long as a storm is counted. */
 static bool host_is_settled(void *ctx, const char *host)
 {
     const struct ha_manager *m = ctx;
     const struct ha_soft_host *h = ha_soft_host_find(m, host);
 
-    return h != NULL && h->was_seen && h->seen_phase == HA_HOST_GONE &&
+    return h != NULL && h->was_seen &&
            m->now >= h->phase_at + (nanos)m->settings.storm_s * NANOS_PER_S;
 }
 
@@ -448,6 +470,10 @@ static void host_lost(struct ha_manager *m, struct ha_soft_host *h, const struct
     }
     if (host_is_fence_asked(m, h->name)) {
         fate_fence(m, h, "asked by an operator");
+        return;
+    }
+    if (h->owned == 0 && host_is_expired(m, h)) {
+        fate_gone(m, h, HA_PROOF_EXPIRED, "its lease and its watchdog have run out");
         return;
     }
     buf_init(&why);
@@ -505,6 +531,10 @@ static void host_fencing(struct ha_manager *m, struct ha_soft_host *h, const str
         fate_gone(m, h, HA_PROOF_FENCED, say_end(&text));
     } else if (h->fence.round > 0 && h->blocked == 0 && fence_is_idle(h) && host_is_heard(m, h)) {
         fate_up(m, h, "it could not be fenced, owns nothing any more, and is heard");
+    } else if (h->fence.round > 0 && h->owned == 0 && fence_is_idle(h) && host_is_expired(m, h)) {
+        fate_gone(m, h, HA_PROOF_EXPIRED,
+                  "it could not be fenced; its lease and its watchdog have "
+                  "run out, and it owns nothing any more");
     } else if (h->fence.round != fate->attempts) {
         ha_fence_tell(&h->fence, &text);
         fate_note(m, h, say_end(&text), "host-fence-failed");

@@ -21,7 +21,7 @@
 
 /* A host that was not heard in this term is silent after this: agents renew at once when somebody
  * else leads. */
-#define HA_SILENCE_NEW (300 * NANOS_PER_MS)
+#define HA_SILENCE_NEW (100 * NANOS_PER_MS)
 
 /* What a lease may be late by on its way, before its end alone makes a host lost. */
 #define HA_LEASE_GRACE NANOS_PER_S

@@ -503,7 +503,9 @@ static void ha_set_feed(void *self, const struct ha_feed *feed)
     }
     ha_feed_stop(h);
     h->feed = feed;
-    ha_soon(h);
+    if (feed != NULL) {
+        ha_soon(h);
+    }
 }
 
 /* --- life --------------------------------------------------------------------------------------
