@@ -58,6 +58,7 @@ struct ha_run {
 
     struct buf definition; /* owned, of START */
     char volume[WORLD_NAME_MAX_BYTES];
+    char image[WORLD_PATH_MAX_BYTES + WORLD_NAME_MAX_BYTES]; /* "": the driver finds it */
     struct world_vm_request start;
     struct world_vm_request order; /* STOP, PAUSE, RESUME or QUERY */
     struct world_vm_request kill;

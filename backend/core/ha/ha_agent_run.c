@@ -407,6 +407,27 @@ static const char *run_refusal(const struct ha_agent *a, const struct ha_vm *vm,
     return NULL;
 }
 
+/* Its volume is a file of that name on its storage; without one, where the driver has its images.
+ */
+static void run_find_image(const struct ha_agent *a, struct ha_run *run, const struct ha_vm *vm)
+{
+    const struct ha_storage *storage =
+        vm->storage[0] != '\0' ? ha_view_storage(a->view, vm->storage) : NULL;
+    struct buf path;
+
+    ha_text_set(run->volume, sizeof run->volume, vm->volume);
+    run->image[0] = '\0';
+    if (storage == NULL || storage->path[0] == '\0') {
+        return;
+    }
+    buf_init(&path);
+    say(&path, storage->path);
+    say(&path, "/");
+    say(&path, vm->volume);
+    ha_text_set(run->image, sizeof run->image, say_end(&path));
+    buf_deinit(&path);
+}
+
 static void run_start(struct ha_agent *a, const struct ha_vm *vm, uint64_t epoch)
 {
     struct ha_run *run = ha_run_add(a, vm->name, epoch);
@@ -419,11 +440,14 @@ static void run_start(struct ha_agent *a, const struct ha_vm *vm, uint64_t epoch
         ha_run_ended(run, WORLD_VM_CRASHED, ERR_DENIED, refusal);
         return;
     }
-    ha_text_set(run->volume, sizeof(run->volume), vm->volume);
+    run_find_image(a, run, vm);
     buf_put(&run->definition, vm->definition.data, vm->definition.len);
     run->start.op = WORLD_VM_START;
     run->start.spec.name = run->vm;
     run->start.spec.volume = run->volume;
+    run->start.spec.image = run->image[0] != '\0' ? run->image : NULL;
+    run->start.spec.memory_mib = vm->memory_mib;
+    run->start.spec.cpus = vm->cpus;
     run->start.spec.epoch = epoch;
     run->start.spec.is_guarded = a->has_guard && run->policy != HA_POLICY_KEEP;
     run->start.spec.definition = buf_view(&run->definition);

@@ -365,6 +365,9 @@ struct world_vm_spec {
     uint64_t epoch;          /* of the ownership under which it runs */
     bool is_guarded;         /* START: the guard holds it before its guest runs; ERR_DENIED if there
                                 is none, or its lease does not hold */
+    uint32_t memory_mib;     /* START: what the machine has of its host; 0: the definition says */
+    uint32_t cpus;           /* likewise */
+    const char *image;       /* START: the path of its volume; NULL: the driver finds it */
     struct bytes definition; /* START: the rest of the machine; the driver's to understand */
 };
 

@@ -337,6 +337,60 @@ static void read_machine(struct reading *r, const json_t *root)
     d->has_agent = read_flag(r, root, "guest_agent");
 }
 
+/* --- what its record says ----------------------------------------------------------------------- */
+
+static enum err complete_number(json_t *root, const char *key, uint32_t number, char *why)
+{
+    const json_t *said = json_object_get(root, key);
+
+    if (number == 0) {
+        return OK;
+    }
+    if (said != NULL && json_integer_value(said) != (json_int_t)number) {
+        (void)snprintf(why, QEMU_TEXT_MAX_BYTES,
+                       "%s is %u by the machine's record; leave it out here", key, number);
+        return ERR_INVALID;
+    }
+    (void)json_object_set_new(root, key, json_integer((json_int_t)number));
+    return OK;
+}
+
+static void complete_image(json_t *root, const char *image)
+{
+    json_t *disk = json_object_get(root, "disk");
+
+    if (disk == NULL) {
+        disk = json_object();
+        (void)json_object_set_new(root, "disk", disk);
+    }
+    if (json_is_object(disk) && json_object_get(disk, "path") == NULL) {
+        (void)json_object_set_new(disk, "path", json_string(image));
+    }
+}
+
+enum err qemu_definition_complete(const struct world_vm_spec *spec, char **ret, char *why)
+{
+    const bool is_empty = spec->definition.len == 0;
+    const char *text = is_empty ? "{}" : (const char *)spec->definition.data;
+    const size_t n = is_empty ? 2 : spec->definition.len;
+    json_t *root = n <= QEMU_DEFINITION_MAX_BYTES
+                       ? json_loadb(text, n, JSON_REJECT_DUPLICATES, NULL)
+                       : NULL;
+    enum err e = OK;
+
+    *ret = NULL;
+    if (json_is_object(root)) {
+        e = complete_number(root, "memory_mib", spec->memory_mib, why);
+        e = e == OK ? complete_number(root, "cpus", spec->cpus, why) : e;
+        if (e == OK && spec->image != NULL) {
+            complete_image(root, spec->image);
+        }
+        *ret = e == OK ? json_dumps(root, JSON_COMPACT) : NULL;
+    }
+    json_decref(root);
+    return e;
+}
+
 enum err qemu_definition_decode(struct bytes json, struct qemu_definition *ret, char *why)
 {
     struct qemu_definition d = {.append = ""};

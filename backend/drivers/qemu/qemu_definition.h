@@ -10,6 +10,7 @@
 
 #include "core/base/err.h"
 #include "core/base/types.h"
+#include "core/world/world.h"
 
 #define QEMU_DEFINITION_MAX_BYTES (64 * 1024)
 #define QEMU_MEMORY_MAX_MIB       (16U * 1024 * 1024)
@@ -62,6 +63,11 @@ struct qemu_definition {
     bool has_agent;
     json_t *root; /* owned */
 };
+
+/* The definition with what the rest of `spec` says of the machine: memory, processors, the path of
+ * its volume. A text to be freed with free(); NULL: it is no JSON object, which decoding explains.
+ * ERR_INVALID: the two contradict each other, and `why` says how. */
+MUST_USE enum err qemu_definition_complete(const struct world_vm_spec *spec, char **ret, char *why);
 
 /* ERR_INVALID with the reason in `why`, QEMU_TEXT_MAX_BYTES of room. */
 MUST_USE enum err qemu_definition_decode(struct bytes json, struct qemu_definition *ret, char *why);

@@ -4,6 +4,7 @@
 #include <linux/openat2.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -560,7 +561,13 @@ static enum err spec_check(struct qemu_driver *driver, const struct world_vm_spe
         qemu_tell(driver, spec->name, "its volume cannot be called so");
         return ERR_INVALID;
     }
-    const enum err e = qemu_definition_decode(spec->definition, ret, why);
+    char *whole = NULL;
+    enum err e = qemu_definition_complete(spec, &whole, why);
+    if (e == OK) {
+        const struct bytes json = {(const uint8_t *)whole, whole != NULL ? strlen(whole) : 0};
+        e = qemu_definition_decode(whole != NULL ? json : spec->definition, ret, why);
+    }
+    free(whole);
     if (e != OK) {
         qemu_tell(driver, spec->name, "its definition: %s", why);
     }
