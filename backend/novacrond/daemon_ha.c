@@ -93,6 +93,42 @@ static void ha_power_submit(void *self, struct world_power_request *request)
 
 static const struct world_power_ops ha_power_ops = {.submit = ha_power_submit};
 
+/* --- machines for the guard ------------------------------------------------------------------- */
+
+/* How long the guard, a process of this host, may take to take a machine. */
+#define HOLD_PATIENCE (2 * NANOS_PER_S)
+
+/* A machine on its way from the driver to the guard. */
+struct ha_hold {
+    struct guard_hold hold;
+    struct qemu_hold *asked;
+};
+
+static void ha_held(struct guard_hold *hold, enum err result)
+{
+    struct ha_hold *h = hold->owner;
+    struct qemu_hold *asked = h->asked;
+
+    mem_free(h);
+    asked->held(asked, result);
+}
+
+static void ha_hold(void *ctx, struct qemu_hold *asked)
+{
+    struct daemon *d = ctx;
+    struct ha_hold *h = mem_alloc_zero(sizeof *h);
+
+    h->asked = asked;
+    h->hold = (struct guard_hold){.held = ha_held,
+                                  .name = asked->name,
+                                  .epoch = asked->epoch,
+                                  .pidfd = asked->pidfd,
+                                  .cgroup_kill = -1,
+                                  .deadline = daemon_now(d) + HOLD_PATIENCE,
+                                  .owner = h};
+    guard_client_hold(d->ha.guard, &h->hold);
+}
+
 /* --- opening ---------------------------------------------------------------------------------- */
 
 static bool open_machines(struct daemon *d, char *why, size_t n)
@@ -106,7 +142,7 @@ static bool open_machines(struct daemon *d, char *why, size_t n)
     if (s->guard != NULL) {
         d->ha.guard = guard_client_open(linux_world_loop(d->lw), linux_world_table(d->lw), s->guard);
         linux_world_plug_guard(d->lw, &guard_client_ops, d->ha.guard);
-        config.guard = guard_client_holder(d->ha.guard);
+        config.guard = (struct qemu_guard){.hold = ha_hold, .ctx = d};
     }
     for (uint32_t i = 0; i < s->folders_count && i < QEMU_FOLDERS_MAX; i++) {
         config.folders[config.folder_count++] = s->folders[i];

@@ -5,6 +5,7 @@
 
 #include "core/base/check.h"
 #include "core/base/mem.h"
+#include "core/base/say.h"
 #include "core/ha/ha_agent_int.h"
 
 /* --- the list -----------------------------------------------------------------------------------

@@ -64,6 +64,7 @@ struct uv_loop_s;
 struct qemu_hold {
     void (*held)(struct qemu_hold *hold, enum err result);
     const char *name;
+    uint64_t epoch;
     int pidfd;
     void *owner;
 };

@@ -356,7 +356,8 @@ static void boot_hold(struct qemu_machine *m)
     struct qemu_hold_call *call = mem_alloc_zero(sizeof *call);
     memcpy(call->name, m->record.name, sizeof call->name);
     call->machine = m;
-    call->hold = (struct qemu_hold){hold_answered, call->name, pidfd, call};
+    call->hold =
+        (struct qemu_hold){hold_answered, call->name, m->record.epoch, pidfd, call};
     m->hold = call;
     guard->hold(guard->ctx, &call->hold);
 }
