@@ -11,7 +11,7 @@
 
 /* --- waiting ---------------------------------------------------------------------------------- */
 
-static enum ha_wait wait_for(const struct ha_seat *other)
+static enum ha_wait wait_of(const struct ha_seat *other)
 {
     if (other->vm == NULL) {
         return HA_WAIT_MISSING;
@@ -65,7 +65,7 @@ enum ha_wait ha_place_waits(const struct ha_ledger *l, const struct ha_vm *vm, c
     *other = NULL;
     for (uint32_t i = 0; i < vm->after.n; i++) {
         uint32_t at = ha_seat_index(l, vm->after.name[i]);
-        enum ha_wait wait = at != HA_NOBODY ? wait_for(&l->seats[at]) : HA_WAIT_MISSING;
+        enum ha_wait wait = at != HA_NOBODY ? wait_of(&l->seats[at]) : HA_WAIT_MISSING;
         if (wait == HA_WAIT_NOT) {
             continue;
         }

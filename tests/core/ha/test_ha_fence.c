@@ -468,6 +468,7 @@ static void every_round_begins_with_all_its_witnesses(void **state)
     b.devices[0].off_result = OK; /* but in another machine; the other device can read again */
     b.devices[0].is_wired_elsewhere = true;
     b.devices[1].off_result = ERR_DENIED;
+    b.devices[1].does_not_switch = true;
     fencing_run(&b, b.now + 10 * S);
     assert_false(ha_fence_is_done(&b.fence));
     assert_true(b.devices[1].reads > 0);

@@ -539,15 +539,17 @@ static void a_verdict_is_a_sentence(void **state)
 static void assert_order(struct place_bench *b, const char *expected)
 {
     size_t order[64];
-    char names[256] = "";
+    struct buf names;
 
     placing_begin(b);
+    buf_init(&names);
     size_t n = ha_place_order(&b->ledger, order);
     for (size_t i = 0; i < n; i++) {
-        strcat(names, i > 0 ? " " : "");
-        strcat(names, ha_view_at(&b->view, HA_VM, order[i])->key.name);
+        say(&names, i > 0 ? " " : "");
+        say(&names, ha_view_at(&b->view, HA_VM, order[i])->key.name);
     }
-    assert_string_equal(names, expected);
+    assert_string_equal(say_end(&names), expected);
+    buf_deinit(&names);
 }
 
 static void put_vm(struct place_bench *b, const char *name, uint32_t priority, const char *after)
