@@ -70,7 +70,7 @@ static void configure_device(struct daemon *d, const char *name)
         return;
     }
     for (uint32_t i = 0; i < device->n_parameters; i++) {
-        params[i] = (struct fence_param){.key = device->parameters[i].key,
+        params[i] = (struct fence_param){.name = device->parameters[i].key,
                                          .value = device->parameters[i].value};
     }
     const struct fence_device_config config = {.name = device->name,

@@ -21,6 +21,7 @@
 #include "core/node/node_ha.h"
 #include "core/world/world.h"
 
+struct cut_change; /* monitoring/health/cut.h */
 struct daemon;
 struct fence_driver;
 struct guard_client;

@@ -62,7 +62,7 @@ static void page_hosts(struct daemon_page *p, const struct ha_view *view)
 
 void daemon_page_ha(struct rpc_call *call)
 {
-    const struct daemon *d = etcd_api_owner(rpc_call_ctx(call));
+    const struct daemon *d = etcd_api_owner(rpc_ctx(call));
     struct ha_member_status s;
     struct daemon_page p;
 
