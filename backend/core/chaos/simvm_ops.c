@@ -76,6 +76,7 @@ static void start_executes(struct simcall *call)
         simcall_after(call, SIMVM_LATENCY, start_executes);
         return;
     }
+    simvm_tell_unseen(host, request->spec.name);
     if (e == OK) {
         e = simvm_spawn(host, &request->spec, &vm);
     }
@@ -84,6 +85,7 @@ static void start_executes(struct simcall *call)
         return;
     }
     vm->is_told = true;
+    vm->is_ours = true;
     vm->is_held = request->spec.is_guarded;
     if (vm->is_held) {
         simguard_holds(host);
@@ -122,11 +124,13 @@ static void list_machines(struct simcall *call)
 {
     struct world_vm_request *request = call->request;
 
+    simvm_tell_unseen(call->host, NULL);
     for (struct simvm *vm = call->host->vms->machines; vm != NULL; vm = vm->next) {
         struct world_vm_found found = {.epoch = vm->epoch, .state = vm_state(vm)};
         memcpy(found.name, vm->name, sizeof vm->name);
         memcpy(found.volume, vm->volume->name, sizeof found.volume);
         vm->is_told = true;
+        vm->is_ours = true;
         request->entry(request, &found);
     }
     answer_ok(call);
