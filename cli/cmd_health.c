@@ -2,10 +2,12 @@
  * answers. */
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include <novacronpb.pb-c.h>
 
 #include "api/pb_wire.h"
+#include "cli/plain.h"
 #include "cli/remote.h"
 
 /* Lines of the chart, and what one of them stands for. */
@@ -29,9 +31,20 @@ static void health_print_span(uint64_t seconds, char *text, size_t n)
     }
 }
 
-static const char *health_or_dash(const char *text)
+/* What came from the cluster, or a dash. */
+struct health_word {
+    char text[256];
+};
+
+static const char *health_plain(const char *text, struct health_word *word)
 {
-    return text[0] != '\0' ? text : "-";
+    return text[0] != '\0' ? plain_copy(text, word->text, sizeof word->text) : "-";
+}
+
+static bool health_is_well(const Novacronpb__HostMember *m)
+{
+    return strcmp(m->state, "alive") == 0 && strcmp(m->condition, "degraded") != 0 &&
+           strcmp(m->condition, "failing") != 0;
 }
 
 /* Between it and the member that answers. */
@@ -43,21 +56,27 @@ static bool health_is_blocked(const Novacronpb__HostMember *m)
 static void health_print_member(const Novacronpb__MembersResponse *all,
                                 const Novacronpb__HostMember *m)
 {
+    struct health_word words[5];
     char span[32];
 
     health_print_span(m->seconds, span, sizeof span);
-    (void)printf("%-16llx  %-8s %8s  %-16s %-24s %-6s%s%s%s\n", (unsigned long long)m->id, m->state,
-                 span, health_or_dash(m->name), m->address, health_or_dash(m->view),
-                 m->id == all->leader ? " leader" : "",
+    (void)printf("%-16llx  %-8s %8s  %-16s %-24s %-6s %-9s%s%s%s\n", (unsigned long long)m->id,
+                 health_plain(m->state, &words[0]), span, health_plain(m->name, &words[1]),
+                 health_plain(m->address, &words[2]), health_plain(m->view, &words[3]),
+                 health_plain(m->condition, &words[4]), m->id == all->leader ? " leader" : "",
                  m->id == all->self ? " answers"
                  : m->neighbour     ? " neighbour"
                                     : "",
                  health_is_blocked(m) ? " tcp-only" : "");
+    if (m->reason[0] != '\0') {
+        (void)printf("    %s\n", health_plain(m->reason, &words[0]));
+    }
 }
 
 static void health_print_members(const Novacronpb__MembersResponse *all)
 {
     const char *blocked = NULL;
+    struct health_word word;
 
     for (size_t i = 0; i < all->n_members; i++) {
         health_print_member(all, all->members[i]);
@@ -66,7 +85,7 @@ static void health_print_members(const Novacronpb__MembersResponse *all)
     if (blocked != NULL) {
         (void)printf("tcp-only: UDP is blocked between there and the member that answers; open "
                      "the UDP port of the same number, as of %s.\n",
-                     blocked);
+                     health_plain(blocked, &word));
     }
     if (all->awareness > 0) {
         (void)printf("The member that answers doubts itself: it is slow, or badly connected.\n");
@@ -91,7 +110,9 @@ enum cli_exit cmd_members(const struct cli_call *call)
         e = all != NULL ? CLI_OK : remote_failed(&r, "the answer makes no sense");
     }
     for (size_t i = 0; all != NULL && i < all->n_members; i++) {
-        e = strcmp(all->members[i]->state, "dead") == 0 ? CLI_DAMAGED : e;
+        bool is_gone = strcmp(all->members[i]->state, "left") == 0;
+
+        e = is_gone || health_is_well(all->members[i]) ? e : CLI_DAMAGED;
     }
     if (all != NULL && r.json) {
         remote_print(&novacronpb__members_response__descriptor, buf_view(&r.response));
@@ -128,24 +149,98 @@ static void health_print_chart(const Novacronpb__HostResponse *h)
     (void)putchar('\n');
 }
 
+/* ", since 22:38:01 (3m12s)", by this machine's clock; nothing where it is not known. */
+static void health_print_since(uint64_t since)
+{
+    time_t at = (time_t)since;
+    time_t now = time(NULL);
+    struct tm tm = {0};
+    char clock[32] = "";
+    char span[32];
+
+    if (since == 0 || localtime_r(&at, &tm) == NULL) {
+        return;
+    }
+    (void)strftime(clock, sizeof clock, now - at < SECONDS_A_DAY ? "%H:%M:%S" : "%Y-%m-%d %H:%M:%S",
+                   &tm);
+    health_print_span(now > at ? (uint64_t)(now - at) : 0, span, sizeof span);
+    (void)printf(", since %s (%s)", clock, span);
+}
+
+static void health_print_rungs(const Novacronpb__HostResponse *h)
+{
+    struct health_word words[3];
+
+    for (size_t i = 0; i < h->n_rungs; i++) {
+        const Novacronpb__HostRung *r = h->rungs[i];
+        bool is_bad = strcmp(r->state, "degraded") == 0 || strcmp(r->state, "broken") == 0;
+
+        (void)printf("  %-12s %-9s %s", health_plain(r->name, &words[0]),
+                     health_plain(r->state, &words[1]), health_plain(r->reason, &words[2]));
+        if (is_bad) {
+            health_print_since(r->since);
+        }
+        if (r->points > 0) {
+            (void)printf(", -%u", r->points);
+        }
+        (void)putchar('\n');
+    }
+}
+
+/* Where all agree there is nothing to show that the ladder does not say. */
+static void health_print_observers(const Novacronpb__HostResponse *h)
+{
+    struct health_word words[2];
+    bool differ = false;
+
+    for (size_t i = 0; i < h->n_observers; i++) {
+        differ = differ || h->observers[i]->badly;
+    }
+    if (!differ) {
+        return;
+    }
+    (void)printf("as its observers see it\n");
+    for (size_t i = 0; i < h->n_observers; i++) {
+        const Novacronpb__HostObserver *o = h->observers[i];
+
+        (void)printf("  %-16s %s", health_plain(o->name, &words[0]), o->badly ? "badly: " : "well");
+        if (o->badly) {
+            (void)printf("%s", health_plain(o->reason, &words[1]));
+            health_print_since(o->since);
+        }
+        (void)putchar('\n');
+    }
+}
+
 static void health_print_host(const Novacronpb__HostResponse *h)
 {
     const Novacronpb__HostMember *m = h->member;
+    struct health_word words[4];
     char span[32];
 
     health_print_span(m->seconds, span, sizeof span);
-    (void)printf("%s (%llx) at %s: %s for %s", health_or_dash(m->name), (unsigned long long)m->id,
-                 m->address, m->state, span);
-    if (m->neighbour) {
+    (void)printf("%s (%llx) at %s: %s for %s, %s", health_plain(m->name, &words[0]),
+                 (unsigned long long)m->id, health_plain(m->address, &words[1]),
+                 health_plain(m->state, &words[2]), span, health_plain(m->condition, &words[3]));
+    if (strcmp(m->condition, "unknown") != 0) {
         (void)printf(", score %u of 100", h->score);
     }
     (void)putchar('\n');
     if (m->view[0] != '\0') {
-        (void)printf("the leader's view: %s, %u of its observers report it\n", m->view, m->reports);
+        (void)printf("the leader's view: %s, %u of its observers report it\n",
+                     health_plain(m->view, &words[0]), m->reports);
     }
-    for (size_t i = 0; i < h->n_rungs; i++) {
-        (void)printf("  %-16s %-8s %s\n", h->rungs[i]->name, h->rungs[i]->state,
-                     h->rungs[i]->reason);
+    health_print_rungs(h);
+    health_print_observers(h);
+    if (h->beats != NULL) {
+        (void)printf("from here: %u of its last 16 beats came, %u of ours came there; round trip "
+                     "%.1f ms, phi %.1f\n",
+                     h->beats->from_it, h->beats->to_it, h->beats->round_trip_us / 1e3,
+                     h->beats->phi);
+    }
+    if (health_is_blocked(m)) {
+        (void)printf("from here: by TCP alone: UDP is blocked; open the UDP port of the same "
+                     "number\n");
     }
     if (h->n_phi > 0) {
         health_print_chart(h);
@@ -175,7 +270,7 @@ enum cli_exit cmd_health(const struct cli_call *call)
         } else {
             health_print_host(host);
         }
-        e = strcmp(host->member->state, "alive") == 0 ? CLI_OK : CLI_DAMAGED;
+        e = health_is_well(host->member) ? CLI_OK : CLI_DAMAGED;
     }
     if (host != NULL) {
         novacronpb__host_response__free_unpacked(host, NULL);

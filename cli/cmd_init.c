@@ -8,6 +8,7 @@
 
 #include "api/json_wire.h"
 #include "cli/command.h"
+#include "cli/health_keys.h"
 #include "cli/member_file.h"
 #include "core/base/say.h"
 #include "pki/pki.h"
@@ -35,6 +36,7 @@ struct init {
     struct member_file file;
     const char *dir;
     char ca[MEMBER_PATH_BYTES];
+    char keys[MEMBER_PATH_BYTES]; /* of health */
     char why[DAEMON_WHY_BYTES];
 };
 
@@ -138,6 +140,7 @@ static enum err init_write(struct init *s)
         e = e == OK ? member_file_write(s->dir, m->name, buf_view(&text), s->why) : e;
         buf_deinit(&text);
         TRY(e);
+        TRY(health_keys_copy(s->keys, s->dir, m->name, s->why));
         if (s->file.has_certificates) {
             TRY(member_certify(s->ca, s->dir, m->name, m->peer.host, s->why));
         }
@@ -168,6 +171,8 @@ static void init_explain(const struct init *s)
             "%s/ca.key  lets anybody in: keep it off the members; `cluster join` needs it\n",
             s->dir, s->ca);
     }
+    (void)printf("%s  is what hosts watch each other with; `cluster join` needs it, too\n",
+                 s->keys);
     (void)printf(
         "Then, on each: novacrond --config %s/novacrond.yaml. The cluster begins when all of "
         "them run.\n",
@@ -184,6 +189,8 @@ static void init_explain_json(const struct init *s)
         say(&b, ",\"ca\":");
         json_put_string(&b, s->ca);
     }
+    say(&b, ",\"health_keys\":");
+    json_put_string(&b, s->keys);
     say(&b, ",\"members\":[");
     for (size_t i = 0; i < s->count; i++) {
         char dir[MEMBER_PATH_BYTES];
@@ -212,16 +219,19 @@ enum cli_exit cmd_cluster_init(const struct cli_call *call)
                                   .members = s.members,
                                   .count = s.count,
                                   .has_certificates = call->options[INIT_PLAINTEXT] == NULL,
+                                  .has_health_keys = true,
                                   .etc = etc != NULL ? etc : MEMBER_ETC,
                                   .data_dir = data_dir != NULL ? data_dir : MEMBER_DATA_DIR,
                                   .timing = call->options[INIT_TIMING]};
     if (snprintf(s.ca, sizeof s.ca, "%s/ca", s.dir) >= (int)sizeof s.ca) {
         return init_failed("the directory's name is too long", ERR_INVALID);
     }
+    health_keys_place(s.file.has_certificates ? s.ca : NULL, s.dir, s.keys);
     e = e == OK ? init_places(&s) : e;
     e = e == OK ? init_check(&s) : e;
     e = e == OK ? init_directory(&s) : e;
     e = e == OK && s.file.has_certificates ? init_authority(&s) : e;
+    e = e == OK ? health_keys_make(s.keys, s.why) : e;
     e = e == OK ? init_write(&s) : e;
     if (e != OK) {
         return init_failed(s.why, e);

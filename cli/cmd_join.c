@@ -5,9 +5,11 @@
 #include <string.h>
 
 #include <etcdserverpb.pb-c.h>
+#include <novacronpb.pb-c.h>
 
 #include "api/json_wire.h"
 #include "api/pb_wire.h"
+#include "cli/health_keys.h"
 #include "cli/member_file.h"
 #include "cli/remote.h"
 #include "core/base/say.h"
@@ -22,7 +24,8 @@ enum {
     JOIN_PRIORITY,
     JOIN_DATA_DIR,
     JOIN_ETC,
-    JOIN_TIMING
+    JOIN_TIMING,
+    JOIN_HEALTH_KEYS
 };
 
 /* Of MemberRemoveRequest. */
@@ -36,6 +39,7 @@ struct join {
     uint64_t replaces; /* 0: nobody */
     uint64_t priority; /* one more than it is to be; 0: as usual */
     const char *dir;
+    char keys[MEMBER_PATH_BYTES]; /* of health; read where the file has them */
     char why[DAEMON_WHY_BYTES];
 };
 
@@ -118,6 +122,39 @@ static enum cli_exit join_look(struct join *s)
     return result == OK ? CLI_OK : join_failed(s, result);
 }
 
+/* With which key do hosts watch each other? "": with none of their own; a member that does not tell
+ * watches nobody, or is of an earlier release, and keys that are there do no harm. */
+static enum cli_exit join_look_keys(struct join *s, const struct cli_call *call)
+{
+    const char *given = call->options[JOIN_HEALTH_KEYS];
+    char ignored[DAEMON_WHY_BYTES];
+    enum err e = OK;
+    if (given != NULL) {
+        (void)snprintf(s->keys, sizeof s->keys, "%s", given);
+    } else {
+        health_keys_place(call->options[JOIN_CA], s->dir, s->keys);
+    }
+    buf_clear(&s->r.request);
+    if (!remote_try(&s->r, "/novacronpb.Health/Members", ignored, sizeof ignored)) {
+        s->file.has_health_keys = given != NULL || health_keys_exist(s->keys);
+        return CLI_OK;
+    }
+    Novacronpb__MembersResponse *all =
+        novacronpb__members_response__unpack(NULL, s->r.response.len, s->r.response.data);
+    if (all == NULL) {
+        return remote_failed(&s->r, "the answer makes no sense");
+    }
+    s->file.has_health_keys = all->key[0] != '\0';
+    if (s->file.has_health_keys) {
+        e = health_keys_check(s->keys, all->key, s->why);
+    } else if (given != NULL) {
+        (void)snprintf(s->why, sizeof s->why, "the cluster's hosts use no health.keys");
+        e = ERR_INVALID;
+    }
+    novacronpb__members_response__free_unpacked(all, NULL);
+    return e == OK ? CLI_OK : join_failed(s, e);
+}
+
 /* --- the changes ----------------------------------------------------------------------------- */
 
 static enum cli_exit join_remove(struct join *s)
@@ -175,6 +212,9 @@ static enum cli_exit join_prepare(struct join *s, const struct cli_call *call, s
         (void)fclose(f);
         (void)snprintf(s->why, sizeof s->why, "%.300s is there already", path);
         e = ERR_EXISTS;
+    }
+    if (e == OK && s->file.has_health_keys) {
+        e = health_keys_copy(s->keys, s->dir, s->own.name, s->why);
     }
     if (e == OK && call->options[JOIN_CA] != NULL) {
         e = member_certify(call->options[JOIN_CA], s->dir, s->own.name, s->own.peer.host, s->why);
@@ -238,6 +278,7 @@ static enum cli_exit join_run(struct join *s, const struct cli_call *call, const
     buf_init(&text);
     enum cli_exit e = join_words(s, call, name, host);
     e = e == CLI_OK ? join_look(s) : e;
+    e = e == CLI_OK ? join_look_keys(s, call) : e;
     e = e == CLI_OK ? join_prepare(s, call, &text) : e;
     e = e == CLI_OK && s->replaces != 0 ? join_remove(s) : e;
     bool is_removed = e == CLI_OK && s->replaces != 0;

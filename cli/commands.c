@@ -33,8 +33,9 @@ static enum cli_exit cmd_completion(const struct cli_call *call)
         {"--priority", "N", "whoever has the highest leads; 0: it never does; 100 otherwise"},     \
         {"--data-dir", "DIR", "on its host; " MEMBER_DATA_DIR " otherwise"},                       \
         {"--etc", "DIR", "on its host, for these files; " MEMBER_ETC " otherwise"},                \
+        {"--timing", "PROFILE", "as on the others: lan, or stretch"},                              \
     {                                                                                              \
-        "--timing", "PROFILE", "as on the others: lan, or stretch"                                 \
+        "--health-keys", "FILE", "the cluster's; in the authority's folder, or DIR, otherwise"     \
     }
 
 /* Of the members that are restored. */
@@ -76,7 +77,8 @@ static const struct cli_command novacron_commands[] = {
         .help = "CLUSTER is its name, each founder NAME=HOST, or NAME=HOST:PEER_PORT:CLIENT_PORT. "
                 "Writes\nDIR/NAME/novacrond.yaml for each, checked as novacrond checks it; unless "
                 "--plaintext, an\nauthority in DIR/ca, certificates beside the files, and one for "
-                "`novacron` in DIR/admin.\nNothing that exists is replaced.",
+                "`novacron` in DIR/admin;\nand health.keys, with which hosts watch each other. "
+                "Nothing that exists is replaced.",
         .run = cmd_cluster_init,
     },
     {

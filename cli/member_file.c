@@ -169,6 +169,9 @@ static void file_put(const struct member_file *f, struct buf *b)
     line_put(b, "  advertise: \"http%s://%s\"\n", f->has_certificates ? "s" : "", at);
     line_put(b, "%s", f->has_certificates ? "  require_certificate: true\n" : "");
     tls_put(f, is_plain, b);
+    if (f->has_health_keys) {
+        line_put(b, "health:\n  keys: \"%s/health.keys\"\n", f->etc);
+    }
     if (f->timing != NULL) {
         line_put(b, "timing: %s\n", f->timing);
     }

@@ -5,6 +5,8 @@
  *
  *     DIR/NAME/novacrond.yaml
  *     DIR/NAME/ca.crt, NAME.crt, NAME.key     where it has certificates
+ *     DIR/NAME/health.keys                    where hosts watch each other with keys
+ * (health_keys.h)
  *
  * What lies in DIR/NAME belongs into `etc` on the member's host, as the file says.
  */
@@ -45,6 +47,7 @@ struct member_file {
     const struct member_words *members; /* all founders, or those that run */
     size_t count;
     bool has_certificates;
+    bool has_health_keys; /* health.keys beside it */
     const char *etc;
     const char *data_dir;
     const char *timing; /* NULL: as usual */

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "cli/plain.h"
 #include "core/base/say.h"
 
 #define LINE_BYTES  512
@@ -81,15 +82,6 @@ static const char *clock_text(char text[CLOCK_BYTES], const struct top_view *vie
     (void)gmtime_r(&local, &tm);
     (void)strftime(text, CLOCK_BYTES, "%H:%M:%S", &tm);
     return text;
-}
-
-static void clean(const char *text, char *ret, size_t n)
-{
-    size_t i = 0;
-    for (; text[i] != '\0' && i + 1 < n; i++) {
-        ret[i] = text[i] >= 0x20 && text[i] < 0x7F ? text[i] : '?';
-    }
-    ret[i] = '\0';
 }
 
 /* --- lines ----------------------------------------------------------------------------------- */
@@ -281,7 +273,7 @@ static void draw_head(struct drawing *d)
     char left[LINE_BYTES / 2];
     char cells[7][CELL_BYTES];
     if (l != NULL) {
-        clean(l->name, name, sizeof name);
+        (void)plain_copy(l->name, name, sizeof name);
     }
     (void)snprintf(left, sizeof left, "novacron top  %zu of %zu answer  leader %.40s  term %s",
                    s.answering, view->count, name,
@@ -303,7 +295,7 @@ static void draw_down(struct drawing *d, const struct top_member *m, const char 
 {
     char text[CLOCK_BYTES];
     char why[TOP_WHY_BYTES];
-    clean(m->why, why, sizeof why);
+    (void)plain_copy(m->why, why, sizeof why);
     if (m->silent_since == 0) {
         put(d, RED, "%-*.*s %-9s %s", d->name_width, d->name_width, name, "DOWN", why);
     } else {
@@ -323,7 +315,7 @@ static void draw_consensus(struct drawing *d, size_t most)
         const struct top_histogram *old = &m->before.sync;
         char name[TOP_NAME_BYTES];
         char c[7][CELL_BYTES];
-        clean(m->name, name, sizeof name);
+        (void)plain_copy(m->name, name, sizeof name);
         if (!m->answers) {
             draw_down(d, m, name);
             continue;
@@ -348,7 +340,7 @@ static void draw_calls(struct drawing *d, size_t most)
         const struct top_sample *old = &m->before;
         char name[TOP_NAME_BYTES];
         char c[9][CELL_BYTES];
-        clean(m->name, name, sizeof name);
+        (void)plain_copy(m->name, name, sizeof name);
         if (!m->answers) {
             put(d, RED, "%-*.*s %7s", d->name_width, d->name_width, name, "-");
             continue;
@@ -375,7 +367,7 @@ static void draw_store(struct drawing *d, size_t most)
         const double *old = m->before.figure;
         char name[TOP_NAME_BYTES];
         char c[6][CELL_BYTES];
-        clean(m->name, name, sizeof name);
+        (void)plain_copy(m->name, name, sizeof name);
         if (!m->answers) {
             put(d, RED, "%-*.*s %7s", d->name_width, d->name_width, name, "-");
             continue;
@@ -410,7 +402,7 @@ void top_frame_draw(const struct top_view *view, const struct top_shape *shape, 
                                                                       draw_store};
     char why[TOP_WHY_BYTES];
     draw_head(&d);
-    clean(view->list_why, why, sizeof why);
+    (void)plain_copy(view->list_why, why, sizeof why);
     if (why[0] != '\0') {
         put(&d, RED, "nobody says who the members are: %s", why);
     }
@@ -434,7 +426,7 @@ void top_frame_draw(const struct top_view *view, const struct top_shape *shape, 
 static void json_text(struct buf *b, const char *key, const char *text)
 {
     char cleaned[TOP_URL_BYTES];
-    clean(text, cleaned, sizeof cleaned);
+    (void)plain_copy(text, cleaned, sizeof cleaned);
     say(b, b->data[b->len - 1] == '{' ? "\"" : ",\"");
     say(b, key);
     say(b, "\":\"");

@@ -30,6 +30,8 @@ Three members run below {cluster.dir}. In another terminal:
     etcdctl --endpoints {endpoints}{flags} get greeting
     build/cli/novacron cluster status --endpoints {endpoints}{flags}
     build/cli/novacron top --endpoints {endpoints}{flags}
+    build/cli/novacron members --endpoints {endpoints}{flags}
+    build/cli/novacron health node-2 --endpoints {endpoints}{flags}
     build/bench/novacron-bench put --endpoints {endpoints}{flags} --clients 64 --total 50000""")
     if not cluster.has_tls:
         print(f"    curl {cluster.members[0].client_url}/metrics")

@@ -132,6 +132,11 @@ class Cluster:
         for name in [name for name, _, _ in self.founders] + ["client"]:
             command = [novacron, "ca", "issue", self.pki, name, "--host", "127.0.0.1,localhost"]
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        if "health:" not in self.extra:  # with which hosts watch each other
+            keys = self.pki / "health.keys"
+            keys.touch(mode=0o600)
+            keys.write_text(os.urandom(32).hex() + "\n")
+            self.extra += f"health:\n  keys: {keys}\n"
 
     def tls_settings(self, name):
         if not self.has_tls:

@@ -38,6 +38,7 @@ LEVELS = {
     "backend/pki": 7,
     "backend/world": 7,
     "backend/novacrond": 8,
+    "demo": 8,  # guests, which include nothing of ours
     "cli": 9,
     "cli/sim": 10,
     "tests": 11,

@@ -176,8 +176,8 @@ void daemon_stop(struct daemon *d)
     if (node_is_ready(d->node)) {
         node_stop(d->node);
     }
-    if (d->health.agent != NULL) {
-        health_agent_leave(d->health.agent);
+    if (d->health.host != NULL) {
+        health_agent_leave(daemon_health_agent(d));
     }
     d->life = DAEMON_STOPPING;
     d->stopping_since = daemon_now(d);
@@ -199,10 +199,11 @@ static void daemon_close(struct daemon *d)
     if (d->api != NULL && d->node != NULL) {
         etcd_api_stop(d->api);
     }
-    daemon_health_close(d);
+    daemon_health_stop(d);
     if (d->lw != NULL) {
         linux_world_close(d->lw);
     }
+    daemon_health_free(d);
     if (d->node != NULL) {
         node_close(d->node);
     }

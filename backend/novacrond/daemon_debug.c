@@ -315,7 +315,7 @@ void daemon_page_config(struct rpc_call *call)
     page_text(&p, "tracing_ratio", ratio);
     page_text(&p, "health_keys", s->health.keys);
     page_text(&p, "health_site", s->health.site);
-    page_text(&p, "health_off", d->health.agent == NULL ? "true" : "false");
+    page_text(&p, "health_off", d->health.host == NULL ? "true" : "false");
     page_text(&p, "peer_tls", d->peer_tls != NULL ? "true" : "false");
     page_text(&p, "peer_allow_plaintext", s->peer.allow_plaintext ? "true" : "false");
     page_text(&p, "client_tls", d->client_tls != NULL ? "true" : "false");

@@ -75,8 +75,8 @@ static void events_leader_changed(void *ctx, enum raft_role role, node_id leader
                 log_text("self", leader == d->config->id ? "true" : "false"),
                 log_u64("term", term));
     }
-    if (d->health.agent != NULL) {
-        health_agent_lead(d->health.agent, leader);
+    if (d->health.host != NULL) {
+        health_agent_lead(daemon_health_agent(d), leader);
     }
     events_note_membership(d);
     etcd_api_leader_changed(d->api);

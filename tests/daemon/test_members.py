@@ -211,7 +211,18 @@ def init_join_and_replace_make_a_cluster_with_certificates(build):
         join = ["cluster", "join", "delta", hosts.host("delta"), *place]
         refused = hosts.ask("alpha", *join)
         assert refused.returncode == 64 and "--ca DIR" in refused.stderr, refused
-        joined = hosts.ask("alpha", *join, "--ca", hosts.dir / "ca")
+        keys = hosts.dir / "ca/health.keys"
+        expect(keys.stat().st_mode & 0o77, 0)
+        elsewhere = hosts.dir / "elsewhere"
+        keys.rename(elsewhere)
+        refused = hosts.ask("alpha", *join, "--ca", hosts.dir / "ca")
+        assert refused.returncode == 2 and "--health-keys FILE" in refused.stderr, refused
+        keys.write_text("ab" * 32 + "\n")
+        refused = hosts.ask("alpha", *join, "--ca", hosts.dir / "ca")
+        assert refused.returncode == 2 and "has not the key" in refused.stderr, refused
+        expect(set(hosts.members("alpha")), set(names))
+        joined = hosts.ask("alpha", *join, "--ca", hosts.dir / "ca", "--health-keys", elsewhere)
+        elsewhere.rename(keys)
         expect((joined.returncode, joined.stderr), (0, ""))
         twice = hosts.ask("beta", "cluster", "join", "beta", hosts.host("beta2"), *place,
                           "--ca", hosts.dir / "ca")
@@ -236,6 +247,8 @@ def init_join_and_replace_make_a_cluster_with_certificates(build):
         hosts.start("epsilon")
         until("epsilon votes", lambda: hosts.members("delta").get("epsilon") == "voter")
         expect(set(hosts.members("delta")), {"alpha", "beta", "delta", "epsilon"})
+        until("hosts watch each other", lambda: hosts.ask("epsilon", "members").stdout.count(
+            " alive ") == 4)
         for name in ("alpha", "epsilon"):  # a restart needs nothing else
             hosts.kill(name)
             hosts.start(name)
@@ -255,7 +268,8 @@ def a_witness_joins_two_replicas(build):
         until("they know each other", lambda: set(hosts.members("one")) == {"one", "two"})
         quoted = hosts.dir / 'a "quoted" place'
         joined = hosts.ask("one", "cluster", "join", "three", hosts.host("three"), *place,
-                           "--witness", "--dir", quoted, "--json")
+                           "--witness", "--dir", quoted, "--json",
+                           "--health-keys", hosts.dir / "health.keys")
         expect((joined.returncode, joined.stderr), (0, ""))
         expect(json.loads(joined.stdout)["file"], str(quoted / "three/novacrond.yaml"))
         shutil.move(quoted / "three", hosts.dir)

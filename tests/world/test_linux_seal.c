@@ -85,12 +85,29 @@ static void keys_are_read_in_order_and_mistakes_have_a_line(void **state)
     assert_int_equal(line, 1);
 }
 
+static void prints_tell_keys_apart_and_are_none_of_them(void **state)
+{
+    (void)state;
+    uint8_t keys[2][SEAL_KEY_BYTES] = {{0}};
+    char prints[3][LINUX_SEAL_PRINT_BYTES];
+
+    keys[1][SEAL_KEY_BYTES - 1] = 1;
+    linux_seal_print(keys[0], prints[0]);
+    linux_seal_print(keys[1], prints[1]);
+    linux_seal_print(keys[0], prints[2]);
+    assert_int_equal(strspn(prints[0], "0123456789abcdef"), LINUX_SEAL_PRINT_BYTES - 1);
+    assert_string_equal(prints[0], prints[2]);
+    assert_string_not_equal(prints[0], prints[1]);
+    assert_string_not_equal(prints[0], "0000000000000000");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(openssl_keeps_the_contract),
         cmocka_unit_test(each_sender_has_a_key_of_its_own),
         cmocka_unit_test(keys_are_read_in_order_and_mistakes_have_a_line),
+        cmocka_unit_test(prints_tell_keys_apart_and_are_none_of_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -325,6 +325,22 @@ static void both_clocks_count(struct bench *b)
     assert_in_range(passed_awake, passed, passed + 10 * NANOS_PER_S);
 }
 
+/* A wall clock goes on with the others, and is of this age: after 2020, before 2500. */
+static void wall_clock_goes_on(struct bench *b)
+{
+    int id = 0;
+    struct world_timer timer = {.fire = note_timer, .owner = &id};
+    nanos wall = world_wall(b->world);
+
+    fired_count = 0;
+    world_timer_set(b->world, &timer, world_now(b->world) + 20 * NANOS_PER_MS);
+    while (fired_count < 1) {
+        bench_step(b);
+    }
+    assert_in_range(world_wall(b->world), wall + 15 * NANOS_PER_MS, wall + 60 * NANOS_PER_S);
+    assert_in_range(wall, UINT64_C(1577836800) * NANOS_PER_S, UINT64_C(16725225600) * NANOS_PER_S);
+}
+
 /* Memory stays what it was however it settles, and whenever it is given back. */
 static void memory_keeps_its_bytes(struct bench *b)
 {
@@ -499,6 +515,12 @@ static void a_machine_that_is_awake_counts_the_same_on_both_clocks(void **state)
     on_both(both_clocks_count);
 }
 
+static void a_wall_clock_goes_on_with_the_others(void **state)
+{
+    (void)state;
+    on_both(wall_clock_goes_on);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -512,6 +534,7 @@ int main(void)
         cmocka_unit_test(requests_of_a_lane_complete_in_order),
         cmocka_unit_test(equal_timers_fire_in_the_order_they_were_set),
         cmocka_unit_test(a_machine_that_is_awake_counts_the_same_on_both_clocks),
+        cmocka_unit_test(a_wall_clock_goes_on_with_the_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -225,6 +225,21 @@ static nanos sim_awake(void *self)
     return simhost_clock(host) - host->clock.slept;
 }
 
+/* Virtual time is the truth here, from a second that is past; what was set off from it stays so. */
+static nanos sim_wall(void *self)
+{
+    const struct simhost *host = self;
+    nanos right = SIMWORLD_EPOCH + simworld_now(host->sim);
+
+    return host->wall_off < 0 ? u64_sub_sat(right, (nanos)-host->wall_off)
+                              : right + (nanos)host->wall_off;
+}
+
+void simhost_set_wall(struct simhost *host, int64_t off)
+{
+    host->wall_off = off;
+}
+
 static void sim_timer_cancel(void *self, struct world_timer *timer)
 {
     struct simhost *host = self;
@@ -263,4 +278,5 @@ const struct world_time_ops simclock_ops = {
     .timer_set = sim_timer_set,
     .timer_cancel = sim_timer_cancel,
     .awake = sim_awake,
+    .wall = sim_wall,
 };

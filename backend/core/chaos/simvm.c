@@ -126,12 +126,53 @@ static void obituary_arrives(void *arg)
     mem_free(obituary);
 }
 
+static void note_unseen(struct simhost *host, const struct simvm *vm, enum world_vm_end end)
+{
+    struct simvm_unseen **at = &host->vms->unseen;
+    struct simvm_unseen *unseen = mem_alloc_zero(sizeof *unseen);
+
+    unseen->exit = (struct world_vm_exit){.epoch = vm->epoch, .end = end};
+    memcpy(unseen->exit.name, vm->name, sizeof vm->name);
+    while (*at != NULL) {
+        at = &(*at)->next;
+    }
+    *at = unseen;
+}
+
+void simvm_tell_unseen(struct simhost *host, const char *name)
+{
+    struct simvm_unseen **at = &host->vms->unseen;
+
+    while (*at != NULL && host->vms->sink != NULL) {
+        struct simvm_unseen *unseen = *at;
+        if (name != NULL && strcmp(unseen->exit.name, name) != 0) {
+            at = &unseen->next;
+            continue;
+        }
+        *at = unseen->next;
+        host->vms->sink->exited(host->vms->sink, &unseen->exit);
+        mem_free(unseen);
+    }
+}
+
+static void forget_unseen(struct simhost *host)
+{
+    while (host->vms->unseen != NULL) {
+        struct simvm_unseen *unseen = host->vms->unseen;
+        host->vms->unseen = unseen->next;
+        mem_free(unseen);
+    }
+}
+
 void simvm_end(struct simvm *vm, enum world_vm_end end)
 {
     struct simhost *host = vm->host;
 
     bury(vm);
     if (!vm->is_told) {
+        if (vm->is_ours) {
+            note_unseen(host, vm, end);
+        }
         return;
     }
     struct obituary *obituary = mem_alloc_zero(sizeof *obituary);
@@ -143,6 +184,7 @@ void simvm_end(struct simvm *vm, enum world_vm_end end)
 
 void simvm_lose_power(struct simhost *host)
 {
+    forget_unseen(host);
     while (host->vms->machines != NULL) {
         bury(host->vms->machines);
     }
@@ -164,6 +206,7 @@ void simvm_deinit(struct simhost *host)
         host->vms->machines = vm->next;
         mem_free(vm);
     }
+    forget_unseen(host);
     mem_free(host->vms);
 }
 

@@ -16,12 +16,20 @@ struct simvm {
     char name[WORLD_NAME_MAX_BYTES];
     bool is_paused;
     bool is_told; /* the node's process hears of its exit */
+    bool is_ours; /* a process of the node's started or listed it, at some time */
     bool is_dead; /* in no list: its event frees it */
 };
 
+/* An exit that nobody saw, for the next LIST. */
+struct simvm_unseen {
+    struct simvm_unseen *next; /* oldest first */
+    struct world_vm_exit exit;
+};
+
 struct simvms {
-    struct simvm *machines; /* owned */
-    struct simcall *calls;  /* owned */
+    struct simvm *machines;      /* owned */
+    struct simvm_unseen *unseen; /* owned */
+    struct simcall *calls;       /* owned */
     struct world_vm_sink *sink;
     uint32_t failing_starts;
 };
@@ -57,6 +65,9 @@ struct simvm *simvm_find(const struct simhost *host, const char *name);
  */
 MUST_USE enum err simvm_spawn(struct simhost *host, const struct world_vm_spec *spec,
                               struct simvm **ret);
+
+/* The exits that nobody saw are told; of the machine of that name, or, NULL, of all. */
+void simvm_tell_unseen(struct simhost *host, const char *name);
 
 /* Its process ends; who listens is told. */
 void simvm_end(struct simvm *vm, enum world_vm_end end);

@@ -71,12 +71,14 @@ static void start_executes(struct simcall *call)
         answer_vm(call, ERR_IO, WORLD_VM_UNKNOWN);
         return;
     }
+    simvm_tell_unseen(host, request->spec.name);
     enum err e = simvm_spawn(host, &request->spec, &vm);
     if (e != OK) {
         answer_vm(call, e, WORLD_VM_UNKNOWN);
         return;
     }
     vm->is_told = true;
+    vm->is_ours = true;
     simcall_after(call, SIMVM_BOOT_TIME, start_booted);
 }
 
@@ -111,11 +113,13 @@ static void list_machines(struct simcall *call)
 {
     struct world_vm_request *request = call->request;
 
+    simvm_tell_unseen(call->host, NULL);
     for (struct simvm *vm = call->host->vms->machines; vm != NULL; vm = vm->next) {
         struct world_vm_found found = {.epoch = vm->epoch, .state = vm_state(vm)};
         memcpy(found.name, vm->name, sizeof vm->name);
         memcpy(found.volume, vm->volume->name, sizeof found.volume);
         vm->is_told = true;
+        vm->is_ours = true;
         request->entry(request, &found);
     }
     answer_ok(call);

@@ -48,6 +48,9 @@
 /* The most that a clock may gain or lose: half its rate. */
 #define SIMHOST_DRIFT_MAX_PPM 500000
 
+/* What right wall clocks show when virtual time begins: a moment of 2023. */
+#define SIMWORLD_EPOCH (UINT64_C(1700000000) * NANOS_PER_S)
+
 struct simworld; /* opaque */
 struct simhost;  /* opaque; owned by its world */
 
@@ -168,6 +171,9 @@ void simhost_clock_begin(struct simhost *host, nanos at);
 
 /* What the host's clock shows. */
 nanos simhost_clock(const struct simhost *host);
+
+/* Its wall clock is so far ahead of the right time from now on; below 0: behind. */
+void simhost_set_wall(struct simhost *host, int64_t off);
 
 /* Until then the host sleeps. Datagrams that arrive meanwhile are lost, streams are sent again, and
  * on waking the clock has counted the time. `until` now or earlier: it wakes. */

@@ -62,6 +62,7 @@ struct simhost {
     struct simqueue queue;
     struct simtimers timers;
     struct simclock clock;
+    int64_t wall_off; /* of its wall clock, from the right time */
 
     /* the processor */
     nanos paused_until;

@@ -64,8 +64,9 @@ typedef int32_t world_fd;
 #define WORLD_FD_NONE ((world_fd)-1)
 
 enum world_lane {
-    WORLD_LANE_LOG,  /* latency counts: the log */
-    WORLD_LANE_BULK, /* throughput counts: snapshots, preallocation, reading back, scrubbing */
+    WORLD_LANE_LOG,   /* latency counts: the log */
+    WORLD_LANE_BULK,  /* throughput counts: snapshots, preallocation, reading back, scrubbing */
+    WORLD_LANE_PROBE, /* one small request, to see how long it takes: it waits behind nothing */
     WORLD_LANES
 };
 
@@ -170,6 +171,9 @@ struct world_time_ops {
     /* Monotonic, and standing still while the machine is suspended; its origin is its own. Where
      * `now` has gained on it, the machine slept, or its clock was stepped, in between. */
     nanos (*awake)(void *self);
+    /* Nanoseconds of the Unix epoch, as this host's wall clock is set: it may be wrong, and jumps
+     * either way. To be told to people and to peers; nothing is decided by it. */
+    nanos (*wall)(void *self);
 };
 
 /* Where to reach a peer: a name or address, and a port. */
@@ -329,11 +333,14 @@ struct world_power_ops {
  *   LIST    calls `entry` for each machine that lives here, whoever started it, before `done`, in
  *           the order in which they were started. From then on their exits are told too: this is
  *           how a process that starts adopts what it finds. Asks processes, not guests: a machine
- *           that does not answer is listed, as UNKNOWN.
+ *           that does not answer is listed, as UNKNOWN. What ended while nobody was there to see it
+ *           is told as an exit by the first LIST, before its `done`; the loss of the host's power
+ *           is nobody's exit.
  *
  * STOP, KILL, PAUSE, RESUME and QUERY go to the machine called spec.name, if its epoch is
  * spec.epoch; with another one they are ERR_REFUSED and do nothing, without a machine
- * ERR_NOT_FOUND. Epoch 0 is none, and fits any.
+ * ERR_NOT_FOUND. ERR_CLOSED: it ended before it answered, and its exit was told. Epoch 0 is none,
+ * and fits any.
  *
  * The deadline bounds every request, as it does those for power. Requests for one machine are
  * carried out one at a time in the order in which they were submitted, except that KILL and LIST
@@ -400,8 +407,9 @@ struct world_vm_exit {
     enum world_vm_end end;
 };
 
-/* Is told when the process of a machine has ended that was started or listed through this world,
- * once, and before the `done` of the KILL that ended it. The caller's, in place while it is set. */
+/* Is told when the process of a machine has ended that was started or listed through this world, by
+ * this process or an earlier one: once, and before the `done` of the KILL that ended it. The
+ * caller's, in place while it is set. */
 struct world_vm_sink {
     void (*exited)(struct world_vm_sink *sink, const struct world_vm_exit *exit);
     void *owner;
@@ -602,6 +610,11 @@ static inline nanos world_now(const struct world *w)
 static inline nanos world_awake(const struct world *w)
 {
     return w->time->awake(w->self);
+}
+
+static inline nanos world_wall(const struct world *w)
+{
+    return w->time->wall(w->self);
 }
 
 static inline void world_timer_set(const struct world *w, struct world_timer *timer, nanos at)

@@ -18,6 +18,9 @@
 
 #define SEAL_PURPOSE "novacron health 1"
 
+/* That of a key's print. */
+#define SEAL_PRINT_PURPOSE "novacron health key print 1"
+
 /* The longest line of a file of keys. */
 #define SEAL_LINE_BYTES 256
 
@@ -177,4 +180,14 @@ enum err linux_seal_read_keys(const char *path, struct seal_ring *ret, unsigned 
         *line = at;
     }
     return e;
+}
+
+void linux_seal_print(const uint8_t key[SEAL_KEY_BYTES], char text[LINUX_SEAL_PRINT_BYTES])
+{
+    static const uint8_t purpose[] = SEAL_PRINT_PURPOSE;
+    uint8_t mac[EVP_MAX_MD_SIZE];
+    unsigned length = 0;
+
+    CHECK(HMAC(EVP_sha256(), key, SEAL_KEY_BYTES, purpose, sizeof purpose, mac, &length) != NULL);
+    (void)snprintf(text, LINUX_SEAL_PRINT_BYTES, "%016llx", (unsigned long long)le64_load(mac));
 }

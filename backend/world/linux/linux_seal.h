@@ -23,4 +23,8 @@ void linux_seal_close(struct linux_seal *seal);
  * no key, or one too many). */
 MUST_USE enum err linux_seal_read_keys(const char *path, struct seal_ring *ret, unsigned *line);
 
+/* What tells keys apart and tells nothing else of them: to see whether two hosts mean the same. */
+#define LINUX_SEAL_PRINT_BYTES 17
+void linux_seal_print(const uint8_t key[SEAL_KEY_BYTES], char text[LINUX_SEAL_PRINT_BYTES]);
+
 #endif

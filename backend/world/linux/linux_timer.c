@@ -34,6 +34,12 @@ static nanos linux_awake(void *self)
     return clock_read(CLOCK_MONOTONIC);
 }
 
+static nanos linux_wall(void *self)
+{
+    (void)self;
+    return clock_read(CLOCK_REALTIME);
+}
+
 static bool timer_precedes(const struct world_timer *a, const struct world_timer *b)
 {
     return a->at < b->at || (a->at == b->at && a->ticket < b->ticket);
@@ -108,6 +114,7 @@ const struct world_time_ops linux_time_ops = {
     .timer_set = linux_timer_set,
     .timer_cancel = linux_timer_cancel,
     .awake = linux_awake,
+    .wall = linux_wall,
 };
 
 void linux_timers_run(struct linux_world *lw)

@@ -370,6 +370,24 @@ static void a_timeline_changes_nothing_and_tells_the_same_each_time(void **state
     assert_int_equal(first.hash, second.hash);
 }
 
+static void a_wall_clock_is_right_until_it_is_set(void **state)
+{
+    (void)state;
+    struct sim_pair p;
+    const struct world *w = NULL;
+
+    sim_pair_init(&p, 1);
+    w = simhost_world(p.a.host);
+    assert_int_equal(world_wall(w), SIMWORLD_EPOCH + simworld_now(p.sim));
+    simhost_set_wall(p.a.host, -(int64_t)(5 * NANOS_PER_S));
+    assert_int_equal(world_wall(w), SIMWORLD_EPOCH + simworld_now(p.sim) - 5 * NANOS_PER_S);
+    assert_int_equal(world_wall(simhost_world(p.b.host)), SIMWORLD_EPOCH + simworld_now(p.sim));
+    simhost_set_wall(p.a.host, 3);
+    sim_pair_run(&p, NANOS_PER_S);
+    assert_int_equal(world_wall(w), SIMWORLD_EPOCH + simworld_now(p.sim) + 3);
+    sim_pair_deinit(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -387,6 +405,7 @@ int main(void)
         cmocka_unit_test(what_arrives_is_part_of_the_hash),
         cmocka_unit_test(the_hash_of_a_seed_is_the_same_everywhere),
         cmocka_unit_test(a_timeline_changes_nothing_and_tells_the_same_each_time),
+        cmocka_unit_test(a_wall_clock_is_right_until_it_is_set),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -170,6 +170,12 @@ void gray_answered(struct gray_signal *s, nanos took, nanos now)
     follow_latency(s, ln_took);
 }
 
+void gray_came(struct gray_signal *s, nanos now)
+{
+    pass_bins(s, now);
+    take_request(s, GRAY_LOSS, false, 0, now);
+}
+
 void gray_lost(struct gray_signal *s, nanos now)
 {
     pass_bins(s, now);

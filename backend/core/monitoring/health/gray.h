@@ -100,6 +100,9 @@ void gray_init(struct gray_signal *s, const struct gray_config *config, nanos no
 void gray_answered(struct gray_signal *s, nanos took, nanos now);
 void gray_lost(struct gray_signal *s, nanos now);
 
+/* Something came that others like it may not have: an answer whose time tells nothing. */
+void gray_came(struct gray_signal *s, nanos now);
+
 /* A request that is still waiting counts as slow from this age on; its caller may give it up then
  * with gray_answered. NANOS_FOREVER: the past is not known. */
 nanos gray_slow_after(const struct gray_signal *s);

@@ -44,7 +44,7 @@ struct health_agent {
     struct world_listener listener; /* where the port is not shared */
     struct health_streams *streams; /* owned */
     struct world_timer timer;
-    uint8_t *meta; /* owned; what the configuration points to */
+    uint8_t meta[SWIM_META_MAX_BYTES]; /* what the configuration points to */
     struct health_curve curves[SWIM_OBSERVERS_MAX];
 };
 
@@ -175,6 +175,16 @@ static void agent_curves_draw(struct health_agent *a)
     }
 }
 
+double health_agent_phi(const struct health_agent *a, node_id peer)
+{
+    for (uint32_t i = 0; i < COUNT_OF(a->curves) && peer != NODE_NONE; i++) {
+        if (a->curves[i].peer == peer) {
+            return detector_phi(&a->curves[i].detector, world_now(a->world));
+        }
+    }
+    return 0;
+}
+
 uint32_t health_agent_curve(const struct health_agent *a, node_id peer,
                             float ret[HEALTH_CURVE_POINTS])
 {
@@ -261,6 +271,26 @@ static void agent_arm(struct health_agent *a)
     world_timer_set(a->world, &a->timer, u64_max(at, world_now(a->world)));
 }
 
+/* Whoever hears a note may send one, which is a step: so they are told last, from a copy. */
+static void agent_tell_notes(struct health_agent *a)
+{
+    uint8_t bytes[SWIM_NOTES_MAX][SWIM_NOTE_MAX_BYTES];
+    struct swim_note notes[SWIM_NOTES_MAX];
+    size_t n = a->events.note != NULL ? a->update.n_notes : 0;
+
+    for (size_t i = 0; i < n; i++) {
+        notes[i] = a->update.notes[i];
+        if (notes[i].bytes.len > 0) {
+            memcpy(bytes[i], notes[i].bytes.data, notes[i].bytes.len);
+        }
+        notes[i].bytes.data = bytes[i];
+    }
+    a->update.n_notes = 0;
+    for (size_t i = 0; i < n; i++) {
+        a->events.note(a->events.ctx, notes[i].from, notes[i].bytes);
+    }
+}
+
 static void agent_step(struct health_agent *a, struct swim_event event)
 {
     event.now = world_now(a->world);
@@ -272,6 +302,7 @@ static void agent_step(struct health_agent *a, struct swim_event event)
         agent_start_over(a);
     }
     agent_arm(a);
+    agent_tell_notes(a);
 }
 
 static bool agent_knows_address(const struct health_agent *a, const struct world_endpoint *at)
@@ -360,7 +391,6 @@ enum err health_agent_open(const struct world *world, const struct health_agent_
     a->config = *config;
     a->events = *events;
     if (config->meta.len > 0) {
-        a->meta = mem_alloc(config->meta.len);
         memcpy(a->meta, config->meta.data, config->meta.len);
     }
     a->config.meta.data = a->meta;
@@ -375,7 +405,6 @@ enum err health_agent_open(const struct world *world, const struct health_agent_
         }
     }
     if (e != OK) {
-        mem_free(a->meta);
         mem_free(a);
         return e;
     }
@@ -407,7 +436,6 @@ void health_agent_close(struct health_agent *a)
         cut_deinit(&a->cut);
     }
     cut_update_deinit(&a->cut_update);
-    mem_free(a->meta);
     mem_free(a);
 }
 
@@ -428,6 +456,29 @@ void health_agent_lead(struct health_agent *a, node_id leader)
 void health_agent_leave(struct health_agent *a)
 {
     agent_step(a, (struct swim_event){.kind = SWIM_EVENT_LEAVE});
+}
+
+void health_agent_note(struct health_agent *a, node_id to, struct bytes bytes)
+{
+    agent_step(a, (struct swim_event){.kind = SWIM_EVENT_NOTE, .id = to, .bytes = bytes});
+}
+
+void health_agent_set_meta(struct health_agent *a, struct bytes meta)
+{
+    CHECK(meta.len <= SWIM_META_MAX_BYTES);
+    memmove(a->meta, meta.data, meta.len);
+    a->config.meta = (struct bytes){a->meta, meta.len};
+    agent_step(a, (struct swim_event){.kind = SWIM_EVENT_META, .bytes = a->config.meta});
+}
+
+void health_agent_woke(struct health_agent *a, nanos judges_from)
+{
+    for (uint32_t i = 0; i < COUNT_OF(a->curves); i++) {
+        if (a->curves[i].peer != NODE_NONE) {
+            detector_excuse(&a->curves[i].detector, judges_from);
+        }
+    }
+    agent_step(a, (struct swim_event){.kind = SWIM_EVENT_WOKE});
 }
 
 void health_agent_set_keys(struct health_agent *a, const struct seal_ring *ring)

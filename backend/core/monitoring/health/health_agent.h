@@ -48,6 +48,8 @@ struct health_agent_events {
     void *ctx;
     void (*changed)(void *ctx, const struct swim_change *change);
     void (*cut)(void *ctx, const struct cut_change *change, uint64_t view);
+    /* What another member's health_agent_note sent. The bytes are borrowed for the call. */
+    void (*note)(void *ctx, node_id from, struct bytes bytes);
 };
 
 /* The presets of swim and cut, and nothing else. */
@@ -73,6 +75,18 @@ struct world_stream_sink *health_agent_accept(struct health_agent *agent,
 /* Says good-bye to the others. */
 void health_agent_leave(struct health_agent *agent);
 
+/* A datagram to a member that lives, at most SWIM_NOTE_MAX_BYTES; without promise, as datagrams
+ * are.
+ */
+void health_agent_note(struct health_agent *agent, node_id to, struct bytes bytes);
+
+/* What all others shall know of this member from now on, at most SWIM_META_MAX_BYTES. */
+void health_agent_set_meta(struct health_agent *agent, struct bytes meta);
+
+/* This host did not run for a while, and judges nobody by what it missed: neither membership now,
+ * nor the curves before `judges_from`. */
+void health_agent_woke(struct health_agent *agent, nanos judges_from);
+
 void health_agent_set_keys(struct health_agent *agent, const struct seal_ring *ring);
 
 /* What it holds, to be looked at; valid until the next turn of the world. */
@@ -87,6 +101,10 @@ const struct cut *health_agent_cut(const struct health_agent *agent);
  * [Hayashibara04]. Returns how many points there are; 0: it is no neighbour. */
 uint32_t health_agent_curve(const struct health_agent *agent, node_id peer,
                             float ret[HEALTH_CURVE_POINTS]);
+
+/* phi of this moment: -log10 of the chance that the silence of a neighbour lasts yet. 0: it is no
+ * neighbour. */
+double health_agent_phi(const struct health_agent *agent, node_id peer);
 
 /* Since when a member is in its state, on this host's clock, and what time it is. */
 nanos health_agent_now(const struct health_agent *agent);

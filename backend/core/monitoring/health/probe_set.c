@@ -329,6 +329,16 @@ bool probe_set_next(struct probe_set *set, nanos now, struct probe_order *order)
     return true;
 }
 
+void probe_set_hurry(struct probe_set *set, uint64_t id, enum probe_purpose purpose, nanos at)
+{
+    struct probe_target *t = probe_target_of(set, id);
+
+    CHECK(purpose < PROBE_PURPOSES);
+    if (t != NULL && t->probes[purpose].due != NANOS_FOREVER) {
+        t->probes[purpose].due = u64_max(u64_min(t->probes[purpose].due, at), set->latest);
+    }
+}
+
 nanos probe_set_deadline(const struct probe_set *set)
 {
     nanos deadline = NANOS_FOREVER;

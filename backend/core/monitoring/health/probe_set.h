@@ -167,6 +167,10 @@ bool probe_set_next(struct probe_set *set, nanos now, struct probe_order *order)
 void probe_set_answer(struct probe_set *set, uint64_t id, enum probe_purpose purpose,
                       uint64_t ticket, enum probe_outcome outcome, nanos now);
 
+/* Asks a probe again at `at`, where it would be asked later: an answer gave cause to look closer.
+ */
+void probe_set_hurry(struct probe_set *set, uint64_t id, enum probe_purpose purpose, nanos at);
+
 /* When probe_set_next is to be called again, if nothing is answered before. */
 nanos probe_set_deadline(const struct probe_set *set);
 

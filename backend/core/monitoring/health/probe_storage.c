@@ -25,7 +25,7 @@ static void submit_storage(struct storage_probe *p, enum world_file_op op, uint3
 {
     p->request = (struct world_file_request){
         .op = op,
-        .lane = WORLD_LANE_BULK,
+        .lane = WORLD_LANE_PROBE,
         .flags = flags,
         .fd = p->fd,
         .path = p->path,
@@ -71,6 +71,13 @@ static void storage_timer_fired(struct world_timer *timer)
     answer_storage(timer->owner, ERR_TIMEOUT);
 }
 
+void storage_probe_stop(struct storage_probe *p)
+{
+    world_timer_cancel(p->world, &p->timer);
+    p->is_waited = false;
+    p->is_stopped = true;
+}
+
 /* The file is given up; then the error is told. */
 static void fail_storage(struct storage_probe *p, enum err result)
 {
@@ -89,7 +96,7 @@ static void storage_done(struct world_file_request *request)
     enum err result = request->result;
     bool creates = request->op == WORLD_OPEN && (request->flags & WORLD_OPEN_CREATE) != 0;
 
-    if (request->op == WORLD_CLOSE) {
+    if (request->op == WORLD_CLOSE || p->is_stopped) {
         p->is_busy = false;
     } else if (creates && result == ERR_EXISTS) {
         submit_storage(p, WORLD_OPEN, WORLD_OPEN_WRITE);

@@ -8,8 +8,8 @@
  * ERR_PENDING, which is an answer as well. After an error the file is opened anew, for a sync that
  * failed says nothing of what a later one does (world.h).
  *
- * It uses the bulk lane: a slow disk may not make the log wait for its own probe. So a probe may
- * wait behind a snapshot that is being copied, and its deadline has to allow for that.
+ * It has a lane of its own: a slow disk may not make the log wait for its own probe, and the probe
+ * does not wait behind a snapshot that is being copied, but for what that takes from the disk.
  */
 #ifndef NOVACRON_HEALTH_PROBE_STORAGE_H
 #define NOVACRON_HEALTH_PROBE_STORAGE_H
@@ -36,6 +36,7 @@ struct storage_probe {
     nanos began;
     bool is_busy;   /* a request is under way */
     bool is_waited; /* somebody waits for the answer */
+    bool is_stopped;
     uint64_t asked;
     uint8_t block[STORAGE_PROBE_BYTES];
 };
@@ -47,5 +48,9 @@ void storage_probe_init(struct storage_probe *probe, const struct world *world, 
 
 /* ERR_PENDING: the last one still hangs, and nobody is called. */
 enum err storage_probe_ask(struct storage_probe *probe, nanos deadline) MUST_USE;
+
+/* Nobody is called any more. A request that is under way still uses the probe, until its world has
+ * called, or forgotten it. */
+void storage_probe_stop(struct storage_probe *probe);
 
 #endif

@@ -259,6 +259,11 @@ static void swim_hear(struct swim *s, struct swim_arrival *arrival, const struct
     case SWIM_BUCKETS:
         swim_hear_buckets(s, arrival->from, m, u);
         break;
+    case SWIM_NOTE:
+        if (u->n_notes < SWIM_NOTES_MAX) {
+            u->notes[u->n_notes++] = (struct swim_note){arrival->sender, m->note};
+        }
+        break;
     case SWIM_MESSAGE_TYPES:
         CHECK_UNREACHABLE("no such message");
     }
@@ -419,6 +424,20 @@ static void swim_set_meta(struct swim *s, struct bytes meta)
     swim_incarnation_raise(s, 0);
 }
 
+static void swim_send_note(struct swim *s, node_id to, struct bytes note, struct swim_update *u)
+{
+    struct swim_message m = {.type = SWIM_NOTE, .note = note};
+    uint32_t at = swim_index(s, to);
+
+    CHECK(note.len <= SWIM_NOTE_MAX_BYTES);
+    if (at == SWIM_NOBODY || at == 0 || !swim_is_live(&s->members[at]) || s->has_left) {
+        return;
+    }
+    swim_text_begin(s);
+    swim_text_put(s, &m);
+    swim_text_send_bare(s, SWIM_SEND_DATAGRAM, to, &s->members[at].at, 0, u);
+}
+
 static void swim_tick(struct swim *s, struct swim_update *u)
 {
     if (s->leave_at <= s->now) {
@@ -462,6 +481,7 @@ void swim_step(struct swim *s, const struct swim_event *event, struct swim_updat
     u->n_changes = 0;
     u->n_reports = 0;
     u->heard = NODE_NONE;
+    u->n_notes = 0;
     if (woke && s->config.rings > 0 && !s->has_left && !s->is_displaced) {
         swim_watch_wake(s, u);
     }
@@ -493,6 +513,9 @@ void swim_step(struct swim *s, const struct swim_event *event, struct swim_updat
         s->leader = event->id;
         break;
     case SWIM_EVENT_WOKE:
+        break;
+    case SWIM_EVENT_NOTE:
+        swim_send_note(s, event->id, event->bytes, u);
         break;
     }
     swim_tick(s, u);

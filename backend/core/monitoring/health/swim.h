@@ -71,6 +71,10 @@
  * one has observed several. */
 #define SWIM_DEPARTED_MAX 64
 
+/* The longest note to another member, and how many come out of one datagram at most. */
+#define SWIM_NOTE_MAX_BYTES 64
+#define SWIM_NOTES_MAX      4
+
 /* Answers to one message's questions: pings and the like. A sender has no need of more. */
 #define SWIM_ANSWERS_MAX 4
 
@@ -197,6 +201,12 @@ struct swim_report {
     node_id observers[SWIM_OBSERVERS_MAX];
 };
 
+/* What another member sent to whatever stands on this membership. Borrowed until the next step. */
+struct swim_note {
+    node_id from;
+    struct bytes bytes;
+};
+
 enum swim_send_how {
     SWIM_SEND_DATAGRAM,
     SWIM_SEND_STREAM, /* on a stream to `at`, new or kept; hand back what comes back on it */
@@ -225,6 +235,8 @@ struct swim_update {
     size_t n_reports;
     size_t reports_cap;
     node_id heard; /* whose message it was that came, and was authentic; NODE_NONE: nobody's */
+    struct swim_note notes[SWIM_NOTES_MAX];
+    size_t n_notes;
     nanos deadline;
 };
 
@@ -239,7 +251,8 @@ enum swim_event_kind {
     SWIM_EVENT_LEAVE,  /* say good-bye; swim_has_left tells when that is done */
     SWIM_EVENT_META,   /* bytes: our new metadata, at most SWIM_META_MAX_BYTES */
     SWIM_EVENT_LEADER, /* id: whom we report to; NODE_NONE: nobody */
-    SWIM_EVENT_WOKE    /* we were stalled or suspended, and judge nobody on what we missed */
+    SWIM_EVENT_WOKE,   /* we were stalled or suspended, and judge nobody on what we missed */
+    SWIM_EVENT_NOTE    /* bytes, at most SWIM_NOTE_MAX_BYTES, for the member `id`, if it lives */
 };
 
 struct swim_event {
@@ -435,6 +448,17 @@ void swim_set_keys(struct swim *s, const struct seal_ring *ring);
 
 /* NULL: unknown. Valid until the next step. */
 const struct swim_member *swim_find(const struct swim *s, node_id id);
+
+/* NULL: no neighbour of ours. Likewise. */
+static inline const struct swim_edge *swim_edge_of(const struct swim *s, node_id peer)
+{
+    for (uint32_t i = 0; i < s->n_edges; i++) {
+        if (s->edges[i].peer == peer) {
+            return &s->edges[i];
+        }
+    }
+    return NULL;
+}
 
 /* All that is known, in no particular order, tombstones included: `swim_count` members. */
 static inline uint32_t swim_count(const struct swim *s)

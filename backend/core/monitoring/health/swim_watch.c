@@ -90,12 +90,9 @@ static nanos swim_check_span(const struct swim *s, const struct swim_edge *edge)
 
 struct swim_edge *swim_edge_find(struct swim *s, node_id peer)
 {
-    for (uint32_t i = 0; i < s->n_edges; i++) {
-        if (s->edges[i].peer == peer) {
-            return &s->edges[i];
-        }
-    }
-    return NULL;
+    const struct swim_edge *edge = swim_edge_of(s, peer);
+
+    return edge != NULL ? &s->edges[edge - s->edges] : NULL;
 }
 
 /* When its next beat must have come, if it comes `promised` from now at the latest. */
@@ -613,6 +610,9 @@ void swim_hear_beat(struct swim *s, uint32_t from, bool by_stream, const struct 
         edge->theirs = m->sequence;
         edge->theirs_at = s->now;
         edge->due = swim_edge_due(s, edge, promise);
+    } else {
+        /* Overtaken on the way by a later one, and not lost. */
+        edge->history |= 1U << u64_min(edge->theirs - m->sequence, 31);
     }
     if (m->sequence == edge->theirs && !by_stream) {
         swim_edge_note_beat(edge, 0, false);

@@ -84,6 +84,9 @@ void swim_message_encode(struct buf *b, const struct swim_message *m)
         buf_put_u16(b, (uint16_t)m->n_buckets);
         buf_put(b, m->buckets.data, m->buckets.len);
         break;
+    case SWIM_NOTE:
+        buf_put_bytes(b, m->note);
+        break;
     case SWIM_MESSAGE_TYPES:
         break;
     }
@@ -202,6 +205,9 @@ enum err swim_message_decode(struct cursor *c, struct swim_message *ret)
         break;
     case SWIM_BUCKETS:
         swim_take_buckets(c, &m);
+        break;
+    case SWIM_NOTE:
+        m.note = cursor_bytes(c, SWIM_NOTE_MAX_BYTES);
         break;
     case SWIM_MESSAGE_TYPES:
         break;

@@ -25,6 +25,7 @@
  *    12 REPORT    as ACCUSE, and how many milliseconds ago it was last so: to the leader
  *    13 SYNC      flags u8 (1: the sender joins), digest u64 of all members
  *    14 BUCKETS   flags u8 (1: an answer), n u16 (a power of two), n times u32
+ *    15 NOTE      a string of at most 64 bytes, which is none of membership's business
  *
  * The version of a datagram is the highest that both sides speak, as far as the sender knows, or
  * SWIM_VERSION_MIN; each member tells the highest it speaks in its MEMBER.
@@ -53,6 +54,7 @@ enum swim_message_type {
     SWIM_REPORT,
     SWIM_SYNC,
     SWIM_BUCKETS,
+    SWIM_NOTE,
     SWIM_MESSAGE_TYPES
 };
 
@@ -92,6 +94,7 @@ struct swim_message {
     char site[SWIM_SITE_MAX_BYTES];
     struct world_endpoint at;
     struct bytes meta; /* borrowed from the text */
+    struct bytes note; /* NOTE; likewise */
 };
 
 /* The next message. ERR_TRUNCATED, ERR_PROTOCOL. */

@@ -44,7 +44,7 @@ static void ward_cut(void *ctx, const struct cut_change *change, uint64_t view)
 
 static void ward_start(struct ward *w, uint32_t i)
 {
-    struct health_agent_events events = {w, ward_changed, ward_cut};
+    struct health_agent_events events = {.ctx = w, .changed = ward_changed, .cut = ward_cut};
     struct health_agent_config c;
 
     health_agent_config_default(&c);
