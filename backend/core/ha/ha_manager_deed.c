@@ -185,6 +185,9 @@ static void confirm_on_done(struct ha_confirm *confirm)
     for (size_t i = 0; i < m->n_hosts; i++) {
         confirm_release(&m->hosts[i]->hold, confirm->revision);
     }
+    for (size_t i = 0; i < m->n_devices; i++) {
+        confirm_release(&m->devices[i]->hold, confirm->revision);
+    }
     for (struct ha_soft_incident *i = m->incidents; i != NULL; i = i->next) {
         confirm_release(&i->hold, confirm->revision);
     }

@@ -57,10 +57,11 @@ struct ha_soft_vm {
 
 struct ha_soft_device {
     char name[HA_NAME_BYTES];
-    nanos asked_at;    /* 0: never */
-    nanos answered_at; /* 0: never in this term */
+    nanos asked_at;       /* 0: never */
+    nanos answered_at;    /* 0: never in this term */
+    uint64_t on_revision; /* its record was of this revision when it said "on"; 0: it has not */
+    struct ha_hold hold;
     bool is_busy;
-    bool is_alive;
 };
 
 struct ha_soft_host {

@@ -135,16 +135,41 @@ static void test_on_answer(struct world_power_request *request)
     device->is_busy = false;
     if (answers && call->life == m->term) {
         device->answered_at = world_now(m->world);
+        device->on_revision =
+            request->state == WORLD_POWER_IS_ON ? call->ticket : device->on_revision;
     }
     if (!answers) {
         m->events.said(m->events.ctx, "fence-device-silent", call->device,
                        err_text(request->result == OK ? ERR_UNKNOWN : request->result));
     }
-    call_unlink(call);
-    mem_free(call);
-    if (answers != was_good) {
+    if (answers != was_good || device->on_revision == call->ticket) {
         m->events.due(m->events.ctx);
     }
+    call_unlink(call);
+    mem_free(call);
+}
+
+/* Is it news that the device can say "on", as it is configured now? Then it is written, for those
+ * who lead later: a driver that has never seen it say so cannot trust its "off". */
+static void test_tell_sight(struct ha_manager *m, struct ha_soft_device *device)
+{
+    uint64_t now = ha_view_mod_revision(m->view, HA_DEVICE, device->name, NULL);
+    const struct ha_sight *seen = ha_view_sight(m->view, device->name);
+    struct ha_sight sight;
+
+    if (device->on_revision == 0 || device->on_revision != now ||
+        (seen != NULL && seen->revision == now) || !ha_hold_is_free(m, &device->hold)) {
+        return;
+    }
+    ha_record_defaults(HA_SIGHT, &sight);
+    ha_text_set(sight.device, sizeof(sight.device), device->name);
+    sight.revision = now;
+    struct ha_deed *d = ha_deed_new(m);
+    ha_deed_guard(d, HA_DEVICE, device->name, NULL);
+    ha_deed_guard(d, HA_SIGHT, device->name, NULL);
+    ha_deed_put(d, HA_SIGHT, &sight);
+    ha_deed_hold(d, &device->hold);
+    ha_deed_submit(d);
 }
 
 static void test_device(struct ha_manager *m, const char *name)
@@ -152,6 +177,7 @@ static void test_device(struct ha_manager *m, const char *name)
     struct ha_soft_device *device = ha_soft_device_get(m, name);
     const struct ha_device *record = ha_view_device(m->view, name);
 
+    test_tell_sight(m, device);
     if (device->is_busy || record == NULL) {
         return;
     }
@@ -165,19 +191,46 @@ static void test_device(struct ha_manager *m, const char *name)
     device->is_busy = true;
     ha_manager_want(m, device->asked_at + HA_TEST_EVERY);
     call->life = m->term;
+    call->ticket = ha_view_mod_revision(m->view, HA_DEVICE, name, NULL);
     call->request.done = test_on_answer;
     m->world->power->submit(m->world->self, &call->request);
 }
 
-/* Of hosts that are up: what a fence needs is not kept waiting by a test. */
+static bool test_is_due_for(const struct ha_manager *m, const char *host)
+{
+    const struct ha_lease_row *row = ha_lessor_find(m->lessor, host);
+
+    return ha_manager_fate(m, host) == HA_HOST_UP && row != NULL && row->heard_at > 0 &&
+           m->now < row->heard_at + HA_SILENCE;
+}
+
+/* One a step: there are few. */
+static void test_sweep(struct ha_manager *m)
+{
+    for (size_t i = 0; i < ha_view_count(m->view, HA_SIGHT); i++) {
+        const struct ha_entry *entry = ha_view_at(m->view, HA_SIGHT, i);
+        if (ha_view_find(m->view, HA_DEVICE, entry->key.name, NULL) == NULL &&
+            ha_hold_is_free(m, &m->sweep_hold)) {
+            struct ha_deed *d = ha_deed_new(m);
+            ha_deed_guard(d, HA_DEVICE, entry->key.name, NULL);
+            ha_txn_delete(&d->txn, ha_bytes_of(entry->text));
+            ha_deed_hold(d, &m->sweep_hold);
+            ha_deed_submit(d);
+        }
+    }
+}
+
+/* Of hosts that are up, and heard: what a fence needs is not kept waiting by a test. Sights of
+ * devices that are no more go. */
 void ha_manager_test_devices(struct ha_manager *m)
 {
+    test_sweep(m);
     if (m->world->power == NULL) {
         return;
     }
     for (size_t i = 0; i < ha_view_count(m->view, HA_HOST); i++) {
         const struct ha_host *host = ha_view_at(m->view, HA_HOST, i)->record;
-        if (host == NULL || ha_manager_fate(m, host->name) != HA_HOST_UP) {
+        if (host == NULL || !test_is_due_for(m, host->name)) {
             continue;
         }
         for (uint32_t k = 0; k < host->n_levels; k++) {

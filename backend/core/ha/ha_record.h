@@ -63,6 +63,7 @@ enum ha_kind {
     HA_REPORT,
     HA_INCIDENT,
     HA_EVENT,
+    HA_SIGHT,
     HA_KINDS
 };
 
@@ -259,6 +260,13 @@ struct ha_event {
     char detail[HA_TEXT_BYTES];
 };
 
+/* The power of a host was read as "on" by this device, as its record was at `revision`: what says
+ * "off" later is then no device that cannot say anything else. */
+struct ha_sight {
+    char device[HA_NAME_BYTES];
+    uint64_t revision;
+};
+
 /* --- what an agent writes --------------------------------------------------------------------- */
 
 struct ha_agent_record {
@@ -350,7 +358,8 @@ void ha_event_name(uint64_t number, char ret[HA_NAME_BYTES]);
              : HA_AGENT, struct ha_report                                                          \
              : HA_REPORT, struct ha_incident                                                       \
              : HA_INCIDENT, struct ha_event                                                        \
-             : HA_EVENT)
+             : HA_EVENT, struct ha_sight                                                           \
+             : HA_SIGHT)
 
 /* The size of the kind's struct; and a struct of that kind with all its defaults. */
 size_t ha_record_size(enum ha_kind kind);

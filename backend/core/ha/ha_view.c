@@ -380,6 +380,11 @@ const struct ha_incident *ha_view_incident(const struct ha_view *v, const char *
     return view_record(v, HA_INCIDENT, id, NULL);
 }
 
+const struct ha_sight *ha_view_sight(const struct ha_view *v, const char *device)
+{
+    return view_record(v, HA_SIGHT, device, NULL);
+}
+
 const struct ha_settings *ha_view_settings(const struct ha_view *v)
 {
     const struct ha_entry *entry = ha_view_find(v, HA_SETTINGS, "", NULL);
