@@ -135,12 +135,20 @@ static void member_is_freed(struct simmember *m)
     m->is_ready = false;
 }
 
-static void member_went_off(void *ctx, struct simhost *host)
+static void member_goes_off(void *ctx, struct simhost *host)
 {
     struct simmember *m = ctx;
     (void)host;
     if (m->state == MEMBER_UP) {
         member_is_gone(m);
+    }
+}
+
+static void member_went_off(void *ctx, struct simhost *host)
+{
+    struct simmember *m = ctx;
+    (void)host;
+    if (m->state == MEMBER_UP) {
         member_is_freed(m);
     }
 }
@@ -156,7 +164,7 @@ static void member_came_on(void *ctx, struct simhost *host)
 
 static void member_runs_machines(struct simmember *m)
 {
-    const struct simpower_owner owner = {member_went_off, member_came_on, m};
+    const struct simpower_owner owner = {member_goes_off, member_went_off, member_came_on, m};
     char outlet[sizeof m->name + 8] = {0};
 
     memcpy(outlet, m->name, strlen(m->name));
