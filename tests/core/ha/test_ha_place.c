@@ -75,7 +75,8 @@ static void put_running(struct place_bench *b, const struct ha_vm *vm, enum ha_p
 }
 
 /* A host's record, changed. */
-static void put_host(struct place_bench *b, const char *name, void (*change)(struct ha_host *))
+static void placing_put_host(struct place_bench *b, const char *name,
+                             void (*change)(struct ha_host *))
 {
     struct ha_host host = *ha_view_host(&b->view, name);
 
@@ -103,7 +104,7 @@ static void every_state_of_a_host_keeps_machines_away(void **state)
     struct ha_fate fate;
     const struct ha_vm vm = vm_named("web", 100);
     placing_init(&b, 8);
-    put_host(&b, "a", disable_host);
+    placing_put_host(&b, "a", disable_host);
     b.seen[1].is_up = false;
     ha_record_defaults(HA_FATE, &fate);
     ha_text_set(fate.host, sizeof fate.host, "c");
@@ -172,7 +173,7 @@ static void a_machine_says_where_it_may_be(void **state)
     struct place_bench b;
     struct ha_vm vm = vm_named("web", 100);
     placing_init(&b, 3);
-    put_host(&b, "c", put_in_site_x);
+    placing_put_host(&b, "c", put_in_site_x);
     names_add(&vm.allowed, "b");
     assert_string_equal(placed(&b, &vm), "b");
     assert_why(&b, 0, HA_NOT_ALLOWED);
@@ -222,11 +223,11 @@ static void hosts_that_nothing_covers_get_no_protected_machines(void **state)
     b.seen[0].is_fence_tested = false;
     assert_string_equal(placed(&b, &vm), "none");
     assert_why(&b, 0, HA_NOT_COVERED);
-    put_host(&b, "a", take_devices);
+    placing_put_host(&b, "a", take_devices);
     b.seen[0].is_fence_tested = true; /* of nothing */
     (void)placed(&b, &vm);
     assert_why(&b, 0, HA_NOT_COVERED);
-    put_host(&b, "a", make_bare_metal);
+    placing_put_host(&b, "a", make_bare_metal);
     (void)placed(&b, &vm);
     assert_why(&b, 0, HA_NOT_COVERED);
     for (int watchdog = 0; watchdog < WORLD_WATCHDOG_STATES; watchdog++) {
@@ -240,7 +241,7 @@ static void hosts_that_nothing_covers_get_no_protected_machines(void **state)
     vm.policy = HA_POLICY_KEEP;
     (void)placed(&b, &vm);
     assert_why(&b, 0, HA_NOT_COVERED);
-    put_host(&b, "a", take_devices); /* and now nobody says that it is bare metal */
+    placing_put_host(&b, "a", take_devices); /* and now nobody says that it is bare metal */
     vm.policy = HA_POLICY_STOP;
     struct ha_host virtual = *ha_view_host(&b.view, "a");
     virtual.is_bare_metal = false;
