@@ -237,6 +237,12 @@ static void hosts_that_nothing_covers_get_no_protected_machines(void **state)
         bool is_one = watchdog == WORLD_WATCHDOG_READY || watchdog == WORLD_WATCHDOG_ARMED;
         assert_why(&b, 0, is_one ? HA_FITS : HA_NOT_COVERED);
     }
+    agent.watchdog_ms = 0; /* armed, and nobody knows for how long */
+    VIEW_PUT(&b.view, &agent);
+    (void)placed(&b, &vm);
+    assert_why(&b, 0, HA_NOT_COVERED);
+    agent.watchdog_ms = 10000;
+    VIEW_PUT(&b.view, &agent);
     vm.policy = HA_POLICY_KEEP;
     (void)placed(&b, &vm);
     assert_why(&b, 0, HA_NOT_COVERED);
@@ -402,6 +408,12 @@ static void a_group_is_placed_where_all_of_it_fits(void **state)
     names_add(&partner.apart, "there");
     VIEW_PUT(&b.view, &partner);
     assert_string_equal(placed(&b, &vm), "b");
+    partner.apart.n = 0;
+    partner.cpus = 16; /* as many as a host has for machines */
+    VIEW_PUT(&b.view, &partner);
+    (void)placed(&b, &vm);
+    assert_why(&b, 1, HA_NOT_CPUS);
+    assert_int_equal(b.verdicts[1].need, 17);
     partner.is_wanted = false; /* it does not come */
     VIEW_PUT(&b.view, &partner);
     assert_string_equal(placed(&b, &vm), "a");
@@ -577,6 +589,12 @@ static void machines_start_by_priority_and_what_others_need_first(void **state)
     put_vm(&b, "a", 10, "z"); /* and what a waits for */
     put_vm(&b, "z", 1, "");
     assert_order(&b, "z a d b c");
+    put_vm(&b, "d", 1, "");
+    put_vm(&b, "k0", 1, ""); /* a chain, in the order in which lifting it takes longest */
+    put_vm(&b, "k1", 1, "k0");
+    put_vm(&b, "k2", 1, "k1");
+    put_vm(&b, "k3", 99, "k2");
+    assert_order(&b, "k0 k1 k2 k3 b c z a d");
     placing_deinit(&b);
 }
 
@@ -677,8 +695,8 @@ static void the_least_important_yield_and_no_more_than_needed(void **state)
     put_sized(&b, "p10", 10, 100, "a");
     put_sized(&b, "p20", 20, 400, "a");
     put_sized(&b, "p60", 60, 400, "a");
-    put_sized(&b, "q40", 40, 400, "b");
-    put_sized(&b, "q60", 60, 600, "b");
+    put_sized(&b, "q40", 40, 500, "b"); /* which would do as well, and matters more */
+    put_sized(&b, "q60", 60, 500, "b");
     placing_begin(&b);
     ha_place_yield(&b.ledger, &vm, &yield);
     /* On a, p20 (with the 100 that are free) is enough: p10 need not go. */
@@ -688,10 +706,19 @@ static void the_least_important_yield_and_no_more_than_needed(void **state)
     vm.memory_mib = 600;
     ha_place_yield(&b.ledger, &vm, &yield);
     assert_int_equal(yield.n, 2);
+    vm.memory_mib = 150; /* either of the two would do */
+    ha_place_yield(&b.ledger, &vm, &yield);
+    assert_int_equal(yield.n, 1);
+    assert_string_equal(yield.vm[0], "p10");
+    vm.memory_mib = 600;
     vm.priority = 15;
     ha_place_yield(&b.ledger, &vm, &yield);
     assert_int_equal(yield.n, 0);
     assert_null(yield.host);
+    vm.priority = 20; /* an equal does not yield */
+    vm.memory_mib = 500;
+    ha_place_yield(&b.ledger, &vm, &yield);
+    assert_int_equal(yield.n, 0);
     vm.priority = 1000;
     names_add(&vm.apart, "p60"); /* what else forbids a host, nobody's yielding mends */
     names_add(&vm.apart, "q60");
