@@ -44,8 +44,8 @@ static void assert_explains(const struct ha_view *v, explain_one explain, const 
     ha_ledger_deinit(&ledger);
 }
 
-static void put_owner(struct ha_view *v, enum ha_phase phase, const char *host, uint64_t epoch,
-                      const char *reason)
+static void explain_put_owner(struct ha_view *v, enum ha_phase phase, const char *host,
+                              uint64_t epoch, const char *reason)
 {
     struct ha_owner owner = owner_of("web", phase, host, epoch);
 
@@ -58,7 +58,7 @@ static void a_machine_that_runs_tells_where_it_would_come_back(void **state)
     (void)state;
     struct ha_view v;
     explain_scene(&v);
-    put_owner(&v, HA_RUNNING, "a", 7, "");
+    explain_put_owner(&v, HA_RUNNING, "a", 7, "");
     assert_explains(&v, ha_explain_vm, "web",
                     "web is running on a, in epoch 7.\n"
                     "If a were lost, it would come back on b.\n");
@@ -82,7 +82,7 @@ static void a_machine_on_a_disk_of_its_host_is_not_protected(void **state)
     vm.storage[0] = '\0';
     names_add(&vm.allowed, "a");
     VIEW_PUT(&v, &vm);
-    put_owner(&v, HA_RUNNING, "a", 7, "");
+    explain_put_owner(&v, HA_RUNNING, "a", 7, "");
     assert_explains(&v, ha_explain_vm, "web",
                     "web is running on a, in epoch 7.\n"
                     "It is not protected: its disk is a's own.\n");
@@ -102,7 +102,7 @@ static void a_machine_without_a_host_tells_each_host_why_not(void **state)
     const struct ha_owner owner = owner_of("low", HA_RUNNING, "b", 1);
     VIEW_PUT(&v, &low);
     VIEW_PUT(&v, &owner);
-    put_owner(&v, HA_WAITING, "", 7, "no host fits");
+    explain_put_owner(&v, HA_WAITING, "", 7, "no host fits");
     assert_explains(&v, ha_explain_vm, "web",
                     "web does not run: no host fits.\n"
                     "  a: 400 MiB of memory are needed, and 300 are free\n"
@@ -145,7 +145,7 @@ static void a_machine_that_waits_tells_for_whom(void **state)
     ha_view_deinit(&v);
 }
 
-static void put_fate(struct ha_view *v, enum ha_fate_phase phase, enum ha_proof proof)
+static void explain_put_fate(struct ha_view *v, enum ha_fate_phase phase, enum ha_proof proof)
 {
     struct ha_fate fate;
 
@@ -163,8 +163,8 @@ static void a_machine_of_a_lost_host_tells_what_is_missing_and_what_would_help(v
     (void)state;
     struct ha_view v;
     explain_scene(&v);
-    put_owner(&v, HA_RECOVERING, "a", 7, "unproven");
-    put_fate(&v, HA_HOST_FENCING, HA_PROOF_NONE);
+    explain_put_owner(&v, HA_RECOVERING, "a", 7, "unproven");
+    explain_put_fate(&v, HA_HOST_FENCING, HA_PROOF_NONE);
     assert_explains(
         &v, ha_explain_vm, "web",
         "web may still run on a, and is not started elsewhere before the opposite is proved.\n"
@@ -261,7 +261,7 @@ static void every_phase_has_an_explanation(void **state)
     for (int phase = 0; phase < HA_PHASES; phase++) {
         struct ha_ledger ledger;
         struct buf text;
-        put_owner(&v, (enum ha_phase)phase, phase == HA_WAITING ? "" : "a", 3, "");
+        explain_put_owner(&v, (enum ha_phase)phase, phase == HA_WAITING ? "" : "a", 3, "");
         buf_init(&text);
         ha_ledger_init(&ledger, &v, NULL, 0);
         ha_explain_vm(&ledger, "web", &text);
@@ -272,7 +272,7 @@ static void every_phase_has_an_explanation(void **state)
     struct ha_vm vm = vm_named("web", 400);
     vm.is_wanted = false;
     VIEW_PUT(&v, &vm);
-    put_owner(&v, HA_STOPPED, "a", 3, "");
+    explain_put_owner(&v, HA_STOPPED, "a", 3, "");
     assert_explains(&v, ha_explain_vm, "web", "web is stopped, as is wanted.\n");
     ha_view_deinit(&v);
 }
@@ -282,7 +282,7 @@ static void a_host_tells_what_it_has_and_what_covers_it(void **state)
     (void)state;
     struct ha_view v;
     explain_scene(&v);
-    put_owner(&v, HA_RUNNING, "a", 7, "");
+    explain_put_owner(&v, HA_RUNNING, "a", 7, "");
     assert_explains(&v, ha_explain_host, "a",
                     "a is up.\n"
                     "Fenced by a.\n"
@@ -298,7 +298,7 @@ static void a_host_tells_what_it_has_and_what_covers_it(void **state)
                     "name a fence device in `levels`, or see to a hardware watchdog.\n"
                     "Machines take 400 of 1000 MiB, and 1 of 16 processors.\n"
                     "  web: running\n");
-    put_fate(&v, HA_HOST_FENCING, HA_PROOF_NONE);
+    explain_put_fate(&v, HA_HOST_FENCING, HA_PROOF_NONE);
     struct ha_host levels = host_named("a", 1000, 4);
     levels.n_levels = 2;
     levels.levels[1].n = 2;
