@@ -68,15 +68,15 @@ static enum ha_why_not room_why_not_allowed(const struct ha_ledger *l, const str
     return room_is_covered(room, vm->policy) ? HA_FITS : HA_NOT_COVERED;
 }
 
-/* A machine in the room that `vm` must be apart from, but for `self`; NULL: none. */
+/* A machine in the room that `vm` must be apart from; NULL: none. */
 static const char *room_apart(const struct ha_ledger *l, const struct ha_room *room,
-                              const struct ha_vm *vm, uint32_t self)
+                              const struct ha_vm *vm)
 {
     for (uint32_t i = room->first; i != HA_NOBODY; i = l->seats[i].next) {
         const struct ha_seat *seat = &l->seats[i];
         bool is_apart = ha_names_have(&vm->apart, seat->name) ||
                         (seat->vm != NULL && ha_names_have(&seat->vm->apart, vm->name));
-        if (i != self && is_apart) {
+        if (is_apart) {
             return seat->name;
         }
     }
@@ -115,7 +115,7 @@ static struct group_need group_look(const struct ha_ledger *l, uint32_t at, cons
             continue;
         }
         if (is_elsewhere || room_why_not_allowed(l, room, seat->vm) != HA_FITS ||
-            room_apart(l, room, seat->vm, self) != NULL) {
+            room_apart(l, room, seat->vm) != NULL) {
             need.why = HA_NOT_WITH;
             need.other = seat->name;
             return need;
@@ -196,7 +196,7 @@ struct ha_verdict ha_room_look(const struct ha_ledger *l, uint32_t at, const str
         v.other = need.other;
         return v;
     }
-    v.other = room_apart(l, room, vm, self);
+    v.other = room_apart(l, room, vm);
     if (v.other != NULL) {
         v.why = HA_NOT_APART;
         return v;
