@@ -375,6 +375,9 @@ void ha_keeper_step(struct ha_keeper *m)
     if (!ha_keeper_leads(m) || m->view->is_incomplete) {
         return; /* another manager has begun */
     }
+    if (!m->lessor->leads || m->lessor->term != m->term) {
+        return; /* times count from the beginning of the lessor's term, which follows at once */
+    }
     if (m->has_settings && (nanos)m->settings.lease_ms * NANOS_PER_MS > m->token_lease) {
         token_take(m); /* guarded by ours; longer leases wait for it */
     }

@@ -137,7 +137,7 @@ void ha_keeper_rule(const struct ha_keeper *m, const struct ha_owner *owner, str
         e.is_confirmed = fate->proof == HA_PROOF_CONFIRMED;
     }
     e.is_barred = fate != NULL && fate->phase != HA_HOST_UP;
-    e.since_renewal = m->now - ha_lessor_granted(m->lessor, owner->host);
+    e.since_renewal = u64_sub_sat(m->now, ha_lessor_granted(m->lessor, owner->host));
     rule_attest(m, owner->host, &e);
     if (report != NULL && report->state == HA_REPORT_STOPPED) {
         e.stopped_epoch = report->epoch;
@@ -327,7 +327,8 @@ static bool host_is_expired(struct ha_keeper *m, const struct ha_soft_host *h)
                                    .drift_ppm = m->settings.drift_ppm};
     struct ha_evidence e = {.is_bare_metal = host != NULL && host->is_bare_metal,
                             .is_barred = true,
-                            .since_renewal = m->now - ha_lessor_granted(m->lessor, h->name)};
+                            .since_renewal =
+                                u64_sub_sat(m->now, ha_lessor_granted(m->lessor, h->name))};
     struct ha_ruling ruling;
 
     rule_attest(m, h->name, &e);
