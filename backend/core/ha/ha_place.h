@@ -7,15 +7,19 @@
  * up to date by each decision (ha_ledger_take, ha_ledger_release) until it is made anew. It borrows
  * the view, which must not change meanwhile.
  *
- * A machine takes the room of its host in all phases in which it runs there, may run there, or is
- * to run there again: STARTING, RUNNING, STOPPING, RESTARTING, RECOVERING.
+ * A machine has its place, and takes the room of its host, in all phases in which it runs there,
+ * may run there, or is to run there again: STARTING, RUNNING, STOPPING, RESTARTING, RECOVERING.
+ * What a machine takes whose record cannot be read is not known, and counts as nothing.
  *
  * A HOST FITS when: it is readable, enabled, up and not quarantined; its agent has said what it
  * has; it is allowed by the machine (`allowed`, `sites`); its agent has probed the machine's
- * storage; it is covered (see below); memory and processors suffice for the machine and those that
- * it must be with and that have no host yet; machines that it is `with` and that have a host are
- * there; none that it is `apart` from is there; fewer than starts_at_once are starting there.
- * `with` and `apart` bind both sides, whichever of the two names the other.
+ * storage, which is declared; it is covered (see below); machines that it is `with`, and that are
+ * at home on a host, are there; none that it is `apart` from is there; memory and processors
+ * suffice; fewer than starts_at_once are starting there. `with` and `apart` bind both sides,
+ * whichever of the two names the other, and `with` binds those that are with one that is with it,
+ * too. Of those that must come with it and are still to be placed all this must hold as well, and
+ * there must be room for all of them: or the first would take a place where the others can never
+ * follow.
  *
  * COVERED: a machine on shared storage may come back elsewhere only where the loss of its host can
  * be proved without a person: by a tested fence device, or by an armed watchdog (bare metal, and a
@@ -38,7 +42,6 @@ struct ha_seen {
     bool is_fence_tested; /* every device of one level has answered STATUS of late */
 };
 
-/* X(enumerator, sentence about the host; "%" stands for what `other` names) */
 enum ha_why_not {
     HA_FITS,
     HA_NOT_READABLE, /* its record */
@@ -50,9 +53,10 @@ enum ha_why_not {
     HA_NOT_AVOIDED, /* the caller wants another host */
     HA_NOT_ALLOWED,
     HA_NOT_SITE,
-    HA_NOT_STORAGE, /* its agent could not use the storage */
+    HA_NOT_DECLARED, /* no readable record says what the storage is */
+    HA_NOT_STORAGE,  /* its agent could not use the storage */
     HA_NOT_COVERED,
-    HA_NOT_WITH,        /* `other`, which it must be with, is elsewhere */
+    HA_NOT_WITH,        /* `other`, which it must be with, is elsewhere, or cannot be there */
     HA_NOT_APART,       /* `other`, which it must be apart from, is there */
     HA_NOT_CPUS_AT_ALL, /* the machine has more processors than the host */
     HA_NOT_MEMORY,
@@ -75,6 +79,7 @@ struct ha_seat; /* what it has of one machine */
 struct ha_ledger {
     const struct ha_view *view; /* borrowed */
     struct ha_settings settings;
+    bool ignores_seen;     /* nothing was observed */
     struct ha_room *rooms; /* one an entry of HA_HOST, in the same order */
     size_t n_rooms;
     struct ha_seat *seats; /* one an entry of HA_VM, in the same order */
@@ -102,8 +107,8 @@ struct ha_place_ask {
 
 /* The host for the machine, or NULL: none fits. Borrowed from the view. A machine that has a place
  * already is looked at as if it had none. `verdicts`: NULL, or room for one a host, in the order of
- * the view's hosts. ERR_NOT_FOUND is not an answer: a machine without a readable record is a bug of
- * the caller. */
+ * the view's hosts. `vm` need not be in the view: it may be one that somebody means to
+ * write. */
 const char *ha_place_find(const struct ha_ledger *l, const struct ha_vm *vm,
                           const struct ha_place_ask *ask, struct ha_verdict *verdicts);
 
@@ -153,8 +158,8 @@ struct ha_losses {
 
 /* How many losses of hosts the machines that have a place now would survive. Conservative: it
  * places as recovery would, in its order, and does not search for a better packing. Machines of a
- * host's own disk do not count, as nothing saves them. `budget` bounds the work, in placements; one
- * million takes well below a second. */
+ * host's own disk do not count, as nothing saves them. `budget` bounds the work, in looks at one
+ * host for one machine; a million take about a tenth of a second. */
 void ha_place_losses_survived(const struct ha_ledger *l, uint64_t budget, struct ha_losses *ret);
 
 #endif

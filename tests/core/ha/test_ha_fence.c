@@ -447,6 +447,35 @@ static void a_witness_that_says_nothing_is_none(void **state)
     }
 }
 
+/* One round in which neither device is reached. */
+static void fencing_fail_round(struct fence_bench *b, const char *const *levels)
+{
+    fencing_init(b, levels, 2);
+    fencing_begin(b);
+    b->devices[0].off_result = ERR_CLOSED;
+    b->devices[1].off_result = ERR_CLOSED;
+    b->devices[0].does_not_switch = true;
+    b->devices[1].does_not_switch = true;
+    fencing_step(b, NULL);
+    assert_int_equal(b->fence.round, 1);
+}
+
+/* What failed in one round may bear witness in the next. */
+static void every_round_begins_with_all_its_witnesses(void **state)
+{
+    (void)state;
+    struct fence_bench b;
+    static const char *const levels[] = {"0", "1"};
+    fencing_fail_round(&b, levels);
+    b.devices[0].off_result = OK; /* but in another machine; the other device can read again */
+    b.devices[0].is_wired_elsewhere = true;
+    b.devices[1].off_result = ERR_DENIED;
+    fencing_run(&b, b.now + 10 * S);
+    assert_false(ha_fence_is_done(&b.fence));
+    assert_true(b.devices[1].reads > 0);
+    fencing_deinit(&b);
+}
+
 static void an_outlet_is_no_witness(void **state)
 {
     (void)state;
@@ -767,6 +796,7 @@ int main(void)
         cmocka_unit_test(a_level_with_an_unknown_device_is_passed_over_whole),
         cmocka_unit_test(a_witness_that_says_on_refutes_a_device),
         cmocka_unit_test(a_witness_that_says_nothing_is_none),
+        cmocka_unit_test(every_round_begins_with_all_its_witnesses),
         cmocka_unit_test(an_outlet_is_no_witness),
         cmocka_unit_test(it_waits_for_what_may_still_land),
         cmocka_unit_test(it_is_delayed_by_chance_and_by_priority),
