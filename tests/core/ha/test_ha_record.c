@@ -220,6 +220,14 @@ static void says_which_field_is_wrong_and_what_is_allowed(void **state)
                        "cpus: 0 is too small; 1 to 4096 is allowed");
     assert_record_says(HA_VM, "{" VM_MINIMUM ",\"cpus\":5000000000}",
                        "cpus: 5000000000 is too large; 1 to 4096 is allowed");
+    assert_record_says(HA_VM, "{" VM_MINIMUM ",\"cpus\":4097}",
+                       "cpus: 4097 is too large; 1 to 4096 is allowed");
+    assert_record_says(HA_VM, "{" VM_MINIMUM ",\"cpus\":4096}", "");
+    assert_record_says(HA_VM, "{" VM_MINIMUM ",\"restart\":{\"delay_ms\":5,\"delay_max_ms\":4}}",
+                       "restart.delay_max_ms: it is less than restart.delay_ms, which it is to "
+                       "bound");
+    assert_record_says(HA_VM, "{" VM_MINIMUM ",\"allowed\":[\"a\"],\"move_to\":\"b\"}",
+                       "move_to: it is a host that `allowed` does not have");
     assert_record_says(HA_VM, "{" VM_MINIMUM ",\"cpus\":1.5}",
                        "cpus: a whole number was expected, not negative, without fraction");
     assert_record_says(HA_VM, "{" VM_MINIMUM ",\"cpus\":\"2\"}", "cpus: a number was expected");
