@@ -190,6 +190,12 @@ static void a_machine_of_a_lost_host_tells_what_is_missing_and_what_would_help(v
         "Reason: unproven\n");
     ha_text_set(confirmed.incident, sizeof confirmed.incident, "i-0"); /* of an earlier loss */
     VIEW_PUT(&v, &confirmed);
+    struct ha_report report; /* which says that it runs */
+    ha_record_defaults(HA_REPORT, &report);
+    ha_text_set(report.host, sizeof report.host, "a");
+    ha_text_set(report.vm, sizeof report.vm, "web");
+    report.epoch = 7;
+    VIEW_PUT(&v, &report);
     struct ha_host metal = host_named("a", 1000, 4);
     struct ha_agent_record agent = agent_of("a");
     metal.is_bare_metal = true;

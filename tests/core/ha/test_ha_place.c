@@ -519,6 +519,13 @@ static void decisions_count_until_the_ledger_is_made_anew(void **state)
     ha_ledger_take(&b.ledger, "web", "a");
     ha_ledger_release(&b.ledger, "db");
     assert_string_equal(ha_place_find(&b.ledger, &other, &ask, NULL), "b");
+    /* What leaves takes everything with it: memory, processors, its start. */
+    const struct ha_place_ask on_b = {.only = "b"};
+    for (int i = 0; i < 20; i++) {
+        ha_ledger_take(&b.ledger, "db", "b");
+        ha_ledger_release(&b.ledger, "db");
+    }
+    assert_non_null(ha_place_find(&b.ledger, &vm, &on_b, NULL));
     ha_ledger_take(&b.ledger, "nobody", "a");
     ha_ledger_take(&b.ledger, "web", "nowhere");
     ha_ledger_release(&b.ledger, "nobody");
