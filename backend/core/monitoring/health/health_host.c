@@ -56,6 +56,10 @@ static void host_arm(struct health_host *h, nanos now)
 {
     nanos due = u64_min(health_look_due(&h->look, now), probe_set_deadline(&h->probes));
 
+    /* A turn within every interval, also where there is nothing to do, or who waits long for the
+     * next one takes its own patience for a stall. */
+    due = u64_min(due, now + HEALTH_PAUSE_INTERVAL);
+
     h->armed_at = u64_max(u64_min(due, h->judge_at), now + HEALTH_TURN_MIN);
     world_timer_set(h->world, &h->timer, h->armed_at);
 }
@@ -201,7 +205,13 @@ void health_host_remove_probe(struct health_host *h, uint64_t id)
 void health_host_answer(struct health_host *h, uint64_t id, enum probe_purpose purpose,
                         uint64_t ticket, enum probe_outcome outcome)
 {
-    probe_set_answer(&h->probes, id, purpose, ticket, outcome, world_now(h->world));
+    nanos now = world_now(h->world);
+
+    /* An answer may be the first thing that is seen after a pause, and has not come too late. */
+    if (h->agent != NULL) {
+        host_look_at_clock(h, now);
+    }
+    probe_set_answer(&h->probes, id, purpose, ticket, outcome, now);
 }
 
 const struct probe_set *health_host_probes(const struct health_host *h)
