@@ -1,0 +1,67 @@
+/* The contract of virtual machines, held against the simulated world. */
+#include "core/chaos/simvm.h"
+
+#include "tests/support/test.h"
+#include "tests/world/vm_contract.h"
+
+static struct {
+    struct simworld *sim;
+    struct simhost *host;
+} sim_yard;
+
+static void sim_yard_open(struct vm_bench *bench)
+{
+    sim_yard.sim = simworld_new(1);
+    sim_yard.host = simhost_new(sim_yard.sim, "a", 1 << 20);
+    (void)simvolume_new(sim_yard.sim, "disk");
+    (void)simvolume_new(sim_yard.sim, "other");
+    *bench = (struct vm_bench){.w = simhost_world(sim_yard.host)};
+}
+
+static void sim_yard_close(struct vm_bench *bench)
+{
+    (void)bench;
+    assert_null(simvm_violation(sim_yard.sim));
+    simworld_free(sim_yard.sim);
+}
+
+static void sim_yard_step(struct vm_bench *bench)
+{
+    (void)bench;
+    (void)simworld_step(sim_yard.sim);
+}
+
+/* There is nothing to wait for. */
+static void sim_yard_boots(struct vm_bench *bench, const char *name)
+{
+    (void)bench;
+    (void)name;
+}
+
+static void sim_yard_restart(struct vm_bench *bench, void (*between)(struct vm_bench *bench))
+{
+    simhost_kill(sim_yard.host);
+    if (between != NULL) {
+        between(bench);
+    }
+}
+
+static void sim_yard_crash(struct vm_bench *bench, const char *name)
+{
+    (void)bench;
+    simvm_crash(sim_yard.host, name);
+}
+
+static void sim_yard_freeze(struct vm_bench *bench, const char *name, bool is_frozen)
+{
+    (void)bench;
+    simvm_set_faults(sim_yard.host, name, &(struct simvm_faults){.is_frozen = is_frozen});
+}
+
+int main(void)
+{
+    struct vm_place place = {"simulated machines", sim_yard_open,  sim_yard_close,
+                             sim_yard_step,        sim_yard_boots, sim_yard_restart,
+                             sim_yard_crash,       sim_yard_freeze};
+    return vm_contract_run(&place);
+}
