@@ -71,13 +71,16 @@ struct uv_loop_s;
 struct qemu_hold {
     void (*held)(struct qemu_hold *hold, enum err result);
     const char *name;
+    uint64_t epoch;
     int pidfd;
     void *owner;
 };
 
 struct qemu_guard {
-    /* NULL: there is no guard, and machines that are to be guarded are refused (ERR_DENIED).
-     * Answers also when its guard is gone, or the driver is. */
+    /* NULL: there is no guard, and machines that are to be guarded are refused (ERR_DENIED). Those
+     * that are adopted are handed over, too: the guard may have been started anew meanwhile, and
+     * has nothing to do where it holds them. Answers also when its guard is gone, or the driver is.
+     */
     void (*hold)(void *ctx, struct qemu_hold *hold);
     void *ctx;
 };

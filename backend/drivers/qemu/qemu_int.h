@@ -175,6 +175,8 @@ enum err qemu_start_verdict(struct qemu_machine *machine);
 void qemu_jobs_done(uv_async_t *async);
 /* Waits for the thread, and throws away what it made. */
 void qemu_job_drop(struct qemu_machine *machine);
+/* Asks the guard to hold it; false: there is none, which is told. */
+bool qemu_hold_begin(struct qemu_machine *machine);
 void qemu_hold_forget(struct qemu_machine *machine);
 
 void qemu_start_done(struct qemu_machine *machine, const json_t *status);

@@ -325,6 +325,9 @@ static void hold_answered(struct qemu_hold *hold, enum err result)
         return;
     }
     m->hold = NULL;
+    if (m->phase == QEMU_LIVE && result != OK) {
+        qemu_tell(m->driver, m->record.name, "the guard does not hold it: %s", err_text(result));
+    }
     if (m->phase != QEMU_BOOTING) {
         return;
     }
@@ -344,22 +347,28 @@ void qemu_hold_forget(struct qemu_machine *m)
     }
 }
 
-static void boot_hold(struct qemu_machine *m)
+bool qemu_hold_begin(struct qemu_machine *m)
 {
     const struct qemu_guard *guard = &m->driver->guard;
     const int pidfd = guard->hold != NULL ? fcntl(m->pidfd, F_DUPFD_CLOEXEC, 0) : -1;
 
     if (pidfd < 0) {
         qemu_tell(m->driver, m->record.name, "it is to be guarded, and there is no guard here");
-        start_give_up(m, ERR_DENIED);
-        return;
+        return false;
     }
     struct qemu_hold_call *call = mem_alloc_zero(sizeof *call);
     memcpy(call->name, m->record.name, sizeof call->name);
     call->machine = m;
-    call->hold = (struct qemu_hold){hold_answered, call->name, pidfd, call};
+    call->hold = (struct qemu_hold){
+        .held = hold_answered,
+        .name = call->name,
+        .epoch = m->record.epoch,
+        .pidfd = pidfd,
+        .owner = call,
+    };
     m->hold = call;
     guard->hold(guard->ctx, &call->hold);
+    return true;
 }
 
 /* --- the steps after the thread ----------------------------------------------------------------
@@ -448,10 +457,10 @@ static void boot_greeted(struct qmp_command *command, enum err result, const jso
     if (!qemu_boot_goes_on(m, "query-status", result, text)) {
         return;
     }
-    if (m->record.is_guarded) {
-        boot_hold(m);
-    } else {
+    if (!m->record.is_guarded) {
         boot_release(m);
+    } else if (!qemu_hold_begin(m)) {
+        start_give_up(m, ERR_DENIED);
     }
 }
 

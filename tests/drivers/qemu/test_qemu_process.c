@@ -333,6 +333,16 @@ static void a_guest_does_not_run_before_the_guard_has_it(void **state)
     assert_int_equal(call.request.result, OK);
     qemu_lab_await_console(lab, "vm", "READY");
     assert_int_equal(guard.holds, 1);
+    /* The guard may be another one by now. */
+    guard.hold = NULL;
+    qemu_lab_driver_close(lab);
+    qemu_lab_driver_open(lab);
+    assert_int_equal(guard.holds, 2);
+    assert_string_equal(guard.hold->name, "vm");
+    assert_int_equal(guard.hold->epoch, 1);
+    guard.hold->held(guard.hold, ERR_REFUSED);
+    assert_non_null(strstr(lab->told, "the guard does not hold it"));
+    assert_int_equal(count_listed(lab), 1);
 }
 
 static void a_guard_that_says_no_ends_the_start(void **state)
