@@ -499,6 +499,9 @@ static void swim_check_judge(struct swim *s, struct swim_edge *edge, struct swim
     if (is_alone) {
         uint32_t at = swim_index(s, edge->peer);
 
+        edge->is_down = true;
+        edge->bad_at = s->now;
+        edge->report_at = s->now;
         swim_hear_suspect(s, edge->peer, s->members[at].incarnation, s->config.self, u);
         return;
     }
