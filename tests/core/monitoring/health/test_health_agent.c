@@ -57,7 +57,8 @@ static bool ward_hears(void *ctx, node_id id, nanos span)
 
 static void ward_start(struct ward *w, uint32_t i)
 {
-    struct health_agent_events events = {.ctx = w, .changed = ward_changed, .cut = ward_cut, .hears = ward_hears};
+    struct health_agent_events events = {
+        .ctx = w, .changed = ward_changed, .cut = ward_cut, .hears = ward_hears};
     struct health_agent_config c;
 
     health_agent_config_default(&c);
