@@ -107,9 +107,11 @@ static void health_on_cut(void *ctx, const struct cut_change *change, uint64_t v
 {
     static const char *const texts[] = {"lost", "back", "gray", "not gray any more"};
     struct daemon *d = ctx;
+    bool is_alone = change->kind == CUT_LOST && change->observers == 1;
 
     d->health.lost += change->kind == CUT_LOST ? 1 : 0;
-    LOG_SAY(&d->log, change->kind == CUT_BACK ? DAEMON_INFO : DAEMON_WARN, "observers agree",
+    LOG_SAY(&d->log, change->kind == CUT_BACK ? DAEMON_INFO : DAEMON_WARN,
+            is_alone ? "the only observer says" : "observers agree",
             log_text("host_is", texts[change->kind]), log_hex("member", change->id),
             log_u64("reports", change->reports), log_u64("observers", change->observers),
             log_u64("view", view));
@@ -152,6 +154,15 @@ static void health_on_judging(void *ctx)
 
     health_host_set_rung(d->health.host, RUNG_PROCESS, is_well ? RUNG_WELL : RUNG_DEGRADED,
                          is_well ? 0 : 1, 1);
+}
+
+/* The log's streams are ears of their own. */
+static bool health_on_hears(void *ctx, node_id id, nanos span)
+{
+    const struct daemon *d = ctx;
+    nanos heard = d->node != NULL ? node_link_heard(d->node, id) : 0;
+
+    return heard != 0 && heard + span > daemon_now(d);
 }
 
 static void health_compose(const struct daemon *d, const struct seal_ring *ring,
@@ -207,7 +218,8 @@ bool daemon_health_open(struct daemon *d, char *why, size_t n)
                                         .changed = health_on_change,
                                         .cut = health_on_cut,
                                         .condition = health_on_condition,
-                                        .judging = health_on_judging};
+                                        .judging = health_on_judging,
+                                        .hears = health_on_hears};
     struct health_host_config config = {.name = s->name, .storage_path = HEALTH_STORAGE_PATH};
     struct seal_ring ring;
     enum err e = OK;

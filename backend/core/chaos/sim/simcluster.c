@@ -283,6 +283,13 @@ static void member_cut(void *ctx, const struct cut_change *change, uint64_t view
     }
 }
 
+static bool member_hears(void *ctx, node_id id, nanos span)
+{
+    const struct simmember *m = ctx;
+    nanos heard = m->node != NULL ? node_link_heard(m->node, id) : 0;
+    return heard != 0 && heard + span > world_now(simhost_world(m->host));
+}
+
 static struct world_stream_sink *member_guest(struct world_listener *listener,
                                               struct world_stream *stream,
                                               const struct world_endpoint *from)
@@ -295,7 +302,7 @@ static struct world_stream_sink *member_guest(struct world_listener *listener,
 static void member_start_agent(struct simmember *m)
 {
     const struct simcluster *c = m->cluster;
-    struct health_agent_events events = {.ctx = m, .cut = member_cut};
+    struct health_agent_events events = {.ctx = m, .cut = member_cut, .hears = member_hears};
     struct health_agent_config config;
 
     health_agent_config_default(&config);

@@ -115,6 +115,13 @@ static void host_on_cut(void *ctx, const struct cut_change *change, uint64_t vie
     }
 }
 
+static bool host_on_hears(void *ctx, node_id id, nanos span)
+{
+    const struct health_host *h = ctx;
+
+    return h->events.hears != NULL && h->events.hears(h->events.ctx, id, span);
+}
+
 /* --- From outside --------------------------------------------------------------------------------
  */
 
@@ -123,8 +130,11 @@ enum err health_host_open(const struct world *world, const struct health_host_co
 {
     struct health_host *h = mem_alloc_zero(sizeof *h);
     struct health_agent_config agent = config->agent;
-    struct health_agent_events hears = {
-        .ctx = h, .changed = host_on_change, .cut = host_on_cut, .note = host_on_note};
+    struct health_agent_events hears = {.ctx = h,
+                                        .changed = host_on_change,
+                                        .cut = host_on_cut,
+                                        .note = host_on_note,
+                                        .hears = host_on_hears};
     struct pause_config pause = pause_config_of(HEALTH_PAUSE_INTERVAL);
     struct probe_set_config probes = probe_set_config_of();
     nanos now = world_now(world);
