@@ -15,7 +15,7 @@
 #include "core/chaos/sim/profile.h"
 #include "core/chaos/simnet.h"
 #include "core/chaos/simworld.h"
-#include "core/monitoring/health/health_agent.h"
+#include "core/monitoring/health/health_host.h"
 #include "core/node/node.h"
 
 struct simcluster;
@@ -30,7 +30,7 @@ struct simmember {
     struct simhost *host;
     struct node *node;           /* NULL unless UP */
     struct world_listener guest; /* takes the agent's streams from the node */
-    struct health_agent *agent;  /* likewise, and only where hosts watch each other */
+    struct health_host *health;  /* likewise, and only where hosts watch each other */
     enum simmember_state state;
     uint32_t life;       /* counts starts */
     bool was_ready;      /* took part before: an empty disk is a lost one */
