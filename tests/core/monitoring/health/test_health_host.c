@@ -286,6 +286,8 @@ static void half_a_card_is_blamed_on_its_host_and_on_nobody_else(void **state)
     assert_int_equal(l.verdict.host, 4);
     assert_true(l.verdict.bad >= 2);
     assert_true(l.rungs[RUNG_NETWORK].since > 0);
+    assert_int_equal(inn.news[3], 1);
+    assert_int_equal(inn_news(&inn, 3), 0);
     for (uint32_t i = 0; i < HOSTS; i++) {
         assert_true(i == 3 || inn_ladder(&inn, 0, i).rungs[RUNG_NETWORK].state == RUNG_WELL);
     }
@@ -527,6 +529,40 @@ static void noise_that_is_usual_degrades_nobody(void **state)
     }
 }
 
+/* P11, on whole hosts: whatever befalls one is told by all within seven seconds, by nobody of
+ * anybody else, and nobody dies. */
+static void trouble_is_told_in_time_in_clusters_of_every_small_size(void **state)
+{
+    (void)state;
+    static const uint32_t sizes[] = {3, 5, 16};
+    static const enum rung rungs[] = {RUNG_STORAGE, RUNG_CLOCK, RUNG_NETWORK};
+    struct simnet_link lossy = simnet_link_plain();
+    struct inn inn;
+
+    lossy.loss_ppm = 300000;
+    for (uint32_t k = 0; k < COUNT_OF(sizes) * COUNT_OF(rungs) * 5; k++) {
+        enum rung rung = rungs[k % COUNT_OF(rungs)];
+
+        inn_open(&inn, sizes[k / COUNT_OF(rungs) % COUNT_OF(sizes)], 100 + k);
+        if (rung == RUNG_STORAGE) {
+            simhost_slow(inn.hosts[2], 0, 300 * NANOS_PER_MS);
+        } else if (rung == RUNG_CLOCK) {
+            simhost_set_wall(inn.hosts[2], (int64_t)(5 * NANOS_PER_S));
+        }
+        for (uint32_t i = 0; i < inn.n && rung == RUNG_NETWORK; i++) {
+            if (i != 2) {
+                simnet_link_set(inn.hosts[2], inn.hosts[i], &lossy);
+            }
+        }
+        inn_until(&inn, 2, rung, RUNG_DEGRADED, P11_BOUND + 100 * NANOS_PER_MS);
+        inn_run(&inn, 20 * NANOS_PER_S);
+        assert_int_equal(inn_news(&inn, 2), 0);
+        assert_int_equal(inn.news[2], 1);
+        assert_int_equal(inn.deaths, 0);
+        inn_close(&inn);
+    }
+}
+
 /* Beyond SWIM_SMALL_CLUSTER questions are few; who gives cause is looked at closely all the same.
  */
 static void a_larger_cluster_finds_the_same_with_few_questions(void **state)
@@ -569,6 +605,7 @@ int main(void)
         cmocka_unit_test(a_host_that_died_is_broken_and_no_news_of_this_kind),
         cmocka_unit_test(probes_and_owners_of_rungs_climb_the_same_ladder),
         cmocka_unit_test(noise_that_is_usual_degrades_nobody),
+        cmocka_unit_test(trouble_is_told_in_time_in_clusters_of_every_small_size),
         cmocka_unit_test(a_larger_cluster_finds_the_same_with_few_questions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
