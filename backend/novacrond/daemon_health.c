@@ -201,8 +201,9 @@ static struct world_stream_sink *health_on_stream(struct world_listener *listene
 {
     const struct daemon *d = listener->owner;
 
-    return d->health.host != NULL ? health_agent_accept(daemon_health_agent(d), stream, from)
-                                  : NULL;
+    struct health_agent *agent = daemon_health_agent(d);
+
+    return agent != NULL ? health_agent_accept(agent, stream, from) : NULL;
 }
 
 struct world_listener *daemon_health_listener(struct daemon *d)

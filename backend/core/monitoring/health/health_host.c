@@ -11,7 +11,7 @@
 #define HEALTH_TURN_MIN       (5 * NANOS_PER_MS)
 
 /* Twice this late is a stall, and three times this is listened before judging again. */
-#define HEALTH_PAUSE_INTERVAL (250 * NANOS_PER_MS)
+#define HEALTH_PAUSE_INTERVAL (150 * NANOS_PER_MS)
 
 /* --- Turns ---------------------------------------------------------------------------------------
  */
@@ -61,6 +61,7 @@ static void host_arm(struct health_host *h, nanos now)
     due = u64_min(due, now + HEALTH_PAUSE_INTERVAL);
 
     h->armed_at = u64_max(u64_min(due, h->judge_at), now + HEALTH_TURN_MIN);
+    pause_expect(&h->pause, h->armed_at);
     world_timer_set(h->world, &h->timer, h->armed_at);
 }
 

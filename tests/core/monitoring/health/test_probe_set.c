@@ -224,7 +224,7 @@ static void late_answers_are_of_another_time(void **state)
     assert_true(probe_set_next(&set, 0, &order));
     assert_true(probe_set_deadline(&set) == 500 * MS);
     probe_set_answer(&set, 7, PROBE_LIVENESS, order.ticket, PROBE_OK, 500 * MS);
-    const struct probe *p = &probe_set_find(&set, 7)->probes[PROBE_LIVENESS];
+    const struct target_probe *p = &probe_set_find(&set, 7)->probes[PROBE_LIVENESS];
     assert_true(p->failed == 1 && p->timeouts == 1 && !p->is_well);
     struct probe_order next;
     assert_true(probe_set_next(&set, S, &next));
@@ -506,6 +506,26 @@ static void any_history_leaves_a_sound_set(void **state)
     }
 }
 
+static void a_probe_that_is_hurried_is_asked_sooner_and_never_later(void **state)
+{
+    (void)state;
+    struct probe_order order;
+
+    begin_set(4);
+    all_answer(PROBE_OK);
+    add_asked(7, ASK_READINESS, 0);
+    assert_int_equal(ask_all(0), 1);
+    probe_set_hurry(&set, 7, PROBE_READINESS, 300 * MS);
+    assert_int_equal(ask_all(299 * MS), 0);
+    assert_int_equal(ask_all(300 * MS), 1);
+    probe_set_hurry(&set, 7, PROBE_READINESS, 5 * S);
+    assert_int_equal(ask_all(1300 * MS), 1);
+    probe_set_hurry(&set, 7, PROBE_LIVENESS, 0); /* which is not asked */
+    probe_set_hurry(&set, 8, PROBE_READINESS, 0);
+    assert_false(probe_set_next(&set, 1300 * MS, &order));
+    probe_set_check(&set);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -527,6 +547,7 @@ int main(void)
         cmocka_unit_test(paused_asker_judges_nobody),
         cmocka_unit_test(set_is_bounded),
         cmocka_unit_test(any_history_leaves_a_sound_set),
+        cmocka_unit_test(a_probe_that_is_hurried_is_asked_sooner_and_never_later),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
