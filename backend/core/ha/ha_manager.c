@@ -371,6 +371,7 @@ void ha_manager_step(struct ha_manager *m)
             return;
         }
         manager_lead(m);
+        return; /* the lessor begins to count first */
     }
     if (!ha_manager_leads(m) || m->view->is_incomplete) {
         return; /* another manager has begun */
