@@ -35,7 +35,7 @@ struct order {
     size_t count;
 };
 
-static void yard_exited(struct world_vm_sink *sink, const struct world_vm_exit *exit)
+static void vm_yard_exited(struct world_vm_sink *sink, const struct world_vm_exit *exit)
 {
     struct yard *y = sink->owner;
     assert_true(y->exit_count < EXITS_MAX);
@@ -49,36 +49,36 @@ static void second_exited(struct world_vm_sink *sink, const struct world_vm_exit
     y->second_exit = *exit;
 }
 
-static void yard_watch(struct yard *y)
+static void vm_yard_watch(struct yard *y)
 {
     y->second_sink = (struct world_vm_sink){second_exited, y};
     y->bench.second->vm->watch(y->bench.second->self, &y->second_sink);
-    y->sink = (struct world_vm_sink){yard_exited, y};
+    y->sink = (struct world_vm_sink){vm_yard_exited, y};
     y->bench.w->vm->watch(y->bench.w->self, &y->sink);
 }
 
-static int yard_open(void **state)
+static int vm_yard_open(void **state)
 {
     static struct yard yard;
 
     memset(&yard, 0, sizeof yard);
     vm_place->open(&yard.bench);
-    yard_watch(&yard);
+    vm_yard_watch(&yard);
     *state = &yard;
     return 0;
 }
 
-static int yard_close(void **state)
+static int vm_yard_close(void **state)
 {
     struct yard *y = *state;
     vm_place->close(&y->bench);
     return 0;
 }
 
-static void yard_restart(struct yard *y, void (*between)(struct vm_bench *bench))
+static void vm_yard_restart(struct yard *y, void (*between)(struct vm_bench *bench))
 {
     vm_place->restart(&y->bench, between);
-    yard_watch(y);
+    vm_yard_watch(y);
 }
 
 static void order_entry(struct world_vm_request *request, const struct world_vm_found *found)
@@ -324,7 +324,7 @@ static void machines_outlive_who_started_them_and_are_adopted(void **state)
 
     assert_int_equal(begin_on(y, "zeta", "disk", 9), OK);
     assert_int_equal(begin_on(y, "alpha", "other", UINT64_MAX), OK);
-    yard_restart(y, NULL);
+    vm_yard_restart(y, NULL);
     struct order list = list_now(y);
     assert_int_equal(list.count, 2);
     assert_string_equal(list.listed[0].name, "zeta");
@@ -355,7 +355,7 @@ static void what_ended_meanwhile_is_told_by_the_first_list(void **state)
 
     assert_int_equal(begin_on(y, "zeta", "disk", 9), OK);
     assert_int_equal(begin_on(y, "alpha", "other", 2), OK);
-    yard_restart(y, crash_zeta);
+    vm_yard_restart(y, crash_zeta);
     assert_int_equal(vm_ask(y, WORLD_VM_KILL, "zeta", 0), ERR_NOT_FOUND);
     struct order list = list_now(y);
     assert_int_equal(list.count, 1);
@@ -363,7 +363,7 @@ static void what_ended_meanwhile_is_told_by_the_first_list(void **state)
     assert_int_equal(list.exits_at_done, 1);
     exit_is(&y->exits[0], "zeta", 9, WORLD_VM_CRASHED);
     assert_int_equal(list_now(y).count, 1);
-    yard_restart(y, NULL);
+    vm_yard_restart(y, NULL);
     assert_int_equal(list_now(y).count, 1);
     assert_int_equal(y->exit_count, 1);
 }
@@ -575,7 +575,7 @@ static void a_machine_that_waits_is_adopted_as_such(void **state)
     order_leave(&o);
     order_await(&o);
     assert_int_equal(o.request.result, OK);
-    yard_restart(y, NULL);
+    vm_yard_restart(y, NULL);
     struct order list = list_now(y);
     assert_int_equal(list.count, 1);
     assert_int_equal(list.listed[0].state, WORLD_VM_WAITING);
@@ -583,7 +583,7 @@ static void a_machine_that_waits_is_adopted_as_such(void **state)
     assert_int_equal(begin_on(y, "second", "disk", 3), OK);
 }
 
-#define YARD_TEST(body) cmocka_unit_test_setup_teardown(body, yard_open, yard_close)
+#define YARD_TEST(body) cmocka_unit_test_setup_teardown(body, vm_yard_open, vm_yard_close)
 
 int vm_contract_run(struct vm_place *place)
 {

@@ -274,7 +274,7 @@ struct lab_guard {
     unsigned holds;
 };
 
-static void guard_hold(void *ctx, struct qemu_hold *hold)
+static void hold_later(void *ctx, struct qemu_hold *hold)
 {
     struct lab_guard *guard = ctx;
     guard->hold = hold;
@@ -284,7 +284,7 @@ static void guard_hold(void *ctx, struct qemu_hold *hold)
 static void lab_with_guard(struct qemu_lab *lab, struct lab_guard *guard)
 {
     qemu_lab_driver_close(lab);
-    lab->config.guard = (struct qemu_guard){guard_hold, guard};
+    lab->config.guard = (struct qemu_guard){hold_later, guard};
     qemu_lab_driver_open(lab);
 }
 

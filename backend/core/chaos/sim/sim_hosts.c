@@ -51,7 +51,8 @@ void sim_hosts_cut(void *ctx, struct simmember *m, const struct cut_change *chan
         return;
     }
     s->lost_alive += of->state == MEMBER_UP ? 1 : 0;
-    if (change->reports < 2 && (change->observers != 1 || health_agent_cut(m->agent)->n_in != 1)) {
+    if (change->reports < 2 &&
+        (change->observers != 1 || health_agent_cut(health_host_agent(m->health))->n_in != 1)) {
         sim_fail(s, SIM_UNSAFE, "I40", "a host was lost on the word of one observer");
     }
 }
