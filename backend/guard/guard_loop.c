@@ -177,7 +177,7 @@ static void guard_carry_out(struct loop *l)
 /* --- machines -----------------------------------------------------------------------------------
  */
 
-static void machine_ended(struct loop *l, uint32_t slot)
+static void guarded_ended(struct loop *l, uint32_t slot)
 {
     struct held *held = &l->held[slot];
 
@@ -214,7 +214,7 @@ static enum err hold_machine(struct loop *l, const struct guard_received *receiv
 
     TRY(check_pidfd(received->fds[0]));
     if (slot != GUARD_SLOT_NONE && has_ended(l->held[slot].pidfd)) {
-        machine_ended(l, slot); /* what has yet to be heard of it is heard now */
+        guarded_ended(l, slot); /* what has yet to be heard of it is heard now */
     }
     TRY(guard_hold(&l->guard, boottime(), m->name, m->epoch, m->pid, &slot, &is_new));
     if (!is_new) {
@@ -399,7 +399,7 @@ static void loop_event(struct loop *l, uint64_t tag)
         peer_speaks(l, place);
         break;
     case EVENT_MACHINE:
-        machine_ended(l, place);
+        guarded_ended(l, place);
         break;
     }
 }

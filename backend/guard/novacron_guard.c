@@ -82,7 +82,7 @@ void check_report(const char *file, int line, const char *cond)
     guard_say(2, "%s:%d: CHECK failed: %s", file, line, cond);
 }
 
-static bool take_number(const char *text, unsigned long max, unsigned long *ret)
+static bool number_option(const char *text, unsigned long max, unsigned long *ret)
 {
     char *end = NULL;
     unsigned long n = strtoul(text, &end, 10);
@@ -153,7 +153,7 @@ static bool take_option(struct command *c, int id)
         w->is_stand_in = id == OPTION_STAND_IN;
         return take_path(optarg, w->path);
     case OPTION_TIMEOUT:
-        if (!take_number(optarg, TIMEOUT_S_MAX, &n)) {
+        if (!number_option(optarg, TIMEOUT_S_MAX, &n)) {
             return false;
         }
         w->timeout_s = (uint32_t)n;
@@ -162,7 +162,7 @@ static bool take_option(struct command *c, int id)
         w->trusts_softdog = true;
         return true;
     case OPTION_LEASE_MAX:
-        if (!take_number(optarg, LEASE_MAX_S_MAX, &n)) {
+        if (!number_option(optarg, LEASE_MAX_S_MAX, &n)) {
             return false;
         }
         c->options.lease_max = n * NANOS_PER_S;

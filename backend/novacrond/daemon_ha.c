@@ -134,21 +134,19 @@ static void ha_hold(void *ctx, struct qemu_hold *asked)
 static bool open_machines(struct daemon *d, char *why, size_t n)
 {
     const struct daemon_machines_settings *s = &d->config->settings->machines;
-    struct qemu_config config = {.run_dir = s->run_dir,
-                                 .accel = (enum qemu_accel)s->accel,
-                                 .told = ha_qemu_told,
-                                 .ctx = d};
+    struct qemu_config config = {
+        .run_dir = s->run_dir, .accel = (enum qemu_accel)s->accel, .told = ha_qemu_told, .ctx = d};
 
     if (s->guard != NULL) {
-        d->ha.guard = guard_client_open(linux_world_loop(d->lw), linux_world_table(d->lw), s->guard);
+        d->ha.guard =
+            guard_client_open(linux_world_loop(d->lw), linux_world_table(d->lw), s->guard);
         linux_world_plug_guard(d->lw, &guard_client_ops, d->ha.guard);
         config.guard = (struct qemu_guard){.hold = ha_hold, .ctx = d};
     }
     for (uint32_t i = 0; i < s->folders_count && i < QEMU_FOLDERS_MAX; i++) {
         config.folders[config.folder_count++] = s->folders[i];
     }
-    enum err e =
-        qemu_open(linux_world_loop(d->lw), linux_world_table(d->lw), &config, &d->ha.qemu);
+    enum err e = qemu_open(linux_world_loop(d->lw), linux_world_table(d->lw), &config, &d->ha.qemu);
     if (e != OK) {
         (void)snprintf(why, n, "machines.run_dir: cannot use %.200s for machines: %s%s", s->run_dir,
                        err_text(e), e == ERR_BUSY ? "; another daemon has it" : "");

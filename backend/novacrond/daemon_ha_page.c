@@ -101,7 +101,8 @@ void daemon_ha_metrics(struct buf *b, const struct daemon *d)
                     ha_fate_phase_name((enum ha_fate_phase)i), s.fates[i]);
     }
     GAUGE("novacron_machines_unproven",
-          "Machines of lost hosts that nothing proves gone, and nothing will by itself.", s.unproven);
+          "Machines of lost hosts that nothing proves gone, and nothing will by itself.",
+          s.unproven);
     GAUGE("novacron_incidents_open", "Losses of hosts that are not dealt with yet.",
           s.incidents_open);
     GAUGE("novacron_ha_records_unreadable", "Records of machines and hosts that cannot be read.",

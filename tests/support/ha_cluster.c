@@ -55,18 +55,12 @@ static void box_on_said(void *ctx, enum ha_saying who, const char *what, const c
     }
 }
 
-static uint64_t box_wall(void *ctx)
-{
-    struct ha_box *b = ctx;
-    return 1700000000000ULL + simworld_now(b->cluster->sim) / NANOS_PER_MS;
-}
-
 void ha_box_start(struct ha_box *b)
 {
     struct ha_cluster *c = b->cluster;
     struct node_config config = node_config_default(b->i + 1);
     const struct world *world = simhost_world(b->host);
-    struct ha_member_config ha = {.wall_ms = box_wall, .wall_ctx = b};
+    struct ha_member_config ha = {.seed = 0};
     const struct ha_member_events told = {.ctx = b, .said = box_on_said};
     const struct node_events events = {.ctx = b,
                                        .ready = box_on_ready,
@@ -222,7 +216,7 @@ struct ha_box *ha_cluster_leader(struct ha_cluster *c)
 {
     for (uint32_t i = 0; i < c->n; i++) {
         struct ha_box *b = &c->box[i];
-        if (b->node != NULL && !b->is_unheard && ha_manager_leads(ha_member_manager(b->member))) {
+        if (b->node != NULL && !b->is_unheard && ha_keeper_leads(ha_member_keeper(b->member))) {
             return b;
         }
     }
@@ -266,7 +260,7 @@ const struct ha_view *ha_cluster_view(struct ha_cluster *c)
 /* --- the operator -------------------------------------------------------------------------------
  */
 
-static void put_on_done(struct ha_txn *txn)
+static void operator_on_done(struct ha_txn *txn)
 {
     bool *done = txn->owner;
     *done = true;
@@ -280,7 +274,7 @@ static void cluster_submit(struct ha_cluster *c, struct ha_txn *txn)
         struct ha_box *b = ha_cluster_leader(c);
         if (b != NULL) {
             done = false;
-            txn->done = put_on_done;
+            txn->done = operator_on_done;
             txn->owner = &done;
             const struct ha_store *store = node_ha_store(b->store);
             store->ops->submit(store->self, txn);

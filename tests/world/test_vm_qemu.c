@@ -7,22 +7,34 @@
 #include "tests/world/vm_contract.h"
 
 static struct qemu_lab yard_lab;
+static struct qemu_lab second_lab; /* with the images of the first */
 
 static void qemu_yard_open(struct vm_bench *bench)
 {
     qemu_lab_open(&yard_lab);
-    *bench = (struct vm_bench){.w = yard_lab.w, .definition = qemu_lab_definition("")};
+    qemu_lab_open(&second_lab);
+    qemu_lab_driver_close(&second_lab);
+    second_lab.config.folders[0] = yard_lab.images;
+    qemu_lab_driver_open(&second_lab);
+    *bench = (struct vm_bench){
+        .w = yard_lab.w,
+        .second = second_lab.w,
+        .second_name = "127.0.0.1",
+        .definition = qemu_lab_definition(""),
+    };
 }
 
 static void qemu_yard_close(struct vm_bench *bench)
 {
     (void)bench;
     qemu_lab_close(&yard_lab);
+    qemu_lab_close(&second_lab);
 }
 
 static void qemu_yard_step(struct vm_bench *bench)
 {
     (void)bench;
+    (void)linux_world_poll(second_lab.lw, 0);
     qemu_lab_step(&yard_lab);
 }
 
@@ -55,6 +67,18 @@ static void qemu_yard_crash(struct vm_bench *bench, const char *name)
     }
 }
 
+static void qemu_yard_crash_second(struct vm_bench *bench)
+{
+    const pid_t pid = qemu_lab_pid(&second_lab, "vm");
+
+    (void)bench;
+    (void)kill(pid, pid > 1 ? SIGKILL : 0); /* it may have ended by itself */
+    for (int i = 0; qemu_lab_pid(&second_lab, "vm") != 0; i++) {
+        assert_true(i < 60000);
+        qemu_lab_step(&second_lab);
+    }
+}
+
 static void qemu_yard_freeze(struct vm_bench *bench, const char *name, bool is_frozen)
 {
     const pid_t pid = qemu_lab_pid(&yard_lab, name);
@@ -66,8 +90,17 @@ static void qemu_yard_freeze(struct vm_bench *bench, const char *name, bool is_f
 
 int main(void)
 {
-    struct vm_place place = {"QEMU",          qemu_yard_open,    qemu_yard_close, qemu_yard_step,
-                             qemu_yard_boots, qemu_yard_restart, qemu_yard_crash, qemu_yard_freeze};
+    struct vm_place place = {
+        .name = "QEMU",
+        .open = qemu_yard_open,
+        .close = qemu_yard_close,
+        .step = qemu_yard_step,
+        .boots = qemu_yard_boots,
+        .restart = qemu_yard_restart,
+        .crash = qemu_yard_crash,
+        .crash_second = qemu_yard_crash_second,
+        .freeze = qemu_yard_freeze,
+    };
     const int missing = qemu_lab_missing();
 
     return missing != 0 ? missing : vm_contract_run(&place);

@@ -7,15 +7,19 @@
 static struct {
     struct simworld *sim;
     struct simhost *host;
+    struct simhost *second;
 } sim_yard;
 
 static void sim_yard_open(struct vm_bench *bench)
 {
     sim_yard.sim = simworld_new(1);
     sim_yard.host = simhost_new(sim_yard.sim, "a", 1 << 20);
+    sim_yard.second = simhost_new(sim_yard.sim, "b", 1 << 20);
     (void)simvolume_new(sim_yard.sim, "disk");
     (void)simvolume_new(sim_yard.sim, "other");
-    *bench = (struct vm_bench){.w = simhost_world(sim_yard.host)};
+    *bench = (struct vm_bench){.w = simhost_world(sim_yard.host),
+                               .second = simhost_world(sim_yard.second),
+                               .second_name = "b"};
 }
 
 static void sim_yard_close(struct vm_bench *bench)
@@ -52,6 +56,16 @@ static void sim_yard_crash(struct vm_bench *bench, const char *name)
     simvm_crash(sim_yard.host, name);
 }
 
+static void sim_yard_crash_second(struct vm_bench *bench)
+{
+    struct world_vm_found found;
+
+    (void)bench;
+    while (simvm_at(sim_yard.second, 0, &found)) {
+        simvm_crash(sim_yard.second, found.name);
+    }
+}
+
 static void sim_yard_freeze(struct vm_bench *bench, const char *name, bool is_frozen)
 {
     (void)bench;
@@ -60,8 +74,16 @@ static void sim_yard_freeze(struct vm_bench *bench, const char *name, bool is_fr
 
 int main(void)
 {
-    struct vm_place place = {"simulated machines", sim_yard_open,  sim_yard_close,
-                             sim_yard_step,        sim_yard_boots, sim_yard_restart,
-                             sim_yard_crash,       sim_yard_freeze};
+    struct vm_place place = {
+        .name = "simulated machines",
+        .open = sim_yard_open,
+        .close = sim_yard_close,
+        .step = sim_yard_step,
+        .boots = sim_yard_boots,
+        .restart = sim_yard_restart,
+        .crash = sim_yard_crash,
+        .crash_second = sim_yard_crash_second,
+        .freeze = sim_yard_freeze,
+    };
     return vm_contract_run(&place);
 }

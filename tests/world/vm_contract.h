@@ -7,9 +7,12 @@
 
 #include "core/world/world.h"
 
-/* One host, on which two volumes are, "disk" and "other"; the place's functions fill it. */
+/* A host, on which two volumes are, "disk" and "other", and a second one which shares them; the
+ * place's functions fill it. */
 struct vm_bench {
     const struct world *w;
+    const struct world *second;
+    const char *second_name; /* by which the first host reaches it */
     struct bytes definition; /* of a machine whose guest shuts down when it is asked to */
     void *own;               /* the place's */
 };
@@ -24,8 +27,10 @@ struct vm_place {
     void (*boots)(struct vm_bench *bench, const char *name);
     /* The process that uses the world dies, and is started anew; `between` happens meanwhile. */
     void (*restart)(struct vm_bench *bench, void (*between)(struct vm_bench *bench));
-    /* The machine's process dies. */
+    /* The machine's process dies, of the first host. */
     void (*crash)(struct vm_bench *bench, const char *name);
+    /* All processes of the second host's machines die. */
+    void (*crash_second)(struct vm_bench *bench);
     /* It stands still, or goes on. */
     void (*freeze)(struct vm_bench *bench, const char *name, bool is_frozen);
 };

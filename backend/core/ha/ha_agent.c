@@ -214,7 +214,7 @@ static void agent_record_put(struct ha_agent *a, uint64_t guard)
 }
 
 /* A boot above that of whoever was this host before, so that no clock is asked. */
-static void agent_join(struct ha_agent *a, const struct ha_entry *entry)
+static void agent_register(struct ha_agent *a, const struct ha_entry *entry)
 {
     const struct ha_agent_record *before = entry != NULL ? entry->record : NULL;
 
@@ -273,7 +273,7 @@ static void agent_record_pass(struct ha_agent *a, nanos now)
         return;
     }
     if (!a->is_record_known) {
-        agent_join(a, entry);
+        agent_register(a, entry);
         return;
     }
     agent_record_fill(a, &wanted);

@@ -165,8 +165,8 @@ static void run_on_killed(struct world_vm_request *request)
 {
     struct ha_run *run = request->owner;
     struct ha_agent *a = run->agent;
-    bool is_gone =
-        request->result == OK || request->result == ERR_NOT_FOUND || request->result == ERR_REFUSED;
+    bool is_gone = request->result == OK || request->result == ERR_NOT_FOUND ||
+                   request->result == ERR_REFUSED || request->result == ERR_CLOSED;
 
     run->is_kill_busy = false;
     if (is_gone && run->phase == HA_RUN_STARTING) {
@@ -241,7 +241,7 @@ static void run_kill(struct ha_run *run, nanos now)
 }
 
 /* In good order, and after `patience` not so. */
-static void run_stop(struct ha_run *run, nanos now, nanos patience)
+static void run_end_in_order(struct ha_run *run, nanos now, nanos patience)
 {
     if (!run->is_stopping && !run->is_order_busy) {
         run->is_stopping = true;
@@ -289,7 +289,7 @@ static bool run_isolate(struct ha_run *run, nanos now)
         if (!run->is_stopping) {
             ha_agent_say(a, "isolated", run->vm, "the host's lease ends: its guest is asked");
         }
-        run_stop(run, now, u64_sub_sat(kill_from, now));
+        run_end_in_order(run, now, u64_sub_sat(kill_from, now));
     }
     return true;
 }
@@ -364,7 +364,7 @@ static void run_pass(struct ha_run *run, nanos now)
             ha_agent_say(a, "stale", run->vm, "it lives in an epoch that is over: it is killed");
             run->must_die = true;
         } else if (claim == RUN_TO_STOP) {
-            run_stop(run, now, run->stop_time);
+            run_end_in_order(run, now, run->stop_time);
         } else if (claim == RUN_WANTED) {
             run->is_stopping = false; /* it was, for want of a lease */
             if (run->is_paused && !run->is_order_busy) {

@@ -19,8 +19,8 @@ struct ha_member {
     struct ha_feed feed;
     struct ha_view view;
     struct ha_lessor lessor;
-    struct ha_manager *manager; /* owned */
-    struct ha_agent *agent;     /* owned; NULL: none */
+    struct ha_keeper *keeper; /* owned */
+    struct ha_agent *agent;   /* owned; NULL: none */
 
     struct world_timer turn; /* the next pass */
     nanos turn_at;           /* NANOS_FOREVER: not set */
@@ -42,7 +42,7 @@ struct ha_member {
 /* --- turns --------------------------------------------------------------------------------------
  */
 
-static void host_turn_at(struct ha_member *h, nanos at)
+static void member_turn_at(struct ha_member *h, nanos at)
 {
     if (at < h->turn_at) {
         h->turn_at = at;
@@ -50,11 +50,11 @@ static void host_turn_at(struct ha_member *h, nanos at)
     }
 }
 
-static void host_due(void *ctx)
+static void member_due(void *ctx)
 {
     struct ha_member *h = ctx;
 
-    host_turn_at(h, world_now(h->world));
+    member_turn_at(h, world_now(h->world));
 }
 
 /* --- leading ------------------------------------------------------------------------------------
@@ -65,7 +65,7 @@ static bool court_judge(void *ctx, node_id from, const struct ha_renew *renew,
 {
     const struct ha_member *h = ctx;
 
-    return ha_manager_judge(h->manager, from, renew, refusal);
+    return ha_keeper_judge(h->keeper, from, renew, refusal);
 }
 
 static void court_answer(void *ctx, node_id to, const struct ha_note *note)
@@ -80,115 +80,115 @@ static void court_answer(void *ctx, node_id to, const struct ha_note *note)
 }
 
 /* Leases are granted by the view as the confirmation has it, if the token in it is still ours. */
-static void host_renewals_confirmed(struct ha_member *h, bool is_leader)
+static void member_renewals_confirmed(struct ha_member *h, bool is_leader)
 {
     const struct ha_lessor_court court = {.ctx = h,
                                           .judge = court_judge,
                                           .answer = court_answer,
                                           .revision = h->view.revision,
-                                          .lease = ha_manager_lease(h->manager)};
-    bool may_grant = is_leader && h->confirm.term == h->lessor.term &&
-                     ha_manager_leads(h->manager) && !h->view.is_incomplete;
+                                          .lease = ha_keeper_lease(h->keeper)};
+    bool may_grant = is_leader && h->confirm.term == h->lessor.term && ha_keeper_leads(h->keeper) &&
+                     !h->view.is_incomplete;
 
     ha_lessor_confirm_over(&h->lessor, may_grant, &court);
 }
 
-static void host_on_confirmed(struct ha_confirm *confirm)
+static void member_on_confirmed(struct ha_confirm *confirm)
 {
     struct ha_member *h = confirm->owner;
     bool is_leader = confirm->result == OK && confirm->is_leader;
 
     h->is_confirming = false;
     if (h->is_for_renewals) {
-        host_renewals_confirmed(h, is_leader);
+        member_renewals_confirmed(h, is_leader);
     } else if (is_leader && confirm->term == h->confirm_term) {
         h->term = confirm->term;
-        ha_manager_begin(h->manager, confirm->term);
+        ha_keeper_begin(h->keeper, confirm->term);
     }
     if (!is_leader) {
         h->confirm_again = world_now(h->world) + HA_CONFIRM_AGAIN;
     }
-    host_due(h);
+    member_due(h);
 }
 
-static void host_confirm(struct ha_member *h, bool is_for_renewals, uint64_t term)
+static void member_ask_quorum(struct ha_member *h, bool is_for_renewals, uint64_t term)
 {
-    h->confirm = (struct ha_confirm){.done = host_on_confirmed, .owner = h};
+    h->confirm = (struct ha_confirm){.done = member_on_confirmed, .owner = h};
     h->is_confirming = true;
     h->is_for_renewals = is_for_renewals;
     h->confirm_term = term;
     h->store->ops->confirm(h->store->self, &h->confirm);
 }
 
-static void host_leads_no_more(struct ha_member *h)
+static void member_leads_no_more(struct ha_member *h)
 {
     h->term = 0;
     ha_lessor_end(&h->lessor);
-    ha_manager_end(h->manager);
+    ha_keeper_end(h->keeper);
 }
 
 /* The manager begins once a read in this term was confirmed, and the lessor once its token is in
  * the view: whatever an older leader granted was granted before that. */
-static void host_lead(struct ha_member *h, nanos now)
+static void member_lead(struct ha_member *h, nanos now)
 {
     struct ha_leader leader = h->store->ops->leads(h->store->self);
 
     if (!leader.is_self) {
         if (h->was_leader) {
-            host_leads_no_more(h);
+            member_leads_no_more(h);
         }
         h->was_leader = false;
         return;
     }
     h->was_leader = true;
     if (h->term != 0 && h->term != leader.term) {
-        host_leads_no_more(h);
+        member_leads_no_more(h);
     }
     if (h->is_confirming) {
         return;
     }
     if (now < h->confirm_again) {
-        host_turn_at(h, h->confirm_again);
+        member_turn_at(h, h->confirm_again);
         return;
     }
     if (h->term == 0) {
-        host_confirm(h, false, leader.term);
+        member_ask_quorum(h, false, leader.term);
     } else if (ha_lessor_wants_confirmation(&h->lessor)) {
         if (h->gather_until == 0) {
             h->gather_until = now + HA_GATHER;
         }
         if (now < h->gather_until) {
-            host_turn_at(h, h->gather_until);
+            member_turn_at(h, h->gather_until);
             return;
         }
         h->gather_until = 0;
         ha_lessor_confirm_begun(&h->lessor);
-        host_confirm(h, true, h->lessor.term);
+        member_ask_quorum(h, true, h->lessor.term);
     }
 }
 
-static void host_manage(struct ha_member *h)
+static void member_keep(struct ha_member *h)
 {
-    ha_manager_step(h->manager);
-    if (ha_manager_leads(h->manager) && (!h->lessor.leads || h->lessor.term != h->term)) {
+    ha_keeper_step(h->keeper);
+    if (ha_keeper_leads(h->keeper) && (!h->lessor.leads || h->lessor.term != h->term)) {
         ha_lessor_begin(&h->lessor, h->term, world_now(h->world));
-        ha_manager_step(h->manager);
+        ha_keeper_step(h->keeper);
     }
-    host_turn_at(h, ha_manager_deadline(h->manager));
+    member_turn_at(h, ha_keeper_deadline(h->keeper));
 }
 
-static void host_on_turn(struct world_timer *timer)
+static void member_on_turn(struct world_timer *timer)
 {
     struct ha_member *h = timer->owner;
 
     h->turn_at = NANOS_FOREVER;
-    host_lead(h, world_now(h->world));
+    member_lead(h, world_now(h->world));
     if (h->agent != NULL) {
         ha_agent_pass(h->agent);
-        host_turn_at(h, ha_agent_deadline(h->agent));
+        member_turn_at(h, ha_agent_deadline(h->agent));
     }
     if (h->term != 0) {
-        host_manage(h);
+        member_keep(h);
     }
 }
 
@@ -200,8 +200,8 @@ static void feed_on_began(void *ctx)
     struct ha_member *h = ctx;
 
     ha_view_clear(&h->view);
-    ha_manager_token_seen(h->manager, 0, (struct bytes){0});
-    host_due(h);
+    ha_keeper_token_seen(h->keeper, 0, (struct bytes){0});
+    member_due(h);
 }
 
 static bool feed_is_token(struct bytes key)
@@ -214,8 +214,8 @@ static void feed_on_changed(void *ctx, const struct ha_change *change)
     struct ha_member *h = ctx;
 
     if (feed_is_token(change->key)) {
-        ha_manager_token_seen(h->manager, change->is_delete ? 0 : change->mod_revision,
-                              change->value);
+        ha_keeper_token_seen(h->keeper, change->is_delete ? 0 : change->mod_revision,
+                             change->value);
     } else if (change->is_delete) {
         ha_view_delete(&h->view, change->key, (uint64_t)change->mod_revision);
     } else {
@@ -225,7 +225,7 @@ static void feed_on_changed(void *ctx, const struct ha_change *change)
 }
 
 /* What cannot be read is said once, until it is another. */
-static void host_tell_unreadable(struct ha_member *h)
+static void member_tell_unreadable(struct ha_member *h)
 {
     uint64_t told = 0;
 
@@ -256,8 +256,8 @@ static void feed_on_reached(void *ctx, int64_t revision)
     struct ha_member *h = ctx;
 
     ha_view_advance(&h->view, (uint64_t)revision);
-    host_tell_unreadable(h);
-    host_due(h);
+    member_tell_unreadable(h);
+    member_due(h);
 }
 
 static void feed_on_leader_changed(void *ctx)
@@ -268,11 +268,11 @@ static void feed_on_leader_changed(void *ctx)
         ha_agent_leader_changed(h->agent);
     }
     h->confirm_again = 0;
-    host_due(h);
+    member_due(h);
 }
 
 /* A renewal counts as heard of a host whose agent's record says that it is this member's. */
-static void host_renewal(struct ha_member *h, node_id from, const struct ha_renew *renew)
+static void member_renewal(struct ha_member *h, node_id from, const struct ha_renew *renew)
 {
     const struct ha_agent_record *agent = ha_view_agent(&h->view, renew->host);
 
@@ -280,7 +280,7 @@ static void host_renewal(struct ha_member *h, node_id from, const struct ha_rene
         return;
     }
     ha_lessor_arrived(&h->lessor, world_now(h->world), from, renew);
-    host_due(h);
+    member_due(h);
 }
 
 static void feed_on_noted(void *ctx, node_id from, struct bytes bytes)
@@ -292,7 +292,7 @@ static void feed_on_noted(void *ctx, node_id from, struct bytes bytes)
         return; /* of a member of another release */
     }
     if (note.kind == HA_NOTE_RENEW) {
-        host_renewal(h, from, &note.as.renew);
+        member_renewal(h, from, &note.as.renew);
     } else if (h->agent != NULL) {
         ha_agent_note(h->agent, &note);
     }
@@ -301,7 +301,7 @@ static void feed_on_noted(void *ctx, node_id from, struct bytes bytes)
 /* --- what is said -------------------------------------------------------------------------------
  */
 
-static void host_agent_said(void *ctx, const char *what, const char *vm, const char *detail)
+static void member_agent_said(void *ctx, const char *what, const char *vm, const char *detail)
 {
     struct ha_member *h = ctx;
 
@@ -310,7 +310,7 @@ static void host_agent_said(void *ctx, const char *what, const char *vm, const c
     }
 }
 
-static void host_manager_said(void *ctx, const char *what, const char *subject, const char *detail)
+static void member_keeper_said(void *ctx, const char *what, const char *subject, const char *detail)
 {
     struct ha_member *h = ctx;
 
@@ -319,7 +319,7 @@ static void host_manager_said(void *ctx, const char *what, const char *subject, 
     }
 }
 
-static void host_incident(void *ctx, const struct ha_incident *incident)
+static void member_incident(void *ctx, const struct ha_incident *incident)
 {
     struct ha_member *h = ctx;
 
@@ -331,7 +331,7 @@ static void host_incident(void *ctx, const struct ha_incident *incident)
 /* --- life ---------------------------------------------------------------------------------------
  */
 
-static uint64_t host_seed(const struct world *world, const struct ha_member_config *config)
+static uint64_t member_seed(const struct world *world, const struct ha_member_config *config)
 {
     uint8_t bytes[8];
     uint64_t seed = config->seed;
@@ -348,24 +348,22 @@ struct ha_member *ha_member_open(const struct world *world, const struct ha_stor
                                  const struct ha_member_events *events)
 {
     struct ha_member *h = mem_alloc_zero(sizeof(*h));
-    const struct ha_manager_config manager = {.member = store->member,
-                                              .seed = host_seed(world, config),
-                                              .wall_ms = config->wall_ms,
-                                              .wall_ctx = config->wall_ctx};
-    const struct ha_manager_events told = {
-        .ctx = h, .said = host_manager_said, .incident = host_incident, .due = host_due};
-    const struct ha_agent_events heard = {.ctx = h, .said = host_agent_said, .due = host_due};
+    const struct ha_keeper_config manager = {.member = store->member,
+                                             .seed = member_seed(world, config)};
+    const struct ha_keeper_events told = {
+        .ctx = h, .said = member_keeper_said, .incident = member_incident, .due = member_due};
+    const struct ha_agent_events heard = {.ctx = h, .said = member_agent_said, .due = member_due};
 
     h->world = world;
     h->store = store;
     h->config = *config;
     h->events = *events;
     h->turn_at = NANOS_FOREVER;
-    h->turn.fire = host_on_turn;
+    h->turn.fire = member_on_turn;
     h->turn.owner = h;
     ha_view_init(&h->view);
     ha_lessor_init(&h->lessor);
-    h->manager = ha_manager_open(world, store, &h->view, &h->lessor, &manager, &told);
+    h->keeper = ha_keeper_open(world, store, &h->view, &h->lessor, &manager, &told);
     if (config->agent.host[0] != '\0') {
         h->agent = ha_agent_open(world, store, &h->view, &config->agent, &heard);
     }
@@ -376,7 +374,7 @@ struct ha_member *ha_member_open(const struct world *world, const struct ha_stor
                                .leader_changed = feed_on_leader_changed,
                                .noted = feed_on_noted};
     store->ops->feed(store->self, &h->feed);
-    host_due(h);
+    member_due(h);
     return h;
 }
 
@@ -387,7 +385,7 @@ void ha_member_close(struct ha_member *h)
     if (h->agent != NULL) {
         ha_agent_close(h->agent);
     }
-    ha_manager_close(h->manager);
+    ha_keeper_close(h->keeper);
     ha_lessor_deinit(&h->lessor);
     ha_view_deinit(&h->view);
     mem_free(h);
@@ -395,12 +393,12 @@ void ha_member_close(struct ha_member *h)
 
 void ha_member_cut(struct ha_member *h, node_id member, bool is_lost)
 {
-    ha_manager_cut(h->manager, member, is_lost);
+    ha_keeper_cut(h->keeper, member, is_lost);
 }
 
 void ha_member_degraded(struct ha_member *h, node_id member, bool is_degraded)
 {
-    ha_manager_degraded(h->manager, member, is_degraded);
+    ha_keeper_degraded(h->keeper, member, is_degraded);
 }
 
 /* --- looking in ---------------------------------------------------------------------------------
@@ -416,9 +414,9 @@ const struct ha_lessor *ha_member_lessor(const struct ha_member *h)
     return &h->lessor;
 }
 
-const struct ha_manager *ha_member_manager(const struct ha_member *h)
+const struct ha_keeper *ha_member_keeper(const struct ha_member *h)
 {
-    return h->manager;
+    return h->keeper;
 }
 
 const struct ha_agent *ha_member_agent(const struct ha_member *h)
@@ -454,7 +452,7 @@ static void status_count(const struct ha_view *v, struct ha_member_status *ret)
 void ha_member_status(const struct ha_member *h, struct ha_member_status *ret)
 {
     memset(ret, 0, sizeof(*ret));
-    ret->leads = ha_manager_leads(h->manager);
+    ret->leads = ha_keeper_leads(h->keeper);
     ret->term = h->term;
     ret->revision = h->view.revision;
     ret->has_agent = h->agent != NULL;
@@ -462,5 +460,5 @@ void ha_member_status(const struct ha_member *h, struct ha_member_status *ret)
         ha_agent_status(h->agent, &ret->agent);
     }
     status_count(&h->view, ret);
-    ha_manager_figures(h->manager, &ret->manager);
+    ha_keeper_figures(h->keeper, &ret->keeper);
 }

@@ -14,7 +14,7 @@
 
 #include "core/ha/ha_agent.h"
 #include "core/ha/ha_lease.h"
-#include "core/ha/ha_manager.h"
+#include "core/ha/ha_keeper.h"
 #include "core/ha/ha_store.h"
 #include "core/ha/ha_view.h"
 #include "core/world/world.h"
@@ -23,9 +23,6 @@ struct ha_member_config {
     /* "": this member runs no machines, and has no agent; it may lead all the same. */
     struct ha_agent_config agent;
     uint64_t seed; /* of jitter and trace ids; 0: drawn from the world */
-    /* Milliseconds since 1970, for people; decides nothing. NULL: zero. */
-    uint64_t (*wall_ms)(void *ctx);
-    void *wall_ctx;
 };
 
 enum ha_saying {
@@ -62,7 +59,7 @@ void ha_member_degraded(struct ha_member *h, node_id member, bool is_degraded);
 
 const struct ha_view *ha_member_view(const struct ha_member *h);
 const struct ha_lessor *ha_member_lessor(const struct ha_member *h);
-const struct ha_manager *ha_member_manager(const struct ha_member *h);
+const struct ha_keeper *ha_member_keeper(const struct ha_member *h);
 const struct ha_agent *ha_member_agent(const struct ha_member *h); /* NULL: it has none */
 
 struct ha_member_status {
@@ -76,7 +73,7 @@ struct ha_member_status {
     uint32_t unreadable;
     uint32_t incidents_open;
     uint32_t unproven; /* machines that nothing proves gone, and nothing will by itself */
-    struct ha_manager_figures manager;
+    struct ha_keeper_figures keeper;
 };
 
 void ha_member_status(const struct ha_member *h, struct ha_member_status *ret);

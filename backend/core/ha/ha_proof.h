@@ -35,7 +35,8 @@ struct ha_bound {
  * lease 0. */
 MUST_USE enum err ha_proof_bound(const struct ha_bound *bound, nanos *ret);
 
-/* (1 + rho) D: how long a fence has to be followed by nothing. Saturates at NANOS_FOREVER. */
+/* (1 + rho) D: how long a fence has to be followed by nothing. NANOS_FOREVER where D is beyond all
+ * reason (some hours). */
 nanos ha_proof_flight(nanos flight, uint32_t drift_ppm);
 
 /* What is known of a host, and of one machine on it. Zeroed: nothing. */

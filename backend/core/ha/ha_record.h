@@ -3,7 +3,7 @@
  *
  * What lives here: the records under /novacron/ (this file), the picture of all of them
  * (ha_view.h), the rules, each a pure function (ha_place.h, ha_restart.h, ha_proof.h), host leases
- * (ha_lease.h), the manager, which works on the leader (ha_manager.h), the agent, which works on
+ * (ha_lease.h), the manager, which works on the leader (ha_keeper.h), the agent, which works on
  * every host (ha_agent.h), and what joins them on a world and a store (ha_member.h). Who may call
  * it: core/node, the daemon, the simulator, the CLI (records only). What it follows: docs/ha.md,
  * and the rules of ownership in docs/models.md, which spec/ownership.pml checks.

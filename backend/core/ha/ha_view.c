@@ -186,7 +186,7 @@ void ha_view_advance(struct ha_view *v, uint64_t revision)
 }
 
 /* A key that is to be an entry: under our prefix, and not the one by which leaders exclude each
- * other (ha_manager.h), which is no record. */
+ * other (ha_keeper.h), which is no record. */
 static bool view_key_is_ours(struct bytes key)
 {
     static const char leader[] = HA_PREFIX "leader";

@@ -18,6 +18,10 @@
 /* What one turn of the loop takes in. */
 #define ANSWERS_PER_TURN 64
 
+/* Sent and unanswered, at most: what the guard's answers have room for, so that a crowd of machines
+ * that is adopted at once does not look to it like a daemon that does not read. */
+#define SENT_MAX 64
+
 /* A message that is to be sent, or waits for its answer. Of its request or hold, or, with neither,
  * one of those that say again what is kept. */
 struct guard_call {
@@ -401,22 +405,20 @@ static bool guard_client_connect(struct guard_client *c)
     return true;
 }
 
-/* Sends what has not been sent, in order, until the socket is full. */
+/* Sends what has not been sent, in order, until the socket is full or enough is under way. */
 static void guard_client_flush(struct guard_client *c)
 {
     struct guard_socket *s = c->socket;
+    uint32_t sent = 0;
     bool is_full = false;
 
-    for (struct guard_call *call = c->calls; s != NULL && call != NULL && !is_full;
-         call = call->next) {
-        if (call->is_sent || call->failed != OK) {
-            continue;
+    for (struct guard_call *call = c->calls;
+         s != NULL && call != NULL && sent < SENT_MAX && !is_full; call = call->next) {
+        if (!call->is_sent && call->failed == OK) {
+            call->is_sent = guard_socket_send(s, call);
+            is_full = !call->is_sent; /* or broken, which is heard */
         }
-        if (guard_socket_send(s, call)) {
-            call->is_sent = true;
-        } else {
-            is_full = true; /* or broken, which is heard */
-        }
+        sent += call->is_sent;
     }
     if (s != NULL && s->waits_for_room != is_full) {
         s->waits_for_room = is_full;

@@ -55,6 +55,7 @@ static void call_take(struct qemu_call *call)
     }
     *at = call->next;
     world_timer_cancel(driver->world, &call->deadline);
+    world_timer_cancel(driver->world, &call->look);
     if (call->command.id != 0) {
         qmp_cancel(&call->machine->qmp, &call->command);
     }
@@ -81,6 +82,8 @@ static void call_expired(struct world_timer *timer)
         qemu_start_expired(call);
     } else if (call->is_begun && call->request->op == WORLD_VM_LIST) {
         qemu_list_expired(call);
+    } else if (call->is_begun && call->request->op == WORLD_VM_MIGRATE) {
+        qemu_move_expired(call);
     } else {
         qemu_call_answer(call, ERR_TIMEOUT, WORLD_VM_UNKNOWN);
     }
@@ -117,6 +120,9 @@ static void request_begin(struct qemu_call *call)
         return;
     case WORLD_VM_LIST:
         qemu_list_begin(call);
+        return;
+    case WORLD_VM_MIGRATE:
+        qemu_move_begin(call);
         return;
     case WORLD_VM_STOP:
     case WORLD_VM_PAUSE:
@@ -292,6 +298,11 @@ enum err qemu_open(struct uv_loop_s *loop, const struct world *w, const struct q
     if (!config_is_one(config)) {
         return ERR_INVALID;
     }
+    const char *bind = config->move_bind != NULL ? config->move_bind : "127.0.0.1";
+    char move_bind[sizeof(((struct qemu_driver *)NULL)->move_bind)];
+    if (!qemu_host_format(move_bind, sizeof move_bind, bind)) {
+        return ERR_INVALID;
+    }
     TRY(run_open(config->run_dir, &run));
     struct qemu_driver *driver = mem_alloc_zero(sizeof *driver);
     driver->loop = loop;
@@ -307,6 +318,7 @@ enum err qemu_open(struct uv_loop_s *loop, const struct world *w, const struct q
     for (size_t i = 0; i < config->folder_count; i++) {
         driver->folders[i] = folder_copy(config->folders[i]);
     }
+    memcpy(driver->move_bind, move_bind, sizeof move_bind);
     qemu_boot_id(driver->boot);
     driver->turn = (struct world_timer){.fire = calls_turn, .owner = driver};
     driver->rotate = (struct world_timer){.fire = logs_rotate, .owner = driver};

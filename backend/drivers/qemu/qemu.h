@@ -38,6 +38,13 @@
  * processor that KVM could not run on, is a crash, whose process is killed. An image without room
  * left (io-error) is a pause.
  *
+ * HOW IT IS MOVED. The machine that waits is a QEMU with -incoming and -S: when all has arrived, it
+ * stands still until RESUME, which takes the image's lock (late-block-activate). The one that sends
+ * is through when the other has confirmed that it has all (return-path); it has given its lock
+ * back by then. So between the two nobody has it, and RESUME at either end is refused once the
+ * other has taken it. The stream bears the guest's memory in the clear: `move_bind` is an address
+ * of a network that is trusted.
+ *
  * ADOPTION. qemu_open looks through `run_dir`. Who lives there, by its pid and the time it was
  * started, within this boot, is ours. What has ended meanwhile is told as an exit by the first
  * LIST, before its `done`.
@@ -70,8 +77,10 @@ struct qemu_hold {
 };
 
 struct qemu_guard {
-    /* NULL: there is no guard, and machines that are to be guarded are refused (ERR_DENIED).
-     * Answers also when its guard is gone, or the driver is. */
+    /* NULL: there is no guard, and machines that are to be guarded are refused (ERR_DENIED). Those
+     * that are adopted are handed over, too: the guard may have been started anew meanwhile, and
+     * has nothing to do where it holds them. Answers also when its guard is gone, or the driver is.
+     */
     void (*hold)(void *ctx, struct qemu_hold *hold);
     void *ctx;
 };
@@ -92,6 +101,7 @@ struct qemu_config {
     const char *binary;     /* NULL: QEMU_BINARY */
     uint64_t log_bytes_max; /* 0: QEMU_LOG_MAX_BYTES; of each log twice so much is kept */
     enum qemu_accel accel;
+    const char *move_bind; /* the numeric address at which machines wait; NULL: "127.0.0.1" */
     /* What a person should know: why a start failed, what was adopted. `machine` may be NULL; both
      * are borrowed for the call. May be NULL itself. */
     void (*told)(void *ctx, const char *machine, const char *text);
@@ -100,7 +110,8 @@ struct qemu_config {
 };
 
 /* `w` is the world whose loop it is; of it time alone is used. ERR_BUSY, after a second: another
- * driver has `run_dir`. ERR_INVALID: a path is not from the root, or no UTF-8. */
+ * driver has `run_dir`. ERR_INVALID: a path is not from the root, or no UTF-8; `move_bind` is no
+ * address. */
 MUST_USE enum err qemu_open(struct uv_loop_s *loop, const struct world *w,
                             const struct qemu_config *config, struct qemu_driver **ret);
 

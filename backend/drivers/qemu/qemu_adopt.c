@@ -45,6 +45,9 @@ static void adopt_whole(struct qemu_driver *driver, const struct qemu_record *re
     qemu_machine_watch(m, pidfd);
     qemu_tell(driver, record->name, "it lives, and is ours again");
     qemu_machine_connect(m);
+    if (record->is_guarded) {
+        (void)qemu_hold_begin(m);
+    }
 }
 
 static void adopt_one(struct qemu_driver *driver, const char *name)

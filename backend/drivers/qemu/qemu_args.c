@@ -125,6 +125,9 @@ void qemu_args_make(struct qemu_args *args, const struct qemu_launch *launch,
      * waits until we have seen that, too, which may be after a restart of ours. */
     word_add(args, "-S");
     word_add(args, "-no-shutdown");
+    if (launch->is_incoming) {
+        ADD(args, "-incoming", "defer");
+    }
     word_add(args, "-nodefaults");
     word_add(args, "-no-user-config");
     ADD(args, "-display", "none");

@@ -17,6 +17,7 @@ struct qemu_launch {
     const char *accel;
     const char *image; /* a path */
     bool is_block;     /* the image is a block device */
+    bool is_incoming;  /* it waits for a guest */
 };
 
 struct qemu_args {

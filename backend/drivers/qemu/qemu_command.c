@@ -3,8 +3,7 @@
 
 #include "drivers/qemu/qemu_int.h"
 
-/* The machine that the request is for; NULL: answered. */
-static struct qemu_machine *call_machine(struct qemu_call *call)
+struct qemu_machine *qemu_call_machine(struct qemu_call *call)
 {
     const struct world_vm_spec *spec = &call->request->spec;
     struct qemu_machine *m = qemu_machine_find(call->driver, spec->name);
@@ -37,27 +36,48 @@ static void command_answered(struct qmp_command *command, enum err result, const
     qemu_call_answer(call, result, state);
 }
 
+/* To a QEMU that waits for a guest, `cont` would mean to let it run once it has come. */
+static void resume_looked(struct qmp_command *command, enum err result, const json_t *body,
+                          const char *text)
+{
+    struct qemu_call *call = command->owner;
+    struct qemu_machine *m = call->machine;
+
+    if (result != OK) {
+        command_answered(command, result, body, text);
+    } else if (qemu_state_of(body) == WORLD_VM_WAITING) {
+        qemu_call_answer(call, ERR_REFUSED, WORLD_VM_UNKNOWN);
+    } else {
+        call->command = (struct qmp_command){.done = command_answered, .owner = call};
+        qmp_send(&m->qmp, &call->command, "cont", NULL);
+    }
+}
+
 void qemu_command_begin(struct qemu_call *call)
 {
     static const char *const commands[WORLD_VM_OPS] = {
         [WORLD_VM_STOP] = "system_powerdown",
         [WORLD_VM_PAUSE] = "stop",
-        [WORLD_VM_RESUME] = "cont",
+        [WORLD_VM_RESUME] = "query-status",
         [WORLD_VM_QUERY] = "query-status",
     };
-    struct qemu_machine *m = call_machine(call);
+    struct qemu_machine *m = qemu_call_machine(call);
 
     if (m == NULL) {
         return;
     }
     call->machine = m;
-    call->command = (struct qmp_command){.done = command_answered, .owner = call};
+    const bool is_resume = call->request->op == WORLD_VM_RESUME;
+    call->command = (struct qmp_command){
+        .done = is_resume ? resume_looked : command_answered,
+        .owner = call,
+    };
     qmp_send(&m->qmp, &call->command, commands[call->request->op], NULL);
 }
 
 void qemu_kill_begin(struct qemu_call *call)
 {
-    struct qemu_machine *m = call_machine(call);
+    struct qemu_machine *m = qemu_call_machine(call);
 
     if (m == NULL) {
         return;

@@ -337,7 +337,7 @@ static void read_machine(struct reading *r, const json_t *root)
     d->has_agent = read_flag(r, root, "guest_agent");
 }
 
-/* --- what its record says ----------------------------------------------------------------------- */
+/* --- what its record says --------------------------------------------------------------------- */
 
 static enum err complete_number(json_t *root, const char *key, uint32_t number, char *why)
 {
@@ -373,9 +373,8 @@ enum err qemu_definition_complete(const struct world_vm_spec *spec, char **ret, 
     const bool is_empty = spec->definition.len == 0;
     const char *text = is_empty ? "{}" : (const char *)spec->definition.data;
     const size_t n = is_empty ? 2 : spec->definition.len;
-    json_t *root = n <= QEMU_DEFINITION_MAX_BYTES
-                       ? json_loadb(text, n, JSON_REJECT_DUPLICATES, NULL)
-                       : NULL;
+    json_t *root =
+        n <= QEMU_DEFINITION_MAX_BYTES ? json_loadb(text, n, JSON_REJECT_DUPLICATES, NULL) : NULL;
     enum err e = OK;
 
     *ret = NULL;

@@ -4,6 +4,7 @@
  *     qemu.c          the driver; requests, and which may begin
  *     qemu_start.c    START: its thread, and the steps after it
  *     qemu_machine.c  machines: their process, their QMP, their end
+ *     qemu_move.c     MIGRATE, and machines that wait
  *     qemu_command.c  STOP, PAUSE, RESUME, QUERY, KILL, LIST
  *     qemu_adopt.c    what is found in the run directory
  *
@@ -51,6 +52,7 @@ struct qemu_machine {
     struct qemu_watch *watch; /* of its process; NULL: none */
     struct qmp qmp;
     struct qmp_command look;     /* query-status, when something is odd */
+    struct qmp_command cancel;   /* of a move that was called off */
     struct world_timer retry;    /* of connecting */
     struct qemu_job *job;        /* PREPARED; owned */
     struct qemu_call *start;     /* that waits for it; NULL: none */
@@ -58,6 +60,7 @@ struct qemu_machine {
     struct qemu_hold_call *hold; /* under way, with the guard; not owned */
     enum world_vm_end end;       /* what its end will have been */
     enum err verdict; /* BOOTING: why it was given up; OK: it was not, or its log says why */
+    bool is_incoming; /* BOOTING: it will wait for a guest */
     bool is_told;     /* its exit is */
     bool is_new;      /* its directory was made by the START that is under way */
     bool is_doomed;   /* PREPARED: killed once it is there */
@@ -79,7 +82,10 @@ struct qemu_call {
     struct world_timer deadline;
     struct qemu_machine *machine; /* whose end it waits for, or that it has sent a command to */
     struct qmp_command command;
-    struct qemu_asked *asked; /* LIST; owned */
+    struct world_timer look; /* MIGRATE: when it is asked how far it is */
+    nanos look_every;
+    char why[QEMU_TEXT_MAX_BYTES]; /* it failed, in QEMU's words */
+    struct qemu_asked *asked;      /* LIST; owned */
     size_t asked_count;
     uint64_t ticket;
     bool is_begun;
@@ -105,6 +111,7 @@ struct qemu_driver {
     char boot[QEMU_BOOT_ID_BYTES];
     uv_async_t async; /* a job is done */
     enum qemu_accel accel;
+    char move_bind[WORLD_HOST_MAX_BYTES + 2]; /* as in an URI */
     uint64_t last_ticket;
     pthread_t prober; /* where `has_prober` */
     bool has_prober;
@@ -168,10 +175,33 @@ enum err qemu_start_verdict(struct qemu_machine *machine);
 void qemu_jobs_done(uv_async_t *async);
 /* Waits for the thread, and throws away what it made. */
 void qemu_job_drop(struct qemu_machine *machine);
+/* Asks the guard to hold it; false: there is none, which is told. */
+bool qemu_hold_begin(struct qemu_machine *machine);
 void qemu_hold_forget(struct qemu_machine *machine);
+
+void qemu_start_done(struct qemu_machine *machine, const json_t *status);
+/* The next step of a START. `arguments` is taken over. */
+void qemu_boot_send(struct qemu_machine *machine, const char *execute, json_t *arguments,
+                    void (*done)(struct qmp_command *, enum err, const json_t *, const char *));
+/* False, and the START given up, where QEMU did not do as it was told. */
+bool qemu_boot_goes_on(struct qemu_machine *machine, const char *step, enum err result,
+                       const char *text);
+
+/* --- qemu_move.c --- */
+
+/* The machine is to wait: what is done in the place of `cont`. */
+void qemu_wait_begin(struct qemu_machine *machine);
+void qemu_move_begin(struct qemu_call *call);
+void qemu_move_expired(struct qemu_call *call);
+/* QEMU says that something has become of the move. */
+void qemu_move_event(struct qemu_machine *machine);
+/* "tcp:HOST:" for an URI of QEMU's; false: it is no host's name or address. */
+bool qemu_host_format(char *ret, size_t cap, const char *host);
 
 /* --- qemu_command.c --- */
 
+/* The machine that the request is for; NULL: answered. */
+struct qemu_machine *qemu_call_machine(struct qemu_call *call);
 void qemu_command_begin(struct qemu_call *call);
 void qemu_kill_begin(struct qemu_call *call);
 void qemu_list_begin(struct qemu_call *call);

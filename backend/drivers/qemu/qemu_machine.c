@@ -85,6 +85,8 @@ static void machine_event(void *owner, const char *name, const json_t *data)
     if (strcmp(name, "SHUTDOWN") == 0 || strcmp(name, "STOP") == 0 ||
         strcmp(name, "GUEST_PANICKED") == 0) {
         machine_look(m);
+    } else if (strcmp(name, "MIGRATION") == 0) {
+        qemu_move_event(m);
     } else if (strcmp(name, "WATCHDOG") == 0) {
         qemu_tell(m->driver, m->record.name, "its watchdog has run out");
     }
@@ -99,9 +101,8 @@ static const char *status_word(const json_t *status)
 enum world_vm_state qemu_state_of(const json_t *status)
 {
     static const char *const still[] = {
-        "paused",    "io-error",   "watchdog",    "suspended",      "prelaunch",
-        "inmigrate", "shutdown",   "postmigrate", "finish-migrate", "guest-panicked",
-        "save-vm",   "restore-vm", "debug",       "internal-error",
+        "paused",         "io-error", "watchdog",   "suspended", "prelaunch",      "shutdown",
+        "finish-migrate", "save-vm",  "restore-vm", "debug",     "guest-panicked", "internal-error",
     };
     const char *word = status_word(status);
 
@@ -110,7 +111,10 @@ enum world_vm_state qemu_state_of(const json_t *status)
             return WORLD_VM_PAUSED;
         }
     }
-    return strcmp(word, "running") == 0 ? WORLD_VM_RUNNING : WORLD_VM_UNKNOWN;
+    return strcmp(word, "running") == 0       ? WORLD_VM_RUNNING
+           : strcmp(word, "inmigrate") == 0   ? WORLD_VM_WAITING
+           : strcmp(word, "postmigrate") == 0 ? WORLD_VM_MOVED
+                                              : WORLD_VM_UNKNOWN;
 }
 
 static void quit_answered(struct qmp_command *command, enum err result, const json_t *body,

@@ -25,6 +25,7 @@ struct qemu_job {
     pthread_t thread;
     struct qemu_definition definition; /* owned */
     struct qemu_record record;
+    bool is_incoming;
     char image[QEMU_PATH_MAX_BYTES + WORLD_NAME_MAX_BYTES];
     bool is_block;
 
@@ -162,6 +163,7 @@ static enum err job_make_process(struct qemu_job *job, int log, int qmp)
         .accel = qemu_accel_choose(job->driver),
         .image = job->image,
         .is_block = job->is_block,
+        .is_incoming = job->is_incoming,
     };
     struct qemu_args args;
 
@@ -324,6 +326,9 @@ static void hold_answered(struct qemu_hold *hold, enum err result)
         return;
     }
     m->hold = NULL;
+    if (m->phase == QEMU_LIVE && result != OK) {
+        qemu_tell(m->driver, m->record.name, "the guard does not hold it: %s", err_text(result));
+    }
     if (m->phase != QEMU_BOOTING) {
         return;
     }
@@ -343,38 +348,41 @@ void qemu_hold_forget(struct qemu_machine *m)
     }
 }
 
-static void boot_hold(struct qemu_machine *m)
+bool qemu_hold_begin(struct qemu_machine *m)
 {
     const struct qemu_guard *guard = &m->driver->guard;
     const int pidfd = guard->hold != NULL ? fcntl(m->pidfd, F_DUPFD_CLOEXEC, 0) : -1;
 
     if (pidfd < 0) {
         qemu_tell(m->driver, m->record.name, "it is to be guarded, and there is no guard here");
-        start_give_up(m, ERR_DENIED);
-        return;
+        return false;
     }
     struct qemu_hold_call *call = mem_alloc_zero(sizeof *call);
     memcpy(call->name, m->record.name, sizeof call->name);
     call->machine = m;
-    call->hold =
-        (struct qemu_hold){hold_answered, call->name, m->record.epoch, pidfd, call};
+    call->hold = (struct qemu_hold){
+        .held = hold_answered,
+        .name = call->name,
+        .epoch = m->record.epoch,
+        .pidfd = pidfd,
+        .owner = call,
+    };
     m->hold = call;
     guard->hold(guard->ctx, &call->hold);
+    return true;
 }
 
 /* --- the steps after the thread ----------------------------------------------------------------
  */
 
-static void boot_send(struct qemu_machine *m, const char *execute,
-                      void (*done)(struct qmp_command *, enum err, const json_t *, const char *))
+void qemu_boot_send(struct qemu_machine *m, const char *execute, json_t *arguments,
+                    void (*done)(struct qmp_command *, enum err, const json_t *, const char *))
 {
     m->boot = (struct qmp_command){.done = done, .owner = m};
-    qmp_send(&m->qmp, &m->boot, execute, NULL);
+    qmp_send(&m->qmp, &m->boot, execute, arguments);
 }
 
-/* False, and the START given up, where QEMU did not do as it was told. */
-static bool boot_goes_on(struct qemu_machine *m, const char *step, enum err result,
-                         const char *text)
+bool qemu_boot_goes_on(struct qemu_machine *m, const char *step, enum err result, const char *text)
 {
     if (m->phase != QEMU_BOOTING) {
         return false;
@@ -387,23 +395,29 @@ static bool boot_goes_on(struct qemu_machine *m, const char *step, enum err resu
     return result == OK;
 }
 
+void qemu_start_done(struct qemu_machine *m, const json_t *status)
+{
+    struct qemu_call *call = m->start;
+
+    m->phase = QEMU_LIVE;
+    m->start = NULL;
+    m->is_told = true;
+    m->is_new = false;
+    const enum world_vm_state state = qemu_state_of(status);
+    /* It may have ended already; that is told as an exit. */
+    qemu_machine_judge(m, status);
+    qemu_call_answer(call, OK, state);
+}
+
 static void boot_runs(struct qmp_command *command, enum err result, const json_t *body,
                       const char *text)
 {
     struct qemu_machine *m = command->owner;
 
-    if (!boot_goes_on(m, "query-status", result, text)) {
+    if (!qemu_boot_goes_on(m, "query-status", result, text)) {
         return;
     }
-    struct qemu_call *call = m->start;
-    m->phase = QEMU_LIVE;
-    m->start = NULL;
-    m->is_told = true;
-    m->is_new = false;
-    const enum world_vm_state state = qemu_state_of(body);
-    /* It may have ended already; that is told as an exit. */
-    qemu_machine_judge(m, body);
-    qemu_call_answer(call, OK, state);
+    qemu_start_done(m, body);
 }
 
 static void boot_released(struct qmp_command *command, enum err result, const json_t *body,
@@ -412,8 +426,8 @@ static void boot_released(struct qmp_command *command, enum err result, const js
     struct qemu_machine *m = command->owner;
 
     (void)body;
-    if (boot_goes_on(m, "cont", result, text)) {
-        boot_send(m, "query-status", boot_runs);
+    if (qemu_boot_goes_on(m, "cont", result, text)) {
+        qemu_boot_send(m, "query-status", NULL, boot_runs);
     }
 }
 
@@ -428,7 +442,11 @@ static void boot_release(struct qemu_machine *m)
         start_give_up(m, e);
         return;
     }
-    boot_send(m, "cont", boot_released);
+    if (m->is_incoming) {
+        qemu_wait_begin(m);
+    } else {
+        qemu_boot_send(m, "cont", NULL, boot_released);
+    }
 }
 
 static void boot_greeted(struct qmp_command *command, enum err result, const json_t *body,
@@ -437,13 +455,13 @@ static void boot_greeted(struct qmp_command *command, enum err result, const jso
     struct qemu_machine *m = command->owner;
 
     (void)body;
-    if (!boot_goes_on(m, "query-status", result, text)) {
+    if (!qemu_boot_goes_on(m, "query-status", result, text)) {
         return;
     }
-    if (m->record.is_guarded) {
-        boot_hold(m);
-    } else {
+    if (!m->record.is_guarded) {
         boot_release(m);
+    } else if (!qemu_hold_begin(m)) {
+        start_give_up(m, ERR_DENIED);
     }
 }
 
@@ -502,7 +520,7 @@ static void prepare_done(struct qemu_machine *m, struct qemu_job *job)
         return;
     }
     qemu_process_release(&job->process);
-    boot_send(m, "query-status", boot_greeted);
+    qemu_boot_send(m, "query-status", NULL, boot_greeted);
     qemu_machine_connect(m);
 }
 
@@ -630,6 +648,8 @@ void qemu_start_begin(struct qemu_call *call)
     job->driver = driver;
     job->definition = definition;
     job->record = record;
+    job->is_incoming = spec->is_incoming;
+    m->is_incoming = spec->is_incoming;
     job->dir = -1;
     const int error = pthread_create(&job->thread, NULL, job_main, job);
     if (error != 0) {

@@ -457,6 +457,41 @@ static void machine_started_by_hand_under_an_old_epoch_is_ended(void **state)
     ha_cluster_deinit(&c);
 }
 
+/* Whose term begins has granted nothing: what an older leader granted may still hold. */
+static void new_leader_counts_the_whole_time_from_its_own_beginning(void **state)
+{
+    struct ha_cluster c;
+    (void)state;
+    ha_cluster_init(&c, 20, 5, WORLD_WATCHDOG_READY);
+    ha_cluster_start(&c, false);
+    struct ha_vm vm = ha_cluster_vm(&c, "web");
+    struct ha_box *b = ha_cluster_follower(&c);
+    vm.preferred.n = 1;
+    ha_text_set(vm.preferred.name[0], HA_NAME_BYTES, b->name);
+    HA_APPLY(&c, &vm);
+    assert_true(ha_cluster_wait_vm(&c, "web", HA_RUNNING, b->name, 5 * NANOS_PER_S));
+    ha_cluster_run(&c, 60 * NANOS_PER_S); /* so that clocks are far from where they began */
+    ha_box_isolate(b, true);
+    assert_true(ha_cluster_wait_fate(&c, b->name, HA_HOST_LOST, 3 * NANOS_PER_S));
+    ha_box_kill(ha_cluster_leader(&c));
+    while (ha_cluster_leader(&c) == NULL) {
+        ha_cluster_run(&c, NANOS_PER_MS);
+    }
+    uint64_t began = now_ms(&c);
+    const struct ha_settings *settings = ha_view_settings(ha_cluster_view(&c));
+    uint64_t least = settings->lease_ms + 5000; /* L and W; without the drifts */
+    ha_cluster_run(&c, 2 * NANOS_PER_S);
+    assert_int_equal(ha_cluster_owner(&c, "web")->epoch, 1);
+    assert_int_equal(ha_cluster_fate(&c, b->name)->phase, HA_HOST_LOST);
+    while (ha_cluster_owner(&c, "web")->epoch == 1) {
+        ha_cluster_run(&c, 10 * NANOS_PER_MS);
+    }
+    assert_true(now_ms(&c) - began >= least);
+    assert_true(now_ms(&c) - began < least + 1000);
+    assert_int_equal(ha_cluster_owner(&c, "web")->proof, HA_PROOF_EXPIRED);
+    ha_cluster_deinit(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -479,6 +514,7 @@ int main(void)
         cmocka_unit_test(host_is_fenced_when_an_operator_asks),
         cmocka_unit_test(records_that_cannot_be_read_change_nothing),
         cmocka_unit_test(machine_started_by_hand_under_an_old_epoch_is_ended),
+        cmocka_unit_test(new_leader_counts_the_whole_time_from_its_own_beginning),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -454,6 +454,8 @@ static void fencing_fail_round(struct fence_bench *b, const char *const *levels)
     fencing_begin(b);
     b->devices[0].off_result = ERR_CLOSED;
     b->devices[1].off_result = ERR_CLOSED;
+    b->devices[0].does_not_switch = true;
+    b->devices[1].does_not_switch = true;
     fencing_step(b, NULL);
     assert_int_equal(b->fence.round, 1);
 }
@@ -468,7 +470,6 @@ static void every_round_begins_with_all_its_witnesses(void **state)
     b.devices[0].off_result = OK; /* but in another machine; the other device can read again */
     b.devices[0].is_wired_elsewhere = true;
     b.devices[1].off_result = ERR_DENIED;
-    b.devices[1].does_not_switch = true;
     fencing_run(&b, b.now + 10 * S);
     assert_false(ha_fence_is_done(&b.fence));
     assert_true(b.devices[1].reads > 0);

@@ -55,7 +55,7 @@ static void placing_begin(struct place_bench *b)
 }
 
 /* The host for the machine, in a ledger made anew. */
-static const char *placed(struct place_bench *b, const struct ha_vm *vm)
+static const char *placing_placed(struct place_bench *b, const struct ha_vm *vm)
 {
     const struct ha_place_ask ask = {NULL, NULL};
 
@@ -65,8 +65,8 @@ static const char *placed(struct place_bench *b, const struct ha_vm *vm)
 }
 
 /* Puts a machine that runs. */
-static void put_running(struct place_bench *b, const struct ha_vm *vm, enum ha_phase phase,
-                        const char *host)
+static void placing_put_running(struct place_bench *b, const struct ha_vm *vm, enum ha_phase phase,
+                                const char *host)
 {
     const struct ha_owner owner = owner_of(vm->name, phase, host, 1);
 
@@ -75,7 +75,8 @@ static void put_running(struct place_bench *b, const struct ha_vm *vm, enum ha_p
 }
 
 /* A host's record, changed. */
-static void put_host(struct place_bench *b, const char *name, void (*change)(struct ha_host *))
+static void placing_put_host(struct place_bench *b, const char *name,
+                             void (*change)(struct ha_host *))
 {
     struct ha_host host = *ha_view_host(&b->view, name);
 
@@ -103,7 +104,7 @@ static void every_state_of_a_host_keeps_machines_away(void **state)
     struct ha_fate fate;
     const struct ha_vm vm = vm_named("web", 100);
     placing_init(&b, 8);
-    put_host(&b, "a", disable_host);
+    placing_put_host(&b, "a", disable_host);
     b.seen[1].is_up = false;
     ha_record_defaults(HA_FATE, &fate);
     ha_text_set(fate.host, sizeof fate.host, "c");
@@ -116,7 +117,7 @@ static void every_state_of_a_host_keeps_machines_away(void **state)
     fate.phase = HA_HOST_LOST; /* whatever was seen of it */
     ha_text_set(fate.host, sizeof fate.host, "g");
     VIEW_PUT(&b.view, &fate);
-    assert_string_equal(placed(&b, &vm), "h");
+    assert_string_equal(placing_placed(&b, &vm), "h");
     assert_why(&b, 0, HA_NOT_ENABLED);
     assert_why(&b, 1, HA_NOT_UP);
     assert_why(&b, 2, HA_NOT_TRUSTED);
@@ -126,7 +127,7 @@ static void every_state_of_a_host_keeps_machines_away(void **state)
     assert_why(&b, 6, HA_NOT_UP);
     assert_why(&b, 7, HA_FITS);
     view_put_text(&b.view, "/novacron/fates/h", "{}"); /* nobody knows what became of it */
-    assert_string_equal(placed(&b, &vm), "none");
+    assert_string_equal(placing_placed(&b, &vm), "none");
     assert_why(&b, 7, HA_NOT_UP);
     placing_deinit(&b);
 }
@@ -138,7 +139,7 @@ static void a_host_that_was_not_seen_is_not_up(void **state)
     const struct ha_vm vm = vm_named("web", 100);
     placing_init(&b, 2);
     b.n = 1;
-    (void)placed(&b, &vm);
+    (void)placing_placed(&b, &vm);
     assert_why(&b, 0, HA_FITS);
     assert_why(&b, 1, HA_NOT_UP);
     placing_deinit(&b);
@@ -172,13 +173,13 @@ static void a_machine_says_where_it_may_be(void **state)
     struct place_bench b;
     struct ha_vm vm = vm_named("web", 100);
     placing_init(&b, 3);
-    put_host(&b, "c", put_in_site_x);
+    placing_put_host(&b, "c", put_in_site_x);
     names_add(&vm.allowed, "b");
-    assert_string_equal(placed(&b, &vm), "b");
+    assert_string_equal(placing_placed(&b, &vm), "b");
     assert_why(&b, 0, HA_NOT_ALLOWED);
     vm.allowed.n = 0;
     names_add(&vm.sites, "x");
-    assert_string_equal(placed(&b, &vm), "c");
+    assert_string_equal(placing_placed(&b, &vm), "c");
     assert_why(&b, 0, HA_NOT_SITE);
     placing_deinit(&b);
 }
@@ -192,10 +193,10 @@ static void storage_is_declared_and_probed(void **state)
     placing_init(&b, 2);
     blind.storages.n = 0;
     VIEW_PUT(&b.view, &blind);
-    assert_string_equal(placed(&b, &vm), "b");
+    assert_string_equal(placing_placed(&b, &vm), "b");
     assert_why(&b, 0, HA_NOT_STORAGE);
     view_delete_key(&b.view, "/novacron/storages/nfs"); /* how long is its I/O in flight? */
-    assert_string_equal(placed(&b, &vm), "none");
+    assert_string_equal(placing_placed(&b, &vm), "none");
     assert_why(&b, 1, HA_NOT_DECLARED);
     placing_deinit(&b);
 }
@@ -220,36 +221,42 @@ static void hosts_that_nothing_covers_get_no_protected_machines(void **state)
     struct ha_agent_record agent = agent_of("a");
     placing_init(&b, 1);
     b.seen[0].is_fence_tested = false;
-    assert_string_equal(placed(&b, &vm), "none");
+    assert_string_equal(placing_placed(&b, &vm), "none");
     assert_why(&b, 0, HA_NOT_COVERED);
-    put_host(&b, "a", take_devices);
+    placing_put_host(&b, "a", take_devices);
     b.seen[0].is_fence_tested = true; /* of nothing */
-    (void)placed(&b, &vm);
+    (void)placing_placed(&b, &vm);
     assert_why(&b, 0, HA_NOT_COVERED);
-    put_host(&b, "a", make_bare_metal);
-    (void)placed(&b, &vm);
+    placing_put_host(&b, "a", make_bare_metal);
+    (void)placing_placed(&b, &vm);
     assert_why(&b, 0, HA_NOT_COVERED);
     for (int watchdog = 0; watchdog < WORLD_WATCHDOG_STATES; watchdog++) {
         agent.watchdog = (enum world_watchdog)watchdog;
         agent.watchdog_ms = 10000;
         VIEW_PUT(&b.view, &agent);
-        (void)placed(&b, &vm);
+        (void)placing_placed(&b, &vm);
         bool is_one = watchdog == WORLD_WATCHDOG_READY || watchdog == WORLD_WATCHDOG_ARMED;
         assert_why(&b, 0, is_one ? HA_FITS : HA_NOT_COVERED);
     }
-    vm.policy = HA_POLICY_KEEP;
-    (void)placed(&b, &vm);
+    agent.watchdog_ms = 0; /* armed, and nobody knows for how long */
+    VIEW_PUT(&b.view, &agent);
+    (void)placing_placed(&b, &vm);
     assert_why(&b, 0, HA_NOT_COVERED);
-    put_host(&b, "a", take_devices); /* and now nobody says that it is bare metal */
+    agent.watchdog_ms = 10000;
+    VIEW_PUT(&b.view, &agent);
+    vm.policy = HA_POLICY_KEEP;
+    (void)placing_placed(&b, &vm);
+    assert_why(&b, 0, HA_NOT_COVERED);
+    placing_put_host(&b, "a", take_devices); /* and now nobody says that it is bare metal */
     vm.policy = HA_POLICY_STOP;
     struct ha_host virtual = *ha_view_host(&b.view, "a");
     virtual.is_bare_metal = false;
     VIEW_PUT(&b.view, &virtual);
-    (void)placed(&b, &vm);
+    (void)placing_placed(&b, &vm);
     assert_why(&b, 0, HA_NOT_COVERED);
     vm.storage[0] = '\0'; /* a disk of its own host: nothing is promised */
     names_add(&vm.allowed, "a");
-    assert_string_equal(placed(&b, &vm), "a");
+    assert_string_equal(placing_placed(&b, &vm), "a");
     placing_deinit(&b);
 }
 
@@ -260,26 +267,26 @@ static void memory_and_processors_are_what_others_have_left(void **state)
     struct ha_vm vm = vm_named("web", 400);
     struct ha_vm other = vm_named("db", 601);
     placing_init(&b, 1);
-    put_running(&b, &other, HA_RUNNING, "a");
-    assert_string_equal(placed(&b, &vm), "none");
+    placing_put_running(&b, &other, HA_RUNNING, "a");
+    assert_string_equal(placing_placed(&b, &vm), "none");
     assert_why(&b, 0, HA_NOT_MEMORY);
     assert_int_equal(b.verdicts[0].need, 400);
     assert_int_equal(b.verdicts[0].have, 399);
     other.memory_mib = 600;
     other.cpus = 4;
     VIEW_PUT(&b.view, &other);
-    assert_string_equal(placed(&b, &vm), "a");
+    assert_string_equal(placing_placed(&b, &vm), "a");
     vm.cpus = 5;
-    (void)placed(&b, &vm);
+    (void)placing_placed(&b, &vm);
     assert_why(&b, 0, HA_NOT_CPUS_AT_ALL);
     struct ha_settings settings;
     ha_record_defaults(HA_SETTINGS, &settings);
     settings.cpu_percent = 150; /* six processors for machines */
     VIEW_PUT(&b.view, &settings);
     vm.cpus = 2;
-    assert_string_equal(placed(&b, &vm), "a");
+    assert_string_equal(placing_placed(&b, &vm), "a");
     vm.cpus = 3;
-    (void)placed(&b, &vm);
+    (void)placing_placed(&b, &vm);
     assert_why(&b, 0, HA_NOT_CPUS);
     assert_int_equal(b.verdicts[0].have, 2);
     placing_deinit(&b);
@@ -297,16 +304,16 @@ static void a_place_is_taken_in_every_phase_that_has_one(void **state)
     for (size_t i = 0; i < COUNT_OF(taking); i++) {
         struct place_bench b;
         placing_init(&b, 1);
-        put_running(&b, &other, taking[i], "a");
-        assert_string_equal(placed(&b, &vm), "none");
+        placing_put_running(&b, &other, taking[i], "a");
+        assert_string_equal(placing_placed(&b, &vm), "none");
         assert_why(&b, 0, HA_NOT_MEMORY);
         placing_deinit(&b);
     }
     for (size_t i = 0; i < COUNT_OF(free_of); i++) {
         struct place_bench b;
         placing_init(&b, 1);
-        put_running(&b, &other, free_of[i], free_of[i] == HA_WAITING ? "" : "a");
-        assert_string_equal(placed(&b, &vm), "a");
+        placing_put_running(&b, &other, free_of[i], free_of[i] == HA_WAITING ? "" : "a");
+        assert_string_equal(placing_placed(&b, &vm), "a");
         placing_deinit(&b);
     }
 }
@@ -317,8 +324,8 @@ static void a_machine_does_not_stand_in_its_own_way(void **state)
     struct place_bench b;
     const struct ha_vm vm = vm_named("web", 900);
     placing_init(&b, 1);
-    put_running(&b, &vm, HA_RUNNING, "a");
-    assert_string_equal(placed(&b, &vm), "a");
+    placing_put_running(&b, &vm, HA_RUNNING, "a");
+    assert_string_equal(placing_placed(&b, &vm), "a");
     placing_deinit(&b);
 }
 
@@ -330,14 +337,14 @@ static void machines_apart_bind_both_sides(void **state)
     struct ha_vm other = vm_named("db", 100);
     placing_init(&b, 2);
     names_add(&vm.apart, "db");
-    put_running(&b, &other, HA_STOPPING, "a"); /* which runs still */
-    assert_string_equal(placed(&b, &vm), "b");
+    placing_put_running(&b, &other, HA_STOPPING, "a"); /* which runs still */
+    assert_string_equal(placing_placed(&b, &vm), "b");
     assert_why(&b, 0, HA_NOT_APART);
     assert_string_equal(b.verdicts[0].other, "db");
     vm.apart.n = 0;
     names_add(&other.apart, "web");
     VIEW_PUT(&b.view, &other);
-    assert_string_equal(placed(&b, &vm), "b");
+    assert_string_equal(placing_placed(&b, &vm), "b");
     assert_why(&b, 0, HA_NOT_APART);
     placing_deinit(&b);
 }
@@ -352,25 +359,25 @@ static void machines_with_each_other_bind_both_sides_and_third_ones(void **state
     placing_init(&b, 3);
     names_add(&vm.with, "db");
     VIEW_PUT(&b.view, &vm);
-    put_running(&b, &other, HA_RUNNING, "b");
-    assert_string_equal(placed(&b, &vm), "b");
+    placing_put_running(&b, &other, HA_RUNNING, "b");
+    assert_string_equal(placing_placed(&b, &vm), "b");
     assert_why(&b, 0, HA_NOT_WITH);
     assert_string_equal(b.verdicts[0].other, "db");
     vm.with.n = 0;
     VIEW_PUT(&b.view, &vm);
     names_add(&other.with, "web");
     VIEW_PUT(&b.view, &other);
-    assert_string_equal(placed(&b, &vm), "b");
+    assert_string_equal(placing_placed(&b, &vm), "b");
     other.with.n = 0; /* db and web are with cache, which is nowhere yet */
     names_add(&middle.with, "web");
     names_add(&middle.with, "db");
     VIEW_PUT(&b.view, &other);
     VIEW_PUT(&b.view, &middle);
-    assert_string_equal(placed(&b, &vm), "b");
+    assert_string_equal(placing_placed(&b, &vm), "b");
     /* Whoever leaves, or is on a lost host, binds nobody. */
-    put_running(&b, &other, HA_RECOVERING, "b");
+    placing_put_running(&b, &other, HA_RECOVERING, "b");
     b.seen[1].is_up = false;
-    assert_string_equal(placed(&b, &vm), "a");
+    assert_string_equal(placing_placed(&b, &vm), "a");
     placing_deinit(&b);
 }
 
@@ -387,24 +394,30 @@ static void a_group_is_placed_where_all_of_it_fits(void **state)
     names_add(&vm.preferred, "a");
     VIEW_PUT(&b.view, &vm);
     VIEW_PUT(&b.view, &partner);
-    put_running(&b, &there, HA_RUNNING, "a");
-    assert_string_equal(placed(&b, &vm), "b");
+    placing_put_running(&b, &there, HA_RUNNING, "a");
+    assert_string_equal(placing_placed(&b, &vm), "b");
     assert_why(&b, 0, HA_NOT_MEMORY);
     assert_int_equal(b.verdicts[0].need, 700);
     partner.memory_mib = 100;
     VIEW_PUT(&b.view, &partner);
-    assert_string_equal(placed(&b, &vm), "a");
+    assert_string_equal(placing_placed(&b, &vm), "a");
     names_add(&partner.allowed, "b"); /* nor where they may not be */
     VIEW_PUT(&b.view, &partner);
-    assert_string_equal(placed(&b, &vm), "b");
+    assert_string_equal(placing_placed(&b, &vm), "b");
     assert_why(&b, 0, HA_NOT_WITH);
     partner.allowed.n = 0;
     names_add(&partner.apart, "there");
     VIEW_PUT(&b.view, &partner);
-    assert_string_equal(placed(&b, &vm), "b");
+    assert_string_equal(placing_placed(&b, &vm), "b");
+    partner.apart.n = 0;
+    partner.cpus = 16; /* as many as a host has for machines */
+    VIEW_PUT(&b.view, &partner);
+    (void)placing_placed(&b, &vm);
+    assert_why(&b, 1, HA_NOT_CPUS);
+    assert_int_equal(b.verdicts[1].need, 17);
     partner.is_wanted = false; /* it does not come */
     VIEW_PUT(&b.view, &partner);
-    assert_string_equal(placed(&b, &vm), "a");
+    assert_string_equal(placing_placed(&b, &vm), "a");
     placing_deinit(&b);
 }
 
@@ -417,15 +430,15 @@ static void no_more_start_at_a_time_than_may(void **state)
     for (int i = 0; i < 4; i++) {
         name[3] = (char)('0' + i);
         const struct ha_vm other = vm_named(name, 10);
-        put_running(&b, &other, HA_STARTING, "a");
+        placing_put_running(&b, &other, HA_STARTING, "a");
     }
     struct ha_vm vm = vm_named("web", 100);
     names_add(&vm.preferred, "a");
-    assert_string_equal(placed(&b, &vm), "b");
+    assert_string_equal(placing_placed(&b, &vm), "b");
     assert_why(&b, 0, HA_NOT_RATE);
     const struct ha_owner runs = owner_of("vm-0", HA_RUNNING, "a", 1);
     VIEW_PUT(&b.view, &runs);
-    assert_string_equal(placed(&b, &vm), "a");
+    assert_string_equal(placing_placed(&b, &vm), "a");
     placing_deinit(&b);
 }
 
@@ -456,18 +469,19 @@ static void machines_spread_and_follow_preferences_and_shun_the_slow(void **stat
     struct ha_vm vm = vm_named("web", 100);
     const struct ha_vm other = vm_named("db", 300);
     placing_init(&b, 4);
-    put_running(&b, &other, HA_RUNNING, "a");
-    assert_string_equal(placed(&b, &vm), "b"); /* a has less left; of the rest the first by name */
+    placing_put_running(&b, &other, HA_RUNNING, "a");
+    assert_string_equal(placing_placed(&b, &vm),
+                        "b"); /* a has less left; of the rest the first by name */
     struct ha_host large = host_named("d", 2000, 4);
     VIEW_PUT(&b.view, &large);
-    assert_string_equal(placed(&b, &vm), "d"); /* a smaller share of it */
+    assert_string_equal(placing_placed(&b, &vm), "d"); /* a smaller share of it */
     names_add(&vm.preferred, "c");
     names_add(&vm.preferred, "a");
-    assert_string_equal(placed(&b, &vm), "c");
+    assert_string_equal(placing_placed(&b, &vm), "c");
     b.seen[2].is_degraded = true;
-    assert_string_equal(placed(&b, &vm), "a"); /* the second preference */
+    assert_string_equal(placing_placed(&b, &vm), "a"); /* the second preference */
     b.seen[0].is_degraded = b.seen[1].is_degraded = b.seen[3].is_degraded = true;
-    assert_string_equal(placed(&b, &vm), "c"); /* better slow than not at all */
+    assert_string_equal(placing_placed(&b, &vm), "c"); /* better slow than not at all */
     placing_deinit(&b);
 }
 
@@ -480,10 +494,10 @@ static void of_equal_shares_the_host_with_fewer_machines_is_taken(void **state)
     const struct ha_vm half = vm_named("half", 100);
     const struct ha_vm rest = vm_named("rest", 100);
     placing_init(&b, 2);
-    put_running(&b, &half, HA_RUNNING, "a");
-    put_running(&b, &rest, HA_RUNNING, "a");
-    put_running(&b, &one, HA_RUNNING, "b");
-    assert_string_equal(placed(&b, &vm), "b");
+    placing_put_running(&b, &half, HA_RUNNING, "a");
+    placing_put_running(&b, &rest, HA_RUNNING, "a");
+    placing_put_running(&b, &one, HA_RUNNING, "b");
+    assert_string_equal(placing_placed(&b, &vm), "b");
     placing_deinit(&b);
 }
 
@@ -505,6 +519,13 @@ static void decisions_count_until_the_ledger_is_made_anew(void **state)
     ha_ledger_take(&b.ledger, "web", "a");
     ha_ledger_release(&b.ledger, "db");
     assert_string_equal(ha_place_find(&b.ledger, &other, &ask, NULL), "b");
+    /* What leaves takes everything with it: memory, processors, its start. */
+    const struct ha_place_ask on_b = {.only = "b"};
+    for (int i = 0; i < 20; i++) {
+        ha_ledger_take(&b.ledger, "db", "b");
+        ha_ledger_release(&b.ledger, "db");
+    }
+    assert_non_null(ha_place_find(&b.ledger, &vm, &on_b, NULL));
     ha_ledger_take(&b.ledger, "nobody", "a");
     ha_ledger_take(&b.ledger, "web", "nowhere");
     ha_ledger_release(&b.ledger, "nobody");
@@ -552,7 +573,8 @@ static void assert_order(struct place_bench *b, const char *expected)
     buf_deinit(&names);
 }
 
-static void put_vm(struct place_bench *b, const char *name, uint32_t priority, const char *after)
+static void placing_put_vm(struct place_bench *b, const char *name, uint32_t priority,
+                           const char *after)
 {
     struct ha_vm vm = vm_named(name, 10);
 
@@ -568,15 +590,21 @@ static void machines_start_by_priority_and_what_others_need_first(void **state)
     (void)state;
     struct place_bench b;
     placing_init(&b, 1);
-    put_vm(&b, "a", 10, "");
-    put_vm(&b, "b", 50, "");
-    put_vm(&b, "c", 50, "");
+    placing_put_vm(&b, "a", 10, "");
+    placing_put_vm(&b, "b", 50, "");
+    placing_put_vm(&b, "c", 50, "");
     assert_order(&b, "b c a");
-    put_vm(&b, "d", 90, "a"); /* lifts a above them all */
+    placing_put_vm(&b, "d", 90, "a"); /* lifts a above them all */
     assert_order(&b, "a d b c");
-    put_vm(&b, "a", 10, "z"); /* and what a waits for */
-    put_vm(&b, "z", 1, "");
+    placing_put_vm(&b, "a", 10, "z"); /* and what a waits for */
+    placing_put_vm(&b, "z", 1, "");
     assert_order(&b, "z a d b c");
+    placing_put_vm(&b, "d", 1, "");
+    placing_put_vm(&b, "k0", 1, ""); /* a chain, in the order in which lifting it takes longest */
+    placing_put_vm(&b, "k1", 1, "k0");
+    placing_put_vm(&b, "k2", 1, "k1");
+    placing_put_vm(&b, "k3", 99, "k2");
+    assert_order(&b, "k0 k1 k2 k3 b c z a d");
     placing_deinit(&b);
 }
 
@@ -585,19 +613,19 @@ static void machines_that_are_not_to_start_have_no_turn(void **state)
     (void)state;
     struct place_bench b;
     placing_init(&b, 1);
-    put_vm(&b, "a", 1, "");
+    placing_put_vm(&b, "a", 1, "");
     struct ha_vm off = vm_named("b", 10);
     off.is_wanted = false;
     VIEW_PUT(&b.view, &off);
     const struct ha_vm runs = vm_named("c", 10);
-    put_running(&b, &runs, HA_RUNNING, "a");
+    placing_put_running(&b, &runs, HA_RUNNING, "a");
     const struct ha_vm failed = vm_named("d", 10);
-    put_running(&b, &failed, HA_FAILED, "a");
+    placing_put_running(&b, &failed, HA_FAILED, "a");
     view_put_text(&b.view, "/novacron/vms/e", "{}");
-    put_vm(&b, "f", 1, "");
+    placing_put_vm(&b, "f", 1, "");
     view_put_text(&b.view, "/novacron/owners/f", "{}"); /* somebody may run it */
     const struct ha_vm stopped = vm_named("g", 10);
-    put_running(&b, &stopped, HA_STOPPED, "a");
+    placing_put_running(&b, &stopped, HA_STOPPED, "a");
     assert_order(&b, "g a");
     placing_deinit(&b);
 }
@@ -607,15 +635,15 @@ static void circles_have_an_order_all_the_same(void **state)
     (void)state;
     struct place_bench b;
     placing_init(&b, 1);
-    put_vm(&b, "a", 1, "b");
-    put_vm(&b, "b", 2, "a");
+    placing_put_vm(&b, "a", 1, "b");
+    placing_put_vm(&b, "b", 2, "a");
     size_t order[8];
     placing_begin(&b);
     assert_int_equal(ha_place_order(&b.ledger, order), 2);
     placing_deinit(&b);
 }
 
-static enum ha_wait waits(struct place_bench *b, const char *vm, const char **other)
+static enum ha_wait placing_waits(struct place_bench *b, const char *vm, const char **other)
 {
     placing_begin(b);
     return ha_place_waits(&b->ledger, ha_view_vm(&b->view, vm), other);
@@ -627,42 +655,42 @@ static void a_machine_waits_for_those_it_is_after(void **state)
     struct place_bench b;
     const char *other;
     placing_init(&b, 1);
-    put_vm(&b, "web", 1, "db");
-    assert_int_equal(waits(&b, "web", &other), HA_WAIT_MISSING);
+    placing_put_vm(&b, "web", 1, "db");
+    assert_int_equal(placing_waits(&b, "web", &other), HA_WAIT_MISSING);
     assert_string_equal(other, "db");
     struct ha_vm db = vm_named("db", 10);
-    put_running(&b, &db, HA_STARTING, "a");
-    assert_int_equal(waits(&b, "web", &other), HA_WAIT_AFTER);
-    put_running(&b, &db, HA_RUNNING, "a");
-    assert_int_equal(waits(&b, "web", &other), HA_WAIT_NOT);
+    placing_put_running(&b, &db, HA_STARTING, "a");
+    assert_int_equal(placing_waits(&b, "web", &other), HA_WAIT_AFTER);
+    placing_put_running(&b, &db, HA_RUNNING, "a");
+    assert_int_equal(placing_waits(&b, "web", &other), HA_WAIT_NOT);
     assert_null(other);
-    put_running(&b, &db, HA_FAILED, "a");
-    assert_int_equal(waits(&b, "web", &other), HA_WAIT_UNWANTED);
+    placing_put_running(&b, &db, HA_FAILED, "a");
+    assert_int_equal(placing_waits(&b, "web", &other), HA_WAIT_UNWANTED);
     db.is_wanted = false;
-    put_running(&b, &db, HA_STOPPED, "a");
-    assert_int_equal(waits(&b, "web", &other), HA_WAIT_UNWANTED);
-    put_vm(&b, "db", 1, "cache");
-    put_vm(&b, "cache", 1, "web");
+    placing_put_running(&b, &db, HA_STOPPED, "a");
+    assert_int_equal(placing_waits(&b, "web", &other), HA_WAIT_UNWANTED);
+    placing_put_vm(&b, "db", 1, "cache");
+    placing_put_vm(&b, "cache", 1, "web");
     const struct ha_owner waiting = owner_of("db", HA_WAITING, "", 0);
     VIEW_PUT(&b.view, &waiting);
-    assert_int_equal(waits(&b, "web", &other), HA_WAIT_CIRCLE);
+    assert_int_equal(placing_waits(&b, "web", &other), HA_WAIT_CIRCLE);
     assert_string_equal(other, "db");
     const struct ha_vm cache = *ha_view_vm(&b.view, "cache");
-    put_running(&b, &cache, HA_RUNNING, "a"); /* one that runs breaks it */
-    assert_int_equal(waits(&b, "web", &other), HA_WAIT_AFTER);
+    placing_put_running(&b, &cache, HA_RUNNING, "a"); /* one that runs breaks it */
+    assert_int_equal(placing_waits(&b, "web", &other), HA_WAIT_AFTER);
     placing_deinit(&b);
 }
 
 /* --- room ---------------------------------------------------------------------------------------
  */
 
-static void put_sized(struct place_bench *b, const char *name, uint32_t priority, uint32_t memory,
-                      const char *host)
+static void placing_put_sized(struct place_bench *b, const char *name, uint32_t priority,
+                              uint32_t memory, const char *host)
 {
     struct ha_vm vm = vm_named(name, memory);
 
     vm.priority = priority;
-    put_running(b, &vm, HA_RUNNING, host);
+    placing_put_running(b, &vm, HA_RUNNING, host);
 }
 
 static void the_least_important_yield_and_no_more_than_needed(void **state)
@@ -674,11 +702,11 @@ static void the_least_important_yield_and_no_more_than_needed(void **state)
     vm.priority = 50;
     placing_init(&b, 2);
     VIEW_PUT(&b.view, &vm);
-    put_sized(&b, "p10", 10, 100, "a");
-    put_sized(&b, "p20", 20, 400, "a");
-    put_sized(&b, "p60", 60, 400, "a");
-    put_sized(&b, "q40", 40, 400, "b");
-    put_sized(&b, "q60", 60, 600, "b");
+    placing_put_sized(&b, "p10", 10, 100, "a");
+    placing_put_sized(&b, "p20", 20, 400, "a");
+    placing_put_sized(&b, "p60", 60, 400, "a");
+    placing_put_sized(&b, "q40", 40, 500, "b"); /* which would do as well, and matters more */
+    placing_put_sized(&b, "q60", 60, 500, "b");
     placing_begin(&b);
     ha_place_yield(&b.ledger, &vm, &yield);
     /* On a, p20 (with the 100 that are free) is enough: p10 need not go. */
@@ -688,10 +716,19 @@ static void the_least_important_yield_and_no_more_than_needed(void **state)
     vm.memory_mib = 600;
     ha_place_yield(&b.ledger, &vm, &yield);
     assert_int_equal(yield.n, 2);
+    vm.memory_mib = 150; /* either of the two would do */
+    ha_place_yield(&b.ledger, &vm, &yield);
+    assert_int_equal(yield.n, 1);
+    assert_string_equal(yield.vm[0], "p10");
+    vm.memory_mib = 600;
     vm.priority = 15;
     ha_place_yield(&b.ledger, &vm, &yield);
     assert_int_equal(yield.n, 0);
     assert_null(yield.host);
+    vm.priority = 20; /* an equal does not yield */
+    vm.memory_mib = 500;
+    ha_place_yield(&b.ledger, &vm, &yield);
+    assert_int_equal(yield.n, 0);
     vm.priority = 1000;
     names_add(&vm.apart, "p60"); /* what else forbids a host, nobody's yielding mends */
     names_add(&vm.apart, "q60");
@@ -700,7 +737,7 @@ static void the_least_important_yield_and_no_more_than_needed(void **state)
     placing_deinit(&b);
 }
 
-static struct ha_losses losses_of(struct place_bench *b)
+static struct ha_losses placing_losses_of(struct place_bench *b)
 {
     struct ha_losses losses;
 
@@ -714,22 +751,22 @@ static void losses_are_survived_while_the_rest_has_room(void **state)
     (void)state;
     struct place_bench b;
     placing_init(&b, 3);
-    put_sized(&b, "v1", 1, 500, "a");
-    put_sized(&b, "v2", 2, 400, "b");
-    put_sized(&b, "v3", 3, 100, "c");
-    struct ha_losses losses = losses_of(&b);
+    placing_put_sized(&b, "v1", 1, 500, "a");
+    placing_put_sized(&b, "v2", 2, 400, "b");
+    placing_put_sized(&b, "v3", 3, 100, "c");
+    struct ha_losses losses = placing_losses_of(&b);
     assert_int_equal(losses.survived, 2); /* all thousand MiB fit on any one host */
     assert_false(losses.is_at_least);
     assert_non_null(losses.hosts[2]);
-    put_sized(&b, "v3", 3, 101, "c");
-    losses = losses_of(&b);
+    placing_put_sized(&b, "v3", 3, 101, "c");
+    losses = placing_losses_of(&b);
     assert_int_equal(losses.survived, 1);
     assert_string_equal(losses.hosts[0], "a");
     assert_string_equal(losses.hosts[1], "b");
     assert_null(losses.hosts[2]);
     assert_string_equal(losses.vm, "v1"); /* the least important is what finds none */
-    put_sized(&b, "v3", 3, 901, "c");
-    losses = losses_of(&b);
+    placing_put_sized(&b, "v3", 3, 901, "c");
+    losses = placing_losses_of(&b);
     assert_int_equal(losses.survived, 0);
     assert_string_equal(losses.vm, "v3");
     assert_string_equal(losses.hosts[0], "c");
@@ -744,15 +781,15 @@ static void losses_do_not_count_what_cannot_be_saved_or_does_not_run(void **stat
     struct ha_vm local = vm_named("local", 900);
     local.storage[0] = '\0';
     names_add(&local.allowed, "a");
-    put_running(&b, &local, HA_RUNNING, "a");
+    placing_put_running(&b, &local, HA_RUNNING, "a");
     const struct ha_vm waiting = vm_named("waiting", 5000);
     VIEW_PUT(&b.view, &waiting);
     for (int i = 0; i < 6; i++) { /* more than may start at a time */
         char name[] = "vm-0";
         name[3] = (char)('0' + i);
-        put_sized(&b, name, 1, 10, "b");
+        placing_put_sized(&b, name, 1, 10, "b");
     }
-    assert_int_equal(losses_of(&b).survived, 1);
+    assert_int_equal(placing_losses_of(&b).survived, 1);
     placing_deinit(&b);
 }
 
@@ -762,8 +799,8 @@ static void a_small_budget_says_at_least(void **state)
     struct place_bench b;
     struct ha_losses losses;
     placing_init(&b, 8);
-    put_sized(&b, "v1", 1, 10, "a");
-    put_sized(&b, "v2", 1, 10, "b");
+    placing_put_sized(&b, "v1", 1, 10, "a");
+    placing_put_sized(&b, "v2", 1, 10, "b");
     placing_begin(&b);
     ha_place_losses_survived(&b.ledger, 1000000, &losses);
     assert_int_equal(losses.survived, HA_LOSSES_MAX);
@@ -777,7 +814,7 @@ static void a_small_budget_says_at_least(void **state)
 /* --- any cluster --------------------------------------------------------------------------------
  */
 
-static struct ha_vm any_machine(struct prng *p, uint32_t i)
+static struct ha_vm placing_any_machine(struct prng *p, uint32_t i)
 {
     char name[8];
     snprintf(name, sizeof name, "vm-%02u", (unsigned)i);
@@ -850,7 +887,7 @@ static void whatever_is_placed_keeps_every_rule(void **state)
         settings.starts_at_once = 1000;
         VIEW_PUT(&b.view, &settings);
         for (uint32_t i = 0; i < 20; i++) {
-            vms[i] = any_machine(&p, i);
+            vms[i] = placing_any_machine(&p, i);
             where[i] = -1;
             VIEW_PUT(&b.view, &vms[i]);
         }

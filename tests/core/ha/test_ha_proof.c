@@ -32,6 +32,8 @@ static void the_bound_is_that_of_the_page(void **state)
     assert_int_equal(ha_proof_flight(1, 1), 2); /* up */
     assert_int_equal(ha_proof_flight(0, 1000), 0);
     assert_true(ha_proof_flight(NANOS_FOREVER, 1000) == NANOS_FOREVER);
+    assert_true(ha_proof_flight(NANOS_FOREVER / 1000000, 1000) == NANOS_FOREVER);
+    assert_int_equal(ha_proof_flight(HA_SPAN_MAX, 100000), HA_SPAN_MAX / 10 * 11);
 }
 
 static void spans_out_of_range_have_no_bound(void **state)

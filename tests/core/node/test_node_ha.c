@@ -221,7 +221,7 @@ static void office_deinit(struct office *o)
     simworld_free(o->sim);
 }
 
-static struct bytes text_of(const char *text)
+static struct bytes desk_text(const char *text)
 {
     return (struct bytes){(const uint8_t *)text, strlen(text)};
 }
@@ -254,8 +254,8 @@ static enum ha_txn_outcome desk_put(struct office *o, struct desk *d, const char
 {
     struct ha_txn txn;
     ha_txn_init(&txn);
-    ha_txn_guard(&txn, text_of(key), guard);
-    ha_txn_put(&txn, text_of(key), text_of(value));
+    ha_txn_guard(&txn, desk_text(key), guard);
+    ha_txn_put(&txn, desk_text(key), desk_text(value));
     enum ha_txn_outcome outcome = desk_commit(o, d, &txn);
     if (revision != NULL) {
         *revision = txn.revision;
@@ -283,9 +283,9 @@ static void writes_only_where_its_guards_hold(void **state)
 
     struct ha_txn txn;
     ha_txn_init(&txn);
-    ha_txn_delete(&txn, text_of("/novacron/a"));
-    ha_txn_put(&txn, text_of("/novacron/b"), text_of("4"));
-    ha_txn_put(&txn, text_of("/other/c"), text_of("5"));
+    ha_txn_delete(&txn, desk_text("/novacron/a"));
+    ha_txn_put(&txn, desk_text("/novacron/b"), desk_text("4"));
+    ha_txn_put(&txn, desk_text("/other/c"), desk_text("5"));
     assert_int_equal(desk_commit(&o, d, &txn), HA_TXN_APPLIED);
     ha_txn_deinit(&txn);
     office_run(&o, NANOS_PER_S);
@@ -335,7 +335,7 @@ static void begins_anew_where_the_history_is_gone(void **state)
     }
     struct ha_txn txn;
     ha_txn_init(&txn);
-    ha_txn_delete(&txn, text_of("/novacron/gone"));
+    ha_txn_delete(&txn, desk_text("/novacron/gone"));
     assert_int_equal(desk_commit(&o, d, &txn), HA_TXN_APPLIED);
     int64_t revision = txn.revision;
     ha_txn_deinit(&txn);

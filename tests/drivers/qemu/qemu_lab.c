@@ -231,8 +231,8 @@ static void lab_done(struct world_vm_request *request)
     call->exits_at_done = call->lab->exit_count;
 }
 
-void qemu_lab_send(struct qemu_lab_call *call, struct qemu_lab *lab, enum world_vm_op op,
-                   struct world_vm_spec spec, nanos patience)
+void qemu_lab_prepare(struct qemu_lab_call *call, struct qemu_lab *lab, enum world_vm_op op,
+                      struct world_vm_spec spec, nanos patience)
 {
     memset(call, 0, sizeof *call);
     call->lab = lab;
@@ -244,6 +244,12 @@ void qemu_lab_send(struct qemu_lab_call *call, struct qemu_lab *lab, enum world_
         .done = lab_done,
         .owner = call,
     };
+}
+
+void qemu_lab_send(struct qemu_lab_call *call, struct qemu_lab *lab, enum world_vm_op op,
+                   struct world_vm_spec spec, nanos patience)
+{
+    qemu_lab_prepare(call, lab, op, spec, patience);
     lab->w->vm->submit(lab->w->self, &call->request);
     assert_false(call->is_done);
 }

@@ -54,6 +54,9 @@ struct qemu_lab_call {
     size_t count;
 };
 
+/* Fills in the request, for the caller to submit. */
+void qemu_lab_prepare(struct qemu_lab_call *call, struct qemu_lab *lab, enum world_vm_op op,
+                      struct world_vm_spec spec, nanos patience);
 void qemu_lab_send(struct qemu_lab_call *call, struct qemu_lab *lab, enum world_vm_op op,
                    struct world_vm_spec spec, nanos patience);
 void qemu_lab_await(struct qemu_lab_call *call);

@@ -274,7 +274,7 @@ struct lab_guard {
     unsigned holds;
 };
 
-static void guard_hold(void *ctx, struct qemu_hold *hold)
+static void hold_later(void *ctx, struct qemu_hold *hold)
 {
     struct lab_guard *guard = ctx;
     guard->hold = hold;
@@ -284,7 +284,7 @@ static void guard_hold(void *ctx, struct qemu_hold *hold)
 static void lab_with_guard(struct qemu_lab *lab, struct lab_guard *guard)
 {
     qemu_lab_driver_close(lab);
-    lab->config.guard = (struct qemu_guard){guard_hold, guard};
+    lab->config.guard = (struct qemu_guard){hold_later, guard};
     qemu_lab_driver_open(lab);
 }
 
@@ -333,6 +333,16 @@ static void a_guest_does_not_run_before_the_guard_has_it(void **state)
     assert_int_equal(call.request.result, OK);
     qemu_lab_await_console(lab, "vm", "READY");
     assert_int_equal(guard.holds, 1);
+    /* The guard may be another one by now. */
+    guard.hold = NULL;
+    qemu_lab_driver_close(lab);
+    qemu_lab_driver_open(lab);
+    assert_int_equal(guard.holds, 2);
+    assert_string_equal(guard.hold->name, "vm");
+    assert_int_equal(guard.hold->epoch, 1);
+    guard.hold->held(guard.hold, ERR_REFUSED);
+    assert_non_null(strstr(lab->told, "the guard does not hold it"));
+    assert_int_equal(count_listed(lab), 1);
 }
 
 static void a_guard_that_says_no_ends_the_start(void **state)
@@ -531,6 +541,52 @@ static void a_pid_that_was_given_anew_is_not_taken_for_the_machine(void **state)
     (void)close(dir);
 }
 
+/* --- moves ------------------------------------------------------------------------------------ */
+
+static void a_moved_guest_counts_on_without_a_gap(void **state)
+{
+    struct qemu_lab *lab = *state;
+    static struct qemu_lab other;
+    struct qemu_lab_call call;
+    struct world_vm_spec spec = {.name = "vm",
+                                 .volume = "disk",
+                                 .epoch = 2,
+                                 .is_incoming = true,
+                                 .definition = qemu_lab_definition("")};
+
+    qemu_lab_open(&other);
+    qemu_lab_driver_close(&other);
+    other.config.folders[0] = lab->images;
+    qemu_lab_driver_open(&other);
+    assert_int_equal(qemu_lab_start(lab, "vm", "disk"), OK);
+    qemu_lab_await_console(lab, "vm", "tick 1\n");
+    qemu_lab_send(&call, &other, WORLD_VM_START, spec, QEMU_LAB_PATIENCE);
+    qemu_lab_await(&call);
+    assert_int_equal(call.request.result, OK);
+    const uint16_t port = call.request.port;
+    memset(&call, 0, sizeof call);
+    qemu_lab_prepare(&call, lab, WORLD_VM_MIGRATE, (struct world_vm_spec){.name = "vm"},
+                     QEMU_LAB_PATIENCE);
+    call.request.to = (struct world_endpoint){"127.0.0.1", port};
+    const nanos before = world_now(lab->w);
+    lab->w->vm->submit(lab->w->self, &call.request);
+    qemu_lab_await(&call);
+    const nanos moved = world_now(lab->w);
+    assert_int_equal(call.request.result, OK);
+    assert_int_equal(qemu_lab_ask(&other, WORLD_VM_RESUME, "vm"), OK);
+    print_message("# moved in %.1f ms, runs again %.1f ms later\n", (double)(moved - before) / 1e6,
+                  (double)(world_now(lab->w) - moved) / 1e6);
+    assert_int_equal(qemu_lab_ask(lab, WORLD_VM_KILL, "vm"), OK);
+    const char *console = qemu_lab_file(lab, "vm", "console.log");
+    const char *last = strrchr(console, 'k');
+    char next[32];
+    (void)snprintf(next, sizeof next, "tick %lu\n", strtoul(last + 1, NULL, 10) + 1);
+    qemu_lab_await_console(&other, "vm", next);
+    /* It did not boot there: it went on. */
+    assert_null(strstr(qemu_lab_file(&other, "vm", "console.log"), "READY"));
+    qemu_lab_close(&other);
+}
+
 /* --- logs, watchdog, accelerator -------------------------------------------------------------- */
 
 static void logs_do_not_grow_without_end(void **state)
@@ -646,6 +702,7 @@ int main(void)
         LAB_TEST(a_guest_that_shut_down_meanwhile_is_told_as_such),
         LAB_TEST(a_run_directory_is_of_one_driver),
         LAB_TEST(a_pid_that_was_given_anew_is_not_taken_for_the_machine),
+        LAB_TEST(a_moved_guest_counts_on_without_a_gap),
         LAB_TEST(logs_do_not_grow_without_end),
         LAB_TEST(a_watchdog_that_runs_out_pauses_the_guest),
         LAB_TEST(the_probe_sees_whether_an_accelerator_runs_a_guest),

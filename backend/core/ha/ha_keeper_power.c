@@ -5,7 +5,7 @@
 
 #include "core/base/check.h"
 #include "core/base/mem.h"
-#include "core/ha/ha_manager_int.h"
+#include "core/ha/ha_keeper_int.h"
 
 static void call_unlink(struct ha_power_call *call)
 {
@@ -17,7 +17,7 @@ static void call_unlink(struct ha_power_call *call)
     *at = call->next;
 }
 
-void ha_power_calls_free(struct ha_manager *m)
+void ha_power_calls_free(struct ha_keeper *m)
 {
     while (m->calls != NULL) {
         struct ha_power_call *next = m->calls->next;
@@ -26,7 +26,7 @@ void ha_power_calls_free(struct ha_manager *m)
     }
 }
 
-static struct ha_power_call *call_new(struct ha_manager *m, enum world_power_op op,
+static struct ha_power_call *call_new(struct ha_keeper *m, enum world_power_op op,
                                       const char *device, nanos deadline)
 {
     struct ha_power_call *call = mem_alloc_zero(sizeof(*call));
@@ -48,21 +48,21 @@ static struct ha_power_call *call_new(struct ha_manager *m, enum world_power_op 
 static void fence_on_answer(struct world_power_request *request)
 {
     struct ha_power_call *call = request->owner;
-    struct ha_manager *m = call->manager;
+    struct ha_keeper *m = call->manager;
     struct ha_soft_host *h = ha_soft_host_find(m, call->host);
     struct ha_fence_answer answer = {
         .ticket = call->ticket, .result = request->result, .state = request->state};
 
     m->now = world_now(m->world);
     if (h != NULL && h->has_fence && h->fence_life == call->life) {
-        ha_manager_fence_step(m, h, &answer);
+        ha_keeper_fence_step(m, h, &answer);
     }
     call_unlink(call);
     mem_free(call);
     m->events.due(m->events.ctx);
 }
 
-static void fence_command(struct ha_manager *m, struct ha_soft_host *h,
+static void fence_command(struct ha_keeper *m, struct ha_soft_host *h,
                           const struct ha_fence_command *command)
 {
     struct ha_power_call *call = call_new(m, command->op, command->device, command->deadline);
@@ -76,16 +76,16 @@ static void fence_command(struct ha_manager *m, struct ha_soft_host *h,
 
 /* Only while the record says, in this term, that the host is to be fenced: whoever has taken over
  * has changed it. */
-static bool fence_is_ours(const struct ha_manager *m, const struct ha_soft_host *h)
+static bool fence_is_ours(const struct ha_keeper *m, const struct ha_soft_host *h)
 {
     const struct ha_fate *fate = ha_view_fate(m->view, h->name);
 
-    return ha_manager_leads(m) && fate != NULL && fate->phase == HA_HOST_FENCING &&
+    return ha_keeper_leads(m) && fate != NULL && fate->phase == HA_HOST_FENCING &&
            fate->term == m->term;
 }
 
-void ha_manager_fence_step(struct ha_manager *m, struct ha_soft_host *h,
-                           const struct ha_fence_answer *answer)
+void ha_keeper_fence_step(struct ha_keeper *m, struct ha_soft_host *h,
+                          const struct ha_fence_answer *answer)
 {
     struct ha_fence_update update;
 
@@ -98,7 +98,7 @@ void ha_manager_fence_step(struct ha_manager *m, struct ha_soft_host *h,
     }
 }
 
-void ha_manager_fence_begin(struct ha_manager *m, struct ha_soft_host *h)
+void ha_keeper_fence_begin(struct ha_keeper *m, struct ha_soft_host *h)
 {
     const struct ha_fence_config config = {
         .delay_max = (nanos)m->settings.fence_delay_ms * NANOS_PER_MS,
@@ -110,10 +110,10 @@ void ha_manager_fence_begin(struct ha_manager *m, struct ha_soft_host *h)
     h->has_fence = true;
     h->fence_life = ++m->fence_lives;
     ha_fence_init(&h->fence, m->view, h->name, &config, prng_u64(&m->prng), m->now);
-    ha_manager_fence_step(m, h, NULL);
+    ha_keeper_fence_step(m, h, NULL);
 }
 
-void ha_manager_fence_end(struct ha_soft_host *h)
+void ha_keeper_fence_end(struct ha_soft_host *h)
 {
     h->has_fence = false;
     h->fence_life = 0;
@@ -127,7 +127,7 @@ void ha_manager_fence_end(struct ha_soft_host *h)
 static void test_on_answer(struct world_power_request *request)
 {
     struct ha_power_call *call = request->owner;
-    struct ha_manager *m = call->manager;
+    struct ha_keeper *m = call->manager;
     struct ha_soft_device *device = ha_soft_device_get(m, call->device);
     bool answers = request->result == OK && request->state != WORLD_POWER_UNKNOWN;
     bool was_good = device->answered_at != 0;
@@ -151,7 +151,7 @@ static void test_on_answer(struct world_power_request *request)
 
 /* Is it news that the device can say "on", as it is configured now? Then it is written, for those
  * who lead later: a driver that has never seen it say so cannot trust its "off". */
-static void test_tell_sight(struct ha_manager *m, struct ha_soft_device *device)
+static void test_tell_sight(struct ha_keeper *m, struct ha_soft_device *device)
 {
     uint64_t now = ha_view_mod_revision(m->view, HA_DEVICE, device->name, NULL);
     const struct ha_sight *seen = ha_view_sight(m->view, device->name);
@@ -172,7 +172,7 @@ static void test_tell_sight(struct ha_manager *m, struct ha_soft_device *device)
     ha_deed_submit(d);
 }
 
-static void test_device(struct ha_manager *m, const char *name)
+static void test_device(struct ha_keeper *m, const char *name)
 {
     struct ha_soft_device *device = ha_soft_device_get(m, name);
     const struct ha_device *record = ha_view_device(m->view, name);
@@ -182,30 +182,30 @@ static void test_device(struct ha_manager *m, const char *name)
         return;
     }
     if (device->asked_at != 0 && m->now < device->asked_at + HA_TEST_EVERY) {
-        ha_manager_want(m, device->asked_at + HA_TEST_EVERY);
+        ha_keeper_want(m, device->asked_at + HA_TEST_EVERY);
         return;
     }
     struct ha_power_call *call =
         call_new(m, WORLD_POWER_STATUS, name, m->now + (nanos)record->timeout_ms * NANOS_PER_MS);
     device->asked_at = u64_max(m->now, 1);
     device->is_busy = true;
-    ha_manager_want(m, device->asked_at + HA_TEST_EVERY);
+    ha_keeper_want(m, device->asked_at + HA_TEST_EVERY);
     call->life = m->term;
     call->ticket = ha_view_mod_revision(m->view, HA_DEVICE, name, NULL);
     call->request.done = test_on_answer;
     m->world->power->submit(m->world->self, &call->request);
 }
 
-static bool test_is_due_for(const struct ha_manager *m, const char *host)
+static bool test_is_due_for(const struct ha_keeper *m, const char *host)
 {
     const struct ha_lease_row *row = ha_lessor_find(m->lessor, host);
 
-    return ha_manager_fate(m, host) == HA_HOST_UP && row != NULL && row->heard_at > 0 &&
+    return ha_keeper_fate(m, host) == HA_HOST_UP && row != NULL && row->heard_at > 0 &&
            m->now < row->heard_at + HA_SILENCE;
 }
 
 /* One a step: there are few. */
-static void test_sweep(struct ha_manager *m)
+static void test_sweep(struct ha_keeper *m)
 {
     for (size_t i = 0; i < ha_view_count(m->view, HA_SIGHT); i++) {
         const struct ha_entry *entry = ha_view_at(m->view, HA_SIGHT, i);
@@ -222,7 +222,7 @@ static void test_sweep(struct ha_manager *m)
 
 /* Of hosts that are up, and heard: what a fence needs is not kept waiting by a test. Sights of
  * devices that are no more go. */
-void ha_manager_test_devices(struct ha_manager *m)
+void ha_keeper_test_devices(struct ha_keeper *m)
 {
     test_sweep(m);
     if (m->world->power == NULL) {
@@ -241,7 +241,7 @@ void ha_manager_test_devices(struct ha_manager *m)
     }
 }
 
-static bool test_is_good(const struct ha_manager *m, const char *name)
+static bool test_is_good(const struct ha_keeper *m, const char *name)
 {
     for (size_t i = 0; i < m->n_devices; i++) {
         const struct ha_soft_device *d = m->devices[i];
@@ -252,7 +252,7 @@ static bool test_is_good(const struct ha_manager *m, const char *name)
     return false;
 }
 
-bool ha_manager_is_tested(const struct ha_manager *m, const struct ha_host *host)
+bool ha_keeper_is_tested(const struct ha_keeper *m, const struct ha_host *host)
 {
     for (uint32_t k = 0; k < host->n_levels; k++) {
         bool all = host->levels[k].n > 0;

@@ -1,17 +1,17 @@
 /*
  * What becomes of machines. Each phase of an owner's record has one function, which looks at what
  * was reported, wished and proved since, and makes at most one transaction of it. Starts are made
- * in ha_manager_place.c, in the order of priorities.
+ * in ha_keeper_place.c, in the order of priorities.
  */
 #include <string.h>
 
 #include "core/base/check.h"
 #include "core/base/say.h"
-#include "core/ha/ha_manager_int.h"
+#include "core/ha/ha_keeper_int.h"
 
 /* One machine, as the present step looks at it. */
 struct vm_case {
-    struct ha_manager *m;
+    struct ha_keeper *m;
     struct ha_soft_vm *s;
     const struct ha_vm *vm; /* NULL: it was deleted */
     const struct ha_owner *o;
@@ -19,7 +19,7 @@ struct vm_case {
     bool is_wanted;
 };
 
-void ha_owner_copy(const struct ha_manager *m, const char *vm, struct ha_owner *ret)
+void ha_owner_copy(const struct ha_keeper *m, const char *vm, struct ha_owner *ret)
 {
     const struct ha_owner *owner = ha_view_owner(m->view, vm);
 
@@ -33,7 +33,7 @@ void ha_owner_copy(const struct ha_manager *m, const char *vm, struct ha_owner *
     ret->term = m->term;
 }
 
-static struct ha_deed *vm_deed(struct ha_manager *m, struct ha_soft_vm *s)
+static struct ha_deed *vm_deed(struct ha_keeper *m, struct ha_soft_vm *s)
 {
     struct ha_deed *d = ha_deed_new(m);
 
@@ -44,7 +44,7 @@ static struct ha_deed *vm_deed(struct ha_manager *m, struct ha_soft_vm *s)
     return d;
 }
 
-void ha_owner_write(struct ha_manager *m, struct ha_soft_vm *s, const struct ha_owner *owner,
+void ha_owner_write(struct ha_keeper *m, struct ha_soft_vm *s, const struct ha_owner *owner,
                     const char *what, const char *detail)
 {
     struct ha_deed *d = vm_deed(m, s);
@@ -185,7 +185,7 @@ static void vm_unproven(struct vm_case *c, const struct ha_ruling *ruling)
     struct buf reason;
 
     if (ruling->left != NANOS_FOREVER) {
-        ha_manager_want(c->m, u64_add_sat(c->m->now, ruling->left));
+        ha_keeper_want(c->m, u64_add_sat(c->m->now, ruling->left));
         return;
     }
     if (is_fencing) {
@@ -200,18 +200,18 @@ static void vm_unproven(struct vm_case *c, const struct ha_ruling *ruling)
     buf_deinit(&reason);
 }
 
-/* One that is wanted starts elsewhere in one transaction, in ha_manager_place.c. */
+/* One that is wanted starts elsewhere in one transaction, in ha_keeper_place.c. */
 static void vm_recovering(struct vm_case *c)
 {
     struct ha_ruling ruling;
 
-    if (!vm_is_stopped(c) && ha_manager_fate(c->m, c->o->host) == HA_HOST_UP) {
+    if (!vm_is_stopped(c) && ha_keeper_fate(c->m, c->o->host) == HA_HOST_UP) {
         bool runs = c->report != NULL && c->report->state == HA_REPORT_RUNS;
         vm_go(c, runs ? HA_RUNNING : HA_STARTING, "its host is back, and nothing was done to it",
               "vm-kept");
         return;
     }
-    ha_manager_rule(c->m, c->o, &ruling);
+    ha_keeper_rule(c->m, c->o, &ruling);
     if (!ruling.may_start) {
         vm_unproven(c, &ruling);
     } else if (!c->is_wanted || c->vm == NULL) {
@@ -236,7 +236,7 @@ static void vm_starting(struct vm_case *c)
     } else if (c->m->now >= due) {
         vm_go(c, HA_STOPPING, "its host's agent has not started it in time", "vm-stopping");
     } else {
-        ha_manager_want(c->m, due);
+        ha_keeper_want(c->m, due);
     }
 }
 
@@ -251,7 +251,7 @@ static void vm_forgive(struct vm_case *c)
         return;
     }
     if (c->m->now < stable && c->m->now < forgive) {
-        ha_manager_want(c->m, u64_min(stable, forgive));
+        ha_keeper_want(c->m, u64_min(stable, forgive));
         return;
     }
     ha_owner_copy(c->m, c->s->name, &owner);
@@ -325,7 +325,7 @@ static void vm_observe(struct vm_case *c)
 
 static void vm_decide(struct vm_case *c)
 {
-    bool is_lost = c->o->host[0] != '\0' && ha_manager_fate(c->m, c->o->host) != HA_HOST_UP;
+    bool is_lost = c->o->host[0] != '\0' && ha_keeper_fate(c->m, c->o->host) != HA_HOST_UP;
 
     switch (c->o->phase) {
     case HA_STARTING:
@@ -365,7 +365,7 @@ static void vm_decide(struct vm_case *c)
     }
 }
 
-static void vm_pass(struct ha_manager *m, struct ha_soft_vm *s)
+static void vm_pass(struct ha_keeper *m, struct ha_soft_vm *s)
 {
     const struct ha_entry *spec = ha_view_find(m->view, HA_VM, s->name, NULL);
     const struct ha_entry *owned = ha_view_find(m->view, HA_OWNER, s->name, NULL);
@@ -391,7 +391,7 @@ static void vm_pass(struct ha_manager *m, struct ha_soft_vm *s)
     }
 }
 
-void ha_manager_vms(struct ha_manager *m)
+void ha_keeper_vms(struct ha_keeper *m)
 {
     for (size_t i = 0; i < m->n_vms; i++) {
         if (m->vms[i]->is_alive) {

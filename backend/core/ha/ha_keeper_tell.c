@@ -8,11 +8,11 @@
 #include "core/base/check.h"
 #include "core/base/mem.h"
 #include "core/base/say.h"
-#include "core/ha/ha_manager_int.h"
+#include "core/ha/ha_keeper_int.h"
 
-uint64_t ha_manager_wall(const struct ha_manager *m)
+uint64_t ha_keeper_wall(const struct ha_keeper *m)
 {
-    return m->config.wall_ms != NULL ? m->config.wall_ms(m->config.wall_ctx) : 0;
+    return world_wall(m->world) / NANOS_PER_MS;
 }
 
 /* --- events -------------------------------------------------------------------------------------
@@ -21,7 +21,7 @@ uint64_t ha_manager_wall(const struct ha_manager *m)
 /* The oldest go with the newest. */
 static void event_drop_old(struct ha_deed *d)
 {
-    const struct ha_manager *m = d->manager;
+    const struct ha_keeper *m = d->manager;
     size_t n = ha_view_count(m->view, HA_EVENT);
     size_t drop = n > HA_EVENTS_KEPT ? u64_min(n - HA_EVENTS_KEPT, HA_EVENTS_DROPPED) : 0;
 
@@ -33,12 +33,12 @@ static void event_drop_old(struct ha_deed *d)
 void ha_event_put(struct ha_deed *d, const char *what, const char *host, const char *vm,
                   const char *incident, const char *detail)
 {
-    struct ha_manager *m = d->manager;
+    struct ha_keeper *m = d->manager;
     struct ha_event event;
 
     ha_record_defaults(HA_EVENT, &event);
     event.number = m->next_event++;
-    event.wall_ms = ha_manager_wall(m);
+    event.wall_ms = ha_keeper_wall(m);
     ha_text_set(event.what, sizeof(event.what), what);
     ha_text_set(event.host, sizeof(event.host), host);
     ha_text_set(event.vm, sizeof(event.vm), vm);
@@ -52,7 +52,7 @@ void ha_event_put(struct ha_deed *d, const char *what, const char *host, const c
 /* --- incidents ----------------------------------------------------------------------------------
  */
 
-static void incident_trace(struct ha_manager *m, char ret[40])
+static void incident_trace(struct ha_keeper *m, char ret[40])
 {
     static const char digits[] = "0123456789abcdef";
 
@@ -67,7 +67,7 @@ static void incident_trace(struct ha_manager *m, char ret[40])
 
 struct ha_soft_incident *ha_incident_open(struct ha_deed *d, const char *host)
 {
-    struct ha_manager *m = d->manager;
+    struct ha_keeper *m = d->manager;
     struct ha_soft_incident *i = mem_alloc_zero(sizeof(*i));
     struct buf id;
 
@@ -79,7 +79,7 @@ struct ha_soft_incident *ha_incident_open(struct ha_deed *d, const char *host)
     buf_deinit(&id);
     ha_text_set(i->record.host, sizeof(i->record.host), host);
     incident_trace(m, i->record.trace);
-    i->record.opened_wall_ms = ha_manager_wall(m);
+    i->record.opened_wall_ms = ha_keeper_wall(m);
     i->opened_at = m->now;
     i->next = m->incidents;
     m->incidents = i;
@@ -90,7 +90,7 @@ struct ha_soft_incident *ha_incident_open(struct ha_deed *d, const char *host)
 
 /* The incident as this manager has it; one that an earlier one began is taken from the view. Its
  * beginning is then known by the wall clock alone, which is good enough for people. */
-static struct ha_soft_incident *incident_get(struct ha_manager *m, const char *id)
+static struct ha_soft_incident *incident_get(struct ha_keeper *m, const char *id)
 {
     const struct ha_incident *record = ha_view_incident(m->view, id);
     struct ha_soft_incident *i = m->incidents;
@@ -101,7 +101,7 @@ static struct ha_soft_incident *incident_get(struct ha_manager *m, const char *i
     if (i != NULL || record == NULL || record->is_closed) {
         return i;
     }
-    uint64_t wall = ha_manager_wall(m);
+    uint64_t wall = ha_keeper_wall(m);
     i = mem_alloc_zero(sizeof(*i));
     i->record = *record;
     i->opened_at = m->now - u64_sub_sat(wall, record->opened_wall_ms) * NANOS_PER_MS;
@@ -110,7 +110,7 @@ static struct ha_soft_incident *incident_get(struct ha_manager *m, const char *i
     return i;
 }
 
-void ha_incident_step(struct ha_manager *m, const char *incident, const char *what, const char *who,
+void ha_incident_step(struct ha_keeper *m, const char *incident, const char *what, const char *who,
                       const char *detail)
 {
     struct ha_soft_incident *i = incident[0] != '\0' ? incident_get(m, incident) : NULL;
@@ -128,7 +128,7 @@ void ha_incident_step(struct ha_manager *m, const char *incident, const char *wh
 
 /* It ends when its host is up, or proved gone, or owns nothing, and none of its machines is on its
  * way. */
-static bool incident_is_over(const struct ha_manager *m, const struct ha_incident *record)
+static bool incident_is_over(const struct ha_keeper *m, const struct ha_incident *record)
 {
     const struct ha_fate *fate = ha_view_fate(m->view, record->host);
     const struct ha_soft_host *h = ha_soft_host_find(m, record->host);
@@ -149,7 +149,7 @@ static bool incident_is_over(const struct ha_manager *m, const struct ha_inciden
     return true;
 }
 
-static void incident_write(struct ha_manager *m, struct ha_soft_incident *i)
+static void incident_write(struct ha_keeper *m, struct ha_soft_incident *i)
 {
     struct ha_deed *d = ha_deed_new(m);
 
@@ -165,7 +165,7 @@ static bool incident_is_same(const struct ha_incident *x, const struct ha_incide
     return x->is_closed == y->is_closed && x->n_steps == y->n_steps;
 }
 
-static void incident_close(struct ha_manager *m, struct ha_soft_incident *i)
+static void incident_close(struct ha_keeper *m, struct ha_soft_incident *i)
 {
     struct ha_step *step = &i->record.steps[i->record.n_steps++];
 
@@ -178,7 +178,7 @@ static void incident_close(struct ha_manager *m, struct ha_soft_incident *i)
 }
 
 /* True: nothing more is to be done about it. */
-static bool incident_pass(struct ha_manager *m, struct ha_soft_incident *i)
+static bool incident_pass(struct ha_keeper *m, struct ha_soft_incident *i)
 {
     const struct ha_incident *seen = ha_view_incident(m->view, i->record.id);
 
@@ -202,7 +202,7 @@ static bool incident_pass(struct ha_manager *m, struct ha_soft_incident *i)
 }
 
 /* The oldest closed ones go. One a step: there are few. */
-static void incident_drop_old(struct ha_manager *m)
+static void incident_drop_old(struct ha_keeper *m)
 {
     size_t n = ha_view_count(m->view, HA_INCIDENT);
     const struct ha_entry *oldest = NULL;
@@ -223,7 +223,7 @@ static void incident_drop_old(struct ha_manager *m)
     }
 }
 
-void ha_manager_incidents(struct ha_manager *m)
+void ha_keeper_incidents(struct ha_keeper *m)
 {
     struct ha_soft_incident **at = &m->incidents;
 
@@ -247,7 +247,7 @@ void ha_manager_incidents(struct ha_manager *m)
 
 /* Those under way are held by their transactions: they stay until the manager is closed or begins
  * anew, which forgets the transactions' holds as well. */
-void ha_incidents_free(struct ha_manager *m)
+void ha_incidents_free(struct ha_keeper *m)
 {
     for (struct ha_deed *d = m->deeds; d != NULL; d = d->next) {
         for (size_t k = 0; k < COUNT_OF(d->hold); k++) {

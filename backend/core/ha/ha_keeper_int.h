@@ -1,18 +1,18 @@
 /*
  * Private to core/ha: the state of a manager.
  *
- *     ha_manager.c        life, the token, the step
- *     ha_manager_deed.c   transactions under way, and what waits for them
- *     ha_manager_host.c   fates: lost, fencing, gone, up again
- *     ha_manager_power.c  commands to fence devices, and their tests
- *     ha_manager_vm.c     owners: what follows from reports, wishes and proofs
- *     ha_manager_place.c  where machines start
- *     ha_manager_tell.c   incidents and events
+ *     ha_keeper.c        life, the token, the step
+ *     ha_keeper_deed.c   transactions under way, and what waits for them
+ *     ha_keeper_host.c   fates: lost, fencing, gone, up again
+ *     ha_keeper_power.c  commands to fence devices, and their tests
+ *     ha_keeper_vm.c     owners: what follows from reports, wishes and proofs
+ *     ha_keeper_place.c  where machines start
+ *     ha_keeper_tell.c   incidents and events
  */
-#ifndef NOVACRON_HA_MANAGER_INT_H
-#define NOVACRON_HA_MANAGER_INT_H
+#ifndef NOVACRON_HA_KEEPER_INT_H
+#define NOVACRON_HA_KEEPER_INT_H
 
-#include "core/ha/ha_manager.h"
+#include "core/ha/ha_keeper.h"
 #include "core/ha/ha_proof.h"
 #include "core/ha/ha_restart.h"
 
@@ -101,7 +101,7 @@ struct ha_soft_incident {
 
 /* One transaction under way. */
 struct ha_deed {
-    struct ha_manager *manager;
+    struct ha_keeper *manager;
     struct ha_txn txn;
     struct ha_hold *hold[3]; /* of all that it is about */
     struct ha_soft_vm *vm;   /* whose `going_to` ends with it */
@@ -112,7 +112,7 @@ struct ha_deed {
 };
 
 struct ha_power_call {
-    struct ha_manager *manager;
+    struct ha_keeper *manager;
     struct world_power_request request;
     char device[HA_NAME_BYTES];
     char host[HA_NAME_BYTES]; /* whose fence asked; "": a test */
@@ -121,17 +121,17 @@ struct ha_power_call {
     struct ha_power_call *next;
 };
 
-enum ha_manager_phase { HA_MANAGER_IDLE, HA_MANAGER_TAKING, HA_MANAGER_LEADING };
+enum ha_keeper_phase { HA_KEEPER_IDLE, HA_KEEPER_TAKING, HA_KEEPER_LEADING };
 
-struct ha_manager {
+struct ha_keeper {
     const struct world *world;
     const struct ha_store *store;
     const struct ha_view *view;
     const struct ha_lessor *lessor;
-    struct ha_manager_config config;
-    struct ha_manager_events events;
+    struct ha_keeper_config config;
+    struct ha_keeper_events events;
     struct prng prng;
-    enum ha_manager_phase phase;
+    enum ha_keeper_phase phase;
     uint64_t term;
     nanos began; /* this term, for this manager */
     nanos now;   /* of the present step */
@@ -171,7 +171,7 @@ struct ha_manager {
 
     uint64_t next_event;
     uint64_t fence_lives;
-    struct ha_manager_figures figures;
+    struct ha_keeper_figures figures;
 
     /* Of the present step. */
     struct ha_ledger ledger;
@@ -191,68 +191,67 @@ static inline struct bytes ha_bytes_of(const char *text)
     return (struct bytes){(const uint8_t *)text, n};
 }
 
-/* ha_manager.c */
-void ha_manager_want(struct ha_manager *m, nanos at);
-struct ha_soft_vm *ha_soft_vm_get(struct ha_manager *m, const char *name);
-struct ha_soft_host *ha_soft_host_get(struct ha_manager *m, const char *name);
-struct ha_soft_host *ha_soft_host_find(const struct ha_manager *m, const char *name);
-struct ha_soft_device *ha_soft_device_get(struct ha_manager *m, const char *name);
-const struct ha_soft_member *ha_soft_member_find(const struct ha_manager *m, node_id id);
+/* ha_keeper.c */
+void ha_keeper_want(struct ha_keeper *m, nanos at);
+struct ha_soft_vm *ha_soft_vm_get(struct ha_keeper *m, const char *name);
+struct ha_soft_host *ha_soft_host_get(struct ha_keeper *m, const char *name);
+struct ha_soft_host *ha_soft_host_find(const struct ha_keeper *m, const char *name);
+struct ha_soft_device *ha_soft_device_get(struct ha_keeper *m, const char *name);
+const struct ha_soft_member *ha_soft_member_find(const struct ha_keeper *m, node_id id);
 
-/* ha_manager_deed.c */
-bool ha_hold_is_free(struct ha_manager *m, const struct ha_hold *hold);
+/* ha_keeper_deed.c */
+bool ha_hold_is_free(struct ha_keeper *m, const struct ha_hold *hold);
 /* A new transaction, guarded by the token. */
-struct ha_deed *ha_deed_new(struct ha_manager *m);
+struct ha_deed *ha_deed_new(struct ha_keeper *m);
 /* `kind` and names as in ha_view_find: the record must be as it is in the view. */
 void ha_deed_guard(struct ha_deed *d, enum ha_kind kind, const char *name, const char *vm);
 void ha_deed_put(struct ha_deed *d, enum ha_kind kind, const void *record);
 void ha_deed_delete(struct ha_deed *d, enum ha_kind kind, const char *name, const char *vm);
 void ha_deed_hold(struct ha_deed *d, struct ha_hold *hold);
 void ha_deed_submit(struct ha_deed *d);
-void ha_deeds_free(struct ha_manager *m);
-void ha_manager_confirm(struct ha_manager *m);
+void ha_deeds_free(struct ha_keeper *m);
+void ha_keeper_confirm(struct ha_keeper *m);
 
-/* ha_manager_host.c */
-enum ha_fate_phase ha_manager_fate(const struct ha_manager *m, const char *host);
-void ha_manager_count_owned(struct ha_manager *m);
-void ha_manager_hosts(struct ha_manager *m);
+/* ha_keeper_host.c */
+enum ha_fate_phase ha_keeper_fate(const struct ha_keeper *m, const char *host);
+void ha_keeper_count_owned(struct ha_keeper *m);
+void ha_keeper_hosts(struct ha_keeper *m);
 /* What is known about a lost host and a machine that it may still run. */
-void ha_manager_rule(const struct ha_manager *m, const struct ha_owner *owner,
-                     struct ha_ruling *ret);
+void ha_keeper_rule(const struct ha_keeper *m, const struct ha_owner *owner, struct ha_ruling *ret);
 
-/* ha_manager_power.c */
-void ha_manager_fence_begin(struct ha_manager *m, struct ha_soft_host *h);
-void ha_manager_fence_end(struct ha_soft_host *h);
-void ha_manager_fence_step(struct ha_manager *m, struct ha_soft_host *h,
-                           const struct ha_fence_answer *answer);
-void ha_manager_test_devices(struct ha_manager *m);
-bool ha_manager_is_tested(const struct ha_manager *m, const struct ha_host *host);
-void ha_power_calls_free(struct ha_manager *m);
+/* ha_keeper_power.c */
+void ha_keeper_fence_begin(struct ha_keeper *m, struct ha_soft_host *h);
+void ha_keeper_fence_end(struct ha_soft_host *h);
+void ha_keeper_fence_step(struct ha_keeper *m, struct ha_soft_host *h,
+                          const struct ha_fence_answer *answer);
+void ha_keeper_test_devices(struct ha_keeper *m);
+bool ha_keeper_is_tested(const struct ha_keeper *m, const struct ha_host *host);
+void ha_power_calls_free(struct ha_keeper *m);
 
-/* ha_manager_vm.c */
-void ha_manager_vms(struct ha_manager *m);
+/* ha_keeper_vm.c */
+void ha_keeper_vms(struct ha_keeper *m);
 /* The owner's record of this machine, for a transaction; without one, a new one. */
-void ha_owner_copy(const struct ha_manager *m, const char *vm, struct ha_owner *ret);
+void ha_owner_copy(const struct ha_keeper *m, const char *vm, struct ha_owner *ret);
 /* Puts the owner's record; holds the machine, and sends it off. */
-void ha_owner_write(struct ha_manager *m, struct ha_soft_vm *s, const struct ha_owner *owner,
+void ha_owner_write(struct ha_keeper *m, struct ha_soft_vm *s, const struct ha_owner *owner,
                     const char *what, const char *detail);
 
-/* ha_manager_place.c */
-struct ha_ledger *ha_manager_ledger(struct ha_manager *m);
-void ha_manager_ledger_end(struct ha_manager *m);
-void ha_manager_place(struct ha_manager *m);
-bool ha_place_start(struct ha_manager *m, struct ha_soft_vm *s, const struct ha_vm *vm,
+/* ha_keeper_place.c */
+struct ha_ledger *ha_keeper_ledger(struct ha_keeper *m);
+void ha_keeper_ledger_end(struct ha_keeper *m);
+void ha_keeper_place(struct ha_keeper *m);
+bool ha_place_start(struct ha_keeper *m, struct ha_soft_vm *s, const struct ha_vm *vm,
                     const struct ha_owner *owner, const char *host, enum ha_proof proof);
 
-/* ha_manager_tell.c */
+/* ha_keeper_tell.c */
 void ha_event_put(struct ha_deed *d, const char *what, const char *host, const char *vm,
                   const char *incident, const char *detail);
 /* Fills a new incident, whose record goes with the transaction `d`. */
 struct ha_soft_incident *ha_incident_open(struct ha_deed *d, const char *host);
-void ha_incident_step(struct ha_manager *m, const char *incident, const char *what, const char *who,
+void ha_incident_step(struct ha_keeper *m, const char *incident, const char *what, const char *who,
                       const char *detail);
-void ha_manager_incidents(struct ha_manager *m);
-void ha_incidents_free(struct ha_manager *m);
-uint64_t ha_manager_wall(const struct ha_manager *m);
+void ha_keeper_incidents(struct ha_keeper *m);
+void ha_incidents_free(struct ha_keeper *m);
+uint64_t ha_keeper_wall(const struct ha_keeper *m);
 
 #endif

@@ -1,11 +1,11 @@
-#include "core/ha/ha_manager.h"
+#include "core/ha/ha_keeper.h"
 
 #include <string.h>
 
 #include "core/base/check.h"
 #include "core/base/mem.h"
 #include "core/base/say.h"
-#include "core/ha/ha_manager_int.h"
+#include "core/ha/ha_keeper_int.h"
 
 /* --- soft state ---------------------------------------------------------------------------------
  *
@@ -49,29 +49,29 @@ static void *soft_get(void ***items, size_t *n, size_t *cap, const char *name, s
     return (*items)[at];
 }
 
-struct ha_soft_vm *ha_soft_vm_get(struct ha_manager *m, const char *name)
+struct ha_soft_vm *ha_soft_vm_get(struct ha_keeper *m, const char *name)
 {
     return soft_get((void ***)&m->vms, &m->n_vms, &m->vms_cap, name, sizeof(struct ha_soft_vm));
 }
 
-struct ha_soft_host *ha_soft_host_get(struct ha_manager *m, const char *name)
+struct ha_soft_host *ha_soft_host_get(struct ha_keeper *m, const char *name)
 {
     return soft_get((void ***)&m->hosts, &m->n_hosts, &m->hosts_cap, name,
                     sizeof(struct ha_soft_host));
 }
 
-struct ha_soft_host *ha_soft_host_find(const struct ha_manager *m, const char *name)
+struct ha_soft_host *ha_soft_host_find(const struct ha_keeper *m, const char *name)
 {
     return soft_find((void *const *)m->hosts, m->n_hosts, name);
 }
 
-struct ha_soft_device *ha_soft_device_get(struct ha_manager *m, const char *name)
+struct ha_soft_device *ha_soft_device_get(struct ha_keeper *m, const char *name)
 {
     return soft_get((void ***)&m->devices, &m->n_devices, &m->devices_cap, name,
                     sizeof(struct ha_soft_device));
 }
 
-const struct ha_soft_member *ha_soft_member_find(const struct ha_manager *m, node_id id)
+const struct ha_soft_member *ha_soft_member_find(const struct ha_keeper *m, node_id id)
 {
     for (size_t i = 0; i < m->n_members; i++) {
         if (m->members[i].id == id) {
@@ -81,7 +81,7 @@ const struct ha_soft_member *ha_soft_member_find(const struct ha_manager *m, nod
     return NULL;
 }
 
-static struct ha_soft_member *soft_member_get(struct ha_manager *m, node_id id)
+static struct ha_soft_member *soft_member_get(struct ha_keeper *m, node_id id)
 {
     for (size_t i = 0; i < m->n_members; i++) {
         if (m->members[i].id == id) {
@@ -94,7 +94,7 @@ static struct ha_soft_member *soft_member_get(struct ha_manager *m, node_id id)
 }
 
 /* All names that the view knows: a machine by its record or its owner's; a host by any record. */
-static void soft_gather(struct ha_manager *m)
+static void soft_gather(struct ha_keeper *m)
 {
     static const enum ha_kind of_hosts[] = {HA_HOST, HA_FATE, HA_AGENT};
     static const enum ha_kind of_vms[] = {HA_VM, HA_OWNER};
@@ -120,7 +120,7 @@ static void soft_gather(struct ha_manager *m)
 }
 
 /* Those of which nothing is left. */
-static void soft_drop(struct ha_manager *m)
+static void soft_drop(struct ha_keeper *m)
 {
     size_t kept = 0;
 
@@ -144,7 +144,7 @@ static void soft_drop(struct ha_manager *m)
 }
 
 /* What an earlier term of ours knew of time is not what this one may rely on. */
-static void soft_forget(struct ha_manager *m)
+static void soft_forget(struct ha_keeper *m)
 {
     for (size_t i = 0; i < m->n_vms; i++) {
         struct ha_soft_vm *s = m->vms[i];
@@ -154,7 +154,7 @@ static void soft_forget(struct ha_manager *m)
         *s = fresh;
     }
     for (size_t i = 0; i < m->n_hosts; i++) {
-        ha_manager_fence_end(m->hosts[i]);
+        ha_keeper_fence_end(m->hosts[i]);
         m->hosts[i]->was_seen = false;
     }
     for (size_t i = 0; i < m->n_devices; i++) {
@@ -166,7 +166,7 @@ static void soft_forget(struct ha_manager *m)
 /* --- the token ----------------------------------------------------------------------------------
  */
 
-static void token_value(const struct ha_manager *m, nanos lease, struct buf *json)
+static void token_value(const struct ha_keeper *m, nanos lease, struct buf *json)
 {
     say(json, "{\"term\":");
     say_u64(json, m->term);
@@ -178,7 +178,7 @@ static void token_value(const struct ha_manager *m, nanos lease, struct buf *jso
 }
 
 /* Writes it; leases that are granted from then on may be as long as `settings` has them. */
-static void token_take(struct ha_manager *m)
+static void token_take(struct ha_keeper *m)
 {
     nanos lease = (nanos)m->settings.lease_ms * NANOS_PER_MS;
     struct buf json;
@@ -219,10 +219,10 @@ static nanos token_lease_of(struct bytes value)
     return ms * NANOS_PER_MS;
 }
 
-void ha_manager_token_seen(struct ha_manager *m, int64_t mod_revision, struct bytes value)
+void ha_keeper_token_seen(struct ha_keeper *m, int64_t mod_revision, struct bytes value)
 {
     m->token_seen = mod_revision;
-    if (m->phase == HA_MANAGER_IDLE || mod_revision != m->token) {
+    if (m->phase == HA_KEEPER_IDLE || mod_revision != m->token) {
         m->seen_lease = mod_revision == 0 ? 0 : token_lease_of(value);
     }
     m->events.due(m->events.ctx);
@@ -231,12 +231,12 @@ void ha_manager_token_seen(struct ha_manager *m, int64_t mod_revision, struct by
 /* --- life ---------------------------------------------------------------------------------------
  */
 
-struct ha_manager *ha_manager_open(const struct world *world, const struct ha_store *store,
-                                   const struct ha_view *view, const struct ha_lessor *lessor,
-                                   const struct ha_manager_config *config,
-                                   const struct ha_manager_events *events)
+struct ha_keeper *ha_keeper_open(const struct world *world, const struct ha_store *store,
+                                 const struct ha_view *view, const struct ha_lessor *lessor,
+                                 const struct ha_keeper_config *config,
+                                 const struct ha_keeper_events *events)
 {
-    struct ha_manager *m = mem_alloc_zero(sizeof(*m));
+    struct ha_keeper *m = mem_alloc_zero(sizeof(*m));
 
     CHECK(events->due != NULL);
     m->world = world;
@@ -251,9 +251,9 @@ struct ha_manager *ha_manager_open(const struct world *world, const struct ha_st
     return m;
 }
 
-void ha_manager_close(struct ha_manager *m)
+void ha_keeper_close(struct ha_keeper *m)
 {
-    ha_manager_ledger_end(m);
+    ha_keeper_ledger_end(m);
     ha_deeds_free(m);
     ha_power_calls_free(m);
     ha_incidents_free(m);
@@ -274,9 +274,9 @@ void ha_manager_close(struct ha_manager *m)
     mem_free(m);
 }
 
-void ha_manager_begin(struct ha_manager *m, uint64_t term)
+void ha_keeper_begin(struct ha_keeper *m, uint64_t term)
 {
-    m->phase = HA_MANAGER_TAKING;
+    m->phase = HA_KEEPER_TAKING;
     m->term = term;
     m->token = 0;
     m->inherited_lease = m->seen_lease;
@@ -286,37 +286,37 @@ void ha_manager_begin(struct ha_manager *m, uint64_t term)
     m->events.due(m->events.ctx);
 }
 
-void ha_manager_end(struct ha_manager *m)
+void ha_keeper_end(struct ha_keeper *m)
 {
-    if (m->phase != HA_MANAGER_IDLE) {
-        m->phase = HA_MANAGER_IDLE;
+    if (m->phase != HA_KEEPER_IDLE) {
+        m->phase = HA_KEEPER_IDLE;
         soft_forget(m);
         ha_incidents_free(m);
     }
-    /* A leader's cut begins anew, and may have spoken before ha_manager_begin. */
+    /* A leader's cut begins anew, and may have spoken before ha_keeper_begin. */
     for (size_t i = 0; i < m->n_members; i++) {
         m->members[i].is_cut = false;
     }
 }
 
-bool ha_manager_leads(const struct ha_manager *m)
+bool ha_keeper_leads(const struct ha_keeper *m)
 {
-    return m->phase == HA_MANAGER_LEADING && m->token != 0 && m->token_seen == m->token;
+    return m->phase == HA_KEEPER_LEADING && m->token != 0 && m->token_seen == m->token;
 }
 
-void ha_manager_cut(struct ha_manager *m, node_id member, bool is_lost)
+void ha_keeper_cut(struct ha_keeper *m, node_id member, bool is_lost)
 {
     soft_member_get(m, member)->is_cut = is_lost;
     m->events.due(m->events.ctx);
 }
 
-void ha_manager_degraded(struct ha_manager *m, node_id member, bool is_degraded)
+void ha_keeper_degraded(struct ha_keeper *m, node_id member, bool is_degraded)
 {
     soft_member_get(m, member)->is_degraded = is_degraded;
     m->events.due(m->events.ctx);
 }
 
-void ha_manager_want(struct ha_manager *m, nanos at)
+void ha_keeper_want(struct ha_keeper *m, nanos at)
 {
     m->wanted = u64_min(m->wanted, at);
 }
@@ -324,7 +324,7 @@ void ha_manager_want(struct ha_manager *m, nanos at)
 /* --- the step -----------------------------------------------------------------------------------
  */
 
-static void manager_settings(struct ha_manager *m)
+static void manager_settings(struct ha_keeper *m)
 {
     const struct ha_settings *settings = ha_view_settings(m->view);
 
@@ -340,11 +340,11 @@ static void manager_settings(struct ha_manager *m)
 }
 
 /* Events are numbered on from the newest. */
-static void manager_lead(struct ha_manager *m)
+static void manager_lead(struct ha_keeper *m)
 {
     size_t n = ha_view_count(m->view, HA_EVENT);
 
-    m->phase = HA_MANAGER_LEADING;
+    m->phase = HA_KEEPER_LEADING;
     m->next_event = 1;
     for (size_t i = n; i > 0; i--) {
         const struct ha_event *event = ha_view_at(m->view, HA_EVENT, i - 1)->record;
@@ -356,40 +356,43 @@ static void manager_lead(struct ha_manager *m)
     m->events.said(m->events.ctx, "leads", "", "the manager works here");
 }
 
-void ha_manager_step(struct ha_manager *m)
+void ha_keeper_step(struct ha_keeper *m)
 {
     m->now = world_now(m->world);
     m->wanted = NANOS_FOREVER;
-    if (m->phase == HA_MANAGER_IDLE || m->view->revision == 0) {
+    if (m->phase == HA_KEEPER_IDLE || m->view->revision == 0) {
         return;
     }
-    ha_manager_confirm(m);
+    ha_keeper_confirm(m);
     manager_settings(m);
-    if (m->phase == HA_MANAGER_TAKING) {
+    if (m->phase == HA_KEEPER_TAKING) {
         if (m->token == 0 || m->token_seen != m->token) {
             token_take(m);
             return;
         }
         manager_lead(m);
     }
-    if (!ha_manager_leads(m) || m->view->is_incomplete) {
+    if (!ha_keeper_leads(m) || m->view->is_incomplete) {
         return; /* another manager has begun */
+    }
+    if (!m->lessor->leads || m->lessor->term != m->term) {
+        return; /* times count from the beginning of the lessor's term, which follows at once */
     }
     if (m->has_settings && (nanos)m->settings.lease_ms * NANOS_PER_MS > m->token_lease) {
         token_take(m); /* guarded by ours; longer leases wait for it */
     }
     soft_gather(m);
-    ha_manager_count_owned(m);
-    ha_manager_hosts(m);
-    ha_manager_test_devices(m);
-    ha_manager_vms(m);
-    ha_manager_place(m);
-    ha_manager_incidents(m);
-    ha_manager_ledger_end(m);
+    ha_keeper_count_owned(m);
+    ha_keeper_hosts(m);
+    ha_keeper_test_devices(m);
+    ha_keeper_vms(m);
+    ha_keeper_place(m);
+    ha_keeper_incidents(m);
+    ha_keeper_ledger_end(m);
     soft_drop(m);
 }
 
-nanos ha_manager_deadline(const struct ha_manager *m)
+nanos ha_keeper_deadline(const struct ha_keeper *m)
 {
     return m->wanted;
 }
@@ -397,8 +400,8 @@ nanos ha_manager_deadline(const struct ha_manager *m)
 /* --- leases -------------------------------------------------------------------------------------
  */
 
-bool ha_manager_judge(const struct ha_manager *m, node_id from, const struct ha_renew *renew,
-                      enum ha_refusal *refusal)
+bool ha_keeper_judge(const struct ha_keeper *m, node_id from, const struct ha_renew *renew,
+                     enum ha_refusal *refusal)
 {
     const struct ha_agent_record *agent = ha_view_agent(m->view, renew->host);
     const struct ha_entry *fate = ha_view_find(m->view, HA_FATE, renew->host, NULL);
@@ -415,7 +418,7 @@ bool ha_manager_judge(const struct ha_manager *m, node_id from, const struct ha_
     return true;
 }
 
-nanos ha_manager_lease(const struct ha_manager *m)
+nanos ha_keeper_lease(const struct ha_keeper *m)
 {
     return u64_min((nanos)m->settings.lease_ms * NANOS_PER_MS, m->token_lease);
 }
@@ -423,19 +426,19 @@ nanos ha_manager_lease(const struct ha_manager *m)
 /* --- looking in ---------------------------------------------------------------------------------
  */
 
-void ha_manager_figures(const struct ha_manager *m, struct ha_manager_figures *ret)
+void ha_keeper_figures(const struct ha_keeper *m, struct ha_keeper_figures *ret)
 {
     *ret = m->figures;
 }
 
-const struct ha_fence *ha_manager_fence(const struct ha_manager *m, const char *host)
+const struct ha_fence *ha_keeper_fence(const struct ha_keeper *m, const char *host)
 {
     const struct ha_soft_host *h = ha_soft_host_find(m, host);
 
     return h != NULL && h->has_fence ? &h->fence : NULL;
 }
 
-static bool manager_lease_holds(const struct ha_manager *m, const char *host)
+static bool manager_lease_holds(const struct ha_keeper *m, const char *host)
 {
     const struct ha_lease_row *row = ha_lessor_find(m->lessor, host);
     nanos now = world_now(m->world);
@@ -443,7 +446,7 @@ static bool manager_lease_holds(const struct ha_manager *m, const char *host)
     return row != NULL && row->grants > 0 && now < u64_add_sat(row->granted_at, row->lease);
 }
 
-size_t ha_manager_seen(const struct ha_manager *m, struct ha_seen *ret, size_t max)
+size_t ha_keeper_seen(const struct ha_keeper *m, struct ha_seen *ret, size_t max)
 {
     size_t n = 0;
 
@@ -455,10 +458,10 @@ size_t ha_manager_seen(const struct ha_manager *m, struct ha_seen *ret, size_t m
             agent != NULL ? ha_soft_member_find(m, agent->member) : NULL;
         ret[n++] = (struct ha_seen){
             .host = e->key.name,
-            .is_up = ha_manager_fate(m, e->key.name) == HA_HOST_UP &&
+            .is_up = ha_keeper_fate(m, e->key.name) == HA_HOST_UP &&
                      manager_lease_holds(m, e->key.name) && (member == NULL || !member->is_cut),
             .is_degraded = member != NULL && member->is_degraded,
-            .is_fence_tested = host != NULL && ha_manager_is_tested(m, host)};
+            .is_fence_tested = host != NULL && ha_keeper_is_tested(m, host)};
     }
     return n;
 }

@@ -1,15 +1,15 @@
 /*
  * What becomes of hosts. Each function that begins with fate_ is one arrow of the diagram in
- * ha_manager.h, as a transaction.
+ * ha_keeper.h, as a transaction.
  */
 #include <string.h>
 
 #include "core/base/check.h"
 #include "core/base/say.h"
-#include "core/ha/ha_manager_int.h"
+#include "core/ha/ha_keeper_int.h"
 
 /* A record that cannot be read is of a host that is not up. */
-enum ha_fate_phase ha_manager_fate(const struct ha_manager *m, const char *host)
+enum ha_fate_phase ha_keeper_fate(const struct ha_keeper *m, const char *host)
 {
     const struct ha_entry *entry = ha_view_find(m->view, HA_FATE, host, NULL);
     const struct ha_fate *fate = entry != NULL ? entry->record : NULL;
@@ -31,7 +31,7 @@ static bool owner_may_run(const struct ha_owner *owner)
 }
 
 /* A machine whose record cannot be read is left as it is, and keeps nobody waiting. */
-static void count_one(struct ha_manager *m, const struct ha_owner *owner)
+static void count_one(struct ha_keeper *m, const struct ha_owner *owner)
 {
     struct ha_soft_host *h = ha_soft_host_get(m, owner->host);
     const struct ha_entry *spec = ha_view_find(m->view, HA_VM, owner->vm, NULL);
@@ -53,7 +53,7 @@ static void count_one(struct ha_manager *m, const struct ha_owner *owner)
     }
 }
 
-void ha_manager_count_owned(struct ha_manager *m)
+void ha_keeper_count_owned(struct ha_keeper *m)
 {
     for (size_t i = 0; i < m->n_hosts; i++) {
         m->hosts[i]->owned = 0;
@@ -81,7 +81,7 @@ static bool rule_is_hardware(enum world_watchdog watchdog)
  * there was one. Both must say so: the record is committed before an agent starts anything without
  * a watchdog, and the renewal is newer. One that is READY holds no machine, and is armed before the
  * first runs: that is the guard's promise, and the same as ARMED. */
-static void rule_attest(const struct ha_manager *m, const char *host, struct ha_evidence *e)
+static void rule_attest(const struct ha_keeper *m, const char *host, struct ha_evidence *e)
 {
     const struct ha_agent_record *agent = ha_view_agent(m->view, host);
     const struct ha_lease_row *row = ha_lessor_find(m->lessor, host);
@@ -100,7 +100,7 @@ static void rule_attest(const struct ha_manager *m, const char *host, struct ha_
 
 /* The longest lease that the host may have: as this leader has granted it, or, if it knows of no
  * grant, as it or the one before may have. */
-static nanos rule_lease(const struct ha_manager *m, const char *host)
+static nanos rule_lease(const struct ha_keeper *m, const char *host)
 {
     const struct ha_lease_row *row = ha_lessor_find(m->lessor, host);
 
@@ -113,8 +113,7 @@ static nanos rule_lease(const struct ha_manager *m, const char *host)
     return u64_max((nanos)m->settings.lease_ms * NANOS_PER_MS, m->inherited_lease);
 }
 
-void ha_manager_rule(const struct ha_manager *m, const struct ha_owner *owner,
-                     struct ha_ruling *ret)
+void ha_keeper_rule(const struct ha_keeper *m, const struct ha_owner *owner, struct ha_ruling *ret)
 {
     const struct ha_fate *fate = ha_view_fate(m->view, owner->host);
     const struct ha_host *host = ha_view_host(m->view, owner->host);
@@ -138,7 +137,7 @@ void ha_manager_rule(const struct ha_manager *m, const struct ha_owner *owner,
         e.is_confirmed = fate->proof == HA_PROOF_CONFIRMED;
     }
     e.is_barred = fate != NULL && fate->phase != HA_HOST_UP;
-    e.since_renewal = m->now - ha_lessor_granted(m->lessor, owner->host);
+    e.since_renewal = u64_sub_sat(m->now, ha_lessor_granted(m->lessor, owner->host));
     rule_attest(m, owner->host, &e);
     if (report != NULL && report->state == HA_REPORT_STOPPED) {
         e.stopped_epoch = report->epoch;
@@ -149,7 +148,7 @@ void ha_manager_rule(const struct ha_manager *m, const struct ha_owner *owner,
 /* --- transactions about a fate ------------------------------------------------------------------
  */
 
-static void fate_copy(const struct ha_manager *m, const char *host, struct ha_fate *ret)
+static void fate_copy(const struct ha_keeper *m, const char *host, struct ha_fate *ret)
 {
     const struct ha_fate *fate = ha_view_fate(m->view, host);
 
@@ -162,7 +161,7 @@ static void fate_copy(const struct ha_manager *m, const char *host, struct ha_fa
     ret->term = m->term;
 }
 
-static struct ha_deed *fate_deed(struct ha_manager *m, struct ha_soft_host *h)
+static struct ha_deed *fate_deed(struct ha_keeper *m, struct ha_soft_host *h)
 {
     struct ha_deed *d = ha_deed_new(m);
 
@@ -181,7 +180,7 @@ static void fate_send(struct ha_deed *d, const struct ha_fate *fate, const char 
     ha_deed_submit(d);
 }
 
-static void fate_lose(struct ha_manager *m, struct ha_soft_host *h, enum ha_fate_phase phase,
+static void fate_lose(struct ha_keeper *m, struct ha_soft_host *h, enum ha_fate_phase phase,
                       const char *why)
 {
     const struct ha_agent_record *agent = ha_view_agent(m->view, h->name);
@@ -205,7 +204,7 @@ static void fate_lose(struct ha_manager *m, struct ha_soft_host *h, enum ha_fate
     fate_send(d, &fate, phase == HA_HOST_LOST ? "host-lost" : "host-fence-asked", why);
 }
 
-static void fate_up(struct ha_manager *m, struct ha_soft_host *h, const char *why)
+static void fate_up(struct ha_keeper *m, struct ha_soft_host *h, const char *why)
 {
     const struct ha_agent_record *agent = ha_view_agent(m->view, h->name);
     struct ha_deed *d = fate_deed(m, h);
@@ -221,7 +220,7 @@ static void fate_up(struct ha_manager *m, struct ha_soft_host *h, const char *wh
     fate_send(d, &fate, "host-back", why);
 }
 
-static void fate_fence(struct ha_manager *m, struct ha_soft_host *h, const char *why)
+static void fate_fence(struct ha_keeper *m, struct ha_soft_host *h, const char *why)
 {
     struct ha_deed *d = fate_deed(m, h);
     struct ha_fate fate;
@@ -234,7 +233,7 @@ static void fate_fence(struct ha_manager *m, struct ha_soft_host *h, const char 
     fate_send(d, &fate, "host-fencing", why);
 }
 
-static void fate_gone(struct ha_manager *m, struct ha_soft_host *h, enum ha_proof proof,
+static void fate_gone(struct ha_keeper *m, struct ha_soft_host *h, enum ha_proof proof,
                       const char *why)
 {
     const struct ha_confirmed *confirmed = ha_view_confirmed(m->view, h->name);
@@ -255,7 +254,7 @@ static void fate_gone(struct ha_manager *m, struct ha_soft_host *h, enum ha_proo
 }
 
 /* The same phase, with something that people see, or the term, brought up to date. */
-static void fate_note(struct ha_manager *m, struct ha_soft_host *h, const char *reason,
+static void fate_note(struct ha_keeper *m, struct ha_soft_host *h, const char *reason,
                       const char *what)
 {
     struct ha_deed *d = fate_deed(m, h);
@@ -268,7 +267,7 @@ static void fate_note(struct ha_manager *m, struct ha_soft_host *h, const char *
 }
 
 /* Writes the reason if it is not what the record says; true: a transaction is under way. */
-static bool fate_explain(struct ha_manager *m, struct ha_soft_host *h, const char *reason)
+static bool fate_explain(struct ha_keeper *m, struct ha_soft_host *h, const char *reason)
 {
     const struct ha_fate *fate = ha_view_fate(m->view, h->name);
     char text[HA_TEXT_BYTES];
@@ -284,7 +283,7 @@ static bool fate_explain(struct ha_manager *m, struct ha_soft_host *h, const cha
 /* --- observations -------------------------------------------------------------------------------
  */
 
-static bool host_is_cut(const struct ha_manager *m, const char *host)
+static bool host_is_cut(const struct ha_keeper *m, const char *host)
 {
     const struct ha_agent_record *agent = ha_view_agent(m->view, host);
     const struct ha_soft_member *member =
@@ -294,7 +293,7 @@ static bool host_is_cut(const struct ha_manager *m, const char *host)
 }
 
 /* Since when nothing was heard of it, and how long that may be. */
-static nanos host_silent_after(const struct ha_manager *m, const char *host)
+static nanos host_silent_after(const struct ha_keeper *m, const char *host)
 {
     const struct ha_lease_row *row = ha_lessor_find(m->lessor, host);
 
@@ -302,7 +301,7 @@ static nanos host_silent_after(const struct ha_manager *m, const char *host)
                                             : m->lessor->since + HA_SILENCE_NEW;
 }
 
-static nanos host_lease_over(const struct ha_manager *m, const char *host)
+static nanos host_lease_over(const struct ha_keeper *m, const char *host)
 {
     nanos lease = u64_max((nanos)m->settings.lease_ms * NANOS_PER_MS, m->inherited_lease);
 
@@ -310,7 +309,7 @@ static nanos host_lease_over(const struct ha_manager *m, const char *host)
 }
 
 /* Was it heard since its fate is what it is, and just now? */
-static bool host_is_heard(const struct ha_manager *m, const struct ha_soft_host *h)
+static bool host_is_heard(const struct ha_keeper *m, const struct ha_soft_host *h)
 {
     const struct ha_lease_row *row = ha_lessor_find(m->lessor, h->name);
 
@@ -318,7 +317,7 @@ static bool host_is_heard(const struct ha_manager *m, const struct ha_soft_host 
 }
 
 /* Has P passed for the host as such, so that whatever it ran has ended? */
-static bool host_is_expired(struct ha_manager *m, const struct ha_soft_host *h)
+static bool host_is_expired(struct ha_keeper *m, const struct ha_soft_host *h)
 {
     const struct ha_host *host = ha_view_host(m->view, h->name);
     const struct ha_claim claim = {.policy = HA_POLICY_STOP,
@@ -328,13 +327,14 @@ static bool host_is_expired(struct ha_manager *m, const struct ha_soft_host *h)
                                    .drift_ppm = m->settings.drift_ppm};
     struct ha_evidence e = {.is_bare_metal = host != NULL && host->is_bare_metal,
                             .is_barred = true,
-                            .since_renewal = m->now - ha_lessor_granted(m->lessor, h->name)};
+                            .since_renewal =
+                                u64_sub_sat(m->now, ha_lessor_granted(m->lessor, h->name))};
     struct ha_ruling ruling;
 
     rule_attest(m, h->name, &e);
     ha_proof_rule(&e, &claim, &ruling);
     if (!ruling.may_start && ruling.left != NANOS_FOREVER) {
-        ha_manager_want(m, u64_add_sat(m->now, ruling.left));
+        ha_keeper_want(m, u64_add_sat(m->now, ruling.left));
     }
     return ruling.may_start;
 }
@@ -342,7 +342,7 @@ static bool host_is_expired(struct ha_manager *m, const struct ha_soft_host *h)
 /* --- UP -----------------------------------------------------------------------------------------
  */
 
-static void host_forgive(struct ha_manager *m, struct ha_soft_host *h, const struct ha_fate *fate)
+static void host_forgive(struct ha_keeper *m, struct ha_soft_host *h, const struct ha_fate *fate)
 {
     nanos due = h->phase_at + (nanos)m->settings.quarantine_s * NANOS_PER_S;
 
@@ -350,7 +350,7 @@ static void host_forgive(struct ha_manager *m, struct ha_soft_host *h, const str
         return;
     }
     if (m->now < due) {
-        ha_manager_want(m, due);
+        ha_keeper_want(m, due);
         return;
     }
     struct ha_deed *d = fate_deed(m, h);
@@ -363,7 +363,7 @@ static void host_forgive(struct ha_manager *m, struct ha_soft_host *h, const str
               "it was up for as long as the quarantine asks");
 }
 
-static bool host_is_fence_asked(const struct ha_manager *m, const char *name)
+static bool host_is_fence_asked(const struct ha_keeper *m, const char *name)
 {
     const struct ha_host *host = ha_view_host(m->view, name);
     const struct ha_fate *fate = ha_view_fate(m->view, name);
@@ -371,7 +371,7 @@ static bool host_is_fence_asked(const struct ha_manager *m, const char *name)
     return host != NULL && host->fence_count > (fate != NULL ? fate->fence_count : 0);
 }
 
-static void host_up(struct ha_manager *m, struct ha_soft_host *h, const struct ha_fate *fate)
+static void host_up(struct ha_keeper *m, struct ha_soft_host *h, const struct ha_fate *fate)
 {
     bool is_known = ha_view_agent(m->view, h->name) != NULL || h->owned > 0;
     nanos silent = host_silent_after(m, h->name);
@@ -389,7 +389,7 @@ static void host_up(struct ha_manager *m, struct ha_soft_host *h, const struct h
     } else if (m->now >= over) {
         fate_lose(m, h, HA_HOST_LOST, "its lease has ended, and the leader does not hear it");
     } else {
-        ha_manager_want(m, host_is_cut(m, h->name) ? silent : over);
+        ha_keeper_want(m, host_is_cut(m, h->name) ? silent : over);
         host_forgive(m, h, fate);
     }
 }
@@ -398,7 +398,7 @@ static void host_up(struct ha_manager *m, struct ha_soft_host *h, const struct h
  */
 
 /* An operator's word is for one incident. */
-static bool host_is_confirmed(const struct ha_manager *m, const struct ha_fate *fate)
+static bool host_is_confirmed(const struct ha_keeper *m, const struct ha_fate *fate)
 {
     const struct ha_confirmed *confirmed = ha_view_confirmed(m->view, fate->host);
 
@@ -406,7 +406,7 @@ static bool host_is_confirmed(const struct ha_manager *m, const struct ha_fate *
            strcmp(confirmed->incident, fate->incident) == 0;
 }
 
-static void host_confirm(struct ha_manager *m, struct ha_soft_host *h)
+static void host_confirm(struct ha_keeper *m, struct ha_soft_host *h)
 {
     const struct ha_confirmed *confirmed = ha_view_confirmed(m->view, h->name);
     struct buf why;
@@ -423,7 +423,7 @@ static void host_confirm(struct ha_manager *m, struct ha_soft_host *h)
 /* A host whose fate has not changed for as long as a storm is counted. */
 static bool host_is_settled(void *ctx, const char *host)
 {
-    const struct ha_manager *m = ctx;
+    const struct ha_keeper *m = ctx;
     const struct ha_soft_host *h = ha_soft_host_find(m, host);
 
     return h != NULL && h->was_seen &&
@@ -431,7 +431,7 @@ static bool host_is_settled(void *ctx, const char *host)
 }
 
 /* Those that this step has just begun to fence are not in the view yet. */
-static bool host_storm_allows(struct ha_manager *m, struct buf *why)
+static bool host_storm_allows(struct ha_keeper *m, struct buf *why)
 {
     struct ha_storm storm;
     uint32_t begun = 0;
@@ -439,7 +439,7 @@ static bool host_storm_allows(struct ha_manager *m, struct buf *why)
     ha_storm_of(m->view, host_is_settled, m, &storm);
     for (size_t i = 0; i < m->n_hosts; i++) {
         begun +=
-            m->hosts[i]->hold.is_under_way && ha_manager_fate(m, m->hosts[i]->name) == HA_HOST_LOST;
+            m->hosts[i]->hold.is_under_way && ha_keeper_fate(m, m->hosts[i]->name) == HA_HOST_LOST;
     }
     if (storm.may_fence && storm.fenced + begun < storm.cap) {
         return true;
@@ -455,7 +455,7 @@ static bool host_storm_allows(struct ha_manager *m, struct buf *why)
     return false;
 }
 
-static void host_lost(struct ha_manager *m, struct ha_soft_host *h, const struct ha_fate *fate)
+static void host_lost(struct ha_keeper *m, struct ha_soft_host *h, const struct ha_fate *fate)
 {
     const struct ha_host *host = ha_view_host(m->view, h->name);
     struct buf why;
@@ -488,7 +488,7 @@ static void host_lost(struct ha_manager *m, struct ha_soft_host *h, const struct
         fate_fence(m, h, "its machines are to run elsewhere");
     } else {
         (void)fate_explain(m, h, say_end(&why));
-        ha_manager_want(m, m->now + NANOS_PER_S);
+        ha_keeper_want(m, m->now + NANOS_PER_S);
     }
     buf_deinit(&why);
 }
@@ -508,7 +508,7 @@ static bool fence_is_idle(const struct ha_soft_host *h)
     return !is_asked && (h->fence.phase == HA_FENCE_PAUSE || h->fence.phase == HA_FENCE_DELAY);
 }
 
-static void host_fencing(struct ha_manager *m, struct ha_soft_host *h, const struct ha_fate *fate)
+static void host_fencing(struct ha_keeper *m, struct ha_soft_host *h, const struct ha_fate *fate)
 {
     struct buf text;
 
@@ -521,7 +521,7 @@ static void host_fencing(struct ha_manager *m, struct ha_soft_host *h, const str
         return;
     }
     if (!h->has_fence) {
-        ha_manager_fence_begin(m, h);
+        ha_keeper_fence_begin(m, h);
     }
     buf_init(&text);
     if (ha_fence_is_done(&h->fence)) {
@@ -541,14 +541,14 @@ static void host_fencing(struct ha_manager *m, struct ha_soft_host *h, const str
     }
     buf_deinit(&text);
     if (h->has_fence) {
-        ha_manager_want(m, ha_fence_deadline(&h->fence));
+        ha_keeper_want(m, ha_fence_deadline(&h->fence));
     }
 }
 
 /* --- GONE ---------------------------------------------------------------------------------------
  */
 
-static void host_gone(struct ha_manager *m, struct ha_soft_host *h)
+static void host_gone(struct ha_keeper *m, struct ha_soft_host *h)
 {
     if (h->blocked == 0 && host_is_heard(m, h)) {
         fate_up(m, h, "it is heard, and owns nothing any more");
@@ -558,7 +558,7 @@ static void host_gone(struct ha_manager *m, struct ha_soft_host *h)
 /* --- all of them --------------------------------------------------------------------------------
  */
 
-static void host_pass(struct ha_manager *m, struct ha_soft_host *h)
+static void host_pass(struct ha_keeper *m, struct ha_soft_host *h)
 {
     const struct ha_entry *entry = ha_view_find(m->view, HA_FATE, h->name, NULL);
     const struct ha_fate *fate = entry != NULL ? entry->record : NULL;
@@ -573,14 +573,14 @@ static void host_pass(struct ha_manager *m, struct ha_soft_host *h)
         h->phase_at = m->now;
     }
     if (h->has_fence && (phase != HA_HOST_FENCING || fate->term != m->term)) {
-        ha_manager_fence_end(h);
+        ha_keeper_fence_end(h);
     }
     if (h->has_fence && m->now >= ha_fence_deadline(&h->fence)) {
-        ha_manager_fence_step(m, h, NULL);
+        ha_keeper_fence_step(m, h, NULL);
     }
     if (!ha_hold_is_free(m, &h->hold)) {
         if (h->has_fence) {
-            ha_manager_want(m, ha_fence_deadline(&h->fence));
+            ha_keeper_want(m, ha_fence_deadline(&h->fence));
         }
         return;
     }
@@ -602,7 +602,7 @@ static void host_pass(struct ha_manager *m, struct ha_soft_host *h)
     }
 }
 
-void ha_manager_hosts(struct ha_manager *m)
+void ha_keeper_hosts(struct ha_keeper *m)
 {
     for (size_t i = 0; i < m->n_hosts; i++) {
         if (m->hosts[i]->is_alive) {

@@ -6,28 +6,28 @@
 
 #include "core/base/check.h"
 #include "core/base/mem.h"
-#include "core/ha/ha_manager_int.h"
+#include "core/ha/ha_keeper_int.h"
 
-bool ha_hold_is_free(struct ha_manager *m, const struct ha_hold *hold)
+bool ha_hold_is_free(struct ha_keeper *m, const struct ha_hold *hold)
 {
     if (hold->is_under_way || hold->is_unknown || (int64_t)m->view->revision < hold->until) {
         return false;
     }
     if (m->now < hold->again) {
-        ha_manager_want(m, hold->again);
+        ha_keeper_want(m, hold->again);
         return false;
     }
     return true;
 }
 
-struct ha_deed *ha_deed_new(struct ha_manager *m)
+struct ha_deed *ha_deed_new(struct ha_keeper *m)
 {
     struct ha_deed *d = mem_alloc_zero(sizeof(*d));
 
     d->manager = m;
     d->term = m->term;
     ha_txn_init(&d->txn);
-    if (m->phase == HA_MANAGER_LEADING) {
+    if (m->phase == HA_KEEPER_LEADING) {
         ha_txn_guard(&d->txn, ha_bytes_of(HA_LEADER_KEY), m->token);
     }
     return d;
@@ -86,7 +86,7 @@ static void deed_unlink(struct ha_deed *d)
     *at = d->next;
 }
 
-static void deed_count(struct ha_manager *m, enum ha_txn_outcome outcome)
+static void deed_count(struct ha_keeper *m, enum ha_txn_outcome outcome)
 {
     m->figures.transactions++;
     m->figures.stale += outcome == HA_TXN_STALE;
@@ -95,9 +95,9 @@ static void deed_count(struct ha_manager *m, enum ha_txn_outcome outcome)
 }
 
 /* One that an earlier term asked for is not the token of this one. */
-static void deed_token_over(struct ha_manager *m, const struct ha_deed *d)
+static void deed_token_over(struct ha_keeper *m, const struct ha_deed *d)
 {
-    if (d->txn.outcome == HA_TXN_APPLIED && m->phase != HA_MANAGER_IDLE && m->term == d->term) {
+    if (d->txn.outcome == HA_TXN_APPLIED && m->phase != HA_KEEPER_IDLE && m->term == d->term) {
         m->token = d->txn.revision;
         m->token_lease = d->lease;
     }
@@ -106,7 +106,7 @@ static void deed_token_over(struct ha_manager *m, const struct ha_deed *d)
 static void deed_on_done(struct ha_txn *txn)
 {
     struct ha_deed *d = txn->owner;
-    struct ha_manager *m = d->manager;
+    struct ha_keeper *m = d->manager;
 
     deed_count(m, txn->outcome);
     for (size_t i = 0; i < COUNT_OF(d->hold); i++) {
@@ -138,7 +138,7 @@ static void deed_on_done(struct ha_txn *txn)
 
 void ha_deed_submit(struct ha_deed *d)
 {
-    struct ha_manager *m = d->manager;
+    struct ha_keeper *m = d->manager;
 
     d->txn.done = deed_on_done;
     d->txn.owner = d;
@@ -147,7 +147,7 @@ void ha_deed_submit(struct ha_deed *d)
     m->store->ops->submit(m->store->self, &d->txn);
 }
 
-void ha_deeds_free(struct ha_manager *m)
+void ha_deeds_free(struct ha_keeper *m)
 {
     while (m->deeds != NULL) {
         struct ha_deed *next = m->deeds->next;
@@ -170,7 +170,7 @@ static void confirm_release(struct ha_hold *hold, int64_t revision)
 
 static void confirm_on_done(struct ha_confirm *confirm)
 {
-    struct ha_manager *m = confirm->owner;
+    struct ha_keeper *m = confirm->owner;
 
     m->is_confirming = false;
     if (confirm->result != OK) {
@@ -196,13 +196,13 @@ static void confirm_on_done(struct ha_confirm *confirm)
     m->events.due(m->events.ctx);
 }
 
-void ha_manager_confirm(struct ha_manager *m)
+void ha_keeper_confirm(struct ha_keeper *m)
 {
     if (!m->wants_confirm || m->is_confirming) {
         return;
     }
     if (m->now < m->confirm_again) {
-        ha_manager_want(m, m->confirm_again);
+        ha_keeper_want(m, m->confirm_again);
         return;
     }
     m->wants_confirm = false;

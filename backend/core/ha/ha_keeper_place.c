@@ -8,12 +8,12 @@
 #include "core/base/check.h"
 #include "core/base/mem.h"
 #include "core/base/say.h"
-#include "core/ha/ha_manager_int.h"
+#include "core/ha/ha_keeper_int.h"
 
 /* --- the ledger ---------------------------------------------------------------------------------
  */
 
-void ha_manager_ledger_end(struct ha_manager *m)
+void ha_keeper_ledger_end(struct ha_keeper *m)
 {
     if (m->has_ledger) {
         ha_ledger_deinit(&m->ledger);
@@ -22,7 +22,7 @@ void ha_manager_ledger_end(struct ha_manager *m)
 }
 
 /* Of the view, with what is under way and not in it yet. */
-struct ha_ledger *ha_manager_ledger(struct ha_manager *m)
+struct ha_ledger *ha_keeper_ledger(struct ha_keeper *m)
 {
     size_t hosts = ha_view_count(m->view, HA_HOST);
 
@@ -30,7 +30,7 @@ struct ha_ledger *ha_manager_ledger(struct ha_manager *m)
         return &m->ledger;
     }
     mem_grow((void **)&m->seen, &m->seen_cap, hosts + 1, sizeof(*m->seen));
-    m->n_seen = ha_manager_seen(m, m->seen, hosts);
+    m->n_seen = ha_keeper_seen(m, m->seen, hosts);
     ha_ledger_init(&m->ledger, m->view, m->seen, m->n_seen);
     m->has_ledger = true;
     for (size_t i = 0; i < m->n_vms; i++) {
@@ -45,7 +45,7 @@ struct ha_ledger *ha_manager_ledger(struct ha_manager *m)
 /* --- a start ------------------------------------------------------------------------------------
  */
 
-bool ha_place_start(struct ha_manager *m, struct ha_soft_vm *s, const struct ha_vm *vm,
+bool ha_place_start(struct ha_keeper *m, struct ha_soft_vm *s, const struct ha_vm *vm,
                     const struct ha_owner *before, const char *host, enum ha_proof proof)
 {
     struct ha_deed *d = ha_deed_new(m);
@@ -111,7 +111,7 @@ static bool place_is_rate(const struct ha_verdict *verdicts, size_t n)
     return false;
 }
 
-static void place_why_not(const struct ha_manager *m, const struct ha_verdict *verdicts, size_t n,
+static void place_why_not(const struct ha_keeper *m, const struct ha_verdict *verdicts, size_t n,
                           struct buf *text)
 {
     say(text, n == 0 ? "there is no host: apply one" : "no host fits: ");
@@ -123,7 +123,7 @@ static void place_why_not(const struct ha_manager *m, const struct ha_verdict *v
 
 /* It waits: in WAITING, with the reason. One that a proof has freed leaves its host all the same.
  */
-static void place_wait(struct ha_manager *m, struct ha_soft_vm *s, const struct ha_owner *before,
+static void place_wait(struct ha_keeper *m, struct ha_soft_vm *s, const struct ha_owner *before,
                        enum ha_proof proof, const char *reason)
 {
     struct ha_owner owner;
@@ -147,10 +147,10 @@ static void place_wait(struct ha_manager *m, struct ha_soft_vm *s, const struct 
 
 /* Where it was asked for first; then, after a failure, where it was or not, as its rule says; then
  * anywhere. */
-static const char *place_choose(struct ha_manager *m, const struct ha_vm *vm,
+static const char *place_choose(struct ha_keeper *m, const struct ha_vm *vm,
                                 const struct ha_owner *before, struct ha_verdict *verdicts)
 {
-    const struct ha_ledger *l = ha_manager_ledger(m);
+    const struct ha_ledger *l = ha_keeper_ledger(m);
     struct ha_place_ask ask = {0};
     const char *host = NULL;
 
@@ -170,13 +170,13 @@ static const char *place_choose(struct ha_manager *m, const struct ha_vm *vm,
     return host;
 }
 
-static void place_one(struct ha_manager *m, struct ha_soft_vm *s, const struct ha_vm *vm,
+static void place_one(struct ha_keeper *m, struct ha_soft_vm *s, const struct ha_vm *vm,
                       const struct ha_owner *before, enum ha_proof proof)
 {
     size_t n = ha_view_count(m->view, HA_HOST);
     struct ha_verdict *verdicts = mem_alloc_zero((n + 1) * sizeof(*verdicts));
     const char *other = NULL;
-    enum ha_wait wait = ha_place_waits(ha_manager_ledger(m), vm, &other);
+    enum ha_wait wait = ha_place_waits(ha_keeper_ledger(m), vm, &other);
     struct buf text;
 
     buf_init(&text);
@@ -202,7 +202,7 @@ static void place_one(struct ha_manager *m, struct ha_soft_vm *s, const struct h
  */
 
 /* May it start now, somewhere? `*proof`: by which it leaves where it was. */
-static bool place_is_due(struct ha_manager *m, struct ha_soft_vm *s, const struct ha_vm *vm,
+static bool place_is_due(struct ha_keeper *m, struct ha_soft_vm *s, const struct ha_vm *vm,
                          const struct ha_owner *owner, enum ha_proof *proof)
 {
     struct ha_ruling ruling;
@@ -218,7 +218,7 @@ static bool place_is_due(struct ha_manager *m, struct ha_soft_vm *s, const struc
         nanos due = u64_add_sat(s->phase_at, s->delay);
         *proof = HA_PROOF_STOPPED;
         if (m->now < due && vm->start_count <= owner->start_count) {
-            ha_manager_want(m, due);
+            ha_keeper_want(m, due);
             return false;
         }
         return true;
@@ -229,17 +229,17 @@ static bool place_is_due(struct ha_manager *m, struct ha_soft_vm *s, const struc
     const struct ha_report *report = ha_view_report(m->view, owner->host, owner->vm);
     bool is_stopped =
         report != NULL && report->epoch == owner->epoch && report->state == HA_REPORT_STOPPED;
-    if (!is_stopped && ha_manager_fate(m, owner->host) == HA_HOST_UP) {
+    if (!is_stopped && ha_keeper_fate(m, owner->host) == HA_HOST_UP) {
         return false; /* it stays where it is */
     }
-    ha_manager_rule(m, owner, &ruling);
+    ha_keeper_rule(m, owner, &ruling);
     *proof = ruling.proof;
     return ruling.may_start;
 }
 
 /* Those that wait for a proof, or for their delay, hold their room until then; those that may start
  * now are taken out, so that the order is of them all. */
-void ha_manager_place(struct ha_manager *m)
+void ha_keeper_place(struct ha_keeper *m)
 {
     size_t n = ha_view_count(m->view, HA_VM);
     enum ha_proof *proofs;
@@ -264,7 +264,7 @@ void ha_manager_place(struct ha_manager *m)
     }
     if (any) {
         size_t *order = mem_alloc_zero(n * sizeof(*order));
-        struct ha_ledger *l = ha_manager_ledger(m);
+        struct ha_ledger *l = ha_keeper_ledger(m);
         for (size_t i = 0; i < n; i++) {
             if (due[i]) {
                 ha_ledger_release(l, ha_view_at(m->view, HA_VM, i)->key.name);

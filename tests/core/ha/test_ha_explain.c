@@ -1,0 +1,338 @@
+#include "core/ha/ha_explain.h"
+
+#include <string.h>
+
+#include "core/base/say.h"
+#include "tests/core/ha/ha_samples.h"
+#include "tests/support/test.h"
+
+/* A cluster of two hosts, "a" and "b", and one machine, "web", by records alone. */
+static void explain_scene(struct ha_view *v)
+{
+    static const char *const hosts[] = {"a", "b"};
+    struct ha_storage storage;
+
+    ha_view_init(v);
+    ha_record_defaults(HA_STORAGE, &storage);
+    ha_text_set(storage.name, sizeof storage.name, "nfs");
+    ha_text_set(storage.kind, sizeof storage.kind, "nfs");
+    ha_text_set(storage.path, sizeof storage.path, "/srv");
+    VIEW_PUT(v, &storage);
+    for (size_t i = 0; i < COUNT_OF(hosts); i++) {
+        const struct ha_host host = host_named(hosts[i], 1000, 4);
+        const struct ha_agent_record agent = agent_of(hosts[i]);
+        VIEW_PUT(v, &host);
+        VIEW_PUT(v, &agent);
+    }
+    const struct ha_vm vm = vm_named("web", 400);
+    VIEW_PUT(v, &vm);
+}
+
+typedef void (*explain_one)(const struct ha_ledger *ledger, const char *name, struct buf *text);
+
+static void assert_explains(const struct ha_view *v, explain_one explain, const char *name,
+                            const char *expected)
+{
+    struct ha_ledger ledger;
+    struct buf text;
+
+    ha_ledger_init(&ledger, v, NULL, 0);
+    buf_init(&text);
+    explain(&ledger, name, &text);
+    assert_string_equal(say_end(&text), expected);
+    buf_deinit(&text);
+    ha_ledger_deinit(&ledger);
+}
+
+static void explain_put_owner(struct ha_view *v, enum ha_phase phase, const char *host,
+                              uint64_t epoch, const char *reason)
+{
+    struct ha_owner owner = owner_of("web", phase, host, epoch);
+
+    ha_text_set(owner.reason, sizeof owner.reason, reason);
+    VIEW_PUT(v, &owner);
+}
+
+static void a_machine_that_runs_tells_where_it_would_come_back(void **state)
+{
+    (void)state;
+    struct ha_view v;
+    explain_scene(&v);
+    explain_put_owner(&v, HA_RUNNING, "a", 7, "");
+    assert_explains(&v, ha_explain_vm, "web",
+                    "web is running on a, in epoch 7.\n"
+                    "If a were lost, it would come back on b.\n");
+    const struct ha_vm large = vm_named("large", 900);
+    const struct ha_owner owner = owner_of("large", HA_RUNNING, "b", 1);
+    VIEW_PUT(&v, &large);
+    VIEW_PUT(&v, &owner);
+    assert_explains(&v, ha_explain_vm, "web",
+                    "web is running on a, in epoch 7.\n"
+                    "If a were lost, no other host would fit:\n"
+                    "  b: 400 MiB of memory are needed, and 100 are free\n");
+    ha_view_deinit(&v);
+}
+
+static void a_machine_on_a_disk_of_its_host_is_not_protected(void **state)
+{
+    (void)state;
+    struct ha_view v;
+    explain_scene(&v);
+    struct ha_vm vm = vm_named("web", 400);
+    vm.storage[0] = '\0';
+    names_add(&vm.allowed, "a");
+    VIEW_PUT(&v, &vm);
+    explain_put_owner(&v, HA_RUNNING, "a", 7, "");
+    assert_explains(&v, ha_explain_vm, "web",
+                    "web is running on a, in epoch 7.\n"
+                    "It is not protected: its disk is a's own.\n");
+    ha_view_deinit(&v);
+}
+
+static void a_machine_without_a_host_tells_each_host_why_not(void **state)
+{
+    (void)state;
+    struct ha_view v;
+    explain_scene(&v);
+    assert_explains(&v, ha_explain_vm, "web", "web does not run yet; it would be started on a.\n");
+    struct ha_host host = host_named("a", 300, 4);
+    VIEW_PUT(&v, &host);
+    struct ha_vm low = vm_named("low", 800);
+    low.priority = 1;
+    const struct ha_owner owner = owner_of("low", HA_RUNNING, "b", 1);
+    VIEW_PUT(&v, &low);
+    VIEW_PUT(&v, &owner);
+    explain_put_owner(&v, HA_WAITING, "", 7, "no host fits");
+    assert_explains(&v, ha_explain_vm, "web",
+                    "web does not run: no host fits.\n"
+                    "  a: 400 MiB of memory are needed, and 300 are free\n"
+                    "  b: 400 MiB of memory are needed, and 200 are free\n"
+                    "It would fit on b without machines of lower priority: low.\n"
+                    "Reason: no host fits\n");
+    view_delete_key(&v, "/novacron/hosts/a");
+    view_delete_key(&v, "/novacron/hosts/b");
+    assert_explains(&v, ha_explain_vm, "web",
+                    "web does not run: no host fits.\n"
+                    "  there are no hosts; `novacron host apply` makes one\n"
+                    "Reason: no host fits\n");
+    ha_view_deinit(&v);
+}
+
+static void a_machine_that_waits_tells_for_whom(void **state)
+{
+    (void)state;
+    struct ha_view v;
+    explain_scene(&v);
+    struct ha_vm vm = vm_named("web", 400);
+    names_add(&vm.after, "db");
+    VIEW_PUT(&v, &vm);
+    assert_explains(&v, ha_explain_vm, "web",
+                    "web waits for db, which there is not.\n"
+                    "Take it out of `after`, or apply it.\n");
+    struct ha_vm db = vm_named("db", 100);
+    VIEW_PUT(&v, &db);
+    assert_explains(&v, ha_explain_vm, "web", "web waits for db, which does not run yet.\n");
+    names_add(&db.after, "web");
+    VIEW_PUT(&v, &db);
+    assert_explains(&v, ha_explain_vm, "web",
+                    "web waits for itself, by way of db.\n"
+                    "Take one of them out of `after`.\n");
+    db.is_wanted = false;
+    VIEW_PUT(&v, &db);
+    assert_explains(&v, ha_explain_vm, "web",
+                    "web waits for db, which is stopped or has failed.\n"
+                    "Start it: `novacron vm start db`; or take it out of `after`.\n");
+    ha_view_deinit(&v);
+}
+
+static void explain_put_fate(struct ha_view *v, enum ha_fate_phase phase, enum ha_proof proof)
+{
+    struct ha_fate fate;
+
+    ha_record_defaults(HA_FATE, &fate);
+    ha_text_set(fate.host, sizeof fate.host, "a");
+    ha_text_set(fate.incident, sizeof fate.incident, "i-1");
+    ha_text_set(fate.reason, sizeof fate.reason, "level 1: bmc-a: off: ERR_CLOSED");
+    fate.phase = phase;
+    fate.proof = proof;
+    VIEW_PUT(v, &fate);
+}
+
+static void a_machine_of_a_lost_host_tells_what_is_missing_and_what_would_help(void **state)
+{
+    (void)state;
+    struct ha_view v;
+    explain_scene(&v);
+    explain_put_owner(&v, HA_RECOVERING, "a", 7, "unproven");
+    explain_put_fate(&v, HA_HOST_FENCING, HA_PROOF_NONE);
+    assert_explains(
+        &v, ha_explain_vm, "web",
+        "web may still run on a, and is not started elsewhere before the opposite is proved.\n"
+        "a is fencing: level 1: bmc-a: off: ERR_CLOSED\n"
+        "The host is not declared bare metal: it may be paused as a whole, so that time proves "
+        "nothing.\n"
+        "Make a fence device of the host work, or see that it is off and say so: "
+        "`novacron host confirm-off`.\n"
+        "Reason: unproven\n");
+    struct ha_confirmed confirmed;
+    ha_record_defaults(HA_CONFIRMED, &confirmed);
+    ha_text_set(confirmed.host, sizeof confirmed.host, "a");
+    ha_text_set(confirmed.incident, sizeof confirmed.incident, "i-1");
+    ha_text_set(confirmed.by, sizeof confirmed.by, "ann");
+    ha_text_set(confirmed.reason, sizeof confirmed.reason, "pulled the plug");
+    VIEW_PUT(&v, &confirmed);
+    assert_explains(
+        &v, ha_explain_vm, "web",
+        "web may still run on a, and is not started elsewhere before the opposite is proved.\n"
+        "a is fencing: level 1: bmc-a: off: ERR_CLOSED\n"
+        "It is proved that the host runs it no more.\n"
+        "Nothing is needed.\n"
+        "Reason: unproven\n");
+    ha_text_set(confirmed.incident, sizeof confirmed.incident, "i-0"); /* of an earlier loss */
+    VIEW_PUT(&v, &confirmed);
+    struct ha_report report; /* which says that it runs */
+    ha_record_defaults(HA_REPORT, &report);
+    ha_text_set(report.host, sizeof report.host, "a");
+    ha_text_set(report.vm, sizeof report.vm, "web");
+    report.epoch = 7;
+    VIEW_PUT(&v, &report);
+    struct ha_host metal = host_named("a", 1000, 4);
+    struct ha_agent_record agent = agent_of("a");
+    metal.is_bare_metal = true;
+    agent.watchdog = WORLD_WATCHDOG_ARMED;
+    agent.watchdog_ms = 10000;
+    VIEW_PUT(&v, &metal);
+    VIEW_PUT(&v, &agent);
+    assert_explains(
+        &v, ha_explain_vm, "web",
+        "web may still run on a, and is not started elsewhere before the opposite is proved.\n"
+        "a is fencing: level 1: bmc-a: off: ERR_CLOSED\n"
+        "The host's lease, and its watchdog behind it, may still hold.\n"
+        "Wait; a fence device that works, or `novacron host confirm-off`, would be sooner.\n"
+        "Reason: unproven\n");
+    ha_view_deinit(&v);
+}
+
+static void a_machine_that_failed_tells_its_counters_and_its_reason(void **state)
+{
+    (void)state;
+    struct ha_view v;
+    explain_scene(&v);
+    struct ha_owner owner = owner_of("web", HA_FAILED, "a", 12);
+    owner.failures = 10;
+    owner.restarts = 11;
+    ha_text_set(owner.reason, sizeof owner.reason, "it crashed");
+    VIEW_PUT(&v, &owner);
+    assert_explains(&v, ha_explain_vm, "web",
+                    "web has failed, and is not started any more.\n"
+                    "Find the cause, then: `novacron vm start web`.\n"
+                    "It was started anew 11 times; 10 failures of 10 count at present.\n"
+                    "Reason: it crashed\n");
+    ha_view_deinit(&v);
+}
+
+static void what_cannot_be_read_is_told_with_its_reason(void **state)
+{
+    (void)state;
+    struct ha_view v;
+    struct buf text;
+    explain_scene(&v);
+    assert_explains(&v, ha_explain_vm, "db", "There is no machine db.\n");
+    assert_explains(&v, ha_explain_host, "x", "There is no host x.\n");
+    view_put_text(&v, "/novacron/owners/web", "{\"vm\":\"web\"}");
+    assert_explains(&v, ha_explain_vm, "web",
+                    "Who runs web cannot be read, so that it is left as it is.\n"
+                    "  /novacron/owners/web: phase: it is missing\n");
+    view_put_text(&v, "/novacron/vms/web", "{}");
+    assert_explains(&v, ha_explain_vm, "web",
+                    "The record of web cannot be read, so that nothing is done about it.\n"
+                    "  /novacron/vms/web: name: it is missing\n");
+    view_put_text(&v, "/novacron/vm/web", "{}");
+    buf_init(&text);
+    ha_explain_unreadable(&v, &text);
+    assert_string_equal(say_end(&text),
+                        "/novacron/vms/web: name: it is missing\n"
+                        "/novacron/owners/web: phase: it is missing\n"
+                        "/novacron/vm/web: there is no such key; docs/formats/ha-records.md has "
+                        "those that there are\n");
+    buf_deinit(&text);
+    ha_view_deinit(&v);
+}
+
+static void every_phase_has_an_explanation(void **state)
+{
+    (void)state;
+    struct ha_view v;
+    explain_scene(&v);
+    for (int phase = 0; phase < HA_PHASES; phase++) {
+        struct ha_ledger ledger;
+        struct buf text;
+        explain_put_owner(&v, (enum ha_phase)phase, phase == HA_WAITING ? "" : "a", 3, "");
+        buf_init(&text);
+        ha_ledger_init(&ledger, &v, NULL, 0);
+        ha_explain_vm(&ledger, "web", &text);
+        assert_true(text.len > 20);
+        buf_deinit(&text);
+        ha_ledger_deinit(&ledger);
+    }
+    struct ha_vm vm = vm_named("web", 400);
+    vm.is_wanted = false;
+    VIEW_PUT(&v, &vm);
+    explain_put_owner(&v, HA_STOPPED, "a", 3, "");
+    assert_explains(&v, ha_explain_vm, "web", "web is stopped, as is wanted.\n");
+    ha_view_deinit(&v);
+}
+
+static void a_host_tells_what_it_has_and_what_covers_it(void **state)
+{
+    (void)state;
+    struct ha_view v;
+    explain_scene(&v);
+    explain_put_owner(&v, HA_RUNNING, "a", 7, "");
+    assert_explains(&v, ha_explain_host, "a",
+                    "a is up.\n"
+                    "Fenced by a.\n"
+                    "Machines take 400 of 1000 MiB, and 1 of 16 processors.\n"
+                    "  web: running\n");
+    struct ha_host bare = host_named("a", 1000, 4);
+    bare.n_levels = 0;
+    bare.is_enabled = false;
+    VIEW_PUT(&v, &bare);
+    assert_explains(&v, ha_explain_host, "a",
+                    "a gets no machines: it is disabled.\n"
+                    "Nothing would prove its loss, so that no protected machine is placed there: "
+                    "name a fence device in `levels`, or see to a hardware watchdog.\n"
+                    "Machines take 400 of 1000 MiB, and 1 of 16 processors.\n"
+                    "  web: running\n");
+    explain_put_fate(&v, HA_HOST_FENCING, HA_PROOF_NONE);
+    struct ha_host levels = host_named("a", 1000, 4);
+    levels.n_levels = 2;
+    levels.levels[1].n = 2;
+    ha_text_set(levels.levels[1].device[0], HA_NAME_BYTES, "pdu-1");
+    ha_text_set(levels.levels[1].device[1], HA_NAME_BYTES, "pdu-2");
+    VIEW_PUT(&v, &levels);
+    assert_explains(&v, ha_explain_host, "a",
+                    "a gets no machines: it is not up.\n"
+                    "a is fencing: level 1: bmc-a: off: ERR_CLOSED\n"
+                    "If it is off for certain, say so: `novacron host confirm-off a`.\n"
+                    "Fenced by a; then pdu-1 and pdu-2.\n"
+                    "Machines take 400 of 1000 MiB, and 1 of 16 processors.\n"
+                    "  web: running\n");
+    ha_view_deinit(&v);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_machine_that_runs_tells_where_it_would_come_back),
+        cmocka_unit_test(a_machine_on_a_disk_of_its_host_is_not_protected),
+        cmocka_unit_test(a_machine_without_a_host_tells_each_host_why_not),
+        cmocka_unit_test(a_machine_that_waits_tells_for_whom),
+        cmocka_unit_test(a_machine_of_a_lost_host_tells_what_is_missing_and_what_would_help),
+        cmocka_unit_test(a_machine_that_failed_tells_its_counters_and_its_reason),
+        cmocka_unit_test(what_cannot_be_read_is_told_with_its_reason),
+        cmocka_unit_test(every_phase_has_an_explanation),
+        cmocka_unit_test(a_host_tells_what_it_has_and_what_covers_it),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
