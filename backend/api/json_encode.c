@@ -22,78 +22,7 @@ static void encode_put(struct buf *text, const char *part)
     buf_put(text, part, strlen(part));
 }
 
-/* --- Strings ---------------------------------------------------------------------------------- */
-
-/* The length of the well-formed UTF-8 sequence at `at`, or 0. */
-static size_t utf8_length(const uint8_t *at, size_t left)
-{
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t n = at[0] < 0x80 ? 1 : at[0] < 0xC2 ? 0 : at[0] < 0xE0 ? 2 : at[0] < 0xF0 ? 3 : 4;
-    if (n == 0 || n > left || at[0] > 0xF4) {
-        return 0;
-    }
-    uint32_t code = n == 1 ? at[0] : (uint32_t)at[0] & (0x7FU >> n);
-    for (size_t i = 1; i < n; i++) {
-        if ((at[i] & 0xC0) != 0x80) {
-            return 0;
-        }
-        code = code << 6 | (at[i] & 0x3FU);
-    }
-    bool surrogate = code >= 0xD800 && code <= 0xDFFF;
-    return code < least[n] || surrogate || code > 0x10FFFF ? 0 : n;
-}
-
-static void encode_char(struct buf *text, uint8_t c)
-{
-    char escaped[8];
-    switch (c) {
-    case '"':
-        encode_put(text, "\\\"");
-        break;
-    case '\\':
-        encode_put(text, "\\\\");
-        break;
-    case '\n':
-        encode_put(text, "\\n");
-        break;
-    case '\r':
-        encode_put(text, "\\r");
-        break;
-    case '\t':
-        encode_put(text, "\\t");
-        break;
-    default:
-        if (c < 0x20 || c == 0x7F) {
-            snprintf(escaped, sizeof escaped, "\\u%04x", c);
-            encode_put(text, escaped);
-        } else {
-            buf_put_u8(text, c);
-        }
-    }
-}
-
-void json_put_bytes_string(struct buf *text, struct bytes string)
-{
-    buf_put_u8(text, '"');
-    for (size_t i = 0; i < string.len;) {
-        size_t n = utf8_length(string.data + i, string.len - i);
-        if (n == 0) {
-            encode_put(text, "\xEF\xBF\xBD");
-            n = 1;
-        } else if (n == 1) {
-            encode_char(text, string.data[i]);
-        } else {
-            buf_put(text, string.data + i, n);
-        }
-        i += n;
-    }
-    buf_put_u8(text, '"');
-}
-
-void json_put_string(struct buf *text, const char *string)
-{
-    json_put_bytes_string(text, (struct bytes){(const uint8_t *)string, strlen(string)});
-}
+/* --- Bytes ------------------------------------------------------------------------------------ */
 
 static void encode_base64(struct buf *text, struct bytes raw)
 {

@@ -10,6 +10,7 @@
 
 #include "core/base/buf.h"
 #include "core/base/err.h"
+#include "core/base/json.h"
 #include "core/base/types.h"
 
 struct ProtobufCMessageDescriptor;
@@ -29,9 +30,5 @@ MUST_USE enum err json_decode(const struct ProtobufCMessageDescriptor *type, str
  * type is left out. */
 void json_encode(const struct ProtobufCMessageDescriptor *type, struct bytes wire,
                  struct buf *text);
-
-/* Appends a string with its quotes; bytes that are no UTF-8 become U+FFFD. */
-void json_put_string(struct buf *text, const char *string);
-void json_put_bytes_string(struct buf *text, struct bytes string);
 
 #endif

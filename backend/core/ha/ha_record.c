@@ -1,0 +1,263 @@
+#include "core/ha/ha_record.h"
+
+#include <string.h>
+
+#include "core/base/check.h"
+#include "core/base/json.h"
+#include "core/ha/ha_record_int.h"
+
+/* --- names ------------------------------------------------------------------------------------ */
+
+/* The name at `value`, or "?" for a value that no version of this program has. */
+#define NAME_AT(names, value) ((size_t)(value) < COUNT_OF(names) ? (names)[value] : "?")
+
+const char *ha_kind_name(enum ha_kind kind)
+{
+    static const char *const names[] = {
+        [HA_VM] = "vms",           [HA_HOST] = "hosts",         [HA_DEVICE] = "devices",
+        [HA_STORAGE] = "storages", [HA_SETTINGS] = "settings",  [HA_CONFIRMED] = "confirmed",
+        [HA_OWNER] = "owners",     [HA_FATE] = "fates",         [HA_AGENT] = "agents",
+        [HA_REPORT] = "reports",   [HA_INCIDENT] = "incidents", [HA_EVENT] = "events",
+    };
+    _Static_assert(COUNT_OF(names) == HA_KINDS, "each kind has a folder");
+
+    return NAME_AT(names, kind);
+}
+
+const char *ha_policy_name(enum ha_policy policy)
+{
+    static const char *const names[] = {"stop", "pause", "keep"};
+
+    return NAME_AT(names, policy);
+}
+
+const char *ha_phase_name(enum ha_phase phase)
+{
+    static const char *const names[] = {"waiting", "starting",   "running",    "stopping",
+                                        "stopped", "restarting", "recovering", "failed"};
+    _Static_assert(COUNT_OF(names) == HA_PHASES, "each phase has a name");
+
+    return NAME_AT(names, phase);
+}
+
+const char *ha_proof_name(enum ha_proof proof)
+{
+    static const char *const names[] = {"none", "fenced", "expired", "confirmed", "stopped"};
+    _Static_assert(COUNT_OF(names) == HA_PROOFS, "each proof has a name");
+
+    return NAME_AT(names, proof);
+}
+
+const char *ha_fate_phase_name(enum ha_fate_phase phase)
+{
+    static const char *const names[] = {"up", "lost", "fencing", "gone"};
+    _Static_assert(COUNT_OF(names) == HA_HOST_PHASES, "each phase has a name");
+
+    return NAME_AT(names, phase);
+}
+
+const char *ha_report_state_name(enum ha_report_state state)
+{
+    static const char *const names[] = {"runs", "stopped"};
+    _Static_assert(COUNT_OF(names) == HA_REPORT_STATES, "each state has a name");
+
+    return NAME_AT(names, state);
+}
+
+const char *ha_vm_end_name(enum world_vm_end end)
+{
+    static const char *const names[] = {"shut-down", "killed", "crashed"};
+
+    return NAME_AT(names, end);
+}
+
+const char *ha_watchdog_name(enum world_watchdog watchdog)
+{
+    static const char *const names[] = {"none", "soft", "ready", "armed"};
+    _Static_assert(COUNT_OF(names) == WORLD_WATCHDOG_STATES, "each state has a name");
+
+    return NAME_AT(names, watchdog);
+}
+
+static bool is_letter_or_digit(uint8_t c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
+
+bool ha_name_is_valid(struct bytes name)
+{
+    if (name.len == 0 || name.len >= HA_NAME_BYTES || !is_letter_or_digit(name.data[0])) {
+        return false;
+    }
+    for (size_t i = 1; i < name.len; i++) {
+        uint8_t c = name.data[i];
+        if (!is_letter_or_digit(c) && c != '-' && c != '_' && c != '.') {
+            return false;
+        }
+    }
+    return true;
+}
+
+void ha_text_set_bytes(char *field, size_t size, struct bytes text)
+{
+    size_t kept = 0;
+
+    CHECK(size > 0);
+    for (size_t i = 0; i < text.len;) {
+        uint8_t c = text.data[i];
+        size_t n = utf8_length(text.data + i, text.len - i);
+        size_t taken = n == 0 ? 1 : n;
+        if (kept + taken >= size) {
+            break;
+        }
+        if (c == '\n' || c == '\t' || c == '\r') {
+            field[kept] = ' ';
+        } else if (n == 0 || c < 0x20 || c == 0x7F) {
+            field[kept] = '?';
+        } else {
+            memcpy(field + kept, text.data + i, n);
+        }
+        kept += taken;
+        i += taken;
+    }
+    memset(field + kept, 0, size - kept);
+}
+
+void ha_text_set(char *field, size_t size, const char *text)
+{
+    ha_text_set_bytes(field, size, (struct bytes){(const uint8_t *)text, strlen(text)});
+}
+
+bool ha_names_have(const struct ha_names *names, const char *name)
+{
+    for (uint32_t i = 0; i < names->n; i++) {
+        if (strcmp(names->name[i], name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* --- keys ------------------------------------------------------------------------------------- */
+
+_Static_assert(sizeof HA_PREFIX + sizeof "incidents/" + 2 * HA_NAME_BYTES <= HA_KEY_BYTES,
+               "every key fits");
+
+/* Appends to a string with room for it. */
+static void key_append(char *key, const char *part)
+{
+    size_t at = strlen(key);
+    size_t n = strlen(part);
+
+    CHECK(at + n < HA_KEY_BYTES);
+    memcpy(key + at, part, n + 1);
+}
+
+void ha_key_folder(enum ha_kind kind, char ret[HA_KEY_BYTES])
+{
+    ret[0] = '\0';
+    key_append(ret, HA_PREFIX);
+    key_append(ret, ha_kind_name(kind));
+    if (kind != HA_SETTINGS) {
+        key_append(ret, "/");
+    }
+}
+
+void ha_key_format(enum ha_kind kind, const char *name, const char *vm, char ret[HA_KEY_BYTES])
+{
+    ha_key_folder(kind, ret);
+    key_append(ret, name != NULL ? name : "");
+    if (kind == HA_REPORT) {
+        key_append(ret, "/");
+        key_append(ret, vm != NULL ? vm : "");
+    }
+}
+
+void ha_event_name(uint64_t number, char ret[HA_NAME_BYTES])
+{
+    memset(ret, 0, HA_NAME_BYTES);
+    for (size_t i = 20; i > 0; i--) {
+        ret[i - 1] = (char)('0' + number % 10);
+        number /= 10;
+    }
+}
+
+/* Twenty digits that are a number of 64 bits. */
+static bool event_name_is_valid(struct bytes name)
+{
+    char again[HA_NAME_BYTES];
+    uint64_t number = 0;
+
+    if (name.len != 20 || json_read_u64(name, &number) != OK) {
+        return false;
+    }
+    ha_event_name(number, again);
+    return memcmp(again, name.data, name.len) == 0;
+}
+
+/* Takes off `text` what is before the first '/', or all. */
+static struct bytes take_part(struct bytes *text)
+{
+    const uint8_t *slash = text->len > 0 ? memchr(text->data, '/', text->len) : NULL;
+    size_t n = slash != NULL ? (size_t)(slash - text->data) : text->len;
+    size_t skipped = slash != NULL ? n + 1 : n;
+    struct bytes part = {text->data, n};
+
+    *text = (struct bytes){text->data + skipped, text->len - skipped};
+    return part;
+}
+
+static enum err key_parse_names(enum ha_kind kind, struct bytes rest, struct ha_key *ret)
+{
+    struct ha_key key = {.kind = kind};
+    struct bytes name = kind == HA_REPORT ? take_part(&rest) : rest;
+    struct bytes vm = kind == HA_REPORT ? rest : (struct bytes){NULL, 0};
+
+    if (!ha_name_is_valid(name) || (kind == HA_REPORT && !ha_name_is_valid(vm)) ||
+        (kind == HA_EVENT && !event_name_is_valid(name))) {
+        return ERR_INVALID;
+    }
+    memcpy(key.name, name.data, name.len);
+    if (vm.len > 0) {
+        memcpy(key.vm, vm.data, vm.len);
+    }
+    *ret = key;
+    return OK;
+}
+
+enum err ha_key_parse(struct bytes key, struct ha_key *ret)
+{
+    for (enum ha_kind kind = 0; kind < HA_KINDS; kind++) {
+        char folder[HA_KEY_BYTES];
+        ha_key_folder(kind, folder);
+        size_t n = strlen(folder);
+        bool is_whole = kind == HA_SETTINGS;
+        if (key.len < n || (is_whole && key.len != n) || memcmp(key.data, folder, n) != 0) {
+            continue;
+        }
+        if (is_whole) {
+            *ret = (struct ha_key){.kind = kind};
+            return OK;
+        }
+        return key_parse_names(kind, (struct bytes){key.data + n, key.len - n}, ret);
+    }
+    return ERR_NOT_FOUND;
+}
+
+/* The names that are in the record, and make its key. */
+void ha_record_key(enum ha_kind kind, const void *record, struct ha_key *ret)
+{
+    const struct ha_table *table = ha_table_of(kind);
+
+    *ret = (struct ha_key){.kind = kind};
+    if (kind == HA_EVENT) {
+        ha_event_name(((const struct ha_event *)record)->number, ret->name);
+        return;
+    }
+    if (kind != HA_SETTINGS) {
+        memcpy(ret->name, (const char *)record + table->fields[0].offset, HA_NAME_BYTES);
+    }
+    if (kind == HA_REPORT) {
+        memcpy(ret->vm, ((const struct ha_report *)record)->vm, HA_NAME_BYTES);
+    }
+}
