@@ -24,7 +24,8 @@ struct application {
     struct ha_view view;
     struct manifest manifest;
     const char *file;
-    union applied *records; /* owned: one a document */
+    union applied *records; /* owned, as all of these: one a document */
+    struct ha_key *keys;
     struct records_change *changes;
     size_t n;
     struct buf why;
@@ -151,7 +152,7 @@ static void warn_of(const struct application *a, const struct records_change *ch
 static enum cli_exit apply_document(struct application *a, const struct manifest_document *d)
 {
     union applied *record = &a->records[a->n];
-    struct ha_key key;
+    struct ha_key *key = &a->keys[a->n];
 
     for (size_t i = 0; i < COUNT_OF(of_commands); i++) {
         if (manifest_has(d, of_commands[i])) {
@@ -167,19 +168,17 @@ static enum cli_exit apply_document(struct application *a, const struct manifest
         const char *why = say_end(&a->why);
         return complain_of(a, manifest_line(d, why), why);
     }
-    ha_record_key(d->kind, record, &key);
+    ha_record_key(d->kind, record, key);
     for (size_t i = 0; i < a->n; i++) {
-        if (a->changes[i].kind == d->kind && strcmp(a->changes[i].name, key.name) == 0) {
+        if (a->changes[i].kind == d->kind && strcmp(a->changes[i].name, key->name) == 0) {
             return complain_of(a, d->line, "name: an earlier document of this file has it, too");
         }
     }
-    const struct ha_entry *before = ha_view_find(&a->view, d->kind, key.name, NULL);
+    const struct ha_entry *before = ha_view_find(&a->view, d->kind, key->name, NULL);
     keep(d, record, before != NULL ? before->record : NULL);
-    char *name = mem_alloc(HA_NAME_BYTES);
-    memcpy(name, key.name, HA_NAME_BYTES);
     a->changes[a->n++] =
         (struct records_change){.kind = d->kind,
-                                .name = name,
+                                .name = key->name,
                                 .record = record,
                                 .mod_revision = before != NULL ? before->mod_revision : 0};
     return CLI_OK;
@@ -218,6 +217,7 @@ static enum cli_exit apply_all(struct application *a, enum ha_kind assumed, bool
         return e;
     }
     a->records = mem_alloc_zero(a->manifest.n * sizeof *a->records);
+    a->keys = mem_alloc_zero(a->manifest.n * sizeof *a->keys);
     a->changes = mem_alloc_zero(a->manifest.n * sizeof *a->changes);
     for (size_t i = 0; e == CLI_OK && i < a->manifest.n; i++) {
         e = apply_document(a, &a->manifest.documents[i]);
@@ -236,7 +236,8 @@ static enum cli_exit apply(const struct cli_call *call, const char *command, enu
     struct application a = {.file = call->options[APPLY_FILE]};
 
     if (a.file == NULL) {
-        (void)fprintf(stderr, "novacron %s: -f FILE is missing; - is the standard input\n", command);
+        (void)fprintf(stderr, "novacron %s: -f FILE is missing; - is the standard input\n",
+                      command);
         return CLI_USAGE;
     }
     enum cli_exit e = records_open(&a.r, &a.view, command, call);
@@ -245,10 +246,8 @@ static enum cli_exit apply(const struct cli_call *call, const char *command, enu
     }
     buf_init(&a.why);
     e = apply_all(&a, assumed, call->options[APPLY_DRY] != NULL);
-    for (size_t i = 0; i < a.n; i++) {
-        mem_free((void *)a.changes[i].name);
-    }
     mem_free(a.changes);
+    mem_free(a.keys);
     mem_free(a.records);
     manifest_free(&a.manifest);
     buf_deinit(&a.why);

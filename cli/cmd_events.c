@@ -37,8 +37,8 @@ static void event_print(const struct ha_event *event, bool is_json)
     }
     print_wall(event->wall_ms);
     (void)printf("  %-16s %-12s %-16s %s\n", event->what,
-                 event->host[0] != '\0' ? event->host : "-",
-                 event->vm[0] != '\0' ? event->vm : "-", event->detail);
+                 event->host[0] != '\0' ? event->host : "-", event->vm[0] != '\0' ? event->vm : "-",
+                 event->detail);
 }
 
 /* --- following -------------------------------------------------------------------------------- */

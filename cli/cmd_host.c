@@ -26,7 +26,9 @@ static void host_print_row(const struct ha_view *view, const struct ha_entry *en
                     owner->phase != HA_STOPPED && owner->phase != HA_WAITING;
     }
     (void)printf("%-16s %-8s %-10s %8u %8u %6u  %-9s %s\n", host->name,
-                 fate != NULL ? ha_fate_phase_name(fate->phase) : agent != NULL ? "up" : "unheard",
+                 fate != NULL    ? ha_fate_phase_name(fate->phase)
+                 : agent != NULL ? "up"
+                                 : "unheard",
                  host->site[0] != '\0' ? host->site : "-", machines,
                  host->memory_mib != 0 ? host->memory_mib
                  : agent != NULL       ? agent->memory_mib
@@ -185,9 +187,8 @@ enum cli_exit cmd_host_confirm_off(const struct cli_call *call)
     if (e != CLI_OK) {
         return e;
     }
-    const struct ha_fate *fate = records_get(&r, &view, HA_HOST, name) != NULL
-                                     ? fate_to_confirm(&r, &view, name)
-                                     : NULL;
+    const struct ha_fate *fate =
+        records_get(&r, &view, HA_HOST, name) != NULL ? fate_to_confirm(&r, &view, name) : NULL;
     if (fate == NULL) {
         e = CLI_UNREADABLE;
     } else {
@@ -196,14 +197,13 @@ enum cli_exit cmd_host_confirm_off(const struct cli_call *call)
         ha_text_set(word.incident, sizeof word.incident, fate->incident);
         ha_text_set(word.by, sizeof word.by, by);
         ha_text_set(word.reason, sizeof word.reason, reason);
-        e = records_write(
-            &r,
-            &(struct records_change){
-                .kind = HA_CONFIRMED,
-                .name = name,
-                .record = &word,
-                .mod_revision = ha_view_mod_revision(&view, HA_CONFIRMED, name, NULL)},
-            1);
+        e = records_write(&r,
+                          &(struct records_change){.kind = HA_CONFIRMED,
+                                                   .name = name,
+                                                   .record = &word,
+                                                   .mod_revision = ha_view_mod_revision(
+                                                       &view, HA_CONFIRMED, name, NULL)},
+                          1);
     }
     if (e == CLI_OK) {
         (void)printf("Noted: %s says that %s is off. Its machines start elsewhere now. If it still "

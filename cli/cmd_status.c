@@ -29,8 +29,8 @@ static void status_count(const struct ha_view *view, struct situation *s)
     for (size_t i = 0; i < s->hosts; i++) {
         const char *name = ha_view_at(view, HA_HOST, i)->key.name;
         const struct ha_fate *fate = ha_view_fate(view, name);
-        s->hosts_up += ha_view_agent(view, name) != NULL &&
-                       (fate == NULL || fate->phase == HA_HOST_UP);
+        s->hosts_up +=
+            ha_view_agent(view, name) != NULL && (fate == NULL || fate->phase == HA_HOST_UP);
     }
     s->machines = (uint32_t)ha_view_count(view, HA_VM);
     for (size_t i = 0; i < s->machines; i++) {

@@ -259,12 +259,11 @@ static enum cli_exit vm_change_with(const struct cli_call *call, const char *com
     } else {
         vm = *(const struct ha_vm *)entry->record;
         vm_change_apply(&vm, change, host);
-        e = records_write(&r,
-                          &(struct records_change){.kind = HA_VM,
-                                                   .name = name,
-                                                   .record = &vm,
-                                                   .mod_revision = entry->mod_revision},
-                          1);
+        e = records_write(
+            &r,
+            &(struct records_change){
+                .kind = HA_VM, .name = name, .record = &vm, .mod_revision = entry->mod_revision},
+            1);
         if (e == CLI_OK && wait != NULL) {
             e = vm_wait(&r, name, change, &vm, seconds);
         }

@@ -38,8 +38,8 @@ struct manifest_field {
 
 struct manifest_document {
     enum ha_kind kind;
-    size_t line;     /* where it begins */
-    struct buf json; /* owned: one object, without `kind` */
+    size_t line;                   /* where it begins */
+    struct buf json;               /* owned: one object, without `kind` */
     struct manifest_field *fields; /* owned */
     size_t n_fields;
     size_t fields_cap;

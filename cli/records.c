@@ -212,7 +212,8 @@ void records_print(enum ha_kind kind, const void *record, bool in_one_line)
     buf_init(&json);
     ha_record_encode(kind, record, &json);
     json_t *tree = json_loadb((const char *)json.data, json.len, 0, NULL);
-    char *text = tree != NULL ? json_dumps(tree, in_one_line ? JSON_COMPACT : JSON_INDENT(2)) : NULL;
+    char *text =
+        tree != NULL ? json_dumps(tree, in_one_line ? JSON_COMPACT : JSON_INDENT(2)) : NULL;
     if (text != NULL) {
         (void)puts(text);
     }
