@@ -111,7 +111,8 @@ static enum cli_exit run_command(const struct cli_program *p, const struct cli_c
             print_help(p, c);
             return CLI_OK;
         }
-        if (strncmp(argv[i], "--", 2) == 0) {
+        const bool is_short = find_option(c, argv[i]) != CLI_OPTIONS_MAX;
+        if (strncmp(argv[i], "--", 2) == 0 || is_short) {
             size_t at = find_option(c, argv[i]);
             if (at == CLI_OPTIONS_MAX) {
                 return wrong_usage(p, c, "there is no option ", argv[i]);

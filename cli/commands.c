@@ -2,11 +2,15 @@
 #include "cli/command.h"
 #include "cli/completion.h"
 #include "cli/member_file.h"
+#include "cli/records.h"
 #include "cli/remote.h"
 
 /* What TAB offers for arguments and values of these names. */
 static const struct cli_source sources[] = {
     {.value = "HOST", .ask = "members"},
+    {.value = "INCIDENT", .ask = "incident list"},
+    {.value = "MACHINE", .ask = "vm list"},
+    {.value = "MACHINE_HOST", .ask = "host list"},
     {.value = "ID", .ask = "member list"},
     {.value = "KEY", .ask = "kv get % --prefix --keys-only --serializable --limit 100"},
     {.value = "SHELL", .list = cli_completion_shells},
@@ -46,6 +50,17 @@ static enum cli_exit cmd_completion(const struct cli_call *call)
 /* Of the survivors of a cluster: as many as anybody runs voters, and more. */
 #define DATA_DIRS                                                                                  \
     "DATA_DIR", "[DATA_DIR]", "[DATA_DIR]", "[DATA_DIR]", "[DATA_DIR]", "[DATA_DIR]", "[DATA_DIR]"
+
+/* Of commands that take manifests, and of those that wait for a machine. */
+#define APPLY_OPTION_TABLE                                                                         \
+    {"-f", "FILE", "the manifest, of one or more documents; - is the standard input"},             \
+    {                                                                                              \
+        "--dry-run", NULL, "check it, and write nothing"                                           \
+    }
+#define WAIT_OPTION                                                                                \
+    {                                                                                              \
+        "--wait", "SECONDS", "until it is so; exit status 1 where it is not by then"               \
+    }
 
 static const struct cli_command novacron_commands[] = {
     {
@@ -289,6 +304,166 @@ static const struct cli_command novacron_commands[] = {
                 "Refuses a directory that\nanything is in. Exit status: 0 done, 1 the backup is "
                 "damaged, 2 something else was in the way.",
         .run = cmd_snapshot_restore,
+    },
+    {
+        .name = "status",
+        .options = {REMOTE_OPTION_TABLE},
+        .summary = "say whether anything needs a person",
+        .help = "Hosts, machines, what losses would be survived, open incidents, and a line for "
+                "each thing that\nis not as it should be. Exit status: 0 all is well, 1 something "
+                "is not, 2 nobody answers.",
+        .run = cmd_status,
+    },
+    {
+        .name = "apply",
+        .options = {REMOTE_OPTION_TABLE, APPLY_OPTION_TABLE},
+        .summary = "declare machines, hosts, devices, storages and settings",
+        .help = "Each document of the file says its `kind`: vm, host, device, storage or settings "
+                "(docs/manifests.md).\nAll of them are checked first, and written together or not "
+                "at all.",
+        .run = cmd_apply,
+    },
+    {
+        .group = "vm",
+        .name = "apply",
+        .options = {REMOTE_OPTION_TABLE, APPLY_OPTION_TABLE},
+        .summary = "declare machines",
+        .help = "As `apply`, for machines alone; `kind` may be left out.",
+        .run = cmd_vm_apply,
+    },
+    {
+        .group = "vm",
+        .name = "list",
+        .options = {REMOTE_OPTION_TABLE},
+        .summary = "list the machines, where each is, and why",
+        .help = "Exit status: 0 each is as it is wanted, 1 one of them is not.",
+        .run = cmd_vm_list,
+    },
+    {
+        .group = "vm",
+        .name = "show",
+        .arguments = {"MACHINE"},
+        .options = {REMOTE_OPTION_TABLE},
+        .summary = "show all that is recorded of a machine",
+        .help = "What is wanted of it, what the manager decided, and what its host reported.",
+        .run = cmd_vm_show,
+    },
+    {
+        .group = "vm",
+        .name = "start",
+        .arguments = {"MACHINE"},
+        .options = {REMOTE_OPTION_TABLE, WAIT_OPTION},
+        .summary = "want a machine to run; one that failed is tried anew",
+        .help = "Its counted failures are forgiven.",
+        .run = cmd_vm_start,
+    },
+    {
+        .group = "vm",
+        .name = "stop",
+        .arguments = {"MACHINE"},
+        .options = {REMOTE_OPTION_TABLE, WAIT_OPTION},
+        .summary = "want a machine to stand still",
+        .help = "In good order, by its power button; by force where it does not obey in time.",
+        .run = cmd_vm_stop,
+    },
+    {
+        .group = "vm",
+        .name = "migrate",
+        .arguments = {"MACHINE", "MACHINE_HOST"},
+        .options = {REMOTE_OPTION_TABLE, WAIT_OPTION},
+        .summary = "move a machine to another host",
+        .help = "Where it cannot be there, it stays, and `vm explain` says why.",
+        .run = cmd_vm_migrate,
+    },
+    {
+        .group = "vm",
+        .name = "delete",
+        .arguments = {"MACHINE"},
+        .options = {REMOTE_OPTION_TABLE},
+        .summary = "stop a machine, and forget it; its volume stays",
+        .help = "It is stopped in good order first.",
+        .run = cmd_vm_delete,
+    },
+    {
+        .group = "vm",
+        .name = "explain",
+        .arguments = {"MACHINE"},
+        .options = {REMOTE_OPTION_TABLE},
+        .summary = "say why a machine is where it is, or why it does not run",
+        .help = "The answer, then the evidence for each host, then what would help.",
+        .run = cmd_vm_explain,
+    },
+    {
+        .group = "host",
+        .name = "apply",
+        .options = {REMOTE_OPTION_TABLE, APPLY_OPTION_TABLE},
+        .summary = "declare hosts",
+        .help = "As `apply`, for hosts alone; `kind` may be left out.",
+        .run = cmd_host_apply,
+    },
+    {
+        .group = "host",
+        .name = "list",
+        .options = {REMOTE_OPTION_TABLE},
+        .summary = "list the hosts of machines, and what became of each",
+        .help = "Exit status: 0 all are up, 1 one of them is not.",
+        .run = cmd_host_list,
+    },
+    {
+        .group = "host",
+        .name = "show",
+        .arguments = {"MACHINE_HOST"},
+        .options = {REMOTE_OPTION_TABLE},
+        .summary = "show all that is recorded of a host",
+        .help = "Where it is lost: what is proved, and what would resolve it.",
+        .run = cmd_host_show,
+    },
+    {
+        .group = "host",
+        .name = "fence",
+        .arguments = {"MACHINE_HOST"},
+        .options = {REMOTE_OPTION_TABLE},
+        .summary = "switch a host off, whatever it does; its machines move",
+        .help = "By its fence devices, and read back, as after a loss. Nothing takes it back.",
+        .run = cmd_host_fence,
+    },
+    {
+        .group = "host",
+        .name = "confirm-off",
+        .arguments = {"MACHINE_HOST"},
+        .options = {REMOTE_OPTION_TABLE,
+                    {"--reason", "TEXT", "how you know; it is recorded"},
+                    {"--by", "NAME", "who you are; $USER otherwise"}},
+        .summary = "give your word that a lost host is off",
+        .help = "The last proof, where no device can give one: see it dark, or pull its plug, and "
+                "only then.\nIf it runs on, two hosts write to one disk.",
+        .run = cmd_host_confirm_off,
+    },
+    {
+        .name = "events",
+        .options = {REMOTE_OPTION_TABLE,
+                    {"--follow", NULL, "and those that come, until it is interrupted"},
+                    {"--count", "N", "the newest so many; 50 otherwise"}},
+        .summary = "list what the manager decided, and why",
+        .help = "The newest last.",
+        .run = cmd_events,
+    },
+    {
+        .group = "incident",
+        .name = "list",
+        .options = {REMOTE_OPTION_TABLE},
+        .summary = "list losses of hosts, and how long each took",
+        .help = "Exit status: 0 all are closed, 1 one is open.",
+        .run = cmd_incident_list,
+    },
+    {
+        .group = "incident",
+        .name = "show",
+        .arguments = {"INCIDENT"},
+        .options = {REMOTE_OPTION_TABLE},
+        .summary = "show the timeline of an incident",
+        .help = "Each step with its time since the detection, and since the step before, in ms.",
+        .run = cmd_incident_show,
     },
     {
         .name = "members",

@@ -2,7 +2,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "core/base/check.h"
@@ -44,14 +43,6 @@ static void ha_qemu_told(void *ctx, const char *machine, const char *text)
 
     LOG_SAY(&d->log, DAEMON_INFO, "machine", log_text("name", machine != NULL ? machine : ""),
             log_text("says", text));
-}
-
-static uint64_t ha_wall_ms(void *ctx)
-{
-    struct timespec now;
-    (void)ctx;
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / NANOS_PER_MS;
 }
 
 /* --- fence devices ---------------------------------------------------------------------------- */
@@ -192,7 +183,6 @@ void daemon_ha_attach(struct daemon *d)
     struct ha_member_config *config = mem_alloc_zero(sizeof *config);
 
     node_ha_attach(d->ha.store, d->node);
-    config->wall_ms = ha_wall_ms;
     if (d->ha.qemu != NULL) {
         struct ha_agent_config *agent = &config->agent;
         ha_text_set(agent->host, sizeof agent->host, d->config->settings->name);

@@ -1,0 +1,271 @@
+/* `novacron apply`, `vm apply`, `host apply`: manifests become records. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/manifest.h"
+#include "cli/records.h"
+#include "core/base/mem.h"
+#include "core/base/say.h"
+
+enum { APPLY_FILE = REMOTE_OPTIONS, APPLY_DRY };
+
+/* Records of any kind that has manifests. */
+union applied {
+    struct ha_vm vm;
+    struct ha_host host;
+    struct ha_device device;
+    struct ha_storage storage;
+    struct ha_settings settings;
+};
+
+struct application {
+    struct remote r;
+    struct ha_view view;
+    struct manifest manifest;
+    const char *file;
+    union applied *records; /* owned, as all of these: one a document */
+    struct ha_key *keys;
+    struct records_change *changes;
+    size_t n;
+    struct buf why;
+};
+
+/* The whole file; false: it has complained. "-" is the standard input. */
+static bool read_file(const char *command, const char *path, struct buf *ret)
+{
+    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
+    uint8_t block[4096];
+    size_t n = 0;
+
+    if (file == NULL) {
+        (void)fprintf(stderr, "novacron %s: %s: %s\n", command, path, strerror(errno));
+        return false;
+    }
+    do {
+        n = fread(block, 1, sizeof block, file);
+        buf_put(ret, block, n);
+    } while (n > 0 && ret->len <= MANIFEST_BYTES_MAX);
+    const bool failed = ferror(file) != 0;
+    if (file != stdin) {
+        (void)fclose(file);
+    }
+    if (failed) {
+        (void)fprintf(stderr, "novacron %s: %s cannot be read\n", command, path);
+    }
+    return !failed;
+}
+
+static enum cli_exit complain_of(const struct application *a, size_t line, const char *what)
+{
+    (void)fprintf(stderr, "novacron %s: %s:%zu: %s\n", a->r.command, a->file, line, what);
+    return CLI_USAGE;
+}
+
+/* --- what a manifest does not say ------------------------------------------------------------- */
+
+/* What commands write into a record, and no manifest: it stays as it was. */
+static const char *const of_commands[] = {"start_count", "move_to", "fence_count"};
+
+static void keep_vm(const struct manifest_document *d, struct ha_vm *vm, const struct ha_vm *before)
+{
+    if (before == NULL) {
+        return;
+    }
+    vm->start_count = before->start_count;
+    memcpy(vm->move_to, before->move_to, sizeof vm->move_to);
+    if (!manifest_has(d, "desired")) {
+        vm->is_wanted = before->is_wanted;
+    }
+}
+
+static void keep_host(struct ha_host *host, const struct ha_host *before)
+{
+    if (before != NULL) {
+        host->fence_count = before->fence_count;
+    }
+}
+
+static void keep(const struct manifest_document *d, union applied *record, const void *before)
+{
+    if (d->kind == HA_VM) {
+        keep_vm(d, &record->vm, before);
+    } else if (d->kind == HA_HOST) {
+        keep_host(&record->host, before);
+    }
+}
+
+/* --- what a record speaks of ------------------------------------------------------------------ */
+
+/* Is there a record of that name, now or with this file? */
+static bool is_known(const struct application *a, enum ha_kind kind, const char *name)
+{
+    if (ha_view_find(&a->view, kind, name, NULL) != NULL) {
+        return true;
+    }
+    for (size_t i = 0; i < a->n; i++) {
+        if (a->changes[i].kind == kind && strcmp(a->changes[i].name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void warn_unless_known(const struct application *a, enum ha_kind kind, const char *what,
+                              const char *of, const char *name)
+{
+    if (name[0] != '\0' && !is_known(a, kind, name)) {
+        (void)fprintf(stderr, "novacron %s: note: %s speaks of the %s %s, which there is not yet\n",
+                      a->r.command, of, what, name);
+    }
+}
+
+static void warn_of(const struct application *a, const struct records_change *change)
+{
+    const union applied *record = change->record;
+
+    if (change->kind == HA_VM) {
+        const struct ha_vm *vm = &record->vm;
+        warn_unless_known(a, HA_STORAGE, "storage", vm->name, vm->storage);
+        for (uint32_t i = 0; i < vm->allowed.n; i++) {
+            warn_unless_known(a, HA_HOST, "host", vm->name, vm->allowed.name[i]);
+        }
+        for (uint32_t i = 0; i < vm->after.n; i++) {
+            warn_unless_known(a, HA_VM, "machine", vm->name, vm->after.name[i]);
+        }
+    } else if (change->kind == HA_HOST) {
+        const struct ha_host *host = &record->host;
+        for (uint32_t i = 0; i < host->storages.n; i++) {
+            warn_unless_known(a, HA_STORAGE, "storage", host->name, host->storages.name[i]);
+        }
+        for (uint32_t i = 0; i < host->n_levels; i++) {
+            for (uint32_t k = 0; k < host->levels[i].n; k++) {
+                warn_unless_known(a, HA_DEVICE, "fence device", host->name,
+                                  host->levels[i].device[k]);
+            }
+        }
+    }
+}
+
+/* --- the way of a file ------------------------------------------------------------------------ */
+
+static enum cli_exit apply_document(struct application *a, const struct manifest_document *d)
+{
+    union applied *record = &a->records[a->n];
+    struct ha_key *key = &a->keys[a->n];
+
+    for (size_t i = 0; i < COUNT_OF(of_commands); i++) {
+        if (manifest_has(d, of_commands[i])) {
+            buf_clear(&a->why);
+            say(&a->why, of_commands[i]);
+            say(&a->why, ": commands write it (vm start, vm migrate, host fence); leave it out");
+            return complain_of(a, manifest_line(d, of_commands[i]), say_end(&a->why));
+        }
+    }
+    buf_clear(&a->why);
+    ha_record_defaults(d->kind, record);
+    if (ha_record_decode(d->kind, buf_view(&d->json), record, &a->why) != OK) {
+        const char *why = say_end(&a->why);
+        return complain_of(a, manifest_line(d, why), why);
+    }
+    ha_record_key(d->kind, record, key);
+    for (size_t i = 0; i < a->n; i++) {
+        if (a->changes[i].kind == d->kind && strcmp(a->changes[i].name, key->name) == 0) {
+            return complain_of(a, d->line, "name: an earlier document of this file has it, too");
+        }
+    }
+    const struct ha_entry *before = ha_view_find(&a->view, d->kind, key->name, NULL);
+    keep(d, record, before != NULL ? before->record : NULL);
+    a->changes[a->n++] =
+        (struct records_change){.kind = d->kind,
+                                .name = key->name,
+                                .record = record,
+                                .mod_revision = before != NULL ? before->mod_revision : 0};
+    return CLI_OK;
+}
+
+static void tell_applied(const struct application *a, bool is_dry)
+{
+    for (size_t i = 0; i < a->n; i++) {
+        const struct records_change *change = &a->changes[i];
+        warn_of(a, change);
+        if (a->r.json) {
+            records_print(change->kind, change->record, true);
+        } else {
+            (void)printf("%s%s%s %s%s\n", ha_kind_name(change->kind),
+                         change->name[0] != '\0' ? "/" : "", change->name,
+                         change->mod_revision != 0 ? "changed" : "created",
+                         is_dry ? " (not written: --dry-run)" : "");
+        }
+    }
+}
+
+static enum cli_exit apply_all(struct application *a, enum ha_kind assumed, bool is_dry)
+{
+    struct buf text;
+    enum cli_exit e = CLI_OK;
+
+    buf_init(&text);
+    if (!read_file(a->r.command, a->file, &text)) {
+        e = CLI_UNREADABLE;
+    } else if (manifest_read(buf_view(&text), assumed, &a->manifest, &a->why) != OK) {
+        (void)fprintf(stderr, "novacron %s: %s:%s\n", a->r.command, a->file, say_end(&a->why));
+        e = CLI_USAGE;
+    }
+    buf_deinit(&text);
+    if (e != CLI_OK) {
+        return e;
+    }
+    a->records = mem_alloc_zero(a->manifest.n * sizeof *a->records);
+    a->keys = mem_alloc_zero(a->manifest.n * sizeof *a->keys);
+    a->changes = mem_alloc_zero(a->manifest.n * sizeof *a->changes);
+    for (size_t i = 0; e == CLI_OK && i < a->manifest.n; i++) {
+        e = apply_document(a, &a->manifest.documents[i]);
+    }
+    if (e == CLI_OK && !is_dry) {
+        e = records_write(&a->r, a->changes, a->n);
+    }
+    if (e == CLI_OK) {
+        tell_applied(a, is_dry);
+    }
+    return e;
+}
+
+static enum cli_exit apply(const struct cli_call *call, const char *command, enum ha_kind assumed)
+{
+    struct application a = {.file = call->options[APPLY_FILE]};
+
+    if (a.file == NULL) {
+        (void)fprintf(stderr, "novacron %s: -f FILE is missing; - is the standard input\n",
+                      command);
+        return CLI_USAGE;
+    }
+    enum cli_exit e = records_open(&a.r, &a.view, command, call);
+    if (e != CLI_OK) {
+        return e;
+    }
+    buf_init(&a.why);
+    e = apply_all(&a, assumed, call->options[APPLY_DRY] != NULL);
+    mem_free(a.changes);
+    mem_free(a.keys);
+    mem_free(a.records);
+    manifest_free(&a.manifest);
+    buf_deinit(&a.why);
+    records_close(&a.r, &a.view);
+    return e;
+}
+
+enum cli_exit cmd_apply(const struct cli_call *call)
+{
+    return apply(call, "apply", HA_KINDS);
+}
+
+enum cli_exit cmd_vm_apply(const struct cli_call *call)
+{
+    return apply(call, "vm apply", HA_VM);
+}
+
+enum cli_exit cmd_host_apply(const struct cli_call *call)
+{
+    return apply(call, "host apply", HA_HOST);
+}

@@ -1,0 +1,154 @@
+/* `novacron status`: one screen that says whether anything needs a person, and what. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/records.h"
+#include "core/base/say.h"
+#include "core/ha/ha_explain.h"
+
+/* Placements that may be tried to find what losses are survived. */
+#define STATUS_BUDGET 1000000
+
+struct situation {
+    uint32_t hosts;
+    uint32_t hosts_up;
+    uint32_t machines;
+    uint32_t wanted;
+    uint32_t running; /* of those that are wanted */
+    uint32_t incidents;
+    size_t unreadable;
+    struct ha_losses losses;
+};
+
+static void status_count(const struct ha_view *view, struct situation *s)
+{
+    struct ha_ledger ledger;
+
+    memset(s, 0, sizeof *s);
+    s->hosts = (uint32_t)ha_view_count(view, HA_HOST);
+    for (size_t i = 0; i < s->hosts; i++) {
+        const char *name = ha_view_at(view, HA_HOST, i)->key.name;
+        const struct ha_fate *fate = ha_view_fate(view, name);
+        s->hosts_up +=
+            ha_view_agent(view, name) != NULL && (fate == NULL || fate->phase == HA_HOST_UP);
+    }
+    s->machines = (uint32_t)ha_view_count(view, HA_VM);
+    for (size_t i = 0; i < s->machines; i++) {
+        const struct ha_vm *vm = ha_view_at(view, HA_VM, i)->record;
+        const struct ha_owner *owner = vm != NULL ? ha_view_owner(view, vm->name) : NULL;
+        s->wanted += vm != NULL && vm->is_wanted;
+        s->running += vm != NULL && vm->is_wanted && owner != NULL && owner->phase == HA_RUNNING;
+    }
+    for (size_t i = 0; i < ha_view_count(view, HA_INCIDENT); i++) {
+        const struct ha_incident *incident = ha_view_at(view, HA_INCIDENT, i)->record;
+        s->incidents += incident != NULL && !incident->is_closed;
+    }
+    for (size_t kind = 0; kind <= HA_KINDS; kind++) {
+        s->unreadable += view->lists[kind].unreadable;
+    }
+    ha_ledger_init(&ledger, view, NULL, 0);
+    ha_place_losses_survived(&ledger, STATUS_BUDGET, &s->losses);
+    ha_ledger_deinit(&ledger);
+}
+
+static bool status_is_well(const struct situation *s)
+{
+    return s->hosts_up == s->hosts && s->running == s->wanted && s->incidents == 0 &&
+           s->unreadable == 0 && s->losses.survived > 0;
+}
+
+static void status_print_losses(const struct situation *s)
+{
+    if (s->hosts == 0) {
+        return;
+    }
+    (void)printf("survives   the loss of %s%u host%s", s->losses.is_at_least ? "at least " : "",
+                 s->losses.survived, s->losses.survived == 1 ? "" : "s");
+    if (s->losses.vm != NULL) {
+        (void)printf("; without");
+        for (size_t i = 0; i < HA_LOSSES_MAX && s->losses.hosts[i] != NULL; i++) {
+            (void)printf(" %s", s->losses.hosts[i]);
+        }
+        (void)printf(", %s would find no place", s->losses.vm);
+    }
+    (void)printf("\n");
+}
+
+/* What is not as it should be, a line each. */
+static void status_print_troubles(const struct ha_view *view)
+{
+    for (size_t i = 0; i < ha_view_count(view, HA_HOST); i++) {
+        const char *name = ha_view_at(view, HA_HOST, i)->key.name;
+        const struct ha_fate *fate = ha_view_fate(view, name);
+        if (fate != NULL && fate->phase != HA_HOST_UP) {
+            (void)printf("  host %-16s %-10s %s\n", name, ha_fate_phase_name(fate->phase),
+                         fate->reason);
+        } else if (fate != NULL && fate->is_quarantined) {
+            (void)printf("  host %-16s quarantined, after %u losses of late\n", name, fate->losses);
+        } else if (ha_view_agent(view, name) == NULL) {
+            (void)printf("  host %-16s unheard    its agent has never written\n", name);
+        }
+    }
+    for (size_t i = 0; i < ha_view_count(view, HA_VM); i++) {
+        const struct ha_vm *vm = ha_view_at(view, HA_VM, i)->record;
+        const struct ha_owner *owner = vm != NULL ? ha_view_owner(view, vm->name) : NULL;
+        if (vm == NULL || !vm->is_wanted || (owner != NULL && owner->phase == HA_RUNNING)) {
+            continue;
+        }
+        (void)printf("  vm   %-16s %-10s %s\n", vm->name,
+                     owner != NULL ? ha_phase_name(owner->phase) : "new",
+                     owner != NULL ? owner->reason : "the manager has not looked at it yet");
+    }
+    for (size_t i = 0; i < ha_view_count(view, HA_INCIDENT); i++) {
+        const struct ha_incident *incident = ha_view_at(view, HA_INCIDENT, i)->record;
+        if (incident != NULL && !incident->is_closed) {
+            (void)printf("  open %s: `novacron incident show %s`\n", incident->id, incident->id);
+        }
+    }
+}
+
+static void status_print(const struct ha_view *view, const struct situation *s)
+{
+    struct buf text;
+
+    (void)printf("hosts      %u of %u up\n", s->hosts_up, s->hosts);
+    (void)printf("machines   %u of %u wanted ones run; %u more are not wanted\n", s->running,
+                 s->wanted, s->machines - s->wanted);
+    status_print_losses(s);
+    (void)printf("incidents  %u open\n", s->incidents);
+    (void)printf("%s\n", status_is_well(s) ? "All is well." : "Needs attention:");
+    status_print_troubles(view);
+    buf_init(&text);
+    ha_explain_unreadable(view, &text);
+    (void)fputs(say_end(&text), stdout);
+    buf_deinit(&text);
+}
+
+static void status_print_json(const struct situation *s)
+{
+    (void)printf("{\"hosts\":%u,\"hosts_up\":%u,\"machines\":%u,\"machines_wanted\":%u,"
+                 "\"machines_running\":%u,\"losses_survived\":%u,\"incidents_open\":%u,"
+                 "\"unreadable\":%zu,\"is_well\":%s}\n",
+                 s->hosts, s->hosts_up, s->machines, s->wanted, s->running, s->losses.survived,
+                 s->incidents, s->unreadable, status_is_well(s) ? "true" : "false");
+}
+
+enum cli_exit cmd_status(const struct cli_call *call)
+{
+    struct remote r;
+    struct ha_view view;
+    struct situation s;
+    enum cli_exit e = records_open(&r, &view, "status", call);
+
+    if (e != CLI_OK) {
+        return e;
+    }
+    status_count(&view, &s);
+    if (r.json) {
+        status_print_json(&s);
+    } else {
+        status_print(&view, &s);
+    }
+    records_close(&r, &view);
+    return status_is_well(&s) ? CLI_OK : CLI_DAMAGED;
+}

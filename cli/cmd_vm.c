@@ -1,0 +1,312 @@
+/* `novacron vm`: machines, as they are wanted and as they are. */
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli/records.h"
+#include "core/base/mem.h"
+#include "core/base/say.h"
+#include "core/ha/ha_explain.h"
+
+enum { CHANGE_WAIT = REMOTE_OPTIONS };
+
+/* How often a machine is looked at that is waited for. */
+#define VM_LOOK_MS 100
+
+#define VM_WAIT_MAX_S 86400
+
+static const char *or_dash(const char *text)
+{
+    return text[0] != '\0' ? text : "-";
+}
+
+/* --- looking ---------------------------------------------------------------------------------- */
+
+static void vm_print_row(const struct ha_view *view, const struct ha_entry *entry)
+{
+    const struct ha_vm *vm = entry->record;
+    const struct ha_owner *owner = ha_view_owner(view, entry->key.name);
+
+    if (vm == NULL) {
+        (void)printf("%-20s unreadable: %s\n", entry->key.name, entry->why);
+        return;
+    }
+    (void)printf("%-20s %-8s %-10s %-16s %6llu %8llu  %s\n", vm->name,
+                 vm->is_wanted ? "running" : "stopped",
+                 owner != NULL ? ha_phase_name(owner->phase) : "new",
+                 owner != NULL ? or_dash(owner->host) : "-",
+                 owner != NULL ? (unsigned long long)owner->epoch : 0,
+                 owner != NULL ? (unsigned long long)owner->restarts : 0,
+                 owner != NULL ? owner->reason : "the manager has not looked at it yet");
+}
+
+/* Does it do what is wanted of it? */
+static bool vm_is_well(const struct ha_view *view, const struct ha_entry *entry)
+{
+    const struct ha_vm *vm = entry->record;
+    const struct ha_owner *owner = ha_view_owner(view, entry->key.name);
+
+    if (vm == NULL || owner == NULL) {
+        return false;
+    }
+    return owner->phase == (vm->is_wanted ? HA_RUNNING : HA_STOPPED);
+}
+
+/* The specification and what the manager has of it, as one object. */
+static void vm_print_json(const struct ha_view *view, const struct ha_entry *entry)
+{
+    struct buf json;
+
+    buf_init(&json);
+    say(&json, "{\"spec\":");
+    ha_record_encode(HA_VM, entry->record, &json);
+    const struct ha_owner *owner = ha_view_owner(view, entry->key.name);
+    if (owner != NULL) {
+        say(&json, ",\"owner\":");
+        ha_record_encode(HA_OWNER, owner, &json);
+    }
+    say(&json, "}");
+    (void)puts(say_end(&json));
+    buf_deinit(&json);
+}
+
+enum cli_exit cmd_vm_list(const struct cli_call *call)
+{
+    struct remote r;
+    struct ha_view view;
+    enum cli_exit e = records_open(&r, &view, "vm list", call);
+
+    if (e != CLI_OK) {
+        return e;
+    }
+    const size_t n = ha_view_count(&view, HA_VM);
+    if (!r.json && n > 0) {
+        (void)printf("%-20s %-8s %-10s %-16s %6s %8s  %s\n", "NAME", "WANTED", "PHASE", "HOST",
+                     "EPOCH", "RESTARTS", "WHY");
+    } else if (!r.json) {
+        (void)printf("There are no machines. `novacron vm apply -f FILE` makes some.\n");
+    }
+    for (size_t i = 0; i < n; i++) {
+        const struct ha_entry *entry = ha_view_at(&view, HA_VM, i);
+        e = vm_is_well(&view, entry) ? e : CLI_DAMAGED;
+        if (!r.json) {
+            vm_print_row(&view, entry);
+        } else if (entry->record != NULL) {
+            vm_print_json(&view, entry);
+        }
+    }
+    records_close(&r, &view);
+    return e;
+}
+
+enum cli_exit cmd_vm_show(const struct cli_call *call)
+{
+    const char *name = call->arguments[0];
+    struct remote r;
+    struct ha_view view;
+    enum cli_exit e = records_open(&r, &view, "vm show", call);
+
+    if (e != CLI_OK) {
+        return e;
+    }
+    const struct ha_entry *entry = records_get(&r, &view, HA_VM, name);
+    const struct ha_owner *owner = ha_view_owner(&view, name);
+    if (entry == NULL) {
+        e = CLI_UNREADABLE;
+    } else if (r.json) {
+        vm_print_json(&view, entry);
+    } else {
+        (void)printf("wanted:\n");
+        records_print(HA_VM, entry->record, false);
+        if (owner != NULL) {
+            (void)printf("found:\n");
+            records_print(HA_OWNER, owner, false);
+        }
+        const struct ha_report *report =
+            owner != NULL ? ha_view_report(&view, owner->host, name) : NULL;
+        if (report != NULL) {
+            (void)printf("reported by %s:\n", report->host);
+            records_print(HA_REPORT, report, false);
+        }
+    }
+    records_close(&r, &view);
+    return e;
+}
+
+enum cli_exit cmd_vm_explain(const struct cli_call *call)
+{
+    struct remote r;
+    struct ha_view view;
+    enum cli_exit e = records_open(&r, &view, "vm explain", call);
+
+    if (e != CLI_OK) {
+        return e;
+    }
+    if (records_get(&r, &view, HA_VM, call->arguments[0]) == NULL) {
+        e = CLI_UNREADABLE;
+    } else {
+        struct ha_ledger ledger;
+        struct buf text;
+        buf_init(&text);
+        ha_ledger_init(&ledger, &view, NULL, 0);
+        ha_explain_vm(&ledger, call->arguments[0], &text);
+        (void)fputs(say_end(&text), stdout);
+        ha_ledger_deinit(&ledger);
+        buf_deinit(&text);
+    }
+    records_close(&r, &view);
+    return e;
+}
+
+/* --- changing --------------------------------------------------------------------------------- */
+
+enum vm_change { VM_CHANGE_START, VM_CHANGE_STOP, VM_CHANGE_MOVE };
+
+/* Has what was asked for come about, or become impossible? */
+static bool vm_is_there(const struct ha_view *view, const char *name, enum vm_change change,
+                        const struct ha_vm *asked, enum cli_exit *ret)
+{
+    const struct ha_owner *owner = ha_view_owner(view, name);
+    const struct ha_vm *vm = ha_view_vm(view, name);
+
+    *ret = CLI_OK;
+    if (owner == NULL || vm == NULL) {
+        return false;
+    }
+    if (change == VM_CHANGE_STOP) {
+        return owner->phase == HA_STOPPED;
+    }
+    if (owner->phase == HA_FAILED && owner->start_count == asked->start_count) {
+        *ret = CLI_DAMAGED;
+        return true;
+    }
+    if (owner->phase != HA_RUNNING) {
+        return false;
+    }
+    if (change == VM_CHANGE_MOVE) {
+        return strcmp(owner->host, asked->move_to) == 0;
+    }
+    return owner->start_count == asked->start_count;
+}
+
+static enum cli_exit vm_wait(struct remote *r, const char *name, enum vm_change change,
+                             const struct ha_vm *asked, uint64_t seconds)
+{
+    const struct timespec pause = {.tv_nsec = VM_LOOK_MS * 1000000L};
+    enum cli_exit e = CLI_OK;
+    bool is_there = false;
+
+    for (uint64_t i = 0; e == CLI_OK && !is_there && i < seconds * 1000 / VM_LOOK_MS; i++) {
+        struct ha_view view;
+        ha_view_init(&view);
+        e = records_load(r, &view);
+        if (e == CLI_OK) {
+            is_there = vm_is_there(&view, name, change, asked, &e);
+        }
+        const struct ha_owner *owner = ha_view_owner(&view, name);
+        if (is_there && owner != NULL) {
+            (void)printf("%s is %s on %s, epoch %llu%s%s\n", name, ha_phase_name(owner->phase),
+                         or_dash(owner->host), (unsigned long long)owner->epoch,
+                         owner->reason[0] != '\0' ? ": " : "", owner->reason);
+        }
+        ha_view_deinit(&view);
+        if (!is_there) {
+            (void)nanosleep(&pause, NULL);
+        }
+    }
+    if (e == CLI_OK && !is_there) {
+        (void)fprintf(stderr,
+                      "novacron %s: %s is not there after %llu s; `novacron vm explain %s` says "
+                      "why\n",
+                      r->command, name, (unsigned long long)seconds, name);
+        return CLI_DAMAGED;
+    }
+    return e;
+}
+
+static void vm_change_apply(struct ha_vm *vm, enum vm_change change, const char *host)
+{
+    if (change == VM_CHANGE_START) {
+        vm->is_wanted = true;
+        vm->start_count++;
+    } else if (change == VM_CHANGE_STOP) {
+        vm->is_wanted = false;
+    } else {
+        ha_text_set(vm->move_to, sizeof vm->move_to, host);
+    }
+}
+
+static enum cli_exit vm_change_with(const struct cli_call *call, const char *command,
+                                    enum vm_change change)
+{
+    const char *name = call->arguments[0];
+    const char *host = change == VM_CHANGE_MOVE ? call->arguments[1] : NULL;
+    const char *wait = call->options[CHANGE_WAIT];
+    uint64_t seconds = 0;
+    struct remote r;
+    struct ha_view view;
+    struct ha_vm vm;
+    enum cli_exit e = records_open(&r, &view, command, call);
+
+    if (e != CLI_OK) {
+        return e;
+    }
+    const struct ha_entry *entry = records_get(&r, &view, HA_VM, name);
+    if (entry == NULL || (host != NULL && records_get(&r, &view, HA_HOST, host) == NULL)) {
+        e = CLI_UNREADABLE;
+    } else if (wait != NULL && (!remote_number(wait, &seconds) || seconds > VM_WAIT_MAX_S)) {
+        e = remote_wrong(&r, "--wait wants seconds, up to a day, and got", wait);
+    } else {
+        vm = *(const struct ha_vm *)entry->record;
+        vm_change_apply(&vm, change, host);
+        e = records_write(
+            &r,
+            &(struct records_change){
+                .kind = HA_VM, .name = name, .record = &vm, .mod_revision = entry->mod_revision},
+            1);
+        if (e == CLI_OK && wait != NULL) {
+            e = vm_wait(&r, name, change, &vm, seconds);
+        }
+    }
+    records_close(&r, &view);
+    return e;
+}
+
+enum cli_exit cmd_vm_start(const struct cli_call *call)
+{
+    return vm_change_with(call, "vm start", VM_CHANGE_START);
+}
+
+enum cli_exit cmd_vm_stop(const struct cli_call *call)
+{
+    return vm_change_with(call, "vm stop", VM_CHANGE_STOP);
+}
+
+enum cli_exit cmd_vm_migrate(const struct cli_call *call)
+{
+    return vm_change_with(call, "vm migrate", VM_CHANGE_MOVE);
+}
+
+enum cli_exit cmd_vm_delete(const struct cli_call *call)
+{
+    struct remote r;
+    struct ha_view view;
+    enum cli_exit e = records_open(&r, &view, "vm delete", call);
+
+    if (e != CLI_OK) {
+        return e;
+    }
+    /* One that cannot be read may be deleted, too. */
+    const struct ha_entry *entry = ha_view_find(&view, HA_VM, call->arguments[0], NULL);
+    if (entry == NULL) {
+        e = remote_wrong(&r, "there is no machine", call->arguments[0]);
+    } else {
+        e = records_write(&r,
+                          &(struct records_change){.kind = HA_VM,
+                                                   .name = call->arguments[0],
+                                                   .mod_revision = entry->mod_revision},
+                          1);
+    }
+    records_close(&r, &view);
+    return e;
+}
