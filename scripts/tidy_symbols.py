@@ -17,7 +17,7 @@ ALLOWED = {
     "memchr", "memcmp", "memcpy", "memmove", "memset", "bcmp",
     "strcmp", "strlen", "strncmp", "strnlen",
     # what the compiler itself calls
-    "_GLOBAL_OFFSET_TABLE_", "__popcountdi2", "__stack_chk_fail", "__udivti3", "__umodti3",
+    "_GLOBAL_OFFSET_TABLE_", "__popcountdi2", "__stack_chk_fail", "__divti3", "__udivti3", "__umodti3",
 }
 
 # Imports of one object, by archive and object.

@@ -136,7 +136,9 @@ void etcd_watches_turn(struct etcd_api *api)
     }
     uint64_t tag;
     while (store_stream_ready(store, &tag)) {
-        watcher_make_due((struct watcher *)(uintptr_t)tag);
+        if (tag != 0) { /* that one is not ours: node_ha.h */
+            watcher_make_due((struct watcher *)(uintptr_t)tag);
+        }
     }
     size_t budget = ETCD_WATCH_BUDGET;
     while (!store_link_is_alone(&api->due) && budget > 0) {

@@ -80,6 +80,9 @@ void simhost_switch_off(struct simhost *host)
     if (simhost_power(host) != SIMHOST_ON) {
         return;
     }
+    if (power->owner.goes_off != NULL) {
+        power->owner.goes_off(power->owner.ctx, host);
+    }
     simhost_cut_power(host, power->luck_num, power->luck_den);
     if (power->owner.went_off != NULL) {
         power->owner.went_off(power->owner.ctx, host);

@@ -30,9 +30,11 @@
 
 enum simhost_power { SIMHOST_ON, SIMHOST_OFF, SIMHOST_UNPLUGGED };
 
-/* Who runs the nodes. `went_off`: the node's process is gone, and is to be freed. `came_on`: one
- * can be started. Neither is called inside an event of a node. */
+/* Who runs the nodes. `goes_off`: power is about to go, and the node's process with it; may be
+ * NULL. `went_off`: it is gone, and is to be freed. `came_on`: one can be started. None is called
+ * inside an event of a node. */
 struct simpower_owner {
+    void (*goes_off)(void *ctx, struct simhost *host);
     void (*went_off)(void *ctx, struct simhost *host);
     void (*came_on)(void *ctx, struct simhost *host);
     void *ctx;

@@ -71,6 +71,9 @@ bool simvolume_row_at(const struct simvolume *volume, size_t at, struct simvolum
 /* All writes that ever arrived; the newest epoch it was opened with; the host whose machine holds
  * the lock, or NULL. */
 uint64_t simvolume_writes(const struct simvolume *volume);
+
+/* How often a machine of one host wanted the lock while one of another host held it. */
+uint64_t simvolume_contentions(const struct simvolume *volume);
 uint64_t simvolume_epoch(const struct simvolume *volume);
 const struct simhost *simvolume_holder(const struct simvolume *volume);
 

@@ -15,6 +15,7 @@ struct simvm {
     struct simvm_faults faults;
     char name[WORLD_NAME_MAX_BYTES];
     bool is_paused;
+    bool is_held; /* by the guard */
     bool is_told; /* the node's process hears of its exit */
     bool is_ours; /* a process of the node's started or listed it, at some time */
     bool is_dead; /* in no list: its event frees it */
@@ -47,6 +48,7 @@ struct simvolume {
     char name[WORLD_NAME_MAX_BYTES];
     nanos flight;
     uint64_t writes;
+    uint64_t contentions;
     uint64_t epoch;                 /* the newest it was opened with */
     struct simvolume_owner *owners; /* owned; in the order of the openings */
     size_t owner_count;
@@ -71,6 +73,11 @@ void simvm_tell_unseen(struct simhost *host, const char *name);
 
 /* Its process ends; who listens is told. */
 void simvm_end(struct simvm *vm, enum world_vm_end end);
+
+/* simguard.c: would the guard take a machine now? ERR_DENIED: no, or there is none; ERR_PENDING: it
+ * does not answer. It holds one more, or fewer. */
+MUST_USE enum err simguard_takes(struct simhost *host);
+void simguard_holds(struct simhost *host);
 
 struct simvolume *simvolume_find(const struct simworld *sim, const char *name);
 bool simvolume_is_cut(const struct simvolume *volume, const struct simhost *host);

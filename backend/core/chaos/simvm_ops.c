@@ -71,14 +71,25 @@ static void start_executes(struct simcall *call)
         answer_vm(call, ERR_IO, WORLD_VM_UNKNOWN);
         return;
     }
+    enum err e = request->spec.is_guarded ? simguard_takes(host) : OK;
+    if (e == ERR_PENDING) {
+        simcall_after(call, SIMVM_LATENCY, start_executes);
+        return;
+    }
     simvm_tell_unseen(host, request->spec.name);
-    enum err e = simvm_spawn(host, &request->spec, &vm);
+    if (e == OK) {
+        e = simvm_spawn(host, &request->spec, &vm);
+    }
     if (e != OK) {
         answer_vm(call, e, WORLD_VM_UNKNOWN);
         return;
     }
     vm->is_told = true;
     vm->is_ours = true;
+    vm->is_held = request->spec.is_guarded;
+    if (vm->is_held) {
+        simguard_holds(host);
+    }
     simcall_after(call, SIMVM_BOOT_TIME, start_booted);
 }
 

@@ -144,6 +144,7 @@ static void note_opening(struct simvolume *volume, const struct simvm *vm)
 enum err simvolume_open(struct simvolume *volume, const struct simvm *vm)
 {
     if (volume->holder != NULL && !volume->grants_all) {
+        volume->contentions += volume->holder->host != vm->host;
         return ERR_REFUSED;
     }
     volume->holder = vm;
@@ -225,6 +226,11 @@ uint64_t simvolume_writes(const struct simvolume *volume)
 uint64_t simvolume_epoch(const struct simvolume *volume)
 {
     return volume->epoch;
+}
+
+uint64_t simvolume_contentions(const struct simvolume *volume)
+{
+    return volume->contentions;
 }
 
 const struct simhost *simvolume_holder(const struct simvolume *volume)

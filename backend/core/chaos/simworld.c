@@ -235,6 +235,7 @@ void simworld_free(struct simworld *sim)
         simvm_deinit(sim->hosts[i]);
         simapp_deinit(sim->hosts[i]);
         simprogram_deinit(sim->hosts[i]);
+        simguard_deinit(sim->hosts[i]);
         simdisk_free(sim->hosts[i]->disk);
         mem_free(sim->hosts[i]->timers.heap);
         mem_free(sim->hosts[i]);
@@ -325,12 +326,14 @@ struct simhost *simhost_new(struct simworld *sim, const char *name, uint64_t dis
         .vm = &simvm_ops,
         .plain = &simplain_ops,
         .command = &simcommand_ops,
+        .guard = &simguard_ops,
         .memory = &simmemory_ops,
     };
     simpower_init(host);
     simvm_init(host);
     simapp_init(host);
     simprogram_init(host);
+    simguard_init(host);
     simclock_begin(host, sim->now);
     mem_grow((void **)&sim->hosts, &sim->host_cap, sim->host_count + 1, sizeof *sim->hosts);
     sources_grow(sim);
@@ -383,6 +386,7 @@ static void host_forget_process(struct simhost *host, bool has_power)
     simvm_forget(host);
     simapp_forget(host);
     simprogram_forget(host);
+    simguard_forget(host);
     simnet_forget(host, has_power);
     simdisk_close_all(host->disk);
     simhost_refresh(host);
@@ -401,6 +405,7 @@ void simhost_cut_power(struct simhost *host, uint64_t num, uint64_t den)
     simhost_suspend(host, 0);
     host_forget_process(host, false);
     simvm_lose_power(host);
+    simguard_lose_power(host);
     simdisk_lose_power(host->disk, num, den);
 }
 

@@ -24,7 +24,8 @@ struct simparcel;
 struct simconn;
 struct simdevice; /* simpower.c */
 struct simpower;
-struct simvms; /* simvm_int.h */
+struct simguard; /* simguard.c */
+struct simvms;   /* simvm_int.h */
 struct simvolume;
 struct world_stream;
 
@@ -93,6 +94,7 @@ struct simhost {
     struct simvms *vms;           /* owned */
     struct simapps *apps;         /* owned */
     struct simprograms *programs; /* owned */
+    struct simguard *guard;       /* owned */
 };
 
 /* When a source's first event happens. */
@@ -181,24 +183,29 @@ extern const struct world_file_ops simfile_ops;
 /* The host has its generator and its disk; gives both of them speed, and draws of their own. */
 void simfile_init(struct simhost *host);
 
-/* --- simpower.c and simvm.c ------------------------------------------------------------------ */
+/* --- simpower.c, simvm.c and simguard.c ------------------------------------------------------ */
 
 extern const struct world_power_ops simpower_ops;
 extern const struct world_vm_ops simvm_ops;
+extern const struct world_guard_ops simguard_ops;
 
 void simpower_init(struct simhost *host);
 void simvm_init(struct simhost *host);
+void simguard_init(struct simhost *host);
 
 /* The host's process is gone; its machines are not. */
 void simpower_forget(struct simhost *host);
 void simvm_forget(struct simhost *host);
+void simguard_forget(struct simhost *host);
 
-/* The host's power is: its machines end, and nobody is told. */
+/* The host's power is: its machines and its guard end, and nobody is told. */
 void simvm_lose_power(struct simhost *host);
+void simguard_lose_power(struct simhost *host);
 
 /* After all events. */
 void simpower_deinit(struct simworld *sim);
 void simvm_deinit(struct simhost *host);
+void simguard_deinit(struct simhost *host);
 void simvolume_deinit(struct simworld *sim);
 
 /* --- simapp.c and simprogram.c --------------------------------------------------------------- */

@@ -18,6 +18,7 @@ const char *ha_kind_name(enum ha_kind kind)
         [HA_STORAGE] = "storages", [HA_SETTINGS] = "settings",  [HA_CONFIRMED] = "confirmed",
         [HA_OWNER] = "owners",     [HA_FATE] = "fates",         [HA_AGENT] = "agents",
         [HA_REPORT] = "reports",   [HA_INCIDENT] = "incidents", [HA_EVENT] = "events",
+        [HA_SIGHT] = "sights",
     };
     _Static_assert(COUNT_OF(names) == HA_KINDS, "each kind has a folder");
 

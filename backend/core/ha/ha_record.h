@@ -3,10 +3,10 @@
  *
  * What lives here: the records under /novacron/ (this file), the picture of all of them
  * (ha_view.h), the rules, each a pure function (ha_place.h, ha_restart.h, ha_proof.h), host leases
- * (ha_lease.h), the manager, which works on the leader (ha_manager.h), the agent, which works on
- * every host (ha_agent.h), and what joins them on a world and a store (ha_host.h). Who may call it:
- * core/node, the daemon, the simulator, the CLI (records only). What it follows: docs/ha.md, and
- * the rules of ownership in docs/models.md, which spec/ownership.pml checks.
+ * (ha_lease.h), the manager, which works on the leader (ha_keeper.h), the agent, which works on
+ * every host (ha_agent.h), and what joins them on a world and a store (ha_member.h). Who may call
+ * it: core/node, the daemon, the simulator, the CLI (records only). What it follows: docs/ha.md,
+ * and the rules of ownership in docs/models.md, which spec/ownership.pml checks.
  *
  * RECORDS are JSON objects in the store, one a key, as docs/formats/ha-records.md has them field by
  * field. Decoders are for untrusted bytes: operators and other programs can write any key. Names
@@ -63,6 +63,7 @@ enum ha_kind {
     HA_REPORT,
     HA_INCIDENT,
     HA_EVENT,
+    HA_SIGHT,
     HA_KINDS
 };
 
@@ -259,6 +260,13 @@ struct ha_event {
     char detail[HA_TEXT_BYTES];
 };
 
+/* The power of a host was read as "on" by this device, as its record was at `revision`: what says
+ * "off" later is then no device that cannot say anything else. */
+struct ha_sight {
+    char device[HA_NAME_BYTES];
+    uint64_t revision;
+};
+
 /* --- what an agent writes --------------------------------------------------------------------- */
 
 struct ha_agent_record {
@@ -350,7 +358,8 @@ void ha_event_name(uint64_t number, char ret[HA_NAME_BYTES]);
              : HA_AGENT, struct ha_report                                                          \
              : HA_REPORT, struct ha_incident                                                       \
              : HA_INCIDENT, struct ha_event                                                        \
-             : HA_EVENT)
+             : HA_EVENT, struct ha_sight                                                           \
+             : HA_SIGHT)
 
 /* The size of the kind's struct; and a struct of that kind with all its defaults. */
 size_t ha_record_size(enum ha_kind kind);

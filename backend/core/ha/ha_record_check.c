@@ -343,6 +343,7 @@ enum err ha_record_check(enum ha_kind kind, const void *record, struct buf *why)
     case HA_REPORT:
     case HA_INCIDENT:
     case HA_EVENT:
+    case HA_SIGHT:
     case HA_KINDS:
         return OK;
     }

@@ -243,6 +243,11 @@ static const struct ha_field event_fields[] = {
     CHARS(ha_event, detail, HA_TYPE_TEXT),
 };
 
+static const struct ha_field sight_fields[] = {
+    CHARS_NEEDED(ha_sight, device, HA_TYPE_NAME),
+    COUNTER(ha_sight, revision),
+};
+
 static const struct ha_table tables[HA_KINDS] = {
     [HA_VM] = TABLE(ha_vm, vm_fields, true),
     [HA_HOST] = TABLE(ha_host, host_fields, true),
@@ -256,6 +261,7 @@ static const struct ha_table tables[HA_KINDS] = {
     [HA_REPORT] = TABLE(ha_report, report_fields, false),
     [HA_INCIDENT] = TABLE(ha_incident, incident_fields, false),
     [HA_EVENT] = TABLE(ha_event, event_fields, false),
+    [HA_SIGHT] = TABLE(ha_sight, sight_fields, false),
 };
 
 const struct ha_table *ha_table_of(enum ha_kind kind)

@@ -186,7 +186,7 @@ void ha_view_advance(struct ha_view *v, uint64_t revision)
 }
 
 /* A key that is to be an entry: under our prefix, and not the one by which leaders exclude each
- * other (ha_manager.h), which is no record. */
+ * other (ha_keeper.h), which is no record. */
 static bool view_key_is_ours(struct bytes key)
 {
     static const char leader[] = HA_PREFIX "leader";
@@ -378,6 +378,11 @@ const struct ha_report *ha_view_report(const struct ha_view *v, const char *host
 const struct ha_incident *ha_view_incident(const struct ha_view *v, const char *id)
 {
     return view_record(v, HA_INCIDENT, id, NULL);
+}
+
+const struct ha_sight *ha_view_sight(const struct ha_view *v, const char *device)
+{
+    return view_record(v, HA_SIGHT, device, NULL);
 }
 
 const struct ha_settings *ha_view_settings(const struct ha_view *v)

@@ -97,6 +97,7 @@ const struct ha_fate *ha_view_fate(const struct ha_view *v, const char *host);
 const struct ha_agent_record *ha_view_agent(const struct ha_view *v, const char *host);
 const struct ha_report *ha_view_report(const struct ha_view *v, const char *host, const char *vm);
 const struct ha_incident *ha_view_incident(const struct ha_view *v, const char *id);
+const struct ha_sight *ha_view_sight(const struct ha_view *v, const char *device);
 
 /* The settings; where nobody wrote any, the defaults. NULL: they cannot be read, and then nobody
  * can say what leases or waits are. */

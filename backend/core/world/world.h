@@ -363,8 +363,8 @@ struct world_vm_spec {
     const char *name;
     const char *volume;      /* START: where its disk is, and what it locks */
     uint64_t epoch;          /* of the ownership under which it runs */
-    bool is_guarded;         /* START: the guard holds it before its guest runs; ERR_DENIED if it
-                                does not take it */
+    bool is_guarded;         /* START: the guard holds it before its guest runs; ERR_DENIED if there
+                                is none, or its lease does not hold */
     struct bytes definition; /* START: the rest of the machine; the driver's to understand */
 };
 

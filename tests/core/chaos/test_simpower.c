@@ -39,7 +39,8 @@ static void pair_new(struct pair *p)
     p->sim = simworld_new(1);
     p->a = simhost_new(p->sim, "a", 1 << 20);
     p->b = simhost_new(p->sim, "b", 1 << 20);
-    simpower_set_owner(p->b, &(struct simpower_owner){pair_went_off, pair_came_on, p});
+    simpower_set_owner(p->b, &(struct simpower_owner){
+                                 .went_off = pair_went_off, .came_on = pair_came_on, .ctx = p});
 }
 
 struct order {

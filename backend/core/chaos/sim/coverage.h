@@ -41,6 +41,9 @@
     X(REACHED_WATCH_MOVED, "watch-moved", "a watch went on at another member")                     \
     X(REACHED_LEASE_KEPT, "lease-kept", "a key's lease was renewed")                               \
     X(REACHED_LEASE_ENDED, "lease-ended", "a key's lease ran out")                                 \
+    X(REACHED_VM_RESTARTED, "vm-restarted", "a machine that had ended started again")              \
+    X(REACHED_VM_FENCED, "vm-fenced", "a machine started elsewhere, by a fence")                   \
+    X(REACHED_VM_EXPIRED, "vm-expired", "a machine started elsewhere, by time")                    \
     X(REACHED_CORE_ONLY, "core-only", "only a quorum came back, and that was enough")              \
     X(REACHED_BEYOND, "beyond-model", "the group came to rely on a disk that was damaged")         \
     X(REACHED_VERDICT_EMPTY, "start-empty", "a start found an empty disk of a new node")           \

@@ -36,7 +36,12 @@
     X(FAMILY_DISK_LOSS, "disk-loss")                                                               \
     X(FAMILY_MEMBER, "member")                                                                     \
     X(FAMILY_OPERATE, "operate")                                                                   \
-    X(FAMILY_DATAGRAM, "datagram")
+    X(FAMILY_DATAGRAM, "datagram")                                                                 \
+    X(FAMILY_MACHINE, "machine")                                                                   \
+    X(FAMILY_FENCE, "fence")                                                                       \
+    X(FAMILY_GUARD, "guard")                                                                       \
+    X(FAMILY_STORAGE, "storage")                                                                   \
+    X(FAMILY_MAINS, "mains")
 
 enum fault_family {
 #define FAULT_FAMILY_ENUM(name, text) name,
@@ -108,7 +113,20 @@ enum fault_family {
       "nodes are started again as the newer release; after the last one the level is raised")      \
     X(FAULT_BLOCK, FAMILY_DATAGRAM, "block",                                                       \
       "streams pass and datagrams do not; mode: between two hosts, one way, at one host, "         \
-      "anywhere")
+      "anywhere")                                                                                  \
+    X(FAULT_VM_CRASH, FAMILY_MACHINE, "vm-crash", "the process of a machine dies")                 \
+    X(FAULT_VM_SHUT_DOWN, FAMILY_MACHINE, "vm-shut-down", "a guest shuts its machine down")        \
+    X(FAULT_VM_HANG, FAMILY_MACHINE, "vm-hang", "a machine stands still")                          \
+    X(FAULT_VM_MUTE, FAMILY_MACHINE, "vm-mute", "a machine runs, and answers nothing")             \
+    X(FAULT_VM_STUCK, FAMILY_MACHINE, "vm-stuck", "a machine is in uninterruptible sleep")         \
+    X(FAULT_VM_STUBBORN, FAMILY_MACHINE, "vm-stubborn", "a guest ignores its power button")        \
+    X(FAULT_VM_NO_START, FAMILY_MACHINE, "vm-no-start", "`number` starts on a host fail")          \
+    X(FAULT_DEVICE, FAMILY_FENCE, "device", "a host's fence device fails; mode: how")              \
+    X(FAULT_NO_DEVICES, FAMILY_FENCE, "no-devices", "a host reaches no fence device")              \
+    X(FAULT_GUARD_STALL, FAMILY_GUARD, "guard-stall", "a host's guard stands still")               \
+    X(FAULT_VOLUME_CUT, FAMILY_STORAGE, "volume-cut", "a host does not reach the volumes")         \
+    X(FAULT_SWITCH_OFF, FAMILY_MAINS, "switch-off", "a host is switched off, and on again")        \
+    X(FAULT_UNPLUG, FAMILY_MAINS, "unplug", "a host and its fence device have no mains")
 
 enum fault_kind {
 #define FAULT_ENUM(name, family, text, help) name,

@@ -48,10 +48,13 @@ void inject_kill(struct inject *inject, struct simmember *m, bool power, uint64_
 
 void inject_restart(struct inject *inject, struct simmember *m)
 {
-    if (m->state != MEMBER_UP && !m->stays_down) {
-        simmember_start(m);
-        inject->touched(inject->ctx, m->i);
+    if (m->state == MEMBER_UP || m->stays_down) {
+        return;
     }
+    if (simmember_switch_on(m) && m->state != MEMBER_UP) {
+        simmember_start(m);
+    }
+    inject->touched(inject->ctx, m->i);
 }
 
 /* --- rows ------------------------------------------------------------------------------------- */
@@ -106,6 +109,12 @@ static enum inject_outcome row_begin(struct inject_active *a)
     case FAMILY_MEMBER:
     case FAMILY_OPERATE:
         return inject_begin_member(a);
+    case FAMILY_MACHINE:
+    case FAMILY_FENCE:
+    case FAMILY_GUARD:
+    case FAMILY_STORAGE:
+    case FAMILY_MAINS:
+        return inject_begin_vm(a);
     case FAULT_FAMILIES:
         break;
     }
@@ -120,6 +129,7 @@ static void row_end(struct inject_active *a)
     inject_end_host(a);
     inject_end_loss(a);
     inject_end_member(a);
+    inject_end_vm(a);
 }
 
 static void row_timer(struct world_timer *timer)

@@ -1,6 +1,6 @@
 /* Private to the injector: inject.c is its schedule, inject_net.c the links, inject_host.c
  * processes, clocks and disks that keep what they promised, inject_loss.c disks that do not,
- * inject_member.c what operators do. */
+ * inject_member.c what operators do, inject_vm.c machines, fence devices, guards and mains. */
 #ifndef NOVACRON_CHAOS_SIM_INJECT_INT_H
 #define NOVACRON_CHAOS_SIM_INJECT_INT_H
 
@@ -11,12 +11,17 @@ enum inject_outcome inject_begin_net(struct inject_active *a);
 enum inject_outcome inject_begin_host(struct inject_active *a);
 enum inject_outcome inject_begin_loss(struct inject_active *a);
 enum inject_outcome inject_begin_member(struct inject_active *a);
+enum inject_outcome inject_begin_vm(struct inject_active *a);
+
+/* The ways in which a fence device fails, one a mode. */
+#define INJECT_DEVICE_FAULTS 8
 
 /* Ends it. */
 void inject_end_net(struct inject_active *a);
 void inject_end_host(struct inject_active *a);
 void inject_end_loss(struct inject_active *a);
 void inject_end_member(struct inject_active *a);
+void inject_end_vm(struct inject_active *a);
 
 /* What waits for an operation of this host's disk does not happen any more. */
 void inject_end_tricks(struct simmember *m);

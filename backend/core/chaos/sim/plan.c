@@ -1,5 +1,6 @@
 #include "core/base/check.h"
 #include "core/base/sort.h"
+#include "core/chaos/sim/inject_int.h"
 #include "core/chaos/sim/profile.h"
 
 /* What the numbers of a kind's rows are drawn from. A span or number of 0 to 0 is none. */
@@ -75,6 +76,19 @@ static const struct plan_kind plan_kinds[FAULT_KINDS] = {
     [FAULT_COMPACT] = {2, {0, 0}, {0, 0}, 1},
     [FAULT_UPGRADE] = {2, {500, 8000}, {0, 0}, 2},
     [FAULT_BLOCK] = {1, {500, 40000}, {0, 0}, 4},
+    [FAULT_VM_CRASH] = {6, {0, 0}, {0, 0}, 1},
+    [FAULT_VM_SHUT_DOWN] = {2, {0, 0}, {0, 0}, 1},
+    [FAULT_VM_HANG] = {2, {100, 20000}, {0, 0}, 1},
+    [FAULT_VM_MUTE] = {2, {100, 20000}, {0, 0}, 1},
+    [FAULT_VM_STUCK] = {2, {100, 20000}, {0, 0}, 1},
+    [FAULT_VM_STUBBORN] = {1, {100, 20000}, {0, 0}, 1},
+    [FAULT_VM_NO_START] = {2, {0, 0}, {1, 6}, 1},
+    [FAULT_DEVICE] = {4, {1000, 30000}, {0, 0}, INJECT_DEVICE_FAULTS},
+    [FAULT_NO_DEVICES] = {1, {1000, 30000}, {0, 0}, 1},
+    [FAULT_GUARD_STALL] = {1, {100, 30000}, {0, 0}, 1},
+    [FAULT_VOLUME_CUT] = {1, {100, 20000}, {0, 0}, 1},
+    [FAULT_SWITCH_OFF] = {4, {1000, 30000}, {0, 0}, 1},
+    [FAULT_UNPLUG] = {1, {1000, 30000}, {0, 0}, 1},
 };
 
 bool fault_is_scripted(enum fault_kind kind)

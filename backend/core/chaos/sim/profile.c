@@ -24,7 +24,13 @@
 #define HOSTS_FAMILIES                                                                             \
     (BIT(FAMILY_CUT) | BIT(FAMILY_LOSS) | BIT(FAMILY_DELAY) | BIT(FAMILY_CRASH) |                  \
      BIT(FAMILY_PAUSE) | BIT(FAMILY_CLOCK) | BIT(FAMILY_CPU) | BIT(FAMILY_DATAGRAM))
-#define ALL_FAMILIES   (BIT(FAULT_FAMILIES) - 1)
+#define HA_FAMILIES                                                                                \
+    (HOSTS_FAMILIES | BIT(FAMILY_CLOG) | BIT(FAMILY_STREAM) | BIT(FAMILY_OPERATE) |                \
+     MACHINE_FAMILIES)
+#define MACHINE_FAMILIES                                                                           \
+    (BIT(FAMILY_MACHINE) | BIT(FAMILY_FENCE) | BIT(FAMILY_GUARD) | BIT(FAMILY_STORAGE) |           \
+     BIT(FAMILY_MAINS))
+#define ALL_FAMILIES   ((BIT(FAULT_FAMILIES) - 1) & ~MACHINE_FAMILIES)
 #define LIGHT_FAMILIES (BIT(FAMILY_CRASH) | BIT(FAMILY_CUT) | BIT(FAMILY_LOSS) | BIT(FAMILY_PAUSE))
 
 /* Chances are in a hundred: of each family that is `often` on, and of each of the others. */
@@ -51,7 +57,9 @@ static const struct {
     [FAMILY_POWER] = {2, 20},    [FAMILY_PAUSE] = {2, 20},     [FAMILY_CPU] = {1, 8},
     [FAMILY_CLOCK] = {2, 20},    [FAMILY_DISK_SLOW] = {2, 20}, [FAMILY_DISK_ERROR] = {1, 12},
     [FAMILY_DISK_FULL] = {1, 6}, [FAMILY_DISK_LOSS] = {2, 16}, [FAMILY_MEMBER] = {2, 30},
-    [FAMILY_OPERATE] = {2, 40},  [FAMILY_DATAGRAM] = {1, 12},
+    [FAMILY_OPERATE] = {2, 40},  [FAMILY_DATAGRAM] = {1, 12},  [FAMILY_MACHINE] = {2, 30},
+    [FAMILY_FENCE] = {2, 20},    [FAMILY_GUARD] = {1, 6},      [FAMILY_STORAGE] = {1, 8},
+    [FAMILY_MAINS] = {2, 12},
 };
 
 const char *sim_profile_name(enum sim_profile profile)
@@ -117,6 +125,11 @@ static void draw_members(struct sim_settings *s, struct prng *p)
         s->founders = prng_chance(p, 2, 3) ? 3 : 5;
     } else if (s->profile == PROFILE_LEADER) {
         s->founders = prng_chance(p, 2, 3) ? 3 : 5;
+    } else if (s->profile == PROFILE_HA) {
+        s->founders = prng_chance(p, 2, 3) ? 3 : 5;
+        s->has_witness = false;
+        s->is_stretch = false;
+        s->machines = (uint32_t)prng_range(p, 1, SIM_MACHINES_MAX);
     }
 }
 
@@ -159,7 +172,7 @@ static void draw_node(struct sim_settings *s, struct prng *p)
         s->raft.max_uncommitted_bytes =
             u64_min(4096U << prng_below(p, 5), s->raft.max_cached_bytes);
     }
-    s->watches_hosts = s->profile == PROFILE_HOSTS;
+    s->watches_hosts = s->profile == PROFILE_HOSTS || s->profile == PROFILE_HA;
     s->clock_ppm = s->raft.lease_reads ? s->raft.clock_drift_ppm : 50000;
 }
 

@@ -13,6 +13,12 @@
 /* Hosts of one run: founders and those that join later. */
 #define SIM_HOSTS_MAX 12
 
+/* Machines that they run. */
+#define SIM_MACHINES_MAX 8
+
+/* Of the watchdog of a host that runs machines. */
+#define SIM_WATCHDOG_TIMEOUT (6 * NANOS_PER_S)
+
 /* The seed's generator has a child for each part of a run, so that a further draw in one leaves the
  * others as they were. */
 enum sim_stream {
@@ -38,7 +44,8 @@ enum sim_stream {
     X(PROFILE_LEADER, "leader", "whoever leads is cut off, slow, deposed, or dies",                \
       LEADER_FAMILIES, 70, 5)                                                                      \
     X(PROFILE_HOSTS, "hosts", "hosts that watch each other, and crash, pause and lose each other", \
-      HOSTS_FAMILIES, 60, 0)
+      HOSTS_FAMILIES, 60, 0)                                                                       \
+    X(PROFILE_HA, "ha", "machines, hosts, fence devices and guards that fail", HA_FAMILIES, 60, 0)
 
 enum sim_profile {
 #define SIM_PROFILE_ENUM(name, text, help, often, chance, other) name,
@@ -86,6 +93,7 @@ struct sim_settings {
     uint32_t weight_swap;
     uint32_t weight_delete;
 
+    uint32_t machines;  /* that the hosts are to run; 0: they run none */
     bool watches_hosts; /* each host runs a health agent beside the node */
 
     uint64_t clock_ppm; /* the most by which clocks may drift in this run */

@@ -139,6 +139,7 @@ static void check_touched(struct sim *s)
     }
     s->touched = 0;
     check_oracle(s);
+    sim_ha_check(s);
     if (inject_is_beyond(&s->inject) && !s->is_over) {
         s->is_beyond = true;
         sim_reach(s, REACHED_BEYOND);
@@ -164,6 +165,7 @@ bool sim_step(struct sim *s)
     if (simworld_now(s->world) >= s->next_look) {
         s->next_look = simworld_now(s->world) + LOOK_EVERY;
         sim_look(s);
+        sim_ha_look(s);
     }
     if (simworld_events(s->world) >= s->next_full) {
         s->next_full = simworld_events(s->world) + FULL_CHECK_EVENTS;
@@ -221,6 +223,7 @@ void sim_begin(struct sim *s)
     s->lessees.touched = sim_touched;
     s->lessees.ctx = s;
     simtruth_init(&s->truth, s->settings.feature_level);
+    simoperator_init(&s->operator, & s->cluster);
     inject_init(&s->inject, &s->cluster, &s->clients, &s->plan);
     s->inject.touched = sim_touched;
     s->inject.injected = sim_injected;
@@ -239,6 +242,7 @@ static void sim_free(struct sim *s)
     simlessees_deinit(&s->lessees);
     simclients_deinit(&s->clients);
     simtruth_deinit(&s->truth);
+    simoperator_deinit(&s->operator);
     inject_deinit(&s->inject);
     oracle_free(s->oracle);
     buf_deinit(&s->line);

@@ -290,6 +290,9 @@ void sim_heal(struct sim *s)
     if (!s->is_over && !s->is_beyond && s->settings.watches_hosts) {
         sim_hosts_settle(s);
     }
+    if (!s->is_over) {
+        sim_ha_settle(s);
+    }
     if (!s->is_over && !s->is_beyond) {
         oracle_converged(s->oracle, simworld_now(s->world));
         const struct oracle_violation *violation = oracle_violation(s->oracle);

@@ -7,6 +7,7 @@
 #include "core/chaos/oracle/oracle.h"
 #include "core/chaos/sim/sim.h"
 #include "core/chaos/sim/simlessee.h"
+#include "core/chaos/sim/simmachines.h"
 #include "core/chaos/sim/simtruth.h"
 #include "core/chaos/sim/simwatch.h"
 #include "core/chaos/sim/tla_trace.h"
@@ -23,6 +24,7 @@ struct sim {
     struct simwatches watches;
     struct simlessees lessees;
     struct simtruth truth;
+    struct simoperator operator;
     struct inject inject;
     struct oracle *oracle;
     uint32_t touched;    /* a bit for each host that the next look is due at */
@@ -42,6 +44,12 @@ struct sim {
         uint8_t roles[SIM_HOSTS_MAX];
         raft_index snapshot[SIM_HOSTS_MAX];
     } seen;
+    struct {
+        uint64_t revision; /* of the newest view that was looked at */
+        uint64_t epoch[SIM_MACHINES_MAX];
+        uint64_t restarts[SIM_MACHINES_MAX];
+        uint64_t noted[SIM_MACHINES_MAX]; /* epochs that the coverage knows */
+    } ha;
     struct buf line;
     struct tla_trace tla;
 };
@@ -81,6 +89,13 @@ void sim_heal(struct sim *s);
 /* sim_hosts.c */
 void sim_hosts_cut(void *ctx, struct simmember *m, const struct cut_change *change);
 void sim_hosts_settle(struct sim *s);
+
+/* sim_ha.c */
+void sim_ha_said(void *ctx, struct simmember *m, enum ha_saying who, const char *what,
+                 const char *subject, const char *detail);
+void sim_ha_check(struct sim *s);
+void sim_ha_look(struct sim *s);
+void sim_ha_settle(struct sim *s);
 
 /* sim_judge.c */
 void sim_judge(struct sim *s);

@@ -262,6 +262,7 @@ struct simcluster_events sim_observers(void)
     return (struct simcluster_events){
         .opened = on_opened,
         .closing = on_closing,
+        .ha_said = sim_ha_said,
         .ready = on_ready,
         .halted = on_halted,
         .stepping = on_stepping,

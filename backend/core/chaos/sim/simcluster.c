@@ -4,6 +4,9 @@
 
 #include "core/base/check.h"
 #include "core/base/mem.h"
+#include "core/chaos/sim/simmachines.h"
+#include "core/chaos/simguard.h"
+#include "core/chaos/simpower.h"
 #include "core/store/store_limits.h"
 
 #define SIM_PORT    2380
@@ -31,6 +34,9 @@ static void member_ready(void *ctx, enum recovery_verdict verdict, const char *w
     m->is_ready = true;
     m->was_ready = true;
     m->ready_at = simworld_now(m->cluster->world);
+    if (m->ha_store != NULL) {
+        node_ha_ready(m->ha_store);
+    }
     m->cluster->events.ready(m->cluster->ctx, m);
 }
 
@@ -47,7 +53,26 @@ static void member_led(void *ctx, enum raft_role role, node_id leader, raft_term
     if (m->agent != NULL) {
         health_agent_lead(m->agent, leader);
     }
+    if (m->ha_store != NULL) {
+        node_ha_leader_changed(m->ha_store);
+    }
     m->cluster->events.led(m->cluster->ctx, m, role, term);
+}
+
+static void member_advanced(void *ctx)
+{
+    struct simmember *m = ctx;
+    if (m->ha_store != NULL) {
+        node_ha_advanced(m->ha_store);
+    }
+}
+
+static void member_noted(void *ctx, node_id from, struct bytes note)
+{
+    struct simmember *m = ctx;
+    if (m->ha_store != NULL) {
+        (void)node_ha_note(m->ha_store, from, note);
+    }
 }
 
 static void member_diverged(void *ctx, node_id who)
@@ -74,6 +99,96 @@ static void member_applied(void *ctx, const struct raft_entry *entry)
     m->cluster->events.applied(m->cluster->ctx, m, entry);
 }
 
+/* --- hosts that run machines ------------------------------------------------------------------ */
+
+const char *simcluster_machine_name(uint32_t machine)
+{
+    static const char *const names[SIM_MACHINES_MAX] = {"vm-a", "vm-b", "vm-c", "vm-d",
+                                                        "vm-e", "vm-f", "vm-g", "vm-h"};
+    CHECK(machine < SIM_MACHINES_MAX);
+    return names[machine];
+}
+
+const char *simcluster_volume_name(uint32_t machine)
+{
+    static const char *const names[SIM_MACHINES_MAX] = {"disk-a", "disk-b", "disk-c", "disk-d",
+                                                        "disk-e", "disk-f", "disk-g", "disk-h"};
+    CHECK(machine < SIM_MACHINES_MAX);
+    return names[machine];
+}
+
+static void member_is_gone(struct simmember *m)
+{
+    m->cluster->events.closing(m->cluster->ctx, m);
+    if (m->agent != NULL) {
+        health_agent_close(m->agent);
+        m->agent = NULL;
+    }
+}
+
+static void member_is_freed(struct simmember *m)
+{
+    simmachines_close(m);
+    node_close(m->node);
+    m->node = NULL;
+    m->state = MEMBER_DOWN;
+    m->is_ready = false;
+}
+
+static void member_goes_off(void *ctx, struct simhost *host)
+{
+    struct simmember *m = ctx;
+    (void)host;
+    if (m->state == MEMBER_UP) {
+        member_is_gone(m);
+    }
+}
+
+static void member_went_off(void *ctx, struct simhost *host)
+{
+    struct simmember *m = ctx;
+    (void)host;
+    if (m->state == MEMBER_UP) {
+        member_is_freed(m);
+    }
+}
+
+static void member_came_on(void *ctx, struct simhost *host)
+{
+    struct simmember *m = ctx;
+    (void)host;
+    if (m->state == MEMBER_DOWN && !m->stays_down) {
+        simmember_start(m);
+    }
+}
+
+static void member_runs_machines(struct simmember *m)
+{
+    const struct simpower_owner owner = {member_goes_off, member_went_off, member_came_on, m};
+    char outlet[sizeof m->name + 8] = {0};
+
+    memcpy(outlet, m->name, strlen(m->name));
+    memcpy(outlet + strlen(m->name), "-outlet", 7);
+    simpower_set_owner(m->host, &owner);
+    simdevice_new(m->host, outlet);
+    simguard_install(m->host, WORLD_WATCHDOG_READY, SIM_WATCHDOG_TIMEOUT);
+}
+
+bool simmember_switch_on(struct simmember *m)
+{
+    if (m->cluster->n_machines > 0 && simhost_power(m->host) == SIMHOST_OFF) {
+        simhost_switch_on(m->host);
+    }
+    return simhost_power(m->host) != SIMHOST_UNPLUGGED;
+}
+
+void simcluster_cut_volumes(struct simcluster *c, struct simmember *m, bool is_cut)
+{
+    for (uint32_t i = 0; i < c->n_machines; i++) {
+        simvolume_cut(c->volume[i], m->host, is_cut);
+    }
+}
+
 /* --- life ------------------------------------------------------------------------------------- */
 
 void simcluster_init(struct simcluster *c, struct simworld *world, const struct sim_settings *s)
@@ -89,6 +204,13 @@ void simcluster_init(struct simcluster *c, struct simworld *world, const struct 
         m->name[5] = (char)('a' + i);
         m->host = simhost_new(world, m->name, s->disk_bytes);
         m->is_old_release = i < s->founders && s->feature_level < STORE_FEATURE_LEVEL_MAX;
+        if (s->machines > 0) {
+            member_runs_machines(m);
+        }
+    }
+    c->n_machines = s->machines;
+    for (uint32_t i = 0; i < c->n_machines; i++) {
+        c->volume[i] = simvolume_new(world, simcluster_volume_name(i));
     }
     for (uint32_t i = 0; i < s->founders; i++) {
         bool is_witness = s->has_witness && i + 1 == s->founders;
@@ -151,6 +273,11 @@ static void member_cut(void *ctx, const struct cut_change *change, uint64_t view
 {
     struct simmember *m = ctx;
     (void)view;
+    if (m->ha != NULL && (change->kind == CUT_LOST || change->kind == CUT_BACK)) {
+        ha_member_cut(m->ha, change->id, change->kind == CUT_LOST);
+    } else if (m->ha != NULL) {
+        ha_member_degraded(m->ha, change->id, change->kind == CUT_GRAY);
+    }
     if (m->cluster->events.cut != NULL) {
         m->cluster->events.cut(m->cluster->ctx, m, change);
     }
@@ -198,6 +325,8 @@ void simmember_start(struct simmember *m)
         .leader_changed = member_led,
         .alarm = member_alarm,
         .diverged = member_diverged,
+        .advanced = member_advanced,
+        .note = member_noted,
         .sent = member_sent,
         .applied = member_applied,
     };
@@ -213,27 +342,22 @@ void simmember_start(struct simmember *m)
     if (m->cluster->settings->watches_hosts) {
         member_start_agent(m);
     }
+    simmachines_open(m);
     m->node = node_open(simhost_world(m->host), &config, &events);
+    simmachines_attach(m);
     m->cluster->events.opened(m->cluster->ctx, m);
 }
 
 void simmember_kill(struct simmember *m, bool power, uint64_t num)
 {
     CHECK(m->state == MEMBER_UP && m->node != NULL);
-    m->cluster->events.closing(m->cluster->ctx, m);
-    if (m->agent != NULL) {
-        health_agent_close(m->agent);
-        m->agent = NULL;
-    }
+    member_is_gone(m);
     if (power) {
         simhost_cut_power(m->host, num, 4);
     } else {
         simhost_kill(m->host);
     }
-    node_close(m->node);
-    m->node = NULL;
-    m->state = MEMBER_DOWN;
-    m->is_ready = false;
+    member_is_freed(m);
 }
 
 bool simmember_serves(const struct simmember *m)

@@ -8,16 +8,22 @@
  *
  * A node's process is what simhost_kill ends; its disk stays. What a disk may have lost by a fault
  * is remembered per host, for the oracle, until the node is whole again.
+ *
+ * Where hosts run machines, each has a guard with a watchdog, a fence device of its own name and a
+ * second one, an outlet; the process starts and ends with the power, whoever switches it.
  */
 #ifndef NOVACRON_CHAOS_SIM_SIMCLUSTER_H
 #define NOVACRON_CHAOS_SIM_SIMCLUSTER_H
 
 #include "core/chaos/sim/profile.h"
 #include "core/chaos/simnet.h"
+#include "core/chaos/simvm.h"
 #include "core/chaos/simworld.h"
+#include "core/ha/ha_member.h"
 #include "core/monitoring/health/health_agent.h"
 #include "core/node/node.h"
 
+struct node_ha; /* node_ha.h */
 struct simcluster;
 
 enum simmember_state { MEMBER_BLANK, MEMBER_UP, MEMBER_DOWN };
@@ -31,6 +37,8 @@ struct simmember {
     struct node *node;           /* NULL unless UP */
     struct world_listener guest; /* takes the agent's streams from the node */
     struct health_agent *agent;  /* likewise, and only where hosts watch each other */
+    struct node_ha *ha_store;    /* likewise, and only where hosts run machines */
+    struct ha_member *ha;
     enum simmember_state state;
     uint32_t life;       /* counts starts */
     bool was_ready;      /* took part before: an empty disk is a lost one */
@@ -60,6 +68,9 @@ struct simcluster_events {
     void (*diverged)(void *ctx, struct simmember *m, node_id who);
     /* The leader m found others lost, gray or back; or NULL. */
     void (*cut)(void *ctx, struct simmember *m, const struct cut_change *change);
+    /* What HA on m says for the log; or NULL. */
+    void (*ha_said)(void *ctx, struct simmember *m, enum ha_saying who, const char *what,
+                    const char *subject, const char *detail);
 };
 
 struct simcluster {
@@ -68,6 +79,8 @@ struct simcluster {
     struct simmember member[SIM_HOSTS_MAX];
     uint32_t n; /* founders and spares */
     struct raft_membership founders;
+    struct simvolume *volume[SIM_MACHINES_MAX]; /* one a machine; the world's */
+    uint32_t n_machines;
     struct simcluster_events events;
     void *ctx;
 };
@@ -81,6 +94,17 @@ void simmember_start(struct simmember *m);
 
 /* The process dies; with `power`, unsynced writes survive in `num` of 4 cases each. */
 void simmember_kill(struct simmember *m, bool power, uint64_t num);
+
+/* Somebody switches its host on, if it is off: where hosts run machines its process starts with it.
+ * False: it has no mains. */
+bool simmember_switch_on(struct simmember *m);
+
+/* The host does not reach the volumes of the machines, or reaches them again. */
+void simcluster_cut_volumes(struct simcluster *c, struct simmember *m, bool is_cut);
+
+/* The name of a machine, and of its volume. Borrowed: static. */
+const char *simcluster_machine_name(uint32_t machine);
+const char *simcluster_volume_name(uint32_t machine);
 
 /* It is up, past recovery, and has not halted. */
 bool simmember_serves(const struct simmember *m);

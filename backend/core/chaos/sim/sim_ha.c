@@ -1,0 +1,216 @@
+/*
+ * Hosts that run machines: what must hold of machines while faults go on, and that they run again
+ * once they are over.
+ *
+ *     I11, I12  simvm.h judges every opening of a volume and every write that arrives
+ *     I13  nobody starts a machine while its lock is held by another host's: whoever did had no
+ *          proof that is true
+ *     I14  epochs and counted restarts of a machine never go back, whoever leads
+ *     I16  once the faults are over, every machine runs, once, on a host that is up, as its record
+ *          says, within a bound
+ */
+#include <string.h>
+
+#include "core/base/say.h"
+#include "core/chaos/sim/sim_int.h"
+
+/* Detection, a new leader's full wait where no device helps, restarts with their longest delays. */
+#define MACHINES_SETTLE_BOUND (400 * NANOS_PER_S)
+#define MACHINES_LOOK_EVERY   NANOS_PER_S
+
+/* Then nothing more may happen. */
+#define MACHINES_CALM_SPAN (20 * NANOS_PER_S)
+
+void sim_ha_said(void *ctx, struct simmember *m, enum ha_saying who, const char *what,
+                 const char *subject, const char *detail)
+{
+    static const char *const whose[] = {" agent: ", " manager: ", " record: "};
+    struct sim *s = ctx;
+    struct buf *line = sim_line(s);
+
+    if (line != NULL) {
+        say(line, m->name);
+        say(line, whose[who]);
+        say(line, what);
+        say(line, " ");
+        say(line, subject);
+        say(line, " ");
+        say(line, detail);
+        sim_line_end(s);
+    }
+}
+
+/* --- after every event ------------------------------------------------------------------------ */
+
+void sim_ha_check(struct sim *s)
+{
+    const char *violation = s->cluster.n_machines > 0 ? simvm_violation(s->world) : NULL;
+
+    if (violation != NULL) {
+        sim_fail(s, SIM_UNSAFE, "I12", violation);
+    }
+    for (uint32_t i = 0; i < s->cluster.n_machines; i++) {
+        if (simvolume_contentions(s->cluster.volume[i]) > 0) {
+            sim_fail(s, SIM_UNSAFE, "I13",
+                     "a machine was to be started while another host's held its volume");
+        }
+    }
+}
+
+/* --- now and then ----------------------------------------------------------------------------- */
+
+/* Whose view is the newest. */
+static const struct simmember *newest_view(const struct sim *s)
+{
+    const struct simmember *newest = NULL;
+
+    for (uint32_t i = 0; i < s->cluster.n; i++) {
+        const struct simmember *m = &s->cluster.member[i];
+        if (simmember_serves(m) && m->ha != NULL &&
+            (newest == NULL ||
+             ha_member_view(m->ha)->revision > ha_member_view(newest->ha)->revision)) {
+            newest = m;
+        }
+    }
+    return newest;
+}
+
+static void check_counters(struct sim *s, const struct ha_view *view)
+{
+    for (uint32_t i = 0; i < s->cluster.n_machines; i++) {
+        const struct ha_owner *owner = ha_view_owner(view, simcluster_machine_name(i));
+        if (owner == NULL) {
+            continue;
+        }
+        if (owner->epoch < s->ha.epoch[i] || owner->restarts < s->ha.restarts[i]) {
+            sim_fail(s, SIM_UNSAFE, "I14", "an epoch, or a count of restarts, went back");
+        }
+        s->ha.epoch[i] = owner->epoch;
+        s->ha.restarts[i] = owner->restarts;
+    }
+}
+
+static void note_states(struct sim *s, const struct ha_view *view)
+{
+    for (uint32_t i = 0; i < s->cluster.n_machines; i++) {
+        const struct ha_owner *owner = ha_view_owner(view, simcluster_machine_name(i));
+        if (owner == NULL || owner->epoch == s->ha.noted[i]) {
+            continue;
+        }
+        s->ha.noted[i] = owner->epoch;
+        if (owner->proof == HA_PROOF_FENCED) {
+            sim_reach(s, REACHED_VM_FENCED);
+        } else if (owner->proof == HA_PROOF_EXPIRED) {
+            sim_reach(s, REACHED_VM_EXPIRED);
+        } else if (owner->proof == HA_PROOF_STOPPED) {
+            sim_reach(s, REACHED_VM_RESTARTED);
+        }
+    }
+}
+
+void sim_ha_look(struct sim *s)
+{
+    const struct simmember *m = newest_view(s);
+
+    if (s->cluster.n_machines == 0) {
+        return;
+    }
+    simoperator_declare(&s->operator);
+    if (m != NULL && ha_member_view(m->ha)->revision >= s->ha.revision) {
+        s->ha.revision = ha_member_view(m->ha)->revision;
+        check_counters(s, ha_member_view(m->ha));
+        note_states(s, ha_member_view(m->ha));
+    }
+}
+
+/* --- once the faults are over ----------------------------------------------------------------- */
+
+/* On how many hosts it lives; the last of them. */
+static uint32_t machine_lives(const struct sim *s, const char *name, const struct simmember **ret)
+{
+    struct world_vm_found found;
+    uint32_t lives = 0;
+
+    for (uint32_t i = 0; i < s->cluster.n; i++) {
+        const struct simmember *m = &s->cluster.member[i];
+        for (size_t k = 0; simvm_at(m->host, k, &found); k++) {
+            if (strcmp(found.name, name) == 0) {
+                lives++;
+                *ret = m;
+            }
+        }
+    }
+    return lives;
+}
+
+static bool machine_is_well(const struct sim *s, const struct ha_view *view, uint32_t machine)
+{
+    const char *name = simcluster_machine_name(machine);
+    const struct ha_owner *owner = ha_view_owner(view, name);
+    const struct simmember *at = NULL;
+
+    return owner != NULL && owner->phase == HA_RUNNING && machine_lives(s, name, &at) == 1 &&
+           at->state == MEMBER_UP && strcmp(at->name, owner->host) == 0;
+}
+
+/* The first machine that is not as it should be; n_machines: all are. */
+static uint32_t first_unwell(struct sim *s)
+{
+    const struct simmember *m = newest_view(s);
+    uint32_t i = 0;
+
+    if (m == NULL || !s->operator.is_declared || !simoperator_retry(&s->operator, m)) {
+        return 0;
+    }
+    while (i < s->cluster.n_machines && machine_is_well(s, ha_member_view(m->ha), i)) {
+        i++;
+    }
+    return i;
+}
+
+static void fail_unwell(struct sim *s, uint32_t machine, const char *what)
+{
+    const struct simmember *m = newest_view(s);
+    const struct ha_owner *owner =
+        m != NULL ? ha_view_owner(ha_member_view(m->ha), simcluster_machine_name(machine)) : NULL;
+    struct buf text;
+
+    buf_init(&text);
+    say(&text, simcluster_machine_name(machine));
+    say(&text, what);
+    if (owner != NULL) {
+        say(&text, "; ");
+        say(&text, ha_phase_name(owner->phase));
+        say(&text, " on ");
+        say(&text, owner->host);
+        say(&text, ": ");
+        say(&text, owner->reason);
+    }
+    sim_fail(s, SIM_STUCK, "I16", say_end(&text));
+    buf_deinit(&text);
+}
+
+void sim_ha_settle(struct sim *s)
+{
+    const nanos bound = simworld_now(s->world) + MACHINES_SETTLE_BOUND;
+    uint32_t unwell = 0;
+
+    if (s->cluster.n_machines == 0) {
+        return;
+    }
+    unwell = first_unwell(s);
+    while (!s->is_over && unwell < s->cluster.n_machines && simworld_now(s->world) < bound) {
+        sim_pass(s, simworld_now(s->world) + MACHINES_LOOK_EVERY);
+        unwell = first_unwell(s);
+    }
+    if (!s->is_over && unwell < s->cluster.n_machines) {
+        fail_unwell(s, unwell, " does not run long after the faults");
+    }
+    if (!s->is_over) {
+        sim_pass(s, simworld_now(s->world) + MACHINES_CALM_SPAN);
+        unwell = first_unwell(s);
+    }
+    if (!s->is_over && unwell < s->cluster.n_machines) {
+        fail_unwell(s, unwell, " ran, and then did not, with no fault about");
+    }
+}

@@ -1,0 +1,211 @@
+#include "core/chaos/sim/simmachines.h"
+
+#include <string.h>
+
+#include "core/base/check.h"
+
+#define STORAGE "pool"
+
+/* --- beside a node ---------------------------------------------------------------------------- */
+
+void simmachines_open(struct simmember *m)
+{
+    if (m->cluster->n_machines > 0) {
+        m->ha_store = node_ha_open(simhost_world(m->host), m->id);
+    }
+}
+
+static void member_said(void *ctx, enum ha_saying who, const char *what, const char *subject,
+                        const char *detail)
+{
+    struct simmember *m = ctx;
+
+    if (m->cluster->events.ha_said != NULL) {
+        m->cluster->events.ha_said(m->cluster->ctx, m, who, what, subject, detail);
+    }
+}
+
+void simmachines_attach(struct simmember *m)
+{
+    const struct ha_member_events events = {.ctx = m, .said = member_said};
+    struct ha_member_config config = {0};
+
+    if (m->ha_store == NULL) {
+        return;
+    }
+    node_ha_attach(m->ha_store, m->node);
+    ha_text_set(config.agent.host, sizeof config.agent.host, m->name);
+    config.agent.memory_mib = 4096;
+    config.agent.cpus = 16;
+    config.agent.storages.n = 1;
+    ha_text_set(config.agent.storages.name[0], HA_NAME_BYTES, STORAGE);
+    m->ha = ha_member_open(simhost_world(m->host), node_ha_store(m->ha_store), &config, &events);
+}
+
+void simmachines_close(struct simmember *m)
+{
+    if (m->ha != NULL) {
+        ha_member_close(m->ha);
+        m->ha = NULL;
+    }
+    if (m->ha_store != NULL) {
+        node_ha_close(m->ha_store);
+        m->ha_store = NULL;
+    }
+}
+
+/* --- the operator ----------------------------------------------------------------------------- */
+
+void simoperator_init(struct simoperator *o, struct simcluster *c)
+{
+    memset(o, 0, sizeof *o);
+    o->cluster = c;
+    ha_txn_init(&o->txn);
+}
+
+void simoperator_deinit(struct simoperator *o)
+{
+    ha_txn_deinit(&o->txn);
+}
+
+static void operator_put(struct simoperator *o, enum ha_kind kind, const void *record)
+{
+    char text[HA_KEY_BYTES];
+    struct ha_key key;
+    struct buf json;
+
+    buf_init(&json);
+    ha_record_key(kind, record, &key);
+    ha_key_format(kind, key.name, key.vm, text);
+    ha_record_encode(kind, record, &json);
+    ha_txn_put(&o->txn, (struct bytes){(const uint8_t *)text, strlen(text)}, buf_view(&json));
+    buf_deinit(&json);
+}
+
+static void put_host(struct simoperator *o, const struct simmember *m)
+{
+    struct ha_device device;
+    struct ha_host host;
+
+    ha_record_defaults(HA_HOST, &host);
+    ha_text_set(host.name, sizeof host.name, m->name);
+    host.is_bare_metal = true;
+    host.storages.n = 1;
+    ha_text_set(host.storages.name[0], HA_NAME_BYTES, STORAGE);
+    host.n_levels = 2;
+    for (uint32_t level = 0; level < host.n_levels; level++) {
+        ha_record_defaults(HA_DEVICE, &device);
+        memcpy(device.name, m->name, sizeof m->name);
+        if (level == 1) {
+            memcpy(device.name + strlen(m->name), "-outlet", sizeof "-outlet");
+            device.is_outlet = true;
+        }
+        ha_text_set(device.agent, sizeof device.agent, "fence_simulated");
+        host.levels[level].n = 1;
+        memcpy(host.levels[level].device[0], device.name, sizeof device.name);
+        operator_put(o, HA_DEVICE, &device);
+    }
+    operator_put(o, HA_HOST, &host);
+}
+
+static void machine_record(const struct simoperator *o, uint32_t machine, struct ha_vm *vm)
+{
+    ha_record_defaults(HA_VM, vm);
+    ha_text_set(vm->name, sizeof vm->name, simcluster_machine_name(machine));
+    ha_text_set(vm->volume, sizeof vm->volume, simcluster_volume_name(machine));
+    ha_text_set(vm->storage, sizeof vm->storage, STORAGE);
+    vm->is_wanted = true;
+    vm->memory_mib = 256;
+    vm->cpus = 1;
+    vm->policy = machine % 4 == 3   ? HA_POLICY_KEEP
+                 : machine % 4 == 2 ? HA_POLICY_PAUSE
+                                    : HA_POLICY_STOP;
+    vm->start_count = o->start_count[machine];
+}
+
+static void put_machine(struct simoperator *o, uint32_t machine)
+{
+    struct ha_vm vm;
+
+    machine_record(o, machine, &vm);
+    operator_put(o, HA_VM, &vm);
+}
+
+static void operator_heard(struct ha_txn *txn)
+{
+    struct simoperator *o = txn->owner;
+
+    o->through = NULL;
+    o->is_declared = o->is_declared || txn->outcome == HA_TXN_APPLIED;
+}
+
+/* Through whom it writes: the leader. NULL: one is under way, or nobody leads. */
+static struct simmember *operator_way(struct simoperator *o)
+{
+    if (o->through != NULL && o->through->state == MEMBER_UP && o->through->life == o->life) {
+        return NULL;
+    }
+    struct simmember *leader = simcluster_leader(o->cluster);
+    return leader != NULL && leader->ha_store != NULL ? leader : NULL;
+}
+
+static void operator_send(struct simoperator *o, struct simmember *m)
+{
+    const struct ha_store *store = node_ha_store(m->ha_store);
+
+    o->through = m;
+    o->life = m->life;
+    o->txn.done = operator_heard;
+    o->txn.owner = o;
+    store->ops->submit(store->self, &o->txn);
+}
+
+void simoperator_declare(struct simoperator *o)
+{
+    struct simmember *m = o->is_declared ? NULL : operator_way(o);
+    struct ha_storage storage;
+
+    if (m == NULL) {
+        return;
+    }
+    ha_txn_clear(&o->txn);
+    ha_record_defaults(HA_STORAGE, &storage);
+    ha_text_set(storage.name, sizeof storage.name, STORAGE);
+    ha_text_set(storage.kind, sizeof storage.kind, "nfs");
+    ha_text_set(storage.path, sizeof storage.path, "/pool");
+    storage.flight_ms = (uint32_t)(SIM_FLIGHT / NANOS_PER_MS);
+    operator_put(o, HA_STORAGE, &storage);
+    for (uint32_t i = 0; i < o->cluster->n; i++) {
+        put_host(o, &o->cluster->member[i]);
+    }
+    for (uint32_t i = 0; i < o->cluster->n_machines; i++) {
+        put_machine(o, i);
+    }
+    operator_send(o, m);
+}
+
+bool simoperator_retry(struct simoperator *o, const struct simmember *m)
+{
+    const struct ha_view *view = ha_member_view(m->ha);
+    struct simmember *way = NULL;
+    bool has_failed = false;
+
+    for (uint32_t i = 0; i < o->cluster->n_machines; i++) {
+        const struct ha_owner *owner = ha_view_owner(view, simcluster_machine_name(i));
+        has_failed = has_failed || (owner != NULL && owner->phase == HA_FAILED);
+    }
+    way = has_failed ? operator_way(o) : NULL;
+    if (way == NULL) {
+        return !has_failed;
+    }
+    ha_txn_clear(&o->txn);
+    for (uint32_t i = 0; i < o->cluster->n_machines; i++) {
+        const struct ha_owner *owner = ha_view_owner(view, simcluster_machine_name(i));
+        if (owner != NULL && owner->phase == HA_FAILED) {
+            o->start_count[i]++;
+            put_machine(o, i);
+        }
+    }
+    operator_send(o, way);
+    return false;
+}

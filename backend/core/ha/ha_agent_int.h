@@ -1,0 +1,161 @@
+/*
+ * Private to core/ha: the state of an agent.
+ *
+ *     ha_agent.c         life: what is found, registration, storages, the pass
+ *     ha_agent_lease.c   renewals, and the guard
+ *     ha_agent_run.c     machines: starts, ends, what their driver answers
+ *     ha_agent_report.c  reports into the store, and out of it again
+ */
+#ifndef NOVACRON_HA_AGENT_INT_H
+#define NOVACRON_HA_AGENT_INT_H
+
+#include "core/ha/ha_agent.h"
+
+/* A request of ours to the driver or the guard, beyond what the machine itself may take; and after
+ * how long a failed one is tried again. */
+#define HA_REQUEST_PATIENCE (10 * NANOS_PER_S)
+#define HA_REQUEST_AGAIN    NANOS_PER_S
+#define HA_REPORT_AGAIN     (200 * NANOS_PER_MS)
+
+/*
+ *     NEW --START--> STARTING --OK--> ALIVE --its process has ended--> ENDED
+ *      |                |                                                ^
+ *      +--refused-------+--error, and KILL says that nothing is there----+
+ *
+ * ENDED is final for the epoch: what it was is reported, and kept until the report is in the view
+ * and the owner's record is past the epoch.
+ */
+enum ha_run_phase { HA_RUN_STARTING, HA_RUN_ALIVE, HA_RUN_ENDED };
+
+/* One epoch of one machine on this host. At most one of a machine is not ENDED, or the driver has
+ * let two of a name live. */
+struct ha_run {
+    struct ha_agent *agent;
+    char vm[HA_NAME_BYTES];
+    uint64_t epoch;
+    enum ha_run_phase phase;
+    enum ha_policy policy;
+    nanos stop_time;  /* stop_ms of its machine */
+    bool has_exited;  /* while its START is under way */
+    bool is_stopping; /* its button was pressed, at: */
+    nanos stopped_at;
+    bool is_paused;   /* by us, for want of a lease */
+    bool must_die;    /* KILL until it is gone */
+    nanos kill_again; /* not before */
+    uint32_t misses;  /* QUERYs in a row without an answer */
+    nanos query_at;
+
+    /* What it ended as. */
+    enum world_vm_end end;
+    enum err error;
+    char detail[HA_TEXT_BYTES];
+
+    /* What was reported last, as we know it, and what is under way. */
+    bool has_report_txn;
+    bool is_report_due;
+    nanos report_again;
+    struct ha_txn txn;
+
+    struct buf definition; /* owned, of START */
+    char volume[WORLD_NAME_MAX_BYTES];
+    struct world_vm_request start;
+    struct world_vm_request order; /* STOP, PAUSE, RESUME or QUERY */
+    struct world_vm_request kill;
+    bool is_start_busy;
+    bool is_order_busy;
+    bool is_kill_busy;
+};
+
+struct ha_probed {
+    struct ha_storage storage; /* as it was probed */
+    struct ha_probe probe;
+    struct ha_agent *agent;
+    bool is_busy;
+    bool is_usable;
+    bool was_probed;
+    nanos again;
+};
+
+struct ha_agent {
+    const struct world *world; /* borrowed, as are the store and the view */
+    const struct ha_store *store;
+    const struct ha_view *view;
+    struct ha_agent_config config;
+    struct ha_agent_events events;
+    enum ha_agent_phase phase;
+    nanos opened_at;
+    nanos wanted; /* the least time at which something is due; rebuilt in each pass */
+
+    /* Looking. */
+    struct world_vm_sink sink;
+    struct world_vm_request list;
+    bool is_list_busy;
+    bool was_listed;
+    nanos list_again;
+
+    /* The record. */
+    struct ha_lessee lessee;
+    uint64_t boot;
+    uint64_t registered;           /* mod_revision of our record in the view; 0: it is not there */
+    struct ha_agent_record record; /* as it was written, or is being written */
+    struct ha_txn record_txn;
+    bool is_record_busy;
+    uint64_t recorded;    /* the revision of our newest that was applied */
+    bool is_record_known; /* the view has a record of our boot */
+    nanos record_again;
+    bool has_reconciled; /* what the host owned before was told */
+
+    /* The lease. */
+    nanos relied; /* the lease ends then, and the guard knows */
+    nanos renew_at;
+    node_id leader;
+    struct world_guard_request guard;
+    bool is_guard_busy;
+    bool is_guard_asked; /* it has answered, or said that it is not there, once */
+    bool has_guard;
+    nanos guard_told; /* the lease's end that it was told, or is being told */
+    nanos guard_at;
+    enum world_watchdog watchdog;
+    nanos watchdog_timeout;
+
+    struct ha_probed probed[HA_LIST_MAX];
+
+    struct ha_run **runs; /* owned, by name, then epoch */
+    size_t n_runs;
+    size_t runs_cap;
+
+    struct ha_txn tidy;
+    bool is_tidy_busy;
+    nanos tidy_again;
+
+    uint64_t starts;
+    uint64_t kills;
+};
+
+/* ha_agent.c */
+void ha_agent_want(struct ha_agent *a, nanos at);
+void ha_agent_due(struct ha_agent *a);
+void ha_agent_say(struct ha_agent *a, const char *what, const char *vm, const char *detail);
+nanos ha_agent_now(const struct ha_agent *a);
+
+/* ha_agent_lease.c */
+void ha_agent_lease_pass(struct ha_agent *a);
+bool ha_agent_may_start(const struct ha_agent *a);
+/* When machines of a policy other than `keep` must be gone. */
+nanos ha_agent_isolation(const struct ha_agent *a);
+bool ha_agent_has_hardware(const struct ha_agent *a);
+
+/* ha_agent_run.c */
+struct ha_run *ha_run_find(const struct ha_agent *a, const char *vm, uint64_t epoch);
+struct ha_run *ha_run_of(const struct ha_agent *a, const char *vm); /* that is not ENDED, or NULL */
+struct ha_run *ha_run_add(struct ha_agent *a, const char *vm, uint64_t epoch);
+void ha_run_remove(struct ha_agent *a, struct ha_run *run);
+void ha_run_free(struct ha_run *run);
+void ha_run_ended(struct ha_run *run, enum world_vm_end end, enum err error, const char *detail);
+void ha_runs_pass(struct ha_agent *a);
+void ha_run_on_exit(struct world_vm_sink *sink, const struct world_vm_exit *exit);
+
+/* ha_agent_report.c */
+void ha_reports_pass(struct ha_agent *a);
+
+#endif

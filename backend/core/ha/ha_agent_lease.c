@@ -1,0 +1,144 @@
+/*
+ * The lease of this host: renewals go to whoever leads; what is granted is told to the guard first,
+ * and relied on when the guard has it.
+ *
+ * Without a guard the lease is relied on at once: nothing then attests a watchdog, so nobody counts
+ * on this host's silence, and the end of the lease is the agent's own affair.
+ */
+#include <string.h>
+
+#include "core/base/check.h"
+#include "core/ha/ha_agent_int.h"
+
+static void lease_on_guard(struct world_guard_request *request)
+{
+    struct ha_agent *a = request->owner;
+    bool had_hardware = ha_agent_has_hardware(a);
+
+    a->is_guard_busy = false;
+    a->is_guard_asked = true;
+    if (request->result == ERR_CLOSED || request->result == ERR_TIMEOUT) {
+        a->has_guard = false;
+    } else {
+        a->has_guard = true;
+        a->watchdog = request->watchdog;
+        a->watchdog_timeout = request->watchdog_timeout;
+    }
+    if (request->result == OK && request->op == WORLD_GUARD_LEASE) {
+        a->relied = u64_max(a->relied, request->until);
+    } else if (request->result == OK && a->has_guard) {
+        a->relied = u64_max(a->relied, request->lease_until);
+    }
+    if (had_hardware != ha_agent_has_hardware(a)) {
+        ha_agent_say(a, ha_agent_has_hardware(a) ? "watchdog ready" : "watchdog lost", "",
+                     ha_watchdog_name(a->watchdog));
+    }
+    ha_agent_due(a);
+}
+
+/* The guard hears of each later end at once, and is asked every now and then what it is. */
+static void lease_guard(struct ha_agent *a, nanos now)
+{
+    bool tells = a->lessee.until > a->guard_told && a->lessee.until > now;
+
+    if (a->world->guard == NULL) {
+        a->is_guard_asked = true;
+        a->has_guard = false;
+        return;
+    }
+    if (a->is_guard_busy) {
+        return;
+    }
+    if (!tells && now < a->guard_at) {
+        ha_agent_want(a, a->guard_at);
+        return;
+    }
+    memset(&a->guard, 0, sizeof(a->guard));
+    a->guard.op = tells ? WORLD_GUARD_LEASE : WORLD_GUARD_STATUS;
+    a->guard.until = a->lessee.until;
+    a->guard.deadline = now + NANOS_PER_S;
+    a->guard.done = lease_on_guard;
+    a->guard.owner = a;
+    a->guard_told = tells ? a->lessee.until : a->guard_told;
+    a->guard_at = now + HA_GUARD_EVERY;
+    ha_agent_want(a, a->guard_at);
+    a->is_guard_busy = true;
+    a->world->guard->submit(a->world->self, &a->guard);
+}
+
+static void lease_renew(struct ha_agent *a, nanos now)
+{
+    struct ha_leader leader = a->store->ops->leads(a->store->self);
+    struct ha_note note;
+    struct buf bytes;
+
+    if (a->phase != HA_AGENT_SERVING || leader.leader == NODE_NONE) {
+        return;
+    }
+    if (leader.leader == a->leader && now < a->renew_at) {
+        ha_agent_want(a, a->renew_at);
+        return;
+    }
+    a->leader = leader.leader;
+    a->renew_at = now + ha_lessee_pace(&a->lessee);
+    ha_agent_want(a, a->renew_at);
+    memset(&note, 0, sizeof(note));
+    note.kind = HA_NOTE_RENEW;
+    ha_lessee_renew(&a->lessee, now, a->has_guard ? a->watchdog : WORLD_WATCHDOG_NONE,
+                    ha_agent_has_hardware(a) ? a->watchdog_timeout : 0, &note.as.renew);
+    buf_init(&bytes);
+    ha_note_encode(&note, &bytes);
+    a->store->ops->note(a->store->self, leader.leader, buf_view(&bytes));
+    buf_deinit(&bytes);
+}
+
+void ha_agent_lease_pass(struct ha_agent *a)
+{
+    nanos now = ha_agent_now(a);
+
+    lease_guard(a, now);
+    if (a->is_guard_asked && !a->has_guard && !a->is_guard_busy) {
+        a->relied = u64_max(a->relied, a->lessee.until);
+    }
+    lease_renew(a, now);
+}
+
+void ha_agent_note(struct ha_agent *a, const struct ha_note *note)
+{
+    ha_lessee_clocks(&a->lessee, ha_agent_now(a), world_awake(a->world));
+    if (a->phase != HA_AGENT_SERVING) {
+        return;
+    }
+    if (note->kind == HA_NOTE_GRANT) {
+        (void)ha_lessee_granted(&a->lessee, &note->as.grant);
+    } else if (note->kind == HA_NOTE_REFUSE) {
+        bool was_refused = a->lessee.is_refused;
+        ha_lessee_refused(&a->lessee, &note->as.refuse);
+        if (a->lessee.is_refused && !was_refused) {
+            ha_agent_say(a, "lease refused", "", ha_refusal_text(a->lessee.refusal));
+        }
+    }
+    ha_agent_due(a);
+}
+
+void ha_agent_leader_changed(struct ha_agent *a)
+{
+    a->leader = NODE_NONE;
+    ha_agent_due(a);
+}
+
+/* The view must have what the store had when the newest lease was granted: whatever was decided
+ * about this host while it had none, it has seen then. */
+bool ha_agent_may_start(const struct ha_agent *a)
+{
+    nanos now = ha_agent_now(a);
+
+    return a->phase == HA_AGENT_SERVING && a->has_reconciled && a->lessee.lease > 0 &&
+           a->relied > now + a->lessee.lease / HA_START_SHARE && a->lessee.revision > 0 &&
+           a->view->revision >= a->lessee.revision && !a->view->is_incomplete;
+}
+
+nanos ha_agent_isolation(const struct ha_agent *a)
+{
+    return a->has_guard ? a->relied : u64_max(a->relied, a->opened_at + HA_ADOPT_GRACE);
+}

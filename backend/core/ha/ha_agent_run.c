@@ -1,0 +1,498 @@
+/*
+ * Machines of this host: what is started, what is ended, and what their driver answers.
+ */
+#include <string.h>
+
+#include "core/base/check.h"
+#include "core/base/mem.h"
+#include "core/ha/ha_agent_int.h"
+
+/* --- the list -----------------------------------------------------------------------------------
+ */
+
+static size_t run_place(const struct ha_agent *a, const char *vm, uint64_t epoch)
+{
+    size_t low = 0;
+    size_t high = a->n_runs;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = strcmp(a->runs[middle]->vm, vm);
+        if (order < 0 || (order == 0 && a->runs[middle]->epoch < epoch)) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+struct ha_run *ha_run_find(const struct ha_agent *a, const char *vm, uint64_t epoch)
+{
+    size_t at = run_place(a, vm, epoch);
+    struct ha_run *run = at < a->n_runs ? a->runs[at] : NULL;
+
+    return run != NULL && run->epoch == epoch && strcmp(run->vm, vm) == 0 ? run : NULL;
+}
+
+struct ha_run *ha_run_of(const struct ha_agent *a, const char *vm)
+{
+    for (size_t at = run_place(a, vm, 0); at < a->n_runs; at++) {
+        if (strcmp(a->runs[at]->vm, vm) != 0) {
+            break;
+        }
+        if (a->runs[at]->phase != HA_RUN_ENDED) {
+            return a->runs[at];
+        }
+    }
+    return NULL;
+}
+
+struct ha_run *ha_run_add(struct ha_agent *a, const char *vm, uint64_t epoch)
+{
+    size_t at = run_place(a, vm, epoch);
+    struct ha_run *run = mem_alloc_zero(sizeof(*run));
+
+    CHECK(ha_run_find(a, vm, epoch) == NULL);
+    mem_grow((void **)&a->runs, &a->runs_cap, a->n_runs + 1, sizeof(*a->runs));
+    memmove(&a->runs[at + 1], &a->runs[at], (a->n_runs - at) * sizeof(*a->runs));
+    a->runs[at] = run;
+    a->n_runs++;
+    run->agent = a;
+    ha_text_set(run->vm, sizeof(run->vm), vm);
+    run->epoch = epoch;
+    run->policy = HA_POLICY_STOP;
+    run->query_at = ha_agent_now(a) + HA_QUERY_EVERY;
+    ha_txn_init(&run->txn);
+    buf_init(&run->definition);
+    return run;
+}
+
+void ha_run_free(struct ha_run *run)
+{
+    ha_txn_deinit(&run->txn);
+    buf_deinit(&run->definition);
+    mem_free(run);
+}
+
+void ha_run_remove(struct ha_agent *a, struct ha_run *run)
+{
+    size_t at = run_place(a, run->vm, run->epoch);
+
+    CHECK(a->runs[at] == run && !run->has_report_txn && !run->is_start_busy &&
+          !run->is_order_busy && !run->is_kill_busy);
+    a->n_runs--;
+    memmove(&a->runs[at], &a->runs[at + 1], (a->n_runs - at) * sizeof(*a->runs));
+    ha_run_free(run);
+}
+
+void ha_run_ended(struct ha_run *run, enum world_vm_end end, enum err error, const char *detail)
+{
+    if (run->phase == HA_RUN_ENDED) {
+        return;
+    }
+    run->phase = HA_RUN_ENDED;
+    run->end = end;
+    run->error = error;
+    run->must_die = false;
+    ha_text_set(run->detail, sizeof(run->detail), detail);
+    run->is_report_due = true;
+    run->report_again = 0;
+}
+
+/* --- what the driver says -----------------------------------------------------------------------
+ */
+
+static const char *run_end_text(const struct ha_run *run, enum world_vm_end end)
+{
+    switch (end) {
+    case WORLD_VM_SHUT_DOWN:
+        return run->is_stopping ? "its guest was asked to shut down, and did"
+                                : "its guest has shut it down";
+    case WORLD_VM_KILLED:
+        return "it was killed";
+    case WORLD_VM_CRASHED:
+    default:
+        return "its process has ended by itself";
+    }
+}
+
+void ha_run_on_exit(struct world_vm_sink *sink, const struct world_vm_exit *exit)
+{
+    struct ha_agent *a = sink->owner;
+    struct ha_run *run = ha_run_find(a, exit->name, exit->epoch);
+
+    if (exit->epoch == 0 || a->phase == HA_AGENT_DISPLACED) {
+        return;
+    }
+    if (run == NULL) {
+        run = ha_run_add(a, exit->name, exit->epoch); /* between LIST and its end */
+    }
+    if (run->is_start_busy) {
+        run->has_exited = true; /* its START ends soon, and is told first */
+        run->end = exit->end;
+        return;
+    }
+    ha_agent_say(a, "ended", run->vm, run_end_text(run, exit->end));
+    ha_run_ended(run, exit->end, OK, run_end_text(run, exit->end));
+    ha_agent_due(a);
+}
+
+static void run_on_started(struct world_vm_request *request)
+{
+    struct ha_run *run = request->owner;
+    struct ha_agent *a = run->agent;
+
+    run->is_start_busy = false;
+    if (run->has_exited) {
+        ha_run_ended(run, run->end, request->result, run_end_text(run, run->end));
+    } else if (request->result == OK) {
+        run->phase = HA_RUN_ALIVE;
+        run->is_report_due = true;
+        run->query_at = ha_agent_now(a) + HA_QUERY_EVERY;
+        ha_agent_say(a, "started", run->vm, "");
+    } else {
+        /* Whatever the driver says, nothing may live of this epoch before it is told to be over. */
+        run->error = request->result;
+        run->must_die = true;
+        ha_agent_say(a, "start failed", run->vm, err_text(request->result));
+    }
+    ha_agent_due(a);
+}
+
+static void run_on_killed(struct world_vm_request *request)
+{
+    struct ha_run *run = request->owner;
+    struct ha_agent *a = run->agent;
+    bool is_gone = request->result == OK || request->result == ERR_NOT_FOUND ||
+                   request->result == ERR_REFUSED || request->result == ERR_CLOSED;
+
+    run->is_kill_busy = false;
+    if (is_gone && run->phase == HA_RUN_STARTING) {
+        ha_run_ended(run, WORLD_VM_CRASHED, run->error, err_text(run->error));
+    } else if (is_gone && run->phase == HA_RUN_ALIVE) {
+        ha_run_ended(run, WORLD_VM_KILLED, OK, run_end_text(run, WORLD_VM_KILLED));
+    } else if (!is_gone) {
+        run->kill_again = ha_agent_now(a) + HA_REQUEST_AGAIN;
+        ha_agent_say(a, "kill failed", run->vm, err_text(request->result));
+    }
+    ha_agent_due(a);
+}
+
+static void run_on_order(struct world_vm_request *request)
+{
+    struct ha_run *run = request->owner;
+
+    run->is_order_busy = false;
+    if (request->op == WORLD_VM_QUERY) {
+        bool answers = request->result == OK && request->state != WORLD_VM_UNKNOWN;
+        bool was_mute = run->misses >= HA_QUERY_MISSES;
+        run->misses = answers ? 0 : run->misses + 1;
+        if (was_mute != (run->misses >= HA_QUERY_MISSES) && run->phase == HA_RUN_ALIVE) {
+            ha_agent_say(run->agent, was_mute ? "answers again" : "does not answer", run->vm, "");
+            run->is_report_due = true;
+        }
+    } else if (request->op == WORLD_VM_RESUME) {
+        run->is_paused = request->result != OK;
+    }
+    ha_agent_due(run->agent);
+}
+
+/* --- what is asked of it ------------------------------------------------------------------------
+ */
+
+static void run_order(struct ha_run *run, enum world_vm_op op, nanos patience)
+{
+    struct ha_agent *a = run->agent;
+
+    memset(&run->order, 0, sizeof(run->order));
+    run->order.op = op;
+    run->order.spec.name = run->vm;
+    run->order.spec.epoch = run->epoch;
+    run->order.deadline = ha_agent_now(a) + patience;
+    run->order.done = run_on_order;
+    run->order.owner = run;
+    run->is_order_busy = true;
+    a->world->vm->submit(a->world->self, &run->order);
+}
+
+static void run_kill(struct ha_run *run, nanos now)
+{
+    struct ha_agent *a = run->agent;
+
+    if (run->is_kill_busy) {
+        return;
+    }
+    if (now < run->kill_again) {
+        ha_agent_want(a, run->kill_again);
+        return;
+    }
+    memset(&run->kill, 0, sizeof(run->kill));
+    run->kill.op = WORLD_VM_KILL;
+    run->kill.spec.name = run->vm;
+    run->kill.spec.epoch = run->epoch;
+    run->kill.deadline = now + HA_REQUEST_PATIENCE;
+    run->kill.done = run_on_killed;
+    run->kill.owner = run;
+    run->is_kill_busy = true;
+    a->kills++;
+    a->world->vm->submit(a->world->self, &run->kill);
+}
+
+/* In good order, and after `patience` not so. */
+static void run_end_in_order(struct ha_run *run, nanos now, nanos patience)
+{
+    if (!run->is_stopping && !run->is_order_busy) {
+        run->is_stopping = true;
+        run->stopped_at = now;
+        run_order(run, WORLD_VM_STOP, u64_max(patience, NANOS_PER_S));
+    }
+    if (run->is_stopping && now >= u64_add_sat(run->stopped_at, patience)) {
+        run->must_die = true;
+    } else if (run->is_stopping) {
+        ha_agent_want(run->agent, u64_add_sat(run->stopped_at, patience));
+    }
+}
+
+/* --- the end of the lease -----------------------------------------------------------------------
+ */
+
+/* True: its time is up, or nearly, and nothing else is to be asked of it. */
+static bool run_isolate(struct ha_run *run, nanos now)
+{
+    struct ha_agent *a = run->agent;
+    nanos lease = a->lessee.lease > 0 ? a->lessee.lease : HA_ADOPT_GRACE;
+    nanos until = ha_agent_isolation(a);
+    nanos stop_from = u64_sub_sat(until, lease / HA_STOP_SHARE);
+    nanos kill_from = u64_sub_sat(until, lease / HA_KILL_SHARE);
+
+    if (run->policy == HA_POLICY_KEEP) {
+        return false;
+    }
+    if (now >= kill_from) {
+        if (!run->must_die) {
+            ha_agent_say(a, "isolated", run->vm, "the host's lease ends: it is killed");
+        }
+        run->must_die = true;
+        return true;
+    }
+    if (now < stop_from) {
+        ha_agent_want(a, stop_from);
+        return false;
+    }
+    ha_agent_want(a, kill_from);
+    if (run->policy == HA_POLICY_PAUSE && !run->is_paused && !run->is_order_busy) {
+        run->is_paused = true;
+        run_order(run, WORLD_VM_PAUSE, lease / HA_KILL_SHARE);
+    } else if (run->policy == HA_POLICY_STOP) {
+        if (!run->is_stopping) {
+            ha_agent_say(a, "isolated", run->vm, "the host's lease ends: its guest is asked");
+        }
+        run_end_in_order(run, now, u64_sub_sat(kill_from, now));
+    }
+    return true;
+}
+
+/* --- machines that live -------------------------------------------------------------------------
+ */
+
+enum run_claim {
+    RUN_WANTED,
+    RUN_TO_STOP,
+    RUN_STALE,  /* its epoch is over, or it is nobody's */
+    RUN_UNCLEAR /* the view is older than the machine, or its record cannot be read */
+};
+
+static enum run_claim run_claim_of(const struct ha_run *run)
+{
+    const struct ha_agent *a = run->agent;
+    const struct ha_entry *entry = ha_view_find(a->view, HA_OWNER, run->vm, NULL);
+    const struct ha_owner *owner = entry != NULL ? entry->record : NULL;
+
+    if (!a->has_reconciled || a->view->revision < a->lessee.revision) {
+        return RUN_UNCLEAR;
+    }
+    if (entry == NULL) {
+        return RUN_STALE;
+    }
+    if (owner == NULL || owner->epoch < run->epoch) {
+        return RUN_UNCLEAR;
+    }
+    if (owner->epoch > run->epoch || strcmp(owner->host, a->config.host) != 0) {
+        return RUN_STALE;
+    }
+    switch (owner->phase) {
+    case HA_STARTING:
+    case HA_RUNNING:
+    case HA_RECOVERING:
+        return RUN_WANTED;
+    case HA_STOPPING:
+        return RUN_TO_STOP;
+    case HA_WAITING:
+    case HA_STOPPED:
+    case HA_RESTARTING:
+    case HA_FAILED:
+    case HA_PHASES:
+    default:
+        return RUN_STALE;
+    }
+}
+
+/* Its policy is that of its epoch; its patience that of its record now, where that can be read. */
+static void run_learn(struct ha_run *run)
+{
+    const struct ha_vm *vm = ha_view_vm(run->agent->view, run->vm);
+    const struct ha_owner *owner = ha_view_owner(run->agent->view, run->vm);
+
+    if (owner != NULL && owner->epoch == run->epoch) {
+        run->policy = owner->policy; /* with which it was started, and the guard holds it or not */
+    }
+    if (vm != NULL) {
+        run->stop_time = (nanos)vm->stop_ms * NANOS_PER_MS;
+    }
+}
+
+static void run_pass(struct ha_run *run, nanos now)
+{
+    struct ha_agent *a = run->agent;
+
+    run_learn(run);
+    if (run->phase == HA_RUN_ALIVE && !run->must_die && !run_isolate(run, now)) {
+        enum run_claim claim = run_claim_of(run);
+        if (claim == RUN_STALE) {
+            ha_agent_say(a, "stale", run->vm, "it lives in an epoch that is over: it is killed");
+            run->must_die = true;
+        } else if (claim == RUN_TO_STOP) {
+            run_end_in_order(run, now, run->stop_time);
+        } else if (claim == RUN_WANTED) {
+            run->is_stopping = false; /* it was, for want of a lease */
+            if (run->is_paused && !run->is_order_busy) {
+                run_order(run, WORLD_VM_RESUME, HA_QUERY_PATIENCE);
+            }
+        }
+        if (!run->is_order_busy && now >= run->query_at) {
+            run->query_at = now + HA_QUERY_EVERY;
+            run_order(run, WORLD_VM_QUERY, HA_QUERY_PATIENCE);
+        }
+        ha_agent_want(a, run->query_at);
+    }
+    if (run->must_die && !run->is_start_busy) {
+        run_kill(run, now);
+    }
+}
+
+/* --- starts -------------------------------------------------------------------------------------
+ */
+
+/* Why this host must not run it; NULL: it may. */
+static const char *run_refusal(const struct ha_agent *a, const struct ha_vm *vm,
+                               enum ha_policy policy)
+{
+    const struct ha_host *host = ha_view_host(a->view, a->config.host);
+
+    if (a->n_runs >= HA_RUNS_MAX) {
+        return "this host runs as many machines as an agent may have";
+    }
+    if (vm->storage[0] == '\0') {
+        return NULL; /* on the host's own disk: nobody else will open it */
+    }
+    if (!ha_agent_has_hardware(a) && (host == NULL || host->n_levels == 0)) {
+        return "the host has neither a hardware watchdog that its guard holds nor a fence device, "
+               "so nothing could prove its loss: give it a watchdog, or a fence device in its "
+               "record and a test of it";
+    }
+    if (policy == HA_POLICY_KEEP && (host == NULL || host->n_levels == 0)) {
+        return "policy `keep` needs a fence device: a lease that ends proves nothing for it";
+    }
+    return NULL;
+}
+
+static void run_start(struct ha_agent *a, const struct ha_vm *vm, uint64_t epoch)
+{
+    struct ha_run *run = ha_run_add(a, vm->name, epoch);
+    nanos now = ha_agent_now(a);
+
+    run_learn(run);
+    const char *refusal = run_refusal(a, vm, run->policy);
+    if (refusal != NULL) {
+        ha_agent_say(a, "refused", run->vm, refusal);
+        ha_run_ended(run, WORLD_VM_CRASHED, ERR_DENIED, refusal);
+        return;
+    }
+    ha_text_set(run->volume, sizeof(run->volume), vm->volume);
+    buf_put(&run->definition, vm->definition.data, vm->definition.len);
+    run->start.op = WORLD_VM_START;
+    run->start.spec.name = run->vm;
+    run->start.spec.volume = run->volume;
+    run->start.spec.epoch = epoch;
+    run->start.spec.is_guarded = a->has_guard && run->policy != HA_POLICY_KEEP;
+    run->start.spec.definition = buf_view(&run->definition);
+    run->start.deadline = now + u64_max(vm->start_ms, 1) * NANOS_PER_MS;
+    run->start.done = run_on_started;
+    run->start.owner = run;
+    run->is_start_busy = true;
+    a->starts++;
+    a->world->vm->submit(a->world->self, &run->start);
+}
+
+/* What the record of this host says about its watchdog must be true before anybody relies on a
+ * machine that is started. */
+static bool run_record_is_true(const struct ha_agent *a)
+{
+    const struct ha_agent_record *r = ha_view_agent(a->view, a->config.host);
+
+    return r != NULL && (r->watchdog_ms == 0 || ha_agent_has_hardware(a));
+}
+
+static void runs_start(struct ha_agent *a)
+{
+    if (!ha_agent_may_start(a) || !run_record_is_true(a)) {
+        return;
+    }
+    for (size_t i = 0; i < ha_view_count(a->view, HA_OWNER); i++) {
+        const struct ha_owner *owner = ha_view_at(a->view, HA_OWNER, i)->record;
+        if (owner == NULL || owner->phase != HA_STARTING ||
+            strcmp(owner->host, a->config.host) != 0 ||
+            ha_run_find(a, owner->vm, owner->epoch) != NULL || ha_run_of(a, owner->vm) != NULL) {
+            continue;
+        }
+        const struct ha_vm *vm = ha_view_vm(a->view, owner->vm);
+        const struct ha_report *report = ha_view_report(a->view, a->config.host, owner->vm);
+        bool was_reported = report != NULL && report->epoch >= owner->epoch;
+        if (vm != NULL && !was_reported) {
+            run_start(a, vm, owner->epoch);
+        }
+    }
+}
+
+/* What is to be stopped and was never begun: it never will be. */
+static void runs_give_up(struct ha_agent *a)
+{
+    if (a->phase != HA_AGENT_SERVING || !a->has_reconciled) {
+        return;
+    }
+    for (size_t i = 0; i < ha_view_count(a->view, HA_OWNER); i++) {
+        const struct ha_owner *owner = ha_view_at(a->view, HA_OWNER, i)->record;
+        if (owner == NULL || owner->phase != HA_STOPPING || owner->epoch == 0 ||
+            strcmp(owner->host, a->config.host) != 0 ||
+            ha_run_find(a, owner->vm, owner->epoch) != NULL) {
+            continue;
+        }
+        const struct ha_report *report = ha_view_report(a->view, a->config.host, owner->vm);
+        if (report == NULL || report->epoch < owner->epoch) {
+            ha_run_ended(ha_run_add(a, owner->vm, owner->epoch), WORLD_VM_SHUT_DOWN, ERR_CANCELED,
+                         "it was to be stopped before it was started");
+        }
+    }
+}
+
+void ha_runs_pass(struct ha_agent *a)
+{
+    nanos now = ha_agent_now(a);
+
+    for (size_t i = 0; i < a->n_runs; i++) {
+        run_pass(a->runs[i], now);
+    }
+    runs_give_up(a);
+    runs_start(a);
+}

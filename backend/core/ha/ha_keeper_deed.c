@@ -1,0 +1,212 @@
+/*
+ * Transactions of a manager. Each is guarded by its token, and by all the records that it was
+ * decided on.
+ */
+#include <string.h>
+
+#include "core/base/check.h"
+#include "core/base/mem.h"
+#include "core/ha/ha_keeper_int.h"
+
+bool ha_hold_is_free(struct ha_keeper *m, const struct ha_hold *hold)
+{
+    if (hold->is_under_way || hold->is_unknown || (int64_t)m->view->revision < hold->until) {
+        return false;
+    }
+    if (m->now < hold->again) {
+        ha_keeper_want(m, hold->again);
+        return false;
+    }
+    return true;
+}
+
+struct ha_deed *ha_deed_new(struct ha_keeper *m)
+{
+    struct ha_deed *d = mem_alloc_zero(sizeof(*d));
+
+    d->manager = m;
+    d->term = m->term;
+    ha_txn_init(&d->txn);
+    if (m->phase == HA_KEEPER_LEADING) {
+        ha_txn_guard(&d->txn, ha_bytes_of(HA_LEADER_KEY), m->token);
+    }
+    return d;
+}
+
+void ha_deed_guard(struct ha_deed *d, enum ha_kind kind, const char *name, const char *vm)
+{
+    char key[HA_KEY_BYTES];
+
+    ha_key_format(kind, name, vm, key);
+    ha_txn_guard(&d->txn, ha_bytes_of(key),
+                 (int64_t)ha_view_mod_revision(d->manager->view, kind, name, vm));
+}
+
+void ha_deed_put(struct ha_deed *d, enum ha_kind kind, const void *record)
+{
+    struct ha_key key;
+    char text[HA_KEY_BYTES];
+    struct buf json;
+
+    ha_record_key(kind, record, &key);
+    ha_key_format(key.kind, key.name, key.vm, text);
+    buf_init(&json);
+    ha_record_encode(kind, record, &json);
+    ha_txn_put(&d->txn, ha_bytes_of(text), buf_view(&json));
+    buf_deinit(&json);
+}
+
+void ha_deed_delete(struct ha_deed *d, enum ha_kind kind, const char *name, const char *vm)
+{
+    char key[HA_KEY_BYTES];
+
+    ha_key_format(kind, name, vm, key);
+    ha_txn_delete(&d->txn, ha_bytes_of(key));
+}
+
+void ha_deed_hold(struct ha_deed *d, struct ha_hold *hold)
+{
+    for (size_t i = 0; i < COUNT_OF(d->hold); i++) {
+        if (d->hold[i] == NULL) {
+            d->hold[i] = hold;
+            hold->is_under_way = true;
+            return;
+        }
+    }
+    CHECK_UNREACHABLE("a transaction about too much");
+}
+
+static void deed_unlink(struct ha_deed *d)
+{
+    struct ha_deed **at = &d->manager->deeds;
+
+    while (*at != d) {
+        at = &(*at)->next;
+    }
+    *at = d->next;
+}
+
+static void deed_count(struct ha_keeper *m, enum ha_txn_outcome outcome)
+{
+    m->figures.transactions++;
+    m->figures.stale += outcome == HA_TXN_STALE;
+    m->figures.unknown += outcome == HA_TXN_UNKNOWN;
+    m->figures.refused += outcome == HA_TXN_REFUSED;
+}
+
+/* One that an earlier term asked for is not the token of this one. */
+static void deed_token_over(struct ha_keeper *m, const struct ha_deed *d)
+{
+    if (d->txn.outcome == HA_TXN_APPLIED && m->phase != HA_KEEPER_IDLE && m->term == d->term) {
+        m->token = d->txn.revision;
+        m->token_lease = d->lease;
+    }
+}
+
+static void deed_on_done(struct ha_txn *txn)
+{
+    struct ha_deed *d = txn->owner;
+    struct ha_keeper *m = d->manager;
+
+    deed_count(m, txn->outcome);
+    for (size_t i = 0; i < COUNT_OF(d->hold); i++) {
+        struct ha_hold *hold = d->hold[i];
+        if (hold == NULL) {
+            continue; /* there is none, or its incident was forgotten */
+        }
+        hold->is_under_way = false;
+        hold->is_unknown = txn->outcome == HA_TXN_UNKNOWN;
+        if (txn->outcome == HA_TXN_APPLIED || txn->outcome == HA_TXN_STALE) {
+            hold->until = txn->revision;
+        }
+        hold->again = txn->outcome == HA_TXN_APPLIED || txn->outcome == HA_TXN_UNKNOWN
+                          ? 0
+                          : world_now(m->world) + HA_DEED_AGAIN;
+    }
+    m->wants_confirm = m->wants_confirm || txn->outcome == HA_TXN_UNKNOWN;
+    if (d->vm != NULL) {
+        d->vm->going_to[0] = '\0';
+    }
+    if (d->is_token) {
+        deed_token_over(m, d);
+    }
+    deed_unlink(d);
+    ha_txn_deinit(&d->txn);
+    mem_free(d);
+    m->events.due(m->events.ctx);
+}
+
+void ha_deed_submit(struct ha_deed *d)
+{
+    struct ha_keeper *m = d->manager;
+
+    d->txn.done = deed_on_done;
+    d->txn.owner = d;
+    d->next = m->deeds;
+    m->deeds = d;
+    m->store->ops->submit(m->store->self, &d->txn);
+}
+
+void ha_deeds_free(struct ha_keeper *m)
+{
+    while (m->deeds != NULL) {
+        struct ha_deed *next = m->deeds->next;
+        ha_txn_deinit(&m->deeds->txn);
+        mem_free(m->deeds);
+        m->deeds = next;
+    }
+}
+
+/* --- outcomes that are unknown ------------------------------------------------------------------
+ */
+
+static void confirm_release(struct ha_hold *hold, int64_t revision)
+{
+    if (hold->is_unknown) {
+        hold->is_unknown = false;
+        hold->until = revision;
+    }
+}
+
+static void confirm_on_done(struct ha_confirm *confirm)
+{
+    struct ha_keeper *m = confirm->owner;
+
+    m->is_confirming = false;
+    if (confirm->result != OK) {
+        m->wants_confirm = true;
+        m->confirm_again = world_now(m->world) + HA_DEED_AGAIN;
+        m->events.due(m->events.ctx);
+        return;
+    }
+    for (size_t i = 0; i < m->n_vms; i++) {
+        confirm_release(&m->vms[i]->hold, confirm->revision);
+    }
+    for (size_t i = 0; i < m->n_hosts; i++) {
+        confirm_release(&m->hosts[i]->hold, confirm->revision);
+    }
+    for (size_t i = 0; i < m->n_devices; i++) {
+        confirm_release(&m->devices[i]->hold, confirm->revision);
+    }
+    for (struct ha_soft_incident *i = m->incidents; i != NULL; i = i->next) {
+        confirm_release(&i->hold, confirm->revision);
+    }
+    confirm_release(&m->token_hold, confirm->revision);
+    confirm_release(&m->sweep_hold, confirm->revision);
+    m->events.due(m->events.ctx);
+}
+
+void ha_keeper_confirm(struct ha_keeper *m)
+{
+    if (!m->wants_confirm || m->is_confirming) {
+        return;
+    }
+    if (m->now < m->confirm_again) {
+        ha_keeper_want(m, m->confirm_again);
+        return;
+    }
+    m->wants_confirm = false;
+    m->is_confirming = true;
+    m->confirm = (struct ha_confirm){.done = confirm_on_done, .owner = m};
+    m->store->ops->confirm(m->store->self, &m->confirm);
+}

@@ -1,0 +1,612 @@
+/*
+ * What becomes of hosts. Each function that begins with fate_ is one arrow of the diagram in
+ * ha_keeper.h, as a transaction.
+ */
+#include <string.h>
+
+#include "core/base/check.h"
+#include "core/base/say.h"
+#include "core/ha/ha_keeper_int.h"
+
+/* A record that cannot be read is of a host that is not up. */
+enum ha_fate_phase ha_keeper_fate(const struct ha_keeper *m, const char *host)
+{
+    const struct ha_entry *entry = ha_view_find(m->view, HA_FATE, host, NULL);
+    const struct ha_fate *fate = entry != NULL ? entry->record : NULL;
+
+    if (entry == NULL) {
+        return HA_HOST_UP;
+    }
+    return fate != NULL ? fate->phase : HA_HOST_LOST;
+}
+
+/* --- what a host owns ---------------------------------------------------------------------------
+ */
+
+static bool owner_may_run(const struct ha_owner *owner)
+{
+    return owner->epoch > 0 && owner->host[0] != '\0' &&
+           (owner->phase == HA_STARTING || owner->phase == HA_RUNNING ||
+            owner->phase == HA_STOPPING || owner->phase == HA_RECOVERING);
+}
+
+/* A machine whose record cannot be read is left as it is, and keeps nobody waiting. */
+static void count_one(struct ha_keeper *m, const struct ha_owner *owner)
+{
+    struct ha_soft_host *h = ha_soft_host_get(m, owner->host);
+    const struct ha_entry *spec = ha_view_find(m->view, HA_VM, owner->vm, NULL);
+    const struct ha_vm *vm = spec != NULL ? spec->record : NULL;
+    const struct ha_storage *storage = NULL;
+
+    h->is_alive = true;
+    h->owned++;
+    h->blocked += spec == NULL || vm != NULL;
+    if (vm == NULL) {
+        return;
+    }
+    if (vm->storage[0] != '\0') {
+        storage = ha_view_storage(m->view, vm->storage);
+        h->movable += vm->is_wanted;
+    }
+    if (storage != NULL) {
+        h->flight = u64_max(h->flight, (nanos)storage->flight_ms * NANOS_PER_MS);
+    }
+}
+
+void ha_keeper_count_owned(struct ha_keeper *m)
+{
+    for (size_t i = 0; i < m->n_hosts; i++) {
+        m->hosts[i]->owned = 0;
+        m->hosts[i]->movable = 0;
+        m->hosts[i]->blocked = 0;
+        m->hosts[i]->flight = 0;
+    }
+    for (size_t i = 0; i < ha_view_count(m->view, HA_OWNER); i++) {
+        const struct ha_owner *owner = ha_view_at(m->view, HA_OWNER, i)->record;
+        if (owner != NULL && owner_may_run(owner)) {
+            count_one(m, owner);
+        }
+    }
+}
+
+/* --- evidence -----------------------------------------------------------------------------------
+ */
+
+static bool rule_is_hardware(enum world_watchdog watchdog)
+{
+    return watchdog == WORLD_WATCHDOG_READY || watchdog == WORLD_WATCHDOG_ARMED;
+}
+
+/* What the host attests: by its record, and by the last renewal that was granted in this term, if
+ * there was one. Both must say so: the record is committed before an agent starts anything without
+ * a watchdog, and the renewal is newer. One that is READY holds no machine, and is armed before the
+ * first runs: that is the guard's promise, and the same as ARMED. */
+static void rule_attest(const struct ha_keeper *m, const char *host, struct ha_evidence *e)
+{
+    const struct ha_agent_record *agent = ha_view_agent(m->view, host);
+    const struct ha_lease_row *row = ha_lessor_find(m->lessor, host);
+    bool has_row = row != NULL && row->grants > 0;
+
+    e->watchdog = WORLD_WATCHDOG_NONE;
+    if (agent != NULL && rule_is_hardware(agent->watchdog) &&
+        (!has_row || rule_is_hardware(row->watchdog))) {
+        e->watchdog = WORLD_WATCHDOG_ARMED;
+        e->watchdog_timeout = (nanos)agent->watchdog_ms * NANOS_PER_MS;
+        if (has_row) {
+            e->watchdog_timeout = u64_max(e->watchdog_timeout, row->watchdog_timeout);
+        }
+    }
+}
+
+/* The longest lease that the host may have: as this leader has granted it, or, if it knows of no
+ * grant, as it or the one before may have. */
+static nanos rule_lease(const struct ha_keeper *m, const char *host)
+{
+    const struct ha_lease_row *row = ha_lessor_find(m->lessor, host);
+
+    if (!m->has_settings) {
+        return 0; /* out of range: nothing is proved by time */
+    }
+    if (row != NULL && row->grants > 0) {
+        return row->lease;
+    }
+    return u64_max((nanos)m->settings.lease_ms * NANOS_PER_MS, m->inherited_lease);
+}
+
+void ha_keeper_rule(const struct ha_keeper *m, const struct ha_owner *owner, struct ha_ruling *ret)
+{
+    const struct ha_fate *fate = ha_view_fate(m->view, owner->host);
+    const struct ha_host *host = ha_view_host(m->view, owner->host);
+    const struct ha_report *report = ha_view_report(m->view, owner->host, owner->vm);
+    const struct ha_vm *vm = ha_view_vm(m->view, owner->vm);
+    const struct ha_storage *storage =
+        vm != NULL && vm->storage[0] != '\0' ? ha_view_storage(m->view, vm->storage) : NULL;
+    struct ha_evidence e = {.is_bare_metal = host != NULL && host->is_bare_metal};
+    struct ha_claim claim = {.policy = owner->policy,
+                             .epoch = owner->epoch,
+                             .lease = rule_lease(m, owner->host),
+                             .drift_ppm = m->settings.drift_ppm};
+
+    if (storage != NULL) {
+        claim.flight = (nanos)storage->flight_ms * NANOS_PER_MS;
+    }
+    if (fate != NULL && fate->phase == HA_HOST_GONE) {
+        /* What was in flight had landed when this was committed (ha_fence.h, FLIGHT). */
+        e.is_read_back_off = fate->proof == HA_PROOF_FENCED;
+        e.since_off = NANOS_FOREVER;
+        e.is_confirmed = fate->proof == HA_PROOF_CONFIRMED;
+    }
+    e.is_barred = fate != NULL && fate->phase != HA_HOST_UP;
+    e.since_renewal = u64_sub_sat(m->now, ha_lessor_granted(m->lessor, owner->host));
+    rule_attest(m, owner->host, &e);
+    if (report != NULL && report->state == HA_REPORT_STOPPED) {
+        e.stopped_epoch = report->epoch;
+    }
+    ha_proof_rule(&e, &claim, ret);
+}
+
+/* --- transactions about a fate ------------------------------------------------------------------
+ */
+
+static void fate_copy(const struct ha_keeper *m, const char *host, struct ha_fate *ret)
+{
+    const struct ha_fate *fate = ha_view_fate(m->view, host);
+
+    if (fate != NULL) {
+        *ret = *fate;
+    } else {
+        ha_record_defaults(HA_FATE, ret);
+        ha_text_set(ret->host, sizeof(ret->host), host);
+    }
+    ret->term = m->term;
+}
+
+static struct ha_deed *fate_deed(struct ha_keeper *m, struct ha_soft_host *h)
+{
+    struct ha_deed *d = ha_deed_new(m);
+
+    ha_deed_guard(d, HA_FATE, h->name, NULL);
+    ha_deed_hold(d, &h->hold);
+    return d;
+}
+
+static void fate_send(struct ha_deed *d, const struct ha_fate *fate, const char *what,
+                      const char *detail)
+{
+    ha_deed_put(d, HA_FATE, fate);
+    if (what[0] != '\0') {
+        ha_event_put(d, what, fate->host, "", fate->incident, detail);
+    }
+    ha_deed_submit(d);
+}
+
+static void fate_lose(struct ha_keeper *m, struct ha_soft_host *h, enum ha_fate_phase phase,
+                      const char *why)
+{
+    const struct ha_agent_record *agent = ha_view_agent(m->view, h->name);
+    const struct ha_host *host = ha_view_host(m->view, h->name);
+    struct ha_deed *d = fate_deed(m, h);
+    struct ha_fate fate;
+
+    fate_copy(m, h->name, &fate);
+    struct ha_soft_incident *incident = ha_incident_open(d, h->name);
+    fate.phase = phase;
+    fate.proof = HA_PROOF_NONE;
+    fate.attempts = 0;
+    fate.boot = agent != NULL ? agent->boot : 0;
+    fate.fence_count = host != NULL ? host->fence_count : fate.fence_count;
+    memcpy(fate.incident, incident->record.id, sizeof(fate.incident));
+    fate.losses++;
+    fate.is_quarantined = fate.is_quarantined || (m->settings.quarantine_losses > 0 &&
+                                                  fate.losses >= m->settings.quarantine_losses);
+    ha_text_set(fate.reason, sizeof(fate.reason), why);
+    ha_incident_step(m, fate.incident, "detected", h->name, why);
+    fate_send(d, &fate, phase == HA_HOST_LOST ? "host-lost" : "host-fence-asked", why);
+}
+
+static void fate_up(struct ha_keeper *m, struct ha_soft_host *h, const char *why)
+{
+    const struct ha_agent_record *agent = ha_view_agent(m->view, h->name);
+    struct ha_deed *d = fate_deed(m, h);
+    struct ha_fate fate;
+
+    fate_copy(m, h->name, &fate);
+    ha_incident_step(m, fate.incident, "back", h->name, why);
+    fate.phase = HA_HOST_UP;
+    fate.proof = HA_PROOF_NONE;
+    fate.boot = agent != NULL ? agent->boot : fate.boot;
+    ha_text_set(fate.reason, sizeof(fate.reason),
+                fate.is_quarantined ? "quarantined: it was lost too often of late" : "");
+    fate_send(d, &fate, "host-back", why);
+}
+
+static void fate_fence(struct ha_keeper *m, struct ha_soft_host *h, const char *why)
+{
+    struct ha_deed *d = fate_deed(m, h);
+    struct ha_fate fate;
+
+    fate_copy(m, h->name, &fate);
+    fate.phase = HA_HOST_FENCING;
+    ha_text_set(fate.reason, sizeof(fate.reason), why);
+    ha_incident_step(m, fate.incident, "fence", h->name, why);
+    m->figures.fences_begun++;
+    fate_send(d, &fate, "host-fencing", why);
+}
+
+static void fate_gone(struct ha_keeper *m, struct ha_soft_host *h, enum ha_proof proof,
+                      const char *why)
+{
+    const struct ha_confirmed *confirmed = ha_view_confirmed(m->view, h->name);
+    struct ha_deed *d = fate_deed(m, h);
+    struct ha_fate fate;
+
+    fate_copy(m, h->name, &fate);
+    fate.phase = HA_HOST_GONE;
+    fate.proof = proof;
+    fate.attempts = h->has_fence ? h->fence.round : fate.attempts;
+    ha_text_set(fate.reason, sizeof(fate.reason), why);
+    ha_incident_step(m, fate.incident, ha_proof_name(proof), h->name, why);
+    if (proof == HA_PROOF_CONFIRMED && confirmed != NULL) {
+        ha_deed_guard(d, HA_CONFIRMED, h->name, NULL);
+        ha_deed_delete(d, HA_CONFIRMED, h->name, NULL);
+    }
+    fate_send(d, &fate, "host-gone", why);
+}
+
+/* The same phase, with something that people see, or the term, brought up to date. */
+static void fate_note(struct ha_keeper *m, struct ha_soft_host *h, const char *reason,
+                      const char *what)
+{
+    struct ha_deed *d = fate_deed(m, h);
+    struct ha_fate fate;
+
+    fate_copy(m, h->name, &fate);
+    fate.attempts = h->has_fence ? h->fence.round : fate.attempts;
+    ha_text_set(fate.reason, sizeof(fate.reason), reason);
+    fate_send(d, &fate, what, reason);
+}
+
+/* Writes the reason if it is not what the record says; true: a transaction is under way. */
+static bool fate_explain(struct ha_keeper *m, struct ha_soft_host *h, const char *reason)
+{
+    const struct ha_fate *fate = ha_view_fate(m->view, h->name);
+    char text[HA_TEXT_BYTES];
+
+    ha_text_set(text, sizeof(text), reason);
+    if (fate == NULL || strcmp(fate->reason, text) == 0) {
+        return false;
+    }
+    fate_note(m, h, reason, "");
+    return true;
+}
+
+/* --- observations -------------------------------------------------------------------------------
+ */
+
+static bool host_is_cut(const struct ha_keeper *m, const char *host)
+{
+    const struct ha_agent_record *agent = ha_view_agent(m->view, host);
+    const struct ha_soft_member *member =
+        agent != NULL ? ha_soft_member_find(m, agent->member) : NULL;
+
+    return member != NULL && member->is_cut;
+}
+
+/* Since when nothing was heard of it, and how long that may be. */
+static nanos host_silent_after(const struct ha_keeper *m, const char *host)
+{
+    const struct ha_lease_row *row = ha_lessor_find(m->lessor, host);
+
+    return row != NULL && row->heard_at > 0 ? row->heard_at + HA_SILENCE
+                                            : m->lessor->since + HA_SILENCE_NEW;
+}
+
+static nanos host_lease_over(const struct ha_keeper *m, const char *host)
+{
+    nanos lease = u64_max((nanos)m->settings.lease_ms * NANOS_PER_MS, m->inherited_lease);
+
+    return u64_add_sat(ha_lessor_heard(m->lessor, host), lease + HA_LEASE_GRACE);
+}
+
+/* Was it heard since its fate is what it is, and just now? */
+static bool host_is_heard(const struct ha_keeper *m, const struct ha_soft_host *h)
+{
+    const struct ha_lease_row *row = ha_lessor_find(m->lessor, h->name);
+
+    return row != NULL && row->heard_at > h->phase_at && m->now < row->heard_at + HA_SILENCE;
+}
+
+/* Has P passed for the host as such, so that whatever it ran has ended? */
+static bool host_is_expired(struct ha_keeper *m, const struct ha_soft_host *h)
+{
+    const struct ha_host *host = ha_view_host(m->view, h->name);
+    const struct ha_claim claim = {.policy = HA_POLICY_STOP,
+                                   .epoch = 1,
+                                   .lease = rule_lease(m, h->name),
+                                   .flight = h->flight,
+                                   .drift_ppm = m->settings.drift_ppm};
+    struct ha_evidence e = {.is_bare_metal = host != NULL && host->is_bare_metal,
+                            .is_barred = true,
+                            .since_renewal =
+                                u64_sub_sat(m->now, ha_lessor_granted(m->lessor, h->name))};
+    struct ha_ruling ruling;
+
+    rule_attest(m, h->name, &e);
+    ha_proof_rule(&e, &claim, &ruling);
+    if (!ruling.may_start && ruling.left != NANOS_FOREVER) {
+        ha_keeper_want(m, u64_add_sat(m->now, ruling.left));
+    }
+    return ruling.may_start;
+}
+
+/* --- UP -----------------------------------------------------------------------------------------
+ */
+
+static void host_forgive(struct ha_keeper *m, struct ha_soft_host *h, const struct ha_fate *fate)
+{
+    nanos due = h->phase_at + (nanos)m->settings.quarantine_s * NANOS_PER_S;
+
+    if (fate == NULL || (fate->losses == 0 && !fate->is_quarantined)) {
+        return;
+    }
+    if (m->now < due) {
+        ha_keeper_want(m, due);
+        return;
+    }
+    struct ha_deed *d = fate_deed(m, h);
+    struct ha_fate copy;
+    fate_copy(m, h->name, &copy);
+    copy.losses = 0;
+    copy.is_quarantined = false;
+    ha_text_set(copy.reason, sizeof(copy.reason), "");
+    fate_send(d, &copy, fate->is_quarantined ? "host-trusted" : "",
+              "it was up for as long as the quarantine asks");
+}
+
+static bool host_is_fence_asked(const struct ha_keeper *m, const char *name)
+{
+    const struct ha_host *host = ha_view_host(m->view, name);
+    const struct ha_fate *fate = ha_view_fate(m->view, name);
+
+    return host != NULL && host->fence_count > (fate != NULL ? fate->fence_count : 0);
+}
+
+static void host_up(struct ha_keeper *m, struct ha_soft_host *h, const struct ha_fate *fate)
+{
+    bool is_known = ha_view_agent(m->view, h->name) != NULL || h->owned > 0;
+    nanos silent = host_silent_after(m, h->name);
+    nanos over = host_lease_over(m, h->name);
+
+    if (host_is_fence_asked(m, h->name)) {
+        fate_lose(m, h, HA_HOST_FENCING, "asked by an operator");
+        return;
+    }
+    if (!is_known) {
+        return;
+    }
+    if (host_is_cut(m, h->name) && m->now >= silent) {
+        fate_lose(m, h, HA_HOST_LOST, "its observers, and the leader, do not hear it any more");
+    } else if (m->now >= over) {
+        fate_lose(m, h, HA_HOST_LOST, "its lease has ended, and the leader does not hear it");
+    } else {
+        ha_keeper_want(m, host_is_cut(m, h->name) ? silent : over);
+        host_forgive(m, h, fate);
+    }
+}
+
+/* --- LOST ---------------------------------------------------------------------------------------
+ */
+
+/* An operator's word is for one incident. */
+static bool host_is_confirmed(const struct ha_keeper *m, const struct ha_fate *fate)
+{
+    const struct ha_confirmed *confirmed = ha_view_confirmed(m->view, fate->host);
+
+    return confirmed != NULL && fate->incident[0] != '\0' &&
+           strcmp(confirmed->incident, fate->incident) == 0;
+}
+
+static void host_confirm(struct ha_keeper *m, struct ha_soft_host *h)
+{
+    const struct ha_confirmed *confirmed = ha_view_confirmed(m->view, h->name);
+    struct buf why;
+
+    buf_init(&why);
+    say(&why, "off, by the word of ");
+    say(&why, confirmed->by);
+    say(&why, ": ");
+    say(&why, confirmed->reason);
+    fate_gone(m, h, HA_PROOF_CONFIRMED, say_end(&why));
+    buf_deinit(&why);
+}
+
+/* A host whose fate has not changed for as long as a storm is counted. */
+static bool host_is_settled(void *ctx, const char *host)
+{
+    const struct ha_keeper *m = ctx;
+    const struct ha_soft_host *h = ha_soft_host_find(m, host);
+
+    return h != NULL && h->was_seen &&
+           m->now >= h->phase_at + (nanos)m->settings.storm_s * NANOS_PER_S;
+}
+
+/* Those that this step has just begun to fence are not in the view yet. */
+static bool host_storm_allows(struct ha_keeper *m, struct buf *why)
+{
+    struct ha_storm storm;
+    uint32_t begun = 0;
+
+    ha_storm_of(m->view, host_is_settled, m, &storm);
+    for (size_t i = 0; i < m->n_hosts; i++) {
+        begun +=
+            m->hosts[i]->hold.is_under_way && ha_keeper_fate(m, m->hosts[i]->name) == HA_HOST_LOST;
+    }
+    if (storm.may_fence && storm.fenced + begun < storm.cap) {
+        return true;
+    }
+    say(why, "not fenced: ");
+    say_u64(why, storm.fenced + begun);
+    say(why, " of ");
+    say_u64(why, storm.hosts);
+    say(why, " hosts are fenced already, and no more than ");
+    say_u64(why, storm.cap);
+    say(why, " may be at a time: look for what they have in common (a switch, a power feed), or "
+             "confirm that it is off");
+    return false;
+}
+
+static void host_lost(struct ha_keeper *m, struct ha_soft_host *h, const struct ha_fate *fate)
+{
+    const struct ha_host *host = ha_view_host(m->view, h->name);
+    struct buf why;
+
+    if (host_is_confirmed(m, fate)) {
+        host_confirm(m, h);
+        return;
+    }
+    if (host_is_heard(m, h)) {
+        fate_up(m, h, "it is heard again, and nothing was done to it");
+        return;
+    }
+    if (host_is_fence_asked(m, h->name)) {
+        fate_fence(m, h, "asked by an operator");
+        return;
+    }
+    if (h->owned == 0 && host_is_expired(m, h)) {
+        fate_gone(m, h, HA_PROOF_EXPIRED, "its lease and its watchdog have run out");
+        return;
+    }
+    buf_init(&why);
+    if (h->movable == 0) {
+        (void)fate_explain(m, h,
+                           "it owns no machine that another host may start: it is left alone");
+    } else if (host == NULL || host->n_levels == 0) {
+        (void)fate_explain(m, h,
+                           "it has no fence device: its machines wait for the end of its lease and "
+                           "watchdog, or for an operator's confirmation");
+    } else if (host_storm_allows(m, &why)) {
+        fate_fence(m, h, "its machines are to run elsewhere");
+    } else {
+        (void)fate_explain(m, h, say_end(&why));
+        ha_keeper_want(m, m->now + NANOS_PER_S);
+    }
+    buf_deinit(&why);
+}
+
+/* --- FENCING ------------------------------------------------------------------------------------
+ */
+
+/* A fence is for the sake of machines. Between two rounds, when no command is under way, it is
+ * dropped if none is left: they were reported as stopped, or P has passed. */
+static bool fence_is_idle(const struct ha_soft_host *h)
+{
+    bool is_asked = false;
+
+    for (uint32_t i = 0; i < h->fence.n_slots; i++) {
+        is_asked = is_asked || h->fence.slots[i].is_asked;
+    }
+    return !is_asked && (h->fence.phase == HA_FENCE_PAUSE || h->fence.phase == HA_FENCE_DELAY);
+}
+
+static void host_fencing(struct ha_keeper *m, struct ha_soft_host *h, const struct ha_fate *fate)
+{
+    struct buf text;
+
+    if (host_is_confirmed(m, fate)) {
+        host_confirm(m, h);
+        return;
+    }
+    if (fate->term != m->term) {
+        fate_note(m, h, "taken over from the leader before", "host-fencing");
+        return;
+    }
+    if (!h->has_fence) {
+        ha_keeper_fence_begin(m, h);
+    }
+    buf_init(&text);
+    if (ha_fence_is_done(&h->fence)) {
+        say(&text, "switched off and read back by ");
+        ha_fence_tell_devices(&h->fence, &text);
+        m->figures.fences_done++;
+        fate_gone(m, h, HA_PROOF_FENCED, say_end(&text));
+    } else if (h->fence.round > 0 && h->blocked == 0 && fence_is_idle(h) && host_is_heard(m, h)) {
+        fate_up(m, h, "it could not be fenced, owns nothing any more, and is heard");
+    } else if (h->fence.round > 0 && h->owned == 0 && fence_is_idle(h) && host_is_expired(m, h)) {
+        fate_gone(m, h, HA_PROOF_EXPIRED,
+                  "it could not be fenced; its lease and its watchdog have "
+                  "run out, and it owns nothing any more");
+    } else if (h->fence.round != fate->attempts) {
+        ha_fence_tell(&h->fence, &text);
+        fate_note(m, h, say_end(&text), "host-fence-failed");
+    }
+    buf_deinit(&text);
+    if (h->has_fence) {
+        ha_keeper_want(m, ha_fence_deadline(&h->fence));
+    }
+}
+
+/* --- GONE ---------------------------------------------------------------------------------------
+ */
+
+static void host_gone(struct ha_keeper *m, struct ha_soft_host *h)
+{
+    if (h->blocked == 0 && host_is_heard(m, h)) {
+        fate_up(m, h, "it is heard, and owns nothing any more");
+    }
+}
+
+/* --- all of them --------------------------------------------------------------------------------
+ */
+
+static void host_pass(struct ha_keeper *m, struct ha_soft_host *h)
+{
+    const struct ha_entry *entry = ha_view_find(m->view, HA_FATE, h->name, NULL);
+    const struct ha_fate *fate = entry != NULL ? entry->record : NULL;
+
+    if (entry != NULL && fate == NULL) {
+        return; /* an alarm, by whoever reads the view; the host is as good as lost */
+    }
+    enum ha_fate_phase phase = fate != NULL ? fate->phase : HA_HOST_UP;
+    if (!h->was_seen || h->seen_phase != phase) {
+        h->was_seen = true;
+        h->seen_phase = phase;
+        h->phase_at = m->now;
+    }
+    if (h->has_fence && (phase != HA_HOST_FENCING || fate->term != m->term)) {
+        ha_keeper_fence_end(h);
+    }
+    if (h->has_fence && m->now >= ha_fence_deadline(&h->fence)) {
+        ha_keeper_fence_step(m, h, NULL);
+    }
+    if (!ha_hold_is_free(m, &h->hold)) {
+        if (h->has_fence) {
+            ha_keeper_want(m, ha_fence_deadline(&h->fence));
+        }
+        return;
+    }
+    switch (phase) {
+    case HA_HOST_UP:
+        host_up(m, h, fate);
+        break;
+    case HA_HOST_LOST:
+        host_lost(m, h, fate);
+        break;
+    case HA_HOST_FENCING:
+        host_fencing(m, h, fate);
+        break;
+    case HA_HOST_GONE:
+    case HA_HOST_PHASES:
+    default:
+        host_gone(m, h);
+        break;
+    }
+}
+
+void ha_keeper_hosts(struct ha_keeper *m)
+{
+    for (size_t i = 0; i < m->n_hosts; i++) {
+        if (m->hosts[i]->is_alive) {
+            host_pass(m, m->hosts[i]);
+        }
+    }
+}

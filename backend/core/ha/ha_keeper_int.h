@@ -1,0 +1,257 @@
+/*
+ * Private to core/ha: the state of a manager.
+ *
+ *     ha_keeper.c        life, the token, the step
+ *     ha_keeper_deed.c   transactions under way, and what waits for them
+ *     ha_keeper_host.c   fates: lost, fencing, gone, up again
+ *     ha_keeper_power.c  commands to fence devices, and their tests
+ *     ha_keeper_vm.c     owners: what follows from reports, wishes and proofs
+ *     ha_keeper_place.c  where machines start
+ *     ha_keeper_tell.c   incidents and events
+ */
+#ifndef NOVACRON_HA_KEEPER_INT_H
+#define NOVACRON_HA_KEEPER_INT_H
+
+#include "core/ha/ha_keeper.h"
+#include "core/ha/ha_proof.h"
+#include "core/ha/ha_restart.h"
+
+/* A transaction that was refused (no leader, a full disk) is tried again after this. */
+#define HA_DEED_AGAIN (100 * NANOS_PER_MS)
+
+/* A host that was not heard in this term is silent after this: agents renew at once when somebody
+ * else leads. */
+#define HA_SILENCE_NEW (100 * NANOS_PER_MS)
+
+/* What a lease may be late by on its way, before its end alone makes a host lost. */
+#define HA_LEASE_GRACE NANOS_PER_S
+
+/* A start whose agent says nothing is ordered to stop after its start_ms and this. */
+#define HA_START_GRACE (30 * NANOS_PER_S)
+
+/* Old events that one transaction takes with it. */
+#define HA_EVENTS_DROPPED 4
+
+/* Whether something may be decided about an object. */
+struct ha_hold {
+    bool is_under_way;
+    bool is_unknown; /* until a confirmed read */
+    int64_t until;   /* the view has this revision */
+    nanos again;     /* not before */
+};
+
+struct ha_soft_vm {
+    char name[HA_NAME_BYTES];
+    struct ha_hold hold;
+    char going_to[HA_NAME_BYTES]; /* where a transaction under way starts it */
+    uint64_t seen_mod;            /* of its owner's record, and since when: */
+    nanos seen_at;
+    enum ha_phase seen_phase;
+    nanos phase_at; /* since when it is in this phase, in this epoch */
+    uint64_t seen_epoch;
+    nanos quiet_at; /* since when it has not failed */
+    uint32_t seen_failures;
+    nanos delay;   /* RESTARTING: as it was drawn */
+    bool is_alive; /* in the present pass: it is in the view */
+};
+
+struct ha_soft_device {
+    char name[HA_NAME_BYTES];
+    nanos asked_at;       /* 0: never */
+    nanos answered_at;    /* 0: never in this term */
+    uint64_t on_revision; /* its record was of this revision when it said "on"; 0: it has not */
+    struct ha_hold hold;
+    bool is_busy;
+};
+
+struct ha_soft_host {
+    char name[HA_NAME_BYTES];
+    struct ha_hold hold;
+    bool is_alive; /* in the present pass: something in the view names it */
+    enum ha_fate_phase seen_phase;
+    nanos phase_at; /* since when its fate is in this phase, as this leader knows */
+    bool was_seen;
+
+    /* What it owns, counted anew in each pass. */
+    uint32_t owned;   /* machines that it may run */
+    uint32_t movable; /* of those, such as another host may start, if there is a proof */
+    uint32_t blocked; /* of those, that must have left it before it is up again */
+    nanos flight;     /* the longest of their storages */
+
+    bool has_fence;
+    uint64_t fence_life; /* answers to commands of earlier ones change nothing */
+    struct ha_fence fence;
+};
+
+/* What health has said of a member. */
+struct ha_soft_member {
+    node_id id;
+    bool is_cut;
+    bool is_degraded;
+};
+
+struct ha_soft_incident {
+    struct ha_incident record;
+    uint64_t mod; /* of the record in the view that it was made of */
+    nanos opened_at;
+    struct ha_hold hold;
+    bool is_dirty;
+    struct ha_soft_incident *next;
+};
+
+/* One transaction under way. */
+struct ha_deed {
+    struct ha_keeper *manager;
+    struct ha_txn txn;
+    struct ha_hold *hold[3]; /* of all that it is about */
+    struct ha_soft_vm *vm;   /* whose `going_to` ends with it */
+    uint64_t term;           /* of the manager, when it began */
+    bool is_token;
+    nanos lease; /* a token's */
+    struct ha_deed *next;
+};
+
+struct ha_power_call {
+    struct ha_keeper *manager;
+    struct world_power_request request;
+    char device[HA_NAME_BYTES];
+    char host[HA_NAME_BYTES]; /* whose fence asked; "": a test */
+    uint64_t life;
+    uint64_t ticket;
+    struct ha_power_call *next;
+};
+
+enum ha_keeper_phase { HA_KEEPER_IDLE, HA_KEEPER_TAKING, HA_KEEPER_LEADING };
+
+struct ha_keeper {
+    const struct world *world;
+    const struct ha_store *store;
+    const struct ha_view *view;
+    const struct ha_lessor *lessor;
+    struct ha_keeper_config config;
+    struct ha_keeper_events events;
+    struct prng prng;
+    enum ha_keeper_phase phase;
+    uint64_t term;
+    nanos began; /* this term, for this manager */
+    nanos now;   /* of the present step */
+    nanos wanted;
+
+    int64_t token_seen;    /* mod_revision of HA_LEADER_KEY, as the feed has it; 0: there is none */
+    int64_t token;         /* ours; 0: none */
+    nanos token_lease;     /* leases that we grant are no longer than this, which the token says */
+    nanos seen_lease;      /* what the newest token that is not ours says */
+    nanos inherited_lease; /* ... as it was when this term began: leases may be as long */
+    struct ha_hold token_hold;
+    struct ha_hold sweep_hold; /* what is deleted for being old */
+
+    struct ha_settings settings; /* the newest that could be read */
+    bool has_settings;           /* they are those of the view */
+
+    struct ha_soft_vm **vms; /* owned, by name */
+    size_t n_vms;
+    size_t vms_cap;
+    struct ha_soft_host **hosts; /* owned, by name */
+    size_t n_hosts;
+    size_t hosts_cap;
+    struct ha_soft_device **devices; /* owned, by name */
+    size_t n_devices;
+    size_t devices_cap;
+    struct ha_soft_member *members; /* owned */
+    size_t n_members;
+    size_t members_cap;
+    struct ha_soft_incident *incidents; /* owned; those that are not closed */
+    struct ha_deed *deeds;              /* owned */
+    struct ha_power_call *calls;        /* owned */
+
+    struct ha_confirm confirm;
+    bool is_confirming;
+    bool wants_confirm;
+    nanos confirm_again;
+
+    uint64_t next_event;
+    uint64_t fence_lives;
+    struct ha_keeper_figures figures;
+
+    /* Of the present step. */
+    struct ha_ledger ledger;
+    bool has_ledger;
+    struct ha_seen *seen; /* owned */
+    size_t seen_cap;
+    size_t n_seen;
+};
+
+static inline struct bytes ha_bytes_of(const char *text)
+{
+    size_t n = 0;
+
+    while (text[n] != '\0') {
+        n++;
+    }
+    return (struct bytes){(const uint8_t *)text, n};
+}
+
+/* ha_keeper.c */
+void ha_keeper_want(struct ha_keeper *m, nanos at);
+struct ha_soft_vm *ha_soft_vm_get(struct ha_keeper *m, const char *name);
+struct ha_soft_host *ha_soft_host_get(struct ha_keeper *m, const char *name);
+struct ha_soft_host *ha_soft_host_find(const struct ha_keeper *m, const char *name);
+struct ha_soft_device *ha_soft_device_get(struct ha_keeper *m, const char *name);
+const struct ha_soft_member *ha_soft_member_find(const struct ha_keeper *m, node_id id);
+
+/* ha_keeper_deed.c */
+bool ha_hold_is_free(struct ha_keeper *m, const struct ha_hold *hold);
+/* A new transaction, guarded by the token. */
+struct ha_deed *ha_deed_new(struct ha_keeper *m);
+/* `kind` and names as in ha_view_find: the record must be as it is in the view. */
+void ha_deed_guard(struct ha_deed *d, enum ha_kind kind, const char *name, const char *vm);
+void ha_deed_put(struct ha_deed *d, enum ha_kind kind, const void *record);
+void ha_deed_delete(struct ha_deed *d, enum ha_kind kind, const char *name, const char *vm);
+void ha_deed_hold(struct ha_deed *d, struct ha_hold *hold);
+void ha_deed_submit(struct ha_deed *d);
+void ha_deeds_free(struct ha_keeper *m);
+void ha_keeper_confirm(struct ha_keeper *m);
+
+/* ha_keeper_host.c */
+enum ha_fate_phase ha_keeper_fate(const struct ha_keeper *m, const char *host);
+void ha_keeper_count_owned(struct ha_keeper *m);
+void ha_keeper_hosts(struct ha_keeper *m);
+/* What is known about a lost host and a machine that it may still run. */
+void ha_keeper_rule(const struct ha_keeper *m, const struct ha_owner *owner, struct ha_ruling *ret);
+
+/* ha_keeper_power.c */
+void ha_keeper_fence_begin(struct ha_keeper *m, struct ha_soft_host *h);
+void ha_keeper_fence_end(struct ha_soft_host *h);
+void ha_keeper_fence_step(struct ha_keeper *m, struct ha_soft_host *h,
+                          const struct ha_fence_answer *answer);
+void ha_keeper_test_devices(struct ha_keeper *m);
+bool ha_keeper_is_tested(const struct ha_keeper *m, const struct ha_host *host);
+void ha_power_calls_free(struct ha_keeper *m);
+
+/* ha_keeper_vm.c */
+void ha_keeper_vms(struct ha_keeper *m);
+/* The owner's record of this machine, for a transaction; without one, a new one. */
+void ha_owner_copy(const struct ha_keeper *m, const char *vm, struct ha_owner *ret);
+/* Puts the owner's record; holds the machine, and sends it off. */
+void ha_owner_write(struct ha_keeper *m, struct ha_soft_vm *s, const struct ha_owner *owner,
+                    const char *what, const char *detail);
+
+/* ha_keeper_place.c */
+struct ha_ledger *ha_keeper_ledger(struct ha_keeper *m);
+void ha_keeper_ledger_end(struct ha_keeper *m);
+void ha_keeper_place(struct ha_keeper *m);
+bool ha_place_start(struct ha_keeper *m, struct ha_soft_vm *s, const struct ha_vm *vm,
+                    const struct ha_owner *owner, const char *host, enum ha_proof proof);
+
+/* ha_keeper_tell.c */
+void ha_event_put(struct ha_deed *d, const char *what, const char *host, const char *vm,
+                  const char *incident, const char *detail);
+/* Fills a new incident, whose record goes with the transaction `d`. */
+struct ha_soft_incident *ha_incident_open(struct ha_deed *d, const char *host);
+void ha_incident_step(struct ha_keeper *m, const char *incident, const char *what, const char *who,
+                      const char *detail);
+void ha_keeper_incidents(struct ha_keeper *m);
+void ha_incidents_free(struct ha_keeper *m);
+uint64_t ha_keeper_wall(const struct ha_keeper *m);
+
+#endif

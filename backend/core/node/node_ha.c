@@ -1,0 +1,598 @@
+#include "core/node/node_ha.h"
+
+#include <string.h>
+
+#include "core/base/check.h"
+#include "core/base/mem.h"
+#include "core/store/store_pb.h"
+
+/* Keys that one step of the first reading takes, and changes that one of the watch looks at. */
+#define HA_PAGE_KEYS    256
+#define HA_WATCH_BUDGET 4096
+
+/* The prefix of HA's keys, and the first key behind them. */
+#define HA_FIRST "/novacron/"
+#define HA_LAST  "/novacron0"
+
+/* Who has every right, where rights are asked for. */
+#define HA_USER "root"
+
+/* Fields of TxnResponse, RangeResponse, KeyValue, WatchResponse and Event. */
+enum {
+    TXN_SUCCEEDED = 2,
+    RANGE_KVS = 2,
+    RANGE_MORE = 3,
+    KV_KEY = 1,
+    KV_CREATE_REVISION = 2,
+    KV_MOD_REVISION = 3,
+    KV_VALUE = 5,
+    WATCH_CANCELED = 4,
+    WATCH_EVENTS = 11,
+    EVENT_TYPE = 1,
+    EVENT_KV = 2,
+};
+
+/* One transaction under way. */
+struct ha_proposal {
+    struct node_request request;
+    struct node_ha *ha;
+    struct ha_txn *txn; /* NULL: forgotten */
+    struct buf body;    /* owned: whoever asked may be gone before the node is done with it */
+    struct ha_proposal *next;
+    bool is_over; /* the node never had it */
+    enum err error;
+};
+
+/* One confirmation under way. */
+struct ha_reading {
+    struct node_read read;
+    struct node_ha *ha;
+    struct ha_confirm *confirm; /* NULL: forgotten */
+    struct ha_reading *next;
+    bool is_over;
+    bool was_leader;
+    uint64_t term;
+};
+
+/* A note to this member itself. */
+struct ha_own_note {
+    struct ha_own_note *next;
+    size_t len;
+    uint8_t bytes[HA_NOTE_BYTES_MAX];
+};
+
+struct node_ha {
+    const struct world *world; /* borrowed */
+    struct node *node;         /* borrowed; NULL: not attached */
+    struct ha_store store;
+    const struct ha_feed *feed; /* borrowed; NULL: nobody listens */
+    struct store_stream *stream;
+    struct ha_proposal *proposals; /* owned */
+    struct ha_reading *readings;   /* owned */
+    struct ha_own_note *notes;     /* owned, oldest first */
+    struct ha_own_note **notes_end;
+    struct world_timer soon; /* for what is over before it began, and for notes to ourselves */
+    struct buf response;
+    struct buf page_key;
+    bool pumping;
+};
+
+static bool ha_node_is_ready(const struct node_ha *h)
+{
+    return h->node != NULL && node_is_ready(h->node) && !node_is_halted(h->node);
+}
+
+/* --- the feed ----------------------------------------------------------------------------------
+ */
+
+static struct ha_change ha_kv_read(struct bytes body)
+{
+    struct ha_change kv = {.mod_revision = 0};
+    struct store_pb pb;
+    struct store_pb_field f;
+
+    store_pb_init(&pb, body);
+    while (store_pb_next(&pb, &f)) {
+        switch (f.number) {
+        case KV_KEY:
+            kv.key = store_pb_bytes(&pb, &f);
+            break;
+        case KV_CREATE_REVISION:
+            kv.create_revision = store_pb_i64(&pb, &f);
+            break;
+        case KV_MOD_REVISION:
+            kv.mod_revision = store_pb_i64(&pb, &f);
+            break;
+        case KV_VALUE:
+            kv.value = store_pb_bytes(&pb, &f);
+            break;
+        default:
+            break;
+        }
+    }
+    return kv;
+}
+
+/* Tells of one page; true: there is more behind `page_key`. */
+static bool ha_page_tell(struct node_ha *h)
+{
+    struct store_pb pb;
+    struct store_pb_field f;
+    bool more = false;
+
+    store_pb_init(&pb, buf_view(&h->response));
+    while (store_pb_next(&pb, &f)) {
+        if (f.number == RANGE_MORE) {
+            more = store_pb_bool(&pb, &f);
+        } else if (f.number == RANGE_KVS) {
+            struct ha_change kv = ha_kv_read(store_pb_bytes(&pb, &f));
+            h->feed->changed(h->feed->ctx, &kv);
+            buf_clear(&h->page_key);
+            buf_put(&h->page_key, kv.key.data, kv.key.len);
+        }
+    }
+    return more;
+}
+
+/* All there is, page by page, at one revision. Nothing is written meanwhile: this is one call. */
+static void ha_feed_begin(struct node_ha *h)
+{
+    static const struct bytes first = {(const uint8_t *)HA_FIRST, sizeof(HA_FIRST) - 1};
+    static const struct bytes last = {(const uint8_t *)HA_LAST, sizeof(HA_LAST) - 1};
+    struct store *store = node_store(h->node);
+    struct store_watch_request watch = {.key = first, .range_end = last, .watch_id = 1};
+    struct buf request;
+    int64_t revision = 0;
+    bool more = true;
+
+    buf_init(&request);
+    buf_clear(&h->page_key);
+    buf_put(&h->page_key, first.data, first.len);
+    h->feed->began(h->feed->ctx);
+    while (more) {
+        struct store_range_request range = {
+            .key = buf_view(&h->page_key), .range_end = last, .limit = HA_PAGE_KEYS};
+        buf_clear(&request);
+        buf_clear(&h->response);
+        store_range_encode(&request, &range);
+        enum store_status status =
+            store_range_read(store, buf_view(&request), &revision, &h->response);
+        more = status == STORE_OK && ha_page_tell(h);
+        buf_put_u8(&h->page_key, 0); /* the least key behind it */
+    }
+    buf_clear(&request);
+    buf_clear(&h->response);
+    watch.start_revision = store_revision(store) + 1;
+    store_watch_encode(&request, &watch);
+    h->stream = store_stream_open(store, NODE_HA_TAG);
+    enum store_status created =
+        store_watch_create(h->stream, buf_view(&request), &revision, &h->response);
+    CHECK(created == STORE_OK);
+    buf_deinit(&request);
+}
+
+static void ha_event_tell(struct node_ha *h, struct bytes body)
+{
+    struct store_pb pb;
+    struct store_pb_field f;
+    struct ha_change change = {.mod_revision = 0};
+    bool is_delete = false;
+
+    store_pb_init(&pb, body);
+    while (store_pb_next(&pb, &f)) {
+        if (f.number == EVENT_TYPE) {
+            is_delete = store_pb_enum(&pb, &f) == 1;
+        } else if (f.number == EVENT_KV) {
+            change = ha_kv_read(store_pb_bytes(&pb, &f));
+        }
+    }
+    change.is_delete = is_delete;
+    h->feed->changed(h->feed->ctx, &change);
+}
+
+/* False: the watch was canceled, as what it had not read was compacted. */
+static bool ha_watch_tell(struct node_ha *h)
+{
+    struct store_pb pb;
+    struct store_pb_field f;
+    bool is_canceled = false;
+
+    store_pb_init(&pb, buf_view(&h->response));
+    while (store_pb_next(&pb, &f)) {
+        if (f.number == WATCH_CANCELED) {
+            is_canceled = store_pb_bool(&pb, &f);
+        } else if (f.number == WATCH_EVENTS) {
+            ha_event_tell(h, store_pb_bytes(&pb, &f));
+        }
+    }
+    return !is_canceled;
+}
+
+static void ha_feed_stop(struct node_ha *h)
+{
+    if (h->stream != NULL) {
+        store_stream_close(h->stream);
+        h->stream = NULL;
+    }
+}
+
+/* Tells everything that the store has by now. */
+static void ha_feed_pump(struct node_ha *h)
+{
+    enum store_watch_next next = STORE_WATCH_AGAIN;
+    int64_t revision;
+
+    if (h->feed == NULL || h->pumping || !ha_node_is_ready(h)) {
+        return;
+    }
+    h->pumping = true;
+    if (h->stream == NULL) {
+        ha_feed_begin(h);
+    }
+    buf_clear(&h->response);
+    while (next != STORE_WATCH_IDLE) {
+        next = store_watch_next(h->stream, HA_WATCH_BUDGET, &revision, &h->response);
+        if (next == STORE_WATCH_RESPONSE) {
+            if (!ha_watch_tell(h)) {
+                ha_feed_stop(h);
+                ha_feed_begin(h);
+            }
+            buf_clear(&h->response);
+        }
+    }
+    h->feed->reached(h->feed->ctx, store_revision(node_store(h->node)));
+    h->pumping = false;
+}
+
+/* --- transactions ------------------------------------------------------------------------------
+ */
+
+static void ha_proposal_unlink(struct ha_proposal *p)
+{
+    struct ha_proposal **at = &p->ha->proposals;
+
+    while (*at != p) {
+        at = &(*at)->next;
+    }
+    *at = p->next;
+}
+
+static enum ha_txn_outcome ha_outcome_of(const struct node_request *request)
+{
+    struct store_pb pb;
+    struct store_pb_field f;
+    bool has_succeeded = false;
+
+    if (request->result != OK) {
+        return request->result == ERR_UNKNOWN ? HA_TXN_UNKNOWN : HA_TXN_REFUSED;
+    }
+    if (request->is_duplicate) {
+        return HA_TXN_UNKNOWN; /* applied, but whether its guards held was not kept */
+    }
+    if (request->status != STORE_OK) {
+        return HA_TXN_REFUSED;
+    }
+    store_pb_init(&pb, buf_view(&request->response));
+    while (store_pb_next(&pb, &f)) {
+        if (f.number == TXN_SUCCEEDED) {
+            has_succeeded = store_pb_bool(&pb, &f);
+        }
+    }
+    return has_succeeded ? HA_TXN_APPLIED : HA_TXN_STALE;
+}
+
+static void ha_proposal_end(struct ha_proposal *p, enum ha_txn_outcome outcome, enum err error)
+{
+    struct ha_txn *txn = p->txn;
+
+    ha_proposal_unlink(p);
+    if (txn != NULL) {
+        txn->outcome = outcome;
+        txn->error = error;
+        txn->revision = p->request.revision;
+        txn->done(txn);
+    }
+    buf_deinit(&p->body);
+    mem_free(p);
+}
+
+static void ha_on_applied(struct node_request *request)
+{
+    struct ha_proposal *p = request->owner;
+    enum err error =
+        request->result == OK && request->status != STORE_OK ? ERR_DENIED : request->result;
+
+    ha_feed_pump(p->ha);
+    ha_proposal_end(p, ha_outcome_of(request), error);
+}
+
+static void ha_soon(struct node_ha *h)
+{
+    world_timer_set(h->world, &h->soon, world_now(h->world));
+}
+
+static void ha_submit(void *self, struct ha_txn *txn)
+{
+    struct node_ha *h = self;
+    struct ha_proposal *p = mem_alloc_zero(sizeof(*p));
+
+    CHECK(txn->done != NULL);
+    p->ha = h;
+    p->txn = txn;
+    p->next = h->proposals;
+    h->proposals = p;
+    p->request.kind = STORE_KIND_TXN;
+    buf_put(&p->body, txn->body.data, txn->body.len);
+    p->request.body = buf_view(&p->body);
+    p->request.done = ha_on_applied;
+    p->request.owner = p;
+    p->error = ha_node_is_ready(h) ? OK : ERR_CLOSED;
+    if (p->error == OK && store_auth_is_enabled(node_store(h->node))) {
+        p->request.user = (struct bytes){(const uint8_t *)HA_USER, sizeof(HA_USER) - 1};
+        p->request.auth_revision = store_auth_revision(node_store(h->node));
+    }
+    if (p->error == OK) {
+        p->error = node_propose(h->node, &p->request);
+    }
+    if (p->error != OK) {
+        p->is_over = true;
+        ha_soon(h);
+    }
+}
+
+/* --- confirmations -----------------------------------------------------------------------------
+ */
+
+static void ha_reading_end(struct ha_reading *r, enum err result)
+{
+    struct node_ha *h = r->ha;
+    struct ha_confirm *confirm = r->confirm;
+    struct ha_reading **at = &h->readings;
+
+    while (*at != r) {
+        at = &(*at)->next;
+    }
+    *at = r->next;
+    if (confirm != NULL) {
+        struct raft_status status = {.role = RAFT_FOLLOWER};
+        if (ha_node_is_ready(h)) {
+            status = node_status(h->node);
+        }
+        confirm->result = result;
+        confirm->is_leader =
+            result == OK && r->was_leader && status.role == RAFT_LEADER && status.term == r->term;
+        confirm->term = r->term;
+        confirm->revision = result == OK ? store_revision(node_store(h->node)) : 0;
+        confirm->done(confirm);
+    }
+    mem_free(r);
+}
+
+static void ha_on_read(struct node_read *read)
+{
+    struct ha_reading *r = read->owner;
+
+    ha_feed_pump(r->ha);
+    ha_reading_end(r, read->result);
+}
+
+static void ha_confirm(void *self, struct ha_confirm *confirm)
+{
+    struct node_ha *h = self;
+    struct ha_reading *r = mem_alloc_zero(sizeof(*r));
+
+    CHECK(confirm->done != NULL);
+    r->ha = h;
+    r->confirm = confirm;
+    r->next = h->readings;
+    h->readings = r;
+    r->read.done = ha_on_read;
+    r->read.owner = r;
+    if (ha_node_is_ready(h)) {
+        struct raft_status status = node_status(h->node);
+        r->was_leader = status.role == RAFT_LEADER;
+        r->term = status.term;
+        r->read.result = node_read(h->node, &r->read);
+    } else {
+        r->read.result = ERR_CLOSED;
+    }
+    if (r->read.result != OK) {
+        r->is_over = true;
+        ha_soon(h);
+    }
+}
+
+/* --- notes, and what is over before it began ---------------------------------------------------
+ */
+
+static void ha_note(void *self, node_id to, struct bytes note)
+{
+    struct node_ha *h = self;
+
+    CHECK(note.len <= HA_NOTE_BYTES_MAX && ha_note_is(note));
+    if (to != h->store.member) {
+        enum err ignored = h->node != NULL ? node_note(h->node, to, note) : ERR_CLOSED;
+        (void)ignored; /* without promise */
+        return;
+    }
+    struct ha_own_note *own = mem_alloc_zero(sizeof(*own));
+    own->len = note.len;
+    memcpy(own->bytes, note.data, note.len);
+    *h->notes_end = own;
+    h->notes_end = &own->next;
+    ha_soon(h);
+}
+
+static struct ha_proposal *ha_proposal_over(struct node_ha *h)
+{
+    struct ha_proposal *p = h->proposals;
+
+    while (p != NULL && !p->is_over) {
+        p = p->next;
+    }
+    return p;
+}
+
+static struct ha_reading *ha_reading_over(struct node_ha *h)
+{
+    struct ha_reading *r = h->readings;
+
+    while (r != NULL && !r->is_over) {
+        r = r->next;
+    }
+    return r;
+}
+
+/* Of each kind what was there when the turn began: who is told may ask again, and is told no in the
+ * next turn. */
+static void ha_on_soon(struct world_timer *timer)
+{
+    struct node_ha *h = timer->owner;
+    struct ha_own_note *note = h->notes;
+    struct ha_proposal *over;
+    struct ha_reading *read;
+    uint32_t proposals = 0;
+    uint32_t readings = 0;
+
+    for (struct ha_proposal *p = h->proposals; p != NULL; p = p->next) {
+        proposals += p->is_over;
+    }
+    for (struct ha_reading *r = h->readings; r != NULL; r = r->next) {
+        readings += r->is_over;
+    }
+    h->notes = NULL;
+    h->notes_end = &h->notes;
+    ha_feed_pump(h);
+    while (note != NULL) {
+        struct ha_own_note *next = note->next;
+        if (h->feed != NULL) {
+            h->feed->noted(h->feed->ctx, h->store.member, (struct bytes){note->bytes, note->len});
+        }
+        mem_free(note);
+        note = next;
+    }
+    for (; proposals > 0 && (over = ha_proposal_over(h)) != NULL; proposals--) {
+        ha_proposal_end(over, HA_TXN_REFUSED, over->error);
+    }
+    for (; readings > 0 && (read = ha_reading_over(h)) != NULL; readings--) {
+        ha_reading_end(read, read->read.result);
+    }
+}
+
+static struct ha_leader ha_leads(void *self)
+{
+    struct node_ha *h = self;
+
+    if (!ha_node_is_ready(h)) {
+        return (struct ha_leader){.leader = NODE_NONE};
+    }
+    struct raft_status status = node_status(h->node);
+    return (struct ha_leader){
+        .leader = status.leader, .is_self = status.role == RAFT_LEADER, .term = status.term};
+}
+
+static void ha_set_feed(void *self, const struct ha_feed *feed)
+{
+    struct node_ha *h = self;
+
+    for (struct ha_proposal *p = h->proposals; p != NULL; p = p->next) {
+        p->txn = NULL;
+    }
+    for (struct ha_reading *r = h->readings; r != NULL; r = r->next) {
+        r->confirm = NULL;
+    }
+    ha_feed_stop(h);
+    h->feed = feed;
+    if (feed != NULL) {
+        ha_soon(h);
+    }
+}
+
+/* --- life --------------------------------------------------------------------------------------
+ */
+
+static const struct ha_store_ops node_ha_ops = {
+    .submit = ha_submit,
+    .confirm = ha_confirm,
+    .note = ha_note,
+    .leads = ha_leads,
+    .feed = ha_set_feed,
+};
+
+struct node_ha *node_ha_open(const struct world *world, node_id member)
+{
+    struct node_ha *h = mem_alloc_zero(sizeof(*h));
+
+    h->world = world;
+    h->store = (struct ha_store){.self = h, .member = member, .ops = &node_ha_ops};
+    h->notes_end = &h->notes;
+    h->soon.fire = ha_on_soon;
+    h->soon.owner = h;
+    buf_init(&h->response);
+    buf_init(&h->page_key);
+    return h;
+}
+
+void node_ha_close(struct node_ha *h)
+{
+    while (h->proposals != NULL) {
+        struct ha_proposal *next = h->proposals->next;
+        buf_deinit(&h->proposals->body);
+        mem_free(h->proposals);
+        h->proposals = next;
+    }
+    while (h->readings != NULL) {
+        struct ha_reading *next = h->readings->next;
+        mem_free(h->readings);
+        h->readings = next;
+    }
+    while (h->notes != NULL) {
+        struct ha_own_note *next = h->notes->next;
+        mem_free(h->notes);
+        h->notes = next;
+    }
+    ha_feed_stop(h);
+    world_timer_cancel(h->world, &h->soon);
+    buf_deinit(&h->response);
+    buf_deinit(&h->page_key);
+    mem_free(h);
+}
+
+void node_ha_attach(struct node_ha *h, struct node *node)
+{
+    h->node = node;
+}
+
+const struct ha_store *node_ha_store(struct node_ha *h)
+{
+    return &h->store;
+}
+
+void node_ha_ready(struct node_ha *h)
+{
+    node_ha_advanced(h);
+    node_ha_leader_changed(h);
+}
+
+void node_ha_advanced(struct node_ha *h)
+{
+    ha_feed_pump(h);
+}
+
+void node_ha_leader_changed(struct node_ha *h)
+{
+    if (h->feed != NULL) {
+        h->feed->leader_changed(h->feed->ctx);
+    }
+}
+
+bool node_ha_note(struct node_ha *h, node_id from, struct bytes note)
+{
+    if (!ha_note_is(note)) {
+        return false;
+    }
+    if (h->feed != NULL && note.len <= HA_NOTE_BYTES_MAX) {
+        h->feed->noted(h->feed->ctx, from, note);
+    }
+    return true;
+}

@@ -1,0 +1,520 @@
+/* Machines survive: whole members on simulated hosts, and what happens to them. */
+#include <string.h>
+
+#include "tests/support/ha_cluster.h"
+#include "tests/support/test.h"
+
+static void starts_what_is_wanted_and_stops_what_is_not(void **state)
+{
+    struct ha_cluster c;
+    (void)state;
+    ha_cluster_init(&c, 1, 3, WORLD_WATCHDOG_READY);
+    c.is_loud = true;
+    ha_cluster_start(&c, true);
+    struct ha_vm vm = ha_cluster_vm(&c, "web");
+    HA_APPLY(&c, &vm);
+    assert_true(ha_cluster_wait_vm(&c, "web", HA_RUNNING, NULL, 5 * NANOS_PER_S));
+    assert_string_equal(ha_cluster_lives_on(&c, "web"), ha_cluster_owner(&c, "web")->host);
+    vm.is_wanted = false;
+    HA_APPLY(&c, &vm);
+    assert_true(ha_cluster_wait_vm(&c, "web", HA_STOPPED, NULL, 20 * NANOS_PER_S));
+    assert_null(ha_cluster_lives_on(&c, "web"));
+    ha_cluster_delete(&c, HA_VM, "web");
+    ha_cluster_run(&c, 2 * NANOS_PER_S);
+    assert_null(ha_cluster_owner(&c, "web"));
+    assert_int_equal(ha_view_count(ha_cluster_view(&c), HA_REPORT), 0);
+    ha_cluster_deinit(&c);
+}
+
+/* A cluster with one machine that runs, and the box it runs on, which does not lead. */
+static struct ha_box *cluster_with(struct ha_cluster *c, uint64_t seed,
+                                   enum world_watchdog watchdog, bool has_fences, const char *name)
+{
+    ha_cluster_init(c, seed, 3, watchdog);
+    ha_cluster_start(c, has_fences);
+    struct ha_vm vm = ha_cluster_vm(c, name);
+    struct ha_box *b = ha_cluster_follower(c);
+    vm.preferred.n = 1;
+    ha_text_set(vm.preferred.name[0], HA_NAME_BYTES, b->name);
+    HA_APPLY(c, &vm);
+    assert_true(ha_cluster_wait_vm(c, name, HA_RUNNING, b->name, 5 * NANOS_PER_S));
+    return b;
+}
+
+static uint64_t now_ms(struct ha_cluster *c)
+{
+    return simworld_now(c->sim) / NANOS_PER_MS;
+}
+
+static void power_loss_is_fenced_and_the_machine_runs_elsewhere(void **state)
+{
+    struct ha_cluster c;
+    (void)state;
+    struct ha_box *b = cluster_with(&c, 2, WORLD_WATCHDOG_READY, true, "web");
+    b->stays_down = true;
+    struct simdevice_faults quick = simdevice_faults_none();
+    quick.switch_time = 20 * NANOS_PER_MS;
+    struct ha_settings settings = *ha_view_settings(ha_cluster_view(&c));
+    settings.fence_delay_ms = 0;
+    HA_APPLY(&c, &settings);
+    simdevice_set_faults(c.sim, b->name, &quick);
+    c.is_loud = true;
+    uint64_t began = now_ms(&c);
+    ha_box_power_off(b);
+    assert_true(ha_cluster_wait_fate(&c, b->name, HA_HOST_FENCING, 3 * NANOS_PER_S));
+    assert_string_equal(ha_cluster_owner(&c, "web")->host, b->name);
+    assert_true(ha_cluster_wait_fate(&c, b->name, HA_HOST_GONE, 3 * NANOS_PER_S));
+    assert_int_equal(ha_cluster_fate(&c, b->name)->proof, HA_PROOF_FENCED);
+    assert_true(ha_cluster_wait_vm(&c, "web", HA_RUNNING, NULL, 3 * NANOS_PER_S));
+    print_message("# power loss to running: %llu ms\n", (unsigned long long)(now_ms(&c) - began));
+    /* Played health takes 1.2 s; the device's two answers at most 1.22 s, and a boot 0.5 s, in this
+     * world. The rest is ours. */
+    assert_true(now_ms(&c) - began < 1200 + 1220 + 500 + 60);
+    assert_string_not_equal(ha_cluster_owner(&c, "web")->host, b->name);
+    assert_int_equal(ha_cluster_owner(&c, "web")->epoch, 2);
+    assert_int_equal(ha_cluster_owner(&c, "web")->proof, HA_PROOF_FENCED);
+    ha_cluster_run(&c, NANOS_PER_S);
+    const struct ha_incident *incident =
+        ha_view_incident(ha_cluster_view(&c), ha_cluster_fate(&c, b->name)->incident);
+    assert_non_null(incident);
+    assert_true(incident->is_closed);
+    static const char *const expected[] = {"detected", "fence",   "fenced",
+                                           "placed",   "started", "closed"};
+    assert_int_equal(incident->n_steps, COUNT_OF(expected));
+    for (uint32_t i = 0; i < incident->n_steps; i++) {
+        print_message("# %llu ms: %s %s: %s\n", (unsigned long long)incident->steps[i].at_ms,
+                      incident->steps[i].what, incident->steps[i].who, incident->steps[i].detail);
+        assert_string_equal(incident->steps[i].what, expected[i]);
+    }
+    assert_int_equal(strlen(incident->trace), 32);
+
+    /* It comes back, and gets nothing stale. */
+    b->stays_down = false;
+    simdevice_set_faults(c.sim, b->name, NULL);
+    simhost_switch_on(b->host);
+    assert_true(ha_cluster_wait_fate(&c, b->name, HA_HOST_UP, 40 * NANOS_PER_S));
+    ha_cluster_run(&c, 5 * NANOS_PER_S);
+    assert_string_equal(ha_cluster_lives_on(&c, "web"), ha_cluster_owner(&c, "web")->host);
+    assert_int_equal(ha_cluster_owner(&c, "web")->epoch, 2);
+    ha_cluster_deinit(&c);
+}
+
+static void no_host_is_fenced_that_owns_nothing(void **state)
+{
+    struct ha_cluster c;
+    (void)state;
+    ha_cluster_init(&c, 3, 3, WORLD_WATCHDOG_READY);
+    ha_cluster_start(&c, true);
+    struct ha_box *b = ha_cluster_follower(&c);
+    b->stays_down = true;
+    c.is_loud = true;
+    ha_box_power_off(b);
+    assert_true(ha_cluster_wait_fate(&c, b->name, HA_HOST_LOST, 3 * NANOS_PER_S));
+    ha_cluster_run(&c, 5 * NANOS_PER_S);
+    assert_int_equal(simdevice_offs(c.sim, b->name), 0);
+    b->stays_down = false;
+    simhost_switch_on(b->host);
+    assert_true(ha_cluster_wait_fate(&c, b->name, HA_HOST_UP, 40 * NANOS_PER_S));
+    ha_cluster_deinit(&c);
+}
+
+static void leader_that_dies_while_it_fences_has_a_successor_that_goes_on(void **state)
+{
+    struct ha_cluster c;
+    (void)state;
+    ha_cluster_init(&c, 4, 5, WORLD_WATCHDOG_READY);
+    ha_cluster_start(&c, true);
+    struct ha_vm vm = ha_cluster_vm(&c, "web");
+    struct ha_box *b = ha_cluster_follower(&c);
+    vm.preferred.n = 1;
+    ha_text_set(vm.preferred.name[0], HA_NAME_BYTES, b->name);
+    HA_APPLY(&c, &vm);
+    assert_true(ha_cluster_wait_vm(&c, "web", HA_RUNNING, b->name, 5 * NANOS_PER_S));
+    b->stays_down = true;
+    ha_box_power_off(b);
+    assert_true(ha_cluster_wait_fate(&c, b->name, HA_HOST_FENCING, 3 * NANOS_PER_S));
+    struct ha_box *leader = ha_cluster_leader(&c);
+    uint64_t term = ha_cluster_fate(&c, b->name)->term;
+    c.is_loud = true;
+    ha_box_kill(leader);
+    assert_true(ha_cluster_wait_fate(&c, b->name, HA_HOST_GONE, 20 * NANOS_PER_S));
+    assert_true(ha_cluster_fate(&c, b->name)->term > term);
+    assert_true(ha_cluster_wait_vm(&c, "web", HA_RUNNING, NULL, 5 * NANOS_PER_S));
+    assert_int_equal(ha_cluster_owner(&c, "web")->epoch, 2);
+    /* The process of the leader alone was gone, and nothing that ran there. */
+    assert_int_equal(simdevice_offs(c.sim, leader->name), 0);
+    ha_box_start(leader);
+    ha_cluster_run(&c, 5 * NANOS_PER_S);
+    ha_cluster_deinit(&c);
+}
+
+static void leader_with_its_machines_is_lost(void **state)
+{
+    struct ha_cluster c;
+    (void)state;
+    ha_cluster_init(&c, 5, 3, WORLD_WATCHDOG_READY);
+    ha_cluster_start(&c, true);
+    struct ha_vm vm = ha_cluster_vm(&c, "web");
+    struct ha_box *b = ha_cluster_leader(&c);
+    vm.preferred.n = 1;
+    ha_text_set(vm.preferred.name[0], HA_NAME_BYTES, b->name);
+    HA_APPLY(&c, &vm);
+    assert_true(ha_cluster_wait_vm(&c, "web", HA_RUNNING, b->name, 5 * NANOS_PER_S));
+    b->stays_down = true;
+    c.is_loud = true;
+    uint64_t began = now_ms(&c);
+    ha_box_power_off(b);
+    ha_cluster_run(&c, NANOS_PER_S);
+    assert_true(ha_cluster_wait_vm(&c, "web", HA_RUNNING, NULL, 20 * NANOS_PER_S));
+    while (ha_cluster_owner(&c, "web")->epoch == 1) {
+        ha_cluster_run(&c, 10 * NANOS_PER_MS);
+    }
+    assert_true(ha_cluster_wait_vm(&c, "web", HA_RUNNING, NULL, 20 * NANOS_PER_S));
+    print_message("# leader's power loss to running: %llu ms\n",
+                  (unsigned long long)(now_ms(&c) - began));
+    assert_true(now_ms(&c) - began < 10000);
+    ha_cluster_deinit(&c);
+}
+
+static void partitioned_host_ends_its_machines_and_expiry_proves_it(void **state)
+{
+    struct ha_cluster c;
+    (void)state;
+    struct ha_box *b = cluster_with(&c, 6, WORLD_WATCHDOG_READY, false, "web");
+    const struct ha_settings *settings = ha_view_settings(ha_cluster_view(&c));
+    nanos lease = (nanos)settings->lease_ms * NANOS_PER_MS;
+    c.is_loud = true;
+    ha_box_isolate(b, true);
+    ha_cluster_run(&c, lease - NANOS_PER_S / 2);
+    assert_string_equal(ha_cluster_owner(&c, "web")->host, b->name);
+    ha_cluster_run(&c, NANOS_PER_S);
+    assert_null(ha_cluster_lives_on(&c, "web"));
+    assert_true(ha_cluster_wait_vm(&c, "web", HA_RUNNING, NULL, 30 * NANOS_PER_S));
+    assert_int_equal(ha_cluster_owner(&c, "web")->proof, HA_PROOF_EXPIRED);
+    assert_true(ha_cluster_wait_fate(&c, b->name, HA_HOST_GONE, NANOS_PER_S));
+    assert_int_equal(ha_cluster_fate(&c, b->name)->proof, HA_PROOF_EXPIRED);
+    assert_string_not_equal(ha_cluster_owner(&c, "web")->host, b->name);
+    ha_box_isolate(b, false);
+    assert_true(ha_cluster_wait_fate(&c, b->name, HA_HOST_UP, 40 * NANOS_PER_S));
+    ha_cluster_run(&c, 3 * NANOS_PER_S);
+    assert_string_equal(ha_cluster_lives_on(&c, "web"), ha_cluster_owner(&c, "web")->host);
+    assert_int_equal(ha_cluster_owner(&c, "web")->epoch, 2);
+    ha_cluster_deinit(&c);
+}
+
+static void without_watchdog_and_fence_nothing_is_proved_but_by_an_operator(void **state)
+{
+    struct ha_cluster c;
+    (void)state;
+    struct ha_box *b = cluster_with(&c, 7, WORLD_WATCHDOG_READY, true, "web");
+    struct simdevice_faults lies = simdevice_faults_none();
+    struct ha_host host = *ha_view_host(ha_cluster_view(&c), b->name);
+    struct ha_confirmed confirmed;
+    host.is_bare_metal = false; /* so that time says nothing */
+    HA_APPLY(&c, &host);
+    lies.only_says_ok = true;
+    simdevice_set_faults(c.sim, b->name, &lies);
+    c.is_loud = true;
+    ha_box_isolate(b, true);
+    ha_cluster_run(&c, 60 * NANOS_PER_S);
+    const struct ha_owner *owner = ha_cluster_owner(&c, "web");
+    assert_int_equal(owner->phase, HA_RECOVERING);
+    assert_int_equal(owner->epoch, 1);
+    assert_int_equal(strncmp(owner->reason, "unproven", 8), 0);
+    assert_true(ha_cluster_fate(&c, b->name)->attempts > 0);
+    assert_true(simdevice_offs(c.sim, b->name) > 1);
+
+    ha_record_defaults(HA_CONFIRMED, &confirmed);
+    ha_text_set(confirmed.host, HA_NAME_BYTES, b->name);
+    ha_text_set(confirmed.incident, HA_NAME_BYTES, "inc-9999");
+    ha_text_set(confirmed.by, HA_NAME_BYTES, "eve");
+    ha_text_set(confirmed.reason, HA_TEXT_BYTES, "of another incident");
+    HA_APPLY(&c, &confirmed);
+    ha_cluster_run(&c, 3 * NANOS_PER_S);
+    assert_int_equal(ha_cluster_owner(&c, "web")->phase, HA_RECOVERING);
+
+    b->stays_down = true;
+    ha_box_power_off(b);
+    ha_text_set(confirmed.incident, HA_NAME_BYTES, ha_cluster_fate(&c, b->name)->incident);
+    ha_text_set(confirmed.reason, HA_TEXT_BYTES, "I have pulled its plug");
+    HA_APPLY(&c, &confirmed);
+    assert_true(ha_cluster_wait_vm(&c, "web", HA_RUNNING, NULL, 5 * NANOS_PER_S));
+    assert_int_equal(ha_cluster_owner(&c, "web")->proof, HA_PROOF_CONFIRMED);
+    assert_null(ha_view_confirmed(ha_cluster_view(&c), b->name));
+    ha_cluster_deinit(&c);
+}
+
+static void crashed_machine_is_started_again_after_its_delay(void **state)
+{
+    struct ha_cluster c;
+    (void)state;
+    struct ha_box *b = cluster_with(&c, 8, WORLD_WATCHDOG_READY, true, "web");
+    struct ha_vm vm = *ha_view_vm(ha_cluster_view(&c), "web");
+    c.is_loud = true;
+    uint64_t began = now_ms(&c);
+    simvm_crash(b->host, "web");
+    ha_cluster_run(&c, 20 * NANOS_PER_MS);
+    assert_true(ha_cluster_wait_vm(&c, "web", HA_RUNNING, b->name, 20 * NANOS_PER_S));
+    uint64_t took = now_ms(&c) - began;
+    /* Boot takes half a second in this world; ours are a few transactions. */
+    print_message("# crash to running: %llu ms, delay %u ms\n", (unsigned long long)took,
+                  vm.restart.delay_ms);
+    assert_true(took >= (uint64_t)vm.restart.delay_ms * 3 / 4 + 500);
+    assert_true(took <= vm.restart.delay_ms + 600u);
+    assert_int_equal(ha_cluster_owner(&c, "web")->failures, 1);
+    assert_int_equal(ha_cluster_owner(&c, "web")->epoch, 2);
+    ha_cluster_deinit(&c);
+}
+
+static void crash_loop_moves_and_then_fails_until_it_is_asked_for(void **state)
+{
+    struct ha_cluster c;
+    (void)state;
+    struct ha_box *b = cluster_with(&c, 9, WORLD_WATCHDOG_READY, true, "web");
+    struct ha_vm vm = *ha_view_vm(ha_cluster_view(&c), "web");
+    bool was_elsewhere = false;
+    vm.restart.delay_ms = 100;
+    vm.restart.delay_max_ms = 400;
+    vm.restart.here_max = 2;
+    vm.restart.limit = 5;
+    HA_APPLY(&c, &vm);
+    for (uint32_t i = 0; i < 60; i++) {
+        const char *at = ha_cluster_lives_on(&c, "web");
+        if (at != NULL) {
+            was_elsewhere = was_elsewhere || strcmp(at, b->name) != 0;
+            simvm_crash(ha_cluster_box(&c, at)->host, "web");
+        }
+        ha_cluster_run(&c, 700 * NANOS_PER_MS);
+    }
+    assert_true(ha_cluster_wait_vm(&c, "web", HA_FAILED, NULL, NANOS_PER_S));
+    assert_true(was_elsewhere);
+    print_message("# %s\n", ha_cluster_owner(&c, "web")->reason);
+    uint64_t epoch = ha_cluster_owner(&c, "web")->epoch;
+    assert_int_equal(epoch, 5);
+    ha_cluster_run(&c, 20 * NANOS_PER_S);
+    assert_null(ha_cluster_lives_on(&c, "web"));
+    vm.start_count++;
+    HA_APPLY(&c, &vm);
+    assert_true(ha_cluster_wait_vm(&c, "web", HA_RUNNING, NULL, 5 * NANOS_PER_S));
+    assert_int_equal(ha_cluster_owner(&c, "web")->failures, 0);
+    ha_cluster_deinit(&c);
+}
+
+static void machine_outlives_the_process_of_its_agent(void **state)
+{
+    struct ha_cluster c;
+    (void)state;
+    struct ha_box *b = cluster_with(&c, 10, WORLD_WATCHDOG_READY, true, "web");
+    c.is_loud = true;
+    ha_box_kill(b);
+    ha_cluster_run(&c, 300 * NANOS_PER_MS);
+    ha_box_start(b);
+    ha_cluster_run(&c, 10 * NANOS_PER_S);
+    assert_string_equal(ha_cluster_lives_on(&c, "web"), b->name);
+    assert_int_equal(ha_cluster_owner(&c, "web")->epoch, 1);
+    assert_int_equal(ha_cluster_owner(&c, "web")->phase, HA_RUNNING);
+    assert_int_equal(simdevice_offs(c.sim, b->name), 0);
+    ha_cluster_deinit(&c);
+}
+
+static void machine_that_ended_while_nobody_looked_is_started_in_a_new_epoch(void **state)
+{
+    struct ha_cluster c;
+    (void)state;
+    struct ha_box *b = cluster_with(&c, 11, WORLD_WATCHDOG_READY, true, "web");
+    ha_box_kill(b);
+    simvm_crash(b->host, "web");
+    ha_box_start(b);
+    ha_cluster_run(&c, NANOS_PER_S);
+    assert_true(ha_cluster_wait_vm(&c, "web", HA_RUNNING, NULL, 20 * NANOS_PER_S));
+    assert_int_equal(ha_cluster_owner(&c, "web")->epoch, 2);
+    ha_cluster_deinit(&c);
+}
+
+static void short_silence_harms_nobody(void **state)
+{
+    struct ha_cluster c;
+    (void)state;
+    struct ha_box *b = cluster_with(&c, 12, WORLD_WATCHDOG_READY, true, "web");
+    for (uint32_t i = 0; i < 10; i++) {
+        simhost_pause(b->host, simworld_now(c.sim) + 800 * NANOS_PER_MS);
+        ha_cluster_run(&c, 3 * NANOS_PER_S);
+    }
+    assert_int_equal(simdevice_offs(c.sim, b->name), 0);
+    assert_int_equal(ha_cluster_events(&c, "host-lost", b->name), 0);
+    assert_int_equal(ha_cluster_owner(&c, "web")->epoch, 1);
+    ha_cluster_deinit(&c);
+}
+
+static void host_that_renews_is_not_lost_whatever_its_observers_say(void **state)
+{
+    struct ha_cluster c;
+    (void)state;
+    struct ha_box *b = cluster_with(&c, 13, WORLD_WATCHDOG_READY, true, "web");
+    b->is_unheard = true; /* by health alone */
+    ha_cluster_run(&c, 20 * NANOS_PER_S);
+    assert_int_equal(ha_cluster_events(&c, "host-lost", b->name), 0);
+    assert_int_equal(simdevice_offs(c.sim, b->name), 0);
+    ha_cluster_deinit(&c);
+}
+
+static void lease_alone_finds_a_lost_host_without_health(void **state)
+{
+    struct ha_cluster c;
+    (void)state;
+    struct ha_box *b = cluster_with(&c, 14, WORLD_WATCHDOG_READY, true, "web");
+    c.has_health = false;
+    b->stays_down = true;
+    ha_box_power_off(b);
+    ha_cluster_run(&c, 2 * NANOS_PER_S);
+    assert_int_equal(ha_cluster_events(&c, "host-lost", b->name), 0);
+    assert_true(ha_cluster_wait_fate(&c, b->name, HA_HOST_GONE, 30 * NANOS_PER_S));
+    assert_true(ha_cluster_wait_vm(&c, "web", HA_RUNNING, NULL, 5 * NANOS_PER_S));
+    ha_cluster_deinit(&c);
+}
+
+static void host_without_watchdog_or_fence_gets_no_protected_machine(void **state)
+{
+    struct ha_cluster c;
+    (void)state;
+    ha_cluster_init(&c, 15, 3, WORLD_WATCHDOG_NONE);
+    ha_cluster_start(&c, false);
+    struct ha_vm vm = ha_cluster_vm(&c, "web");
+    HA_APPLY(&c, &vm);
+    ha_cluster_run(&c, 10 * NANOS_PER_S);
+    assert_null(ha_cluster_lives_on(&c, "web"));
+    assert_int_equal(ha_cluster_owner(&c, "web")->phase, HA_WAITING);
+    ha_cluster_deinit(&c);
+}
+
+static void machine_moves_where_it_was_asked_to(void **state)
+{
+    struct ha_cluster c;
+    (void)state;
+    struct ha_box *b = cluster_with(&c, 16, WORLD_WATCHDOG_READY, true, "web");
+    struct ha_box *to = ha_cluster_leader(&c);
+    struct ha_vm vm = *ha_view_vm(ha_cluster_view(&c), "web");
+    assert_ptr_not_equal(b, to);
+    ha_text_set(vm.move_to, sizeof(vm.move_to), to->name);
+    HA_APPLY(&c, &vm);
+    ha_cluster_run(&c, 100 * NANOS_PER_MS);
+    assert_true(ha_cluster_wait_vm(&c, "web", HA_RUNNING, to->name, 20 * NANOS_PER_S));
+    assert_string_equal(ha_view_vm(ha_cluster_view(&c), "web")->move_to, "");
+    assert_int_equal(ha_cluster_owner(&c, "web")->failures, 0);
+    ha_cluster_deinit(&c);
+}
+
+static void host_is_fenced_when_an_operator_asks(void **state)
+{
+    struct ha_cluster c;
+    (void)state;
+    struct ha_box *b = cluster_with(&c, 17, WORLD_WATCHDOG_READY, true, "web");
+    struct ha_host host = *ha_view_host(ha_cluster_view(&c), b->name);
+    b->stays_down = true;
+    c.is_loud = true;
+    host.fence_count++;
+    HA_APPLY(&c, &host);
+    assert_true(ha_cluster_wait_fate(&c, b->name, HA_HOST_GONE, 10 * NANOS_PER_S));
+    assert_int_equal(simhost_power(b->host), SIMHOST_OFF);
+    assert_true(ha_cluster_wait_vm(&c, "web", HA_RUNNING, NULL, 5 * NANOS_PER_S));
+    assert_int_equal(ha_cluster_owner(&c, "web")->epoch, 2);
+    uint64_t offs = simdevice_offs(c.sim, b->name);
+    b->stays_down = false;
+    simhost_switch_on(b->host);
+    assert_true(ha_cluster_wait_fate(&c, b->name, HA_HOST_UP, 40 * NANOS_PER_S));
+    ha_cluster_run(&c, 10 * NANOS_PER_S);
+    assert_int_equal(simdevice_offs(c.sim, b->name), offs); /* once */
+    ha_cluster_deinit(&c);
+}
+
+static void records_that_cannot_be_read_change_nothing(void **state)
+{
+    struct ha_cluster c;
+    (void)state;
+    struct ha_box *b = cluster_with(&c, 18, WORLD_WATCHDOG_READY, true, "web");
+    ha_cluster_put_text(&c, "/novacron/settings", "{\"lease_ms\": \"soon\"}");
+    ha_cluster_put_text(&c, "/novacron/vms/web", "{");
+    ha_cluster_put_text(&c, "/novacron/what/is/this", "?");
+    ha_cluster_run(&c, 30 * NANOS_PER_S);
+    assert_string_equal(ha_cluster_lives_on(&c, "web"), b->name);
+    assert_int_equal(ha_cluster_owner(&c, "web")->epoch, 1);
+    ha_cluster_deinit(&c);
+}
+
+static void machine_started_by_hand_under_an_old_epoch_is_ended(void **state)
+{
+    struct ha_cluster c;
+    (void)state;
+    struct ha_box *b = cluster_with(&c, 19, WORLD_WATCHDOG_READY, true, "web");
+    (void)simvolume_new(c.sim, "ghost");
+    struct world_vm_spec spec = {.name = "ghost", .volume = "ghost", .epoch = 3};
+    assert_int_equal(simvm_start_by_hand(b->host, &spec), OK);
+    ha_box_kill(b); /* an agent that begins finds it */
+    ha_box_start(b);
+    ha_cluster_run(&c, 5 * NANOS_PER_S);
+    assert_null(ha_cluster_lives_on(&c, "ghost"));
+    assert_string_equal(ha_cluster_lives_on(&c, "web"), b->name);
+    ha_cluster_deinit(&c);
+}
+
+/* Whose term begins has granted nothing: what an older leader granted may still hold. */
+static void new_leader_counts_the_whole_time_from_its_own_beginning(void **state)
+{
+    struct ha_cluster c;
+    (void)state;
+    ha_cluster_init(&c, 20, 5, WORLD_WATCHDOG_READY);
+    ha_cluster_start(&c, false);
+    struct ha_vm vm = ha_cluster_vm(&c, "web");
+    struct ha_box *b = ha_cluster_follower(&c);
+    vm.preferred.n = 1;
+    ha_text_set(vm.preferred.name[0], HA_NAME_BYTES, b->name);
+    HA_APPLY(&c, &vm);
+    assert_true(ha_cluster_wait_vm(&c, "web", HA_RUNNING, b->name, 5 * NANOS_PER_S));
+    ha_cluster_run(&c, 60 * NANOS_PER_S); /* so that clocks are far from where they began */
+    ha_box_isolate(b, true);
+    assert_true(ha_cluster_wait_fate(&c, b->name, HA_HOST_LOST, 3 * NANOS_PER_S));
+    ha_box_kill(ha_cluster_leader(&c));
+    while (ha_cluster_leader(&c) == NULL) {
+        ha_cluster_run(&c, NANOS_PER_MS);
+    }
+    uint64_t began = now_ms(&c);
+    const struct ha_settings *settings = ha_view_settings(ha_cluster_view(&c));
+    uint64_t least = settings->lease_ms + 5000; /* L and W; without the drifts */
+    ha_cluster_run(&c, 2 * NANOS_PER_S);
+    assert_int_equal(ha_cluster_owner(&c, "web")->epoch, 1);
+    assert_int_equal(ha_cluster_fate(&c, b->name)->phase, HA_HOST_LOST);
+    while (ha_cluster_owner(&c, "web")->epoch == 1) {
+        ha_cluster_run(&c, 10 * NANOS_PER_MS);
+    }
+    assert_true(now_ms(&c) - began >= least);
+    assert_true(now_ms(&c) - began < least + 1000);
+    assert_int_equal(ha_cluster_owner(&c, "web")->proof, HA_PROOF_EXPIRED);
+    ha_cluster_deinit(&c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(starts_what_is_wanted_and_stops_what_is_not),
+        cmocka_unit_test(power_loss_is_fenced_and_the_machine_runs_elsewhere),
+        cmocka_unit_test(no_host_is_fenced_that_owns_nothing),
+        cmocka_unit_test(leader_that_dies_while_it_fences_has_a_successor_that_goes_on),
+        cmocka_unit_test(leader_with_its_machines_is_lost),
+        cmocka_unit_test(partitioned_host_ends_its_machines_and_expiry_proves_it),
+        cmocka_unit_test(without_watchdog_and_fence_nothing_is_proved_but_by_an_operator),
+        cmocka_unit_test(crashed_machine_is_started_again_after_its_delay),
+        cmocka_unit_test(crash_loop_moves_and_then_fails_until_it_is_asked_for),
+        cmocka_unit_test(machine_outlives_the_process_of_its_agent),
+        cmocka_unit_test(machine_that_ended_while_nobody_looked_is_started_in_a_new_epoch),
+        cmocka_unit_test(short_silence_harms_nobody),
+        cmocka_unit_test(host_that_renews_is_not_lost_whatever_its_observers_say),
+        cmocka_unit_test(lease_alone_finds_a_lost_host_without_health),
+        cmocka_unit_test(host_without_watchdog_or_fence_gets_no_protected_machine),
+        cmocka_unit_test(machine_moves_where_it_was_asked_to),
+        cmocka_unit_test(host_is_fenced_when_an_operator_asks),
+        cmocka_unit_test(records_that_cannot_be_read_change_nothing),
+        cmocka_unit_test(machine_started_by_hand_under_an_old_epoch_is_ended),
+        cmocka_unit_test(new_leader_counts_the_whole_time_from_its_own_beginning),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
