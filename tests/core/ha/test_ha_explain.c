@@ -231,6 +231,19 @@ static void a_machine_that_failed_tells_its_counters_and_its_reason(void **state
     ha_view_deinit(&v);
 }
 
+static void a_machine_that_has_ended_tells_where_it_would_start(void **state)
+{
+    (void)state;
+    struct ha_view v;
+    explain_scene(&v);
+    explain_put_owner(&v, HA_RESTARTING, "a", 7, "it crashed");
+    assert_explains(&v, ha_explain_vm, "web",
+                    "web has ended on a, and is to be started again.\n"
+                    "web does not run yet; it would be started on a.\n"
+                    "Reason: it crashed\n");
+    ha_view_deinit(&v);
+}
+
 static void what_cannot_be_read_is_told_with_its_reason(void **state)
 {
     (void)state;
@@ -330,6 +343,7 @@ int main(void)
         cmocka_unit_test(a_machine_that_waits_tells_for_whom),
         cmocka_unit_test(a_machine_of_a_lost_host_tells_what_is_missing_and_what_would_help),
         cmocka_unit_test(a_machine_that_failed_tells_its_counters_and_its_reason),
+        cmocka_unit_test(a_machine_that_has_ended_tells_where_it_would_start),
         cmocka_unit_test(what_cannot_be_read_is_told_with_its_reason),
         cmocka_unit_test(every_phase_has_an_explanation),
         cmocka_unit_test(a_host_tells_what_it_has_and_what_covers_it),
