@@ -225,6 +225,7 @@ static void seat_fill(struct ha_ledger *l, uint32_t at, const struct ha_entry *e
 
     seat->name = entry->key.name;
     seat->vm = entry->record;
+    seat->has_apart = seat->vm != NULL && seat->vm->apart.n > 0;
     seat->room = HA_NOBODY;
     seat->next = HA_NOBODY;
     seat->phase = owner != NULL ? owner->phase : HA_WAITING;

@@ -75,7 +75,7 @@ static const char *room_apart(const struct ha_ledger *l, const struct ha_room *r
     for (uint32_t i = room->first; i != HA_NOBODY; i = l->seats[i].next) {
         const struct ha_seat *seat = &l->seats[i];
         bool is_apart = ha_names_have(&vm->apart, seat->name) ||
-                        (seat->vm != NULL && ha_names_have(&seat->vm->apart, vm->name));
+                        (seat->has_apart && ha_names_have(&seat->vm->apart, vm->name));
         if (is_apart) {
             return seat->name;
         }
@@ -137,11 +137,10 @@ bool ha_room_has_cpus(const struct ha_ledger *l, const struct ha_room *room, uin
     return (taken + need) * 100 <= room->cpus * l->settings.cpu_percent;
 }
 
-/* The machine's record, if it is one of those that have taken this room; NULL: it has not. */
+/* The record of the machine `self`, if it has taken this room; NULL: it has not. */
 static const struct ha_vm *room_self(const struct ha_ledger *l, const struct ha_room *room,
-                                     const struct ha_vm *vm)
+                                     uint32_t self)
 {
-    uint32_t self = ha_seat_index(l, vm->name);
     uint32_t at = self != HA_NOBODY ? l->seats[self].room : HA_NOBODY;
 
     return at != HA_NOBODY && &l->rooms[at] == room ? l->seats[self].vm : NULL;
@@ -149,9 +148,10 @@ static const struct ha_vm *room_self(const struct ha_ledger *l, const struct ha_
 
 /* Memory, processors, and how many start at a time. */
 static struct ha_verdict room_look_size(const struct ha_ledger *l, const struct ha_room *room,
-                                        const struct ha_vm *vm, const struct group_need *need)
+                                        const struct ha_vm *vm, uint32_t at,
+                                        const struct group_need *need)
 {
-    const struct ha_vm *self = room_self(l, room, vm);
+    const struct ha_vm *self = room_self(l, room, at);
     uint64_t memory = room->memory_taken - (self != NULL ? self->memory_mib : 0);
     uint64_t cpus = room->cpus_taken - (self != NULL ? self->cpus : 0);
     uint64_t all_cpus = room->cpus * l->settings.cpu_percent / 100;
@@ -177,11 +177,12 @@ static struct ha_verdict room_look_size(const struct ha_ledger *l, const struct 
     return v;
 }
 
-struct ha_verdict ha_room_look(const struct ha_ledger *l, uint32_t at, const struct ha_vm *vm,
-                               const struct ha_look *look)
+/* `self`: the seat of the machine, or NOBODY. */
+static struct ha_verdict room_look_by(const struct ha_ledger *l, uint32_t at,
+                                      const struct ha_vm *vm, uint32_t self,
+                                      const struct ha_look *look)
 {
     const struct ha_room *room = &l->rooms[at];
-    uint32_t self = ha_seat_index(l, vm->name);
     struct ha_verdict v = {.why = room_why_not(room, &look->ask), .is_degraded = room->is_degraded};
 
     if (v.why == HA_FITS) {
@@ -201,9 +202,15 @@ struct ha_verdict ha_room_look(const struct ha_ledger *l, uint32_t at, const str
         v.why = HA_NOT_APART;
         return v;
     }
-    struct ha_verdict size = room_look_size(l, room, vm, &need);
+    struct ha_verdict size = room_look_size(l, room, vm, self, &need);
     bool is_of_room = size.why == HA_NOT_MEMORY || size.why == HA_NOT_CPUS;
     return look->ignores_room && is_of_room ? v : size;
+}
+
+struct ha_verdict ha_room_look(const struct ha_ledger *l, uint32_t at, const struct ha_vm *vm,
+                               const struct ha_look *look)
+{
+    return room_look_by(l, at, vm, ha_seat_index(l, vm->name), look);
 }
 
 /* --- the best of them ------------------------------------------------------------------------- */
@@ -220,9 +227,9 @@ static uint32_t preference_of(const struct ha_vm *vm, const char *host)
 
 /* What the room would have taken with the machine. */
 static uint64_t room_memory_with(const struct ha_ledger *l, const struct ha_room *room,
-                                 const struct ha_vm *vm)
+                                 const struct ha_vm *vm, uint32_t at)
 {
-    const struct ha_vm *self = room_self(l, room, vm);
+    const struct ha_vm *self = room_self(l, room, at);
 
     return room->memory_taken - (self != NULL ? self->memory_mib : 0) + vm->memory_mib;
 }
@@ -230,7 +237,7 @@ static uint64_t room_memory_with(const struct ha_ledger *l, const struct ha_room
 /* Is `a` the better of two that fit? Where nothing tells them apart it is not: the first by name
  * stays. */
 static bool room_is_better(const struct ha_ledger *l, const struct ha_room *a,
-                           const struct ha_room *b, const struct ha_vm *vm)
+                           const struct ha_room *b, const struct ha_vm *vm, uint32_t self)
 {
     if (a->is_degraded != b->is_degraded) {
         return b->is_degraded;
@@ -241,26 +248,28 @@ static bool room_is_better(const struct ha_ledger *l, const struct ha_room *a,
         return x < y;
     }
     /* Shares of memory, as fractions: both sums are far below 2^32 MiB. */
-    uint64_t p = room_memory_with(l, a, vm) * b->memory_mib;
-    uint64_t q = room_memory_with(l, b, vm) * a->memory_mib;
+    uint64_t p = room_memory_with(l, a, vm, self) * b->memory_mib;
+    uint64_t q = room_memory_with(l, b, vm, self) * a->memory_mib;
     if (p != q) {
         return p < q;
     }
-    return a->machines < b->machines;
+    return a->machines - (room_self(l, a, self) != NULL ? 1 : 0) <
+           b->machines - (room_self(l, b, self) != NULL ? 1 : 0);
 }
 
 uint32_t ha_room_find(const struct ha_ledger *l, const struct ha_vm *vm, const struct ha_look *look,
                       struct ha_verdict *verdicts)
 {
+    uint32_t self = ha_seat_index(l, vm->name);
     uint32_t best = HA_NOBODY;
 
     for (uint32_t i = 0; i < l->n_rooms; i++) {
-        struct ha_verdict v = ha_room_look(l, i, vm, look);
+        struct ha_verdict v = room_look_by(l, i, vm, self, look);
         if (verdicts != NULL) {
             verdicts[i] = v;
         }
-        bool is_better = best == HA_NOBODY || room_is_better(l, &l->rooms[i], &l->rooms[best], vm);
-        if (v.why == HA_FITS && is_better) {
+        if (v.why == HA_FITS &&
+            (best == HA_NOBODY || room_is_better(l, &l->rooms[i], &l->rooms[best], vm, self))) {
             best = i;
         }
     }

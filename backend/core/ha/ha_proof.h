@@ -35,7 +35,8 @@ struct ha_bound {
  * lease 0. */
 MUST_USE enum err ha_proof_bound(const struct ha_bound *bound, nanos *ret);
 
-/* (1 + rho) D: how long a fence has to be followed by nothing. Saturates at NANOS_FOREVER. */
+/* (1 + rho) D: how long a fence has to be followed by nothing. NANOS_FOREVER where D is beyond all
+ * reason (some hours). */
 nanos ha_proof_flight(nanos flight, uint32_t drift_ppm);
 
 /* What is known of a host, and of one machine on it. Zeroed: nothing. */
@@ -103,6 +104,12 @@ void ha_proof_rule(const struct ha_evidence *evidence, const struct ha_claim *cl
 /* What is missing, and what would resolve it: whole sentences. Static strings. */
 const char *ha_missing_text(enum ha_missing missing);
 const char *ha_missing_remedy(enum ha_missing missing);
+
+/* May the fate `after` follow `before` in one transaction? NULL: yes; else what was broken: a host
+ * that is gone without having been barred first, or by a proof for another incident; a fence that
+ * was taken back to `lost`; losses or a quarantine that vanish while the host is not up; an older
+ * leader. For checks and for the simulator's oracle. Either may be NULL: no record. */
+const char *ha_fate_may_follow(const struct ha_fate *before, const struct ha_fate *after);
 
 /* Are the settings such that the cluster can keep its promises, with the longest watchdog and the
  * longest flight that it has? ERR_INVALID, and `why` says which and what would do; the same with OK

@@ -100,6 +100,8 @@ static void rejects_what_is_not_json(void **state)
         "\"\xC0\x80\"",
         "\"\xED\xA0\x80\"",
         "\"\xF4\x90\x80\x80\"",
+        "\"\xE0\x80\x80\"",
+        "\"\xF0\x80\x80\x80\"",
         "\"\xC3\"",
         "tru",
         "nul",
@@ -197,6 +199,9 @@ static void reads_strings_and_cuts_them_where_a_character_ends(void **state)
     assert_string_equal(s, "a\xC3\xA9\xF0\x9F\x98\x80\n");
     assert_int_equal(json_read_string(value, s, 7), 8);
     assert_string_equal(s, "a\xC3\xA9"); /* four bytes do not fit, and what follows is not kept */
+    /* What follows behind a cut is not kept, though it would fit. */
+    assert_int_equal(json_read_string(json_scanned("\"a\\ud83d\\ude00bc\""), s, 4), 7);
+    assert_string_equal(s, "a");
     assert_int_equal(json_read_string(value, s, 8), 8);
     assert_string_equal(s, "a\xC3\xA9\xF0\x9F\x98\x80");
     assert_int_equal(json_read_string(value, s, 1), 8);

@@ -220,6 +220,14 @@ static void says_which_field_is_wrong_and_what_is_allowed(void **state)
                        "cpus: 0 is too small; 1 to 4096 is allowed");
     assert_record_says(HA_VM, "{" VM_MINIMUM ",\"cpus\":5000000000}",
                        "cpus: 5000000000 is too large; 1 to 4096 is allowed");
+    assert_record_says(HA_VM, "{" VM_MINIMUM ",\"cpus\":4097}",
+                       "cpus: 4097 is too large; 1 to 4096 is allowed");
+    assert_record_says(HA_VM, "{" VM_MINIMUM ",\"cpus\":4096}", "");
+    assert_record_says(HA_VM, "{" VM_MINIMUM ",\"restart\":{\"delay_ms\":5,\"delay_max_ms\":4}}",
+                       "restart.delay_max_ms: it is less than restart.delay_ms, which it is to "
+                       "bound");
+    assert_record_says(HA_VM, "{" VM_MINIMUM ",\"allowed\":[\"a\"],\"move_to\":\"b\"}",
+                       "move_to: it is a host that `allowed` does not have");
     assert_record_says(HA_VM, "{" VM_MINIMUM ",\"cpus\":1.5}",
                        "cpus: a whole number was expected, not negative, without fraction");
     assert_record_says(HA_VM, "{" VM_MINIMUM ",\"cpus\":\"2\"}", "cpus: a number was expected");
@@ -366,6 +374,34 @@ static void a_record_that_is_refused_touches_nothing(void **state)
     assert_memory_equal(&storage, &before, sizeof storage);
 }
 
+/* "a00", "a01" ... as an array. */
+static void say_list(struct buf *json, unsigned n)
+{
+    say(json, "[");
+    for (unsigned i = 0; i < n; i++) {
+        say(json, i > 0 ? ",\"a" : "\"a");
+        say_u64(json, i);
+        say(json, "\"");
+    }
+    say(json, "]");
+}
+
+static void lists_have_room_for_what_the_page_says(void **state)
+{
+    (void)state;
+    struct buf json;
+    buf_init(&json);
+    for (unsigned n = HA_LIST_MAX; n <= HA_LIST_MAX + 1; n++) {
+        buf_clear(&json);
+        say(&json, "{\"name\":\"a\",\"storages\":");
+        say_list(&json, n);
+        say(&json, "}");
+        assert_record_says(HA_HOST, say_end(&json),
+                           n > HA_LIST_MAX ? "storages: too many; at most 32 are allowed" : "");
+    }
+    buf_deinit(&json);
+}
+
 static void a_record_that_is_too_long_is_told_as_such(void **state)
 {
     (void)state;
@@ -436,6 +472,7 @@ int main(void)
         cmocka_unit_test(a_phase_has_the_host_and_epoch_that_it_needs),
         cmocka_unit_test(texts_of_programs_are_cut_and_those_of_operators_refused),
         cmocka_unit_test(a_record_that_is_refused_touches_nothing),
+        cmocka_unit_test(lists_have_room_for_what_the_page_says),
         cmocka_unit_test(a_record_that_is_too_long_is_told_as_such),
         cmocka_unit_test(every_value_of_an_enum_has_a_name_and_others_have_none),
         cmocka_unit_test(a_report_tells_its_end_only_once_there_is_one),
