@@ -371,7 +371,6 @@ void ha_keeper_step(struct ha_keeper *m)
             return;
         }
         manager_lead(m);
-        return; /* the lessor begins to count first */
     }
     if (!ha_keeper_leads(m) || m->view->is_incomplete) {
         return; /* another manager has begun */
