@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "core/base/mem.h"
 #include "core/base/say.h"
 #include "tests/core/ha/ha_samples.h"
 #include "tests/support/test.h"
@@ -231,6 +232,19 @@ static void a_machine_that_failed_tells_its_counters_and_its_reason(void **state
     ha_view_deinit(&v);
 }
 
+static void a_machine_that_has_ended_tells_where_it_would_start(void **state)
+{
+    (void)state;
+    struct ha_view v;
+    explain_scene(&v);
+    explain_put_owner(&v, HA_RESTARTING, "a", 7, "it crashed");
+    assert_explains(&v, ha_explain_vm, "web",
+                    "web has ended on a, and is to be started again.\n"
+                    "web does not run yet; it would be started on a.\n"
+                    "Reason: it crashed\n");
+    ha_view_deinit(&v);
+}
+
 static void what_cannot_be_read_is_told_with_its_reason(void **state)
 {
     (void)state;
@@ -321,6 +335,130 @@ static void a_host_tells_what_it_has_and_what_covers_it(void **state)
     ha_view_deinit(&v);
 }
 
+/* --- any records --------------------------------------------------------------------------------
+ */
+
+#define LETTERS 5
+
+static void any_letter(struct prng *p, char ret[HA_NAME_BYTES])
+{
+    memset(ret, 0, HA_NAME_BYTES);
+    ret[0] = (char)('a' + prng_below(p, LETTERS));
+}
+
+/* Some of the letters, each once, but for `self`. */
+static void any_letters(struct prng *p, struct ha_names *names, char self)
+{
+    names->n = 0;
+    for (char c = 'a'; c < 'a' + LETTERS; c++) {
+        const char name[2] = {c, '\0'};
+        if (c != self && prng_chance(p, 1, 5)) {
+            names_add(names, name);
+        }
+    }
+}
+
+/* Names that are names of others, so that records are about each other. */
+static void make_related(struct prng *p, enum ha_kind kind, void *record)
+{
+    if (kind == HA_VM) {
+        struct ha_vm *vm = record;
+        any_letter(p, vm->name);
+        any_letters(p, &vm->allowed, '\0');
+        any_letters(p, &vm->with, vm->name[0]);
+        any_letters(p, &vm->after, vm->name[0]);
+        vm->preferred.n = vm->apart.n = vm->sites.n = 0;
+        vm->move_to[0] = '\0';
+        vm->memory_mib = (uint32_t)prng_range(p, 1, 100);
+        ha_text_set(vm->storage, sizeof vm->storage, "nfs");
+    } else if (kind == HA_HOST) {
+        struct ha_host *host = record;
+        any_letter(p, host->name);
+        host->memory_mib = (uint32_t)prng_range(p, 0, 200);
+    } else if (kind == HA_OWNER) {
+        struct ha_owner *owner = record;
+        any_letter(p, owner->vm);
+        if (owner->host[0] != '\0') {
+            any_letter(p, owner->host);
+        }
+    } else if (kind == HA_FATE) {
+        any_letter(p, ((struct ha_fate *)record)->host);
+    } else if (kind == HA_AGENT) {
+        struct ha_agent_record *agent = record;
+        any_letter(p, agent->host);
+        agent->storages.n = 0;
+        names_add(&agent->storages, "nfs");
+    } else if (kind == HA_REPORT) {
+        any_letter(p, ((struct ha_report *)record)->host);
+        any_letter(p, ((struct ha_report *)record)->vm);
+    } else if (kind == HA_CONFIRMED) {
+        any_letter(p, ((struct ha_confirmed *)record)->host);
+    }
+}
+
+static void put_any_record(struct prng *p, struct ha_view *v)
+{
+    enum ha_kind kind = (enum ha_kind)prng_below(p, HA_KINDS);
+    void *record = mem_alloc(ha_record_size(kind));
+
+    sample_record(p, kind, record);
+    make_related(p, kind, record);
+    view_put_record(v, kind, record);
+    mem_free(record);
+    if (prng_chance(p, 1, 20)) {
+        struct ha_entry *entry = ha_view_count(v, kind) > 0 ? ha_view_at(v, kind, 0) : NULL;
+        char key[HA_KEY_BYTES];
+        ha_text_set(key, sizeof key, entry != NULL ? entry->text : "/novacron/odd");
+        view_put_text(v, key, "{");
+    }
+}
+
+static void explain_all(const struct ha_view *v, const struct ha_seen *seen)
+{
+    struct ha_ledger ledger;
+    struct ha_losses losses;
+    struct buf text;
+
+    ha_ledger_init(&ledger, v, seen, LETTERS);
+    buf_init(&text);
+    for (char c = 'a'; c < 'a' + LETTERS; c++) {
+        const char name[2] = {c, '\0'};
+        size_t before = text.len;
+        ha_explain_vm(&ledger, name, &text);
+        assert_true(text.len > before);
+        before = text.len;
+        ha_explain_host(&ledger, name, &text);
+        assert_true(text.len > before);
+    }
+    ha_explain_unreadable(v, &text);
+    ha_place_losses_survived(&ledger, 10000, &losses);
+    buf_deinit(&text);
+    ha_ledger_deinit(&ledger);
+}
+
+/* Programs and operators write what they will: there is an explanation, and nothing breaks. */
+static void whatever_the_records_say_there_is_an_explanation(void **state)
+{
+    (void)state;
+    static const struct ha_seen seen[LETTERS] = {
+        {"a", true, false, false, true}, {"b", true, true, false, true},
+        {"c", true, false, true, true},  {"d", true, false, false, false},
+        {"x", true, false, false, true},
+    };
+    struct prng p = test_prng(__func__);
+    for (size_t round = 0; round < test_rounds(100); round++) {
+        struct ha_view v;
+        explain_scene(&v);
+        for (int i = 0; i < 60; i++) {
+            put_any_record(&p, &v);
+            ha_view_check(&v);
+        }
+        explain_all(&v, NULL);
+        explain_all(&v, seen);
+        ha_view_deinit(&v);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -330,9 +468,11 @@ int main(void)
         cmocka_unit_test(a_machine_that_waits_tells_for_whom),
         cmocka_unit_test(a_machine_of_a_lost_host_tells_what_is_missing_and_what_would_help),
         cmocka_unit_test(a_machine_that_failed_tells_its_counters_and_its_reason),
+        cmocka_unit_test(a_machine_that_has_ended_tells_where_it_would_start),
         cmocka_unit_test(what_cannot_be_read_is_told_with_its_reason),
         cmocka_unit_test(every_phase_has_an_explanation),
         cmocka_unit_test(a_host_tells_what_it_has_and_what_covers_it),
+        cmocka_unit_test(whatever_the_records_say_there_is_an_explanation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

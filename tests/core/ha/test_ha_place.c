@@ -811,6 +811,41 @@ static void a_small_budget_says_at_least(void **state)
     placing_deinit(&b);
 }
 
+static void a_machine_is_admitted_while_enough_hosts_may_be_lost(void **state)
+{
+    (void)state;
+    struct place_bench b;
+    struct ha_losses losses;
+    struct ha_settings settings;
+    placing_init(&b, 3);
+    placing_put_sized(&b, "v1", 1, 800, "a");
+    placing_put_sized(&b, "v2", 1, 800, "b");
+    const struct ha_vm vm = vm_named("web", 200);
+    VIEW_PUT(&b.view, &vm);
+    placing_begin(&b);
+    assert_true(ha_place_admits(&b.ledger, "web", "c", 1000000, &losses)); /* nobody asked */
+    ha_record_defaults(HA_SETTINGS, &settings);
+    settings.spare_hosts = 1;
+    VIEW_PUT(&b.view, &settings);
+    placing_begin(&b);
+    assert_true(ha_place_admits(&b.ledger, "web", "c", 1000000, &losses));
+    assert_int_equal(losses.survived, 1);
+    struct ha_vm large = vm_named("web", 201); /* then v1 would not fit beside it */
+    VIEW_PUT(&b.view, &large);
+    placing_begin(&b);
+    assert_false(ha_place_admits(&b.ledger, "web", "c", 1000000, &losses));
+    assert_int_equal(losses.survived, 0);
+    assert_non_null(losses.vm);
+    assert_true(ha_place_admits(&b.ledger, "web", "c", 2, &losses)); /* too much to work out */
+    settings.spare_hosts = 2;
+    VIEW_PUT(&b.view, &settings);
+    VIEW_PUT(&b.view, &vm);
+    placing_begin(&b);
+    assert_false(ha_place_admits(&b.ledger, "web", "c", 1000000, &losses));
+    assert_int_equal(losses.survived, 1);
+    placing_deinit(&b);
+}
+
 /* --- any cluster --------------------------------------------------------------------------------
  */
 
@@ -943,6 +978,7 @@ int main(void)
         cmocka_unit_test(losses_are_survived_while_the_rest_has_room),
         cmocka_unit_test(losses_do_not_count_what_cannot_be_saved_or_does_not_run),
         cmocka_unit_test(a_small_budget_says_at_least),
+        cmocka_unit_test(a_machine_is_admitted_while_enough_hosts_may_be_lost),
         cmocka_unit_test(whatever_is_placed_keeps_every_rule),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
