@@ -625,6 +625,43 @@ static void a_late_or_strange_answer_changes_nothing(void **state)
     fencing_deinit(&b);
 }
 
+/* Where one device of a level rests, the others are not switched off for nothing. */
+static void a_level_of_which_one_device_rests_is_passed_over_whole(void **state)
+{
+    (void)state;
+    struct fence_bench b;
+    bool has_rested = false;
+    fencing_init(&b, two_devices, 1);
+    fencing_begin(&b);
+    b.devices[1].off_result = ERR_CLOSED;
+    b.devices[0].does_not_switch = true;
+    b.devices[1].does_not_switch = true;
+    for (int i = 0; i < 60; i++) {
+        fencing_run(&b, b.now + 10 * S);
+        assert_int_equal(b.devices[0].offs, b.devices[1].offs);
+        has_rested = has_rested || b.fence.round > b.devices[1].offs;
+    }
+    assert_true(has_rested);
+    fencing_deinit(&b);
+}
+
+static void time_does_not_go_back(void **state)
+{
+    (void)state;
+    struct fence_bench b;
+    fencing_init(&b, one_level, 1);
+    fencing_begin(&b);
+    b.holds_answers = true;
+    fencing_step(&b, NULL);
+    const struct ha_fence_answer answer = {.ticket = b.held.commands[0].ticket, .result = OK};
+    nanos then = b.now;
+    b.now -= 500 * S;
+    fencing_step(&b, &answer);
+    assert_int_equal(b.held.n, 1);
+    assert_int_equal(b.held.commands[0].deadline, then + 5 * S);
+    fencing_deinit(&b);
+}
+
 static void a_host_without_devices_is_never_proved_off(void **state)
 {
     (void)state;
@@ -804,6 +841,8 @@ int main(void)
         cmocka_unit_test(a_device_that_keeps_failing_rests_and_is_tried_again),
         cmocka_unit_test(a_command_that_nobody_answers_is_given_up),
         cmocka_unit_test(a_late_or_strange_answer_changes_nothing),
+        cmocka_unit_test(a_level_of_which_one_device_rests_is_passed_over_whole),
+        cmocka_unit_test(time_does_not_go_back),
         cmocka_unit_test(a_host_without_devices_is_never_proved_off),
         cmocka_unit_test(a_proof_is_true_as_long_as_reads_are),
         cmocka_unit_test(a_storm_is_capped_at_a_share_and_below_half),

@@ -498,6 +498,16 @@ static void of_equal_shares_the_host_with_fewer_machines_is_taken(void **state)
     placing_put_running(&b, &rest, HA_RUNNING, "a");
     placing_put_running(&b, &one, HA_RUNNING, "b");
     assert_string_equal(placing_placed(&b, &vm), "b");
+    /* The machine itself is none of them: it has b, which would be as full as a, to itself. */
+    struct ha_host large = host_named("a", 2000, 4);
+    const struct ha_vm self = vm_named("self", 400);
+    VIEW_PUT(&b.view, &large);
+    view_delete_key(&b.view, "/novacron/owners/half");
+    view_delete_key(&b.view, "/novacron/owners/one");
+    const struct ha_vm other = vm_named("rest", 400);
+    placing_put_running(&b, &other, HA_RUNNING, "a");
+    placing_put_running(&b, &self, HA_RUNNING, "b");
+    assert_string_equal(placing_placed(&b, &self), "b");
     placing_deinit(&b);
 }
 
