@@ -408,8 +408,7 @@ static void a_host_tells_what_it_has_and_what_covers_it(void **state)
     ha_view_deinit(&v);
 }
 
-/* --- any records --------------------------------------------------------------------------------
- */
+/* --- any records ------------------------------------------------------------------------------ */
 
 #define LETTERS 5
 

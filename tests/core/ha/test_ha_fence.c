@@ -9,8 +9,7 @@
 #define MS NANOS_PER_MS
 #define S  NANOS_PER_S
 
-/* --- a bench: one host, its devices, and what they do ------------------------------------------
- */
+/* --- a bench: one host, its devices, and what they do ----------------------------------------- */
 
 /* How a device behaves; zeroed: it works at once. */
 struct fake_device {
@@ -189,8 +188,7 @@ static const char *const one_level[] = {"0"};
 static const char *const two_devices[] = {"01"};
 static const char *const two_levels[] = {"0", "1"};
 
-/* --- what proves, and what does not -------------------------------------------------------------
- */
+/* --- what proves, and what does not ----------------------------------------------------------- */
 
 static void a_device_that_works_proves_at_once(void **state)
 {
@@ -324,8 +322,7 @@ static void power_may_take_its_time_to_fall(void **state)
     fencing_deinit(&b);
 }
 
-/* --- levels -------------------------------------------------------------------------------------
- */
+/* --- levels ----------------------------------------------------------------------------------- */
 
 static void all_devices_of_a_level_must_say_off(void **state)
 {
@@ -407,8 +404,7 @@ static void a_level_with_an_unknown_device_is_passed_over_whole(void **state)
     fencing_deinit(&b);
 }
 
-/* --- witnesses ----------------------------------------------------------------------------------
- */
+/* --- witnesses -------------------------------------------------------------------------------- */
 
 /* The cable is in another machine: the device reads off what it switched off. */
 static void a_witness_that_says_on_refutes_a_device(void **state)
@@ -492,8 +488,7 @@ static void an_outlet_is_no_witness(void **state)
     fencing_deinit(&b);
 }
 
-/* --- time ---------------------------------------------------------------------------------------
- */
+/* --- time ------------------------------------------------------------------------------------- */
 
 static void it_waits_for_what_may_still_land(void **state)
 {
@@ -679,8 +674,7 @@ static void a_host_without_devices_is_never_proved_off(void **state)
     fencing_deinit(&b);
 }
 
-/* --- any devices --------------------------------------------------------------------------------
- */
+/* --- any devices ------------------------------------------------------------------------------ */
 
 static void break_any_device(struct prng *p, struct fake_device *d)
 {
@@ -729,8 +723,7 @@ static void a_proof_is_true_as_long_as_reads_are(void **state)
     assert_true(done > 10); /* not vacuous */
 }
 
-/* --- storms -------------------------------------------------------------------------------------
- */
+/* --- storms ----------------------------------------------------------------------------------- */
 
 static struct ha_fate fate_of(const char *host, enum ha_fate_phase phase, enum ha_proof proof)
 {

@@ -128,8 +128,7 @@ static void counters_stop_where_they_end(void **state)
     assert_true(o.failures == UINT32_MAX && o.here == UINT32_MAX);
 }
 
-/* --- one record after another -------------------------------------------------------------------
- */
+/* --- one record after another ----------------------------------------------------------------- */
 
 static void assert_follows(const struct ha_owner *a, const struct ha_owner *b, const char *fault)
 {
