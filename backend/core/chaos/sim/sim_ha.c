@@ -116,6 +116,7 @@ void sim_ha_look(struct sim *s)
         return;
     }
     simoperator_declare(&s->operator);
+    simoperator_switch_on(&s->operator);
     if (m != NULL && ha_member_view(m->ha)->revision >= s->ha.revision) {
         s->ha.revision = ha_member_view(m->ha)->revision;
         check_counters(s, ha_member_view(m->ha));

@@ -61,6 +61,9 @@ void simoperator_init(struct simoperator *o, struct simcluster *c)
     memset(o, 0, sizeof *o);
     o->cluster = c;
     ha_txn_init(&o->txn);
+    for (uint32_t i = 0; i < SIM_HOSTS_MAX; i++) {
+        o->off_since[i] = NANOS_FOREVER;
+    }
 }
 
 void simoperator_deinit(struct simoperator *o)
@@ -182,6 +185,23 @@ void simoperator_declare(struct simoperator *o)
         put_machine(o, i);
     }
     operator_send(o, m);
+}
+
+void simoperator_switch_on(struct simoperator *o)
+{
+    const nanos now = simworld_now(o->cluster->world);
+
+    for (uint32_t i = 0; i < o->cluster->n; i++) {
+        struct simmember *m = &o->cluster->member[i];
+        const bool is_off = m->state == MEMBER_DOWN && !m->stays_down && !simhost_is_on(m->host);
+        if (!is_off) {
+            o->off_since[i] = NANOS_FOREVER;
+        } else if (o->off_since[i] == NANOS_FOREVER) {
+            o->off_since[i] = now;
+        } else if (now - o->off_since[i] >= SIM_OFF_PATIENCE) {
+            (void)simmember_switch_on(m);
+        }
+    }
 }
 
 bool simoperator_retry(struct simoperator *o, const struct simmember *m)

@@ -15,6 +15,9 @@
 /* How late a write may land whose machine has ended. */
 #define SIM_FLIGHT (500 * NANOS_PER_MS)
 
+/* Hosts that were fenced stay off: somebody comes and looks. */
+#define SIM_OFF_PATIENCE (15 * NANOS_PER_S)
+
 /* Beside a node that is being opened: `simmachines_open` before node_open, `_attach` after it,
  * `_close` once the process is gone, and before node_close. Nothing happens where hosts run no
  * machines. */
@@ -29,7 +32,8 @@ struct simoperator {
     struct simmember *through; /* NULL: nothing is under way */
     uint32_t life;             /* of that member then */
     struct ha_txn txn;
-    bool is_declared; /* the records are there */
+    bool is_declared;               /* the records are there */
+    nanos off_since[SIM_HOSTS_MAX]; /* NANOS_FOREVER: it is on */
     uint64_t start_count[SIM_MACHINES_MAX];
 };
 
@@ -38,6 +42,10 @@ void simoperator_deinit(struct simoperator *o);
 
 /* To be called now and then: declares everything, until it is there. */
 void simoperator_declare(struct simoperator *o);
+
+/* To be called now and then: a host that has been off for SIM_OFF_PATIENCE is switched on again,
+ * unless it is to stay down. */
+void simoperator_switch_on(struct simoperator *o);
 
 /* Wants machines anew that have FAILED. True: none has, as that member sees it. */
 bool simoperator_retry(struct simoperator *o, const struct simmember *m);
