@@ -110,7 +110,7 @@ const char *ha_owner_may_follow(const struct ha_owner *before, const struct ha_o
                                                           : "it began in the middle of a life";
     }
     if (after == NULL) {
-        return may_run(before->phase) ? "it was forgotten while somebody may run it" : NULL;
+        return NULL; /* the machine was deleted; by which proof, no record says any more */
     }
     if ((next_phases[before->phase] & TO(after->phase)) == 0) {
         return "this phase does not follow that one";

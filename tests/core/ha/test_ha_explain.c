@@ -273,6 +273,79 @@ static void what_cannot_be_read_is_told_with_its_reason(void **state)
     ha_view_deinit(&v);
 }
 
+static void assert_tells(const struct ha_view *v,
+                         void (*explain)(const struct ha_view *view, struct buf *text),
+                         const char *expected)
+{
+    struct buf text;
+
+    buf_init(&text);
+    explain(v, &text);
+    assert_string_equal(say_end(&text), expected);
+    buf_deinit(&text);
+}
+
+static void names_of_nothing_are_told(void **state)
+{
+    (void)state;
+    struct ha_view v;
+    explain_scene(&v);
+    assert_tells(&v, ha_explain_references,
+                 "hosts/a: levels: there is no device a\n"
+                 "hosts/b: levels: there is no device b\n");
+    struct ha_device device;
+    ha_record_defaults(HA_DEVICE, &device);
+    ha_text_set(device.name, sizeof device.name, "a");
+    ha_text_set(device.agent, sizeof device.agent, "fence_ipmilan");
+    VIEW_PUT(&v, &device);
+    view_put_text(&v, "/novacron/devices/b", "{}"); /* which is there, and told elsewhere */
+    assert_tells(&v, ha_explain_references, "");
+    struct ha_vm vm = vm_named("web", 400);
+    ha_text_set(vm.storage, sizeof vm.storage, "san");
+    names_add(&vm.allowed, "a");
+    names_add(&vm.allowed, "c");
+    names_add(&vm.preferred, "c");
+    names_add(&vm.with, "db");
+    names_add(&vm.apart, "cache");
+    names_add(&vm.after, "dns");
+    ha_text_set(vm.move_to, sizeof vm.move_to, "c");
+    VIEW_PUT(&v, &vm);
+    assert_tells(&v, ha_explain_references,
+                 "vms/web: storage: there is no storage san\n"
+                 "vms/web: move_to: there is no host c\n"
+                 "vms/web: allowed: there is no host c\n"
+                 "vms/web: preferred: there is no host c\n"
+                 "vms/web: with: there is no machine db\n"
+                 "vms/web: apart: there is no machine cache\n"
+                 "vms/web: after: there is no machine dns\n");
+    ha_view_deinit(&v);
+}
+
+static void settings_that_cannot_be_kept_are_told(void **state)
+{
+    (void)state;
+    struct ha_view v;
+    explain_scene(&v);
+    struct ha_agent_record agent = agent_of("a");
+    agent.watchdog = WORLD_WATCHDOG_READY;
+    agent.watchdog_ms = 60000; /* on what is no bare metal it is not counted on */
+    VIEW_PUT(&v, &agent);
+    assert_tells(&v, ha_explain_settings, "");
+    struct ha_host host = host_named("a", 1000, 4);
+    host.is_bare_metal = true;
+    VIEW_PUT(&v, &host);
+    assert_tells(&v, ha_explain_settings,
+                 "expiry_max_ms: without a fence a machine comes back after up to 74.084 s (lease "
+                 "9.000 s, watchdog 60.000 s, I/O in flight 5.000 s), and 30.000 s is tolerated: "
+                 "lower lease_ms, the watchdogs' time-out or flight_ms of the storages, or raise "
+                 "expiry_max_ms\n");
+    view_put_text(&v, "/novacron/settings", "{\"lease_ms\":1}");
+    assert_tells(&v, ha_explain_settings,
+                 "settings: they cannot be read, so that nothing is proved by time: lease_ms: 1 is "
+                 "too small; 1000 to 600000 is allowed\n");
+    ha_view_deinit(&v);
+}
+
 static void every_phase_has_an_explanation(void **state)
 {
     (void)state;
@@ -335,8 +408,7 @@ static void a_host_tells_what_it_has_and_what_covers_it(void **state)
     ha_view_deinit(&v);
 }
 
-/* --- any records --------------------------------------------------------------------------------
- */
+/* --- any records ------------------------------------------------------------------------------ */
 
 #define LETTERS 5
 
@@ -431,6 +503,8 @@ static void explain_all(const struct ha_view *v, const struct ha_seen *seen)
         assert_true(text.len > before);
     }
     ha_explain_unreadable(v, &text);
+    ha_explain_references(v, &text);
+    ha_explain_settings(v, &text);
     ha_place_losses_survived(&ledger, 10000, &losses);
     buf_deinit(&text);
     ha_ledger_deinit(&ledger);
@@ -470,6 +544,8 @@ int main(void)
         cmocka_unit_test(a_machine_that_failed_tells_its_counters_and_its_reason),
         cmocka_unit_test(a_machine_that_has_ended_tells_where_it_would_start),
         cmocka_unit_test(what_cannot_be_read_is_told_with_its_reason),
+        cmocka_unit_test(names_of_nothing_are_told),
+        cmocka_unit_test(settings_that_cannot_be_kept_are_told),
         cmocka_unit_test(every_phase_has_an_explanation),
         cmocka_unit_test(a_host_tells_what_it_has_and_what_covers_it),
         cmocka_unit_test(whatever_the_records_say_there_is_an_explanation),

@@ -77,8 +77,7 @@ static void when_the_bound_has_passed_the_lease_has_ended_in_any_drift(void **st
     }
 }
 
-/* --- the table: one test a cell ----------------------------------------------------------------
- */
+/* --- the table: one test a cell --------------------------------------------------------------- */
 
 static const struct ha_claim claim_stop = {
     .policy = HA_POLICY_STOP,
@@ -379,8 +378,7 @@ static void what_is_missing_comes_with_what_would_resolve_it(void **state)
     }
 }
 
-/* --- one fate after another ---------------------------------------------------------------------
- */
+/* --- one fate after another ------------------------------------------------------------------- */
 
 static struct ha_fate fate_at(enum ha_fate_phase phase)
 {
