@@ -413,6 +413,7 @@ bool ha_cluster_wait_vm(struct ha_cluster *c, const char *vm, enum ha_phase phas
 
     for (;;) {
         const struct ha_owner *owner = ha_cluster_owner(c, vm);
+        (void)ha_cluster_starts(c, vm);
         if (owner != NULL && owner->phase == phase &&
             (host == NULL || strcmp(owner->host, host) == 0)) {
             return true;
@@ -447,6 +448,17 @@ bool ha_cluster_wait_fate(struct ha_cluster *c, const char *host, enum ha_fate_p
         }
         ha_cluster_run(c, 5 * NANOS_PER_MS);
     }
+}
+
+uint64_t ha_cluster_starts(struct ha_cluster *c, const char *vm)
+{
+    const struct ha_owner *owner = ha_cluster_owner(c, vm);
+    uint64_t epoch = owner != NULL ? owner->epoch : 0;
+
+    if (c->first_epoch == 0) {
+        c->first_epoch = epoch;
+    }
+    return epoch == 0 ? 0 : epoch - c->first_epoch + 1;
 }
 
 const char *ha_cluster_lives_on(struct ha_cluster *c, const char *vm)

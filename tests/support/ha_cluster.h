@@ -41,7 +41,8 @@ struct ha_cluster {
     struct ha_box box[HA_BOXES_MAX];
     struct raft_membership founders;
     bool has_health;
-    bool is_loud; /* what is said is printed */
+    bool is_loud;         /* what is said is printed */
+    uint64_t first_epoch; /* of the machine that was looked at first */
 };
 
 /* `watchdog`: of all hosts; NONE: there is no guard. */
@@ -88,6 +89,9 @@ bool ha_cluster_wait_fate(struct ha_cluster *c, const char *host, enum ha_fate_p
                           nanos span);
 const struct ha_owner *ha_cluster_owner(struct ha_cluster *c, const char *vm);
 const struct ha_fate *ha_cluster_fate(struct ha_cluster *c, const char *host);
+
+/* How many epochs it has begun, since it was first seen by ha_cluster_wait_vm or this. */
+uint64_t ha_cluster_starts(struct ha_cluster *c, const char *vm);
 
 /* The name of the host on which a machine of that name lives; NULL: none. */
 const char *ha_cluster_lives_on(struct ha_cluster *c, const char *vm);

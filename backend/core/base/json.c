@@ -179,7 +179,6 @@ size_t json_read_string(struct bytes value, char *ret, size_t size)
     const uint8_t *end = value.data + value.len - 1;
     size_t whole = 0;
     size_t kept = 0;
-    bool is_cut = false;
 
     CHECK(size > 0 && json_shape_of(value) == JSON_IS_STRING);
     while (at < end) {
@@ -195,8 +194,7 @@ size_t json_read_string(struct bytes value, char *ret, size_t size)
             n = utf8_length(at, (size_t)(end - at));
             at += n;
         }
-        is_cut = is_cut || whole + n >= size;
-        if (!is_cut) {
+        if (whole + n < size) { /* and never again behind a cut, as `whole` only grows */
             memcpy(ret + kept, from, n);
             kept += n;
         }

@@ -371,11 +371,13 @@ static void run_pass(struct ha_run *run, nanos now)
                 run_order(run, WORLD_VM_RESUME, HA_QUERY_PATIENCE);
             }
         }
-        if (!run->is_order_busy && now >= run->query_at) {
-            run->query_at = now + HA_QUERY_EVERY;
-            run_order(run, WORLD_VM_QUERY, HA_QUERY_PATIENCE);
+        if (!run->is_order_busy) { /* its answer brings us here again */
+            if (now >= run->query_at) {
+                run->query_at = now + HA_QUERY_EVERY;
+                run_order(run, WORLD_VM_QUERY, HA_QUERY_PATIENCE);
+            }
+            ha_agent_want(a, run->query_at);
         }
-        ha_agent_want(a, run->query_at);
     }
     if (run->must_die && !run->is_start_busy) {
         run_kill(run, now);

@@ -241,8 +241,11 @@ static void tell_phase(const struct ha_ledger *l, const struct ha_vm *vm,
         tell_refuge(l, vm, owner->host, text);
         break;
     case HA_STOPPING:
-    case HA_RESTARTING:
         tell_place(owner, text);
+        break;
+    case HA_RESTARTING:
+        TELL(text, owner->vm, " has ended on ", owner->host, ", and is to be started again.");
+        tell_waiting(l, vm, text);
         break;
     case HA_STOPPED:
         if (vm->is_wanted) {

@@ -16,4 +16,12 @@ void ha_explain_host(const struct ha_ledger *ledger, const char *host, struct bu
 /* All that cannot be read, one a line: key, then reason. Nothing where all is well. */
 void ha_explain_unreadable(const struct ha_view *view, struct buf *text);
 
+/* What records name and there is not, one a line: "vms/web: allowed: there is no host node-x". It
+ * may come yet; until then whoever names it waits, or cannot be fenced by it. */
+void ha_explain_references(const struct ha_view *view, struct buf *text);
+
+/* What the settings promise and cannot keep, with the longest watchdog and the longest flight there
+ * are (ha_settings_check); or that they cannot be read. Nothing where all is well. */
+void ha_explain_settings(const struct ha_view *view, struct buf *text);
+
 #endif

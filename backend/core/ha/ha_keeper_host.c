@@ -113,27 +113,59 @@ static nanos rule_lease(const struct ha_keeper *m, const char *host)
     return u64_max((nanos)m->settings.lease_ms * NANOS_PER_MS, m->inherited_lease);
 }
 
+/* The storage of a machine; NULL: it is on a host's own disk, or nobody can tell. */
+static const struct ha_entry *rule_storage(const struct ha_keeper *m, const char *name)
+{
+    const struct ha_vm *vm = ha_view_vm(m->view, name);
+
+    return vm != NULL && vm->storage[0] != '\0'
+               ? ha_view_find(m->view, HA_STORAGE, vm->storage, NULL)
+               : NULL;
+}
+
+/* D; where a record is missing or cannot be read it is unknown, and out of range. */
+static nanos rule_flight(const struct ha_keeper *m, const char *name)
+{
+    const struct ha_vm *vm = ha_view_vm(m->view, name);
+    const struct ha_entry *entry = rule_storage(m, name);
+    const struct ha_storage *storage = entry != NULL ? entry->record : NULL;
+
+    if (vm != NULL && vm->storage[0] == '\0') {
+        return 0; /* nobody else opens it */
+    }
+    return storage != NULL ? (nanos)storage->flight_ms * NANOS_PER_MS : NANOS_FOREVER;
+}
+
+/* The fence of a host has waited for D (ha_fence.h, FLIGHT) before it was told: of the storages as
+ * they were then. What was written of them since counts from when this leader saw it told. */
+static bool rule_flight_is_older(const struct ha_keeper *m, const struct ha_owner *owner)
+{
+    const struct ha_entry *fate = ha_view_find(m->view, HA_FATE, owner->host, NULL);
+    const struct ha_entry *vm = ha_view_find(m->view, HA_VM, owner->vm, NULL);
+    const struct ha_entry *storage = rule_storage(m, owner->vm);
+
+    return fate != NULL && vm != NULL && vm->mod_revision < fate->mod_revision &&
+           (storage == NULL || storage->mod_revision < fate->mod_revision);
+}
+
 void ha_keeper_rule(const struct ha_keeper *m, const struct ha_owner *owner, struct ha_ruling *ret)
 {
     const struct ha_fate *fate = ha_view_fate(m->view, owner->host);
     const struct ha_host *host = ha_view_host(m->view, owner->host);
     const struct ha_report *report = ha_view_report(m->view, owner->host, owner->vm);
-    const struct ha_vm *vm = ha_view_vm(m->view, owner->vm);
-    const struct ha_storage *storage =
-        vm != NULL && vm->storage[0] != '\0' ? ha_view_storage(m->view, vm->storage) : NULL;
+    const struct ha_soft_host *h = ha_soft_host_find(m, owner->host);
     struct ha_evidence e = {.is_bare_metal = host != NULL && host->is_bare_metal};
     struct ha_claim claim = {.policy = owner->policy,
                              .epoch = owner->epoch,
                              .lease = rule_lease(m, owner->host),
+                             .flight = rule_flight(m, owner->vm),
                              .drift_ppm = m->settings.drift_ppm};
 
-    if (storage != NULL) {
-        claim.flight = (nanos)storage->flight_ms * NANOS_PER_MS;
-    }
     if (fate != NULL && fate->phase == HA_HOST_GONE) {
-        /* What was in flight had landed when this was committed (ha_fence.h, FLIGHT). */
         e.is_read_back_off = fate->proof == HA_PROOF_FENCED;
-        e.since_off = NANOS_FOREVER;
+        e.since_off = rule_flight_is_older(m, owner) ? NANOS_FOREVER
+                      : h != NULL && h->was_seen     ? m->now - h->phase_at
+                                                     : 0;
         e.is_confirmed = fate->proof == HA_PROOF_CONFIRMED;
     }
     e.is_barred = fate != NULL && fate->phase != HA_HOST_UP;

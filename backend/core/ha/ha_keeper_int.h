@@ -29,6 +29,9 @@
 /* A start whose agent says nothing is ordered to stop after its start_ms and this. */
 #define HA_START_GRACE (30 * NANOS_PER_S)
 
+/* Looks at hosts for machines that one admission may take: a few milliseconds. */
+#define HA_ADMISSION_BUDGET 20000
+
 /* Old events that one transaction takes with it. */
 #define HA_EVENTS_DROPPED 4
 
@@ -240,7 +243,7 @@ void ha_owner_write(struct ha_keeper *m, struct ha_soft_vm *s, const struct ha_o
 struct ha_ledger *ha_keeper_ledger(struct ha_keeper *m);
 void ha_keeper_ledger_end(struct ha_keeper *m);
 void ha_keeper_place(struct ha_keeper *m);
-bool ha_place_start(struct ha_keeper *m, struct ha_soft_vm *s, const struct ha_vm *vm,
+void ha_place_start(struct ha_keeper *m, struct ha_soft_vm *s, const struct ha_vm *vm,
                     const struct ha_owner *owner, const char *host, enum ha_proof proof);
 
 /* ha_keeper_tell.c */

@@ -45,7 +45,7 @@ struct ha_ledger *ha_keeper_ledger(struct ha_keeper *m)
 /* --- a start ------------------------------------------------------------------------------------
  */
 
-bool ha_place_start(struct ha_keeper *m, struct ha_soft_vm *s, const struct ha_vm *vm,
+void ha_place_start(struct ha_keeper *m, struct ha_soft_vm *s, const struct ha_vm *vm,
                     const struct ha_owner *before, const char *host, enum ha_proof proof)
 {
     struct ha_deed *d = ha_deed_new(m);
@@ -65,6 +65,11 @@ bool ha_place_start(struct ha_keeper *m, struct ha_soft_vm *s, const struct ha_v
     ha_deed_guard(d, HA_FATE, host, NULL);
     if (before != NULL && before->host[0] != '\0' && strcmp(before->host, host) != 0) {
         ha_deed_guard(d, HA_FATE, before->host, NULL);
+    }
+    if (owner.epoch == 0) {
+        /* Above each epoch of an earlier machine of this name, whose reports and locks may be
+         * about: each start of it took a revision of its own. */
+        owner.epoch = m->view->revision;
     }
     owner.epoch++;
     owner.phase = HA_STARTING;
@@ -95,7 +100,6 @@ bool ha_place_start(struct ha_keeper *m, struct ha_soft_vm *s, const struct ha_v
     m->figures.placements++;
     ha_ledger_take(&m->ledger, s->name, host);
     ha_deed_submit(d);
-    return true;
 }
 
 /* --- why not ------------------------------------------------------------------------------------
@@ -142,6 +146,29 @@ static void place_wait(struct ha_keeper *m, struct ha_soft_vm *s, const struct h
                    text);
 }
 
+/* Room in reserve is asked for where a machine is started anew. What recovers, restarts or moves
+ * has its room already. True: it may start there. */
+static bool place_is_admitted(struct ha_keeper *m, const struct ha_vm *vm,
+                              const struct ha_owner *before, const char *host, struct buf *text)
+{
+    bool is_anew = before == NULL || before->epoch == 0 || before->phase == HA_STOPPED ||
+                   vm->start_count > before->start_count;
+    struct ha_losses losses;
+
+    if (!is_anew || m->settings.spare_hosts == 0 ||
+        ha_place_admits(ha_keeper_ledger(m), vm->name, host, HA_ADMISSION_BUDGET, &losses)) {
+        return true;
+    }
+    say(text, "it fits on ");
+    say(text, host);
+    say(text, ", but then only ");
+    say_u64(text, losses.survived);
+    say(text, " hosts could be lost, and ");
+    say_u64(text, m->settings.spare_hosts);
+    say(text, " are to be kept in reserve (settings: spare_hosts)");
+    return false;
+}
+
 /* --- choice -------------------------------------------------------------------------------------
  */
 
@@ -186,8 +213,10 @@ static void place_one(struct ha_keeper *m, struct ha_soft_vm *s, const struct ha
         place_wait(m, s, before, proof, say_end(&text));
     } else {
         const char *host = place_choose(m, vm, before, verdicts);
-        if (host != NULL) {
-            (void)ha_place_start(m, s, vm, before, host, proof);
+        if (host != NULL && !place_is_admitted(m, vm, before, host, &text)) {
+            place_wait(m, s, before, proof, say_end(&text));
+        } else if (host != NULL) {
+            ha_place_start(m, s, vm, before, host, proof);
         } else if (!place_is_rate(verdicts, n) &&
                    (before == NULL || before->phase != HA_RESTARTING)) {
             place_why_not(m, verdicts, n, &text);

@@ -50,6 +50,15 @@ static void member_turn_at(struct ha_member *h, nanos at)
     }
 }
 
+/* A deadline that has passed and was not served is looked at again after this: no fault of ours may
+ * keep the loop from everything else. */
+#define HA_DEADLINE_LEAST NANOS_PER_MS
+
+static void member_wake_at(struct ha_member *h, nanos deadline)
+{
+    member_turn_at(h, u64_max(deadline, u64_add_sat(world_now(h->world), HA_DEADLINE_LEAST)));
+}
+
 static void member_due(void *ctx)
 {
     struct ha_member *h = ctx;
@@ -174,7 +183,7 @@ static void member_keep(struct ha_member *h)
         ha_lessor_begin(&h->lessor, h->term, world_now(h->world));
         ha_keeper_step(h->keeper);
     }
-    member_turn_at(h, ha_keeper_deadline(h->keeper));
+    member_wake_at(h, ha_keeper_deadline(h->keeper));
 }
 
 static void member_on_turn(struct world_timer *timer)
@@ -185,7 +194,7 @@ static void member_on_turn(struct world_timer *timer)
     member_lead(h, world_now(h->world));
     if (h->agent != NULL) {
         ha_agent_pass(h->agent);
-        member_turn_at(h, ha_agent_deadline(h->agent));
+        member_wake_at(h, ha_agent_deadline(h->agent));
     }
     if (h->term != 0) {
         member_keep(h);

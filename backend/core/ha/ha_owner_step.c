@@ -39,14 +39,19 @@ static bool keeps_host(enum ha_phase phase)
 
 static const char *epoch_may_follow(const struct ha_owner *before, const struct ha_owner *after)
 {
-    bool is_same_start = after->epoch == before->epoch && before->phase == HA_STARTING &&
+    /* A host that is back, and has not said whether it has started the epoch, may still: its agent
+     * starts an epoch once. */
+    bool is_same_start = after->epoch == before->epoch && after->epoch > 0 &&
+                         (before->phase == HA_STARTING || before->phase == HA_RECOVERING) &&
                          strcmp(before->host, after->host) == 0;
+    /* The first of this record: above those of an earlier machine of its name. */
+    bool is_first = before->epoch == 0 && after->epoch > 0;
 
     if (after->epoch < before->epoch) {
         return "the epoch went back";
     }
     if (after->phase == HA_STARTING) {
-        return is_same_start || after->epoch == before->epoch + 1
+        return is_same_start || is_first || after->epoch == before->epoch + 1
                    ? NULL
                    : "a start has another epoch than the next, or one that was used";
     }
@@ -105,7 +110,7 @@ const char *ha_owner_may_follow(const struct ha_owner *before, const struct ha_o
                                                           : "it began in the middle of a life";
     }
     if (after == NULL) {
-        return may_run(before->phase) ? "it was forgotten while somebody may run it" : NULL;
+        return NULL; /* the machine was deleted; by which proof, no record says any more */
     }
     if ((next_phases[before->phase] & TO(after->phase)) == 0) {
         return "this phase does not follow that one";

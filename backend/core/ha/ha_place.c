@@ -253,7 +253,8 @@ static bool room_is_better(const struct ha_ledger *l, const struct ha_room *a,
     if (p != q) {
         return p < q;
     }
-    return a->machines < b->machines;
+    return a->machines - (room_self(l, a, self) != NULL ? 1 : 0) <
+           b->machines - (room_self(l, b, self) != NULL ? 1 : 0);
 }
 
 uint32_t ha_room_find(const struct ha_ledger *l, const struct ha_vm *vm, const struct ha_look *look,

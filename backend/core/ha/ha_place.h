@@ -162,4 +162,11 @@ struct ha_losses {
  * host for one machine; a million take about half a second. */
 void ha_place_losses_survived(const struct ha_ledger *l, uint64_t budget, struct ha_losses *ret);
 
+/* With this machine on `host`, may so many hosts still be lost as the settings keep in reserve
+ * (spare_hosts)? For machines that are started anew: whoever recovers, restarts or moves is not
+ * asked. `ret` says what would be survived. True also where the budget was spent before that is
+ * known: nobody is refused for what could not be worked out. */
+bool ha_place_admits(const struct ha_ledger *l, const char *vm, const char *host, uint64_t budget,
+                     struct ha_losses *ret);
+
 #endif

@@ -219,7 +219,9 @@ static bool losses_all(struct losses *s, uint32_t n, struct ha_losses *ret)
     return true;
 }
 
-void ha_place_losses_survived(const struct ha_ledger *l, uint64_t budget, struct ha_losses *ret)
+/* As ha_place_losses_survived; more than `most` is not tried. */
+static void losses_count(const struct ha_ledger *l, uint64_t budget, uint32_t most,
+                         struct ha_losses *ret)
 {
     struct losses s = {
         .ledger = l,
@@ -228,10 +230,32 @@ void ha_place_losses_survived(const struct ha_ledger *l, uint64_t budget, struct
     };
 
     memset(ret, 0, sizeof *ret);
-    uint32_t most = (uint32_t)u64_min(HA_LOSSES_MAX, l->n_rooms);
     while (ret->survived < most && losses_all(&s, ret->survived + 1, ret)) {
         ret->survived++;
     }
     ret->is_at_least = ret->vm == NULL;
     mem_free(s.order);
+}
+
+void ha_place_losses_survived(const struct ha_ledger *l, uint64_t budget, struct ha_losses *ret)
+{
+    losses_count(l, budget, (uint32_t)u64_min(HA_LOSSES_MAX, l->n_rooms), ret);
+}
+
+bool ha_place_admits(const struct ha_ledger *l, const char *vm, const char *host, uint64_t budget,
+                     struct ha_losses *ret)
+{
+    uint32_t spare = l->settings.spare_hosts;
+    struct ha_ledger trial;
+
+    memset(ret, 0, sizeof *ret);
+    ret->is_at_least = true;
+    if (spare == 0) {
+        return true;
+    }
+    ha_ledger_copy(&trial, l);
+    ha_ledger_take(&trial, vm, host);
+    losses_count(&trial, budget, (uint32_t)u64_min(spare, l->n_rooms), ret);
+    ha_ledger_deinit(&trial);
+    return ret->is_at_least;
 }

@@ -105,6 +105,12 @@ void ha_proof_rule(const struct ha_evidence *evidence, const struct ha_claim *cl
 const char *ha_missing_text(enum ha_missing missing);
 const char *ha_missing_remedy(enum ha_missing missing);
 
+/* May the fate `after` follow `before` in one transaction? NULL: yes; else what was broken: a host
+ * that is gone without having been barred first, or by a proof for another incident; a fence that
+ * was taken back to `lost`; losses or a quarantine that vanish while the host is not up; an older
+ * leader. For checks and for the simulator's oracle. Either may be NULL: no record. */
+const char *ha_fate_may_follow(const struct ha_fate *before, const struct ha_fate *after);
+
 /* Are the settings such that the cluster can keep its promises, with the longest watchdog and the
  * longest flight that it has? ERR_INVALID, and `why` says which and what would do; the same with OK
  * where something is merely unwise, as a warning. Beyond the ranges of single fields: P is within

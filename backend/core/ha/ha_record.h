@@ -160,6 +160,7 @@ struct ha_settings {
     uint32_t starts_at_once;    /* machines that are STARTING at a time, on one host */
     uint32_t cpu_percent;       /* processors of machines for 100 of a host */
     uint32_t expiry_max_ms;     /* the longest P that is tolerated (ha_proof.h) */
+    uint32_t spare_hosts;       /* whose loss must stay survivable when a machine is admitted */
 };
 
 /* An operator's word that a host is off. */

@@ -147,6 +147,7 @@ static const struct ha_field settings_fields[] = {
     NUMBER(ha_settings, starts_at_once, HA_TYPE_U32, 1, 1000, 4),
     NUMBER(ha_settings, cpu_percent, HA_TYPE_U32, 10, 10000, 400),
     NUMBER(ha_settings, expiry_max_ms, HA_TYPE_U32, 1000, 2 * HOUR_MS, 30000),
+    NUMBER(ha_settings, spare_hosts, HA_TYPE_U32, 0, 3, 0),
 };
 
 static const struct ha_field confirmed_fields[] = {

@@ -54,7 +54,8 @@ void ha_restart_asked(struct ha_owner *owner, uint64_t start_count);
 
 /* May `after` follow `before` in one transaction? NULL: yes; else what was broken (epochs and
  * restarts that go back, failures that vanish, an epoch used twice, a phase that does not follow
- * its predecessor). For checks and for the simulator's oracle. Either may be NULL: no record. */
+ * its predecessor). The first epoch may be any: it is above those of earlier machines of the name.
+ * For checks and for the simulator's oracle. Either may be NULL: no record. */
 const char *ha_owner_may_follow(const struct ha_owner *before, const struct ha_owner *after);
 
 #endif

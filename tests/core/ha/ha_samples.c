@@ -120,6 +120,7 @@ static void sample_fields(struct prng *p, const struct ha_table *table, void *re
 static void make_vm_sensible(struct ha_vm *vm)
 {
     vm->apart.n = 0;
+    vm->name[0] = '0'; /* no name of a list begins so: it is in none of its own */
     vm->restart.delay_max_ms = vm->restart.delay_max_ms < vm->restart.delay_ms
                                    ? vm->restart.delay_ms
                                    : vm->restart.delay_max_ms;

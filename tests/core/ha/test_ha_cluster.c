@@ -71,7 +71,7 @@ static void power_loss_is_fenced_and_the_machine_runs_elsewhere(void **state)
      * world. The rest is ours. */
     assert_true(now_ms(&c) - began < 1200 + 1220 + 500 + 60);
     assert_string_not_equal(ha_cluster_owner(&c, "web")->host, b->name);
-    assert_int_equal(ha_cluster_owner(&c, "web")->epoch, 2);
+    assert_int_equal(ha_cluster_starts(&c, "web"), 2);
     assert_int_equal(ha_cluster_owner(&c, "web")->proof, HA_PROOF_FENCED);
     ha_cluster_run(&c, NANOS_PER_S);
     const struct ha_incident *incident =
@@ -95,7 +95,7 @@ static void power_loss_is_fenced_and_the_machine_runs_elsewhere(void **state)
     assert_true(ha_cluster_wait_fate(&c, b->name, HA_HOST_UP, 40 * NANOS_PER_S));
     ha_cluster_run(&c, 5 * NANOS_PER_S);
     assert_string_equal(ha_cluster_lives_on(&c, "web"), ha_cluster_owner(&c, "web")->host);
-    assert_int_equal(ha_cluster_owner(&c, "web")->epoch, 2);
+    assert_int_equal(ha_cluster_starts(&c, "web"), 2);
     ha_cluster_deinit(&c);
 }
 
@@ -140,7 +140,7 @@ static void leader_that_dies_while_it_fences_has_a_successor_that_goes_on(void *
     assert_true(ha_cluster_wait_fate(&c, b->name, HA_HOST_GONE, 20 * NANOS_PER_S));
     assert_true(ha_cluster_fate(&c, b->name)->term > term);
     assert_true(ha_cluster_wait_vm(&c, "web", HA_RUNNING, NULL, 5 * NANOS_PER_S));
-    assert_int_equal(ha_cluster_owner(&c, "web")->epoch, 2);
+    assert_int_equal(ha_cluster_starts(&c, "web"), 2);
     /* The process of the leader alone was gone, and nothing that ran there. */
     assert_int_equal(simdevice_offs(c.sim, leader->name), 0);
     ha_box_start(leader);
@@ -166,7 +166,7 @@ static void leader_with_its_machines_is_lost(void **state)
     ha_box_power_off(b);
     ha_cluster_run(&c, NANOS_PER_S);
     assert_true(ha_cluster_wait_vm(&c, "web", HA_RUNNING, NULL, 20 * NANOS_PER_S));
-    while (ha_cluster_owner(&c, "web")->epoch == 1) {
+    while (ha_cluster_starts(&c, "web") == 1) {
         ha_cluster_run(&c, 10 * NANOS_PER_MS);
     }
     assert_true(ha_cluster_wait_vm(&c, "web", HA_RUNNING, NULL, 20 * NANOS_PER_S));
@@ -198,7 +198,7 @@ static void partitioned_host_ends_its_machines_and_expiry_proves_it(void **state
     assert_true(ha_cluster_wait_fate(&c, b->name, HA_HOST_UP, 40 * NANOS_PER_S));
     ha_cluster_run(&c, 3 * NANOS_PER_S);
     assert_string_equal(ha_cluster_lives_on(&c, "web"), ha_cluster_owner(&c, "web")->host);
-    assert_int_equal(ha_cluster_owner(&c, "web")->epoch, 2);
+    assert_int_equal(ha_cluster_starts(&c, "web"), 2);
     ha_cluster_deinit(&c);
 }
 
@@ -219,7 +219,7 @@ static void without_watchdog_and_fence_nothing_is_proved_but_by_an_operator(void
     ha_cluster_run(&c, 60 * NANOS_PER_S);
     const struct ha_owner *owner = ha_cluster_owner(&c, "web");
     assert_int_equal(owner->phase, HA_RECOVERING);
-    assert_int_equal(owner->epoch, 1);
+    assert_int_equal(ha_cluster_starts(&c, "web"), 1);
     assert_int_equal(strncmp(owner->reason, "unproven", 8), 0);
     assert_true(ha_cluster_fate(&c, b->name)->attempts > 0);
     assert_true(simdevice_offs(c.sim, b->name) > 1);
@@ -262,7 +262,7 @@ static void crashed_machine_is_started_again_after_its_delay(void **state)
     assert_true(took >= (uint64_t)vm.restart.delay_ms * 3 / 4 + 500);
     assert_true(took <= vm.restart.delay_ms + 600u);
     assert_int_equal(ha_cluster_owner(&c, "web")->failures, 1);
-    assert_int_equal(ha_cluster_owner(&c, "web")->epoch, 2);
+    assert_int_equal(ha_cluster_starts(&c, "web"), 2);
     ha_cluster_deinit(&c);
 }
 
@@ -289,8 +289,7 @@ static void crash_loop_moves_and_then_fails_until_it_is_asked_for(void **state)
     assert_true(ha_cluster_wait_vm(&c, "web", HA_FAILED, NULL, NANOS_PER_S));
     assert_true(was_elsewhere);
     print_message("# %s\n", ha_cluster_owner(&c, "web")->reason);
-    uint64_t epoch = ha_cluster_owner(&c, "web")->epoch;
-    assert_int_equal(epoch, 5);
+    assert_int_equal(ha_cluster_starts(&c, "web"), 5);
     ha_cluster_run(&c, 20 * NANOS_PER_S);
     assert_null(ha_cluster_lives_on(&c, "web"));
     vm.start_count++;
@@ -311,7 +310,7 @@ static void machine_outlives_the_process_of_its_agent(void **state)
     ha_box_start(b);
     ha_cluster_run(&c, 10 * NANOS_PER_S);
     assert_string_equal(ha_cluster_lives_on(&c, "web"), b->name);
-    assert_int_equal(ha_cluster_owner(&c, "web")->epoch, 1);
+    assert_int_equal(ha_cluster_starts(&c, "web"), 1);
     assert_int_equal(ha_cluster_owner(&c, "web")->phase, HA_RUNNING);
     assert_int_equal(simdevice_offs(c.sim, b->name), 0);
     ha_cluster_deinit(&c);
@@ -327,7 +326,7 @@ static void machine_that_ended_while_nobody_looked_is_started_in_a_new_epoch(voi
     ha_box_start(b);
     ha_cluster_run(&c, NANOS_PER_S);
     assert_true(ha_cluster_wait_vm(&c, "web", HA_RUNNING, NULL, 20 * NANOS_PER_S));
-    assert_int_equal(ha_cluster_owner(&c, "web")->epoch, 2);
+    assert_int_equal(ha_cluster_starts(&c, "web"), 2);
     ha_cluster_deinit(&c);
 }
 
@@ -342,7 +341,7 @@ static void short_silence_harms_nobody(void **state)
     }
     assert_int_equal(simdevice_offs(c.sim, b->name), 0);
     assert_int_equal(ha_cluster_events(&c, "host-lost", b->name), 0);
-    assert_int_equal(ha_cluster_owner(&c, "web")->epoch, 1);
+    assert_int_equal(ha_cluster_starts(&c, "web"), 1);
     ha_cluster_deinit(&c);
 }
 
@@ -417,7 +416,7 @@ static void host_is_fenced_when_an_operator_asks(void **state)
     assert_true(ha_cluster_wait_fate(&c, b->name, HA_HOST_GONE, 10 * NANOS_PER_S));
     assert_int_equal(simhost_power(b->host), SIMHOST_OFF);
     assert_true(ha_cluster_wait_vm(&c, "web", HA_RUNNING, NULL, 5 * NANOS_PER_S));
-    assert_int_equal(ha_cluster_owner(&c, "web")->epoch, 2);
+    assert_int_equal(ha_cluster_starts(&c, "web"), 2);
     uint64_t offs = simdevice_offs(c.sim, b->name);
     b->stays_down = false;
     simhost_switch_on(b->host);
@@ -437,7 +436,7 @@ static void records_that_cannot_be_read_change_nothing(void **state)
     ha_cluster_put_text(&c, "/novacron/what/is/this", "?");
     ha_cluster_run(&c, 30 * NANOS_PER_S);
     assert_string_equal(ha_cluster_lives_on(&c, "web"), b->name);
-    assert_int_equal(ha_cluster_owner(&c, "web")->epoch, 1);
+    assert_int_equal(ha_cluster_starts(&c, "web"), 1);
     ha_cluster_deinit(&c);
 }
 
@@ -481,14 +480,83 @@ static void new_leader_counts_the_whole_time_from_its_own_beginning(void **state
     const struct ha_settings *settings = ha_view_settings(ha_cluster_view(&c));
     uint64_t least = settings->lease_ms + 5000; /* L and W; without the drifts */
     ha_cluster_run(&c, 2 * NANOS_PER_S);
-    assert_int_equal(ha_cluster_owner(&c, "web")->epoch, 1);
+    assert_int_equal(ha_cluster_starts(&c, "web"), 1);
     assert_int_equal(ha_cluster_fate(&c, b->name)->phase, HA_HOST_LOST);
-    while (ha_cluster_owner(&c, "web")->epoch == 1) {
+    while (ha_cluster_starts(&c, "web") == 1) {
         ha_cluster_run(&c, 10 * NANOS_PER_MS);
     }
     assert_true(now_ms(&c) - began >= least);
     assert_true(now_ms(&c) - began < least + 1000);
     assert_int_equal(ha_cluster_owner(&c, "web")->proof, HA_PROOF_EXPIRED);
+    ha_cluster_deinit(&c);
+}
+
+static void machine_made_anew_has_epochs_above_those_of_the_one_before(void **state)
+{
+    struct ha_cluster c;
+    (void)state;
+    (void)cluster_with(&c, 21, WORLD_WATCHDOG_READY, true, "web");
+    struct ha_vm vm = *ha_view_vm(ha_cluster_view(&c), "web");
+    uint64_t epoch = ha_cluster_owner(&c, "web")->epoch;
+    ha_cluster_delete(&c, HA_VM, "web");
+    while (ha_cluster_owner(&c, "web") != NULL) {
+        ha_cluster_run(&c, 10 * NANOS_PER_MS);
+    }
+    HA_APPLY(&c, &vm);
+    ha_cluster_run(&c, 100 * NANOS_PER_MS);
+    assert_true(ha_cluster_wait_vm(&c, "web", HA_RUNNING, NULL, 5 * NANOS_PER_S));
+    assert_true(ha_cluster_owner(&c, "web")->epoch > epoch);
+    ha_cluster_deinit(&c);
+}
+
+/* It is asked to stop, and neither it nor its driver says anything. */
+static void machine_that_does_not_answer_keeps_nobody_busy(void **state)
+{
+    struct ha_cluster c;
+    struct simvm_faults mute = {.is_mute = true};
+    (void)state;
+    struct ha_box *b = cluster_with(&c, 22, WORLD_WATCHDOG_READY, true, "web");
+    struct ha_vm vm = *ha_view_vm(ha_cluster_view(&c), "web");
+    simvm_set_faults(b->host, "web", &mute);
+    ha_cluster_run(&c, 20 * NANOS_PER_S);
+    assert_string_equal(ha_view_report(ha_cluster_view(&c), b->name, "web")->detail,
+                        "its process does not answer");
+    vm.is_wanted = false;
+    vm.stop_ms = 10000;
+    HA_APPLY(&c, &vm);
+    uint64_t events = simworld_events(c.sim);
+    ha_cluster_run(&c, 9 * NANOS_PER_S);
+    assert_true(simworld_events(c.sim) - events < 20000);
+    assert_true(ha_cluster_wait_vm(&c, "web", HA_STOPPED, NULL, 5 * NANOS_PER_S));
+    ha_cluster_deinit(&c);
+}
+
+/* With too little room in reserve a new machine waits, and one that recovers does not. */
+static void room_in_reserve_is_kept_from_new_machines_alone(void **state)
+{
+    struct ha_cluster c;
+    (void)state;
+    struct ha_box *b = cluster_with(&c, 23, WORLD_WATCHDOG_READY, true, "web");
+    struct ha_settings settings = *ha_view_settings(ha_cluster_view(&c));
+    settings.spare_hosts = 1;
+    HA_APPLY(&c, &settings);
+    struct ha_vm big = ha_cluster_vm(&c, "big");
+    big.memory_mib = 16000;
+    HA_APPLY(&c, &big);
+    struct ha_vm second = ha_cluster_vm(&c, "second");
+    second.memory_mib = 16000;
+    HA_APPLY(&c, &second);
+    ha_cluster_run(&c, 5 * NANOS_PER_S);
+    bool has_one = ha_cluster_lives_on(&c, "big") != NULL;
+    assert_true(has_one != (ha_cluster_lives_on(&c, "second") != NULL));
+    const char *waits = has_one ? "second" : "big";
+    assert_int_equal(ha_cluster_owner(&c, waits)->phase, HA_WAITING);
+    print_message("# %s\n", ha_cluster_owner(&c, waits)->reason);
+    assert_non_null(strstr(ha_cluster_owner(&c, waits)->reason, "spare_hosts"));
+    b->stays_down = true;
+    ha_box_power_off(b);
+    ha_cluster_run(&c, 3 * NANOS_PER_S);
+    assert_true(ha_cluster_wait_vm(&c, "web", HA_RUNNING, NULL, 20 * NANOS_PER_S));
     ha_cluster_deinit(&c);
 }
 
@@ -515,6 +583,9 @@ int main(void)
         cmocka_unit_test(records_that_cannot_be_read_change_nothing),
         cmocka_unit_test(machine_started_by_hand_under_an_old_epoch_is_ended),
         cmocka_unit_test(new_leader_counts_the_whole_time_from_its_own_beginning),
+        cmocka_unit_test(machine_made_anew_has_epochs_above_those_of_the_one_before),
+        cmocka_unit_test(machine_that_does_not_answer_keeps_nobody_busy),
+        cmocka_unit_test(room_in_reserve_is_kept_from_new_machines_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "core/base/mem.h"
 #include "core/base/say.h"
 #include "tests/core/ha/ha_samples.h"
 #include "tests/support/test.h"
@@ -231,6 +232,19 @@ static void a_machine_that_failed_tells_its_counters_and_its_reason(void **state
     ha_view_deinit(&v);
 }
 
+static void a_machine_that_has_ended_tells_where_it_would_start(void **state)
+{
+    (void)state;
+    struct ha_view v;
+    explain_scene(&v);
+    explain_put_owner(&v, HA_RESTARTING, "a", 7, "it crashed");
+    assert_explains(&v, ha_explain_vm, "web",
+                    "web has ended on a, and is to be started again.\n"
+                    "web does not run yet; it would be started on a.\n"
+                    "Reason: it crashed\n");
+    ha_view_deinit(&v);
+}
+
 static void what_cannot_be_read_is_told_with_its_reason(void **state)
 {
     (void)state;
@@ -256,6 +270,79 @@ static void what_cannot_be_read_is_told_with_its_reason(void **state)
                         "/novacron/vm/web: there is no such key; docs/formats/ha-records.md has "
                         "those that there are\n");
     buf_deinit(&text);
+    ha_view_deinit(&v);
+}
+
+static void assert_tells(const struct ha_view *v,
+                         void (*explain)(const struct ha_view *view, struct buf *text),
+                         const char *expected)
+{
+    struct buf text;
+
+    buf_init(&text);
+    explain(v, &text);
+    assert_string_equal(say_end(&text), expected);
+    buf_deinit(&text);
+}
+
+static void names_of_nothing_are_told(void **state)
+{
+    (void)state;
+    struct ha_view v;
+    explain_scene(&v);
+    assert_tells(&v, ha_explain_references,
+                 "hosts/a: levels: there is no device a\n"
+                 "hosts/b: levels: there is no device b\n");
+    struct ha_device device;
+    ha_record_defaults(HA_DEVICE, &device);
+    ha_text_set(device.name, sizeof device.name, "a");
+    ha_text_set(device.agent, sizeof device.agent, "fence_ipmilan");
+    VIEW_PUT(&v, &device);
+    view_put_text(&v, "/novacron/devices/b", "{}"); /* which is there, and told elsewhere */
+    assert_tells(&v, ha_explain_references, "");
+    struct ha_vm vm = vm_named("web", 400);
+    ha_text_set(vm.storage, sizeof vm.storage, "san");
+    names_add(&vm.allowed, "a");
+    names_add(&vm.allowed, "c");
+    names_add(&vm.preferred, "c");
+    names_add(&vm.with, "db");
+    names_add(&vm.apart, "cache");
+    names_add(&vm.after, "dns");
+    ha_text_set(vm.move_to, sizeof vm.move_to, "c");
+    VIEW_PUT(&v, &vm);
+    assert_tells(&v, ha_explain_references,
+                 "vms/web: storage: there is no storage san\n"
+                 "vms/web: move_to: there is no host c\n"
+                 "vms/web: allowed: there is no host c\n"
+                 "vms/web: preferred: there is no host c\n"
+                 "vms/web: with: there is no machine db\n"
+                 "vms/web: apart: there is no machine cache\n"
+                 "vms/web: after: there is no machine dns\n");
+    ha_view_deinit(&v);
+}
+
+static void settings_that_cannot_be_kept_are_told(void **state)
+{
+    (void)state;
+    struct ha_view v;
+    explain_scene(&v);
+    struct ha_agent_record agent = agent_of("a");
+    agent.watchdog = WORLD_WATCHDOG_READY;
+    agent.watchdog_ms = 60000; /* on what is no bare metal it is not counted on */
+    VIEW_PUT(&v, &agent);
+    assert_tells(&v, ha_explain_settings, "");
+    struct ha_host host = host_named("a", 1000, 4);
+    host.is_bare_metal = true;
+    VIEW_PUT(&v, &host);
+    assert_tells(&v, ha_explain_settings,
+                 "expiry_max_ms: without a fence a machine comes back after up to 74.084 s (lease "
+                 "9.000 s, watchdog 60.000 s, I/O in flight 5.000 s), and 30.000 s is tolerated: "
+                 "lower lease_ms, the watchdogs' time-out or flight_ms of the storages, or raise "
+                 "expiry_max_ms\n");
+    view_put_text(&v, "/novacron/settings", "{\"lease_ms\":1}");
+    assert_tells(&v, ha_explain_settings,
+                 "settings: they cannot be read, so that nothing is proved by time: lease_ms: 1 is "
+                 "too small; 1000 to 600000 is allowed\n");
     ha_view_deinit(&v);
 }
 
@@ -321,6 +408,131 @@ static void a_host_tells_what_it_has_and_what_covers_it(void **state)
     ha_view_deinit(&v);
 }
 
+/* --- any records ------------------------------------------------------------------------------ */
+
+#define LETTERS 5
+
+static void any_letter(struct prng *p, char ret[HA_NAME_BYTES])
+{
+    memset(ret, 0, HA_NAME_BYTES);
+    ret[0] = (char)('a' + prng_below(p, LETTERS));
+}
+
+/* Some of the letters, each once, but for `self`. */
+static void any_letters(struct prng *p, struct ha_names *names, char self)
+{
+    names->n = 0;
+    for (char c = 'a'; c < 'a' + LETTERS; c++) {
+        const char name[2] = {c, '\0'};
+        if (c != self && prng_chance(p, 1, 5)) {
+            names_add(names, name);
+        }
+    }
+}
+
+/* Names that are names of others, so that records are about each other. */
+static void make_related(struct prng *p, enum ha_kind kind, void *record)
+{
+    if (kind == HA_VM) {
+        struct ha_vm *vm = record;
+        any_letter(p, vm->name);
+        any_letters(p, &vm->allowed, '\0');
+        any_letters(p, &vm->with, vm->name[0]);
+        any_letters(p, &vm->after, vm->name[0]);
+        vm->preferred.n = vm->apart.n = vm->sites.n = 0;
+        vm->move_to[0] = '\0';
+        vm->memory_mib = (uint32_t)prng_range(p, 1, 100);
+        ha_text_set(vm->storage, sizeof vm->storage, "nfs");
+    } else if (kind == HA_HOST) {
+        struct ha_host *host = record;
+        any_letter(p, host->name);
+        host->memory_mib = (uint32_t)prng_range(p, 0, 200);
+    } else if (kind == HA_OWNER) {
+        struct ha_owner *owner = record;
+        any_letter(p, owner->vm);
+        if (owner->host[0] != '\0') {
+            any_letter(p, owner->host);
+        }
+    } else if (kind == HA_FATE) {
+        any_letter(p, ((struct ha_fate *)record)->host);
+    } else if (kind == HA_AGENT) {
+        struct ha_agent_record *agent = record;
+        any_letter(p, agent->host);
+        agent->storages.n = 0;
+        names_add(&agent->storages, "nfs");
+    } else if (kind == HA_REPORT) {
+        any_letter(p, ((struct ha_report *)record)->host);
+        any_letter(p, ((struct ha_report *)record)->vm);
+    } else if (kind == HA_CONFIRMED) {
+        any_letter(p, ((struct ha_confirmed *)record)->host);
+    }
+}
+
+static void put_any_record(struct prng *p, struct ha_view *v)
+{
+    enum ha_kind kind = (enum ha_kind)prng_below(p, HA_KINDS);
+    void *record = mem_alloc(ha_record_size(kind));
+
+    sample_record(p, kind, record);
+    make_related(p, kind, record);
+    view_put_record(v, kind, record);
+    mem_free(record);
+    if (prng_chance(p, 1, 20)) {
+        struct ha_entry *entry = ha_view_count(v, kind) > 0 ? ha_view_at(v, kind, 0) : NULL;
+        char key[HA_KEY_BYTES];
+        ha_text_set(key, sizeof key, entry != NULL ? entry->text : "/novacron/odd");
+        view_put_text(v, key, "{");
+    }
+}
+
+static void explain_all(const struct ha_view *v, const struct ha_seen *seen)
+{
+    struct ha_ledger ledger;
+    struct ha_losses losses;
+    struct buf text;
+
+    ha_ledger_init(&ledger, v, seen, LETTERS);
+    buf_init(&text);
+    for (char c = 'a'; c < 'a' + LETTERS; c++) {
+        const char name[2] = {c, '\0'};
+        size_t before = text.len;
+        ha_explain_vm(&ledger, name, &text);
+        assert_true(text.len > before);
+        before = text.len;
+        ha_explain_host(&ledger, name, &text);
+        assert_true(text.len > before);
+    }
+    ha_explain_unreadable(v, &text);
+    ha_explain_references(v, &text);
+    ha_explain_settings(v, &text);
+    ha_place_losses_survived(&ledger, 10000, &losses);
+    buf_deinit(&text);
+    ha_ledger_deinit(&ledger);
+}
+
+/* Programs and operators write what they will: there is an explanation, and nothing breaks. */
+static void whatever_the_records_say_there_is_an_explanation(void **state)
+{
+    (void)state;
+    static const struct ha_seen seen[LETTERS] = {
+        {"a", true, false, false, true}, {"b", true, true, false, true},
+        {"c", true, false, true, true},  {"d", true, false, false, false},
+        {"x", true, false, false, true},
+    };
+    struct prng p = test_prng(__func__);
+    for (size_t round = 0; round < test_rounds(100); round++) {
+        struct ha_view v;
+        explain_scene(&v);
+        for (int i = 0; i < 60; i++) {
+            put_any_record(&p, &v);
+            ha_view_check(&v);
+        }
+        explain_all(&v, NULL);
+        explain_all(&v, seen);
+        ha_view_deinit(&v);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -330,9 +542,13 @@ int main(void)
         cmocka_unit_test(a_machine_that_waits_tells_for_whom),
         cmocka_unit_test(a_machine_of_a_lost_host_tells_what_is_missing_and_what_would_help),
         cmocka_unit_test(a_machine_that_failed_tells_its_counters_and_its_reason),
+        cmocka_unit_test(a_machine_that_has_ended_tells_where_it_would_start),
         cmocka_unit_test(what_cannot_be_read_is_told_with_its_reason),
+        cmocka_unit_test(names_of_nothing_are_told),
+        cmocka_unit_test(settings_that_cannot_be_kept_are_told),
         cmocka_unit_test(every_phase_has_an_explanation),
         cmocka_unit_test(a_host_tells_what_it_has_and_what_covers_it),
+        cmocka_unit_test(whatever_the_records_say_there_is_an_explanation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,8 +9,7 @@
 #define MS NANOS_PER_MS
 #define S  NANOS_PER_S
 
-/* --- a bench: one host, its devices, and what they do ------------------------------------------
- */
+/* --- a bench: one host, its devices, and what they do ----------------------------------------- */
 
 /* How a device behaves; zeroed: it works at once. */
 struct fake_device {
@@ -189,8 +188,7 @@ static const char *const one_level[] = {"0"};
 static const char *const two_devices[] = {"01"};
 static const char *const two_levels[] = {"0", "1"};
 
-/* --- what proves, and what does not -------------------------------------------------------------
- */
+/* --- what proves, and what does not ----------------------------------------------------------- */
 
 static void a_device_that_works_proves_at_once(void **state)
 {
@@ -324,8 +322,7 @@ static void power_may_take_its_time_to_fall(void **state)
     fencing_deinit(&b);
 }
 
-/* --- levels -------------------------------------------------------------------------------------
- */
+/* --- levels ----------------------------------------------------------------------------------- */
 
 static void all_devices_of_a_level_must_say_off(void **state)
 {
@@ -407,8 +404,7 @@ static void a_level_with_an_unknown_device_is_passed_over_whole(void **state)
     fencing_deinit(&b);
 }
 
-/* --- witnesses ----------------------------------------------------------------------------------
- */
+/* --- witnesses -------------------------------------------------------------------------------- */
 
 /* The cable is in another machine: the device reads off what it switched off. */
 static void a_witness_that_says_on_refutes_a_device(void **state)
@@ -492,8 +488,7 @@ static void an_outlet_is_no_witness(void **state)
     fencing_deinit(&b);
 }
 
-/* --- time ---------------------------------------------------------------------------------------
- */
+/* --- time ------------------------------------------------------------------------------------- */
 
 static void it_waits_for_what_may_still_land(void **state)
 {
@@ -625,6 +620,43 @@ static void a_late_or_strange_answer_changes_nothing(void **state)
     fencing_deinit(&b);
 }
 
+/* Where one device of a level rests, the others are not switched off for nothing. */
+static void a_level_of_which_one_device_rests_is_passed_over_whole(void **state)
+{
+    (void)state;
+    struct fence_bench b;
+    bool has_rested = false;
+    fencing_init(&b, two_devices, 1);
+    fencing_begin(&b);
+    b.devices[1].off_result = ERR_CLOSED;
+    b.devices[0].does_not_switch = true;
+    b.devices[1].does_not_switch = true;
+    for (int i = 0; i < 60; i++) {
+        fencing_run(&b, b.now + 10 * S);
+        assert_int_equal(b.devices[0].offs, b.devices[1].offs);
+        has_rested = has_rested || b.fence.round > b.devices[1].offs;
+    }
+    assert_true(has_rested);
+    fencing_deinit(&b);
+}
+
+static void time_does_not_go_back(void **state)
+{
+    (void)state;
+    struct fence_bench b;
+    fencing_init(&b, one_level, 1);
+    fencing_begin(&b);
+    b.holds_answers = true;
+    fencing_step(&b, NULL);
+    const struct ha_fence_answer answer = {.ticket = b.held.commands[0].ticket, .result = OK};
+    nanos then = b.now;
+    b.now -= 500 * S;
+    fencing_step(&b, &answer);
+    assert_int_equal(b.held.n, 1);
+    assert_int_equal(b.held.commands[0].deadline, then + 5 * S);
+    fencing_deinit(&b);
+}
+
 static void a_host_without_devices_is_never_proved_off(void **state)
 {
     (void)state;
@@ -642,8 +674,7 @@ static void a_host_without_devices_is_never_proved_off(void **state)
     fencing_deinit(&b);
 }
 
-/* --- any devices --------------------------------------------------------------------------------
- */
+/* --- any devices ------------------------------------------------------------------------------ */
 
 static void break_any_device(struct prng *p, struct fake_device *d)
 {
@@ -692,8 +723,7 @@ static void a_proof_is_true_as_long_as_reads_are(void **state)
     assert_true(done > 10); /* not vacuous */
 }
 
-/* --- storms -------------------------------------------------------------------------------------
- */
+/* --- storms ----------------------------------------------------------------------------------- */
 
 static struct ha_fate fate_of(const char *host, enum ha_fate_phase phase, enum ha_proof proof)
 {
@@ -804,6 +834,8 @@ int main(void)
         cmocka_unit_test(a_device_that_keeps_failing_rests_and_is_tried_again),
         cmocka_unit_test(a_command_that_nobody_answers_is_given_up),
         cmocka_unit_test(a_late_or_strange_answer_changes_nothing),
+        cmocka_unit_test(a_level_of_which_one_device_rests_is_passed_over_whole),
+        cmocka_unit_test(time_does_not_go_back),
         cmocka_unit_test(a_host_without_devices_is_never_proved_off),
         cmocka_unit_test(a_proof_is_true_as_long_as_reads_are),
         cmocka_unit_test(a_storm_is_capped_at_a_share_and_below_half),

@@ -77,8 +77,7 @@ static void when_the_bound_has_passed_the_lease_has_ended_in_any_drift(void **st
     }
 }
 
-/* --- the table: one test a cell ----------------------------------------------------------------
- */
+/* --- the table: one test a cell --------------------------------------------------------------- */
 
 static const struct ha_claim claim_stop = {
     .policy = HA_POLICY_STOP,
@@ -379,6 +378,76 @@ static void what_is_missing_comes_with_what_would_resolve_it(void **state)
     }
 }
 
+/* --- one fate after another ------------------------------------------------------------------- */
+
+static struct ha_fate fate_at(enum ha_fate_phase phase)
+{
+    struct ha_fate fate;
+
+    ha_record_defaults(HA_FATE, &fate);
+    ha_text_set(fate.host, sizeof fate.host, "a");
+    ha_text_set(fate.incident, sizeof fate.incident, "i-1");
+    fate.phase = phase;
+    fate.proof = phase == HA_HOST_GONE ? HA_PROOF_FENCED : HA_PROOF_NONE;
+    return fate;
+}
+
+static void assert_fate(const struct ha_fate *a, const struct ha_fate *b, const char *fault)
+{
+    const char *found = ha_fate_may_follow(a, b);
+
+    assert_string_equal(found != NULL ? found : "", fault);
+}
+
+static void a_host_is_barred_before_it_is_gone(void **state)
+{
+    (void)state;
+    const struct ha_fate up = fate_at(HA_HOST_UP);
+    const struct ha_fate lost = fate_at(HA_HOST_LOST);
+    const struct ha_fate fencing = fate_at(HA_HOST_FENCING);
+    const struct ha_fate gone = fate_at(HA_HOST_GONE);
+    assert_fate(NULL, &up, "");
+    assert_fate(NULL, &lost, "");
+    assert_fate(&up, &lost, "");
+    assert_fate(&lost, &fencing, "");
+    assert_fate(&lost, &gone, "");
+    assert_fate(&fencing, &gone, "");
+    assert_fate(&gone, &up, "");
+    assert_fate(&gone, &fencing, ""); /* an operator asked */
+    assert_fate(&gone, NULL, "");
+    assert_fate(&up, &gone, "it is gone without having been barred");
+    assert_fate(NULL, &gone, "it is gone without having been barred");
+    assert_fate(&fencing, &lost, "this phase does not follow that one");
+    assert_fate(&gone, &lost, "this phase does not follow that one");
+    assert_fate(&fencing, NULL, "a fence was forgotten");
+}
+
+static void a_fate_forgets_nothing(void **state)
+{
+    (void)state;
+    struct ha_fate a = fate_at(HA_HOST_LOST);
+    struct ha_fate b = fate_at(HA_HOST_GONE);
+    ha_text_set(b.incident, sizeof b.incident, "i-2");
+    assert_fate(&a, &b, "it is gone by a proof for another incident");
+    b = a;
+    a.losses = 2;
+    assert_fate(&a, &b, "losses vanished");
+    b.losses = 4;
+    assert_fate(&a, &b, "more than one loss was counted");
+    b.losses = 3;
+    assert_fate(&a, &b, "");
+    a.is_quarantined = true;
+    assert_fate(&a, &b, "a quarantine vanished");
+    a.phase = b.phase = HA_HOST_UP; /* after quiet times */
+    b.losses = 0;
+    assert_fate(&a, &b, "");
+    a.term = 2;
+    assert_fate(&a, &b, "a leader of an older term wrote it");
+    a.term = 0;
+    a.fence_count = 1;
+    assert_fate(&a, &b, "an operator's fence was forgotten");
+}
+
 /* --- settings --------------------------------------------------------------------------------- */
 
 static struct ha_settings settings_default(void)
@@ -456,6 +525,8 @@ int main(void)
         cmocka_unit_test(the_sooner_of_fence_and_time_is_waited_for),
         cmocka_unit_test(less_evidence_never_proves_more),
         cmocka_unit_test(what_is_missing_comes_with_what_would_resolve_it),
+        cmocka_unit_test(a_host_is_barred_before_it_is_gone),
+        cmocka_unit_test(a_fate_forgets_nothing),
         cmocka_unit_test(the_defaults_keep_their_promise),
         cmocka_unit_test(a_bound_that_is_too_long_is_refused_with_its_parts),
         cmocka_unit_test(settings_out_of_range_are_refused_and_unwise_ones_told),
