@@ -1,6 +1,6 @@
 /*
  * Who may run a VM: host leases, the guard, the watchdog, the bound P and fence proofs, checked before the
- * HA manager is coded. There is no code to map to yet; the rules are those of docs/models.md#ownership.
+ * HA manager is coded. The rules are those of docs/models.md#ownership; the guard is backend/guard/guard_core.c.
  *
  * WHAT IS MODELLED. One host that runs a VM, with an agent, a guard and a hardware watchdog; the leader, and
  * the leader after it. Time passes in steps, and in each the host's and the leader's clocks advance by as
@@ -9,10 +9,12 @@
  *   renew       the agent notes its clock, and then sends a renewal
  *   confirm     after it arrived, a quorum confirms the leader; not if a new one is elected
  *   grant       the leader counts from its receipt; the lease ends L after what the agent noted
- *   feed        the guard feeds the watchdog while the lease holds
+ *   look, feed  the guard sees that the lease holds, and then feeds the watchdog; it may stall in between, and
+ *               feeds late then
  *   stall       guard and agent do not run, and the VM does
  *   kill        at the lease's end the guard kills the VM, if it runs at all
- *   reset       W after it was last fed, at the latest, the watchdog resets the host
+ *   reset       TIMEOUT after it was last fed, at the latest, the watchdog resets the host; so W, from the end of
+ *               the lease to the reset, is twice that
  *   I/O         what the VM sent lands for as long as D after it ended, however it ended
  *   elect       a new leader counts the full P from its first commit
  *   fence       power is cut and read back; the leader waits D
@@ -37,6 +39,7 @@
  *   NEW_LEADER_AT_ONCE     a new leader knows of no lease, and waits for none
  *   NO_DRIFT               P = L + W + D
  *   NO_WATCHDOG_TIME       P without W
+ *   ONE_TIMEOUT            W is the watchdog's time-out, once
  *   NO_IO_TIME             P without D
  *   UNATTESTED             a host without a watchdog, and time taken for a proof
  *   KEEP                   a VM that runs on by its policy, and time taken for a proof
@@ -51,7 +54,12 @@
 #define SLOW 2
 #define FAST 4
 #define L 4
-#define W 2
+#define TIMEOUT 2
+#ifdef ONE_TIMEOUT
+#define W TIMEOUT
+#else
+#define W (2 * TIMEOUT - 1) /* late by less than a time-out: by a step less, at most */
+#endif
 #define D 1
 #ifdef NO_DRIFT
 #define P (L + 3 * W + 3 * D)
@@ -73,7 +81,8 @@ byte landing;            /* steps for which what the VM sent may still land */
 bit is_stalled;
 bit is_frozen;           /* asleep, or a paused VM itself: nothing runs */
 byte lease_age;          /* on its clock, since it noted what is granted; ends at LATE */
-byte fed;                /* steps since the watchdog was fed; ends at W */
+byte fed;                /* steps since the watchdog was fed; ends at TIMEOUT */
+bit has_looked;          /* the guard, and the lease held; it has not fed yet */
 bit is_off;
 bit says_stopped;
 
@@ -170,12 +179,12 @@ inline pass(l, a) {
         :: else
         fi;
         if
-        :: HAS_WATCHDOG && runs -> grow(fed, 1, W)
+        :: HAS_WATCHDOG && runs -> grow(fed, 1, TIMEOUT)
         :: else
         fi;
         if
-        :: fed == W && guard_runs && MAY_FEED -> fed = 0
-        :: fed == W && !(guard_runs && MAY_FEED) -> end_vm(); is_stalled = 0
+        :: fed == TIMEOUT && guard_runs && MAY_FEED -> fed = 0; has_looked = 0
+        :: fed == TIMEOUT && !(guard_runs && MAY_FEED) -> end_vm(); is_stalled = 0
         :: else
         fi
     fi;
@@ -189,7 +198,7 @@ inline pass(l, a) {
     :: else
     fi;
     if
-    :: !runs -> fed = 0; lease_age = LATE
+    :: !runs -> fed = 0; lease_age = LATE; has_looked = 0
     :: else
     fi;
     check()
@@ -220,7 +229,8 @@ end:
         renewal = none;
         noted = 0;
         check() }
-    :: d_step { guard_runs && runs && MAY_FEED && fed > 0 -> fed = 0 }
+    :: d_step { guard_runs && runs && MAY_FEED && !has_looked -> has_looked = 1 }
+    :: d_step { guard_runs && runs && has_looked -> fed = 0; has_looked = 0 }
     :: d_step { guard_runs && runs && !lease_holds && IS_KILLED -> end_vm(); fed = 0; check() }
     :: d_step { runs && !is_stalled && !is_frozen -> is_stalled = 1 }
     :: d_step { is_stalled && !is_frozen -> is_stalled = 0 }
