@@ -497,6 +497,20 @@ def one_guard_listens_at_a_socket(build):
 
 
 @check
+def it_is_locked_in_memory_and_real_time_where_it_may(build):
+    if os.geteuid() != 0:
+        raise Skip("only root may")
+    with Host(build) as host:
+        status = Path(f"/proc/{host.guard.pid}/status").read_text()
+        locked = int(status.split("VmLck:")[1].split()[0])
+        assert locked > 0 or "memory is not locked" in host.said(), (status, host.said())
+        policy = os.sched_getscheduler(host.guard.pid) & ~os.SCHED_RESET_ON_FORK
+        assert policy == os.SCHED_FIFO or "no real-time priority" in host.said(), policy
+        adj = Path(f"/proc/{host.guard.pid}/oom_score_adj").read_text().strip()
+        assert adj == "-1000" or "when memory is short" in host.said(), adj
+
+
+@check
 def it_has_nothing_to_allocate_with(build):
     if not shutil.which("nm"):
         raise Skip("binutils is not installed")
