@@ -134,6 +134,7 @@ static void enter_probe_state(struct probe_set *set, struct probe_target *t, enu
         p->failed = 0;
         p->succeeded = 0;
         p->is_well = false;
+        p->is_judged = false;
         p->since = set->latest;
     }
 }
@@ -192,6 +193,7 @@ void probe_set_remove(struct probe_set *set, uint64_t id)
 
 static void set_well(struct probe_set *set, struct target_probe *p, bool is_well)
 {
+    p->is_judged = true;
     if (p->is_well != is_well) {
         p->is_well = is_well;
         p->since = set->latest;
@@ -471,7 +473,7 @@ struct rung_view probe_rung(const struct probe_target *t)
         view.since = p->since;
         view.bad = p->failed;
         view.asked = p->failed > 0 ? p->failed : p->succeeded;
-        if (p->failed >= p->config.failures || p->is_well) {
+        if (p->is_judged) {
             view.state = p->is_well ? RUNG_WELL : RUNG_DEGRADED;
         }
     }

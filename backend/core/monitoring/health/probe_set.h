@@ -105,7 +105,8 @@ struct target_probe {
     uint32_t failed;    /* in a row */
     uint32_t succeeded; /* in a row */
     bool is_well;
-    nanos since; /* of is_well as it is */
+    bool is_judged; /* is_well is a verdict: so many answers were alike */
+    nanos since;    /* of is_well as it is */
     uint64_t asked;
     uint64_t timeouts;
 };

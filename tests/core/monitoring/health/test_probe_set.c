@@ -145,6 +145,28 @@ static void readiness_takes_work_away_and_nothing_else(void **state)
     assert_true(probe_is_ready(t));
 }
 
+static void a_verdict_stands_until_enough_answers_speak_against_it(void **state)
+{
+    struct probe_config probes[PROBE_PURPOSES] = {0};
+    (void)state;
+    begin_set(8);
+    probes[PROBE_READINESS] = probe_config_of();
+    probes[PROBE_READINESS].period = S;
+    probes[PROBE_READINESS].successes = 3;
+    assert_int_equal(probe_set_add(&set, 7, RUNG_APPLICATION, probes, 0), OK);
+    const struct probe_target *t = probe_set_find(&set, 7);
+    assert_int_equal(probe_rung(t).state, RUNG_UNKNOWN);
+    all_answer(PROBE_FAILURE);
+    nanos now = live_until(0, 5 * S);
+    assert_int_equal(probe_rung(t).state, RUNG_DEGRADED);
+    all_answer(PROBE_OK);
+    now = live_until(now, 7 * S - 1);
+    assert_int_equal(t->probes[PROBE_READINESS].succeeded, 2);
+    assert_int_equal(probe_rung(t).state, RUNG_DEGRADED);
+    (void)live_until(now, 9 * S);
+    assert_int_equal(probe_rung(t).state, RUNG_WELL);
+}
+
 static void liveness_fails_after_failures_in_a_row(void **state)
 {
     (void)state;
@@ -510,6 +532,7 @@ int main(void)
         cmocka_unit_test(startup_gates_the_other_two),
         cmocka_unit_test(startup_that_fails_for_good_asks_for_a_restart),
         cmocka_unit_test(readiness_takes_work_away_and_nothing_else),
+        cmocka_unit_test(a_verdict_stands_until_enough_answers_speak_against_it),
         cmocka_unit_test(liveness_fails_after_failures_in_a_row),
         cmocka_unit_test(successes_in_a_row_are_asked_for_too),
         cmocka_unit_test(what_was_not_asked_counts_for_nothing),
