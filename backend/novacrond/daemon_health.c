@@ -8,6 +8,7 @@
 #include "core/base/le.h"
 #include "novacrond/daemon.h"
 #include "novacrond/daemon_health_int.h"
+#include "novacrond/daemon_probes.h"
 
 /* The file of the storage's probe, in data_dir. */
 #define HEALTH_STORAGE_PATH "health-probe"
@@ -215,6 +216,7 @@ bool daemon_health_open(struct daemon *d, char *why, size_t n)
     if (s->health.off || (s->health.keys == NULL && d->peer_tls != NULL)) {
         LOG_SAY(&d->log, DAEMON_INFO, "does not watch other hosts",
                 log_text("why", s->health.off ? "health.off" : "no health.keys"));
+        daemon_probes_open(d);
         return true;
     }
     if (!health_keys(d, &ring, why, n)) {
@@ -227,12 +229,15 @@ bool daemon_health_open(struct daemon *d, char *why, size_t n)
     if (e != OK) {
         (void)snprintf(why, n, "cannot receive datagrams at port %u: %s; is another process there?",
                        config.agent.port, err_text(e));
+        return false;
     }
-    return e == OK;
+    daemon_probes_open(d);
+    return true;
 }
 
 void daemon_health_stop(struct daemon *d)
 {
+    daemon_probes_stop(d);
     if (d->health.host != NULL) {
         health_host_stop(d->health.host);
     }
@@ -240,6 +245,7 @@ void daemon_health_stop(struct daemon *d)
 
 void daemon_health_free(struct daemon *d)
 {
+    daemon_probes_free(d);
     if (d->health.host != NULL) {
         health_host_free(d->health.host);
         d->health.host = NULL;
