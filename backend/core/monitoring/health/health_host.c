@@ -206,7 +206,13 @@ void health_host_remove_probe(struct health_host *h, uint64_t id)
 void health_host_answer(struct health_host *h, uint64_t id, enum probe_purpose purpose,
                         uint64_t ticket, enum probe_outcome outcome)
 {
-    probe_set_answer(&h->probes, id, purpose, ticket, outcome, world_now(h->world));
+    nanos now = world_now(h->world);
+
+    /* An answer may be the first thing that is seen after a pause, and has not come too late. */
+    if (h->agent != NULL) {
+        host_look_at_clock(h, now);
+    }
+    probe_set_answer(&h->probes, id, purpose, ticket, outcome, now);
 }
 
 const struct probe_set *health_host_probes(const struct health_host *h)
