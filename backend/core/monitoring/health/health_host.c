@@ -56,10 +56,6 @@ static void host_arm(struct health_host *h, nanos now)
 {
     nanos due = u64_min(health_look_due(&h->look, now), probe_set_deadline(&h->probes));
 
-    /* A turn within every interval, also where there is nothing to do, or who waits long for the
-     * next one takes its own patience for a stall. */
-    due = u64_min(due, now + HEALTH_PAUSE_INTERVAL);
-
     h->armed_at = u64_max(u64_min(due, h->judge_at), now + HEALTH_TURN_MIN);
     pause_expect(&h->pause, h->armed_at);
     world_timer_set(h->world, &h->timer, h->armed_at);
@@ -137,7 +133,7 @@ enum err health_host_open(const struct world *world, const struct health_host_co
     h->timer = (struct world_timer){.fire = host_on_timer, .owner = h};
     h->armed_at = now;
     h->judge_at = now + HEALTH_JUDGE_INTERVAL;
-    (void)memccpy(h->name, config->name, 0, sizeof h->name - 1);
+    memcpy(h->name, config->name, strnlen(config->name, sizeof h->name - 1));
     world->random->fill(world->self, (uint8_t *)&seed, sizeof seed);
     pause_init(&h->pause, &pause, now, world_awake(world));
     health_look_init(&h->look, now);
