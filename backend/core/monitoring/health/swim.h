@@ -234,7 +234,8 @@ struct swim_update {
     struct swim_report *reports;
     size_t n_reports;
     size_t reports_cap;
-    node_id heard; /* whose message it was that came, and was authentic; NODE_NONE: nobody's */
+    node_id
+        heard; /* the member whose message came, and was new and authentic; NODE_NONE: nobody's */
     struct swim_note notes[SWIM_NOTES_MAX];
     size_t n_notes;
     nanos deadline;
