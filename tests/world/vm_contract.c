@@ -673,7 +673,7 @@ static void an_agent_that_stands_still_is_heard_again_later(void **state)
     }
     assert_int_equal(vm_ask(y, WORLD_VM_RESUME, "vm", 1), OK);
     assert_int_equal(vm_ask(y, WORLD_VM_PING, "vm", 1), OK);
-    yard_restart(y, NULL);
+    vm_yard_restart(y, NULL);
     assert_int_equal(list_now(y).count, 1);
     assert_int_equal(vm_ask(y, WORLD_VM_PING, "vm", 1), OK);
 }
