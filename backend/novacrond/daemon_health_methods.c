@@ -103,7 +103,7 @@ static void health_tell(const struct daemon *d, const struct swim_member *m, str
 static void health_on_members(struct rpc_call *call, struct bytes message)
 {
     const struct daemon *d = health_daemon_of(call);
-    Novacronpb__MembersResponse response = NOVACRONPB__MEMBERS_RESPONSE__INIT;
+    Novacronpb__MembersResponse response;
     struct health_told *told = NULL;
     Novacronpb__HostMember **members = NULL;
 
@@ -114,6 +114,7 @@ static void health_on_members(struct rpc_call *call, struct bytes message)
     const struct swim *s = health_agent_swim(daemon_health_agent(d));
     const struct cut *cut = health_agent_cut(daemon_health_agent(d));
 
+    novacronpb__members_response__init(&response);
     told = mem_alloc_zero(s->n_members * sizeof *told);
     members = mem_alloc_zero(s->n_members * sizeof *members);
     for (uint32_t i = 0; i < s->n_members; i++) {

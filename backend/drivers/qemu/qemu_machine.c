@@ -175,6 +175,7 @@ struct qemu_machine *qemu_machine_new(struct qemu_driver *driver, const struct q
     m->qmp.event = machine_event;
     m->qmp.lost = machine_qmp_lost;
     m->qmp.owner = m;
+    qemu_agent_init(m);
     while (*at != NULL && (*at)->record.order < record->order) {
         at = &(*at)->next;
     }
@@ -203,6 +204,7 @@ void qemu_machine_free(struct qemu_machine *m)
     qemu_hold_forget(m);
     world_timer_cancel(m->driver->world, &m->retry);
     qmp_deinit(&m->qmp);
+    qmp_deinit(&m->agent);
     qemu_watch_close(m->watch);
     if (m->dir >= 0) {
         (void)close(m->dir);
@@ -254,10 +256,11 @@ static void machine_ended(void *owner)
     machine_take(m);
     const enum err verdict = qemu_start_verdict(m);
     if (m->is_new) {
-        qemu_place_remove(driver->run, m->dir, m->record.name);
+        (void)qemu_place_remove(driver->run, m->dir, m->record.name);
     } else {
         qemu_place_clear(m->dir);
     }
+    qemu_places_prune(driver);
     if (m->is_told) {
         qemu_machine_tell_exit(m);
     }

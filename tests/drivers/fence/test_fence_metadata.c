@@ -197,6 +197,7 @@ static void understands_the_agents_that_are_installed(void **state)
         print_message("# no fence agents are installed (fence-agents)\n");
         free(names);
         skip();
+        return;
     }
     for (int i = 0; i < count; i++) {
         if (prng_range(&prng, 1, (uint64_t)(count - i)) <= left) {

@@ -11,7 +11,7 @@ static struct world_command_request run_that(enum err result, enum world_command
     static uint8_t bytes[256];
     struct world_command_request run = {.result = result, .end = end, .status = status};
 
-    memcpy(bytes, words, strlen(words));
+    memcpy(bytes, words, strlen(words) + 1);
     run.output.buffer = bytes;
     run.output.room = sizeof bytes;
     run.output.kept = strlen(words);

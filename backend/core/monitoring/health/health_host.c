@@ -147,7 +147,7 @@ enum err health_host_open(const struct world *world, const struct health_host_co
     h->timer = (struct world_timer){.fire = host_on_timer, .owner = h};
     h->armed_at = now;
     h->judge_at = now + HEALTH_JUDGE_INTERVAL;
-    (void)memccpy(h->name, config->name, 0, sizeof h->name - 1);
+    memcpy(h->name, config->name, strnlen(config->name, sizeof h->name - 1));
     world->random->fill(world->self, (uint8_t *)&seed, sizeof seed);
     pause_init(&h->pause, &pause, now, world_awake(world));
     health_look_init(&h->look, now);

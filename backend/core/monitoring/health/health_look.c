@@ -6,9 +6,6 @@
 
 #include <string.h>
 
-/* The first byte of a note. */
-enum { LOOK_ASK = 1, LOOK_TELL = 2 };
-
 /* From one question to the next: to whom there is something to find out; in a small cluster; and in
  * a large one to all neighbours together. */
 #define LOOK_CLOSELY (200 * NANOS_PER_MS)
@@ -184,12 +181,48 @@ static void look_compare(struct health_look *look)
 /* --- Questions -----------------------------------------------------------------------------------
  */
 
+void health_look_encode(struct buf *b, const struct health_look_note *note)
+{
+    buf_put_u8(b, (uint8_t)note->kind);
+    buf_put_varint(b, note->sequence);
+    if (note->kind == HEALTH_LOOK_TELL) {
+        buf_put_u64(b, note->wall);
+    }
+}
+
+enum err health_look_decode(struct bytes bytes, struct health_look_note *ret)
+{
+    struct cursor c;
+    uint8_t kind = 0;
+    uint64_t sequence = 0;
+    nanos wall = 0;
+
+    cursor_init(&c, bytes);
+    kind = cursor_u8(&c);
+    sequence = cursor_varint(&c);
+    wall = kind == HEALTH_LOOK_TELL ? cursor_u64(&c) : 0;
+    if (!cursor_done(&c) || sequence == 0 || sequence > UINT32_MAX ||
+        (kind != HEALTH_LOOK_ASK && kind != HEALTH_LOOK_TELL)) {
+        return ERR_PROTOCOL;
+    }
+    *ret = (struct health_look_note){(enum health_look_kind)kind, (uint32_t)sequence, wall};
+    return OK;
+}
+
+static void look_send(struct health_agent *agent, node_id to, const struct health_look_note *note)
+{
+    struct buf b;
+
+    buf_init(&b);
+    health_look_encode(&b, note);
+    health_agent_note(agent, to, buf_view(&b));
+    buf_deinit(&b);
+}
+
 static void look_ask(struct health_look *look, struct health_look_peer *p,
                      struct health_agent *agent, nanos now, nanos wall)
 {
     struct health_look_flight *f = &p->flights[p->next_flight % HEALTH_LOOK_FLIGHTS_MAX];
-    node_id to = p->peer;
-    struct buf b;
 
     if (f->sequence != 0) {
         return; /* all are under way */
@@ -201,11 +234,8 @@ static void look_ask(struct health_look *look, struct health_look_peer *p,
                                      .asked_wall = wall,
                                      .patience = now + rtt_timeout(&p->rtt)};
     look->asked++;
-    buf_init(&b);
-    buf_put_u8(&b, LOOK_ASK);
-    buf_put_varint(&b, f->sequence);
-    health_agent_note(agent, to, buf_view(&b));
-    buf_deinit(&b);
+    look_send(agent, p->peer,
+              &(struct health_look_note){.kind = HEALTH_LOOK_ASK, .sequence = f->sequence});
 }
 
 /* When the next question is due to somebody whom none was asked now. */
@@ -273,18 +303,6 @@ void health_look_turn(struct health_look *look, struct health_agent *agent, nano
     look_schedule(look, s, now);
 }
 
-static void look_answer(struct health_agent *agent, node_id to, uint64_t sequence, nanos wall)
-{
-    struct buf b;
-
-    buf_init(&b);
-    buf_put_u8(&b, LOOK_TELL);
-    buf_put_varint(&b, sequence);
-    buf_put_u64(&b, wall);
-    health_agent_note(agent, to, buf_view(&b));
-    buf_deinit(&b);
-}
-
 static void look_take_answer(struct health_look *look, struct health_look_peer *p,
                              uint64_t sequence, nanos theirs, nanos now, nanos wall)
 {
@@ -302,25 +320,20 @@ static void look_take_answer(struct health_look *look, struct health_look_peer *
 }
 
 void health_look_hear(struct health_look *look, struct health_agent *agent, node_id from,
-                      struct bytes note, nanos now, nanos wall)
+                      struct bytes bytes, nanos now, nanos wall)
 {
     struct health_look_peer *p = look_peer_of(look, from);
-    struct cursor c;
-    uint8_t kind = 0;
-    uint64_t sequence = 0;
-    nanos theirs = 0;
+    struct health_look_note note;
 
-    cursor_init(&c, note);
-    kind = cursor_u8(&c);
-    sequence = cursor_varint(&c);
-    theirs = kind == LOOK_TELL ? cursor_u64(&c) : 0;
-    if (!cursor_done(&c) || sequence == 0 || sequence > UINT32_MAX) {
+    if (health_look_decode(bytes, &note) != OK) {
         return;
     }
-    if (kind == LOOK_ASK) {
-        look_answer(agent, from, sequence, wall);
-    } else if (kind == LOOK_TELL && p != NULL) {
-        look_take_answer(look, p, sequence, theirs, now, wall);
+    if (note.kind == HEALTH_LOOK_ASK) {
+        note.kind = HEALTH_LOOK_TELL;
+        note.wall = wall;
+        look_send(agent, from, &note);
+    } else if (p != NULL) {
+        look_take_answer(look, p, note.sequence, note.wall, now, wall);
     }
 }
 

@@ -37,6 +37,19 @@
 /* The longest of these notes. */
 #define HEALTH_LOOK_NOTE_BYTES (1 + 5 + 8)
 
+enum health_look_kind { HEALTH_LOOK_ASK = 1, HEALTH_LOOK_TELL = 2 };
+
+struct health_look_note {
+    enum health_look_kind kind;
+    uint32_t sequence;
+    nanos wall; /* TELL */
+};
+
+void health_look_encode(struct buf *b, const struct health_look_note *note);
+
+/* ERR_PROTOCOL: none of these notes. */
+MUST_USE enum err health_look_decode(struct bytes bytes, struct health_look_note *ret);
+
 struct health_look_flight {
     uint32_t sequence; /* 0: free */
     nanos asked;

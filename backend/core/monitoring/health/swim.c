@@ -381,9 +381,9 @@ static void swim_hear_envelope(struct swim *s, const struct swim_event *event, b
             return;
         }
     }
-    u->heard = arrival.sender;
     s->was_accused = false;
     swim_hear_text(s, &arrival, opened.text, u);
+    u->heard = arrival.from != SWIM_NOBODY ? arrival.sender : NODE_NONE;
     if (arrival.from != SWIM_NOBODY) {
         swim_watch_heard(s, arrival.from, u);
     }

@@ -161,6 +161,7 @@ struct swim_member {
     uint16_t meta_len;
     uint8_t state; /* enum swim_state */
     uint8_t version;
+    bool by_stream; /* it says that datagrams hardly reach it */
     uint8_t flaps;  /* how often it was called dead and lived; swim_flaps lets it fade */
     uint16_t place; /* of its suspicion, plus one; 0: none */
 };
@@ -234,7 +235,8 @@ struct swim_update {
     struct swim_report *reports;
     size_t n_reports;
     size_t reports_cap;
-    node_id heard; /* whose message it was that came, and was authentic; NODE_NONE: nobody's */
+    node_id
+        heard; /* the member whose message came, and was new and authentic; NODE_NONE: nobody's */
     struct swim_note notes[SWIM_NOTES_MAX];
     size_t n_notes;
     nanos deadline;
@@ -475,10 +477,10 @@ static inline uint32_t swim_live_count(const struct swim *s)
     return s->n_live;
 }
 
-/* How a neighbour is reached at present. */
+/* How a member is reached at present. */
 enum swim_reach { SWIM_REACH_UNKNOWN, SWIM_REACH_DATAGRAMS, SWIM_REACH_STREAMS };
 
-/* UNKNOWN: it is no neighbour, or was not heard yet. */
+/* UNKNOWN: it is no neighbour, or was not heard yet, and says nothing of it itself. */
 enum swim_reach swim_reach(const struct swim *s, node_id id);
 
 /* "datagrams", "streams", and "" for what is not known. */

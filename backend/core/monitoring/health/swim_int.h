@@ -241,6 +241,10 @@ uint8_t swim_edge_flags(const struct swim *s, const struct swim_edge *edge);
 /* A beat is about to go: does it go by stream too? Says so where that has changed. */
 bool swim_edge_streams(struct swim *s, struct swim_edge *edge, struct swim_update *u);
 
+/* Are most of our neighbours reached by streams alone? Then all others are told to use them, too.
+ */
+void swim_reach_tick(struct swim *s);
+
 /* Nobody was reached by the datagrams of several joins: this one goes by stream, too. */
 bool swim_joins_by_stream(struct swim *s);
 

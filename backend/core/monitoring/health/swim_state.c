@@ -168,6 +168,7 @@ static void swim_store_member(struct swim *s, uint32_t at, const struct swim_mes
     member->incarnation = m->incarnation;
     member->at = m->at;
     member->version = m->version;
+    member->by_stream = m->by_stream;
     memcpy(member->site, m->site, sizeof(member->site));
     if (m->meta.len != member->meta_len) {
         member->meta = m->meta.len > 0 ? mem_realloc(member->meta, m->meta.len)
@@ -373,6 +374,7 @@ void swim_describe(const struct swim *s, uint32_t at, struct swim_message *ret)
         .incarnation = m->incarnation,
         .state = m->state,
         .version = m->version,
+        .by_stream = m->by_stream,
         .at = m->at,
         .meta = {m->meta, m->meta_len},
     };

@@ -17,7 +17,8 @@
  * them.
  *
  * Where most edges of a member are in BOTH it is its own way out, or everybody's, that is blocked:
- * then what it has to say to others goes by stream as well.
+ * then what it has to say to others goes by stream as well, and it tells everybody so, who then has
+ * streams for it: reports to a leader that no datagram reaches come from all observers.
  */
 #include "core/base/check.h"
 #include "core/monitoring/health/swim_int.h"
@@ -49,10 +50,14 @@ void swim_edge_stream_on(struct swim *s, struct swim_edge *edge, bool is_ours)
 bool swim_streams_to(struct swim *s, node_id id)
 {
     const struct swim_edge *edge = swim_edge_find(s, id);
+    uint32_t at = swim_index(s, id);
     uint32_t streams = 0;
 
     if (edge != NULL) {
         return edge->stream_until > s->now;
+    }
+    if (at != SWIM_NOBODY && s->members[at].by_stream) {
+        return true;
     }
     for (uint32_t i = 0; i < s->n_edges; i++) {
         streams += s->edges[i].stream_until > s->now ? 1 : 0;
@@ -127,6 +132,20 @@ bool swim_edge_streams(struct swim *s, struct swim_edge *edge, struct swim_updat
     return edge->stream_until > s->now;
 }
 
+void swim_reach_tick(struct swim *s)
+{
+    struct swim_member *self = &s->members[0];
+    uint32_t streams = 0;
+
+    for (uint32_t i = 0; i < s->n_edges; i++) {
+        streams += s->edges[i].is_stream_only ? 1 : 0;
+    }
+    if (self->by_stream != (2 * streams > s->n_edges) && !s->is_leaving) {
+        self->by_stream = !self->by_stream;
+        swim_incarnation_raise(s, 0);
+    }
+}
+
 bool swim_joins_by_stream(struct swim *s)
 {
     if (!swim_has_streams(s) || s->n_live > 1) {
@@ -138,6 +157,8 @@ bool swim_joins_by_stream(struct swim *s)
 
 enum swim_reach swim_reach(const struct swim *s, node_id id)
 {
+    const struct swim_member *m = swim_find(s, id);
+
     for (uint32_t i = 0; i < s->n_edges; i++) {
         const struct swim_edge *edge = &s->edges[i];
 
@@ -145,7 +166,8 @@ enum swim_reach swim_reach(const struct swim *s, node_id id)
             return edge->is_stream_only ? SWIM_REACH_STREAMS : SWIM_REACH_DATAGRAMS;
         }
     }
-    return SWIM_REACH_UNKNOWN;
+    return m != NULL && m->by_stream && m->id != s->config.self ? SWIM_REACH_STREAMS
+                                                                : SWIM_REACH_UNKNOWN;
 }
 
 const char *swim_reach_name(enum swim_reach reach)

@@ -428,6 +428,7 @@ void swim_watch_tick(struct swim *s, struct swim_update *u)
     if (s->rings_at <= s->now) {
         swim_rings_draw(s);
     }
+    swim_reach_tick(s);
     swim_tallies_tick(s, u);
     swim_departed_tick(s, u);
     for (uint32_t i = 0; i < s->n_edges; i++) {

@@ -2,6 +2,9 @@
 
 #include <string.h>
 
+/* Of a MEMBER's state. */
+#define SWIM_STATE_BY_STREAM 0x80U
+
 static void swim_put_string(struct buf *b, const void *data, size_t n)
 {
     buf_put_bytes(b, (struct bytes){n > 0 ? data : NULL, n});
@@ -21,7 +24,7 @@ static void swim_put_member(struct buf *b, const struct swim_message *m)
 {
     buf_put_varint(b, m->id);
     buf_put_varint(b, m->incarnation);
-    buf_put_u8(b, m->state);
+    buf_put_u8(b, (uint8_t)(m->state | (m->by_stream ? SWIM_STATE_BY_STREAM : 0)));
     buf_put_u8(b, m->version);
     swim_put_string(b, m->site, swim_site_length(m->site));
     swim_put_string(b, m->at.host, strlen(m->at.host));
@@ -121,6 +124,8 @@ static void swim_take_member(struct cursor *c, struct swim_message *m)
     m->id = cursor_varint(c);
     m->incarnation = cursor_varint(c);
     m->state = cursor_u8(c);
+    m->by_stream = (m->state & SWIM_STATE_BY_STREAM) != 0;
+    m->state &= SWIM_STATE_BY_STREAM - 1;
     m->version = cursor_u8(c);
     swim_take_string(c, m->site, SWIM_SITE_MAX_BYTES);
     swim_take_string(c, m->at.host, WORLD_HOST_MAX_BYTES - 1);

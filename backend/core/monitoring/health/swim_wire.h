@@ -11,8 +11,8 @@
  *     2 ACK       sequence
  *     3 NACK      sequence
  *     4 PING_REQ  sequence, target, flags u8
- *     5 MEMBER    id, incarnation, state u8, version u8, site string, host string, port u16,
- *                 meta string
+ *     5 MEMBER    id, incarnation, state u8 (128 more: reached by streams), version u8, site
+ *                 string, host string, port u16, meta string
  *     6 SUSPECT   id, incarnation, by
  *     7 DEAD      id, incarnation, by (the id itself: it has left)
  *     8 STATE     flags u8 (1: the sender joins, 2: an answer is wanted); MEMBERs follow
@@ -90,6 +90,7 @@ struct swim_message {
     struct bytes buckets; /* four bytes each; borrowed */
     /* MEMBER */
     uint8_t state;
+    bool by_stream;
     uint8_t version;
     char site[SWIM_SITE_MAX_BYTES];
     struct world_endpoint at;

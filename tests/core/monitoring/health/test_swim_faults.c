@@ -211,8 +211,8 @@ static void scenario_6_starved_hosts_condemn_no_healthy_one(void **state)
 static void scenario_8_loss_of_three_tenths_everywhere_kills_nobody(void **state)
 {
     (void)state;
-    const uint32_t sizes[] = {3, 5, 16, 48};
-    const uint32_t losses[] = {1, 10, 20, 30};
+    const uint32_t sizes[] = {3, 16, 32};
+    const uint32_t losses[] = {1, 10, 30};
 
     for (size_t i = 0; i < COUNT_OF(sizes) * COUNT_OF(losses) * 2; i++) {
         struct swim_net net;
@@ -222,7 +222,7 @@ static void scenario_8_loss_of_three_tenths_everywhere_kills_nobody(void **state
             net.hosts[k].loss_in = losses[i / COUNT_OF(sizes) % COUNT_OF(losses)];
             net.hosts[k].tcp_blocked = i < COUNT_OF(sizes) * COUNT_OF(losses);
         }
-        swim_net_run(&net, 200 * NANOS_PER_S);
+        swim_net_run(&net, 120 * NANOS_PER_S);
         assert_int_equal(seen.deaths, 0);
         swim_net_close(&net);
     }

@@ -341,6 +341,34 @@ static void scenario_14_a_million_members_that_are_not_do_not_fit(void **state)
     swim_net_close(&net);
 }
 
+/* What decides whether a stream is kept: what was recorded, and who is nobody's member, is not it.
+ */
+static void only_a_members_new_message_is_heard(void **state)
+{
+    (void)state;
+    struct swim_config config = shipped();
+    struct seal_sender member = {.id = 2, .instance = 1, .counter = 1000};
+    struct seal_sender stranger = {.id = 900, .instance = 1};
+    const struct swim_message ping = {.type = SWIM_PING, .sequence = 5, .id = 1};
+    uint8_t bytes[WORLD_DATAGRAM_MAX_BYTES];
+    struct swim_event event = {.kind = SWIM_EVENT_STREAM, .stream = 1, .at = {"h1", 9}};
+    struct swim_net net;
+
+    swim_net_open(&net, 4, &config, 18, true);
+    event.bytes = (struct bytes){bytes, forge(&net, &member, &ping, 1, bytes)};
+    swim_net_step(&net, 0, &event);
+    assert_int_equal(net.update.heard, 2);
+    swim_net_step(&net, 0, &event);
+    assert_int_equal(net.update.heard, NODE_NONE);
+    event.bytes.len = forge(&net, &stranger, &ping, 1, bytes);
+    swim_net_step(&net, 0, &event);
+    assert_int_equal(net.update.heard, NODE_NONE);
+    bytes[event.bytes.len - 1] ^= 1;
+    swim_net_step(&net, 0, &event);
+    assert_int_equal(net.update.heard, NODE_NONE);
+    swim_net_close(&net);
+}
+
 /* A dead member speaks, and names one who takes its place in the full table: what it says behind
  * that is no word of the newcomer's. */
 static void what_a_tombstone_that_gives_way_says_is_nobody_elses_word(void **state)
@@ -514,6 +542,7 @@ int main(void)
         cmocka_unit_test(new_metadata_after_the_last_contradiction_is_of_a_new_instance),
         cmocka_unit_test(scenario_14_the_largest_incarnations_evict_nobody),
         cmocka_unit_test(scenario_14_a_million_members_that_are_not_do_not_fit),
+        cmocka_unit_test(only_a_members_new_message_is_heard),
         cmocka_unit_test(what_a_tombstone_that_gives_way_says_is_nobody_elses_word),
         cmocka_unit_test(scenario_14_what_is_cut_anywhere_is_refused),
         cmocka_unit_test(scenario_14_a_beat_that_tells_more_than_there_is_is_refused),

@@ -206,6 +206,47 @@ static void who_was_called_dead_comes_back_by_stream(void **state)
     swim_net_close(&net);
 }
 
+static uint64_t reporters; /* of host 20 to host 0, a bit each */
+
+static void note_reports(struct swim_net *net, uint32_t host, const struct swim_update *update)
+{
+    (void)net;
+    for (size_t i = 0; host == 0 && i < update->n_reports; i++) {
+        if (update->reports[i].subject == 21 && update->reports[i].down) {
+            reporters |= UINT64_C(1) << update->reports[i].observer;
+        }
+    }
+}
+
+/* Most of those who report are no neighbours of the leader's, and learn from it how to reach it. */
+static void a_leader_without_datagrams_hears_of_all_observers(void **state)
+{
+    (void)state;
+    struct swim_event leads = {.kind = SWIM_EVENT_LEADER, .id = 1};
+    struct swim_net net;
+
+    reporters = 0;
+    open_streamed(&net, 48, 101, true);
+    for (uint32_t i = 0; i < net.n; i++) {
+        swim_net_step(&net, i, &leads);
+    }
+    net.hosts[0].udp_blocked = true;
+    net.stepped = note_reports;
+    swim_net_run(&net, 120 * NANOS_PER_S);
+    for (uint32_t i = 1; i < net.n; i++) {
+        assert_int_equal(swim_reach(&net.hosts[i].swim, 1), SWIM_REACH_STREAMS);
+    }
+    swim_net_crash(&net, 20);
+    swim_net_run(&net, 10 * NANOS_PER_S);
+    assert_in_range(__builtin_popcountll(reporters), 6, 8);
+    assert_int_equal(streamed.deaths, 0);
+    net.hosts[0].udp_blocked = false;
+    swim_net_run(&net, 120 * NANOS_PER_S);
+    assert_int_not_equal(swim_reach(&net.hosts[1].swim, 1), SWIM_REACH_STREAMS);
+    assert_false(swim_find(&net.hosts[1].swim, 1)->by_stream);
+    swim_net_close(&net);
+}
+
 static void loss_is_not_called_a_block(void **state)
 {
     (void)state;
@@ -244,6 +285,7 @@ int main(void)
         cmocka_unit_test(who_is_reached_by_streams_alone_and_crashes_is_dead),
         cmocka_unit_test(who_joins_without_datagrams_is_known_to_all),
         cmocka_unit_test(who_was_called_dead_comes_back_by_stream),
+        cmocka_unit_test(a_leader_without_datagrams_hears_of_all_observers),
         cmocka_unit_test(loss_is_not_called_a_block),
         cmocka_unit_test(a_calm_cluster_opens_no_stream),
     };
