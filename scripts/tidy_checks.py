@@ -35,6 +35,7 @@ LEVELS = {
     "backend/core/chaos/detect": 6,  # beside the simulated world, not on it
     "backend/api": 7,
     "backend/drivers": 7,
+    "backend/guard": 2,
     "backend/pki": 7,
     "backend/world": 7,
     "backend/novacrond": 8,

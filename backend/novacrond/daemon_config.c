@@ -437,6 +437,7 @@ static enum err check_all(const struct checking *c)
     if (s->health.site != NULL && strlen(s->health.site) > SWIM_SITE_MAX_BYTES) {
         return complain(c, "health.site", "is longer than %d bytes", SWIM_SITE_MAX_BYTES);
     }
+    TRY(daemon_config_check_probes(c->name, c->text, c->why, c->config));
     s->quota_mib = s->quota_mib != 0 ? s->quota_mib : QUOTA_MIB;
     if (s->quota_mib < QUOTA_MIB_MIN || s->quota_mib > QUOTA_MIB_MAX) {
         return complain(c, "quota_mib", "must lie between %d and %d", QUOTA_MIB_MIN, QUOTA_MIB_MAX);
@@ -491,6 +492,8 @@ void daemon_config_free(struct daemon_config *config)
         free(config->client_urls[i]);
         config->client_urls[i] = NULL;
     }
+    mem_free(config->probes);
+    config->probes = NULL;
     daemon_schema_free(config->settings);
     config->settings = NULL;
 }

@@ -15,6 +15,7 @@
 #include "core/base/err.h"
 #include "core/base/types.h"
 #include "core/consensus/raft/raft_membership.h"
+#include "core/monitoring/health/health_apps.h"
 #include "core/node/node.h"
 
 /* The longest complaint, with its final zero. */
@@ -74,10 +75,28 @@ struct daemon_tracing_settings {
     char *ratio;    /* of calls that bring no traceparent, 0 to 1 */
 };
 
+/* One application that is probed. Numbers are 0 where the file says nothing. */
+struct daemon_probe_settings {
+    char *name;
+    enum app_kind kind;
+    char *target; /* tcp: host:port; http: that, and a path */
+    char *host;   /* http: the header */
+    char *status; /* http: "200-399", "401" */
+    char *text;   /* http: in the body */
+    char **command;
+    uint32_t command_count;
+    uint64_t period_ms;
+    uint64_t timeout_ms;
+    uint64_t failures;
+    uint64_t successes;
+};
+
 struct daemon_health_settings {
     char *keys; /* a file */
     char *site;
     bool off;
+    struct daemon_probe_settings *probes;
+    uint32_t probes_count;
 };
 
 struct daemon_settings {
@@ -95,6 +114,8 @@ struct daemon_settings {
     struct daemon_health_settings health;
 };
 
+struct daemon_probe;
+
 /* What it means. Points into the settings, which stay as they are. */
 struct daemon_config {
     struct daemon_settings *settings;
@@ -111,6 +132,13 @@ struct daemon_config {
     char witness_urls[ETCD_WITNESSES_MAX][ETCD_URL_BYTES_MAX]; /* of those among `peers` */
     char *client_urls[ETCD_URLS_MAX];                          /* owned; NULL ends */
     double trace_ratio;
+    struct daemon_probe *probes; /* owned; as many as the settings have */
+};
+
+/* Owned by the configuration, with what `app` points to. */
+struct daemon_probe {
+    struct health_app_config app;
+    const char *arguments[WORLD_COMMAND_STRINGS_MAX + 1];
 };
 
 /* Reads `path` and the environment. On failure `why` says what is wrong, where, and what to do. */

@@ -13,6 +13,12 @@ void daemon_schema_free(struct daemon_settings *settings);
 MUST_USE enum err daemon_environment_apply(char *const *env, struct daemon_settings *settings,
                                            char why[DAEMON_WHY_BYTES]);
 
+/* Checks health.probes and says what they mean; `name` and `text` are the file's, for complaints
+ * (daemon_config_probes.c). */
+MUST_USE enum err daemon_config_check_probes(const char *name, struct bytes text,
+                                             char why[DAEMON_WHY_BYTES],
+                                             struct daemon_config *config);
+
 /* A string as libcyaml allocates and frees them. */
 char *daemon_string(const char *text, size_t len);
 

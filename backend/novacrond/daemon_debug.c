@@ -289,6 +289,21 @@ void daemon_page_raft(struct rpc_call *call)
 
 /* --- the configuration ----------------------------------------------------------------------- */
 
+/* Of a command the program alone: its arguments may hold what is not for everybody. */
+static void debug_probes(struct daemon_page *p, const struct daemon_health_settings *health)
+{
+    page_list(p, "health_probes");
+    for (uint32_t i = 0; i < health->probes_count; i++) {
+        const struct daemon_probe_settings *s = &health->probes[i];
+        page_object(p, NULL);
+        page_text(p, "name", s->name);
+        page_text(p, "kind", app_kind_name(s->kind));
+        page_text(p, "target", s->kind == APP_COMMAND ? s->command[0] : s->target);
+        page_end(p);
+    }
+    page_end(p);
+}
+
 void daemon_page_config(struct rpc_call *call)
 {
     struct daemon *d = etcd_api_owner(rpc_ctx(call));
@@ -316,6 +331,7 @@ void daemon_page_config(struct rpc_call *call)
     page_text(&p, "health_keys", s->health.keys);
     page_text(&p, "health_site", s->health.site);
     page_text(&p, "health_off", d->health.host == NULL ? "true" : "false");
+    debug_probes(&p, &s->health);
     page_text(&p, "peer_tls", d->peer_tls != NULL ? "true" : "false");
     page_text(&p, "peer_allow_plaintext", s->peer.allow_plaintext ? "true" : "false");
     page_text(&p, "client_tls", d->client_tls != NULL ? "true" : "false");

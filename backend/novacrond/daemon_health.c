@@ -8,6 +8,7 @@
 #include "core/base/le.h"
 #include "novacrond/daemon.h"
 #include "novacrond/daemon_health_int.h"
+#include "novacrond/daemon_probes.h"
 
 /* The file of the storage's probe, in data_dir. */
 #define HEALTH_STORAGE_PATH "health-probe"
@@ -106,9 +107,11 @@ static void health_on_cut(void *ctx, const struct cut_change *change, uint64_t v
 {
     static const char *const texts[] = {"lost", "back", "gray", "not gray any more"};
     struct daemon *d = ctx;
+    bool is_alone = change->kind == CUT_LOST && change->observers == 1;
 
     d->health.lost += change->kind == CUT_LOST ? 1 : 0;
-    LOG_SAY(&d->log, change->kind == CUT_BACK ? DAEMON_INFO : DAEMON_WARN, "observers agree",
+    LOG_SAY(&d->log, change->kind == CUT_BACK ? DAEMON_INFO : DAEMON_WARN,
+            is_alone ? "the only observer says" : "observers agree",
             log_text("host_is", texts[change->kind]), log_hex("member", change->id),
             log_u64("reports", change->reports), log_u64("observers", change->observers),
             log_u64("view", view));
@@ -153,6 +156,15 @@ static void health_on_judging(void *ctx)
                          is_well ? 0 : 1, 1);
 }
 
+/* The log's streams are ears of their own. */
+static bool health_on_hears(void *ctx, node_id id, nanos span)
+{
+    const struct daemon *d = ctx;
+    nanos heard = d->node != NULL ? node_link_heard(d->node, id) : 0;
+
+    return heard != 0 && heard + span > daemon_now(d);
+}
+
 static void health_compose(const struct daemon *d, const struct seal_ring *ring,
                            struct health_agent_config *c)
 {
@@ -189,8 +201,9 @@ static struct world_stream_sink *health_on_stream(struct world_listener *listene
 {
     const struct daemon *d = listener->owner;
 
-    return d->health.host != NULL ? health_agent_accept(daemon_health_agent(d), stream, from)
-                                  : NULL;
+    struct health_agent *agent = daemon_health_agent(d);
+
+    return agent != NULL ? health_agent_accept(agent, stream, from) : NULL;
 }
 
 struct world_listener *daemon_health_listener(struct daemon *d)
@@ -206,7 +219,8 @@ bool daemon_health_open(struct daemon *d, char *why, size_t n)
                                         .changed = health_on_change,
                                         .cut = health_on_cut,
                                         .condition = health_on_condition,
-                                        .judging = health_on_judging};
+                                        .judging = health_on_judging,
+                                        .hears = health_on_hears};
     struct health_host_config config = {.name = s->name, .storage_path = HEALTH_STORAGE_PATH};
     struct seal_ring ring;
     enum err e = OK;
@@ -214,6 +228,7 @@ bool daemon_health_open(struct daemon *d, char *why, size_t n)
     if (s->health.off || (s->health.keys == NULL && d->peer_tls != NULL)) {
         LOG_SAY(&d->log, DAEMON_INFO, "does not watch other hosts",
                 log_text("why", s->health.off ? "health.off" : "no health.keys"));
+        daemon_probes_open(d);
         return true;
     }
     if (!health_keys(d, &ring, why, n)) {
@@ -226,12 +241,15 @@ bool daemon_health_open(struct daemon *d, char *why, size_t n)
     if (e != OK) {
         (void)snprintf(why, n, "cannot receive datagrams at port %u: %s; is another process there?",
                        config.agent.port, err_text(e));
+        return false;
     }
-    return e == OK;
+    daemon_probes_open(d);
+    return true;
 }
 
 void daemon_health_stop(struct daemon *d)
 {
+    daemon_probes_stop(d);
     if (d->health.host != NULL) {
         health_host_stop(d->health.host);
     }
@@ -239,6 +257,7 @@ void daemon_health_stop(struct daemon *d)
 
 void daemon_health_free(struct daemon *d)
 {
+    daemon_probes_free(d);
     if (d->health.host != NULL) {
         health_host_free(d->health.host);
         d->health.host = NULL;

@@ -8,6 +8,7 @@
 
 #include "api/rpc.h"
 #include "core/base/buf.h"
+#include "core/monitoring/health/health_apps.h"
 #include "core/monitoring/health/health_host.h"
 #include "world/linux/linux_seal.h"
 
@@ -17,6 +18,7 @@ struct daemon;
 
 struct daemon_health {
     struct health_host *host; /* NULL: off */
+    struct health_apps *apps; /* NULL: none (daemon_probes.h) */
     struct linux_seal *seal;
     struct world_listener listener; /* for streams to the peers' port that are the agent's */
     const struct rpc_method *methods[DAEMON_METHODS_MAX]; /* etcd's, and ours behind them */

@@ -8,6 +8,7 @@
 #include "core/base/mem.h"
 #include "novacrond/daemon.h"
 #include "novacrond/daemon_health_int.h"
+#include "novacrond/daemon_probes.h"
 
 static void health_send_packed(struct rpc_call *call, const ProtobufCMessage *message)
 {
@@ -59,6 +60,16 @@ static char *health_view_of(const struct cut_member *m)
     return m->is_gray ? gray : m->is_in ? in : out;
 }
 
+/* Which application it is that is not ready, only its own host knows. */
+static void health_why(const struct daemon *d, const struct health_ladder *l, enum rung rung,
+                       char text[HEALTH_REASON_BYTES])
+{
+    if (rung != RUNG_APPLICATION || l->id != d->config->id ||
+        !daemon_probes_say(d, text, HEALTH_REASON_BYTES)) {
+        health_rung_text(daemon_health_agent(d), l, rung, text);
+    }
+}
+
 static void health_tell(const struct daemon *d, const struct swim_member *m, struct health_told *t)
 {
     const struct health_agent *agent = daemon_health_agent(d);
@@ -71,7 +82,7 @@ static void health_tell(const struct daemon *d, const struct swim_member *m, str
     (void)snprintf(t->address, sizeof t->address, "%s:%u", m->at.host, m->at.port);
     t->reason[0] = '\0';
     if (t->ladder.score.reason_count > 0) {
-        health_rung_text(agent, &t->ladder, t->ladder.score.reasons[0].rung, t->reason);
+        health_why(d, &t->ladder, t->ladder.score.reasons[0].rung, t->reason);
     }
     t->member.id = m->id;
     t->member.name = t->ladder.name;
@@ -162,7 +173,7 @@ static void health_answer_rungs(const struct daemon *d, struct health_answer *a)
         Novacronpb__HostRung *r = &a->rungs[i];
 
         novacronpb__host_rung__init(r);
-        health_rung_text(daemon_health_agent(d), l, i, a->rung_reasons[i]);
+        health_why(d, l, i, a->rung_reasons[i]);
         r->name = health_words(rung_name(i));
         r->state = health_words(rung_state_name(l->rungs[i].state));
         r->reason = a->rung_reasons[i];

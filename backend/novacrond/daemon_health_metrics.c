@@ -1,6 +1,7 @@
 /* The hosts' health at /metrics. */
 #include "novacrond/daemon_health_int.h"
 #include "novacrond/daemon_metrics.h"
+#include "novacrond/daemon_probes.h"
 
 static void health_metrics_conditions(struct buf *b, const struct daemon *d)
 {
@@ -107,4 +108,5 @@ void daemon_health_metrics(struct buf *b, const struct daemon *d)
                "Hosts that this member, as leader, found lost.", d->health.lost);
     health_metrics_conditions(b, d);
     health_metrics_own(b, d);
+    daemon_probes_metrics(b, d);
 }

@@ -117,8 +117,8 @@ void health_rung_text(const struct health_agent *agent, const struct health_ladd
                        r->state == RUNG_WELL ? "its member takes part"
                                              : "its member does not take part, or knows no leader");
     } else {
-        (void)snprintf(text, HEALTH_REASON_BYTES, "%u of %u probes fail", word_count(r->bad),
-                       word_count(r->asked));
+        (void)snprintf(text, HEALTH_REASON_BYTES, "%u of %u applications are not ready",
+                       word_count(r->bad), word_count(r->asked));
     }
 }
 

@@ -294,6 +294,13 @@ static void put_traces(struct buf *b, const struct daemon *d)
     COUNTER("novacron_trace_requests_total", "Requests to the collector.", c.requests);
     COUNTER("novacron_trace_requests_failed_total", "Requests that it did not take.",
             c.requests_failed);
+    metric_head(b, "novacron_breaker_state", "gauge",
+                "Circuit breakers: 0 closed, 1 open, 2 half-open, 3 forced open, 4 forced closed.");
+    metric_line(b, "novacron_breaker_state{breaker=\"collector\"} %d\n", (int)c.breaker);
+    metric_head(b, "novacron_breaker_rejected_total", "counter",
+                "Calls that a circuit breaker did not let go.");
+    metric_line(b, "novacron_breaker_rejected_total{breaker=\"collector\"} %llu\n",
+                (unsigned long long)c.rejected);
 }
 
 void daemon_page_metrics(struct rpc_call *call)

@@ -29,6 +29,8 @@ const char *const daemon_format_names[] = {"text", "json", NULL};
 static const cyaml_strval_t state_values[] = {{"new", 0}, {"existing", 1}};
 static const cyaml_strval_t timing_values[] = {{"lan", 0}, {"stretch", 1}};
 static const cyaml_strval_t level_values[] = {{"info", 0}, {"warn", 1}, {"error", 2}, {"debug", 3}};
+static const cyaml_strval_t kind_values[] = {
+    {"tcp", APP_TCP}, {"http", APP_HTTP}, {"command", APP_COMMAND}};
 static const cyaml_strval_t format_values[] = {{"text", 0}, {"json", 1}};
 
 static const cyaml_schema_field_t tls_fields[] = {
@@ -95,10 +97,38 @@ static const cyaml_schema_field_t tracing_fields[] = {
     CYAML_FIELD_END,
 };
 
+static const cyaml_schema_value_t word_value = {
+    CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char *, 0, STRING_MAX),
+};
+
+static const cyaml_schema_field_t probe_fields[] = {
+    CYAML_FIELD_STRING_PTR("name", CYAML_FLAG_POINTER, struct daemon_probe_settings, name, 1,
+                           STRING_MAX),
+    CYAML_FIELD_ENUM("kind", CYAML_FLAG_STRICT, struct daemon_probe_settings, kind, kind_values,
+                     COUNT_OF(kind_values)),
+    TEXT("target", daemon_probe_settings, target),
+    TEXT("host", daemon_probe_settings, host),
+    TEXT("status", daemon_probe_settings, status),
+    TEXT("text", daemon_probe_settings, text),
+    CYAML_FIELD_SEQUENCE("command", OPTIONAL_PTR, struct daemon_probe_settings, command,
+                         &word_value, 0, WORLD_COMMAND_STRINGS_MAX),
+    CYAML_FIELD_UINT("period_ms", OPTIONAL, struct daemon_probe_settings, period_ms),
+    CYAML_FIELD_UINT("timeout_ms", OPTIONAL, struct daemon_probe_settings, timeout_ms),
+    CYAML_FIELD_UINT("failures", OPTIONAL, struct daemon_probe_settings, failures),
+    CYAML_FIELD_UINT("successes", OPTIONAL, struct daemon_probe_settings, successes),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t probe_value = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct daemon_probe_settings, probe_fields),
+};
+
 static const cyaml_schema_field_t health_fields[] = {
     TEXT("keys", daemon_health_settings, keys),
     TEXT("site", daemon_health_settings, site),
     CYAML_FIELD_BOOL("off", OPTIONAL, struct daemon_health_settings, off),
+    CYAML_FIELD_SEQUENCE("probes", OPTIONAL_PTR, struct daemon_health_settings, probes,
+                         &probe_value, 0, HEALTH_APPS_MAX),
     CYAML_FIELD_END,
 };
 
@@ -195,9 +225,9 @@ static const struct {
     const char *name; /* as it ends the list of outer fields */
     const cyaml_schema_field_t *fields;
 } sections[] = {
-    {"tls", tls_fields},         {"members", member_fields}, {"cluster", cluster_fields},
-    {"peer", peer_fields},       {"client", client_fields},  {"log", log_fields},
-    {"tracing", tracing_fields}, {"health", health_fields},
+    {"tls", tls_fields},      {"members", member_fields},  {"cluster", cluster_fields},
+    {"probes", probe_fields}, {"peer", peer_fields},       {"client", client_fields},
+    {"log", log_fields},      {"tracing", tracing_fields}, {"health", health_fields},
 };
 
 /* The keys that could stand where one was not understood. */
@@ -248,6 +278,12 @@ static void say_values(const char *field, char *text, size_t n)
         {"allow_plaintext", "write true or false"},
         {"require_certificate", "write true or false"},
         {"off", "write true or false"},
+        {"kind", "write tcp, http or command"},
+        {"command", "write a list: the program's path, then its arguments"},
+        {"period_ms", "write a number of milliseconds"},
+        {"timeout_ms", "write a number of milliseconds"},
+        {"failures", "write a number"},
+        {"successes", "write a number"},
     };
     for (size_t i = 0; i < COUNT_OF(known); i++) {
         size_t len = strlen(known[i].field);

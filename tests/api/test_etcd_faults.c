@@ -255,7 +255,7 @@ static void watch_open(struct faulty *f)
     uint64_t start = f->check.seen + 1;
     f->watch = api_call(&f->c, f->watch_member, "Watch/Watch", NULL);
     (void)snprintf(text, sizeof(text), "1:{1:'a' 2:'d' 3:%llu}", (unsigned long long)start);
-    struct watch_truth truth = {f->truth, f->truth_count};
+    struct watch_truth truth = {f->truth, f->truth_count, 0};
     struct watch_verdict v = watch_check_resumed(&f->check, &truth, start, NULL);
     assert_int_equal(v.fault, WATCH_RIGHT);
     f->watch_at = 0;
@@ -280,7 +280,7 @@ static void watch_answer(struct faulty *f, struct bytes answer)
                                       .kind = api_number(g.bytes, 1) ? WATCH_DELETE : WATCH_PUT};
         }
     }
-    struct watch_truth truth = {f->truth, f->truth_count};
+    struct watch_truth truth = {f->truth, f->truth_count, 0};
     struct buf why;
     buf_init(&why);
     struct watch_verdict v = count > 0
@@ -442,7 +442,7 @@ static void what_clients_see_through_faults_is_linearizable(void **state)
                       f.truth_count);
         assert_true(done > 200);
         check_history(&f);
-        struct watch_truth truth = {f.truth, f.truth_count};
+        struct watch_truth truth = {f.truth, f.truth_count, 0};
         struct buf why;
         buf_init(&why);
         struct watch_verdict v =

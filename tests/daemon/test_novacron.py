@@ -67,6 +67,14 @@ client:
   listen: 127.0.0.1:2379
 """
 
+
+
+def probes(kind, rest, wanted):
+    """A row of BAD: a probe called web, whose kind is in line 5 of the file."""
+    rest = f"      {rest}\n" if rest else ""
+    return ("name: a\n", f"name: a\nhealth:\n  probes:\n    - name: web\n      {kind}\n{rest}", wanted)
+
+
 BAD = [
     ("name: a", "nmae: a", 'FILE:1: unknown key "nmae"; did you mean "name"?'),
     ("  listen: 127.0.0.1:2380", "  lisen: 127.0.0.1:2380",
@@ -77,6 +85,27 @@ BAD = [
     ("name: a\n", "name: a\nquota_mib: much\n", "(in quota_mib); write a number of MiB"),
     ("name: a\n", "name: a\nhealth:\n  key: f\n", 'unknown key "key" (in health); did you mean "keys"?'),
     ("name: a\n", "name: a\nhealth:\n  site: far-too-long\n", "health.site: is longer than 8 bytes"),
+    probes("kind: tcp", "target: 127.0.0.1",
+           'FILE:6: health.probes: target of web "127.0.0.1" is no host:port'),
+    probes("kind: udp", "", "(in kind of probes of health); write tcp, http or command"),
+    probes("kind: http", "", 'FILE:4: health.probes: target of web is missing; write where'),
+    probes("kind: http", "target: https://a/", "which is not spoken; write kind tcp, or"),
+    probes("kind: http", "target: a/x y", "FILE:6: health.probes: target of web is wrong: the path"),
+    probes("kind: http", "target: a/x\n      status: 2xx", 'FILE:7: health.probes: status of web "2xx"'),
+    probes("kind: http", "target: a/x\n      status: 700", "FILE:7: health.probes: status of web is wr"),
+    probes("kind: http", "target: a/x\n      host: a b", "FILE:7: health.probes: host of web is wrong"),
+    probes("kind: http", 'target: a/x\n      text: ""', "FILE:7: "),
+    probes("kind: tcp", "target: a:1\n      status: 200", "status of web is for kind http; take it"),
+    probes("kind: command", "", 'command of web is missing; write the program and its arguments'),
+    probes("kind: command", "command: [pg_isready]", 'FILE:6: health.probes: command of web "pg_isr'),
+    probes("kind: tcp", "target: a:1\n      timeout_ms: 20000", "FILE:7: health.probes: timeout_ms of"),
+    probes("kind: tcp", "target: a:1\n      period_ms: 5", "FILE:7: health.probes: period_ms of web mus"),
+    probes("kind: tcp", "target: a:1\n      periodms: 5", 'unknown key "periodms" (in probes of health); did'),
+    probes("kind: tcp", "target: a:1\n    - name: web\n      kind: tcp\n      target: a:2",
+           "FILE:7: health.probes: name of web is another probe's"),
+    probes("kind: tcp", "target: a:1\n    - name: Web\n      kind: tcp\n      target: a:2",
+           "FILE:7: health.probes: name of Web is none; write at most 32"),
+    probes("kind: tcp", "target: a:1\n  off: true", "is not asked with health.off"),
     ("name: a\n", "name: b\n", "b is not among them; add it"),
     ("  listen: 127.0.0.1:2379", "  listen: 10.0.0.1:2379", "is no loopback address; write cert"),
     ("data_dir: data\n", "", "data_dir: is missing"),

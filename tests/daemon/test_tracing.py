@@ -326,6 +326,38 @@ def drops_and_counts_what_nobody_takes(cluster, collector):
         single.stop()
 
 
+@check
+def gives_a_collector_that_is_gone_a_rest_and_finds_it_again(cluster, collector):
+    port = free_ports(1)[0]
+    extra = f"tracing:\n  endpoint: http://127.0.0.1:{port}\n  ratio: 1\n"
+    single = Cluster(tempfile.mkdtemp(dir=cluster.dir), cluster.build, size=1, extra=extra)
+    late = None
+    try:
+        single.start()
+        member = single.leader()
+
+        def trace_until(what, wanted, patience):
+            end = time.monotonic() + patience
+            while not wanted():
+                assert time.monotonic() < end, what
+                put(member, parent()[2])
+                time.sleep(0.2)
+        state = 'novacron_breaker_state{breaker="collector"}'
+        trace_until("the breaker opens", lambda: metric(member, state) == 1, 60)
+        failed = metric(member, "novacron_trace_spans_failed_total")
+        trace_until("spans are given up",
+                    lambda: metric(member, "novacron_trace_spans_failed_total") > failed, 10)
+        late = Collector(port)
+        trace_until("the collector is found again",
+                    lambda: metric(member, "novacron_trace_spans_exported_total") > 0, 90)
+        expect_closed = metric(member, state)
+        assert expect_closed == 0, expect_closed
+    finally:
+        single.stop()
+        if late is not None:
+            late.close()
+
+
 BAD = [
     ("tracing:\n  endpoint: https://collector:4318\n", "is https"),
     ("tracing:\n  endpoint: collector:4318\n", "write it as in http://127.0.0.1:4318/v1/traces"),

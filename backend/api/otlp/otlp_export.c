@@ -41,6 +41,7 @@ struct otlp {
     /* ... and here. The rest is the thread's. */
     struct otlp_half sending;
     struct otlp_post post;
+    struct breaker breaker;
     int end_fd; /* readable when requests must end at once */
     struct buf body;
 };
@@ -110,14 +111,15 @@ static bool otlp_pause(struct otlp *o, nanos span)
     return is_ending;
 }
 
-static void otlp_count(struct otlp *o, enum otlp_outcome outcome, uint64_t exported,
-                       uint64_t failed)
+static void otlp_count(struct otlp *o, const struct otlp_counters *more)
 {
     CHECK(pthread_mutex_lock(&o->lock) == 0);
-    o->counters.requests++;
-    o->counters.requests_failed += outcome != OTLP_TAKEN;
-    o->counters.exported += exported;
-    o->counters.failed += failed;
+    o->counters.requests += more->requests;
+    o->counters.requests_failed += more->requests_failed;
+    o->counters.exported += more->exported;
+    o->counters.failed += more->failed;
+    o->counters.breaker = o->breaker.state;
+    o->counters.rejected += more->rejected;
     CHECK(pthread_mutex_unlock(&o->lock) == 0);
 }
 
@@ -130,19 +132,40 @@ static nanos otlp_deadline(struct otlp *o)
     return deadline;
 }
 
+/* One request, if the breaker lets it go. An answer that says no is an answer. */
+static enum otlp_outcome otlp_try(struct otlp *o, struct otlp_counters *more)
+{
+    struct breaker_permit permit;
+    if (o->body.len == 0 || !breaker_acquire(&o->breaker, otlp_clock(), &permit)) {
+        more->rejected = 1;
+        return OTLP_LATER;
+    }
+    enum otlp_outcome outcome =
+        otlp_post(&o->post, &o->endpoint, buf_view(&o->body), otlp_deadline(o));
+    breaker_report(&o->breaker, &permit, outcome == OTLP_LATER ? BREAKER_FAILED : BREAKER_OK,
+                   otlp_clock());
+    more->requests = 1;
+    more->requests_failed = outcome != OTLP_TAKEN;
+    return outcome;
+}
+
 /* One batch, as often as may help. At the end of everything there is one try. */
 static void otlp_send(struct otlp *o, const struct trace_span *spans, size_t n)
 {
     nanos pause = OTLP_PAUSE;
     bool is_ending = false;
     buf_clear(&o->body);
-    otlp_encode(&o->resource, spans, n, epoch_now(), &o->body);
+    if (breaker_retry_at(&o->breaker) <= otlp_clock()) { /* else nobody will read it */
+        otlp_encode(&o->resource, spans, n, epoch_now(), &o->body);
+    }
     for (int attempt = 1;; attempt++) {
-        enum otlp_outcome outcome =
-            otlp_post(&o->post, &o->endpoint, buf_view(&o->body), otlp_deadline(o));
-        bool is_last = outcome != OTLP_LATER || attempt == OTLP_TRIES || is_ending;
-        otlp_count(o, outcome, outcome == OTLP_TAKEN ? n : 0,
-                   is_last && outcome != OTLP_TAKEN ? n : 0);
+        struct otlp_counters more = {0};
+        enum otlp_outcome outcome = otlp_try(o, &more);
+        bool is_open = breaker_retry_at(&o->breaker) > otlp_clock();
+        bool is_last = outcome != OTLP_LATER || attempt == OTLP_TRIES || is_ending || is_open;
+        more.exported = outcome == OTLP_TAKEN ? n : 0;
+        more.failed = is_last && outcome != OTLP_TAKEN ? n : 0;
+        otlp_count(o, &more);
         if (is_last) {
             return;
         }
@@ -180,6 +203,24 @@ static void *otlp_main(void *arg)
     }
     otlp_post_close(&o->post);
     return NULL;
+}
+
+/* A collector that is slow costs the thread's time alone; only one that does not take anything is
+ * given a rest. */
+static void otlp_begin_breaker(struct otlp *o)
+{
+    struct breaker_config config = breaker_config_of(NANOS_FOREVER);
+    uint64_t seed = (uint64_t)(uintptr_t)o ^ otlp_clock();
+    config.failure_percent = 101;
+    config.slow_percent = 101;
+    config.failures_in_row = 2 * OTLP_TRIES;
+    config.open_first = OTLP_OPEN_FIRST;
+    config.open_max = OTLP_OPEN_MAX;
+    config.permits = 1;
+    config.successes = 1;
+    config.permit_timeout = 2 * OTLP_TIMEOUT;
+    CHECK(breaker_config_check(&config) == OK);
+    breaker_init(&o->breaker, &config, seed, otlp_clock());
 }
 
 /* --- life ------------------------------------------------------------------------------------ */
@@ -227,6 +268,7 @@ enum err otlp_open(const char *endpoint, const struct otlp_resource *resource,
     o->end_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     CHECK(o->end_fd >= 0);
     o->post = (struct otlp_post){.fd = -1, .end = o->end_fd};
+    otlp_begin_breaker(o);
     CHECK(pthread_mutex_init(&o->lock, NULL) == 0);
     CHECK(pthread_condattr_init(&monotonic) == 0);
     CHECK(pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC) == 0);

@@ -8,7 +8,9 @@
  * pointers, and never while anything waits. Where the gathering half is full, spans are dropped and
  * counted. A collector that is down, slow, or answers nonsense costs this thread's patience alone:
  * a request has a deadline, what may help is tried again after growing pauses, a few times, and
- * then its spans are given up and counted, too.
+ * then its spans are given up and counted, too. After two batches that were tried in vain a breaker
+ * (breaker.h) opens: what comes is given up at once, until a single request finds out that the
+ * collector is back.
  *
  * HTTP without TLS: a collector for a host runs on it, or beside it.
  */
@@ -16,6 +18,7 @@
 #define NOVACRON_API_OTLP_OTLP_EXPORT_H
 
 #include "api/otlp/otlp_encode.h"
+#include "core/monitoring/health/breaker.h"
 
 /* Spans that wait, and those in one request: under a megabyte of JSON. */
 #define OTLP_QUEUE_SPANS 2048
@@ -31,6 +34,11 @@
 #define OTLP_TRIES 4
 #define OTLP_PAUSE NANOS_PER_S
 
+/* The breaker stays open for so long at first, doubling up to this: spans of a collector that is
+ * back are missed for no longer. */
+#define OTLP_OPEN_FIRST (5 * NANOS_PER_S)
+#define OTLP_OPEN_MAX   (60 * NANOS_PER_S)
+
 #define OTLP_WHY_BYTES 160
 
 struct otlp; /* opaque */
@@ -43,6 +51,8 @@ struct otlp_counters {
     uint64_t requests; /* to the collector */
     uint64_t requests_failed;
     uint64_t waiting; /* spans, now */
+    enum breaker_state breaker;
+    uint64_t rejected; /* batches that the breaker did not let go */
 };
 
 /* Begins. `endpoint` is "http://host:port/path" (4318 and /v1/traces where it does not say); it and

@@ -128,7 +128,7 @@ static void watchdog_resets(struct simhost *host)
                       NULL, host);
 }
 
-static void kill_held(struct simhost *host)
+static void guard_kills_held(struct simhost *host)
 {
     struct simvm *next = NULL;
 
@@ -146,7 +146,7 @@ static void guard_acts(struct simhost *host)
     const bool holds = guard_lease_holds(host);
 
     if (!holds) {
-        kill_held(host);
+        guard_kills_held(host);
     }
     if (guard->kind != WORLD_WATCHDOG_READY) {
         return;

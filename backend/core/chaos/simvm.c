@@ -31,10 +31,15 @@ static void drop_turn(void *arg)
     }
 }
 
+bool simvm_has_guest(const struct simvm *vm)
+{
+    return !vm->is_waiting && !vm->is_moved;
+}
+
 static bool vm_is_running(const struct simvm *vm)
 {
-    return !vm->is_paused && !vm->faults.is_frozen && !vm->faults.is_unkillable &&
-           !vm->host->is_asleep;
+    return simvm_has_guest(vm) && !vm->is_paused && !vm->faults.is_frozen &&
+           !vm->faults.is_unkillable && !vm->host->is_asleep;
 }
 
 /* Each machine has one event, which frees it when it is dead. */
@@ -78,7 +83,11 @@ enum err simvm_spawn(struct simhost *host, const struct world_vm_spec *spec, str
     vm->volume = volume;
     vm->epoch = spec->epoch;
     memcpy(vm->name, spec->name, strlen(spec->name) + 1);
-    enum err e = simvolume_open(volume, vm);
+    vm->is_waiting = spec->is_incoming;
+    if (vm->is_waiting) {
+        vm->port = ++host->vms->ports;
+    }
+    enum err e = vm->is_waiting ? OK : simvolume_open(volume, vm);
     if (e != OK) {
         mem_free(vm);
         return e;
@@ -225,7 +234,10 @@ bool simvm_at(const struct simhost *host, size_t at, struct world_vm_found *ret)
         return false;
     }
     *ret = (struct world_vm_found){.epoch = vm->epoch,
-                                   .state = vm->is_paused ? WORLD_VM_PAUSED : WORLD_VM_RUNNING};
+                                   .state = vm->is_waiting  ? WORLD_VM_WAITING
+                                            : vm->is_moved  ? WORLD_VM_MOVED
+                                            : vm->is_paused ? WORLD_VM_PAUSED
+                                                            : WORLD_VM_RUNNING};
     memcpy(ret->name, vm->name, sizeof vm->name);
     memcpy(ret->volume, vm->volume->name, sizeof ret->volume);
     return true;

@@ -16,7 +16,7 @@
  *   I11  in an epoch a volume is opened by one host only, and the epochs of its openings only grow;
  *   I12  no machine lives, and no write arrives, under an older epoch than the newest that the
  *        volume was opened with. A machine that is paused, frozen or in uninterruptible sleep
- * lives.
+ *        lives; one that waits for a guest, or whose guest was moved, does not: it has no lock.
  */
 #ifndef NOVACRON_CHAOS_SIMVM_H
 #define NOVACRON_CHAOS_SIMVM_H
@@ -32,6 +32,9 @@
 /* An answer of the process, and how long a guest takes to shut down. */
 #define SIMVM_LATENCY       (5 * NANOS_PER_MS)
 #define SIMVM_SHUTDOWN_TIME (3 * NANOS_PER_S)
+
+/* How long a guest is moved. The hosts have to reach each other when it begins and when it ends. */
+#define SIMVM_MOVE_TIME NANOS_PER_S
 
 /* How often a process that cannot be killed is looked at again. */
 #define SIMVM_KILL_RETRY (10 * NANOS_PER_MS)

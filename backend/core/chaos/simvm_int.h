@@ -14,6 +14,9 @@ struct simvm {
     nanos shutdown_at; /* 0: no */
     struct simvm_faults faults;
     char name[WORLD_NAME_MAX_BYTES];
+    uint16_t port;   /* at which it waits, or waited, for a guest; 0: never */
+    bool is_waiting; /* has no guest yet */
+    bool is_moved;   /* has none any more */
     bool is_paused;
     bool is_held; /* by the guard */
     bool is_told; /* the node's process hears of its exit */
@@ -33,6 +36,7 @@ struct simvms {
     struct simcall *calls;       /* owned */
     struct world_vm_sink *sink;
     uint32_t failing_starts;
+    uint16_t ports; /* given to machines that wait */
 };
 
 /* Who opened a volume with an epoch. */
@@ -81,6 +85,13 @@ void simguard_holds(struct simhost *host);
 
 struct simvolume *simvolume_find(const struct simworld *sim, const char *name);
 bool simvolume_is_cut(const struct simvolume *volume, const struct simhost *host);
+
+/* Is there a guest in it? */
+bool simvm_has_guest(const struct simvm *vm);
+
+/* simvm_move.c: MIGRATE, of a machine that is there; and the answer to any request. */
+void simvm_move_begin(struct simcall *call);
+void simvm_answer(struct simcall *call, enum err result, enum world_vm_state state);
 
 /* Takes the lock for the machine, and notes the opening. ERR_REFUSED: somebody holds it. */
 MUST_USE enum err simvolume_open(struct simvolume *volume, const struct simvm *vm);

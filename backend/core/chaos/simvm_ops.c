@@ -5,7 +5,7 @@
 
 static void begin_vm_calls(struct simhost *host);
 
-static void answer_vm(struct simcall *call, enum err result, enum world_vm_state state)
+void simvm_answer(struct simcall *call, enum err result, enum world_vm_state state)
 {
     struct simhost *host = call->host;
     struct world_vm_request *request = call->request;
@@ -20,12 +20,12 @@ static void answer_vm(struct simcall *call, enum err result, enum world_vm_state
 
 static void vm_expired(struct simcall *call)
 {
-    answer_vm(call, ERR_TIMEOUT, WORLD_VM_UNKNOWN);
+    simvm_answer(call, ERR_TIMEOUT, WORLD_VM_UNKNOWN);
 }
 
 static void answer_ok(struct simcall *call)
 {
-    answer_vm(call, OK, WORLD_VM_UNKNOWN);
+    simvm_answer(call, OK, WORLD_VM_UNKNOWN);
 }
 
 static bool vm_answers(const struct simvm *vm)
@@ -38,6 +38,9 @@ static enum world_vm_state vm_state(const struct simvm *vm)
     if (!vm_answers(vm)) {
         return WORLD_VM_UNKNOWN;
     }
+    if (!simvm_has_guest(vm)) {
+        return vm->is_waiting ? WORLD_VM_WAITING : WORLD_VM_MOVED;
+    }
     return vm->is_paused ? WORLD_VM_PAUSED : WORLD_VM_RUNNING;
 }
 
@@ -46,11 +49,12 @@ static enum world_vm_state vm_state(const struct simvm *vm)
 /* The process lives, and its guest should run by now. */
 static void start_booted(struct simcall *call)
 {
-    const struct world_vm_request *request = call->request;
+    struct world_vm_request *request = call->request;
     const struct simvm *vm = simvm_find(call->host, request->spec.name);
 
+    request->port = vm != NULL ? vm->port : 0;
     if (vm == NULL) {
-        answer_vm(call, ERR_CLOSED, WORLD_VM_UNKNOWN);
+        simvm_answer(call, ERR_CLOSED, WORLD_VM_UNKNOWN);
     } else if (vm_answers(vm)) {
         answer_ok(call);
     }
@@ -68,7 +72,7 @@ static void start_executes(struct simcall *call)
     }
     if (host->vms->failing_starts > 0) {
         host->vms->failing_starts--;
-        answer_vm(call, ERR_IO, WORLD_VM_UNKNOWN);
+        simvm_answer(call, ERR_IO, WORLD_VM_UNKNOWN);
         return;
     }
     enum err e = request->spec.is_guarded ? simguard_takes(host) : OK;
@@ -81,7 +85,7 @@ static void start_executes(struct simcall *call)
         e = simvm_spawn(host, &request->spec, &vm);
     }
     if (e != OK) {
-        answer_vm(call, e, WORLD_VM_UNKNOWN);
+        simvm_answer(call, e, WORLD_VM_UNKNOWN);
         return;
     }
     vm->is_told = true;
@@ -136,6 +140,20 @@ static void list_machines(struct simcall *call)
     answer_ok(call);
 }
 
+/* Where it has lost, or not yet had, its lock, it takes it. */
+static enum err resume_machine(struct simvm *vm)
+{
+    if (vm->is_waiting) {
+        return ERR_REFUSED;
+    }
+    if (vm->is_moved || (vm->port != 0 && vm->volume->holder != vm)) {
+        TRY(simvolume_open(vm->volume, vm));
+    }
+    vm->is_moved = false;
+    vm->is_paused = false;
+    return OK;
+}
+
 /* The process of the machine gets the command, if it takes any. */
 static void command_machine(struct simcall *call)
 {
@@ -143,11 +161,11 @@ static void command_machine(struct simcall *call)
     struct simvm *vm = simvm_find(call->host, request->spec.name);
 
     if (vm == NULL) {
-        answer_vm(call, ERR_NOT_FOUND, WORLD_VM_UNKNOWN);
+        simvm_answer(call, ERR_NOT_FOUND, WORLD_VM_UNKNOWN);
         return;
     }
     if (!is_meant(vm, request)) {
-        answer_vm(call, ERR_REFUSED, WORLD_VM_UNKNOWN);
+        simvm_answer(call, ERR_REFUSED, WORLD_VM_UNKNOWN);
         return;
     }
     if (request->op == WORLD_VM_KILL) {
@@ -157,12 +175,21 @@ static void command_machine(struct simcall *call)
     if (!vm_answers(vm)) {
         return; /* the deadline answers */
     }
+    if (request->op == WORLD_VM_MIGRATE) {
+        simvm_move_begin(call);
+        return;
+    }
+    if (request->op == WORLD_VM_RESUME) {
+        const enum err e = resume_machine(vm);
+        simvm_answer(call, e, vm_state(vm));
+        return;
+    }
     if (request->op == WORLD_VM_STOP && !vm->faults.ignores_stop && vm->shutdown_at == 0) {
         vm->shutdown_at = call->host->sim->now + SIMVM_SHUTDOWN_TIME;
-    } else if (request->op == WORLD_VM_PAUSE || request->op == WORLD_VM_RESUME) {
-        vm->is_paused = request->op == WORLD_VM_PAUSE;
+    } else if (request->op == WORLD_VM_PAUSE) {
+        vm->is_paused = true;
     }
-    answer_vm(call, OK, vm_state(vm));
+    simvm_answer(call, OK, vm_state(vm));
 }
 
 static bool jumps_the_queue(enum world_vm_op op)

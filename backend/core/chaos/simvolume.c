@@ -133,7 +133,8 @@ static void note_opening(struct simvolume *volume, const struct simvm *vm)
     for (size_t i = 0; i < volume->sim->host_count; i++) {
         const struct simvm *other = volume->sim->hosts[i]->vms->machines;
         for (; other != NULL; other = other->next) {
-            if (other->volume == volume && other != vm && other->epoch < volume->epoch) {
+            if (other->volume == volume && other != vm && simvm_has_guest(other) &&
+                other->epoch < volume->epoch) {
                 note_violation(volume, "I12", other->host, " still runs epoch ", other->epoch,
                                " beside ", volume->epoch);
             }

@@ -265,6 +265,9 @@ struct store *node_store(struct node *n);
 bool node_is_ready(const struct node *n);
 bool node_is_halted(const struct node *n);
 struct raft_status node_status(const struct node *n);
+
+/* When a message of this peer came last, in this life, on the world's clock; 0: none did. */
+nanos node_link_heard(const struct node *n, node_id peer);
 raft_index node_applied(const struct node *n);
 
 /* Has the disk no room: payloads are refused, votes go on? */

@@ -480,8 +480,6 @@ void node_links_open(struct node *n);
 void node_links_free(struct node *n);
 /* Of another lineage from now on: streams of who is no member of it end. */
 void node_links_part(struct node *n);
-/* When a message of this peer came last, in this life; 0: none did. */
-nanos node_link_heard(const struct node *n, node_id peer);
 /* The feature level that a peer's program knows; 0: it did not say yet. */
 uint8_t node_link_level(const struct node *n, node_id peer);
 void node_send(struct node *n, const struct raft_message *m);

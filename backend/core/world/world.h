@@ -328,7 +328,11 @@ struct world_power_ops {
  *           by its exit.
  *   KILL    ends the process. OK: it is gone, and so is its lock.
  *   PAUSE   the guest's processors stand still; process and lock stay.
- *   RESUME  they run again.
+ *   RESUME  they run again. ERR_REFUSED: the machine has no guest, or another holds the lock.
+ *   MIGRATE to. Moves the guest, while it runs, to the machine that waits for it there. OK: all of
+ *           it is over there, PAUSED, and here it stands still, MOVED, without the lock. It goes on
+ *           where it is RESUMEd first, which takes the lock. ERR_TIMEOUT: the move was called off,
+ *           perhaps too late; QUERY tells. Any other error: it was not moved, and is as it was.
  *   QUERY   -> state. ERR_TIMEOUT with state UNKNOWN: it lives, and does not answer.
  *   LIST    calls `entry` for each machine that lives here, whoever started it, before `done`, in
  *           the order in which they were started. From then on their exits are told too: this is
@@ -337,7 +341,13 @@ struct world_power_ops {
  *           is told as an exit by the first LIST, before its `done`; the loss of the host's power
  *           is nobody's exit.
  *
- * STOP, KILL, PAUSE, RESUME and QUERY go to the machine called spec.name, if its epoch is
+ * A machine that waits (START with spec.is_incoming) has a process and no guest, and does not hold
+ * its lock. Where a move to it fails, its process ends, or waits for nothing any more, and is to be
+ * KILLed. Nothing but RESUME makes a guest run that was moved: who resumes it at one end only, and
+ * at the other only after the first has ended, has one copy of it, whatever fails; and where it
+ * does not, the lock has the last word.
+ *
+ * STOP, KILL, PAUSE, RESUME, MIGRATE and QUERY go to the machine called spec.name, if its epoch is
  * spec.epoch; with another one they are ERR_REFUSED and do nothing, without a machine
  * ERR_NOT_FOUND. ERR_CLOSED: it ended before it answered, and its exit was told. Epoch 0 is none,
  * and fits any.
@@ -354,10 +364,17 @@ enum world_vm_op {
     WORLD_VM_RESUME,
     WORLD_VM_QUERY,
     WORLD_VM_LIST,
+    WORLD_VM_MIGRATE,
     WORLD_VM_OPS
 };
 
-enum world_vm_state { WORLD_VM_UNKNOWN, WORLD_VM_RUNNING, WORLD_VM_PAUSED };
+enum world_vm_state {
+    WORLD_VM_UNKNOWN,
+    WORLD_VM_RUNNING,
+    WORLD_VM_PAUSED,
+    WORLD_VM_WAITING, /* for a guest to be moved to it */
+    WORLD_VM_MOVED    /* its guest is elsewhere */
+};
 
 struct world_vm_spec {
     const char *name;
@@ -365,6 +382,7 @@ struct world_vm_spec {
     uint64_t epoch;          /* of the ownership under which it runs */
     bool is_guarded;         /* START: the guard holds it before its guest runs; ERR_DENIED if there
                                 is none, or its lease does not hold */
+    bool is_incoming;        /* START: it waits for a guest; OK: it does, at the request's `port` */
     struct bytes definition; /* START: the rest of the machine; the driver's to understand */
 };
 
@@ -379,6 +397,7 @@ struct world_vm_request {
     /* The caller's. */
     enum world_vm_op op;
     struct world_vm_spec spec;
+    struct world_endpoint to; /* MIGRATE: a host, and the port at which a machine waits there */
     nanos deadline;
     /* LIST only; borrowed for the call. */
     void (*entry)(struct world_vm_request *request, const struct world_vm_found *found);
@@ -388,6 +407,7 @@ struct world_vm_request {
     /* The world's answer, valid in `done`. */
     enum err result;
     enum world_vm_state state; /* of QUERY */
+    uint16_t port;             /* of START with is_incoming */
 
     /* The world's own, while the request is under way. */
     struct world_vm_request *next;

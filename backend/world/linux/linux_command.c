@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -133,6 +134,21 @@ static int command_spawn(struct linux_command *c)
     return error;
 }
 
+/* A daemon that the kernel is told to spare, and to run first, does not pass that on. What the
+ * program starts in this instant is spared yet. */
+static void command_level(pid_t pid)
+{
+    char path[64];
+
+    (void)snprintf(path, sizeof path, "/proc/%d/oom_score_adj", pid);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        (void)!write(fd, "0", 1);
+        (void)close(fd);
+    }
+    (void)setpriority(PRIO_PGRP, (id_t)pid, 0);
+}
+
 static void command_start(struct linux_command *c)
 {
     c->error = command_spawn(c);
@@ -140,6 +156,7 @@ static void command_start(struct linux_command *c)
         c->pid = 0;
         return;
     }
+    command_level(c->pid);
     c->fds[WATCH_PROCESS] = pidfd_open(c->pid, 0);
     if (c->fds[WATCH_PROCESS] < 0) { /* nobody could see it end */
         c->error = errno;

@@ -22,6 +22,9 @@
  * have to be one of its own: the setting is a process's, and would make this one the parent of what
  * drivers have deliberately let go.
  *
+ * A program is as nice as anybody, and the kernel may kill it when memory runs out, also where this
+ * process is spared.
+ *
  * SIGCHLD is nobody's business here: each process is waited for by its number, so other parts of
  * the program may have children too.
  */

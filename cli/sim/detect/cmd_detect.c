@@ -40,6 +40,7 @@ static const struct detect_experiment EXPERIMENTS[] = {
     {"p10", "how high and low watermarks decide what is cut together", detect_run_p10},
     {"p11", "gray failures: time to degraded, and mistakes", detect_run_p11},
     {"p12", "load of each host, steady and with crashes", detect_run_p12},
+    {"loss", "loss everywhere: who is wronged, and one crash", detect_run_loss},
     {"peers", "the model of memberlist, in the cells that bench/peers runs it in",
      detect_run_peers},
 };

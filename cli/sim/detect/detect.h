@@ -47,6 +47,7 @@ bool detect_run_p9(const struct detect_call *call);
 bool detect_run_p10(const struct detect_call *call);
 bool detect_run_p11(const struct detect_call *call);
 bool detect_run_p12(const struct detect_call *call);
+bool detect_run_loss(const struct detect_call *call);
 bool detect_run_peers(const struct detect_call *call);
 
 /* The seeds of each cell: those that were asked for, else `full`, or `quick` with --quick. */

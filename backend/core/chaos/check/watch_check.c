@@ -217,6 +217,7 @@ struct watch_verdict watch_check_progress(struct watch_check *w, const struct wa
         return accuse_watch(w, WATCH_AFTER_CANCEL, revision, NULL, NULL, text);
     }
     uint64_t committed = truth->count > 0 ? truth->changes[truth->count - 1].revision : 0;
+    committed = u64_max(committed, truth->revision);
     if (revision > u64_max(committed, REVISION_FIRST)) {
         return accuse_watch(w, WATCH_BROKEN_PROMISE, revision, NULL, NULL, text);
     }

@@ -35,6 +35,7 @@ struct watch_change {
 struct watch_truth {
     const struct watch_change *changes;
     size_t count;
+    uint64_t revision; /* of the newest, where others were made that are not among them; or 0 */
 };
 
 enum watch_fault {

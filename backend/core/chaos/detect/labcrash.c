@@ -69,6 +69,7 @@ void labcrash_run(const struct labcrash_cell *cell, struct labcrash_result *ret)
                                                     .tune = cell->tune,
                                                     .changed = labcrash_changed,
                                                     .ctx = c});
+    labnet_lose(c->swim.net, cell->loss);
     labswim_run(&c->swim, labnet_now(c->swim.net) + cell->quiet);
     for (uint32_t i = 0; i < cell->hosts && cell->quiet >= NANOS_PER_S; i++) {
         ret->messages += labnet_counts_of(c->swim.net, i)->sent.messages;

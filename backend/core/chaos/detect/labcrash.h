@@ -13,6 +13,7 @@ struct labcrash_cell {
     uint32_t hosts;
     uint32_t crashes; /* at once */
     nanos quiet;      /* before; up to a second more is drawn, for the phase */
+    uint32_t loss;    /* everywhere, from the start; of LABNET_CERTAIN; streams suffer it, too */
     nanos span_max;   /* after; shorter where all is known */
     uint64_t seed;
     const struct lablatency *latency;

@@ -26,6 +26,7 @@ enum sim_stream {
     SIM_STREAM_SETTINGS,
     SIM_STREAM_PLAN,
     SIM_STREAM_HEAL,
+    SIM_STREAM_TROUBLE,
     SIM_STREAM_CLIENTS = 100, /* and upward: one each */
 };
 

@@ -184,8 +184,11 @@ static void judge_watches(struct sim *s)
         simclient_key(key, names.of[key]);
     }
     struct watch_change *changes = truth_changes(&s->truth, &names);
+    /* Where hosts run machines, not all changes are clients'. */
+    const uint64_t newest = (uint64_t)store_revision(s->truth.store);
     for (uint32_t watcher = 0; watcher < w->count && !s->is_over; watcher++) {
-        struct watch_judge judge = {.s = s, .names = &names, .truth = {changes, s->truth.count}};
+        struct watch_judge judge = {
+            .s = s, .names = &names, .truth = {changes, s->truth.count, newest}};
         buf_init(&judge.text);
         for (size_t i = 0; i < w->note_count && !s->is_over; i++) {
             if (w->notes[i].watcher == watcher) {

@@ -15,6 +15,9 @@
 /* Of datagrams, by which hosts watch each other. */
 #define SIM_HEALTH_PORT 2380
 
+/* Of the storage's probe, on the node's disk. */
+#define SIM_PROBE_PATH "health-probe"
+
 /* --- what nodes tell -------------------------------------------------------------------------- */
 
 static void member_halted(void *ctx, enum err error, const char *why)
@@ -50,8 +53,8 @@ static void member_alarm(void *ctx, enum raft_alarm alarm)
 static void member_led(void *ctx, enum raft_role role, node_id leader, raft_term term)
 {
     struct simmember *m = ctx;
-    if (m->agent != NULL) {
-        health_agent_lead(m->agent, leader);
+    if (m->health != NULL) {
+        health_agent_lead(health_host_agent(m->health), leader);
     }
     if (m->ha_store != NULL) {
         node_ha_leader_changed(m->ha_store);
@@ -120,14 +123,17 @@ const char *simcluster_volume_name(uint32_t machine)
 static void member_is_gone(struct simmember *m)
 {
     m->cluster->events.closing(m->cluster->ctx, m);
-    if (m->agent != NULL) {
-        health_agent_close(m->agent);
-        m->agent = NULL;
+    if (m->health != NULL) {
+        health_host_stop(m->health);
     }
 }
 
 static void member_is_freed(struct simmember *m)
 {
+    if (m->health != NULL) {
+        health_host_free(m->health);
+        m->health = NULL;
+    }
     simmachines_close(m);
     node_close(m->node);
     m->node = NULL;
@@ -283,38 +289,47 @@ static void member_cut(void *ctx, const struct cut_change *change, uint64_t view
     }
 }
 
+static bool member_hears(void *ctx, node_id id, nanos span)
+{
+    const struct simmember *m = ctx;
+    nanos heard = m->node != NULL ? node_link_heard(m->node, id) : 0;
+    return heard != 0 && heard + span > world_now(simhost_world(m->host));
+}
+
 static struct world_stream_sink *member_guest(struct world_listener *listener,
                                               struct world_stream *stream,
                                               const struct world_endpoint *from)
 {
     const struct simmember *m = listener->owner;
-    return m->agent != NULL ? health_agent_accept(m->agent, stream, from) : NULL;
+    return m->health != NULL ? health_agent_accept(health_host_agent(m->health), stream, from)
+                             : NULL;
 }
 
 /* Beside the node, on the same host: whatever befalls the host befalls both. */
-static void member_start_agent(struct simmember *m)
+static void member_start_health(struct simmember *m)
 {
     const struct simcluster *c = m->cluster;
-    struct health_agent_events events = {.ctx = m, .cut = member_cut};
-    struct health_agent_config config;
+    struct health_host_events events = {.ctx = m, .cut = member_cut, .hears = member_hears};
+    struct health_host_config whole = {.name = m->name, .storage_path = SIM_PROBE_PATH};
+    struct health_agent_config *config = &whole.agent;
 
-    health_agent_config_default(&config);
-    config.swim.self = m->id;
-    config.swim.instance = m->life;
-    memcpy(config.swim.at.host, m->name, sizeof m->name);
-    config.swim.at.port = SIM_HEALTH_PORT;
-    config.cipher = (struct seal_cipher){NULL, &seal_stand_in};
-    config.ring = (struct seal_ring){.keys = {{SIM_CLUSTER}}, .n = 1};
-    config.port = SIM_HEALTH_PORT;
-    config.shares_port = true;
+    health_agent_config_default(config);
+    config->swim.self = m->id;
+    config->swim.instance = m->life;
+    memcpy(config->swim.at.host, m->name, sizeof m->name);
+    config->swim.at.port = SIM_HEALTH_PORT;
+    config->cipher = (struct seal_cipher){NULL, &seal_stand_in};
+    config->ring = (struct seal_ring){.keys = {{SIM_CLUSTER}}, .n = 1};
+    config->port = SIM_HEALTH_PORT;
+    config->shares_port = true;
     m->guest = (struct world_listener){.accepted = member_guest, .owner = m};
     for (uint32_t k = 0; k < c->n; k++) {
         if (k != m->i) {
-            memcpy(config.seeds[config.n_seeds].host, c->member[k].name, sizeof m->name);
-            config.seeds[config.n_seeds++].port = SIM_HEALTH_PORT;
+            memcpy(config->seeds[config->n_seeds].host, c->member[k].name, sizeof m->name);
+            config->seeds[config->n_seeds++].port = SIM_HEALTH_PORT;
         }
     }
-    CHECK(health_agent_open(simhost_world(m->host), &config, &events, &m->agent) == OK);
+    CHECK(health_host_open(simhost_world(m->host), &whole, &events, &m->health) == OK);
 }
 
 void simmember_start(struct simmember *m)
@@ -340,7 +355,7 @@ void simmember_start(struct simmember *m)
     m->is_ready = false;
     m->is_halted = false;
     if (m->cluster->settings->watches_hosts) {
-        member_start_agent(m);
+        member_start_health(m);
     }
     simmachines_open(m);
     m->node = node_open(simhost_world(m->host), &config, &events);

@@ -20,7 +20,7 @@
 #include "core/chaos/simvm.h"
 #include "core/chaos/simworld.h"
 #include "core/ha/ha_member.h"
-#include "core/monitoring/health/health_agent.h"
+#include "core/monitoring/health/health_host.h"
 #include "core/node/node.h"
 
 struct node_ha; /* node_ha.h */
@@ -36,7 +36,7 @@ struct simmember {
     struct simhost *host;
     struct node *node;           /* NULL unless UP */
     struct world_listener guest; /* takes the agent's streams from the node */
-    struct health_agent *agent;  /* likewise, and only where hosts watch each other */
+    struct health_host *health;  /* likewise, and only where hosts watch each other */
     struct node_ha *ha_store;    /* likewise, and only where hosts run machines */
     struct ha_member *ha;
     enum simmember_state state;

@@ -8,6 +8,10 @@
 /* A member that was cut so long ago begins with a clean record. */
 #define CUT_MEMORY (3600 * NANOS_PER_S)
 
+/* A report of the only observer that comes later than that behind the last one begins anew. Reports
+ * come every two seconds; one who stood still has observed nothing. */
+#define CUT_ALONE_GAP (6 * NANOS_PER_S)
+
 /* Probation doubles at most so often. */
 #define CUT_DOUBLINGS_MAX 5
 
@@ -22,6 +26,7 @@ void cut_config_default(struct cut_config *config)
         .report_span = 30 * NANOS_PER_S,
         .alive_span = 20 * NANOS_PER_S,
         .probation = 60 * NANOS_PER_S,
+        .alone_span = 15 * NANOS_PER_S,
     };
 }
 
@@ -93,6 +98,7 @@ static struct cut_member *cut_member_add(struct cut *c, node_id id)
         .quiet_at = NANOS_FOREVER,
         .stable_at = NANOS_FOREVER,
         .low_at = NANOS_FOREVER,
+        .alone_at = NANOS_FOREVER,
     };
     return &c->members[at];
 }
@@ -177,6 +183,14 @@ static uint32_t cut_count(const struct cut *c, const struct cut_member *m)
     return count;
 }
 
+/* Has its only observer reported it for long enough? */
+static bool cut_is_alone(const struct cut *c, const struct cut_member *m)
+{
+    return c->n_in == 2 && m->is_in && !m->is_alive && m->n_observers == 1 &&
+           m->alone_at != NANOS_FOREVER && m->alone_said_at + CUT_ALONE_GAP > c->now &&
+           m->alone_at + c->config.alone_span <= m->alone_said_at && cut_fresh(c, m) > 0;
+}
+
 /* --- Events --------------------------------------------------------------------------------------
  */
 
@@ -185,6 +199,7 @@ static void cut_forget_reports(struct cut_member *m)
     m->n_reporters = 0;
     m->stable_at = NANOS_FOREVER;
     m->low_at = NANOS_FOREVER;
+    m->alone_at = NANOS_FOREVER;
 }
 
 static void cut_hear_alive(struct cut *c, const struct cut_event *event)
@@ -205,6 +220,7 @@ static void cut_hear_alive(struct cut *c, const struct cut_event *event)
         m->quiet_at = m->n_reporters == 0 ? c->now : NANOS_FOREVER;
     }
     m->is_alive = true;
+    m->alone_at = NANOS_FOREVER;
 }
 
 static void cut_hear_left(struct cut *c, node_id id)
@@ -258,8 +274,15 @@ static void cut_hear_report(struct cut *c, const struct swim_report *report)
     }
     if (!report->down) {
         cut_take_back(m, report->observer);
+        m->alone_at = NANOS_FOREVER;
         return;
     }
+    if (m->is_alive || report->n_observers != 1) {
+        m->alone_at = NANOS_FOREVER;
+    } else if (m->alone_at == NANOS_FOREVER || m->alone_said_at + CUT_ALONE_GAP < c->now) {
+        m->alone_at = c->now;
+    }
+    m->alone_said_at = c->now;
     m->n_observers = report->n_observers;
     memcpy(m->observers, report->observers, report->n_observers * sizeof(m->observers[0]));
     m->quiet_at = NANOS_FOREVER;
@@ -286,7 +309,8 @@ static void cut_hear_report(struct cut *c, const struct swim_report *report)
  * own beside what was reported here: then L will do. */
 static bool cut_is_enough(const struct cut *c, const struct cut_member *m, uint32_t count)
 {
-    return count > 0 && (count >= cut_high(c, m) || (!m->is_alive && count >= cut_low(c, m)));
+    return count > 0 && (count >= cut_high(c, m) || (!m->is_alive && count >= cut_low(c, m)) ||
+                         cut_is_alone(c, m));
 }
 
 /* What a member's count means by now. */
@@ -303,7 +327,7 @@ static void cut_weigh(struct cut *c, struct cut_member *m, struct cut_update *u)
     if (m->n_reporters == 0 && m->is_alive && m->quiet_at == NANOS_FOREVER) {
         m->quiet_at = c->now;
     }
-    if (count == 0 || count < cut_low(c, m)) {
+    if (count == 0 || (count < cut_low(c, m) && !cut_is_alone(c, m))) {
         m->low_at = NANOS_FOREVER;
     } else if (m->low_at == NANOS_FOREVER) {
         m->low_at = c->now;
@@ -347,6 +371,7 @@ static void cut_make(struct cut *c, struct cut_update *u)
 {
     uint32_t stable = 0;
     bool unstable = false;
+    bool alone = false;
     nanos first = NANOS_FOREVER;
 
     for (size_t i = 0; i < c->n_members; i++) {
@@ -355,10 +380,11 @@ static void cut_make(struct cut *c, struct cut_update *u)
         if (m->is_in && m->stable_at != NANOS_FOREVER) {
             stable++;
             first = u64_min(first, m->stable_at);
+            alone = alone || cut_is_alone(c, m);
         }
         unstable = unstable || cut_is_unstable(m);
     }
-    c->is_braked = stable > 0 && 2 * stable >= c->n_in;
+    c->is_braked = stable > 0 && 2 * stable >= c->n_in && !(alone && stable == 1);
     if (stable == 0 || c->is_braked) {
         return;
     }
@@ -454,6 +480,12 @@ void cut_step(struct cut *c, const struct cut_event *event, struct cut_update *u
         break;
     case CUT_EVENT_LEFT:
         cut_hear_left(c, event->id);
+        break;
+    case CUT_EVENT_HEARD:
+        m = cut_member_find(c, event->id);
+        if (m != NULL) {
+            m->alone_at = NANOS_FOREVER;
+        }
         break;
     case CUT_EVENT_REPORT:
         cut_hear_report(c, &event->report);

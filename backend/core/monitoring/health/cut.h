@@ -21,8 +21,15 @@
  * unstable for `patience` blocks nobody any longer: it is gray, reachable by some and not by
  * others, and told as such. H is never below 2: no one is condemned on one word.
  *
+ * ALONE. Of two hosts each has one observer, and one is all there can be: whoever leads the other.
+ * No count comes to H then. The one that is gone is lost all the same, in a cut of itself alone,
+ * once its observer has reported it for `alone_span` without a pause, while gossip held it for dead
+ * and nothing else here heard from it (CUT_EVENT_HEARD: the replicated log, say). Such a cut has
+ * `observers` 1, and is worth less than any other: it may be the path between the two that failed.
+ * With three in the view or more there is none.
+ *
  * THE BRAKE. A leader that would cut half of its view or more does nothing, and says `is_braked`:
- * it is more likely that it is the one who is lost.
+ * it is more likely that it is the one who is lost. (Alone, half is what there is.)
  *
  *     OUT --alive, and quiet for `probation`--> IN --cut--> OUT
  *     IN --left--> (forgotten)
@@ -45,6 +52,7 @@ struct cut_config {
     nanos report_span; /* a report counts so long after it was last so */
     nanos alive_span;  /* but of one that is alive only so long */
     nanos probation;
+    nanos alone_span; /* see ALONE */
 };
 
 /* Three in four of eight observers, and one in four. */
@@ -66,6 +74,8 @@ struct cut_member {
     nanos stable_at; /* when its count came to H; NANOS_FOREVER: it has not */
     nanos low_at;    /* when its count came to L; NANOS_FOREVER */
     nanos cut_at;
+    nanos alone_at; /* since when its one observer reports it; NANOS_FOREVER: it does not */
+    nanos alone_said_at;
     uint32_t n_reporters;
     uint32_t n_observers;
     struct cut_reporter reporters[SWIM_OBSERVERS_MAX];
@@ -77,6 +87,7 @@ enum cut_event_kind {
     CUT_EVENT_ALIVE, /* id, incarnation: a member is alive; a new one is IN at once */
     CUT_EVENT_DEAD,  /* id: gossip holds it for dead, which by itself cuts nobody */
     CUT_EVENT_LEFT,  /* id: it left in good order */
+    CUT_EVENT_HEARD, /* id: something else than gossip hears from it */
     CUT_EVENT_REPORT /* report */
 };
 
@@ -94,8 +105,8 @@ struct cut_change {
     enum cut_change_kind kind;
     node_id id;
     uint64_t incarnation;
-    uint32_t reports; /* evidence: how many of its observers */
-    uint32_t observers;
+    uint32_t reports;   /* evidence: how many of its observers */
+    uint32_t observers; /* it has; LOST: 1: on one word, see ALONE */
 };
 
 /* What is LOST in one update is one cut, and one change of the view. */

@@ -277,7 +277,8 @@ void detector_check(const struct detector *d)
     CHECK(d->mean >= 0 && d->deviation >= 0);
     if (d->config.kind == DETECTOR_NOVACRON && d->counts.fresh > 0) {
         const struct detector_own *own = &d->memory.own;
-        double expected = own->mean + own->lag + own->last + own->variance + own->covariance;
+        double level = detector_level_at(&own->level) + own->level.scatter;
+        double expected = level + own->last + own->variance + own->covariance;
         double margin = detector_patience_margin(&own->patience);
 
         CHECK(expected - expected < 1 && own->variance >= 0); /* finite */

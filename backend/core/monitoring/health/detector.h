@@ -25,6 +25,7 @@
 
 #include "core/base/err.h"
 #include "core/base/types.h"
+#include "core/monitoring/health/detector_level.h"
 #include "core/monitoring/health/detector_patience.h"
 
 /* kind, name for people and configurations. What each reads of its configuration is in
@@ -104,14 +105,11 @@ struct detector_window {
 /* What the kind NOVACRON remembers (detector_own.c): the schedule, in nanoseconds, and how its
  * patience is divided. */
 struct detector_own {
-    double mean; /* of how late heartbeats are on their schedule */
-    double lag;  /* of the mean behind them, where they walk away from it */
-    double last;
-    double variance;   /* of what they differ from the mean */
+    struct detector_level level;
+    double last;       /* how late the last one was */
+    double variance;   /* of the distances from the level */
     double covariance; /* of neighbours */
     double count;      /* heartbeats behind these, up to a thousand */
-    uint32_t far;      /* arrivals in a row that were nowhere near the mean */
-    bool was_late;     /* the last one came after its deadline */
     uint32_t caution;  /* heartbeats for which it is the last arrival that counts */
     struct detector_patience patience;
 };

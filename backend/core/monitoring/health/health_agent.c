@@ -83,6 +83,19 @@ static void agent_cut_hear(struct health_agent *a, const struct swim_change *cha
     agent_cut_step(a, event);
 }
 
+/* Where one word will do, it must not be that of somebody whose ears alone are bad. */
+static void agent_cut_report(struct health_agent *a, const struct swim_report *report)
+{
+    bool is_alone = report->down && report->n_observers == 1;
+
+    if (is_alone && a->events.hears != NULL &&
+        a->events.hears(a->events.ctx, report->subject, a->config.cut.alone_span)) {
+        agent_cut_step(a, (struct cut_event){.kind = CUT_EVENT_HEARD, .id = report->subject});
+        return;
+    }
+    agent_cut_step(a, (struct cut_event){.kind = CUT_EVENT_REPORT, .report = *report});
+}
+
 /* A new leader begins with all that it knows of. Whom it holds for dead was somebody's member: the
  * observers say the rest, again and again. */
 static void agent_cut_begin(struct health_agent *a)
@@ -259,7 +272,7 @@ static void agent_carry_out(struct health_agent *a)
         }
     }
     for (size_t i = 0; i < u->n_reports && a->leads; i++) {
-        agent_cut_step(a, (struct cut_event){.kind = CUT_EVENT_REPORT, .report = u->reports[i]});
+        agent_cut_report(a, &u->reports[i]);
     }
 }
 

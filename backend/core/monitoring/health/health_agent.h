@@ -50,6 +50,8 @@ struct health_agent_events {
     void (*cut)(void *ctx, const struct cut_change *change, uint64_t view);
     /* What another member's health_agent_note sent. The bytes are borrowed for the call. */
     void (*note)(void *ctx, node_id from, struct bytes bytes);
+    /* Has anything else here heard from this member within `span`: the replicated log, say? */
+    bool (*hears)(void *ctx, node_id id, nanos span);
 };
 
 /* The presets of swim and cut, and nothing else. */

@@ -11,7 +11,7 @@
 #define HEALTH_TURN_MIN       (5 * NANOS_PER_MS)
 
 /* Twice this late is a stall, and three times this is listened before judging again. */
-#define HEALTH_PAUSE_INTERVAL (250 * NANOS_PER_MS)
+#define HEALTH_PAUSE_INTERVAL (150 * NANOS_PER_MS)
 
 /* --- Turns ---------------------------------------------------------------------------------------
  */
@@ -56,7 +56,12 @@ static void host_arm(struct health_host *h, nanos now)
 {
     nanos due = u64_min(health_look_due(&h->look, now), probe_set_deadline(&h->probes));
 
+    /* A turn within every interval, also where there is nothing to do, or who waits long for the
+     * next one takes its own patience for a stall. */
+    due = u64_min(due, now + HEALTH_PAUSE_INTERVAL);
+
     h->armed_at = u64_max(u64_min(due, h->judge_at), now + HEALTH_TURN_MIN);
+    pause_expect(&h->pause, h->armed_at);
     world_timer_set(h->world, &h->timer, h->armed_at);
 }
 
@@ -111,6 +116,13 @@ static void host_on_cut(void *ctx, const struct cut_change *change, uint64_t vie
     }
 }
 
+static bool host_on_hears(void *ctx, node_id id, nanos span)
+{
+    const struct health_host *h = ctx;
+
+    return h->events.hears != NULL && h->events.hears(h->events.ctx, id, span);
+}
+
 /* --- From outside --------------------------------------------------------------------------------
  */
 
@@ -119,8 +131,11 @@ enum err health_host_open(const struct world *world, const struct health_host_co
 {
     struct health_host *h = mem_alloc_zero(sizeof *h);
     struct health_agent_config agent = config->agent;
-    struct health_agent_events hears = {
-        .ctx = h, .changed = host_on_change, .cut = host_on_cut, .note = host_on_note};
+    struct health_agent_events hears = {.ctx = h,
+                                        .changed = host_on_change,
+                                        .cut = host_on_cut,
+                                        .note = host_on_note,
+                                        .hears = host_on_hears};
     struct pause_config pause = pause_config_of(HEALTH_PAUSE_INTERVAL);
     struct probe_set_config probes = probe_set_config_of();
     nanos now = world_now(world);
@@ -201,7 +216,13 @@ void health_host_remove_probe(struct health_host *h, uint64_t id)
 void health_host_answer(struct health_host *h, uint64_t id, enum probe_purpose purpose,
                         uint64_t ticket, enum probe_outcome outcome)
 {
-    probe_set_answer(&h->probes, id, purpose, ticket, outcome, world_now(h->world));
+    nanos now = world_now(h->world);
+
+    /* An answer may be the first thing that is seen after a pause, and has not come too late. */
+    if (h->agent != NULL) {
+        host_look_at_clock(h, now);
+    }
+    probe_set_answer(&h->probes, id, purpose, ticket, outcome, now);
 }
 
 const struct probe_set *health_host_probes(const struct health_host *h)

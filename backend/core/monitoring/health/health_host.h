@@ -75,6 +75,8 @@ struct health_host_events {
     void (*changed)(void *ctx, const struct swim_change *change);
     void (*cut)(void *ctx, const struct cut_change *change, uint64_t view);
     void (*condition)(void *ctx, const struct health_host_news *news);
+    /* As health_agent's: does anything else here hear from this member? */
+    bool (*hears)(void *ctx, node_id id, nanos span);
     /* Everything is judged now, as it is once a second: time for health_host_set_rung. */
     void (*judging)(void *ctx);
 };

@@ -60,6 +60,7 @@ struct health_host {
 
     struct gray_map map;
     struct gray_verdict verdicts[HEALTH_VERDICTS_MAX];
+    nanos verdict_at[HEALTH_VERDICTS_MAX]; /* since when each is there */
     uint32_t n_verdicts;
     struct health_trouble troubled[HEALTH_TROUBLED_MAX];
     uint32_t n_troubled;

@@ -16,6 +16,9 @@ _Static_assert(INVOLVED_MAX *SWIM_OBSERVERS_MAX * 2 <= GRAY_REPORTS_MAX &&
                    INVOLVED_MAX * (SWIM_OBSERVERS_MAX + 1) <= GRAY_HOSTS_MAX + INVOLVED_MAX,
                "the map has room for all pairs of those involved");
 
+/* A path that is bad is news once it has been one for so long. */
+#define PATH_SPAN (6 * NANOS_PER_S)
+
 struct involved {
     node_id ids[INVOLVED_MAX];
     uint32_t n;
@@ -91,9 +94,29 @@ static void join_pairs_of(struct health_host *h, const struct swim *s, node_id i
     }
 }
 
+/* Which of them were there before? */
+static void date_verdicts(struct health_host *h, const struct gray_verdict *before,
+                          const nanos *before_at, uint32_t n)
+{
+    for (uint32_t i = 0; i < h->n_verdicts; i++) {
+        const struct gray_verdict *v = &h->verdicts[i];
+
+        h->verdict_at[i] = world_now(h->world);
+        for (uint32_t k = 0; k < n; k++) {
+            if (before[k].blame == v->blame && before[k].host == v->host &&
+                before[k].other == v->other) {
+                h->verdict_at[i] = before_at[k];
+            }
+        }
+    }
+}
+
 static void join_causes(struct health_host *h, const struct swim *s)
 {
     struct involved all = {.n = 0};
+    struct gray_verdict before[HEALTH_VERDICTS_MAX];
+    nanos before_at[HEALTH_VERDICTS_MAX];
+    uint32_t n_before = h->n_verdicts;
 
     for (uint32_t i = 0; i < swim_count(s); i++) {
         const struct swim_member *m = &s->members[i];
@@ -110,6 +133,8 @@ static void join_causes(struct health_host *h, const struct swim *s)
             }
         }
     }
+    memcpy(before, h->verdicts, sizeof before);
+    memcpy(before_at, h->verdict_at, sizeof before_at);
     h->n_verdicts = 0;
     if (all.n == 0) {
         return;
@@ -119,6 +144,7 @@ static void join_causes(struct health_host *h, const struct swim *s)
         join_pairs_of(h, s, all.ids[i]);
     }
     h->n_verdicts = gray_map_join(&h->map, h->verdicts, HEALTH_VERDICTS_MAX);
+    date_verdicts(h, before, before_at, n_before);
 }
 
 uint32_t health_host_verdicts(const struct health_host *h, const struct gray_verdict **ret)
@@ -283,6 +309,17 @@ static struct health_trouble *trouble_of(struct health_host *h, node_id id)
     return NULL;
 }
 
+/* A host that becomes bad is seen by one of its observers first, and looks like a path until the
+ * others have seen it, too. The far end of that path is not to be told of for nothing. */
+static bool may_be_a_host(const struct health_host *h, const struct health_ladder *l)
+{
+    const struct gray_verdict *v = verdict_on(h, l->id);
+
+    return v != NULL && v->blame == GRAY_BLAME_PATH && l->score.reason_count == 1 &&
+           l->score.reasons[0].rung == RUNG_NETWORK &&
+           world_now(h->world) < h->verdict_at[v - h->verdicts] + PATH_SPAN;
+}
+
 static bool is_trouble(enum host_condition condition)
 {
     return condition == HOST_DEGRADED || condition == HOST_FAILING;
@@ -346,7 +383,9 @@ void health_ladders_judge(struct health_host *h)
         if (may_be_bad || verdict_on(h, s->members[i].id) != NULL ||
             trouble_of(h, s->members[i].id) != NULL) {
             climb_ladder(h, s, &s->members[i], &ladder);
-            note_condition(h, &ladder);
+            if (!may_be_a_host(h, &ladder)) {
+                note_condition(h, &ladder);
+            }
         }
     }
 }

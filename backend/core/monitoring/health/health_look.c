@@ -35,6 +35,9 @@ enum { LOOK_ASK = 1, LOOK_TELL = 2 };
 
 #define LOOK_COMPARE NANOS_PER_S
 
+/* A wall clock that gains or loses so much between two turns was set. */
+#define LOOK_WALL_JUMP (100 * NANOS_PER_MS)
+
 _Static_assert(HEALTH_LOOK_FLIGHTS_MAX *LOOK_CLOSELY > LOOK_PATIENCE_MAX + LOOK_GRACE,
                "questions go on while those before them wait");
 _Static_assert(HEALTH_LOOK_NOTE_BYTES <= SWIM_NOTE_MAX_BYTES, "a note has room");
@@ -89,6 +92,7 @@ static void look_follow_rings(struct health_look *look, const struct swim *s, na
 {
     for (uint32_t i = look->count; i > 0; i--) {
         if (swim_edge_of(s, look->peers[i - 1].peer) == NULL) {
+            clock_probe_forget(&look->clock, look->peers[i - 1].peer);
             look->peers[i - 1] = look->peers[--look->count];
         }
     }
@@ -224,10 +228,25 @@ static void look_schedule(struct health_look *look, const struct swim *s, nanos 
     }
 }
 
+/* Our own clock was set: answers were compared with one that is no more. */
+static void look_watch_wall(struct health_look *look, nanos now, nanos wall)
+{
+    nanos passed = now - look->turned;
+    nanos passed_wall = wall - look->turned_wall;
+    nanos apart = passed > passed_wall ? passed - passed_wall : passed_wall - passed;
+
+    if (wall < look->turned_wall || apart > LOOK_WALL_JUMP) {
+        clock_probe_forget(&look->clock, NODE_NONE);
+    }
+    look->turned = now;
+    look->turned_wall = wall;
+}
+
 void health_look_turn(struct health_look *look, struct health_agent *agent, nanos now, nanos wall)
 {
     const struct swim *s = health_agent_swim(agent);
 
+    look_watch_wall(look, now, wall);
     look_follow_rings(look, s, now);
     look_schedule(look, s, now);
     for (uint32_t i = 0; i < look->count; i++) {

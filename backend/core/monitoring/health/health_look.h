@@ -63,6 +63,8 @@ struct health_look {
     struct health_look_peer peers[SWIM_OBSERVERS_MAX];
     uint32_t count;
     struct clock_probe clock;
+    nanos turned; /* the last turn, on both clocks */
+    nanos turned_wall;
     nanos compare_at;
     nanos turn_at; /* large clusters: when the next neighbour has its turn */
     uint32_t turn;

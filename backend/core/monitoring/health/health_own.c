@@ -16,8 +16,10 @@
 /* No write is slow below this, whatever is usual: a disk that is shared takes as long at times. */
 #define STORAGE_SLOW_MIN (100 * NANOS_PER_MS)
 
-/* A host that has paused three times within this is degraded. */
+/* A host that has paused three times within this is degraded; less than a busy host's scheduler
+ * takes at times is no reason. */
 #define PAUSES_SPAN (60 * NANOS_PER_S)
+#define PAUSE_MIN   (400 * NANOS_PER_MS)
 
 /* A rung must have been better for so long before that is told. */
 #define BETTER_SPAN (10 * NANOS_PER_S)
@@ -86,7 +88,7 @@ void health_own_begin(struct health_host *h, const char *storage_path)
 /* Not in time is broken; in time, but slower than it was, is degraded. */
 static struct host_told_rung storage_rung(const struct health_host *h, const struct probe_target *t)
 {
-    const struct probe *p = &t->probes[PROBE_READINESS];
+    const struct target_probe *p = &t->probes[PROBE_READINESS];
     const struct gray_evidence *slow = &h->storage_signal.evidence[GRAY_SLOW];
     struct host_told_rung r = {.measure = (int64_t)(h->storage_took / NANOS_PER_US)};
 
@@ -110,6 +112,9 @@ static struct host_told_rung storage_rung(const struct health_host *h, const str
 
 void health_own_paused(struct health_host *h, nanos now)
 {
+    if (h->pause.lasted < PAUSE_MIN) {
+        return;
+    }
     uint32_t place = h->pauses++ % HEALTH_PAUSES_KEPT;
 
     h->paused_at[place] = now;

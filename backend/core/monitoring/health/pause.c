@@ -78,6 +78,11 @@ bool pause_turn(struct pause *p, nanos now, nanos awake, nanos due)
     return true;
 }
 
+void pause_expect(struct pause *p, nanos due)
+{
+    p->due = u64_max(due, p->now);
+}
+
 nanos pause_judges_from(const struct pause *p)
 {
     return p->judges_from;

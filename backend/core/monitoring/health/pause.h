@@ -60,6 +60,10 @@ void pause_init(struct pause *p, const struct pause_config *config, nanos now, n
  * true where the observer was not itself since the last turn. */
 bool pause_turn(struct pause *p, nanos now, nanos awake, nanos due);
 
+/* The next turn is due then: what pause_turn was told, where that is known only once the turn has
+ * ended. */
+void pause_expect(struct pause *p, nanos due);
+
 /* Judges nobody before this. */
 nanos pause_judges_from(const struct pause *p);
 bool pause_judges(const struct pause *p, nanos now);

@@ -83,8 +83,11 @@ static void app_tell(struct app_probe *p, enum probe_outcome outcome, struct buf
 
 static void say_within(struct buf *b, const struct app_probe *p)
 {
+    /* Asked a little after the time that its deadline was counted from. */
+    nanos rounded = p->deadline - p->began + NANOS_PER_MS - 1;
+
     say(b, " within ");
-    say_u64(b, (p->deadline - p->began) / NANOS_PER_MS);
+    say_u64(b, rounded / NANOS_PER_MS);
     say(b, " ms");
 }
 

@@ -61,6 +61,15 @@ void clock_probe_take(struct clock_probe *c, node_id peer, nanos asked, nanos an
     };
 }
 
+void clock_probe_forget(struct clock_probe *c, node_id peer)
+{
+    for (uint32_t i = c->count; i > 0; i--) {
+        if (peer == NODE_NONE || c->samples[i - 1].peer == peer) {
+            c->samples[i - 1] = c->samples[--c->count];
+        }
+    }
+}
+
 /* The part that most intervals share begins where one of them begins: how many hold that point, and
  * where the first of them ends. */
 static uint32_t count_around(const struct clock_sample *samples, uint32_t n, int64_t point,

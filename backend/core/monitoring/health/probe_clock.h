@@ -60,6 +60,10 @@ void clock_probe_init(struct clock_probe *c, const struct clock_config *config);
 void clock_probe_take(struct clock_probe *c, node_id peer, nanos asked, nanos answered,
                       nanos theirs, nanos now);
 
+/* What a peer said counts no longer; NODE_NONE: what anybody said, as when our own clock was set.
+ */
+void clock_probe_forget(struct clock_probe *c, node_id peer);
+
 struct clock_verdict clock_probe_judge(const struct clock_probe *c, nanos now);
 
 #endif

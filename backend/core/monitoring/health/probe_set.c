@@ -113,7 +113,7 @@ static nanos jittered(struct probe_set *set, nanos span, nanos period)
     return u64_add_sat(set->latest, span + prng_below(&set->prng, jitter + 1));
 }
 
-static void forget_flight(struct probe_set *set, struct probe *probe)
+static void forget_flight(struct probe_set *set, struct target_probe *probe)
 {
     set->flights -= probe->times_out != 0;
     probe->times_out = 0;
@@ -126,7 +126,7 @@ static void enter_probe_state(struct probe_set *set, struct probe_target *t, enu
     t->state = state;
     t->entered = set->latest;
     for (enum probe_purpose i = 0; i < PROBE_PURPOSES; i++) {
-        struct probe *p = &t->probes[i];
+        struct target_probe *p = &t->probes[i];
         bool is_asked = p->config.is_asked && (state_rows[state].asked >> i & 1) != 0;
 
         forget_flight(set, p);
@@ -134,6 +134,7 @@ static void enter_probe_state(struct probe_set *set, struct probe_target *t, enu
         p->failed = 0;
         p->succeeded = 0;
         p->is_well = false;
+        p->is_judged = false;
         p->since = set->latest;
     }
 }
@@ -190,8 +191,9 @@ void probe_set_remove(struct probe_set *set, uint64_t id)
 /* --- Answers -------------------------------------------------------------------------------------
  */
 
-static void set_well(struct probe_set *set, struct probe *p, bool is_well)
+static void set_well(struct probe_set *set, struct target_probe *p, bool is_well)
 {
+    p->is_judged = true;
     if (p->is_well != is_well) {
         p->is_well = is_well;
         p->since = set->latest;
@@ -220,7 +222,7 @@ static void fail_target(struct probe_set *set, struct probe_target *t, uint32_t 
 static void take_outcome(struct probe_set *set, struct probe_target *t, enum probe_purpose purpose,
                          bool is_ok)
 {
-    struct probe *p = &t->probes[purpose];
+    struct target_probe *p = &t->probes[purpose];
 
     p->failed = is_ok ? 0 : p->failed + 1;
     p->succeeded = is_ok ? p->succeeded + 1 : 0;
@@ -238,7 +240,7 @@ static void take_outcome(struct probe_set *set, struct probe_target *t, enum pro
 }
 
 /* The probe has ended, in whatever way; it is due again a period after it was begun. */
-static void end_flight(struct probe_set *set, struct probe *p)
+static void end_flight(struct probe_set *set, struct target_probe *p)
 {
     forget_flight(set, p);
     p->due = u64_max(p->due, set->latest);
@@ -248,7 +250,7 @@ static void pass_timeouts(struct probe_set *set)
 {
     for (uint32_t i = 0; i < set->count && set->flights > 0; i++) {
         for (enum probe_purpose k = 0; k < PROBE_PURPOSES; k++) {
-            struct probe *p = &set->targets[i].probes[k];
+            struct target_probe *p = &set->targets[i].probes[k];
 
             if (p->times_out != 0 && set->latest >= p->times_out) {
                 p->timeouts++;
@@ -281,13 +283,14 @@ void probe_set_answer(struct probe_set *set, uint64_t id, enum probe_purpose pur
 
 /* The probe that is due first, of those that are not under way; equal ones in the order in which
  * they were added. NULL: none will be due. */
-static struct probe *first_due(struct probe_set *set, uint32_t *target, enum probe_purpose *purpose)
+static struct target_probe *first_due(struct probe_set *set, uint32_t *target,
+                                      enum probe_purpose *purpose)
 {
-    struct probe *first = NULL;
+    struct target_probe *first = NULL;
 
     for (uint32_t i = 0; i < set->count; i++) {
         for (enum probe_purpose k = 0; k < PROBE_PURPOSES; k++) {
-            struct probe *p = &set->targets[i].probes[k];
+            struct target_probe *p = &set->targets[i].probes[k];
             bool is_free = p->times_out == 0 && p->due != NANOS_FOREVER;
 
             if (is_free && (first == NULL || p->due < first->due)) {
@@ -310,7 +313,7 @@ bool probe_set_next(struct probe_set *set, nanos now, struct probe_order *order)
     if (set->flights >= set->config.flights_max) {
         return false;
     }
-    struct probe *p = first_due(set, &target, &purpose);
+    struct target_probe *p = first_due(set, &target, &purpose);
 
     if (p == NULL || p->due > set->latest) {
         return false;
@@ -346,7 +349,7 @@ nanos probe_set_deadline(const struct probe_set *set)
 
     for (uint32_t i = 0; i < set->count; i++) {
         for (int k = 0; k < PROBE_PURPOSES; k++) {
-            const struct probe *p = &set->targets[i].probes[k];
+            const struct target_probe *p = &set->targets[i].probes[k];
 
             if (p->times_out != 0) {
                 deadline = u64_min(deadline, p->times_out);
@@ -449,7 +452,7 @@ void probe_set_excuse_all(struct probe_set *set, nanos until, nanos now)
 
 bool probe_is_ready(const struct probe_target *t)
 {
-    const struct probe *readiness = &t->probes[PROBE_READINESS];
+    const struct target_probe *readiness = &t->probes[PROBE_READINESS];
 
     return t->state == PROBE_RUNNING && (!readiness->config.is_asked || readiness->is_well);
 }
@@ -463,13 +466,14 @@ struct rung_view probe_rung(const struct probe_target *t)
         view.bad = t->failures;
         view.asked = t->failures;
     } else if (t->state == PROBE_RUNNING) {
-        const struct probe *readiness = &t->probes[PROBE_READINESS];
-        const struct probe *p = readiness->config.is_asked ? readiness : &t->probes[PROBE_LIVENESS];
+        const struct target_probe *readiness = &t->probes[PROBE_READINESS];
+        const struct target_probe *p =
+            readiness->config.is_asked ? readiness : &t->probes[PROBE_LIVENESS];
 
         view.since = p->since;
         view.bad = p->failed;
         view.asked = p->failed > 0 ? p->failed : p->succeeded;
-        if (p->failed >= p->config.failures || p->is_well) {
+        if (p->is_judged) {
             view.state = p->is_well ? RUNG_WELL : RUNG_DEGRADED;
         }
     }
@@ -487,7 +491,7 @@ void probe_set_check(const struct probe_set *set)
         CHECK(t->state < PROBE_STATES && t->entered <= set->latest);
         CHECK(t->state != PROBE_STARTING || t->probes[PROBE_STARTUP].config.is_asked);
         for (int k = 0; k < PROBE_PURPOSES; k++) {
-            const struct probe *p = &t->probes[k];
+            const struct target_probe *p = &t->probes[k];
             bool is_asked = p->config.is_asked && (state_rows[t->state].asked >> k & 1) != 0;
 
             flights += p->times_out != 0;

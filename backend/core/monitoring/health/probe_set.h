@@ -97,7 +97,7 @@ struct probe_set_config {
 };
 
 /* One probe of a target. */
-struct probe {
+struct target_probe {
     struct probe_config config;
     nanos due;       /* NANOS_FOREVER: not now */
     nanos times_out; /* 0: not under way */
@@ -105,7 +105,8 @@ struct probe {
     uint32_t failed;    /* in a row */
     uint32_t succeeded; /* in a row */
     bool is_well;
-    nanos since; /* of is_well as it is */
+    bool is_judged; /* is_well is a verdict: so many answers were alike */
+    nanos since;    /* of is_well as it is */
     uint64_t asked;
     uint64_t timeouts;
 };
@@ -115,7 +116,7 @@ struct probe_target {
     enum rung rung;
     enum probe_state state;
     nanos entered;
-    struct probe probes[PROBE_PURPOSES];
+    struct target_probe probes[PROBE_PURPOSES];
     nanos restart_from; /* FAILED: not before this */
     uint32_t restarts;  /* in a row, without a stable time between them */
     uint32_t failures;  /* FAILED: in a row, which led there */

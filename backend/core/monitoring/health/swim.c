@@ -228,9 +228,6 @@ static void swim_hear(struct swim *s, struct swim_arrival *arrival, const struct
         break;
     case SWIM_MEMBER:
         swim_hear_member(s, m, u);
-        if (arrival->from == SWIM_NOBODY && m->id == arrival->sender) {
-            arrival->from = swim_index(s, arrival->sender);
-        }
         break;
     case SWIM_SUSPECT_OF:
         swim_hear_suspect(s, m->id, m->incarnation, m->by, u);
@@ -290,6 +287,9 @@ static void swim_hear_text(struct swim *s, struct swim_arrival *arrival, struct 
             return;
         }
         swim_hear(s, arrival, &m, u);
+        /* The sender may have been a tombstone that gave way to somebody whom it named: what is at
+         * its place now is another member, and it is a stranger. */
+        arrival->from = swim_index(s, arrival->sender);
     }
     if (!cursor_ok(&c)) {
         s->counters[SWIM_REFUSED_FORMAT]++;

@@ -354,6 +354,9 @@ struct swim_edge {
 
     enum swim_edge_stage stage;
     bool only_answer_counts; /* it does not help that it is heard: it must hear us */
+    bool was_told;           /* to look, by another observer */
+    uint32_t pings;          /* of this check */
+    uint32_t answer_pings;   /* that it took for the answers of fellows, together */
     uint32_t sequence;
     nanos ping_at;
     nanos deadline;

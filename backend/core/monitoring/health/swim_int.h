@@ -137,6 +137,50 @@ void swim_hear_buckets(struct swim *s, uint32_t from, const struct swim_message 
 /* The living neighbours of `id`; how many. */
 uint32_t swim_neighbours(const struct swim *s, node_id id, node_id ret[SWIM_OBSERVERS_MAX]);
 
+/* --- swim_tally.c: accusations and reports -------------------------------------------------------
+ */
+
+/* How often an edge that is bad is reported to the leader. */
+#define SWIM_REPORT_INTERVAL (2 * NANOS_PER_S)
+
+/* The observers of `subject` that are alive, without ourselves. */
+uint32_t swim_fellows(const struct swim *s, node_id subject, node_id ret[SWIM_OBSERVERS_MAX]);
+
+/* One message, without rumors: these go to the same few, who would use up what all others should
+ * hear. By stream too, where that is how a member is reached. */
+void swim_tell(struct swim *s, node_id id, const struct swim_message *m, struct swim_update *u);
+
+/* An accusation is taken back, is made. The latter may be the one that condemns. */
+void swim_tally_drop(struct swim *s, uint32_t at, node_id by, struct swim_update *u);
+void swim_tally_add(struct swim *s, uint32_t at, node_id by, struct swim_update *u);
+void swim_tallies_tick(struct swim *s, struct swim_update *u);
+/* When one must be said again at the latest; NANOS_FOREVER: there is none. */
+nanos swim_tallies_due(const struct swim *s);
+
+/* Ours, to all fellow observers and to the leader. */
+void swim_accuse(struct swim *s, struct swim_edge *edge, bool takes_back, struct swim_update *u);
+
+/* To the leader, which may be we; one that has come to us, as the leader. */
+void swim_report(struct swim *s, const struct swim_message *m, struct swim_update *u);
+void swim_report_push(struct swim *s, node_id observer, const struct swim_message *m,
+                      struct swim_update *u);
+
+/* --- swim_check.c: what is done about a neighbour in doubt ---------------------------------------
+ */
+
+nanos swim_check_span(const struct swim *s, const struct swim_edge *edge);
+
+/* It is asked, as it is silent, or (`by_echo`) as it does not hear us. */
+void swim_check_ask(struct swim *s, struct swim_edge *edge, bool by_echo, struct swim_update *u);
+
+/* All observers ask. The first one tells the others to look; each that was told asks a few others
+ * whether they hear it, to know what its own word is worth. */
+void swim_check_begin(struct swim *s, struct swim_edge *edge, bool was_told, struct swim_update *u);
+
+/* It lives. */
+void swim_check_end(struct swim *s, struct swim_edge *edge, struct swim_update *u);
+void swim_check_tick(struct swim *s, struct swim_edge *edge, struct swim_update *u);
+
 /* --- swim_watch.c: observers -------------------------------------------------------------------
  */
 
@@ -156,6 +200,16 @@ bool swim_watch_ack(struct swim *s, uint32_t from, uint32_t sequence, bool by_st
                     struct swim_update *u);
 struct swim_edge *swim_edge_find(struct swim *s, node_id peer);
 nanos swim_beat_interval(const struct swim *s);
+
+/* When its next beat must have come, if it comes `promised` from now at the latest. */
+nanos swim_edge_due(const struct swim *s, const struct swim_edge *edge, nanos promised);
+
+/* Of the last sixteen beats, as a history has them: how many came. */
+static inline uint32_t swim_popcount16(uint32_t bits)
+{
+    return (uint32_t)__builtin_popcount(bits & 0xFFFFU);
+}
+
 void swim_hear_beat(struct swim *s, uint32_t from, bool by_stream, const struct swim_message *m,
                     struct swim_update *u);
 void swim_hear_look(struct swim *s, uint32_t from, const struct swim_message *m,

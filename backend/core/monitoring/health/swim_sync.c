@@ -3,6 +3,8 @@
 #include "core/base/check.h"
 #include "core/monitoring/health/swim_int.h"
 
+#define SWIM_LONELY_INTERVAL NANOS_PER_S
+
 void swim_send_state(struct swim *s, enum swim_send_how how, node_id to,
                      const struct world_endpoint *at, uint64_t stream, uint8_t flags,
                      struct swim_update *u)
@@ -47,6 +49,15 @@ void swim_send_greeting(struct swim *s, uint32_t to, uint64_t stream, struct swi
     }
 }
 
+/* With observers, one who is left alone has nobody else to ask, and asks often. */
+static nanos swim_heal_span(const struct swim *s)
+{
+    bool is_alone = s->config.rings > 0 && s->n_live == 1;
+
+    return is_alone ? u64_min(SWIM_LONELY_INTERVAL, s->config.heal_interval)
+                    : s->config.heal_interval;
+}
+
 /* One who is dead or gone, at random: it may live again, or may have lived all the time behind a
  * partition. It gets a probe, and what we hold of it; if it lives, it contradicts. */
 static void swim_heal(struct swim *s, struct swim_update *u)
@@ -71,7 +82,7 @@ void swim_sync_tick(struct swim *s, struct swim_update *u)
     uint32_t to = 0;
 
     if (s->heal_at <= s->now) {
-        s->heal_at = s->now + s->config.heal_interval;
+        s->heal_at = s->now + swim_heal_span(s);
         if (s->n_live < s->n_members) {
             swim_heal(s, u);
         }

@@ -29,23 +29,14 @@
 #include "core/base/mem.h"
 #include "core/monitoring/health/swim_int.h"
 
-/* An accusation that is not said again counts no longer. */
-#define SWIM_ACCUSATION_SPAN (3 * NANOS_PER_S)
-
-/* How often an accuser repeats itself and asks the accused again. */
-#define SWIM_ACCUSE_INTERVAL NANOS_PER_S
-
-/* After a check that came to nothing, because the others were silent as well. */
-#define SWIM_DOUBT_SPAN NANOS_PER_S
+/* How often an edge that is bad is reported to the leader is in swim_int.h. An accusation of one
+ * who is gone is told so long; and an edge must have been good so long for its report to be taken
+ * back: longer than what comes and goes. */
+#define SWIM_DEPARTED_SPAN (30 * NANOS_PER_S)
+#define SWIM_GOOD_SPAN     (15 * NANOS_PER_S)
 
 /* Rings are drawn anew at most so often: a change seldom comes alone. */
 #define SWIM_RING_INTERVAL (50 * NANOS_PER_MS)
-
-/* How often an edge that is bad is reported to the leader, and how long it must have been good for
- * the report to be taken back: longer than what comes and goes. */
-#define SWIM_REPORT_INTERVAL (2 * NANOS_PER_S)
-#define SWIM_DEPARTED_SPAN   (30 * NANOS_PER_S)
-#define SWIM_GOOD_SPAN       (15 * NANOS_PER_S)
 
 /* Of the last sixteen beats at most this many came: the edge is lossy. Of a loss of 10 % it is true
  * once in 10^9 times, of 30 % once in 140, of 80 % nearly always. */
@@ -58,34 +49,12 @@
 /* A number that far back is not a beat that came late. */
 #define SWIM_BEAT_GAP 64
 
-/* How many others an observer asks, that was told to look. */
-#define SWIM_TOLD_ASKS 3
-
-/* Pings of one check, evenly spread. */
-#define SWIM_CHECK_PINGS 3
-
-static uint32_t swim_popcount16(uint32_t bits)
-{
-    return (uint32_t)__builtin_popcount(bits & 0xFFFFU);
-}
-
 nanos swim_beat_interval(const struct swim *s)
 {
     bool is_small = s->n_live <= SWIM_SMALL_CLUSTER;
     nanos spacing = is_small ? s->config.beat_spacing_small : s->config.beat_spacing;
 
     return spacing * (s->n_edges > 0 ? s->n_edges : 1);
-}
-
-/* Who doubts itself is patient, and so is everybody with a member that was called dead in vain. */
-static nanos swim_check_span(const struct swim *s, const struct swim_edge *edge)
-{
-    bool is_small = s->n_live <= SWIM_SMALL_CLUSTER;
-    uint32_t at = swim_index(s, edge->peer);
-    uint32_t flaps = at == SWIM_NOBODY ? 0 : swim_flaps(s, at);
-
-    return (is_small ? s->config.check_timeout_small : s->config.check_timeout) *
-           (1 + s->awareness + flaps);
 }
 
 struct swim_edge *swim_edge_find(struct swim *s, node_id peer)
@@ -95,8 +64,7 @@ struct swim_edge *swim_edge_find(struct swim *s, node_id peer)
     return edge != NULL ? &s->edges[edge - s->edges] : NULL;
 }
 
-/* When its next beat must have come, if it comes `promised` from now at the latest. */
-static nanos swim_edge_due(const struct swim *s, const struct swim_edge *edge, nanos promised)
+nanos swim_edge_due(const struct swim *s, const struct swim_edge *edge, nanos promised)
 {
     return s->now + promised +
            (s->config.watch_margin + 4 * (nanos)edge->jitter_us * NANOS_PER_US) *
@@ -204,325 +172,6 @@ static void swim_beat_send(struct swim *s, struct swim_edge *edge, struct swim_u
     }
 }
 
-/* --- Accusations ---------------------------------------------------------------------------------
- */
-
-static uint32_t swim_fellows(const struct swim *s, node_id subject, node_id ret[SWIM_OBSERVERS_MAX])
-{
-    node_id all[SWIM_OBSERVERS_MAX];
-    uint32_t n = swim_neighbours(s, subject, all);
-    uint32_t fellows = 0;
-
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t at = swim_index(s, all[i]);
-
-        if (at != 0 && at != SWIM_NOBODY && s->members[at].state == SWIM_ALIVE) {
-            ret[fellows++] = all[i];
-        }
-    }
-    return fellows;
-}
-
-/* Without rumors: these go to the same few, who would use up what all others should hear. */
-static void swim_tell(struct swim *s, node_id id, const struct swim_message *m,
-                      struct swim_update *u)
-{
-    uint32_t to = swim_index(s, id);
-
-    if (to != SWIM_NOBODY && to != 0) {
-        swim_text_begin(s);
-        swim_text_put(s, m);
-        swim_text_send_bare(s, SWIM_SEND_DATAGRAM, id, &s->members[to].at, 0, u);
-        if (swim_streams_to(s, id)) {
-            swim_text_stream(s, to, m->type == SWIM_PING || m->type == SWIM_LOOK, u);
-        }
-    }
-}
-
-/* Takes back: whoever counted it counts it no longer. */
-static void swim_tally_drop(struct swim *s, uint32_t at, node_id by, struct swim_update *u)
-{
-    struct swim_suspicion *tally = NULL;
-
-    if (s->members[at].place == 0) {
-        return;
-    }
-    tally = &s->suspicions[s->members[at].place - 1];
-    for (uint32_t i = 0; i < tally->n_accusers; i++) {
-        if (tally->accusers[i] == by) {
-            tally->n_accusers--;
-            tally->accusers[i] = tally->accusers[tally->n_accusers];
-            tally->said_at[i] = tally->said_at[tally->n_accusers];
-            break;
-        }
-    }
-    if (tally->n_accusers == 0 && tally->deadline == NANOS_FOREVER) {
-        swim_acquit(s, at, u);
-    }
-}
-
-/* How many must accuse. Observers who are under suspicion themselves are not waited for. */
-static uint32_t swim_quorum(const struct swim *s, const struct swim_suspicion *tally)
-{
-    node_id all[SWIM_OBSERVERS_MAX];
-    uint32_t n = swim_neighbours(s, s->members[tally->member].id, all);
-    uint32_t waited_for = 0;
-
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t at = swim_index(s, all[i]);
-
-        waited_for += at != SWIM_NOBODY && s->members[at].state == SWIM_ALIVE ? 1 : 0;
-    }
-    return (uint32_t)u64_max(2, (2 * waited_for + 2) / 3);
-}
-
-static void swim_tally_judge(struct swim *s, uint32_t at, struct swim_update *u)
-{
-    const struct swim_suspicion *tally = NULL;
-
-    if (s->members[at].place == 0) {
-        return;
-    }
-    tally = &s->suspicions[s->members[at].place - 1];
-    if (tally->n_accusers >= swim_quorum(s, tally)) {
-        swim_hear_dead(s, s->members[at].id, s->members[at].incarnation, s->config.self, u);
-    }
-}
-
-static void swim_tally_add(struct swim *s, uint32_t at, node_id by, struct swim_update *u)
-{
-    struct swim_suspicion *tally = swim_accused(s, at, by, u);
-    uint32_t place = 0;
-
-    if (tally == NULL) {
-        return;
-    }
-    while (place < tally->n_accusers && tally->accusers[place] != by) {
-        place++;
-    }
-    if (place == SWIM_ACCUSERS_MAX) {
-        return;
-    }
-    tally->n_accusers += place == tally->n_accusers ? 1 : 0;
-    tally->accusers[place] = by;
-    tally->said_at[place] = s->now;
-    swim_tally_judge(s, at, u);
-}
-
-/* Accusations that were not repeated. What is suspected for another reason has its own deadline. */
-static void swim_tallies_tick(struct swim *s, struct swim_update *u)
-{
-    for (size_t i = s->n_suspicions; i > 0; i--) {
-        struct swim_suspicion *tally = i <= s->n_suspicions ? &s->suspicions[i - 1] : NULL;
-
-        for (uint32_t k = tally == NULL ? 0 : tally->n_accusers; k > 0; k--) {
-            if (tally->said_at[k - 1] + SWIM_ACCUSATION_SPAN <= s->now) {
-                uint32_t last = --tally->n_accusers;
-
-                tally->accusers[k - 1] = tally->accusers[last];
-                tally->said_at[k - 1] = tally->said_at[last];
-            }
-        }
-        if (tally != NULL && tally->n_accusers == 0 && tally->deadline == NANOS_FOREVER) {
-            swim_acquit(s, tally->member, u);
-        }
-    }
-}
-
-static void swim_report_push(struct swim *s, node_id observer, const struct swim_message *m,
-                             struct swim_update *u)
-{
-    struct swim_report *report = NULL;
-
-    mem_grow((void **)&u->reports, &u->reports_cap, u->n_reports + 1, sizeof(*u->reports));
-    report = &u->reports[u->n_reports++];
-    *report = (struct swim_report){
-        .observer = observer,
-        .subject = m->id,
-        .incarnation = m->incarnation,
-        .down = (m->flags & SWIM_FLAG_TAKES_BACK) == 0,
-        .age = (nanos)m->age_ms * NANOS_PER_MS,
-    };
-    report->n_observers = swim_neighbours(s, m->id, report->observers);
-}
-
-/* To the leader, which may be we. */
-static void swim_report(struct swim *s, const struct swim_message *m, struct swim_update *u)
-{
-    if (s->leader == s->config.self) {
-        swim_report_push(s, s->config.self, m, u);
-    } else if (s->leader != NODE_NONE) {
-        struct swim_message report = *m;
-
-        report.type = SWIM_REPORT;
-        swim_tell(s, s->leader, &report, u);
-    }
-}
-
-/* Those who condemned it may be gone themselves before a leader has heard of it. Whoever is its
- * neighbour now, and has asked it in vain, says so in their place. */
-void swim_watch_dead(struct swim *s, uint32_t at, struct swim_update *u)
-{
-    const struct swim_member *m = &s->members[at];
-    struct swim_message report = {.type = SWIM_REPORT, .id = m->id, .incarnation = m->incarnation};
-    node_id observers[SWIM_OBSERVERS_MAX];
-    uint32_t n = 0;
-
-    if (s->config.rings == 0 || s->leader == NODE_NONE || m->state != SWIM_DEAD ||
-        s->now < m->since + 2 * s->config.heal_interval) {
-        return;
-    }
-    n = swim_neighbours(s, m->id, observers);
-    for (uint32_t i = 0; i < n; i++) {
-        if (observers[i] == s->config.self) {
-            swim_report(s, &report, u);
-            return;
-        }
-    }
-}
-
-static void swim_accuse(struct swim *s, struct swim_edge *edge, bool takes_back,
-                        struct swim_update *u)
-{
-    uint32_t at = swim_index(s, edge->peer);
-    node_id fellows[SWIM_OBSERVERS_MAX];
-    uint32_t n = swim_fellows(s, edge->peer, fellows);
-    struct swim_message m = {
-        .type = SWIM_ACCUSE,
-        .id = edge->peer,
-        .flags = takes_back ? SWIM_FLAG_TAKES_BACK : 0,
-    };
-
-    if (at == SWIM_NOBODY) {
-        return;
-    }
-    m.incarnation = s->members[at].incarnation;
-    for (uint32_t i = 0; i < n; i++) {
-        swim_tell(s, fellows[i], &m, u);
-    }
-    if (takes_back) {
-        swim_tally_drop(s, at, s->config.self, u);
-        return;
-    }
-    edge->is_down = true;
-    edge->bad_at = s->now;
-    edge->report_at = s->now + SWIM_REPORT_INTERVAL;
-    swim_report(s, &m, u);
-    swim_tally_add(s, at, s->config.self, u);
-}
-
-/* --- Checks --------------------------------------------------------------------------------------
- */
-
-/* The first ping of a doubt is a datagram alone: what is lost now and then opens no streams. */
-static void swim_check_ping(struct swim *s, struct swim_edge *edge, bool by_stream,
-                            struct swim_update *u)
-{
-    struct swim_message ping = {.type = SWIM_PING, .sequence = edge->sequence, .id = edge->peer};
-    uint32_t to = swim_index(s, edge->peer);
-
-    swim_tell(s, edge->peer, &ping, u);
-    if (by_stream && to != SWIM_NOBODY && !swim_streams_to(s, edge->peer)) {
-        swim_text_stream(s, to, true, u);
-    }
-}
-
-static void swim_check_ask(struct swim *s, struct swim_edge *edge, bool by_echo,
-                           struct swim_update *u)
-{
-    edge->stage = SWIM_EDGE_ASKING;
-    edge->only_answer_counts = by_echo;
-    edge->sequence = swim_next_sequence(s);
-    edge->deadline = s->now + swim_check_span(s, edge) / 2;
-    edge->ping_at = s->now + swim_check_span(s, edge) / 4;
-    swim_check_ping(s, edge, false, u);
-}
-
-/* All observers ask. The first one tells the others to look; each that was told asks a few others
- * whether they hear it, to know what its own word is worth. */
-static void swim_check_begin(struct swim *s, struct swim_edge *edge, bool was_told,
-                             struct swim_update *u)
-{
-    uint32_t at = swim_index(s, edge->peer);
-    struct swim_message look = {.type = SWIM_LOOK, .id = edge->peer};
-
-    if (at == SWIM_NOBODY) {
-        return;
-    }
-    s->counters[SWIM_PROBES]++;
-    edge->stage = SWIM_EDGE_CHECKING;
-    edge->only_answer_counts = edge->only_answer_counts || was_told;
-    edge->sequence = swim_next_sequence(s);
-    edge->deadline = s->now + swim_check_span(s, edge);
-    edge->ping_at = s->now + swim_check_span(s, edge) / SWIM_CHECK_PINGS;
-    edge->fellows_heard = 0;
-    edge->n_fellows = swim_fellows(s, edge->peer, edge->fellows);
-    look.incarnation = s->members[at].incarnation;
-    look.sequence = edge->sequence;
-    if (was_told && edge->n_fellows > SWIM_TOLD_ASKS) {
-        for (uint32_t i = 0; i < SWIM_TOLD_ASKS; i++) {
-            uint32_t k = i + (uint32_t)prng_below(&s->prng, edge->n_fellows - i);
-            node_id kept = edge->fellows[i];
-
-            edge->fellows[i] = edge->fellows[k];
-            edge->fellows[k] = kept;
-        }
-        edge->n_fellows = SWIM_TOLD_ASKS;
-    }
-    for (uint32_t i = 0; i < edge->n_fellows; i++) {
-        if (was_told) {
-            look.type = SWIM_PING;
-            look.id = edge->fellows[i];
-        }
-        swim_tell(s, edge->fellows[i], &look, u);
-    }
-    swim_check_ping(s, edge, true, u);
-}
-
-static void swim_check_judge(struct swim *s, struct swim_edge *edge, struct swim_update *u)
-{
-    uint32_t heard = (uint32_t)__builtin_popcount(edge->fellows_heard);
-    bool is_alone = s->n_live <= 2;
-
-    s->counters[SWIM_PROBES_FAILED]++;
-    if (!is_alone && (edge->n_fellows == 0 || 2 * heard < edge->n_fellows)) {
-        /* Those who should have answered us are silent, too. */
-        swim_awareness_add(s, 1);
-        edge->stage = SWIM_EDGE_QUIET;
-        edge->due = s->now + SWIM_DOUBT_SPAN * (1 + s->awareness);
-        return;
-    }
-    swim_awareness_add(s, -1);
-    edge->stage = SWIM_EDGE_ACCUSING;
-    edge->deadline = s->now + SWIM_ACCUSE_INTERVAL;
-    edge->ping_at = NANOS_FOREVER;
-    if (is_alone) {
-        uint32_t at = swim_index(s, edge->peer);
-
-        swim_hear_suspect(s, edge->peer, s->members[at].incarnation, s->config.self, u);
-        return;
-    }
-    swim_accuse(s, edge, false, u);
-}
-
-/* It lives. */
-static void swim_check_end(struct swim *s, struct swim_edge *edge, struct swim_update *u)
-{
-    bool accused = edge->stage == SWIM_EDGE_ACCUSING;
-
-    edge->answered_at = s->now;
-    edge->stage = SWIM_EDGE_QUIET;
-    edge->only_answer_counts = false;
-    edge->due = u64_max(edge->due, swim_edge_due(s, edge, swim_beat_interval(s)));
-    if (accused && s->n_live <= 2) {
-        swim_acquit(s, swim_index(s, edge->peer), u);
-    } else if (accused) {
-        swim_accuse(s, edge, true, u);
-    } else {
-        swim_awareness_add(s, -1);
-    }
-}
-
 /* --- What comes ----------------------------------------------------------------------------------
  */
 
@@ -560,7 +209,10 @@ bool swim_watch_ack(struct swim *s, uint32_t from, uint32_t sequence, bool by_st
             return true;
         }
         for (uint32_t k = 0; k < edge->n_fellows; k++) {
-            edge->fellows_heard |= edge->fellows[k] == id ? 1U << k : 0;
+            if (edge->fellows[k] == id && (edge->fellows_heard >> k & 1) == 0) {
+                edge->fellows_heard |= 1U << k;
+                edge->answer_pings += edge->pings;
+            }
         }
         return true;
     }
@@ -736,25 +388,7 @@ static void swim_edge_tick(struct swim *s, struct swim_edge *edge, struct swim_u
     if (edge->stage == SWIM_EDGE_QUIET && edge->due <= s->now) {
         swim_check_ask(s, edge, false, u);
     }
-    if (edge->stage != SWIM_EDGE_QUIET && edge->ping_at <= s->now) {
-        edge->ping_at = edge->stage == SWIM_EDGE_CHECKING
-                            ? s->now + swim_check_span(s, edge) / SWIM_CHECK_PINGS
-                            : NANOS_FOREVER;
-        swim_check_ping(s, edge, edge->stage == SWIM_EDGE_ASKING, u);
-    }
-    if (edge->stage != SWIM_EDGE_QUIET && edge->deadline <= s->now) {
-        if (edge->stage == SWIM_EDGE_ASKING) {
-            swim_check_begin(s, edge, false, u);
-        } else if (edge->stage == SWIM_EDGE_CHECKING) {
-            swim_check_judge(s, edge, u);
-        } else {
-            edge->deadline = s->now + SWIM_ACCUSE_INTERVAL;
-            swim_check_ping(s, edge, true, u);
-            if (s->n_live > 2) {
-                swim_accuse(s, edge, false, u);
-            }
-        }
-    }
+    swim_check_tick(s, edge, u);
     swim_edge_reports(s, edge, u);
 }
 
@@ -821,12 +455,7 @@ nanos swim_watch_due(const struct swim *s)
             due = u64_min(due, s->departed[i].report_at);
         }
     }
-    for (size_t i = 0; i < s->n_suspicions; i++) {
-        for (uint32_t k = 0; k < s->suspicions[i].n_accusers; k++) {
-            due = u64_min(due, s->suspicions[i].said_at[k] + SWIM_ACCUSATION_SPAN);
-        }
-    }
-    return due;
+    return u64_min(due, swim_tallies_due(s));
 }
 
 /* Whatever was due while we did not run was not missed by others. All get their time anew; and all

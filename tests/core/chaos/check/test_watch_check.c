@@ -28,7 +28,7 @@ static const struct watch_truth *tell(struct story *s)
         put_of(4, "x", 5), put_of(5, "x", 6), put_of(6, "b", 7), put_of(7, "a", 8)};
     memcpy(s->changes, changes, sizeof(changes));
     s->changes[6].kind = WATCH_DELETE;
-    s->truth = (struct watch_truth){s->changes, CHANGES};
+    s->truth = (struct watch_truth){s->changes, CHANGES, 0};
     return &s->truth;
 }
 

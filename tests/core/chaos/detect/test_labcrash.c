@@ -31,6 +31,22 @@ static void a_crash_is_found_by_all(void **state)
     }
 }
 
+/* Both directions lose three in ten, streams included. */
+static void under_loss_nobody_is_wronged_and_a_crash_is_found(void **state)
+{
+    (void)state;
+    struct labcrash_cell cell = crash_cell(LABSWIM_SHIPPED);
+
+    cell.loss = 3 * LABNET_CERTAIN / 10;
+    cell.quiet = 60 * NANOS_PER_S;
+    for (cell.seed = 1; cell.seed <= 5; cell.seed++) {
+        struct labcrash_result r;
+        labcrash_run(&cell, &r);
+        assert_int_equal(r.false_deaths, 0);
+        assert_true(r.first_s > 0.1 && r.full_s < 20);
+    }
+}
+
 /* The laboratory can fail a protocol: who never condemns finds nothing, who probes rarely is slow.
  */
 static void tune_lenient(void *ctx, struct swim_config *config)
@@ -117,6 +133,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_crash_is_found_by_all),
+        cmocka_unit_test(under_loss_nobody_is_wronged_and_a_crash_is_found),
         cmocka_unit_test(a_protocol_that_is_too_lenient_or_lazy_scores_badly),
         cmocka_unit_test(crashes_repeat_with_their_seed),
         cmocka_unit_test(load_is_counted_on_both_sides),

@@ -15,6 +15,7 @@ struct stand {
     uint32_t cuts;
     uint32_t gray;
     uint32_t back;
+    struct cut_change last_lost;
 };
 
 static void stand_step(struct stand *t, struct cut_event event)
@@ -29,6 +30,7 @@ static void stand_step(struct stand *t, struct cut_event event)
 
         if (change->kind == CUT_LOST) {
             t->lost[change->id]++;
+            t->last_lost = *change;
             lost++;
         }
         t->gray += change->kind == CUT_GRAY ? 1 : 0;
@@ -373,6 +375,134 @@ static void who_left_of_its_own_is_not_lost(void **state)
     stand_close(&t);
 }
 
+/* --- Two hosts -----------------------------------------------------------------------------------
+ */
+
+/* Host 1 leads, and says every two seconds that host 2 is gone. */
+static void stand_says_alone(struct stand *t, nanos span)
+{
+    nanos end = t->now + span;
+
+    while (t->now < end) {
+        stand_report(t, 1, 2, 1, 1, true);
+        stand_wait(t, 2 * NANOS_PER_S);
+    }
+}
+
+static void stand_open_two(struct stand *t)
+{
+    stand_open(t, 2);
+    stand_step(t, (struct cut_event){.kind = CUT_EVENT_DEAD, .id = 2});
+}
+
+static void of_two_one_word_is_enough_if_it_is_said_for_long(void **state)
+{
+    (void)state;
+    struct stand t;
+
+    stand_open_two(&t);
+    stand_says_alone(&t, 14 * NANOS_PER_S);
+    assert_int_equal(t.cuts, 0);
+    assert_false(t.update.is_braked);
+    stand_says_alone(&t, 4 * NANOS_PER_S);
+    assert_int_equal(t.cuts, 1);
+    assert_int_equal(t.last_lost.reports, 1);
+    assert_int_equal(t.last_lost.observers, 1);
+    /* When it has been back for long enough, it is in again. */
+    stand_step(&t, (struct cut_event){.kind = CUT_EVENT_ALIVE, .id = 2, .incarnation = 65537});
+    stand_wait(&t, 100 * NANOS_PER_S);
+    assert_int_equal(t.back, 1);
+    stand_close(&t);
+}
+
+static void a_pause_in_the_only_word_begins_anew(void **state)
+{
+    (void)state;
+    struct stand t;
+
+    stand_open_two(&t);
+    for (int round = 0; round < 6; round++) {
+        stand_says_alone(&t, 12 * NANOS_PER_S);
+        stand_wait(&t, 8 * NANOS_PER_S);
+    }
+    assert_int_equal(t.cuts, 0);
+    stand_close(&t);
+}
+
+/* The log's heartbeats come: whoever does not hear it has bad ears. */
+static void whom_anything_else_hears_is_not_lost_on_one_word(void **state)
+{
+    (void)state;
+    struct stand t;
+
+    stand_open_two(&t);
+    for (int round = 0; round < 20; round++) {
+        stand_says_alone(&t, 8 * NANOS_PER_S);
+        stand_step(&t, (struct cut_event){.kind = CUT_EVENT_HEARD, .id = 2});
+    }
+    assert_int_equal(t.cuts, 0);
+    stand_close(&t);
+}
+
+static void who_lives_is_not_lost_on_one_word(void **state)
+{
+    (void)state;
+    struct stand t;
+
+    stand_open(&t, 2);
+    stand_says_alone(&t, 60 * NANOS_PER_S);
+    assert_int_equal(t.cuts, 0);
+    stand_step(&t, (struct cut_event){.kind = CUT_EVENT_DEAD, .id = 2});
+    stand_says_alone(&t, 12 * NANOS_PER_S);
+    stand_step(&t, (struct cut_event){.kind = CUT_EVENT_ALIVE, .id = 2, .incarnation = 65537});
+    stand_step(&t, (struct cut_event){.kind = CUT_EVENT_DEAD, .id = 2});
+    stand_says_alone(&t, 12 * NANOS_PER_S);
+    assert_int_equal(t.cuts, 0);
+    stand_close(&t);
+}
+
+/* Whatever a sick leader says of all others, and however long; also of one, with the rest dead. */
+static void with_three_in_the_view_one_word_is_never_enough(void **state)
+{
+    (void)state;
+    for (uint32_t n = 3; n <= 5; n++) {
+        struct stand t;
+
+        stand_open(&t, n);
+        for (uint32_t id = 2; id <= n; id++) {
+            stand_step(&t, (struct cut_event){.kind = CUT_EVENT_DEAD, .id = id});
+        }
+        for (int round = 0; round < 60; round++) {
+            for (uint32_t id = 2; id <= n; id++) {
+                stand_report(&t, 1, id, 1, 1, true);
+            }
+            stand_wait(&t, 2 * NANOS_PER_S);
+        }
+        assert_int_equal(t.cuts, 0);
+        stand_close(&t);
+    }
+}
+
+static void when_one_of_three_is_gone_the_other_two_are_two(void **state)
+{
+    (void)state;
+    struct stand t;
+
+    stand_open(&t, 3);
+    stand_report(&t, 1, 3, 2, 3, true);
+    stand_report(&t, 2, 3, 2, 3, true);
+    stand_step(&t, (struct cut_event){.kind = CUT_EVENT_DEAD, .id = 3});
+    stand_wait(&t, 5 * NANOS_PER_S);
+    assert_int_equal(t.lost[3], 1);
+    stand_step(&t, (struct cut_event){.kind = CUT_EVENT_DEAD, .id = 2});
+    stand_says_alone(&t, 14 * NANOS_PER_S);
+    assert_int_equal(t.lost[2], 0);
+    stand_says_alone(&t, 4 * NANOS_PER_S);
+    assert_int_equal(t.lost[2], 1);
+    assert_int_equal(t.last_lost.observers, 1);
+    stand_close(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -391,6 +521,12 @@ int main(void)
         cmocka_unit_test(of_three_both_others_must_say_so),
         cmocka_unit_test(who_contradicted_is_not_lost_for_what_was_said_before),
         cmocka_unit_test(who_left_of_its_own_is_not_lost),
+        cmocka_unit_test(of_two_one_word_is_enough_if_it_is_said_for_long),
+        cmocka_unit_test(a_pause_in_the_only_word_begins_anew),
+        cmocka_unit_test(whom_anything_else_hears_is_not_lost_on_one_word),
+        cmocka_unit_test(who_lives_is_not_lost_on_one_word),
+        cmocka_unit_test(with_three_in_the_view_one_word_is_never_enough),
+        cmocka_unit_test(when_one_of_three_is_gone_the_other_two_are_two),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -199,6 +199,43 @@ static void bunch_after_a_stall_is_one_mistake(void **state)
     assert_true(d.counts.mistakes >= stalls && d.counts.mistakes <= stalls + 2);
 }
 
+/* A sender that stands still for less than the margin goes on from there: its schedule has moved,
+ * and the next heartbeat is not expected where it would have been. */
+static void sender_that_stood_still_is_not_expected_on_its_old_schedule(void **state)
+{
+    (void)state;
+    struct prng prng = test_prng(__func__);
+    const nanos pauses[] = {120 * MS, 190 * MS, 240 * MS};
+    for (size_t p = 0; p < COUNT_OF(pauses); p++) {
+        struct detector d = own_watcher(200 * MS);
+        for (uint64_t i = 1; i <= 3000; i++) {
+            arrives_with(&d, i, prng_below(&prng, 2 * MS));
+        }
+        for (uint64_t i = 3001; i <= 3100; i++) {
+            arrives_with(&d, i, pauses[p] + prng_below(&prng, 2 * MS));
+        }
+        assert_int_equal(d.counts.mistakes, pauses[p] > 200 * MS);
+    }
+}
+
+/* Where heartbeats are lost and the margin is small, one that fills a gap comes when it is due: it
+ * is no reason to wait longer for the next, and that time is missing elsewhere. */
+static void losses_are_no_reason_for_caution(void **state)
+{
+    (void)state;
+    struct prng prng = test_prng(__func__);
+    struct detector d = own_watcher(10 * MS);
+    for (uint64_t i = 1; i <= 20000; i++) {
+        if (prng_chance(&prng, 1, 5)) {
+            continue;
+        }
+        arrives_with(&d, i, prng_below(&prng, 20 * MS));
+        if (i > 2000) {
+            assert_int_equal(d.memory.own.caution, 0);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -211,6 +248,8 @@ int main(void)
         cmocka_unit_test(patience_is_bounded),
         cmocka_unit_test(sender_that_was_stopped_is_followed_at_once),
         cmocka_unit_test(bunch_after_a_stall_is_one_mistake),
+        cmocka_unit_test(sender_that_stood_still_is_not_expected_on_its_old_schedule),
+        cmocka_unit_test(losses_are_no_reason_for_caution),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -361,6 +361,22 @@ static void map_is_bounded(void **state)
     assert_int_equal(gray_map_add(&map, 5000, 5001, true), ERR_TOO_LARGE);
 }
 
+static void what_came_and_tells_no_time_counts_against_loss_alone(void **state)
+{
+    (void)state;
+    struct gray_config config = gray_config_of(NANOS_PER_MS);
+    struct gray_signal s;
+
+    gray_init(&s, &config, 0);
+    gray_lost(&s, NANOS_PER_S);
+    for (uint32_t i = 0; i < 400; i++) {
+        gray_came(&s, 2 * NANOS_PER_S + i * NANOS_PER_S);
+    }
+    assert_int_equal(s.answers, 0);
+    assert_int_equal(s.evidence[GRAY_LOSS].bad, 0);
+    gray_check(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -376,6 +392,7 @@ int main(void)
         cmocka_unit_test(blame_is_told_from_who_sees_whom),
         cmocka_unit_test(nobody_is_blamed_without_a_report),
         cmocka_unit_test(map_is_bounded),
+        cmocka_unit_test(what_came_and_tells_no_time_counts_against_loss_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,6 +14,9 @@
 
 struct ward {
     struct simworld *sim;
+    uint32_t n;
+    bool hears; /* by other ways */
+    struct cut_change last_lost;
     struct simhost *hosts[AGENTS];
     struct health_agent *agents[AGENTS];
     uint64_t instances[AGENTS];
@@ -40,11 +43,22 @@ static void ward_cut(void *ctx, const struct cut_change *change, uint64_t view)
 
     (void)view;
     w->lost[change->id - 1] += change->kind == CUT_LOST ? 1 : 0;
+    w->last_lost = change->kind == CUT_LOST ? *change : w->last_lost;
+}
+
+static bool ward_hears(void *ctx, node_id id, nanos span)
+{
+    const struct ward *w = ctx;
+
+    assert_in_range(id, 1, AGENTS);
+    assert_true(span > 0);
+    return w->hears;
 }
 
 static void ward_start(struct ward *w, uint32_t i)
 {
-    struct health_agent_events events = {.ctx = w, .changed = ward_changed, .cut = ward_cut};
+    struct health_agent_events events = {
+        .ctx = w, .changed = ward_changed, .cut = ward_cut, .hears = ward_hears};
     struct health_agent_config c;
 
     health_agent_config_default(&c);
@@ -67,11 +81,12 @@ static void ward_run(struct ward *w, nanos span)
     simworld_run(w->sim, simworld_now(w->sim) + span);
 }
 
-static void ward_open(struct ward *w)
+static void ward_open_of(struct ward *w, uint32_t n)
 {
     memset(w, 0, sizeof(*w));
+    w->n = n;
     w->sim = simworld_new(3);
-    for (uint32_t i = 0; i < AGENTS; i++) {
+    for (uint32_t i = 0; i < n; i++) {
         char name[8];
 
         (void)snprintf(name, sizeof(name), "h%u", i);
@@ -80,10 +95,15 @@ static void ward_open(struct ward *w)
         ward_start(w, i);
     }
     ward_run(w, 5 * NANOS_PER_S);
-    for (uint32_t i = 0; i < AGENTS; i++) {
+    for (uint32_t i = 0; i < n; i++) {
         health_agent_lead(w->agents[i], 1);
     }
     ward_run(w, 2 * NANOS_PER_S);
+}
+
+static void ward_open(struct ward *w)
+{
+    ward_open_of(w, AGENTS);
 }
 
 static void ward_close(struct ward *w)
@@ -116,7 +136,7 @@ static uint32_t ward_total(const uint32_t counts[AGENTS])
 static bool all_know_all(const struct ward *w)
 {
     for (uint32_t i = 0; i < AGENTS; i++) {
-        if (w->agents[i] != NULL && swim_live_count(health_agent_swim(w->agents[i])) != AGENTS) {
+        if (w->agents[i] != NULL && swim_live_count(health_agent_swim(w->agents[i])) != w->n) {
             return false;
         }
     }
@@ -251,6 +271,81 @@ static void the_curve_of_who_restarts_at_once_stays_low(void **state)
     for (uint32_t i = n - 10; i < n; i++) {
         assert_true(phi[i] >= 0.0F && phi[i] < 5.0F);
     }
+    ward_close(&w);
+}
+
+/* --- Two hosts -----------------------------------------------------------------------------------
+ */
+
+static void of_two_the_other_one_is_lost_on_one_word_and_late(void **state)
+{
+    (void)state;
+    struct ward w;
+
+    ward_open_of(&w, 2);
+    ward_run(&w, 60 * NANOS_PER_S);
+    ward_kill(&w, 1);
+    ward_run(&w, 15 * NANOS_PER_S);
+    assert_int_equal(ward_total(w.lost), 0);
+    ward_run(&w, 10 * NANOS_PER_S);
+    assert_int_equal(w.lost[1], 1);
+    assert_int_equal(w.last_lost.observers, 1);
+    w.instances[1]++;
+    ward_start(&w, 1);
+    ward_run(&w, 120 * NANOS_PER_S);
+    assert_true(all_know_all(&w));
+    assert_true(cut_find(health_agent_cut(w.agents[0]), 2)->is_in);
+    assert_int_equal(ward_total(w.lost), 1);
+    ward_close(&w);
+}
+
+static void of_two_the_other_one_is_not_lost_while_the_log_hears_it(void **state)
+{
+    (void)state;
+    struct ward w;
+
+    ward_open_of(&w, 2);
+    w.hears = true;
+    simnet_cut(w.hosts[0], w.hosts[1], true);
+    ward_run(&w, 120 * NANOS_PER_S);
+    assert_int_equal(ward_total(w.lost), 0);
+    w.hears = false;
+    ward_run(&w, 30 * NANOS_PER_S);
+    assert_int_equal(w.lost[1], 1);
+    ward_close(&w);
+}
+
+/* It has not observed while it stood, and hears the other one when it goes on. */
+static void of_two_a_leader_that_stood_still_calls_nobody_lost(void **state)
+{
+    (void)state;
+    struct ward w;
+
+    ward_open_of(&w, 2);
+    for (int round = 0; round < 8; round++) {
+        simnet_cut(w.hosts[0], w.hosts[1], true);
+        ward_run(&w, (nanos)(1 + round) * NANOS_PER_S);
+        simhost_pause(w.hosts[0], simworld_now(w.sim) + 30 * NANOS_PER_S);
+        ward_run(&w, 20 * NANOS_PER_S);
+        simnet_cut(w.hosts[0], w.hosts[1], false);
+        ward_run(&w, 60 * NANOS_PER_S);
+    }
+    assert_int_equal(ward_total(w.lost), 0);
+    assert_true(all_know_all(&w));
+    ward_close(&w);
+}
+
+/* A leader of three that hears nobody says nothing, however long. */
+static void of_three_a_leader_that_is_cut_off_calls_nobody_lost(void **state)
+{
+    (void)state;
+    struct ward w;
+
+    ward_open_of(&w, 3);
+    simnet_cut(w.hosts[0], w.hosts[1], true);
+    simnet_cut(w.hosts[0], w.hosts[2], true);
+    ward_run(&w, 300 * NANOS_PER_S);
+    assert_int_equal(ward_total(w.lost), 0);
     ward_close(&w);
 }
 
@@ -401,6 +496,10 @@ int main(void)
         cmocka_unit_test(a_restart_with_an_older_clock_is_accepted_all_the_same),
         cmocka_unit_test(curves_of_neighbours_are_drawn_and_stay_low),
         cmocka_unit_test(the_curve_of_who_restarts_at_once_stays_low),
+        cmocka_unit_test(of_two_the_other_one_is_lost_on_one_word_and_late),
+        cmocka_unit_test(of_two_the_other_one_is_not_lost_while_the_log_hears_it),
+        cmocka_unit_test(of_two_a_leader_that_stood_still_calls_nobody_lost),
+        cmocka_unit_test(of_three_a_leader_that_is_cut_off_calls_nobody_lost),
         cmocka_unit_test(where_datagrams_are_blocked_streams_keep_a_host_alive),
         cmocka_unit_test(where_no_datagram_passes_at_all_who_dies_is_lost_and_comes_back),
         cmocka_unit_test(a_paused_host_without_datagrams_is_lost),

@@ -224,6 +224,23 @@ static void a_disk_that_hangs_is_broken_and_the_host_is_not_dead(void **state)
     inn_close(&inn);
 }
 
+/* What a host that died said before our clock was set is compared with a clock that is no more. */
+static void a_clock_that_is_set_forgets_what_was_said_before(void **state)
+{
+    (void)state;
+    struct inn inn;
+
+    inn_open(&inn, 4, 4);
+    health_host_stop(inn.guests[3]);
+    simhost_kill(inn.hosts[3]);
+    health_host_free(inn.guests[3]);
+    inn.n = 3;
+    inn_run(&inn, 10 * NANOS_PER_S);
+    simhost_set_wall(inn.hosts[2], (int64_t)(30 * NANOS_PER_S));
+    inn_until(&inn, 2, RUNG_CLOCK, RUNG_BROKEN, P11_BOUND);
+    inn_close(&inn);
+}
+
 static void a_clock_that_is_off_is_told_by_how_much_and_the_right_ones_are_well(void **state)
 {
     (void)state;
@@ -269,6 +286,8 @@ static void half_a_card_is_blamed_on_its_host_and_on_nobody_else(void **state)
     assert_int_equal(l.verdict.host, 4);
     assert_true(l.verdict.bad >= 2);
     assert_true(l.rungs[RUNG_NETWORK].since > 0);
+    assert_int_equal(inn.news[3], 1);
+    assert_int_equal(inn_news(&inn, 3), 0);
     for (uint32_t i = 0; i < HOSTS; i++) {
         assert_true(i == 3 || inn_ladder(&inn, 0, i).rungs[RUNG_NETWORK].state == RUNG_WELL);
     }
@@ -400,6 +419,19 @@ static void stalls_and_sleeps_are_not_held_against_any_network(void **state)
     }
 }
 
+/* Turns are far apart where there is nobody to ask: that is no stall. */
+static void a_host_alone_does_not_stall(void **state)
+{
+    (void)state;
+    struct inn inn;
+
+    inn_open(&inn, 1, 31);
+    inn_run(&inn, 60 * NANOS_PER_S);
+    assert_int_equal(health_host_pause(inn.guests[0])->counts[PAUSE_STALLED], 0);
+    assert_int_equal(inn_ladder(&inn, 0, 0).score.points, 100);
+    inn_close(&inn);
+}
+
 static void a_host_that_died_is_broken_and_no_news_of_this_kind(void **state)
 {
     (void)state;
@@ -497,6 +529,40 @@ static void noise_that_is_usual_degrades_nobody(void **state)
     }
 }
 
+/* P11, on whole hosts: whatever befalls one is told by all within seven seconds, by nobody of
+ * anybody else, and nobody dies. */
+static void trouble_is_told_in_time_in_clusters_of_every_small_size(void **state)
+{
+    (void)state;
+    static const uint32_t sizes[] = {3, 5, 16};
+    static const enum rung rungs[] = {RUNG_STORAGE, RUNG_CLOCK, RUNG_NETWORK};
+    struct simnet_link lossy = simnet_link_plain();
+    struct inn inn;
+
+    lossy.loss_ppm = 300000;
+    for (uint32_t k = 0; k < COUNT_OF(sizes) * COUNT_OF(rungs) * 5; k++) {
+        enum rung rung = rungs[k % COUNT_OF(rungs)];
+
+        inn_open(&inn, sizes[k / COUNT_OF(rungs) % COUNT_OF(sizes)], 100 + k);
+        if (rung == RUNG_STORAGE) {
+            simhost_slow(inn.hosts[2], 0, 300 * NANOS_PER_MS);
+        } else if (rung == RUNG_CLOCK) {
+            simhost_set_wall(inn.hosts[2], (int64_t)(5 * NANOS_PER_S));
+        }
+        for (uint32_t i = 0; i < inn.n && rung == RUNG_NETWORK; i++) {
+            if (i != 2) {
+                simnet_link_set(inn.hosts[2], inn.hosts[i], &lossy);
+            }
+        }
+        inn_until(&inn, 2, rung, RUNG_DEGRADED, P11_BOUND + 100 * NANOS_PER_MS);
+        inn_run(&inn, 20 * NANOS_PER_S);
+        assert_int_equal(inn_news(&inn, 2), 0);
+        assert_int_equal(inn.news[2], 1);
+        assert_int_equal(inn.deaths, 0);
+        inn_close(&inn);
+    }
+}
+
 /* Beyond SWIM_SMALL_CLUSTER questions are few; who gives cause is looked at closely all the same.
  */
 static void a_larger_cluster_finds_the_same_with_few_questions(void **state)
@@ -527,6 +593,7 @@ int main(void)
         cmocka_unit_test(a_quiet_cluster_is_healthy_and_every_member_shows_every_ladder),
         cmocka_unit_test(a_disk_ten_times_slower_is_degraded_within_seven_seconds_and_well_again),
         cmocka_unit_test(a_disk_that_hangs_is_broken_and_the_host_is_not_dead),
+        cmocka_unit_test(a_clock_that_is_set_forgets_what_was_said_before),
         cmocka_unit_test(a_clock_that_is_off_is_told_by_how_much_and_the_right_ones_are_well),
         cmocka_unit_test(half_a_card_is_blamed_on_its_host_and_on_nobody_else),
         cmocka_unit_test(loss_one_way_between_two_is_told_as_their_path),
@@ -534,9 +601,11 @@ int main(void)
         cmocka_unit_test(a_host_that_paused_once_judges_nobody_and_is_not_degraded),
         cmocka_unit_test(a_host_that_stalls_again_and_again_tells_so_itself),
         cmocka_unit_test(stalls_and_sleeps_are_not_held_against_any_network),
+        cmocka_unit_test(a_host_alone_does_not_stall),
         cmocka_unit_test(a_host_that_died_is_broken_and_no_news_of_this_kind),
         cmocka_unit_test(probes_and_owners_of_rungs_climb_the_same_ladder),
         cmocka_unit_test(noise_that_is_usual_degrades_nobody),
+        cmocka_unit_test(trouble_is_told_in_time_in_clusters_of_every_small_size),
         cmocka_unit_test(a_larger_cluster_finds_the_same_with_few_questions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -178,6 +178,23 @@ static void resumed_observer_does_not_judge_at_once(void **state)
     }
 }
 
+/* What a turn ends with may be due much later than what it began with. */
+static void a_turn_that_was_expected_late_is_not_late(void **state)
+{
+    (void)state;
+    struct pause_config config = pause_config_of(100 * NANOS_PER_MS);
+    struct pause p;
+
+    pause_init(&p, &config, 0, 0);
+    assert_false(pause_turn(&p, NANOS_PER_S, NANOS_PER_S, NANOS_PER_S));
+    pause_expect(&p, 5 * NANOS_PER_S);
+    assert_false(pause_turn(&p, 5 * NANOS_PER_S, 5 * NANOS_PER_S, 5 * NANOS_PER_S));
+    pause_expect(&p, 0); /* at once: not before now */
+    assert_false(pause_turn(&p, 5 * NANOS_PER_S + 200 * NANOS_PER_MS,
+                            5 * NANOS_PER_S + 200 * NANOS_PER_MS, NANOS_FOREVER));
+    assert_int_equal(p.counts[PAUSE_STALLED], 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -187,6 +204,7 @@ int main(void)
         cmocka_unit_test(stepped_clock_is_seen_in_both_directions),
         cmocka_unit_test(stopped_observer_does_not_judge_on_waking),
         cmocka_unit_test(resumed_observer_does_not_judge_at_once),
+        cmocka_unit_test(a_turn_that_was_expected_late_is_not_late),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -117,6 +117,23 @@ static void more_peers_than_places_push_out_the_oldest(void **state)
     assert_int_equal(v.state, RUNG_WELL);
 }
 
+static void what_is_forgotten_counts_no_longer(void **state)
+{
+    (void)state;
+    struct clock_probe c = new_clock();
+
+    for (node_id peer = 1; peer <= 3; peer++) {
+        hear_clock(&c, peer, 0, 0);
+    }
+    clock_probe_forget(&c, 2);
+    assert_int_equal(clock_probe_judge(&c, 0).asked, 2);
+    clock_probe_forget(&c, 2);
+    assert_int_equal(clock_probe_judge(&c, 0).asked, 2);
+    clock_probe_forget(&c, NODE_NONE);
+    assert_int_equal(clock_probe_judge(&c, 0).asked, 0);
+    assert_int_equal(clock_probe_judge(&c, 0).state, RUNG_UNKNOWN);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -126,6 +143,7 @@ int main(void)
         cmocka_unit_test(peers_that_disagree_give_no_verdict),
         cmocka_unit_test(old_answers_do_not_count),
         cmocka_unit_test(more_peers_than_places_push_out_the_oldest),
+        cmocka_unit_test(what_is_forgotten_counts_no_longer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -145,6 +145,28 @@ static void readiness_takes_work_away_and_nothing_else(void **state)
     assert_true(probe_is_ready(t));
 }
 
+static void a_verdict_stands_until_enough_answers_speak_against_it(void **state)
+{
+    struct probe_config probes[PROBE_PURPOSES] = {0};
+    (void)state;
+    begin_set(8);
+    probes[PROBE_READINESS] = probe_config_of();
+    probes[PROBE_READINESS].period = S;
+    probes[PROBE_READINESS].successes = 3;
+    assert_int_equal(probe_set_add(&set, 7, RUNG_APPLICATION, probes, 0), OK);
+    const struct probe_target *t = probe_set_find(&set, 7);
+    assert_int_equal(probe_rung(t).state, RUNG_UNKNOWN);
+    all_answer(PROBE_FAILURE);
+    nanos now = live_until(0, 5 * S);
+    assert_int_equal(probe_rung(t).state, RUNG_DEGRADED);
+    all_answer(PROBE_OK);
+    now = live_until(now, 7 * S - 1);
+    assert_int_equal(t->probes[PROBE_READINESS].succeeded, 2);
+    assert_int_equal(probe_rung(t).state, RUNG_DEGRADED);
+    (void)live_until(now, 9 * S);
+    assert_int_equal(probe_rung(t).state, RUNG_WELL);
+}
+
 static void liveness_fails_after_failures_in_a_row(void **state)
 {
     (void)state;
@@ -202,7 +224,7 @@ static void late_answers_are_of_another_time(void **state)
     assert_true(probe_set_next(&set, 0, &order));
     assert_true(probe_set_deadline(&set) == 500 * MS);
     probe_set_answer(&set, 7, PROBE_LIVENESS, order.ticket, PROBE_OK, 500 * MS);
-    const struct probe *p = &probe_set_find(&set, 7)->probes[PROBE_LIVENESS];
+    const struct target_probe *p = &probe_set_find(&set, 7)->probes[PROBE_LIVENESS];
     assert_true(p->failed == 1 && p->timeouts == 1 && !p->is_well);
     struct probe_order next;
     assert_true(probe_set_next(&set, S, &next));
@@ -484,12 +506,33 @@ static void any_history_leaves_a_sound_set(void **state)
     }
 }
 
+static void a_probe_that_is_hurried_is_asked_sooner_and_never_later(void **state)
+{
+    (void)state;
+    struct probe_order order;
+
+    begin_set(4);
+    all_answer(PROBE_OK);
+    add_asked(7, ASK_READINESS, 0);
+    assert_int_equal(ask_all(0), 1);
+    probe_set_hurry(&set, 7, PROBE_READINESS, 300 * MS);
+    assert_int_equal(ask_all(299 * MS), 0);
+    assert_int_equal(ask_all(300 * MS), 1);
+    probe_set_hurry(&set, 7, PROBE_READINESS, 5 * S);
+    assert_int_equal(ask_all(1300 * MS), 1);
+    probe_set_hurry(&set, 7, PROBE_LIVENESS, 0); /* which is not asked */
+    probe_set_hurry(&set, 8, PROBE_READINESS, 0);
+    assert_false(probe_set_next(&set, 1300 * MS, &order));
+    probe_set_check(&set);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(startup_gates_the_other_two),
         cmocka_unit_test(startup_that_fails_for_good_asks_for_a_restart),
         cmocka_unit_test(readiness_takes_work_away_and_nothing_else),
+        cmocka_unit_test(a_verdict_stands_until_enough_answers_speak_against_it),
         cmocka_unit_test(liveness_fails_after_failures_in_a_row),
         cmocka_unit_test(successes_in_a_row_are_asked_for_too),
         cmocka_unit_test(what_was_not_asked_counts_for_nothing),
@@ -504,6 +547,7 @@ int main(void)
         cmocka_unit_test(paused_asker_judges_nobody),
         cmocka_unit_test(set_is_bounded),
         cmocka_unit_test(any_history_leaves_a_sound_set),
+        cmocka_unit_test(a_probe_that_is_hurried_is_asked_sooner_and_never_later),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -207,17 +207,44 @@ static void scenario_6_starved_hosts_condemn_no_healthy_one(void **state)
     }
 }
 
-static void scenario_8_loss_of_a_tenth_everywhere_kills_nobody(void **state)
+/* Whatever the size, with streams and without, and from one moment to the next. */
+static void scenario_8_loss_of_three_tenths_everywhere_kills_nobody(void **state)
 {
     (void)state;
-    for (uint32_t loss = 1; loss <= 10; loss += 9) {
+    const uint32_t sizes[] = {3, 5, 16, 48};
+    const uint32_t losses[] = {1, 10, 20, 30};
+
+    for (size_t i = 0; i < COUNT_OF(sizes) * COUNT_OF(losses) * 2; i++) {
         struct swim_net net;
 
-        open_shipped(&net, 48, 81);
-        for (uint32_t i = 0; i < net.n; i++) {
-            net.hosts[i].loss_in = loss;
+        open_shipped(&net, sizes[i % COUNT_OF(sizes)], 81 + i);
+        for (uint32_t k = 0; k < net.n; k++) {
+            net.hosts[k].loss_in = losses[i / COUNT_OF(sizes) % COUNT_OF(losses)];
+            net.hosts[k].tcp_blocked = i < COUNT_OF(sizes) * COUNT_OF(losses);
         }
-        swim_net_run(&net, 300 * NANOS_PER_S);
+        swim_net_run(&net, 200 * NANOS_PER_S);
+        assert_int_equal(seen.deaths, 0);
+        swim_net_close(&net);
+    }
+}
+
+static void scenario_8_a_crash_is_found_where_three_tenths_are_lost(void **state)
+{
+    (void)state;
+    const uint32_t sizes[] = {3, 5, 16, 48};
+
+    for (size_t i = 0; i < COUNT_OF(sizes) * 2; i++) {
+        struct swim_net net;
+
+        open_shipped(&net, sizes[i % COUNT_OF(sizes)], 91 + i);
+        for (uint32_t k = 0; k < net.n; k++) {
+            net.hosts[k].loss_in = 30;
+            net.hosts[k].tcp_blocked = i < COUNT_OF(sizes);
+        }
+        swim_net_run(&net, 60 * NANOS_PER_S);
+        swim_net_crash(&net, 1);
+        swim_net_run(&net, 20 * NANOS_PER_S);
+        assert_int_equal(swim_net_count(&net, 1, SWIM_DEAD), net.n - 1);
         assert_int_equal(seen.deaths, 0);
         swim_net_close(&net);
     }
@@ -394,7 +421,8 @@ int main(void)
         cmocka_unit_test(scenario_4_a_dead_hosts_name_is_used_again_elsewhere),
         cmocka_unit_test(scenario_5_a_stalled_host_judges_nobody_when_it_wakes),
         cmocka_unit_test(scenario_6_starved_hosts_condemn_no_healthy_one),
-        cmocka_unit_test(scenario_8_loss_of_a_tenth_everywhere_kills_nobody),
+        cmocka_unit_test(scenario_8_loss_of_three_tenths_everywhere_kills_nobody),
+        cmocka_unit_test(scenario_8_a_crash_is_found_where_three_tenths_are_lost),
         cmocka_unit_test(scenario_8_a_lossy_host_condemns_nobody_else),
         cmocka_unit_test(scenario_10_who_sees_not_one_but_all_others_condemns_nobody),
         cmocka_unit_test(scenario_10_a_bridge_never_dies_and_all_is_well_afterwards),

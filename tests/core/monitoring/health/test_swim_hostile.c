@@ -341,6 +341,38 @@ static void scenario_14_a_million_members_that_are_not_do_not_fit(void **state)
     swim_net_close(&net);
 }
 
+/* A dead member speaks, and names one who takes its place in the full table: what it says behind
+ * that is no word of the newcomer's. */
+static void what_a_tombstone_that_gives_way_says_is_nobody_elses_word(void **state)
+{
+    (void)state;
+    struct swim_config config = shipped();
+    struct seal_sender sender = {.id = 4, .instance = 1, .counter = 1000};
+    struct swim_event leads = {.kind = SWIM_EVENT_LEADER, .id = 1};
+    const struct swim_message said[] = {
+        {.type = SWIM_MEMBER, .id = 99, .incarnation = 1 << 16, .version = 1, .at = {"h9", 7000}},
+        {.type = SWIM_REPORT, .id = 2, .incarnation = 1 << 16},
+    };
+    uint8_t bytes[WORLD_DATAGRAM_MAX_BYTES];
+    struct swim_net net;
+    uint64_t refused = 0;
+
+    config.members_max = 4;
+    swim_net_open(&net, 4, &config, 16, true);
+    swim_net_step(&net, 0, &leads);
+    swim_net_crash(&net, 3);
+    swim_net_run(&net, 10 * NANOS_PER_S);
+    assert_int_equal(swim_net_state(&net, 0, 3), SWIM_DEAD);
+    refused = net.hosts[0].swim.counters[SWIM_REFUSED_STRANGER];
+    hand_over(&net, 0, bytes, forge(&net, &sender, said, COUNT_OF(said), bytes));
+    assert_non_null(swim_find(&net.hosts[0].swim, 99));
+    assert_null(swim_find(&net.hosts[0].swim, 4));
+    assert_int_equal(net.update.n_reports, 0);
+    assert_int_equal(net.hosts[0].swim.counters[SWIM_REFUSED_STRANGER], refused + 1);
+    swim_check(&net.hosts[0].swim);
+    swim_net_close(&net);
+}
+
 static void scenario_14_what_is_cut_anywhere_is_refused(void **state)
 {
     (void)state;
@@ -482,6 +514,7 @@ int main(void)
         cmocka_unit_test(new_metadata_after_the_last_contradiction_is_of_a_new_instance),
         cmocka_unit_test(scenario_14_the_largest_incarnations_evict_nobody),
         cmocka_unit_test(scenario_14_a_million_members_that_are_not_do_not_fit),
+        cmocka_unit_test(what_a_tombstone_that_gives_way_says_is_nobody_elses_word),
         cmocka_unit_test(scenario_14_what_is_cut_anywhere_is_refused),
         cmocka_unit_test(scenario_14_a_beat_that_tells_more_than_there_is_is_refused),
         cmocka_unit_test(scenario_15_a_large_table_introduces_itself_by_datagrams_that_fit),

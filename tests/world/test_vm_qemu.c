@@ -1,0 +1,107 @@
+/* The contract of virtual machines, held against QEMU. */
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "tests/drivers/qemu/qemu_lab.h"
+#include "tests/support/test.h"
+#include "tests/world/vm_contract.h"
+
+static struct qemu_lab yard_lab;
+static struct qemu_lab second_lab; /* with the images of the first */
+
+static void qemu_yard_open(struct vm_bench *bench)
+{
+    qemu_lab_open(&yard_lab);
+    qemu_lab_open(&second_lab);
+    qemu_lab_driver_close(&second_lab);
+    second_lab.config.folders[0] = yard_lab.images;
+    qemu_lab_driver_open(&second_lab);
+    *bench = (struct vm_bench){
+        .w = yard_lab.w,
+        .second = second_lab.w,
+        .second_name = "127.0.0.1",
+        .definition = qemu_lab_definition(""),
+    };
+}
+
+static void qemu_yard_close(struct vm_bench *bench)
+{
+    (void)bench;
+    qemu_lab_close(&yard_lab);
+    qemu_lab_close(&second_lab);
+}
+
+static void qemu_yard_step(struct vm_bench *bench)
+{
+    (void)bench;
+    (void)linux_world_poll(second_lab.lw, 0);
+    qemu_lab_step(&yard_lab);
+}
+
+static void qemu_yard_boots(struct vm_bench *bench, const char *name)
+{
+    (void)bench;
+    qemu_lab_await_console(&yard_lab, name, "READY");
+}
+
+static void qemu_yard_restart(struct vm_bench *bench, void (*between)(struct vm_bench *bench))
+{
+    qemu_lab_driver_close(&yard_lab);
+    if (between != NULL) {
+        between(bench);
+    }
+    qemu_lab_driver_open(&yard_lab);
+}
+
+/* Its end is waited for where nobody else does: a process that ends is still there for a moment. */
+static void qemu_yard_crash(struct vm_bench *bench, const char *name)
+{
+    const pid_t pid = qemu_lab_pid(&yard_lab, name);
+    siginfo_t info;
+
+    (void)bench;
+    assert_true(pid > 1);
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    if (yard_lab.driver == NULL) {
+        assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED), 0);
+    }
+}
+
+static void qemu_yard_crash_second(struct vm_bench *bench)
+{
+    const pid_t pid = qemu_lab_pid(&second_lab, "vm");
+
+    (void)bench;
+    (void)kill(pid, pid > 1 ? SIGKILL : 0); /* it may have ended by itself */
+    for (int i = 0; qemu_lab_pid(&second_lab, "vm") != 0; i++) {
+        assert_true(i < 60000);
+        qemu_lab_step(&second_lab);
+    }
+}
+
+static void qemu_yard_freeze(struct vm_bench *bench, const char *name, bool is_frozen)
+{
+    const pid_t pid = qemu_lab_pid(&yard_lab, name);
+
+    (void)bench;
+    assert_true(pid > 1);
+    assert_int_equal(kill(pid, is_frozen ? SIGSTOP : SIGCONT), 0);
+}
+
+int main(void)
+{
+    struct vm_place place = {
+        .name = "QEMU",
+        .open = qemu_yard_open,
+        .close = qemu_yard_close,
+        .step = qemu_yard_step,
+        .boots = qemu_yard_boots,
+        .restart = qemu_yard_restart,
+        .crash = qemu_yard_crash,
+        .crash_second = qemu_yard_crash_second,
+        .freeze = qemu_yard_freeze,
+    };
+    const int missing = qemu_lab_missing();
+
+    return missing != 0 ? missing : vm_contract_run(&place);
+}
