@@ -92,6 +92,8 @@ static void plain_real_open(struct plain_bench *bench)
     linux_pair_open(&servers.pair);
     bench->world = linux_world_table(servers.pair.a);
     bench->servers[SERVER_ANSWERS] = server_listen(&servers.answers);
+    /* A name of several addresses, of which one answers. */
+    memcpy(bench->servers[SERVER_ANSWERS].host, "localhost", sizeof "localhost");
     bench->servers[SERVER_HANGS] = server_listen(&servers.hangs);
     bench->servers[SERVER_IS_NONE] = (struct world_endpoint){"127.0.0.1", linux_pair_free_port()};
 }
