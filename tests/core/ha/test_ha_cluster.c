@@ -583,6 +583,64 @@ static void host_that_is_heard_again_is_not_switched_off(void **state)
     ha_cluster_deinit(&c);
 }
 
+static void token_that_somebody_wrote_over_is_taken_again(void **state)
+{
+    struct ha_cluster c;
+    (void)state;
+    struct ha_box *b = cluster_with(&c, 25, WORLD_WATCHDOG_READY, true, "web");
+    ha_cluster_put_text(&c, "/novacron/leader", "by hand");
+    ha_cluster_run(&c, 20 * NANOS_PER_S); /* longer than a lease */
+    assert_string_equal(ha_cluster_lives_on(&c, "web"), b->name);
+    assert_int_equal(ha_cluster_starts(&c, "web"), 1);
+    assert_int_equal(ha_cluster_events(&c, "host-lost", b->name), 0);
+    simvm_crash(b->host, "web");
+    ha_cluster_run(&c, 100 * NANOS_PER_MS);
+    assert_true(ha_cluster_wait_vm(&c, "web", HA_RUNNING, NULL, 5 * NANOS_PER_S));
+    assert_int_equal(ha_cluster_starts(&c, "web"), 2);
+    ha_cluster_deinit(&c);
+}
+
+/* No guard is there to do it: the agent alone. */
+static void policy_says_what_becomes_of_a_machine_without_a_lease(void **state)
+{
+    static const enum ha_policy policies[] = {HA_POLICY_STOP, HA_POLICY_PAUSE, HA_POLICY_KEEP};
+    (void)state;
+    for (uint32_t i = 0; i < COUNT_OF(policies); i++) {
+        struct ha_cluster c;
+        struct simdevice_faults denies = simdevice_faults_none();
+        ha_cluster_init(&c, 26 + i, 3, WORLD_WATCHDOG_NONE);
+        ha_cluster_start(&c, true);
+        struct ha_vm vm = ha_cluster_vm(&c, "web");
+        struct ha_box *b = ha_cluster_follower(&c);
+        vm.preferred.n = 1;
+        vm.policy = policies[i];
+        ha_text_set(vm.preferred.name[0], HA_NAME_BYTES, b->name);
+        HA_APPLY(&c, &vm);
+        assert_true(ha_cluster_wait_vm(&c, "web", HA_RUNNING, b->name, 5 * NANOS_PER_S));
+        assert_int_equal(ha_cluster_owner(&c, "web")->policy, policies[i]);
+        ha_cluster_run(&c, 15 * NANOS_PER_S); /* beyond the grace of an agent that has just begun */
+        nanos lease = (nanos)ha_view_settings(ha_cluster_view(&c))->lease_ms * NANOS_PER_MS;
+        denies.denies = true;
+        simdevice_set_faults(c.sim, b->name, &denies);
+        ha_box_isolate(b, true);
+        struct world_vm_found found;
+        ha_cluster_run(&c, lease * 5 / 8);
+        if (policies[i] == HA_POLICY_PAUSE) {
+            assert_true(simvm_at(b->host, 0, &found));
+            assert_int_equal(found.state, WORLD_VM_PAUSED);
+        }
+        ha_cluster_run(&c, lease * 3 / 8);
+        assert_int_equal(simvm_at(b->host, 0, &found), policies[i] == HA_POLICY_KEEP);
+        ha_cluster_run(&c, 40 * NANOS_PER_S);
+        assert_int_equal(ha_cluster_starts(&c, "web"), 1); /* nothing is proved by time */
+        ha_box_isolate(b, false);
+        ha_cluster_run(&c, 40 * NANOS_PER_S);
+        assert_true(ha_cluster_wait_vm(&c, "web", HA_RUNNING, NULL, NANOS_PER_S));
+        assert_int_equal(ha_cluster_starts(&c, "web"), policies[i] == HA_POLICY_KEEP ? 1 : 2);
+        ha_cluster_deinit(&c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -610,6 +668,8 @@ int main(void)
         cmocka_unit_test(machine_that_does_not_answer_keeps_nobody_busy),
         cmocka_unit_test(room_in_reserve_is_kept_from_new_machines_alone),
         cmocka_unit_test(host_that_is_heard_again_is_not_switched_off),
+        cmocka_unit_test(token_that_somebody_wrote_over_is_taken_again),
+        cmocka_unit_test(policy_says_what_becomes_of_a_machine_without_a_lease),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
