@@ -660,6 +660,30 @@ static void host_that_was_off_for_a_moment_tells_what_it_has_lost(void **state)
     ha_cluster_deinit(&c);
 }
 
+static void fence_that_is_asked_for_while_the_host_is_lost_is_made_once(void **state)
+{
+    struct ha_cluster c;
+    (void)state;
+    ha_cluster_init(&c, 32, 3, WORLD_WATCHDOG_READY);
+    ha_cluster_start(&c, true);
+    struct ha_box *b = ha_cluster_follower(&c);
+    struct ha_host host = *ha_view_host(ha_cluster_view(&c), b->name);
+    b->stays_down = true;
+    ha_box_power_off(b);
+    assert_true(ha_cluster_wait_fate(&c, b->name, HA_HOST_LOST, 3 * NANOS_PER_S));
+    host.fence_count++;
+    HA_APPLY(&c, &host);
+    assert_true(ha_cluster_wait_fate(&c, b->name, HA_HOST_GONE, 10 * NANOS_PER_S));
+    assert_int_equal(ha_cluster_fate(&c, b->name)->proof, HA_PROOF_FENCED);
+    b->stays_down = false;
+    simhost_switch_on(b->host);
+    assert_true(ha_cluster_wait_fate(&c, b->name, HA_HOST_UP, 40 * NANOS_PER_S));
+    ha_cluster_run(&c, 10 * NANOS_PER_S);
+    assert_int_equal(simdevice_offs(c.sim, b->name), 1);
+    assert_int_equal(simhost_power(b->host), SIMHOST_ON);
+    ha_cluster_deinit(&c);
+}
+
 /* It renews, in vain: its lease ends, and with it its machine; that is reported, and proof enough.
  */
 static void host_that_is_to_be_fenced_gets_no_lease(void **state)
@@ -716,6 +740,7 @@ int main(void)
         cmocka_unit_test(policy_says_what_becomes_of_a_machine_without_a_lease),
         cmocka_unit_test(host_that_was_off_for_a_moment_tells_what_it_has_lost),
         cmocka_unit_test(host_that_is_to_be_fenced_gets_no_lease),
+        cmocka_unit_test(fence_that_is_asked_for_while_the_host_is_lost_is_made_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
