@@ -684,6 +684,37 @@ static void fence_that_is_asked_for_while_the_host_is_lost_is_made_once(void **s
     ha_cluster_deinit(&c);
 }
 
+/* Five losses of its network in a quarter of an hour. */
+static void host_that_comes_and_goes_moves_a_machine_once_and_is_left_alone(void **state)
+{
+    struct ha_cluster c;
+    struct simdevice_faults returns = simdevice_faults_none();
+    (void)state;
+    struct ha_box *b = cluster_with(&c, 33, WORLD_WATCHDOG_READY, true, "web");
+    returns.returns_after = 5 * NANOS_PER_S;
+    simdevice_set_faults(c.sim, b->name, &returns);
+    for (uint32_t i = 0; i < 5; i++) {
+        ha_box_isolate(b, true);
+        ha_cluster_run(&c, 20 * NANOS_PER_S);
+        ha_box_isolate(b, false);
+        assert_true(ha_cluster_wait_fate(&c, b->name, HA_HOST_UP, 60 * NANOS_PER_S));
+        ha_cluster_run(&c, 100 * NANOS_PER_S);
+    }
+    assert_int_equal(ha_cluster_starts(&c, "web"), 2);
+    assert_true(ha_cluster_fate(&c, b->name)->is_quarantined);
+    struct ha_vm vm = ha_cluster_vm(&c, "other");
+    vm.preferred.n = 1;
+    ha_text_set(vm.preferred.name[0], HA_NAME_BYTES, b->name);
+    HA_APPLY(&c, &vm);
+    assert_true(ha_cluster_wait_vm(&c, "other", HA_RUNNING, NULL, 5 * NANOS_PER_S));
+    assert_string_not_equal(ha_cluster_owner(&c, "other")->host, b->name);
+    const struct ha_settings *settings = ha_view_settings(ha_cluster_view(&c));
+    ha_cluster_run(&c, ((nanos)settings->quarantine_s + 10) * NANOS_PER_S);
+    assert_false(ha_cluster_fate(&c, b->name)->is_quarantined);
+    assert_int_equal(ha_cluster_fate(&c, b->name)->losses, 0);
+    ha_cluster_deinit(&c);
+}
+
 /* It renews, in vain: its lease ends, and with it its machine; that is reported, and proof enough.
  */
 static void host_that_is_to_be_fenced_gets_no_lease(void **state)
@@ -741,6 +772,7 @@ int main(void)
         cmocka_unit_test(host_that_was_off_for_a_moment_tells_what_it_has_lost),
         cmocka_unit_test(host_that_is_to_be_fenced_gets_no_lease),
         cmocka_unit_test(fence_that_is_asked_for_while_the_host_is_lost_is_made_once),
+        cmocka_unit_test(host_that_comes_and_goes_moves_a_machine_once_and_is_left_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
