@@ -593,7 +593,8 @@ static void host_fencing(struct ha_keeper *m, struct ha_soft_host *h, const stru
         ha_fence_tell_devices(&h->fence, &text);
         m->figures.fences_done++;
         fate_gone(m, h, HA_PROOF_FENCED, say_end(&text));
-    } else if (h->fence.round > 0 && h->owned == 0 && fence_is_idle(h) && host_is_expired(m, h)) {
+    } else if (!fate->is_asked && h->fence.round > 0 && h->owned == 0 && fence_is_idle(h) &&
+               host_is_expired(m, h)) {
         fate_gone(m, h, HA_PROOF_EXPIRED,
                   "it could not be fenced; its lease and its watchdog have "
                   "run out, and it owns nothing any more");
