@@ -234,6 +234,35 @@ static void p9_table_of_scores(const struct p9_plan *plan, const struct p9_resul
     detect_table_end(&table, plan->call);
 }
 
+/* Seeds are other traces of the same kinds: how much of the figure is chance. */
+static void p9_table_of_seeds(const struct p9_plan *plan, const struct p9_result *results)
+{
+    static const char *const columns[] = {"seed", "traces", "no_worse", "percent", NULL};
+    struct p9_score unused[DETECTOR_KINDS];
+    struct detect_table table;
+
+    detect_table_init(&table, "Traces on which ours is no worse than all others, by seed", columns);
+    for (uint32_t seed = 1; seed <= plan->seeds; seed++) {
+        uint32_t good = 0;
+        uint32_t all = 0;
+
+        for (size_t i = 0; i < (size_t)plan->kinds * plan->intervals * plan->seeds; i++) {
+            bool is_good;
+            if (p9_key_of(plan, i).seed == seed) {
+                memset(unused, 0, sizeof unused);
+                p9_score_trace(&results[i], P9_BY_MISTAKES, unused, &is_good);
+                good += is_good;
+                all++;
+            }
+        }
+        detect_table_number(&table, seed, 0);
+        detect_table_number(&table, all, 0);
+        detect_table_number(&table, good, 0);
+        detect_table_number(&table, 100.0 * good / all, 1);
+    }
+    detect_table_end(&table, plan->call);
+}
+
 static void p9_plot(const struct p9_plan *plan, const struct p9_result *results)
 {
     static struct plot plot;
@@ -286,6 +315,7 @@ bool detect_run_p9(const struct detect_call *call)
     }
     p9_table_of_traces(&plan, results, &good, &all);
     p9_table_of_scores(&plan, results);
+    p9_table_of_seeds(&plan, results);
     if (call->svg != NULL) {
         p9_plot(&plan, results);
     }

@@ -111,6 +111,7 @@ struct detector_own {
     double covariance; /* of neighbours */
     double count;      /* heartbeats behind these, up to a thousand */
     uint32_t caution;  /* heartbeats for which it is the last arrival that counts */
+    double cost;       /* of that, on average over the last thousand */
     struct detector_patience patience;
 };
 

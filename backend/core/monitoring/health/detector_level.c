@@ -7,6 +7,9 @@
 /* A scatter below this part of an interval counts as this: a clock's ticks are no outliers. */
 #define SCATTER_MIN (1.0 / 1024)
 
+/* A line begins as if so many heartbeats had been on schedule: two of chance are no trend. */
+#define TREND_PRIOR 30
+
 static double clamp_real(double x, double bound)
 {
     return x > bound ? bound : x < -bound ? -bound : x;
@@ -26,7 +29,7 @@ void detector_level_init(struct detector_level *l, nanos interval)
 
 double detector_level_at(const struct detector_level *l)
 {
-    return l->mean + l->lag;
+    return l->mean + l->trend;
 }
 
 double detector_level_distance(const struct detector_level *l, double offset)
@@ -52,10 +55,22 @@ static void run_take(struct detector_run *run, double offset, bool is_outlier, b
     run->sum += offset;
 }
 
+/* The line of least squares through the last heartbeats, the newest of which is `away` from where
+ * it was expected: exact while they are few, and with the gains of a thousand from then on. A level
+ * that has just moved keeps the trend, and is their mean until there are enough for a line. */
+static void level_fit(struct detector_level *l, double away)
+{
+    double n = l->known + TREND_PRIOR;
+    double gain = 2 * (2 * n - 1) / (n * (n + 1));
+
+    gain = gain * l->count < 1 ? 1 / l->count : gain;
+    l->mean += l->trend + gain * away;
+    l->trend += 6 / (n * (n + 1)) * away;
+}
+
 static void level_move(struct detector_level *l, double to, double count)
 {
     l->mean = to;
-    l->lag = 0;
     l->count = count;
     l->far = 0;
     l->run.length = 0;
@@ -85,10 +100,9 @@ static bool level_look_for_move(struct detector_level *l, double offset)
 enum detector_level_sign detector_level_follow(struct detector_level *l, double offset)
 {
     double bound = l->interval * LEVEL_BOUND;
-    double behind = clamp_real(offset - l->mean, bound);
-    double away = clamp_real(behind - l->lag, bound);
+    double away = clamp_real(offset - detector_level_at(l), bound);
     bool is_outlier = l->known > LEVEL_KNOWN && size_of_real(away) > LEVEL_OUTLIER * l->scatter;
-    bool is_far = size_of_real(offset - l->mean) >= bound;
+    bool is_far = size_of_real(away) >= bound;
     bool is_late = away > 0;
 
     l->known = l->known < 1 / LEVEL_GAIN ? l->known + 1 : l->known;
@@ -99,8 +113,7 @@ enum detector_level_sign detector_level_follow(struct detector_level *l, double 
     run_take(&l->run, offset, is_outlier, is_late);
     l->far = is_far ? l->far + 1 : 0;
     l->count = l->count < 1 / LEVEL_GAIN ? l->count + 1 : l->count;
-    l->mean += behind / l->count;
-    l->lag += LEVEL_GAIN * (behind - l->lag);
+    level_fit(l, away);
     if (level_look_for_move(l, offset)) {
         return LEVEL_MOVED;
     }

@@ -2,23 +2,23 @@
  * Level: how late on its schedule a peer's heartbeats are at present, apart from the chance of each
  * single one; and which of them are no chance any more.
  *
- * The level is the mean of the last thousand, and its lag: where the sender's clock is fast or
- * slow, heartbeats walk away from the schedule, and a mean stays behind them by a constant, which
- * is followed as well, and added.
+ * The level is the end of a line through the last thousand: where the sender's clock is fast or
+ * slow, heartbeats walk away from the schedule, and a mean of a thousand would stay behind them by
+ * five hundred steps.
  *
  * An outlier is farther from the level than LEVEL_OUTLIER times the usual distance, the scatter.
  * One alone says that something happened, and not yet what: a heartbeat that stood in a queue, or a
  * route, a sender's timer, that has changed for good. LEVEL_RUN of them in a row on one side, which
- * agree with each other, are the new level; a mean would walk there for a thousand heartbeats, and
- * be wrong about each. So are LEVEL_FAR that lie LEVEL_BOUND intervals away, whether they agree or
- * not.
+ * agree with each other, are the new level; the line would turn there for a thousand heartbeats,
+ * and be wrong about each. So are LEVEL_FAR that lie LEVEL_BOUND intervals away, whether they agree
+ * or not.
  */
 #ifndef NOVACRON_HEALTH_DETECTOR_LEVEL_H
 #define NOVACRON_HEALTH_DETECTOR_LEVEL_H
 
 #include "core/base/types.h"
 
-/* The mean, the lag and the scatter follow the last thousand heartbeats. */
+/* The line and the scatter follow the last thousand heartbeats. */
 #define LEVEL_GAIN 0.001
 
 /* A distance from the level counts for this many intervals at most; beyond it, it is far. */
@@ -48,8 +48,8 @@ struct detector_run {
 /* All but the counts in nanoseconds. */
 struct detector_level {
     double interval;
-    double mean;
-    double lag;
+    double mean;    /* the level at the last heartbeat */
+    double trend;   /* how much later each one is than the one before */
     double scatter; /* the usual distance from the level */
     double count;   /* heartbeats behind the mean, up to a thousand */
     double known;   /* behind the scatter */

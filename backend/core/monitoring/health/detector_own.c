@@ -12,8 +12,8 @@
  * CAUTION. For a few heartbeats after an outlier that was late it is the later one of both: it may
  * have been a chance, a bunch that was stuck and comes ahead of what is not on schedule yet, or a
  * level that has moved, and before the next ones came nobody can tell. Outliers are rare, so that
- * waiting after each costs next to nothing on average; what is merely late, or lost, is none, and
- * is what the margin is for.
+ * waiting after each costs next to nothing on average, and where it does cost, as the next ones
+ * tell, it is given up; what is merely late, or lost, is none, and is what the margin is for.
  *
  * MARGIN. detector_patience.h: divided among the states of the network.
  */
@@ -36,6 +36,11 @@
 /* Heartbeats after an outlier that are expected no earlier than as late as the last one. */
 #define CAUTION 3
 
+/* What caution may cost on average, in intervals a heartbeat. Where outliers are so frequent, and
+ * so seldom more than a chance, that it comes to more, they are the tail of the delays, which the
+ * margin is for. */
+#define CAUTION_COST_MAX 0.01
+
 static double own_persistence(const struct detector_own *own)
 {
     double correlation = own->variance > 0 ? own->covariance / own->variance : 1;
@@ -44,13 +49,34 @@ static double own_persistence(const struct detector_own *own)
     return persistence < 0 ? 0 : persistence > 1 ? 1 : persistence;
 }
 
-/* How late on its schedule the next heartbeat is expected. */
-static double own_expected(const struct detector_own *own)
+/* How late on its schedule the next heartbeat is expected, without caution. */
+static double own_likely(const struct detector_own *own)
 {
     double level = detector_level_at(&own->level);
-    double expected = level + own_persistence(own) * (own->last - level);
 
-    return own->caution > 0 && own->last > expected ? own->last : expected;
+    return level + own_persistence(own) * (own->last - level);
+}
+
+/* And how much later with it. */
+static double own_caution(const struct detector_own *own)
+{
+    double likely = own_likely(own);
+
+    return own->caution > 0 && own->last > likely ? own->last - likely : 0;
+}
+
+/* How much of that was in vain, as a heartbeat tells that comes `offset` late. */
+static double own_vain(const struct detector_own *own, double offset)
+{
+    double vain = own->last - offset;
+    double caution = own_caution(own);
+
+    return vain < 0 ? 0 : vain < caution ? vain : caution;
+}
+
+static double own_expected(const struct detector_own *own)
+{
+    return own_likely(own) + own_caution(own);
 }
 
 static void own_begin(struct detector *d)
@@ -89,8 +115,10 @@ static void own_learn(struct detector *d, const struct detector_sample *sample)
 
     detector_patience_learn(&own->patience, need > 0 ? need : 0);
     own_correlate(own, offset);
+    own->cost += OWN_GAIN * (own_vain(own, offset) - own->cost);
     own->caution = own->caution > 0 ? own->caution - 1 : 0;
-    if (detector_level_follow(&own->level, offset) == LEVEL_LATE) {
+    if (detector_level_follow(&own->level, offset) == LEVEL_LATE &&
+        own->cost < interval * CAUTION_COST_MAX) {
         own->caution = CAUTION;
     }
     own->last = offset;

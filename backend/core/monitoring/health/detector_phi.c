@@ -22,6 +22,10 @@
 #include "core/base/check.h"
 #include "core/monitoring/health/health_math.h"
 
+/* In nanoseconds: gaps that were all cut to a silence of nothing, as that was what was allowed,
+ * leave phi a number. */
+#define MEAN_MIN 1.0
+
 #define AKKA_LINEAR 1.5976
 #define AKKA_CUBIC  0.070566
 
@@ -29,6 +33,9 @@
 static void phi_estimate(struct detector *d)
 {
     d->mean = detector_window_mean(&d->memory.window);
+    if (d->mean < MEAN_MIN) {
+        d->mean = MEAN_MIN;
+    }
     d->deviation = detector_window_deviation(&d->memory.window);
     if (d->deviation < health_real(d->config.deviation_min)) {
         d->deviation = health_real(d->config.deviation_min);

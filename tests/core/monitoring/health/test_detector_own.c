@@ -236,6 +236,39 @@ static void losses_are_no_reason_for_caution(void **state)
     }
 }
 
+/* One heartbeat in thirty takes a route that is longer by two intervals, and those after it do not:
+ * that is how delays are here, and no reason to wait for the next one. */
+static void caution_in_vain_is_given_up(void **state)
+{
+    (void)state;
+    struct prng prng = test_prng(__func__);
+    struct detector d = own_watcher(400 * MS);
+    uint64_t cautious = 0;
+    for (uint64_t i = 1; i <= 20000; i++) {
+        arrives_with(&d, i, prng_below(&prng, 4 * MS) + (i % 30 == 0 ? 180 * MS : 0));
+        cautious += i > 5000 && d.memory.own.caution > 0;
+    }
+    /* Three after each would be 1500. */
+    assert_true(cautious < 500);
+}
+
+/* A sender that stands still again and again goes on from there, so that no wait was in vain: after
+ * each time the next three are waited for, however often. */
+static void caution_that_is_right_is_kept(void **state)
+{
+    (void)state;
+    struct prng prng = test_prng(__func__);
+    struct detector d = own_watcher(400 * MS);
+    const uint64_t every = 400;
+    for (uint64_t i = 1; i <= 40000; i++) {
+        nanos stood = i / every * 390 * MS + i / (4 * every) * 60 * NANOS_PER_S;
+        arrives_with(&d, i, stood + prng_below(&prng, 40 * MS));
+        if (i > 4000 && i % every < 3) {
+            assert_true(d.memory.own.caution > 0);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -250,6 +283,8 @@ int main(void)
         cmocka_unit_test(bunch_after_a_stall_is_one_mistake),
         cmocka_unit_test(sender_that_stood_still_is_not_expected_on_its_old_schedule),
         cmocka_unit_test(losses_are_no_reason_for_caution),
+        cmocka_unit_test(caution_in_vain_is_given_up),
+        cmocka_unit_test(caution_that_is_right_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -86,6 +86,19 @@ static void exponential_convicts_as_cassandra_does(void **state)
 }
 
 /* mean + z * deviation, for gaps of 90 and 110 ms: the deviation is 10 ms. */
+/* Heartbeats at one and the same moment, and a window of two: a mean of nothing. */
+static void phi_is_finite_without_any_gap(void **state)
+{
+    (void)state;
+    struct detector_config config = detector_config_of(DETECTOR_PHI_EXPONENTIAL, 100 * MS);
+    struct detector d;
+    config.window = 2;
+    detector_init(&d, &config, 0);
+    (void)beat_every(&d, 0, 5, 1000 * MS);
+    double phi = detector_phi(&d, 2000 * MS);
+    assert_true(phi > 1000 && phi - phi < 1);
+}
+
 static void normal_suspects_at_mean_plus_z_deviations(void **state)
 {
     (void)state;
@@ -149,6 +162,7 @@ int main(void)
         cmocka_unit_test(akka_phi_is_the_logistic_form),
         cmocka_unit_test(akka_never_learns_a_slow_peer_and_phi_does),
         cmocka_unit_test(exponential_convicts_as_cassandra_does),
+        cmocka_unit_test(phi_is_finite_without_any_gap),
         cmocka_unit_test(normal_suspects_at_mean_plus_z_deviations),
         cmocka_unit_test(deviation_has_a_floor),
         cmocka_unit_test(window_is_bounded),
