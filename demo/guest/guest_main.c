@@ -15,10 +15,11 @@
  *   deaf      ignores the power button
  *   hang=N    stands still for ever after N ticks, with interrupts off
  *
+ * On the second serial line it has an agent, of which guest_agent.c tells.
+ *
  * The power button (ACPI, of -M pc) ends it in an orderly way: it prints "BYE N" and switches off.
  */
-#include <stdbool.h>
-#include <stdint.h>
+#include "demo/guest/guest.h"
 
 #define DISK_TRIES     10000000U
 #define TICKS_A_SECOND 100U
@@ -69,42 +70,6 @@ volatile uint32_t guest_ticks;
 
 static struct gate gates[48];
 
-static void port_put8(uint16_t port, uint8_t value)
-{
-    __asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
-}
-
-static void port_put16(uint16_t port, uint16_t value)
-{
-    __asm__ volatile("outw %0, %1" : : "a"(value), "Nd"(port));
-}
-
-static void port_put32(uint16_t port, uint32_t value)
-{
-    __asm__ volatile("outl %0, %1" : : "a"(value), "Nd"(port));
-}
-
-static uint8_t port_get8(uint16_t port)
-{
-    uint8_t value;
-    __asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
-    return value;
-}
-
-static uint16_t port_get16(uint16_t port)
-{
-    uint16_t value;
-    __asm__ volatile("inw %1, %0" : "=a"(value) : "Nd"(port));
-    return value;
-}
-
-static uint32_t port_get32(uint16_t port)
-{
-    uint32_t value;
-    __asm__ volatile("inl %1, %0" : "=a"(value) : "Nd"(port));
-    return value;
-}
-
 /* --- the serial line -------------------------------------------------------------------------- */
 
 static void serial_say(const char *text)
@@ -117,10 +82,9 @@ static void serial_say(const char *text)
 }
 
 /* Division by ten of 64 bits by hand: there is no runtime library to do it. */
-static void serial_say_number(uint64_t n)
+char *guest_number(uint64_t n, char digits[21])
 {
-    char digits[21];
-    unsigned at = sizeof digits - 1;
+    unsigned at = 20;
 
     digits[at] = '\0';
     do {
@@ -133,7 +97,13 @@ static void serial_say_number(uint64_t n)
         digits[--at] = (char)('0' + rest);
         n = (uint64_t)high << 32 | quotient;
     } while (n != 0);
-    serial_say(&digits[at]);
+    return &digits[at];
+}
+
+static void serial_say_number(uint64_t n)
+{
+    char digits[21];
+    serial_say(guest_number(n, digits));
 }
 
 /* --- the disk: the first ATA disk, by programmed I/O -------------------------------------------
@@ -352,6 +322,7 @@ void guest_main(const struct multiboot_info *info)
     pci_put32(PIIX3_IDE, 0x40, 0x80008000U);
     const uint16_t power = power_open();
     interrupts_open();
+    guest_agent_open();
     const bool has_disk = disk_transfer(sector.words, false);
     const bool is_known = has_disk && sector_is_ours(&sector);
     if (is_known) {
@@ -383,6 +354,7 @@ void guest_main(const struct multiboot_info *info)
             if (!is_deaf && power_button_pressed(power)) {
                 shut_down(power, n);
             }
+            guest_agent_hear(n);
             __asm__ volatile("hlt");
         }
     }

@@ -11,6 +11,8 @@ static struct qemu_lab second_lab; /* with the images of the first */
 
 static void qemu_yard_open(struct vm_bench *bench)
 {
+    static const char plain[] = "{\"memory_mib\": 16}";
+
     qemu_lab_open(&yard_lab);
     qemu_lab_open(&second_lab);
     qemu_lab_driver_close(&second_lab);
@@ -21,6 +23,7 @@ static void qemu_yard_open(struct vm_bench *bench)
         .second = second_lab.w,
         .second_name = "127.0.0.1",
         .definition = qemu_lab_definition(""),
+        .plain = {(const uint8_t *)plain, sizeof plain - 1},
     };
 }
 
@@ -51,6 +54,14 @@ static void qemu_yard_restart(struct vm_bench *bench, void (*between)(struct vm_
         between(bench);
     }
     qemu_lab_driver_open(&yard_lab);
+}
+
+/* The tiny guest has them. */
+static void qemu_yard_will_run(struct vm_bench *bench, const char *name, const char *program)
+{
+    (void)bench;
+    (void)name;
+    (void)program;
 }
 
 /* Its end is waited for where nobody else does: a process that ends is still there for a moment. */
@@ -97,6 +108,7 @@ int main(void)
         .step = qemu_yard_step,
         .boots = qemu_yard_boots,
         .restart = qemu_yard_restart,
+        .will_run = qemu_yard_will_run,
         .crash = qemu_yard_crash,
         .crash_second = qemu_yard_crash_second,
         .freeze = qemu_yard_freeze,

@@ -1,6 +1,8 @@
 /* The contract of virtual machines, held against the simulated world. */
 #include "core/chaos/simvm.h"
 
+#include <string.h>
+
 #include "tests/support/test.h"
 #include "tests/world/vm_contract.h"
 
@@ -50,6 +52,19 @@ static void sim_yard_restart(struct vm_bench *bench, void (*between)(struct vm_b
     }
 }
 
+static void sim_yard_will_run(struct vm_bench *bench, const char *name, const char *program)
+{
+    const struct simvm_agent agent = {
+        .is_missing = program == NULL,
+        .status = program != NULL && strcmp(program, "/fails") == 0 ? 3 : 0,
+        .span = program != NULL && strcmp(program, "/hangs") == 0 ? NANOS_FOREVER : 0,
+        .output = program != NULL && strcmp(program, "/counter") == 0 ? "42" : NULL,
+    };
+
+    (void)bench;
+    simvm_set_agent(sim_yard.host, name, &agent);
+}
+
 static void sim_yard_crash(struct vm_bench *bench, const char *name)
 {
     (void)bench;
@@ -81,6 +96,7 @@ int main(void)
         .step = sim_yard_step,
         .boots = sim_yard_boots,
         .restart = sim_yard_restart,
+        .will_run = sim_yard_will_run,
         .crash = sim_yard_crash,
         .crash_second = sim_yard_crash_second,
         .freeze = sim_yard_freeze,

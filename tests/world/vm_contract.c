@@ -583,6 +583,116 @@ static void a_machine_that_waits_is_adopted_as_such(void **state)
     assert_int_equal(begin_on(y, "second", "disk", 3), OK);
 }
 
+/* --- the agent -------------------------------------------------------------------------------- */
+
+struct run {
+    struct order order;
+    struct world_command_request command;
+    const char *arguments[2];
+    uint8_t output[64];
+};
+
+static void exec_send(struct run *r, struct yard *y, const char *program, nanos patience)
+{
+    const struct world_vm_spec spec = {.name = "vm", .epoch = 1};
+
+    memset(r, 0, sizeof *r);
+    vm_place->will_run(&y->bench, "vm", program);
+    r->arguments[0] = program;
+    r->command.arguments = r->arguments;
+    r->command.output.buffer = r->output;
+    r->command.output.room = sizeof r->output;
+    order_submit(&r->order, y, y->bench.w, WORLD_VM_EXEC, spec, patience);
+    r->order.request.command = &r->command;
+    order_leave(&r->order);
+}
+
+static enum err exec_now(struct run *r, struct yard *y, const char *program)
+{
+    exec_send(r, y, program, PATIENCE);
+    order_await(&r->order);
+    return r->order.request.result;
+}
+
+static void an_agent_answers_and_runs_programs(void **state)
+{
+    struct yard *y = *state;
+    struct run r;
+
+    assert_int_equal(begin_on(y, "vm", "disk", 1), OK);
+    assert_int_equal(vm_ask(y, WORLD_VM_PING, "vm", 2), ERR_REFUSED);
+    assert_int_equal(vm_ask(y, WORLD_VM_PING, "other", 1), ERR_NOT_FOUND);
+    vm_place->boots(&y->bench, "vm");
+    assert_int_equal(vm_ask(y, WORLD_VM_PING, "vm", 1), OK);
+    assert_int_equal(exec_now(&r, y, "/counter"), OK);
+    assert_int_equal(r.command.result, OK);
+    assert_int_equal(r.command.end, WORLD_COMMAND_EXITED);
+    assert_int_equal(r.command.status, 0);
+    assert_in_range(r.command.output.kept, 1, 20);
+    assert_int_equal(r.command.output.total, r.command.output.kept);
+    assert_int_equal(strspn((const char *)r.output, "0123456789"), r.command.output.kept);
+    assert_int_equal(r.command.errors.kept, 0);
+    assert_int_equal(exec_now(&r, y, "/fails"), OK);
+    assert_int_equal(r.command.status, 3);
+    assert_int_equal(vm_ask(y, WORLD_VM_PING, "vm", 1), OK);
+}
+
+/* And nobody waits for it. */
+static void a_program_that_hangs_is_given_up_at_its_deadline(void **state)
+{
+    struct yard *y = *state;
+    struct run r;
+
+    assert_int_equal(begin_on(y, "vm", "disk", 1), OK);
+    vm_place->boots(&y->bench, "vm");
+    exec_send(&r, y, "/hangs", NANOS_PER_S);
+    assert_int_equal(vm_ask(y, WORLD_VM_PING, "vm", 1), OK);
+    assert_int_equal(state_now(y, "vm"), WORLD_VM_RUNNING);
+    order_await(&r.order);
+    assert_int_equal(r.order.request.result, ERR_TIMEOUT);
+    assert_int_equal(vm_ask(y, WORLD_VM_PING, "vm", 1), OK);
+    exec_send(&r, y, "/hangs", PATIENCE);
+    assert_int_equal(vm_ask(y, WORLD_VM_KILL, "vm", 1), OK);
+    order_await(&r.order);
+    assert_int_not_equal(r.order.request.result, OK);
+}
+
+static void an_agent_that_stands_still_is_heard_again_later(void **state)
+{
+    struct yard *y = *state;
+    struct order ping;
+
+    assert_int_equal(begin_on(y, "vm", "disk", 1), OK);
+    vm_place->boots(&y->bench, "vm");
+    assert_int_equal(vm_ask(y, WORLD_VM_PING, "vm", 1), OK);
+    assert_int_equal(vm_ask(y, WORLD_VM_PAUSE, "vm", 1), OK);
+    for (int i = 0; i < 3; i++) {
+        vm_order_send(&ping, y, WORLD_VM_PING, "vm", NULL, 1, 200 * NANOS_PER_MS);
+        order_await(&ping);
+        assert_int_equal(ping.request.result, ERR_TIMEOUT);
+    }
+    assert_int_equal(vm_ask(y, WORLD_VM_RESUME, "vm", 1), OK);
+    assert_int_equal(vm_ask(y, WORLD_VM_PING, "vm", 1), OK);
+    yard_restart(y, NULL);
+    assert_int_equal(list_now(y).count, 1);
+    assert_int_equal(vm_ask(y, WORLD_VM_PING, "vm", 1), OK);
+}
+
+static void a_machine_without_an_agent_says_so(void **state)
+{
+    struct yard *y = *state;
+    struct order o;
+    const struct world_vm_spec spec = {.name = "vm", .volume = "disk", .epoch = 1};
+
+    order_submit(&o, y, y->bench.w, WORLD_VM_START, spec, PATIENCE);
+    o.request.spec.definition = y->bench.plain;
+    order_leave(&o);
+    order_await(&o);
+    assert_int_equal(o.request.result, OK);
+    vm_place->will_run(&y->bench, "vm", NULL);
+    assert_int_equal(vm_ask(y, WORLD_VM_PING, "vm", 1), ERR_UNSUPPORTED);
+}
+
 #define YARD_TEST(body) cmocka_unit_test_setup_teardown(body, vm_yard_open, vm_yard_close)
 
 int vm_contract_run(struct vm_place *place)
@@ -605,6 +715,10 @@ int vm_contract_run(struct vm_place *place)
         YARD_TEST(a_move_to_nobody_changes_nothing),
         YARD_TEST(a_move_that_is_cut_off_leaves_one_copy),
         YARD_TEST(a_machine_that_waits_is_adopted_as_such),
+        YARD_TEST(an_agent_answers_and_runs_programs),
+        YARD_TEST(a_program_that_hangs_is_given_up_at_its_deadline),
+        YARD_TEST(an_agent_that_stands_still_is_heard_again_later),
+        YARD_TEST(a_machine_without_an_agent_says_so),
     };
 
     vm_place = place;

@@ -13,7 +13,8 @@ struct vm_bench {
     const struct world *w;
     const struct world *second;
     const char *second_name; /* by which the first host reaches it */
-    struct bytes definition; /* of a machine whose guest shuts down when it is asked to */
+    struct bytes definition; /* of a machine with an agent, whose guest shuts down when asked to */
+    struct bytes plain;      /* without an agent; empty: the same */
     void *own;               /* the place's */
 };
 
@@ -27,6 +28,9 @@ struct vm_place {
     void (*boots)(struct vm_bench *bench, const char *name);
     /* The process that uses the world dies, and is started anew; `between` happens meanwhile. */
     void (*restart)(struct vm_bench *bench, void (*between)(struct vm_bench *bench));
+    /* Its agent has the programs /counter, which says a number, /fails, which exits with 3, and
+     * /hangs; the next EXEC, and no other, is of the one that is named. NULL: it has no agent. */
+    void (*will_run)(struct vm_bench *bench, const char *name, const char *program);
     /* The machine's process dies, of the first host. */
     void (*crash)(struct vm_bench *bench, const char *name);
     /* All processes of the second host's machines die. */

@@ -96,6 +96,18 @@ struct simvm_faults {
 
 void simvm_set_faults(struct simhost *host, const char *name, const struct simvm_faults *faults);
 
+/* The agent within a machine's guest, from now on. Zeroed, as at first: it answers, and its
+ * programs end at once, with 0, and say nothing. */
+struct simvm_agent {
+    bool is_missing; /* the machine was defined without one */
+    bool is_mute;
+    int32_t status;     /* with which its programs exit */
+    nanos span;         /* for which they run; NANOS_FOREVER: they hang */
+    const char *output; /* what they say; static, NULL: nothing */
+};
+
+void simvm_set_agent(struct simhost *host, const char *name, const struct simvm_agent *agent);
+
 /* Its process dies by itself; its guest shuts it down. */
 void simvm_crash(struct simhost *host, const char *name);
 void simvm_shut_down(struct simhost *host, const char *name);

@@ -13,6 +13,7 @@ struct simvm {
     uint64_t epoch;
     nanos shutdown_at; /* 0: no */
     struct simvm_faults faults;
+    struct simvm_agent agent;
     char name[WORLD_NAME_MAX_BYTES];
     uint16_t port;   /* at which it waits, or waited, for a guest; 0: never */
     bool is_waiting; /* has no guest yet */
@@ -91,6 +92,9 @@ bool simvm_has_guest(const struct simvm *vm);
 
 /* simvm_move.c: MIGRATE, of a machine that is there; and the answer to any request. */
 void simvm_move_begin(struct simcall *call);
+
+/* simvm_agent.c: PING and EXEC, likewise. */
+void simvm_agent_begin(struct simcall *call);
 void simvm_answer(struct simcall *call, enum err result, enum world_vm_state state);
 
 /* Takes the lock for the machine, and notes the opening. ERR_REFUSED: somebody holds it. */

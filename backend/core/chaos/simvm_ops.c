@@ -172,6 +172,10 @@ static void command_machine(struct simcall *call)
         kill_tries(call);
         return;
     }
+    if (request->op == WORLD_VM_PING || request->op == WORLD_VM_EXEC) {
+        simvm_agent_begin(call);
+        return;
+    }
     if (!vm_answers(vm)) {
         return; /* the deadline answers */
     }
@@ -194,7 +198,7 @@ static void command_machine(struct simcall *call)
 
 static bool jumps_the_queue(enum world_vm_op op)
 {
-    return op == WORLD_VM_KILL || op == WORLD_VM_LIST;
+    return op == WORLD_VM_KILL || op == WORLD_VM_LIST || op == WORLD_VM_PING || op == WORLD_VM_EXEC;
 }
 
 /* Is an earlier request for the same machine under way? */
@@ -239,6 +243,7 @@ static void vm_submit(void *self, struct world_vm_request *request)
     CHECK(request->op < WORLD_VM_OPS && request->done != NULL);
     CHECK(request->op == WORLD_VM_LIST || strlen(request->spec.name) < WORLD_NAME_MAX_BYTES);
     CHECK(request->op != WORLD_VM_START || request->spec.volume != NULL);
+    CHECK(request->op != WORLD_VM_EXEC || request->command != NULL);
     (void)simcall_open(&host->vms->calls, host, request, request->deadline, vm_expired);
     begin_vm_calls(host);
 }

@@ -333,6 +333,10 @@ struct world_power_ops {
  *           it is over there, PAUSED, and here it stands still, MOVED, without the lock. It goes on
  *           where it is RESUMEd first, which takes the lock. ERR_TIMEOUT: the move was called off,
  *           perhaps too late; QUERY tells. Any other error: it was not moved, and is as it was.
+ *   PING    the agent within the guest answers. ERR_UNSUPPORTED: the machine has none.
+ *   EXEC    has the agent run `command` within the guest to its end, and takes in what it says; of
+ *           `command`, its deadline and its `done` are not looked at. ERR_TIMEOUT, ERR_CLOSED: the
+ *           program may have run, and may run on. Other errors of PING and EXEC are those of QUERY.
  *   QUERY   -> state. ERR_TIMEOUT with state UNKNOWN: it lives, and does not answer.
  *   LIST    calls `entry` for each machine that lives here, whoever started it, before `done`, in
  *           the order in which they were started. From then on their exits are told too: this is
@@ -347,14 +351,15 @@ struct world_power_ops {
  * at the other only after the first has ended, has one copy of it, whatever fails; and where it
  * does not, the lock has the last word.
  *
- * STOP, KILL, PAUSE, RESUME, MIGRATE and QUERY go to the machine called spec.name, if its epoch is
- * spec.epoch; with another one they are ERR_REFUSED and do nothing, without a machine
+ * STOP, KILL, PAUSE, RESUME, MIGRATE, PING, EXEC and QUERY go to the machine called spec.name, if
+ * its epoch is spec.epoch; with another one they are ERR_REFUSED and do nothing, without a machine
  * ERR_NOT_FOUND. ERR_CLOSED: it ended before it answered, and its exit was told. Epoch 0 is none,
  * and fits any.
  *
  * The deadline bounds every request, as it does those for power. Requests for one machine are
- * carried out one at a time in the order in which they were submitted, except that KILL and LIST
- * wait for nothing. The rules of ownership are those of file requests.
+ * carried out one at a time in the order in which they were submitted, except that KILL, LIST, PING
+ * and EXEC wait for nothing and nothing waits for them. The rules of ownership are those of file
+ * requests.
  */
 enum world_vm_op {
     WORLD_VM_START,
@@ -365,6 +370,8 @@ enum world_vm_op {
     WORLD_VM_QUERY,
     WORLD_VM_LIST,
     WORLD_VM_MIGRATE,
+    WORLD_VM_PING,
+    WORLD_VM_EXEC,
     WORLD_VM_OPS
 };
 
@@ -393,11 +400,14 @@ struct world_vm_found {
     enum world_vm_state state;
 };
 
+struct world_command_request; /* below */
+
 struct world_vm_request {
     /* The caller's. */
     enum world_vm_op op;
     struct world_vm_spec spec;
     struct world_endpoint to; /* MIGRATE: a host, and the port at which a machine waits there */
+    struct world_command_request *command; /* EXEC; its answer is the world's */
     nanos deadline;
     /* LIST only; borrowed for the call. */
     void (*entry)(struct world_vm_request *request, const struct world_vm_found *found);

@@ -57,7 +57,8 @@ static void call_take(struct qemu_call *call)
     world_timer_cancel(driver->world, &call->deadline);
     world_timer_cancel(driver->world, &call->look);
     if (call->command.id != 0) {
-        qmp_cancel(&call->machine->qmp, &call->command);
+        struct qemu_machine *m = call->machine;
+        qmp_cancel(qemu_call_is_for_agent(call) ? &m->agent : &m->qmp, &call->command);
     }
     qemu_list_cancel(call);
 }
@@ -84,6 +85,8 @@ static void call_expired(struct world_timer *timer)
         qemu_list_expired(call);
     } else if (call->is_begun && call->request->op == WORLD_VM_MIGRATE) {
         qemu_move_expired(call);
+    } else if (call->is_begun && qemu_call_is_for_agent(call)) {
+        qemu_agent_expired(call);
     } else {
         qemu_call_answer(call, ERR_TIMEOUT, WORLD_VM_UNKNOWN);
     }
@@ -91,7 +94,8 @@ static void call_expired(struct world_timer *timer)
 
 static bool jumps_queue(const struct qemu_call *call)
 {
-    return call->request->op == WORLD_VM_KILL || call->request->op == WORLD_VM_LIST;
+    return call->request->op == WORLD_VM_KILL || call->request->op == WORLD_VM_LIST ||
+           qemu_call_is_for_agent(call);
 }
 
 /* Is an earlier request for the same machine under way? */
@@ -123,6 +127,10 @@ static void request_begin(struct qemu_call *call)
         return;
     case WORLD_VM_MIGRATE:
         qemu_move_begin(call);
+        return;
+    case WORLD_VM_PING:
+    case WORLD_VM_EXEC:
+        qemu_agent_begin(call);
         return;
     case WORLD_VM_STOP:
     case WORLD_VM_PAUSE:
@@ -168,6 +176,7 @@ static void qemu_submit(void *self, struct world_vm_request *request)
     CHECK(request->op == WORLD_VM_LIST || request->spec.name != NULL);
     CHECK(request->op != WORLD_VM_START || request->spec.volume != NULL);
     CHECK(request->op != WORLD_VM_LIST || request->entry != NULL);
+    CHECK(request->op != WORLD_VM_EXEC || request->command != NULL);
     call->driver = driver;
     call->request = request;
     call->ticket = ++driver->last_ticket;

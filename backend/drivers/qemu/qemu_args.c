@@ -115,6 +115,21 @@ static void add_nics(struct qemu_args *args, const struct qemu_definition *d)
     }
 }
 
+static void add_agent(struct qemu_args *args, const struct qemu_definition *d)
+{
+    if (!d->has_agent) {
+        return;
+    }
+    ADD(args, "-chardev", "socket,id=agent,path=agent,server=on,wait=off");
+    if (d->agent_is_serial) {
+        ADD(args, "-serial", "chardev:agent");
+    } else {
+        ADD(args, "-device", "virtio-serial-%s",
+            strcmp(d->machine, "microvm") == 0 ? "device" : "pci");
+        ADD(args, "-device", "virtserialport,chardev=agent,name=" QEMU_AGENT_PORT);
+    }
+}
+
 void qemu_args_make(struct qemu_args *args, const struct qemu_launch *launch,
                     const struct qemu_definition *d)
 {
@@ -143,12 +158,7 @@ void qemu_args_make(struct qemu_args *args, const struct qemu_launch *launch,
     add_image(args, launch, d);
     add_disk(args, d);
     add_nics(args, d);
-    if (d->has_agent) {
-        ADD(args, "-device", "virtio-serial-%s",
-            strcmp(d->machine, "microvm") == 0 ? "device" : "pci");
-        ADD(args, "-chardev", "socket,id=agent,path=agent,server=on,wait=off");
-        ADD(args, "-device", "virtserialport,chardev=agent,name=" QEMU_AGENT_PORT);
-    }
+    add_agent(args, d);
     for (size_t i = 0; i < d->arg_count; i++) {
         ADD(args, d->args[i].option, "%s", d->args[i].value);
     }

@@ -171,14 +171,16 @@ static const char *read_choice(struct reading *r, const json_t *object, const ch
     return text;
 }
 
-static bool read_flag(struct reading *r, const json_t *object, const char *key)
+static void read_agent(struct reading *r, const json_t *root)
 {
-    const json_t *value = json_object_get(object, key);
+    const json_t *value = json_object_get(root, "guest_agent");
+    const char *word = json_string_value(value);
 
-    if (value != NULL && !json_is_boolean(value)) {
-        reading_fails(r, "%s is to be true or false", key);
+    r->d->agent_is_serial = word != NULL && strcmp(word, "serial") == 0;
+    r->d->has_agent = r->d->agent_is_serial || json_is_true(value);
+    if (value != NULL && !json_is_boolean(value) && !r->d->agent_is_serial) {
+        reading_fails(r, "guest_agent is to be true, false or \"serial\"");
     }
-    return json_is_true(value);
 }
 
 static const char *read_path(struct reading *r, const json_t *object, const char *key)
@@ -334,7 +336,7 @@ static void read_machine(struct reading *r, const json_t *root)
     if (json_object_get(root, "watchdog") != NULL) {
         d->watchdog = read_choice(r, root, "watchdog", endings, COUNT_OF(endings));
     }
-    d->has_agent = read_flag(r, root, "guest_agent");
+    read_agent(r, root);
 }
 
 enum err qemu_definition_decode(struct bytes json, struct qemu_definition *ret, char *why)

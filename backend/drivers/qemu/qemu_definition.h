@@ -60,7 +60,8 @@ struct qemu_definition {
     size_t arg_count;
     const char *watchdog; /* what happens when it runs out; NULL: no watchdog */
     bool has_agent;
-    json_t *root; /* owned */
+    bool agent_is_serial; /* on the second serial line */
+    json_t *root;         /* owned */
 };
 
 /* ERR_INVALID with the reason in `why`, QEMU_TEXT_MAX_BYTES of room. */

@@ -5,6 +5,7 @@
  *     qemu_start.c    START: its thread, and the steps after it
  *     qemu_machine.c  machines: their process, their QMP, their end
  *     qemu_move.c     MIGRATE, and machines that wait
+ *     qemu_agent.c    PING and EXEC
  *     qemu_command.c  STOP, PAUSE, RESUME, QUERY, KILL, LIST
  *     qemu_adopt.c    what is found in the run directory
  *
@@ -51,6 +52,7 @@ struct qemu_machine {
     int pidfd;                /* the watch's; -1: none */
     struct qemu_watch *watch; /* of its process; NULL: none */
     struct qmp qmp;
+    struct qmp agent;            /* connected when it is first needed */
     struct qmp_command look;     /* query-status, when something is odd */
     struct qmp_command cancel;   /* of a move that was called off */
     struct world_timer retry;    /* of connecting */
@@ -82,8 +84,9 @@ struct qemu_call {
     struct world_timer deadline;
     struct qemu_machine *machine; /* whose end it waits for, or that it has sent a command to */
     struct qmp_command command;
-    struct world_timer look; /* MIGRATE: when it is asked how far it is */
+    struct world_timer look; /* MIGRATE, EXEC: when it is asked how far it is */
     nanos look_every;
+    int64_t program;               /* EXEC: its number in the guest */
     char why[QEMU_TEXT_MAX_BYTES]; /* it failed, in QEMU's words */
     struct qemu_asked *asked;      /* LIST; owned */
     size_t asked_count;
@@ -197,6 +200,13 @@ void qemu_move_expired(struct qemu_call *call);
 void qemu_move_event(struct qemu_machine *machine);
 /* "tcp:HOST:" for an URI of QEMU's; false: it is no host's name or address. */
 bool qemu_host_format(char *ret, size_t cap, const char *host);
+
+/* --- qemu_agent.c --- */
+
+void qemu_agent_init(struct qemu_machine *machine);
+void qemu_agent_begin(struct qemu_call *call);
+void qemu_agent_expired(struct qemu_call *call);
+bool qemu_call_is_for_agent(const struct qemu_call *call);
 
 /* --- qemu_command.c --- */
 

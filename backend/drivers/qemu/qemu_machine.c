@@ -175,6 +175,7 @@ struct qemu_machine *qemu_machine_new(struct qemu_driver *driver, const struct q
     m->qmp.event = machine_event;
     m->qmp.lost = machine_qmp_lost;
     m->qmp.owner = m;
+    qemu_agent_init(m);
     while (*at != NULL && (*at)->record.order < record->order) {
         at = &(*at)->next;
     }
@@ -203,6 +204,7 @@ void qemu_machine_free(struct qemu_machine *m)
     qemu_hold_forget(m);
     world_timer_cancel(m->driver->world, &m->retry);
     qmp_deinit(&m->qmp);
+    qmp_deinit(&m->agent);
     qemu_watch_close(m->watch);
     if (m->dir >= 0) {
         (void)close(m->dir);

@@ -14,6 +14,10 @@
 
 #define READ_BYTES 16384
 
+/* Before a request it makes the agent forget half a request, before an answer it says that it is
+ * ours. No JSON has it. */
+#define AGENT_DELIMITER 0xff
+
 /* The id of our own command, that opens the conversation. */
 #define NEGOTIATION    "{\"execute\":\"qmp_capabilities\",\"id\":1}\n"
 #define NEGOTIATION_ID 1
@@ -61,7 +65,7 @@ static struct qmp_command *first_that_left(const struct qmp *qmp)
     return command != NULL && command->text == NULL ? command : NULL;
 }
 
-static void connection_lost(struct qmp *qmp)
+void qmp_drop(struct qmp *qmp)
 {
     const uint64_t connection = qmp->connection;
     struct qmp_command *command = NULL;
@@ -71,6 +75,13 @@ static void connection_lost(struct qmp *qmp)
         command_take(qmp, command);
         command->done(command, ERR_CLOSED, NULL, NULL);
     }
+}
+
+static void connection_lost(struct qmp *qmp)
+{
+    const uint64_t connection = qmp->connection;
+
+    qmp_drop(qmp);
     if (qmp->connection == connection) {
         qmp->lost(qmp->owner);
     }
@@ -227,13 +238,36 @@ static bool message_arrived(struct qmp *qmp, const struct qmp_message *m)
     CHECK_UNREACHABLE("a message without a connection");
 }
 
+/* An agent's line, before it is known to speak of now: true where it is to be thrown away. */
+static bool line_is_old(struct qmp *qmp, struct bytes line)
+{
+    struct qmp_message m;
+
+    if (!qmp->is_agent || qmp->state != QMP_NEGOTIATES) {
+        return false;
+    }
+    while (line.len > 0 && line.data[0] == AGENT_DELIMITER) {
+        line.data++;
+        line.len--;
+    }
+    if (qmp_message_decode(line, &m) == OK) {
+        if (m.kind == QMP_RETURN && json_is_integer(m.body) &&
+            (uint64_t)json_integer_value(m.body) == qmp->sync) {
+            qmp->state = QMP_READY;
+            connection_flush(qmp);
+        }
+        qmp_message_deinit(&m);
+    }
+    return true;
+}
+
 /* One line; false where the connection is of no use any more, or is another one by now. */
 static bool line_arrived(struct qmp *qmp, struct bytes line)
 {
     const uint64_t connection = qmp->connection;
     struct qmp_message message;
 
-    if (line.len == 0) {
+    if (line.len == 0 || line_is_old(qmp, line)) {
         return true;
     }
     if (qmp_message_decode(line, &message) != OK) {
@@ -293,6 +327,19 @@ static void connection_ready(void *owner)
     }
 }
 
+static void agent_sync(struct qmp *qmp)
+{
+    char text[96];
+
+    qmp->sync = ++qmp->last_id;
+    (void)snprintf(text, sizeof text,
+                   "%c{\"execute\":\"guest-sync-delimited\",\"arguments\":{\"id\":%llu}}\n",
+                   AGENT_DELIMITER, (unsigned long long)qmp->sync);
+    qmp->state = QMP_NEGOTIATES;
+    out_put(qmp, text);
+    connection_flush(qmp);
+}
+
 enum err qmp_connect(struct qmp *qmp, int dir, const char *name)
 {
     struct sockaddr_un at = {.sun_family = AF_UNIX};
@@ -313,5 +360,8 @@ enum err qmp_connect(struct qmp *qmp, int dir, const char *name)
     qmp->watch = qemu_watch_open(qmp->loop, fd, connection_ready, qmp);
     qmp->state = QMP_GREETS;
     qmp->connection++;
+    if (qmp->is_agent) {
+        agent_sync(qmp);
+    }
     return OK;
 }

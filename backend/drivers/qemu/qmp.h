@@ -1,5 +1,8 @@
 /*
- * A connection to one QEMU's QMP socket.
+ * A connection to one QEMU's QMP socket; or to the agent within its guest, which speaks the same
+ * language but does not greet. It may answer what was asked long ago, by somebody else: so it is
+ * first asked for a number of ours (guest-sync-delimited), and all that comes before it, is thrown
+ * away.
  *
  * Commands wait in a queue while there is no connection, or QEMU has not greeted yet, and leave in
  * order. A connection that ends fails those that had left, whose outcome is unknown then; those
@@ -42,6 +45,8 @@ struct qmp {
     void (*event)(void *owner, const char *name, const json_t *data); /* data: borrowed, or NULL */
     void (*lost)(void *owner); /* QEMU ended it, or broke the protocol; may connect anew */
     void *owner;
+    bool is_agent; /* set before the first connection */
+    uint64_t sync; /* the number that an agent was asked for */
     enum qmp_state state;
     struct qemu_watch *watch;     /* NULL: CLOSED */
     int fd;                       /* the watch's */
@@ -63,6 +68,10 @@ void qmp_send(struct qmp *qmp, struct qmp_command *command, const char *execute,
 
 /* Its `done` is not called any more. QEMU may carry it out all the same. */
 void qmp_cancel(struct qmp *qmp, struct qmp_command *command);
+
+/* Ends the connection, as if it had been lost, but tells nobody; those that had left fail. For an
+ * agent that has stopped to answer: another connection begins anew. */
+void qmp_drop(struct qmp *qmp);
 
 /* Commands under way are forgotten. */
 void qmp_deinit(struct qmp *qmp);

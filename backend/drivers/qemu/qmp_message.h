@@ -10,9 +10,9 @@
 #include "core/base/err.h"
 #include "core/base/types.h"
 
-/* The longest line, in bytes: answers to what we ask have a few hundred. Whoever says more is cut
- * off. */
-#define QMP_LINE_MAX_BYTES (64 * 1024)
+/* The longest line, in bytes: answers to what we ask have a few hundred, but for what a program in
+ * a guest said, twice 64 KiB in base64. Whoever says more is cut off. */
+#define QMP_LINE_MAX_BYTES (256 * 1024)
 
 enum qmp_kind { QMP_GREETING, QMP_RETURN, QMP_ERROR, QMP_EVENT };
 

@@ -206,7 +206,7 @@ struct bytes qemu_lab_definition(const char *append)
                            "{\"memory_mib\": 16, \"firmware\": \"/usr/share/qemu/qboot.rom\","
                            " \"boot\": {\"kernel\": \"%s\", \"append\": \"%s\"},"
                            " \"disk\": {\"bus\": \"ide\", \"cache\": \"writeback\"},"
-                           " \"watchdog\": \"pause\"}",
+                           " \"watchdog\": \"pause\", \"guest_agent\": \"serial\"}",
                            TINY_GUEST, append);
 #else
     const int n = snprintf(text, sizeof text, "{%s}", append);

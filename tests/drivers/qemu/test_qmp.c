@@ -269,6 +269,39 @@ static void who_does_not_read_gets_no_more_than_fits(void **state)
     free(many);
 }
 
+/* What it says to somebody who has gone by now, whole and cut off, is not for us. */
+static void an_agent_is_heard_only_behind_our_own_number(void **state)
+{
+    struct talk *t = *state;
+    char text[64];
+
+    qmp_drop(&t->qmp);
+    (void)close(t->peer);
+    t->qmp.is_agent = true;
+    talk_connect(t);
+    talk_send(t, 0, "guest-ping");
+    assert_int_equal((unsigned char)t->heard[0], 0xff);
+    assert_non_null(strstr(t->heard, "\"guest-sync-delimited\""));
+    assert_null(strstr(t->heard, "\"guest-ping\""));
+    const unsigned long number = strtoul(strstr(t->heard, "\"id\":") + 5, NULL, 10);
+    peer_says(t, "urn\": 1}\n{\"return\": {}, \"id\": 2}\n\xff{\"return\": 4711}\n");
+    peer_says(t, "{\"error\": {\"class\": \"G\", \"desc\": \"old\"}}\n");
+    assert_int_equal(t->qmp.state, QMP_NEGOTIATES);
+    assert_int_equal(t->answers[0], 0);
+    (void)snprintf(text, sizeof text, "\xff{\"return\": %lu}\n", number);
+    peer_says(t, text);
+    assert_int_equal(t->qmp.state, QMP_READY);
+    assert_non_null(strstr(t->heard, "\"guest-ping\""));
+    (void)snprintf(text, sizeof text, "{\"return\": {}, \"id\": %lu}\n",
+                   (unsigned long)t->commands[0].id);
+    peer_says(t, text);
+    assert_int_equal(t->results[0], OK);
+    assert_int_equal(t->answers[0], 1);
+    /* A guest that says what it likes is cut off. */
+    peer_says(t, "hello\n");
+    assert_int_equal(t->lost, 1);
+}
+
 #define TALK_TEST(body) cmocka_unit_test_setup_teardown(body, talk_open, talk_close)
 
 int main(void)
@@ -279,6 +312,7 @@ int main(void)
         TALK_TEST(who_breaks_the_protocol_is_cut_off),
         TALK_TEST(a_line_without_end_is_cut_off),
         TALK_TEST(an_end_fails_what_has_left_and_keeps_the_rest),
+        TALK_TEST(an_agent_is_heard_only_behind_our_own_number),
         TALK_TEST(who_does_not_read_gets_no_more_than_fits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
