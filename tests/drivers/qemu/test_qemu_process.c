@@ -587,6 +587,113 @@ static void a_moved_guest_counts_on_without_a_gap(void **state)
     qemu_lab_close(&other);
 }
 
+/* --- the agent: Debian's, in the place of the guest's ------------------------------------------
+ */
+
+#define AGENT_BINARY "/usr/sbin/qemu-ga"
+
+/* Listens where the machine's agent is, and works in the laboratory, for the sweeper to find. */
+static pid_t agent_begin(struct qemu_lab *lab)
+{
+    char path[160];
+
+    (void)snprintf(path, sizeof path, "%s/vm/agent", lab->run);
+    assert_int_equal(unlink(path), 0);
+    const pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+        (void)dup2(null, 0);
+        (void)dup2(null, 1);
+        (void)dup2(null, 2);
+        if (chdir(lab->root) == 0) {
+            (void)execl(AGENT_BINARY, AGENT_BINARY, "-m", "unix-listen", "-p", path, "-t",
+                        lab->root, (char *)NULL);
+        }
+        _exit(127);
+    }
+    for (int i = 0; access(path, F_OK) != 0; i++) {
+        assert_true(i < 60000);
+        qemu_lab_step(lab);
+    }
+    return pid;
+}
+
+static enum err run_in_guest(struct qemu_lab *lab, struct world_command_request *command,
+                             nanos patience)
+{
+    struct qemu_lab_call call;
+
+    qemu_lab_prepare(&call, lab, WORLD_VM_EXEC, (struct world_vm_spec){.name = "vm"}, patience);
+    call.request.command = command;
+    lab->w->vm->submit(lab->w->self, &call.request);
+    qemu_lab_await(&call);
+    return call.request.result;
+}
+
+static void the_agent_of_debian_is_understood(void **state)
+{
+    struct qemu_lab *lab = *state;
+    static uint8_t output[WORLD_COMMAND_SAYS_MAX_BYTES];
+    uint8_t errors[4];
+    const char *const echo[] = {"/bin/sh", "-c",        "cat; echo $NAME \"$1\" 1>&2; exit 5",
+                                "sh",      "a \"b\"\n", NULL};
+    const char *const environment[] = {"NAME=x", NULL};
+    const char *const much[] = {"/usr/bin/head", "-c", "60000", "/dev/zero", NULL};
+    const char *const none[] = {"/nowhere", NULL};
+    const char *const dies[] = {"/bin/sh", "-c", "kill -9 $$", NULL};
+    const char *const sleeps[] = {"/bin/sleep", "1000", NULL};
+
+    if (access(AGENT_BINARY, X_OK) != 0) {
+        print_message("# there is no " AGENT_BINARY "\n");
+        skip();
+    }
+    assert_int_equal(qemu_lab_start(lab, "vm", "disk"), OK);
+    const pid_t agent = agent_begin(lab);
+    assert_int_equal(qemu_lab_ask(lab, WORLD_VM_PING, "vm"), OK);
+    struct world_command_request command = {
+        .arguments = echo,
+        .environment = environment,
+        .input = {(const uint8_t *)"input\0x", 7},
+        .output = {.buffer = output, .room = sizeof output},
+        .errors = {.buffer = errors, .room = sizeof errors},
+    };
+    assert_int_equal(run_in_guest(lab, &command, QEMU_LAB_PATIENCE), OK);
+    assert_int_equal(command.end, WORLD_COMMAND_EXITED);
+    assert_int_equal(command.status, 5);
+    assert_int_equal(command.output.kept, 7);
+    assert_memory_equal(output, "input\0x", 7);
+    assert_int_equal(command.errors.kept, sizeof errors);
+    assert_int_equal(command.errors.total, strlen("x a \"b\"\n\n"));
+    assert_memory_equal(errors, "x a ", sizeof errors);
+    command.input.len = 0;
+    command.environment = NULL;
+    command.arguments = much;
+    assert_int_equal(run_in_guest(lab, &command, QEMU_LAB_PATIENCE), OK);
+    assert_int_equal(command.output.total, 60000);
+    command.arguments = dies;
+    assert_int_equal(run_in_guest(lab, &command, QEMU_LAB_PATIENCE), OK);
+    assert_int_equal(command.end, WORLD_COMMAND_SIGNALED);
+    assert_int_equal(command.status, SIGKILL);
+    command.arguments = none;
+    assert_int_equal(run_in_guest(lab, &command, QEMU_LAB_PATIENCE), ERR_REFUSED);
+    assert_non_null(strstr(lab->told, "its agent refuses"));
+    command.arguments = sleeps;
+    assert_int_equal(run_in_guest(lab, &command, 300 * NANOS_PER_MS), ERR_TIMEOUT);
+    assert_int_equal(kill(agent, SIGSTOP), 0);
+    for (int i = 0; i < 3; i++) {
+        struct qemu_lab_call ping;
+        qemu_lab_send(&ping, lab, WORLD_VM_PING, (struct world_vm_spec){.name = "vm"},
+                      100 * NANOS_PER_MS);
+        qemu_lab_await(&ping);
+        /* It takes no connection but the one that it has. */
+        assert_true(ping.request.result == ERR_TIMEOUT || ping.request.result == ERR_CLOSED);
+    }
+    assert_int_equal(kill(agent, SIGKILL), 0);
+    assert_int_equal(waitpid(agent, NULL, 0), agent);
+    assert_int_equal(qemu_lab_ask(lab, WORLD_VM_PING, "vm"), ERR_CLOSED);
+}
+
 /* --- logs, watchdog, accelerator -------------------------------------------------------------- */
 
 static void logs_do_not_grow_without_end(void **state)
@@ -703,6 +810,7 @@ int main(void)
         LAB_TEST(a_run_directory_is_of_one_driver),
         LAB_TEST(a_pid_that_was_given_anew_is_not_taken_for_the_machine),
         LAB_TEST(a_moved_guest_counts_on_without_a_gap),
+        LAB_TEST(the_agent_of_debian_is_understood),
         LAB_TEST(logs_do_not_grow_without_end),
         LAB_TEST(a_watchdog_that_runs_out_pauses_the_guest),
         LAB_TEST(the_probe_sees_whether_an_accelerator_runs_a_guest),
