@@ -322,6 +322,7 @@ enum err qemu_open(struct uv_loop_s *loop, const struct world *w, const struct q
     driver->told_ctx = config->ctx;
     driver->accel = config->accel;
     driver->log_bytes_max = config->log_bytes_max != 0 ? config->log_bytes_max : QEMU_LOG_MAX_BYTES;
+    driver->places_max = config->places_max != 0 ? config->places_max : QEMU_PLACES_MAX;
     driver->binary = config_copy(config->binary != NULL ? config->binary : QEMU_BINARY);
     driver->folder_count = config->folder_count;
     for (size_t i = 0; i < config->folder_count; i++) {

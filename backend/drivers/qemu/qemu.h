@@ -18,8 +18,9 @@
  *     console.log  what the guest writes to its serial line; console.log.1: what was before
  *     qemu.log     what QEMU itself has to say; qemu.log.1: likewise
  *
- * The logs outlive it. `run_dir` is of one driver at a time, and better on a tmpfs: nothing in it
- * is worth anything after a reboot, so nothing in it is ever synced.
+ * The logs outlive it: those of the last `places_max` machines are kept. `run_dir` is of one driver
+ * at a time, and better on a tmpfs: nothing in it is worth anything after a reboot, so nothing in
+ * it is ever synced.
  *
  * HOW IT STARTS. Whatever may block (images are looked for, files are written, a process is made)
  * is a thread's work, one a START. The process waits behind a gate, a socket, until `starting` says
@@ -61,6 +62,7 @@ struct uv_loop_s;
 #define QEMU_BINARY        "/usr/bin/qemu-system-x86_64"
 #define QEMU_FOLDERS_MAX   8
 #define QEMU_LOG_MAX_BYTES ((uint64_t)1024 * 1024)
+#define QEMU_PLACES_MAX    64
 #define QEMU_MACHINES_MAX  1024
 
 /* How long LIST waits for machines that do not answer. */
@@ -100,6 +102,7 @@ struct qemu_config {
     size_t folder_count;
     const char *binary;     /* NULL: QEMU_BINARY */
     uint64_t log_bytes_max; /* 0: QEMU_LOG_MAX_BYTES; of each log twice so much is kept */
+    size_t places_max;      /* 0: QEMU_PLACES_MAX */
     enum qemu_accel accel;
     const char *move_bind; /* the numeric address at which machines wait; NULL: "127.0.0.1" */
     /* What a person should know: why a start failed, what was adopted. `machine` may be NULL; both

@@ -2,7 +2,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "drivers/qemu/qemu_int.h"
@@ -81,6 +83,66 @@ static void adopt_one(struct qemu_driver *driver, const char *name)
     }
 }
 
+/* It says something of a machine, and it is none of ours: left alone. */
+static bool place_is_unclear(const struct qemu_driver *driver, const char *name)
+{
+    char path[300];
+
+    (void)snprintf(path, sizeof path, "%s/%s", name, QEMU_FILE_MACHINE);
+    if (faccessat(driver->run, path, F_OK, 0) == 0) {
+        return true;
+    }
+    (void)snprintf(path, sizeof path, "%s/%s", name, QEMU_FILE_STARTING);
+    return faccessat(driver->run, path, F_OK, 0) == 0;
+}
+
+/* The one of those that nobody uses whose end is longest ago, if there are more than we keep. */
+static bool place_to_prune(const struct qemu_driver *driver, char name[WORLD_NAME_MAX_BYTES])
+{
+    const int fd = openat(driver->run, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *run = fd >= 0 ? fdopendir(fd) : NULL;
+    const struct dirent *entry = NULL;
+    struct timespec oldest = {.tv_sec = 0};
+    size_t count = 0;
+
+    while (run != NULL && (entry = readdir(run)) != NULL) {
+        struct stat stat;
+        if (!qemu_name_is_one(entry->d_name) || qemu_machine_find(driver, entry->d_name) != NULL ||
+            place_is_unclear(driver, entry->d_name) ||
+            fstatat(driver->run, entry->d_name, &stat, AT_SYMLINK_NOFOLLOW) != 0 ||
+            !S_ISDIR(stat.st_mode)) {
+            continue;
+        }
+        const struct timespec at = stat.st_mtim;
+        if (count++ == 0 || at.tv_sec < oldest.tv_sec ||
+            (at.tv_sec == oldest.tv_sec && at.tv_nsec < oldest.tv_nsec)) {
+            oldest = at;
+            memcpy(name, entry->d_name, strlen(entry->d_name) + 1);
+        }
+    }
+    if (run != NULL) {
+        (void)closedir(run);
+    }
+    return count > driver->places_max;
+}
+
+void qemu_places_prune(struct qemu_driver *driver)
+{
+    char name[WORLD_NAME_MAX_BYTES];
+
+    while (place_to_prune(driver, name)) {
+        const int dir = openat(driver->run, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (dir < 0) {
+            return;
+        }
+        const bool is_gone = qemu_place_remove(driver->run, dir, name);
+        (void)close(dir);
+        if (!is_gone) {
+            return; /* somebody put something else into it, which is not ours to remove */
+        }
+    }
+}
+
 void qemu_adopt_all(struct qemu_driver *driver)
 {
     const int fd = fcntl(driver->run, F_DUPFD_CLOEXEC, 0);
@@ -94,4 +156,5 @@ void qemu_adopt_all(struct qemu_driver *driver)
         }
     }
     (void)closedir(run);
+    qemu_places_prune(driver);
 }

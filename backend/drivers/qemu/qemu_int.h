@@ -109,6 +109,7 @@ struct qemu_driver {
     char *folders[QEMU_FOLDERS_MAX]; /* owned */
     size_t folder_count;
     uint64_t log_bytes_max;
+    size_t places_max;
     uint64_t last_order;
     int run;
     char boot[QEMU_BOOT_ID_BYTES];
@@ -224,5 +225,8 @@ void qemu_list_cancel(struct qemu_call *call);
 /* --- qemu_adopt.c --- */
 
 void qemu_adopt_all(struct qemu_driver *driver);
+
+/* Of the directories that no machine uses, the oldest are removed. */
+void qemu_places_prune(struct qemu_driver *driver);
 
 #endif

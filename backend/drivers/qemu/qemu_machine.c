@@ -256,10 +256,11 @@ static void machine_ended(void *owner)
     machine_take(m);
     const enum err verdict = qemu_start_verdict(m);
     if (m->is_new) {
-        qemu_place_remove(driver->run, m->dir, m->record.name);
+        (void)qemu_place_remove(driver->run, m->dir, m->record.name);
     } else {
         qemu_place_clear(m->dir);
     }
+    qemu_places_prune(driver);
     if (m->is_told) {
         qemu_machine_tell_exit(m);
     }

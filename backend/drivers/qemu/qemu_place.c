@@ -268,7 +268,7 @@ void qemu_place_clear(int dir)
     }
 }
 
-void qemu_place_remove(int run, int dir, const char *name)
+bool qemu_place_remove(int run, int dir, const char *name)
 {
     static const char *const logs[] = {QEMU_FILE_LOG, QEMU_FILE_LOG ".1", QEMU_FILE_CONSOLE,
                                        QEMU_FILE_CONSOLE ".1"};
@@ -277,7 +277,7 @@ void qemu_place_remove(int run, int dir, const char *name)
     for (size_t i = 0; i < COUNT_OF(logs); i++) {
         (void)unlinkat(dir, logs[i], 0);
     }
-    (void)unlinkat(run, name, AT_REMOVEDIR);
+    return unlinkat(run, name, AT_REMOVEDIR) == 0;
 }
 
 /* What arrives between the copy and the cut is lost: a line of a log, against a disk that fills up.

@@ -68,9 +68,10 @@ uint64_t qemu_process_began(pid_t pid);
 /* Of which process that is, if it lives: a pidfd, or -1. */
 int qemu_process_find(pid_t pid, uint64_t began);
 
-/* What a machine leaves that no one needs: all but its logs; or those, too, and the directory. */
+/* What a machine leaves that no one needs: all but its logs; or those, too, and the directory;
+ * false: it has other files, and stays. */
 void qemu_place_clear(int dir);
-void qemu_place_remove(int run, int dir, const char *name);
+bool qemu_place_remove(int run, int dir, const char *name);
 
 /* A log that grew beyond `max` bytes: its last `max` become FILE.1, and it is empty again. */
 void qemu_log_turn(int dir, const char *name, uint64_t max);

@@ -479,7 +479,7 @@ static void prepare_failed(struct qemu_machine *m, const struct qemu_job *job)
     struct qemu_call *call = driver->calls;
 
     if (job->dir >= 0 && job->is_new) {
-        qemu_place_remove(driver->run, job->dir, m->record.name);
+        (void)qemu_place_remove(driver->run, job->dir, m->record.name);
     } else if (job->dir >= 0) {
         qemu_place_clear(job->dir);
     }
@@ -552,7 +552,7 @@ void qemu_job_drop(struct qemu_machine *m)
         process_throw_away(&job->process);
     }
     if (job->dir >= 0 && job->is_new) {
-        qemu_place_remove(m->driver->run, job->dir, m->record.name);
+        (void)qemu_place_remove(m->driver->run, job->dir, m->record.name);
     } else if (job->dir >= 0) {
         qemu_place_clear(job->dir);
     }

@@ -612,7 +612,8 @@ static pid_t agent_begin(struct qemu_lab *lab)
         }
         _exit(127);
     }
-    for (int i = 0; access(path, F_OK) != 0; i++) {
+    /* Its socket has a name before it listens. */
+    for (int i = 0; qemu_lab_ask(lab, WORLD_VM_PING, "vm") != OK; i++) {
         assert_true(i < 60000);
         qemu_lab_step(lab);
     }
@@ -720,6 +721,42 @@ static void logs_do_not_grow_without_end(void **state)
     assert_int_not_equal(qemu_lab_file(lab, "vm", "console.log")[0], '\0');
 }
 
+static bool keeps_place(const struct qemu_lab *lab, const char *name)
+{
+    char path[160];
+
+    (void)snprintf(path, sizeof path, "%s/%s", lab->run, name);
+    return access(path, F_OK) == 0;
+}
+
+static void the_logs_of_the_last_machines_are_kept(void **state)
+{
+    struct qemu_lab *lab = *state;
+    const char *const names[] = {"c", "b", "d", "a"};
+    char path[160];
+
+    qemu_lab_driver_close(lab);
+    lab->config.places_max = 2;
+    qemu_lab_driver_open(lab);
+    (void)snprintf(path, sizeof path, "%s/odd", lab->run);
+    assert_int_equal(mkdir(path, 0700), 0);
+    (void)snprintf(path, sizeof path, "%s/odd/%s", lab->run, QEMU_FILE_MACHINE);
+    const int odd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    (void)close(odd);
+    assert_int_equal(qemu_lab_start(lab, "lives", "other"), OK);
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        assert_int_equal(qemu_lab_start(lab, names[i], "disk"), OK);
+        assert_int_equal(qemu_lab_ask(lab, WORLD_VM_KILL, names[i]), OK);
+    }
+    assert_true(keeps_place(lab, "lives"));
+    assert_false(keeps_place(lab, "c"));
+    assert_false(keeps_place(lab, "b"));
+    assert_true(keeps_place(lab, "d"));
+    assert_true(keeps_place(lab, "a"));
+    /* What cannot be read may be of something that lives. */
+    assert_true(keeps_place(lab, "odd"));
+}
+
 static void a_watchdog_that_runs_out_pauses_the_guest(void **state)
 {
     struct qemu_lab *lab = *state;
@@ -812,6 +849,7 @@ int main(void)
         LAB_TEST(a_moved_guest_counts_on_without_a_gap),
         LAB_TEST(the_agent_of_debian_is_understood),
         LAB_TEST(logs_do_not_grow_without_end),
+        LAB_TEST(the_logs_of_the_last_machines_are_kept),
         LAB_TEST(a_watchdog_that_runs_out_pauses_the_guest),
         LAB_TEST(the_probe_sees_whether_an_accelerator_runs_a_guest),
         LAB_TEST(an_accelerator_that_works_is_chosen_by_itself),
