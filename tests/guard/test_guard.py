@@ -107,10 +107,14 @@ class Host:
         self.victims.write_text("")
         self.log = self.dir / "dog.log"
         self.log.write_text("")
-        if self.wants_watchdog:
-            self.start_dog()
-        if self.starts:
-            self.start()
+        try:
+            if self.wants_watchdog:
+                self.start_dog()
+            if self.starts:
+                self.start()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_):

@@ -67,12 +67,10 @@ static void qemu_yard_will_run(struct vm_bench *bench, const char *name, const c
 /* Its end is waited for where nobody else does: a process that ends is still there for a moment. */
 static void qemu_yard_crash(struct vm_bench *bench, const char *name)
 {
-    const pid_t pid = qemu_lab_pid(&yard_lab, name);
+    const pid_t pid = qemu_lab_signal(&yard_lab, name, SIGKILL);
     siginfo_t info;
 
     (void)bench;
-    assert_true(pid > 1);
-    assert_int_equal(kill(pid, SIGKILL), 0);
     if (yard_lab.driver == NULL) {
         assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED), 0);
     }
@@ -83,7 +81,9 @@ static void qemu_yard_crash_second(struct vm_bench *bench)
     const pid_t pid = qemu_lab_pid(&second_lab, "vm");
 
     (void)bench;
-    (void)kill(pid, pid > 1 ? SIGKILL : 0); /* it may have ended by itself */
+    if (pid > 1) { /* or it has ended by itself */
+        (void)kill(pid, SIGKILL);
+    }
     for (int i = 0; qemu_lab_pid(&second_lab, "vm") != 0; i++) {
         assert_true(i < 60000);
         qemu_lab_step(&second_lab);
@@ -92,11 +92,8 @@ static void qemu_yard_crash_second(struct vm_bench *bench)
 
 static void qemu_yard_freeze(struct vm_bench *bench, const char *name, bool is_frozen)
 {
-    const pid_t pid = qemu_lab_pid(&yard_lab, name);
-
     (void)bench;
-    assert_true(pid > 1);
-    assert_int_equal(kill(pid, is_frozen ? SIGSTOP : SIGCONT), 0);
+    (void)qemu_lab_signal(&yard_lab, name, is_frozen ? SIGSTOP : SIGCONT);
 }
 
 int main(void)

@@ -385,7 +385,7 @@ static void a_machine_that_does_not_answer_is_listed_and_can_be_killed(void **st
     assert_int_equal(list.listed[0].state, WORLD_VM_UNKNOWN);
     /* Its lock is held; and a kill waits for nothing. */
     assert_int_equal(begin_on(y, "second", "disk", 5), ERR_REFUSED);
-    vm_order_send(&stuck, y, WORLD_VM_PAUSE, "vm", NULL, 4, 300 * NANOS_PER_MS);
+    vm_order_send(&stuck, y, WORLD_VM_PAUSE, "vm", NULL, 4, 2 * PATIENCE);
     assert_int_equal(vm_ask(y, WORLD_VM_KILL, "vm", 4), OK);
     await_exits(y, 1);
     exit_is(&y->exits[0], "vm", 4, WORLD_VM_KILLED);
@@ -579,6 +579,7 @@ static void a_machine_that_waits_is_adopted_as_such(void **state)
     struct order list = list_now(y);
     assert_int_equal(list.count, 1);
     assert_int_equal(list.listed[0].state, WORLD_VM_WAITING);
+    assert_int_equal(vm_ask(y, WORLD_VM_RESUME, "vm", 2), ERR_REFUSED);
     /* It holds no lock. */
     assert_int_equal(begin_on(y, "second", "disk", 3), OK);
 }

@@ -304,6 +304,12 @@ bool ha_keeper_leads(const struct ha_keeper *m)
     return m->phase == HA_KEEPER_LEADING && m->token != 0 && m->token_seen == m->token;
 }
 
+bool ha_keeper_is_displaced(const struct ha_keeper *m)
+{
+    return m->phase == HA_KEEPER_LEADING && m->token_seen != m->token &&
+           !m->token_hold.is_under_way && !m->token_hold.is_unknown;
+}
+
 void ha_keeper_cut(struct ha_keeper *m, node_id member, bool is_lost)
 {
     soft_member_get(m, member)->is_cut = is_lost;

@@ -95,6 +95,11 @@ void ha_keeper_end(struct ha_keeper *m);
  * begin. */
 bool ha_keeper_leads(const struct ha_keeper *m);
 
+/* Somebody has written over the token, or deleted it: another manager, or a person by mistake. It
+ * decides nothing until it is told to begin again, after a read has confirmed that it still leads.
+ */
+bool ha_keeper_is_displaced(const struct ha_keeper *m);
+
 void ha_keeper_cut(struct ha_keeper *m, node_id member, bool is_lost);
 void ha_keeper_degraded(struct ha_keeper *m, node_id member, bool is_degraded);
 

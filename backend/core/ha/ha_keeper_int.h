@@ -32,6 +32,10 @@
 /* Looks at hosts for machines that one admission may take: a few milliseconds. */
 #define HA_ADMISSION_BUDGET 20000
 
+/* The reason of a machine that stays as it is is written no more often: what is free elsewhere
+ * changes with each start. */
+#define HA_EXPLAIN_EVERY (5 * NANOS_PER_S)
+
 /* Old events that one transaction takes with it. */
 #define HA_EVENTS_DROPPED 4
 
@@ -54,8 +58,9 @@ struct ha_soft_vm {
     uint64_t seen_epoch;
     nanos quiet_at; /* since when it has not failed */
     uint32_t seen_failures;
-    nanos delay;   /* RESTARTING: as it was drawn */
-    bool is_alive; /* in the present pass: it is in the view */
+    nanos explained_at; /* when its reason alone was written last; 0: never */
+    nanos delay;        /* RESTARTING: as it was drawn */
+    bool is_alive;      /* in the present pass: it is in the view */
 };
 
 struct ha_soft_device {
@@ -238,6 +243,9 @@ void ha_owner_copy(const struct ha_keeper *m, const char *vm, struct ha_owner *r
 /* Puts the owner's record; holds the machine, and sends it off. */
 void ha_owner_write(struct ha_keeper *m, struct ha_soft_vm *s, const struct ha_owner *owner,
                     const char *what, const char *detail);
+
+/* May its reason alone be written now? If not, it is looked at again in time. */
+bool ha_owner_may_explain(struct ha_keeper *m, struct ha_soft_vm *s);
 
 /* ha_keeper_place.c */
 struct ha_ledger *ha_keeper_ledger(struct ha_keeper *m);

@@ -134,7 +134,8 @@ static void place_wait(struct ha_keeper *m, struct ha_soft_vm *s, const struct h
     char text[HA_TEXT_BYTES];
 
     ha_text_set(text, sizeof(text), reason);
-    if (before != NULL && before->phase == HA_WAITING && strcmp(before->reason, text) == 0) {
+    if (before != NULL && before->phase == HA_WAITING &&
+        (strcmp(before->reason, text) == 0 || !ha_owner_may_explain(m, s))) {
         return;
     }
     ha_owner_copy(m, s->name, &owner);

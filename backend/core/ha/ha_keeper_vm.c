@@ -67,13 +67,25 @@ static void vm_go(struct vm_case *c, enum ha_phase phase, const char *reason, co
     ha_owner_write(c->m, c->s, &owner, what, reason);
 }
 
+bool ha_owner_may_explain(struct ha_keeper *m, struct ha_soft_vm *s)
+{
+    nanos due = s->explained_at + HA_EXPLAIN_EVERY;
+
+    if (s->explained_at != 0 && m->now < due) {
+        ha_keeper_want(m, due);
+        return false;
+    }
+    s->explained_at = u64_max(m->now, 1);
+    return true;
+}
+
 /* The reason alone, where it is not what the record says. */
 static void vm_explain(struct vm_case *c, const char *reason)
 {
     char text[HA_TEXT_BYTES];
 
     ha_text_set(text, sizeof(text), reason);
-    if (strcmp(text, c->o->reason) != 0) {
+    if (strcmp(text, c->o->reason) != 0 && ha_owner_may_explain(c->m, c->s)) {
         vm_go(c, c->o->phase, reason, "");
     }
 }

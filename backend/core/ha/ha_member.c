@@ -150,7 +150,7 @@ static void member_lead(struct ha_member *h, nanos now)
         return;
     }
     h->was_leader = true;
-    if (h->term != 0 && h->term != leader.term) {
+    if (h->term != 0 && (h->term != leader.term || ha_keeper_is_displaced(h->keeper))) {
         member_leads_no_more(h);
     }
     if (h->is_confirming) {

@@ -317,6 +317,33 @@ static void tells_all_there_is_to_who_begins_later(void **state)
     office_deinit(&o);
 }
 
+static void desk_on_compacted(struct node_request *request)
+{
+    struct desk *d = request->owner;
+    assert_int_equal(request->result, OK);
+    assert_int_equal(request->status, STORE_OK);
+    d->has_done = true;
+}
+
+static void desk_compact(struct office *o, struct desk *d, int64_t revision)
+{
+    struct buf body;
+    buf_init(&body);
+    buf_put_u8(&body, 1 << 3); /* CompactionRequest.revision */
+    buf_put_varint(&body, (uint64_t)revision);
+    struct node_request request = {.kind = STORE_KIND_COMPACTION,
+                                   .body = buf_view(&body),
+                                   .done = desk_on_compacted,
+                                   .owner = d};
+    d->has_done = false;
+    assert_int_equal(node_propose(d->node, &request), OK);
+    for (uint32_t i = 0; i < 1000 && !d->has_done; i++) {
+        office_run(o, 10 * NANOS_PER_MS);
+    }
+    assert_true(d->has_done);
+    buf_deinit(&body);
+}
+
 /* While one was away the others have compacted what it missed: it installs a snapshot. */
 static void begins_anew_where_the_history_is_gone(void **state)
 {
@@ -343,12 +370,14 @@ static void begins_anew_where_the_history_is_gone(void **state)
         assert_int_equal(desk_put(&o, d, "/novacron/k", "x", i == 0 ? 0 : revision, &revision),
                          HA_TXN_APPLIED);
     }
+    desk_compact(&o, d, revision);
     for (uint32_t i = 0; i < DESKS; i++) {
         if (&o.desk[i] != other) {
             simnet_cut(other->host, o.desk[i].host, false);
         }
     }
     office_run(&o, 40 * NANOS_PER_S);
+    assert_int_equal(other->began, 2); /* its watch was canceled */
     assert_int_equal(other->reached, d->reached);
     assert_int_equal(other->n, 1);
     assert_string_equal(other->key[0], "/novacron/k");

@@ -88,14 +88,21 @@ class Bench:
     def __enter__(self):
         self.dir = Path(tempfile.mkdtemp(prefix="novacron-fence-"))
         self.desk = Desk(self.build)
-        if self.needs_bmc:
-            self.bmc = local_bmc.LocalBmc(self.dir / "bmc", "node-1")
-            self.mark = f"NOVACRON_TEST_HOST={self.dir.name}"
-            self.bmc.add("mark", self.mark)
-            self.boot()
-            self.bmc.start()
-            expect(self.desk.set("bmc", "fence_ipmilan", self.bmc.params), "check 1")
+        try:
+            if self.needs_bmc:
+                self.start_bmc()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
+
+    def start_bmc(self):
+        self.bmc = local_bmc.LocalBmc(self.dir / "bmc", "node-1")
+        self.mark = f"NOVACRON_TEST_HOST={self.dir.name}"
+        self.bmc.add("mark", self.mark)
+        self.boot()
+        self.bmc.start()
+        expect(self.desk.set("bmc", "fence_ipmilan", self.bmc.params), "check 1")
 
     def boot(self):
         """A process with a child in a session of its own, as a daemon with its QEMU."""
@@ -115,7 +122,8 @@ class Bench:
             if self.bmc:
                 self.bmc.stop()
                 self.bmc.lose_power()
-                self.host.wait()
+                if self.host:
+                    self.host.wait()
             shutil.rmtree(self.dir)
 
     def agent(self, script):

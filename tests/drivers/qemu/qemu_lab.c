@@ -327,6 +327,15 @@ pid_t qemu_lab_pid(const struct qemu_lab *lab, const char *name)
     return qemu_record_decode(json, &record) == OK ? record.pid : 0;
 }
 
+pid_t qemu_lab_signal(const struct qemu_lab *lab, const char *name, int signal)
+{
+    const pid_t pid = qemu_lab_pid(lab, name);
+
+    assert_true(pid > 1);
+    assert_int_equal(kill(pid, signal), 0);
+    return pid;
+}
+
 void qemu_lab_await_console(struct qemu_lab *lab, const char *name, const char *text)
 {
     const nanos since = world_now(lab->w);

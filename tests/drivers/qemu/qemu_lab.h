@@ -70,6 +70,9 @@ void qemu_lab_await_exits(struct qemu_lab *lab, size_t count);
 /* The process of a machine, by what the run directory says. 0: it says nothing. */
 pid_t qemu_lab_pid(const struct qemu_lab *lab, const char *name);
 
+/* Sends a signal to it, which there has to be: 0 would be ourselves. Returns its pid. */
+pid_t qemu_lab_signal(const struct qemu_lab *lab, const char *name, int signal);
+
 /* Waits until the machine's console has said the text. */
 void qemu_lab_await_console(struct qemu_lab *lab, const char *name, const char *text);
 

@@ -100,7 +100,7 @@ static void a_kill_from_outside_is_seen_at_once(void **state)
 
     assert_int_equal(qemu_lab_start(lab, "vm", "disk"), OK);
     const nanos before = world_now(lab->w);
-    assert_int_equal(kill(qemu_lab_pid(lab, "vm"), SIGKILL), 0);
+    (void)qemu_lab_signal(lab, "vm", SIGKILL);
     qemu_lab_await_exits(lab, 1);
     print_message("# told after %.1f ms\n", (double)(world_now(lab->w) - before) / 1e6);
     assert_int_equal(lab->exits[0].end, WORLD_VM_CRASHED);
@@ -115,7 +115,7 @@ static void a_signal_to_end_is_no_guest_that_shuts_down(void **state)
     struct qemu_lab *lab = *state;
 
     assert_int_equal(qemu_lab_start(lab, "vm", "disk"), OK);
-    assert_int_equal(kill(qemu_lab_pid(lab, "vm"), SIGTERM), 0);
+    (void)qemu_lab_signal(lab, "vm", SIGTERM);
     qemu_lab_await_exits(lab, 1);
     assert_int_equal(lab->exits[0].end, WORLD_VM_CRASHED);
 }
@@ -423,8 +423,7 @@ static void a_machine_survives_the_kill_of_its_daemon(void **state)
     struct qemu_lab_call list;
 
     a_daemon_starts_and_is_killed(lab, 0);
-    const pid_t pid = qemu_lab_pid(lab, "vm");
-    assert_int_equal(kill(pid, 0), 0);
+    const pid_t pid = qemu_lab_signal(lab, "vm", 0);
     qemu_lab_driver_open(lab);
     qemu_lab_send(&list, lab, WORLD_VM_LIST, (struct world_vm_spec){.name = NULL},
                   QEMU_LAB_PATIENCE);

@@ -41,7 +41,8 @@
     X(FAMILY_FENCE, "fence")                                                                       \
     X(FAMILY_GUARD, "guard")                                                                       \
     X(FAMILY_STORAGE, "storage")                                                                   \
-    X(FAMILY_MAINS, "mains")
+    X(FAMILY_MAINS, "mains")                                                                       \
+    X(FAMILY_APP, "app")
 
 enum fault_family {
 #define FAULT_FAMILY_ENUM(name, text) name,
@@ -126,7 +127,10 @@ enum fault_family {
     X(FAULT_GUARD_STALL, FAMILY_GUARD, "guard-stall", "a host's guard stands still")               \
     X(FAULT_VOLUME_CUT, FAMILY_STORAGE, "volume-cut", "a host does not reach the volumes")         \
     X(FAULT_SWITCH_OFF, FAMILY_MAINS, "switch-off", "a host is switched off, and on again")        \
-    X(FAULT_UNPLUG, FAMILY_MAINS, "unplug", "a host and its fence device have no mains")
+    X(FAULT_UNPLUG, FAMILY_MAINS, "unplug", "a host and its fence device have no mains")           \
+    X(FAULT_APP, FAMILY_APP, "app",                                                                \
+      "the applications of a host fail; mode: refuse, are mute, hang, babble, break off, are "     \
+      "late")
 
 enum fault_kind {
 #define FAULT_ENUM(name, family, text, help) name,

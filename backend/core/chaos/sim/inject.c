@@ -103,6 +103,7 @@ static enum inject_outcome row_begin(struct inject_active *a)
     case FAMILY_DISK_SLOW:
     case FAMILY_DISK_ERROR:
     case FAMILY_DISK_FULL:
+    case FAMILY_APP:
         return inject_begin_host(a);
     case FAMILY_DISK_LOSS:
         return inject_begin_loss(a);

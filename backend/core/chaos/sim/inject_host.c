@@ -49,6 +49,8 @@ static void begin_process(struct inject_active *a)
     }
     if (a->row.kind == FAULT_KILL_LOOP) {
         inject_wait(a, a->row.number);
+    } else if (a->row.kind == FAULT_APP) {
+        simtenant_spoil(a->at->tenant, a->row.mode % SIMTENANT_MODES);
     }
 }
 
@@ -141,6 +143,9 @@ void inject_end_host(struct inject_active *a)
         break;
     case FAULT_SLOW_CPU:
         simhost_slow_cpu(a->at->host, 0);
+        break;
+    case FAULT_APP:
+        simtenant_mend(a->at->tenant);
         break;
     case FAULT_DRIFT:
         simhost_clock_drift(a->at->host, 0);

@@ -2,6 +2,7 @@
 #include "core/base/sort.h"
 #include "core/chaos/sim/inject_int.h"
 #include "core/chaos/sim/profile.h"
+#include "core/chaos/sim/simtenant.h"
 
 /* What the numbers of a kind's rows are drawn from. A span or number of 0 to 0 is none. */
 struct plan_range {
@@ -89,6 +90,7 @@ static const struct plan_kind plan_kinds[FAULT_KINDS] = {
     [FAULT_VOLUME_CUT] = {1, {100, 20000}, {0, 0}, 1},
     [FAULT_SWITCH_OFF] = {4, {1000, 30000}, {0, 0}, 1},
     [FAULT_UNPLUG] = {1, {1000, 30000}, {0, 0}, 1},
+    [FAULT_APP] = {1, {100, 30000}, {0, 0}, SIMTENANT_MODES},
 };
 
 bool fault_is_scripted(enum fault_kind kind)

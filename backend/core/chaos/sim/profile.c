@@ -23,7 +23,8 @@
      BIT(FAMILY_DISK_SLOW) | BIT(FAMILY_PAUSE) | BIT(FAMILY_CRASH) | BIT(FAMILY_OPERATE))
 #define HOSTS_FAMILIES                                                                             \
     (BIT(FAMILY_CUT) | BIT(FAMILY_LOSS) | BIT(FAMILY_DELAY) | BIT(FAMILY_CRASH) |                  \
-     BIT(FAMILY_PAUSE) | BIT(FAMILY_CLOCK) | BIT(FAMILY_CPU) | BIT(FAMILY_DATAGRAM))
+     BIT(FAMILY_PAUSE) | BIT(FAMILY_CLOCK) | BIT(FAMILY_CPU) | BIT(FAMILY_DATAGRAM) |              \
+     BIT(FAMILY_APP))
 #define HA_FAMILIES                                                                                \
     (HOSTS_FAMILIES | BIT(FAMILY_CLOG) | BIT(FAMILY_STREAM) | BIT(FAMILY_OPERATE) |                \
      MACHINE_FAMILIES)
@@ -59,7 +60,7 @@ static const struct {
     [FAMILY_DISK_FULL] = {1, 6}, [FAMILY_DISK_LOSS] = {2, 16}, [FAMILY_MEMBER] = {2, 30},
     [FAMILY_OPERATE] = {2, 40},  [FAMILY_DATAGRAM] = {1, 12},  [FAMILY_MACHINE] = {2, 30},
     [FAMILY_FENCE] = {2, 20},    [FAMILY_GUARD] = {1, 6},      [FAMILY_STORAGE] = {1, 8},
-    [FAMILY_MAINS] = {2, 12},
+    [FAMILY_MAINS] = {2, 12},    [FAMILY_APP] = {2, 20},
 };
 
 const char *sim_profile_name(enum sim_profile profile)

@@ -223,6 +223,21 @@ static void hosts_trouble_one(struct sim *s)
     hosts_until_well(s);
 }
 
+/* I43: what was told of applications; and, once they have had time, what is known of them. */
+static void judge_tenants(struct sim *s)
+{
+    for (uint32_t i = 0; i < s->cluster.n && !s->is_over; i++) {
+        const struct simmember *m = &s->cluster.member[i];
+
+        if (simtenant_was_false(m->tenant)) {
+            sim_fail(s, SIM_UNSAFE, "I43", "an application was told to be what it was not");
+        } else if (m->state == MEMBER_UP && !simtenant_is_known(m->tenant)) {
+            sim_fail(s, SIM_STUCK, "I43",
+                     "an application is not known to be ready, long after the faults");
+        }
+    }
+}
+
 void sim_hosts_settle(struct sim *s)
 {
     nanos bound = simworld_now(s->world) + HOSTS_SETTLE_BOUND;
@@ -248,7 +263,9 @@ void sim_hosts_settle(struct sim *s)
     if (!s->is_over && s->lost_alive != lost) {
         sim_fail(s, SIM_UNSAFE, "I40", "a host that is up was lost, long after the faults");
     }
+    judge_tenants(s);
     if (!s->is_over) {
         hosts_trouble_one(s);
     }
+    judge_tenants(s);
 }

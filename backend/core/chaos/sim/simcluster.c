@@ -124,6 +124,7 @@ static void member_is_gone(struct simmember *m)
 {
     m->cluster->events.closing(m->cluster->ctx, m);
     if (m->health != NULL) {
+        simtenant_stop(m->tenant);
         health_host_stop(m->health);
     }
 }
@@ -131,6 +132,7 @@ static void member_is_gone(struct simmember *m)
 static void member_is_freed(struct simmember *m)
 {
     if (m->health != NULL) {
+        simtenant_gone(m->tenant);
         health_host_free(m->health);
         m->health = NULL;
     }
@@ -209,6 +211,7 @@ void simcluster_init(struct simcluster *c, struct simworld *world, const struct 
         memcpy(m->name, "host-a", 7);
         m->name[5] = (char)('a' + i);
         m->host = simhost_new(world, m->name, s->disk_bytes);
+        m->tenant = simtenant_new(m->host);
         m->is_old_release = i < s->founders && s->feature_level < STORE_FEATURE_LEVEL_MAX;
         if (s->machines > 0) {
             member_runs_machines(m);
@@ -235,6 +238,7 @@ void simcluster_deinit(struct simcluster *c)
         if (m->state == MEMBER_UP) {
             simmember_kill(m, false, 0);
         }
+        simtenant_free(m->tenant);
         if (m->kept_disk != NULL) {
             simdisk_free(m->kept_disk);
         }
@@ -330,6 +334,7 @@ static void member_start_health(struct simmember *m)
         }
     }
     CHECK(health_host_open(simhost_world(m->host), &whole, &events, &m->health) == OK);
+    simtenant_open(m->tenant, m->health);
 }
 
 void simmember_start(struct simmember *m)

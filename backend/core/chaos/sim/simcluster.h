@@ -19,6 +19,7 @@
 #include "core/chaos/simnet.h"
 #include "core/chaos/simvm.h"
 #include "core/chaos/simworld.h"
+#include "core/chaos/sim/simtenant.h"
 #include "core/ha/ha_member.h"
 #include "core/monitoring/health/health_host.h"
 #include "core/node/node.h"
@@ -39,6 +40,7 @@ struct simmember {
     struct health_host *health;  /* likewise, and only where hosts watch each other */
     struct node_ha *ha_store;    /* likewise, and only where hosts run machines */
     struct ha_member *ha;
+    struct simtenant *tenant; /* lives with the host */
     enum simmember_state state;
     uint32_t life;       /* counts starts */
     bool was_ready;      /* took part before: an empty disk is a lost one */
