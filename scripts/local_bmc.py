@@ -6,7 +6,7 @@ controller (fence_ipmilan, lanplus, cipher 3); switching off kills the host's pr
 For tests, `make demo` and benches:
 
     bmc = LocalBmc(directory, "node-1")
-    bmc.add("mark", "NOVACRON_HOST=node-1")
+    bmc.add("mark", "DEMO_HOST=node-1")
     bmc.start()
     bmc.set_faults(stays_on=1)
     bmc.stop()

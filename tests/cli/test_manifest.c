@@ -89,8 +89,9 @@ static void complaints_are_found_again_as_lines(void **state)
     (void)state;
 
     buf_init(&why);
-    assert_int_equal(OK, read_text("name: a\nrestart:\n  limit: 3\n  delay_ms: x\nlist:\n- p\n- q\n",
-                                   HA_VM, &m, &why));
+    assert_int_equal(OK,
+                     read_text("name: a\nrestart:\n  limit: 3\n  delay_ms: x\nlist:\n- p\n- q\n",
+                               HA_VM, &m, &why));
     const struct manifest_document *d = &m.documents[0];
     assert_true(manifest_has(d, "restart.delay_ms"));
     assert_false(manifest_has(d, "delay_ms"));
@@ -106,18 +107,17 @@ static void complaints_are_found_again_as_lines(void **state)
 static void what_is_no_manifest_is_told_with_its_line(void **state)
 {
     (void)state;
-    expect_complaint("name: a\n\tb: 1\n", HA_VM,
-                     "2: found character that cannot start any token");
+    expect_complaint("name: a\n\tb: 1\n", HA_VM, "2: found character that cannot start any token");
     expect_complaint("name: a\nname: b\n", HA_VM, "2: this key was there before");
-    expect_complaint("a: &x 1\nb: *x\n", HA_VM,
-                     "1: a manifest has no anchors (&): write it out");
+    expect_complaint("a: &x 1\nb: *x\n", HA_VM, "1: a manifest has no anchors (&): write it out");
     expect_complaint("a: !!str 1\n", HA_VM, "1: a manifest has no tags (!): leave it out");
     expect_complaint("- a\n", HA_VM, "1: a document is a mapping: `name: ...` and so on");
     expect_complaint("? [a]\n: b\n", HA_VM, "1: a key is a word");
     expect_complaint("", HA_VM, "1: there is nothing in it");
     expect_complaint("name: a\n", HA_KINDS,
                      "1: kind is missing: one of vm, host, device, storage, settings");
-    expect_complaint("kind: pod\n", HA_KINDS, "1: kind: one of vm, host, device, storage, settings");
+    expect_complaint("kind: pod\n", HA_KINDS,
+                     "1: kind: one of vm, host, device, storage, settings");
     expect_complaint("kind: host\nname: a\n", HA_VM,
                      "1: kind: this command takes another kind; `novacron apply` takes all");
 }

@@ -334,7 +334,7 @@ static void cluster_declare(struct ha_cluster *c, bool has_fences)
 
     ha_record_defaults(HA_STORAGE, &storage);
     ha_text_set(storage.name, sizeof(storage.name), "nfs");
-    ha_text_set(storage.kind, sizeof(storage.kind), "nfs");
+    ha_text_set(storage.type, sizeof(storage.type), "nfs");
     ha_text_set(storage.path, sizeof(storage.path), "/srv/machines");
     storage.flight_ms = 0;
     HA_APPLY(c, &storage);

@@ -117,7 +117,7 @@ static void agent_probe(struct ha_agent *a, uint32_t i, nanos now)
         return;
     }
     bool is_same = p->was_probed && strcmp(p->storage.path, storage->path) == 0 &&
-                   strcmp(p->storage.kind, storage->kind) == 0;
+                   strcmp(p->storage.type, storage->type) == 0;
     if (is_same && now < p->again) {
         ha_agent_want(a, p->again);
         return;

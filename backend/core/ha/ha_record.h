@@ -142,7 +142,7 @@ struct ha_device {
 
 struct ha_storage {
     char name[HA_NAME_BYTES];
-    char kind[HA_NAME_BYTES]; /* file, nfs, rbd, iscsi */
+    char type[HA_NAME_BYTES]; /* file, nfs, rbd, iscsi */
     char path[WORLD_PATH_MAX_BYTES];
     uint32_t flight_ms; /* D: what was sent may land so long after its sender has ended */
 };

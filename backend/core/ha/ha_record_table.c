@@ -130,7 +130,7 @@ static const struct ha_field device_fields[] = {
 
 static const struct ha_field storage_fields[] = {
     CHARS_NEEDED(ha_storage, name, HA_TYPE_NAME),
-    CHARS_NEEDED(ha_storage, kind, HA_TYPE_NAME),
+    CHARS_NEEDED(ha_storage, type, HA_TYPE_NAME),
     CHARS_NEEDED(ha_storage, path, HA_TYPE_WORD),
     NUMBER(ha_storage, flight_ms, HA_TYPE_U32, 0, HOUR_MS, 5000),
 };

@@ -10,7 +10,7 @@ void placing_init(struct place_bench *b, uint32_t hosts)
     ha_view_init(&b->view);
     ha_record_defaults(HA_STORAGE, &storage);
     ha_text_set(storage.name, sizeof storage.name, "nfs");
-    ha_text_set(storage.kind, sizeof storage.kind, "nfs");
+    ha_text_set(storage.type, sizeof storage.type, "nfs");
     ha_text_set(storage.path, sizeof storage.path, "/srv");
     VIEW_PUT(&b->view, &storage);
     b->n = hosts;

@@ -16,7 +16,7 @@ static void explain_scene(struct ha_view *v)
     ha_view_init(v);
     ha_record_defaults(HA_STORAGE, &storage);
     ha_text_set(storage.name, sizeof storage.name, "nfs");
-    ha_text_set(storage.kind, sizeof storage.kind, "nfs");
+    ha_text_set(storage.type, sizeof storage.type, "nfs");
     ha_text_set(storage.path, sizeof storage.path, "/srv");
     VIEW_PUT(v, &storage);
     for (size_t i = 0; i < COUNT_OF(hosts); i++) {

@@ -310,7 +310,7 @@ static void parameters_cannot_tell_a_fence_agent_what_to_do(void **state)
 static void unknown_fields_are_errors_for_operators_alone(void **state)
 {
     (void)state;
-    assert_record_says(HA_STORAGE, "{\"name\":\"n\",\"kind\":\"nfs\",\"path\":\"/x\",\"nice\":1}",
+    assert_record_says(HA_STORAGE, "{\"name\":\"n\",\"type\":\"nfs\",\"path\":\"/x\",\"nice\":1}",
                        "nice: there is no such field; there are: name, kind, path, flight_ms");
     assert_record_says(HA_OWNER, "{\"vm\":\"web\",\"phase\":\"stopped\",\"nice\":{\"deep\":[]}}",
                        "");
@@ -368,7 +368,7 @@ static void a_record_that_is_refused_touches_nothing(void **state)
     struct ha_storage before;
     memset(&storage, 0x55, sizeof storage);
     before = storage;
-    assert_int_equal(HA_DECODE(record_span_of("{\"name\":\"n\",\"kind\":\"nfs\",\"path\":\"\"}"),
+    assert_int_equal(HA_DECODE(record_span_of("{\"name\":\"n\",\"type\":\"nfs\",\"path\":\"\"}"),
                                &storage, NULL),
                      ERR_INVALID);
     assert_memory_equal(&storage, &before, sizeof storage);

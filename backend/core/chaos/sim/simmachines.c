@@ -174,7 +174,7 @@ void simoperator_declare(struct simoperator *o)
     ha_txn_clear(&o->txn);
     ha_record_defaults(HA_STORAGE, &storage);
     ha_text_set(storage.name, sizeof storage.name, STORAGE);
-    ha_text_set(storage.kind, sizeof storage.kind, "nfs");
+    ha_text_set(storage.type, sizeof storage.type, "nfs");
     ha_text_set(storage.path, sizeof storage.path, "/pool");
     storage.flight_ms = (uint32_t)(SIM_FLIGHT / NANOS_PER_MS);
     operator_put(o, HA_STORAGE, &storage);

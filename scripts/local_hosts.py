@@ -1,0 +1,264 @@
+"""Hosts of virtual machines on loopback: three members with a guard and a management controller each,
+and real QEMU machines of the tiny guest on shared storage. For `make demo`, tests and benches.
+
+    farm = HostFarm(directory, build)
+    farm.start()
+    farm.apply(farm.hosts_manifest() + [farm.machine("vm-1")])
+    farm.lose_power("node-2")
+    farm.power_on("node-2")
+    farm.close()
+
+A host is what its script `boot` starts: its guard, and its daemon. All of it, and every QEMU that the
+daemon starts, has DEMO_HOST=NAME in its environment, and switching the host off kills all of that.
+"""
+
+import base64
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+import urllib.request
+from pathlib import Path
+
+from local_bmc import LocalBmc
+from local_cluster import Cluster
+
+MARK = "DEMO_HOST"
+IMAGE_BYTES = 1024 * 1024
+COUNTER_MARK = b"NOVACTR1"
+
+BOOT = """\
+#!/bin/sh
+# Starts the host: its guard, unless it runs, and its daemon.
+export {mark}={name}
+cd '{dir}'
+if ! kill -0 "$(cat guard.pid 2>/dev/null)" 2>/dev/null; then
+    rm -f guard.sock
+    '{guard}' --socket '{dir}/guard.sock' >> guard.log 2>&1 < /dev/null &
+    echo $! > guard.pid
+fi
+'{daemon}' --config novacrond.yaml >> log 2>&1 < /dev/null &
+echo $! > daemon.pid
+"""
+
+
+class HostCluster(Cluster):
+    def settings(self, name, client_port, peer_port, state="new", member_id=None):
+        text = super().settings(name, client_port, peer_port, state, member_id)
+        folders = ", ".join(str(f) for f in [self.dir / "pool", self.build / "demo/guest"])
+        return text + (f"machines:\n  run_dir: {self.dir / name / 'machines'}\n"
+                       f"  folders: [{folders}]\n  storages: [pool]\n"
+                       f"  guard: {self.dir / name / 'guard.sock'}\n"
+                       "  memory_mib: 2048\n  cpus: 8\n  accel: tcg\n")
+
+
+class HostFarm:
+    def __init__(self, directory, build, size=3):
+        self.dir = Path(directory).resolve()
+        self.build = Path(build).resolve()
+        self.pool = self.dir / "pool"
+        self.pool.mkdir(parents=True, exist_ok=True)
+        self.cluster = HostCluster(self.dir, self.build, size=size)
+        self.names = [m.name for m in self.cluster.members]
+        self.bmcs = {}
+        for member in self.cluster.members:
+            boot = member.dir / "boot"
+            boot.write_text(BOOT.format(mark=MARK, name=member.name, dir=member.dir,
+                                        guard=self.build / "backend/guard/novacron-guard",
+                                        daemon=self.cluster.program))
+            boot.chmod(0o755)
+            bmc = LocalBmc(self.dir / f"bmc-{member.name}", member.name)
+            bmc.add("mark", f"{MARK}={member.name}")
+            bmc.boots_by(str(boot))
+            self.bmcs[member.name] = bmc
+
+    # --- hosts -----------------------------------------------------------------------------------
+
+    def member(self, name):
+        return next(m for m in self.cluster.members if m.name == name)
+
+    def boot(self, name):
+        """The host's script, as a supervisor and the power button call it."""
+        subprocess.run([self.member(name).dir / "boot"], stdin=subprocess.DEVNULL,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True,
+                       start_new_session=True)
+
+    def start(self):
+        for name in self.names:
+            self.bmcs[name].start()
+            self.boot(name)
+            self.member(name).process = True  # Cluster.leader asks those that have one
+        return self.cluster.leader().name
+
+    def daemon_pid(self, name):
+        return int((self.member(name).dir / "daemon.pid").read_text())
+
+    def kill_daemon(self, name):
+        os.kill(self.daemon_pid(name), signal.SIGKILL)
+
+    def lose_power(self, name):
+        self.bmcs[name].lose_power()
+
+    def power_on(self, name):
+        bmc = self.bmcs[name]
+        subprocess.run([bmc.dir / "switch", "0x20", "set", "power", "1"], check=True,
+                       stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+
+    def leader(self):
+        return self.cluster.leader().name
+
+    def close(self):
+        for pid in marked_processes(f"{MARK}="):
+            environ = Path(f"/proc/{pid}/environ").read_bytes() if pid_lives(pid) else b""
+            if any(f"{MARK}={n}".encode() in environ for n in self.names) and self.is_ours(pid):
+                kill(pid)
+        for bmc in self.bmcs.values():
+            bmc.stop()
+
+    def is_ours(self, pid):
+        """Several farms may be on one machine: a process works below its own directory."""
+        try:
+            return str(self.dir) in os.readlink(f"/proc/{pid}/cwd")
+        except OSError:
+            return False
+
+    # --- records ---------------------------------------------------------------------------------
+
+    def novacron(self, *args, check=True):
+        command = [self.build / "cli/novacron", *args, "--endpoints", self.cluster.endpoints]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        if check and done.returncode not in (0, 1):
+            raise RuntimeError(f"{' '.join(map(str, args))}: {done.stdout}{done.stderr}")
+        return done.stdout + done.stderr
+
+    def hosts_manifest(self):
+        documents = [f"kind: storage\nname: pool\ntype: file\nflight_ms: 0\npath: {self.pool}\n"]
+        for name, bmc in self.bmcs.items():
+            lines = "".join(f"  {k}: '{v}'\n" for k, v in bmc.params.items())
+            documents.append(f"kind: device\nname: bmc-{name}\nagent: fence_ipmilan\n"
+                             f"parameters:\n{lines}")
+            documents.append(f"kind: host\nname: {name}\nstorages: [pool]\n"
+                             f"levels: [[bmc-{name}]]\n")
+        return documents
+
+    def machine(self, name, extra=""):
+        """The manifest of a machine of the tiny guest, and its empty disk."""
+        image = self.pool / f"{name}.img"
+        if not image.exists():
+            image.write_bytes(bytes(IMAGE_BYTES))
+        return (f"kind: vm\nname: {name}\nmemory_mib: 16\ncpus: 1\nvolume: {name}.img\n"
+                f"storage: pool\n{extra}definition:\n  machine: pc\n"
+                f"  boot: {{kernel: {self.build / 'demo/guest/tiny-guest.elf'}}}\n"
+                "  disk: {bus: ide}\n")
+
+    def apply(self, documents):
+        path = self.dir / "manifest.yaml"
+        path.write_text("---\n".join(documents))
+        said = self.novacron("apply", "-f", path)
+        if "created" not in said and "changed" not in said:
+            raise RuntimeError(said)
+        return said
+
+    def read(self, key, at=None):
+        """A record, from whichever member answers."""
+        body = json.dumps({"key": base64.b64encode(key.encode()).decode()}).encode()
+        for member in [self.member(at)] if at else self.cluster.members:
+            try:
+                request = urllib.request.Request(member.client_url + "/v3/kv/range", data=body)
+                with urllib.request.urlopen(request, timeout=1) as answer:
+                    kvs = json.load(answer).get("kvs", [])
+                    return json.loads(base64.b64decode(kvs[0]["value"])) if kvs else None
+            except OSError:
+                continue
+        return None
+
+    def owner(self, machine, at=None):
+        return self.read(f"/novacron/owners/{machine}", at) or {}
+
+    def wait(self, machine, wanted, patience=30):
+        """Until the owner's record is as wanted; how long it took, or None."""
+        begin = time.monotonic()
+        while time.monotonic() - begin < patience:
+            if wanted(self.owner(machine)):
+                return time.monotonic() - begin
+            time.sleep(0.02)
+        return None
+
+    # --- machines, as the system sees them --------------------------------------------------------
+
+    def machine_pids(self):
+        """Of each image, the QEMU processes that live."""
+        found = {}
+        for entry in os.scandir("/proc"):
+            if not entry.name.isdigit():
+                continue
+            try:
+                words = Path(f"/proc/{entry.name}/cmdline").read_bytes()
+            except OSError:
+                continue
+            if b"qemu-system" not in words.split(b"\0")[0]:
+                continue
+            for image in self.pool.glob("*.img"):
+                if str(image).encode() in words:
+                    found.setdefault(image.stem, []).append(int(entry.name))
+        return found
+
+    def counter(self, machine):
+        sector = (self.pool / f"{machine}.img").read_bytes()[:16]
+        return int.from_bytes(sector[8:], "little") if sector.startswith(COUNTER_MARK) else 0
+
+
+class Witness(threading.Thread):
+    """Looks at the machines all the time: does one live twice, does a counter go backwards?"""
+
+    def __init__(self, farm, period=0.1):
+        super().__init__(daemon=True)
+        self.farm = farm
+        self.period = period
+        self.troubles = []
+        self.samples = 0
+        self.counters = {}
+        self.doubles = {}
+        self.is_over = threading.Event()
+
+    def run(self):
+        while not self.is_over.wait(self.period):
+            self.look()
+
+    def look(self):
+        self.samples += 1
+        for machine, pids in self.farm.machine_pids().items():
+            # One that is refused the image's lock lives for a moment, too.
+            self.doubles[machine] = self.doubles.get(machine, 0) + 1 if len(pids) > 1 else 0
+            if self.doubles[machine] == 3:
+                self.troubles.append(f"{machine} lived twice: processes {pids}")
+        for image in self.farm.pool.glob("*.img"):
+            now = self.farm.counter(image.stem)
+            before = self.counters.get(image.stem, 0)
+            if now < before:
+                self.troubles.append(f"{image.stem} went back from {before} to {now}")
+            self.counters[image.stem] = now
+
+    def end(self):
+        self.is_over.set()
+        self.join()
+        return self.troubles
+
+
+def marked_processes(mark):
+    done = subprocess.run(f"grep -lzs '^{mark}' /proc/[0-9]*/environ", shell=True,
+                          capture_output=True, text=True)
+    return [int(path.split("/")[2]) for path in done.stdout.split()]
+
+
+def pid_lives(pid):
+    return os.path.exists(f"/proc/{pid}")
+
+
+def kill(pid):
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
