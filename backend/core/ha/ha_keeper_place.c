@@ -73,7 +73,8 @@ void ha_place_start(struct ha_keeper *m, struct ha_soft_vm *s, const struct ha_v
     }
     owner.epoch++;
     owner.phase = HA_STARTING;
-    owner.policy = vm->policy;
+    /* Nobody else can open what is on a host's own disk: to end it with the lease helps nobody. */
+    owner.policy = vm->storage[0] == '\0' ? HA_POLICY_KEEP : vm->policy;
     owner.proof = proof;
     owner.reason[0] = '\0';
     ha_text_set(owner.host, sizeof(owner.host), host);
