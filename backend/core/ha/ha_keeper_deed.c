@@ -10,7 +10,7 @@
 
 bool ha_hold_is_free(struct ha_keeper *m, const struct ha_hold *hold)
 {
-    if (hold->is_under_way || hold->is_unknown || (int64_t)m->view->revision < hold->until) {
+    if (ha_hold_is_open(m, hold)) {
         return false;
     }
     if (m->now < hold->again) {
@@ -124,7 +124,7 @@ static void deed_on_done(struct ha_txn *txn)
                           : world_now(m->world) + HA_DEED_AGAIN;
     }
     m->wants_confirm = m->wants_confirm || txn->outcome == HA_TXN_UNKNOWN;
-    if (d->vm != NULL) {
+    if (d->vm != NULL && (txn->outcome == HA_TXN_STALE || txn->outcome == HA_TXN_REFUSED)) {
         d->vm->going_to[0] = '\0';
     }
     if (d->is_token) {

@@ -477,8 +477,8 @@ static bool host_storm_allows(struct ha_keeper *m, struct buf *why)
 
     ha_storm_of(m->view, host_is_settled, m, &storm);
     for (size_t i = 0; i < m->n_hosts; i++) {
-        begun +=
-            m->hosts[i]->hold.is_under_way && ha_keeper_fate(m, m->hosts[i]->name) == HA_HOST_LOST;
+        begun += ha_hold_is_open(m, &m->hosts[i]->hold) &&
+                 ha_keeper_fate(m, m->hosts[i]->name) == HA_HOST_LOST;
     }
     if (storm.may_fence && storm.fenced + begun < storm.cap) {
         return true;

@@ -36,6 +36,9 @@
  * changes with each start. */
 #define HA_EXPLAIN_EVERY (5 * NANOS_PER_S)
 
+/* A fence that has lasted so long is no longer a reason to say nothing. */
+#define HA_FENCE_QUIET (10 * NANOS_PER_S)
+
 /* Old events that one transaction takes with it. */
 #define HA_EVENTS_DROPPED 4
 
@@ -209,6 +212,12 @@ const struct ha_soft_member *ha_soft_member_find(const struct ha_keeper *m, node
 
 /* ha_keeper_deed.c */
 bool ha_hold_is_free(struct ha_keeper *m, const struct ha_hold *hold);
+/* Is something decided about it that the view does not show yet? */
+static inline bool ha_hold_is_open(const struct ha_keeper *m, const struct ha_hold *hold)
+{
+    return hold->is_under_way || hold->is_unknown || (int64_t)m->view->revision < hold->until;
+}
+
 /* A new transaction, guarded by the token. */
 struct ha_deed *ha_deed_new(struct ha_keeper *m);
 /* `kind` and names as in ha_view_find: the record must be as it is in the view. */

@@ -35,7 +35,7 @@ struct ha_ledger *ha_keeper_ledger(struct ha_keeper *m)
     m->has_ledger = true;
     for (size_t i = 0; i < m->n_vms; i++) {
         const struct ha_soft_vm *s = m->vms[i];
-        if (s->hold.is_under_way && s->going_to[0] != '\0') {
+        if (ha_hold_is_open(m, &s->hold) && s->going_to[0] != '\0') {
             ha_ledger_take(&m->ledger, s->name, s->going_to);
         }
     }
@@ -73,7 +73,8 @@ void ha_place_start(struct ha_keeper *m, struct ha_soft_vm *s, const struct ha_v
     }
     owner.epoch++;
     owner.phase = HA_STARTING;
-    owner.policy = vm->policy;
+    /* Nobody else can open what is on a host's own disk: to end it with the lease helps nobody. */
+    owner.policy = vm->storage[0] == '\0' ? HA_POLICY_KEEP : vm->policy;
     owner.proof = proof;
     owner.reason[0] = '\0';
     ha_text_set(owner.host, sizeof(owner.host), host);

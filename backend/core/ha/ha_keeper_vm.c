@@ -40,6 +40,7 @@ static struct ha_deed *vm_deed(struct ha_keeper *m, struct ha_soft_vm *s)
     ha_deed_guard(d, HA_OWNER, s->name, NULL);
     ha_deed_guard(d, HA_VM, s->name, NULL);
     ha_deed_hold(d, &s->hold);
+    s->going_to[0] = '\0';
     d->vm = s;
     return d;
 }
@@ -193,7 +194,10 @@ static void vm_recover(struct vm_case *c)
 static void vm_unproven(struct vm_case *c, const struct ha_ruling *ruling)
 {
     const struct ha_fate *fate = ha_view_fate(c->m->view, c->o->host);
-    bool is_fencing = fate != NULL && fate->phase == HA_HOST_FENCING && fate->attempts == 0;
+    const struct ha_soft_host *h = ha_soft_host_find(c->m, c->o->host);
+    nanos quiet = h != NULL ? h->phase_at + HA_FENCE_QUIET : 0;
+    bool is_fencing =
+        fate != NULL && fate->phase == HA_HOST_FENCING && fate->attempts == 0 && c->m->now < quiet;
     struct buf reason;
 
     if (ruling->left != NANOS_FOREVER) {
@@ -201,6 +205,7 @@ static void vm_unproven(struct vm_case *c, const struct ha_ruling *ruling)
         return;
     }
     if (is_fencing) {
+        ha_keeper_want(c->m, quiet);
         return; /* that is the proof which is being made */
     }
     buf_init(&reason);
@@ -278,13 +283,31 @@ static void vm_forgive(struct vm_case *c)
     }
 }
 
+/* It is stopped here once it fits there, and runs on until then. */
+static void vm_move(struct vm_case *c)
+{
+    const struct ha_place_ask ask = {.only = c->vm->move_to};
+    struct buf reason;
+
+    if (ha_place_find(ha_keeper_ledger(c->m), c->vm, &ask, NULL) != NULL) {
+        vm_go(c, HA_STOPPING, "it moves to another host", "vm-stopping");
+        return;
+    }
+    buf_init(&reason);
+    say(&reason, "it is to move to ");
+    say(&reason, c->vm->move_to);
+    say(&reason, ", and does not fit there now");
+    vm_explain(c, say_end(&reason));
+    buf_deinit(&reason);
+}
+
 static void vm_running(struct vm_case *c)
 {
     if (!c->is_wanted) {
         vm_go(c, HA_STOPPING, c->vm == NULL ? "it was deleted" : "it is not wanted any more",
               "vm-stopping");
     } else if (c->vm->move_to[0] != '\0' && strcmp(c->vm->move_to, c->o->host) != 0) {
-        vm_go(c, HA_STOPPING, "it moves to another host", "vm-stopping");
+        vm_move(c);
     } else {
         vm_forgive(c);
     }

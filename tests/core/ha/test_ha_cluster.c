@@ -715,6 +715,52 @@ static void host_that_comes_and_goes_moves_a_machine_once_and_is_left_alone(void
     ha_cluster_deinit(&c);
 }
 
+static void machine_on_its_hosts_own_disk_outlives_the_lease(void **state)
+{
+    struct ha_cluster c;
+    (void)state;
+    ha_cluster_init(&c, 34, 3, WORLD_WATCHDOG_READY);
+    ha_cluster_start(&c, true);
+    struct ha_vm vm = ha_cluster_vm(&c, "web");
+    struct ha_box *b = ha_cluster_follower(&c);
+    vm.storage[0] = '\0';
+    vm.allowed.n = 1;
+    ha_text_set(vm.allowed.name[0], HA_NAME_BYTES, b->name);
+    HA_APPLY(&c, &vm);
+    assert_true(ha_cluster_wait_vm(&c, "web", HA_RUNNING, b->name, 5 * NANOS_PER_S));
+    ha_box_isolate(b, true);
+    ha_cluster_run(&c, 60 * NANOS_PER_S);
+    assert_string_equal(ha_cluster_lives_on(&c, "web"), b->name);
+    assert_int_equal(simdevice_offs(c.sim, b->name), 0); /* nobody else could start it */
+    ha_box_isolate(b, false);
+    assert_true(ha_cluster_wait_fate(&c, b->name, HA_HOST_UP, 60 * NANOS_PER_S));
+    ha_cluster_run(&c, NANOS_PER_S);
+    assert_int_equal(ha_cluster_owner(&c, "web")->phase, HA_RUNNING);
+    assert_int_equal(ha_cluster_starts(&c, "web"), 1);
+    ha_cluster_deinit(&c);
+}
+
+static void machine_does_not_begin_to_move_where_it_does_not_fit(void **state)
+{
+    struct ha_cluster c;
+    (void)state;
+    struct ha_box *b = cluster_with(&c, 35, WORLD_WATCHDOG_READY, true, "web");
+    struct ha_box *to = ha_cluster_leader(&c);
+    struct ha_vm vm = *ha_view_vm(ha_cluster_view(&c), "web");
+    struct ha_host host = *ha_view_host(ha_cluster_view(&c), to->name);
+    host.is_enabled = false;
+    HA_APPLY(&c, &host);
+    ha_text_set(vm.move_to, sizeof(vm.move_to), to->name);
+    HA_APPLY(&c, &vm);
+    ha_cluster_run(&c, 10 * NANOS_PER_S);
+    assert_string_equal(ha_cluster_lives_on(&c, "web"), b->name);
+    assert_int_equal(ha_cluster_starts(&c, "web"), 1);
+    host.is_enabled = true;
+    HA_APPLY(&c, &host);
+    assert_true(ha_cluster_wait_vm(&c, "web", HA_RUNNING, to->name, 20 * NANOS_PER_S));
+    ha_cluster_deinit(&c);
+}
+
 /* It renews, in vain: its lease ends, and with it its machine; that is reported, and proof enough.
  */
 static void host_that_is_to_be_fenced_gets_no_lease(void **state)
@@ -773,6 +819,8 @@ int main(void)
         cmocka_unit_test(host_that_is_to_be_fenced_gets_no_lease),
         cmocka_unit_test(fence_that_is_asked_for_while_the_host_is_lost_is_made_once),
         cmocka_unit_test(host_that_comes_and_goes_moves_a_machine_once_and_is_left_alone),
+        cmocka_unit_test(machine_on_its_hosts_own_disk_outlives_the_lease),
+        cmocka_unit_test(machine_does_not_begin_to_move_where_it_does_not_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
