@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/base/check.h"
+#include "core/base/mutant.h"
 #include "core/base/say.h"
 #include "core/ha/ha_keeper_int.h"
 
@@ -124,6 +125,10 @@ static void vm_failed(struct vm_case *c)
         say(&how, r->end == WORLD_VM_SHUT_DOWN ? "was shut down by its guest" : "crashed");
     }
     ha_owner_copy(c->m, c->s->name, &owner);
+    if (MUTANT(HA_BACKOFF_RESET) && c->o->term != c->m->term) {
+        owner.failures = 0;
+        owner.here = 0;
+    }
     bool is_bound = c->vm->storage[0] == '\0';
     enum ha_restart_course course =
         ha_restart_after_failure(&c->vm->restart, say_end(&how), is_bound, &owner);
