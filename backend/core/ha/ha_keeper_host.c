@@ -233,6 +233,7 @@ static void fate_lose(struct ha_keeper *m, struct ha_soft_host *h, enum ha_fate_
     struct ha_soft_incident *incident = ha_incident_open(d, h->name);
     fate.phase = phase;
     fate.proof = HA_PROOF_NONE;
+    fate.is_asked = phase == HA_HOST_FENCING;
     fate.attempts = 0;
     fate.boot = agent != NULL ? agent->boot : 0;
     fate.fence_count = host != NULL ? host->fence_count : fate.fence_count;
@@ -255,19 +256,25 @@ static void fate_up(struct ha_keeper *m, struct ha_soft_host *h, const char *why
     ha_incident_step(m, fate.incident, "back", h->name, why);
     fate.phase = HA_HOST_UP;
     fate.proof = HA_PROOF_NONE;
+    fate.is_asked = false;
     fate.boot = agent != NULL ? agent->boot : fate.boot;
     ha_text_set(fate.reason, sizeof(fate.reason),
                 fate.is_quarantined ? "quarantined: it was lost too often of late" : "");
     fate_send(d, &fate, "host-back", why);
 }
 
-static void fate_fence(struct ha_keeper *m, struct ha_soft_host *h, const char *why)
+/* `is_asked`: by an operator, who is obeyed once for each time. */
+static void fate_fence(struct ha_keeper *m, struct ha_soft_host *h, const char *why, bool is_asked)
 {
+    const struct ha_host *host = ha_view_host(m->view, h->name);
     struct ha_deed *d = fate_deed(m, h);
     struct ha_fate fate;
 
     fate_copy(m, h->name, &fate);
     fate.phase = HA_HOST_FENCING;
+    fate.proof = HA_PROOF_NONE;
+    fate.is_asked = is_asked;
+    fate.fence_count = is_asked && host != NULL ? host->fence_count : fate.fence_count;
     ha_text_set(fate.reason, sizeof(fate.reason), why);
     ha_incident_step(m, fate.incident, "fence", h->name, why);
     m->figures.fences_begun++;
@@ -509,7 +516,7 @@ static void host_lost(struct ha_keeper *m, struct ha_soft_host *h, const struct 
         return;
     }
     if (host_is_fence_asked(m, h->name)) {
-        fate_fence(m, h, "asked by an operator");
+        fate_fence(m, h, "asked by an operator", true);
         return;
     }
     if (h->owned == 0 && host_is_expired(m, h)) {
@@ -525,7 +532,7 @@ static void host_lost(struct ha_keeper *m, struct ha_soft_host *h, const struct 
                            "it has no fence device: its machines wait for the end of its lease and "
                            "watchdog, or for an operator's confirmation");
     } else if (host_storm_allows(m, &why)) {
-        fate_fence(m, h, "its machines are to run elsewhere");
+        fate_fence(m, h, "its machines are to run elsewhere", false);
     } else {
         (void)fate_explain(m, h, say_end(&why));
         ha_keeper_want(m, m->now + NANOS_PER_S);
@@ -536,8 +543,7 @@ static void host_lost(struct ha_keeper *m, struct ha_soft_host *h, const struct 
 /* --- FENCING ------------------------------------------------------------------------------------
  */
 
-/* A fence is for the sake of machines. Between two rounds, when no command is under way, it is
- * dropped if none is left: they were reported as stopped, or P has passed. */
+/* No command is under way. */
 static bool fence_is_idle(const struct ha_soft_host *h)
 {
     bool is_asked = false;
@@ -546,6 +552,25 @@ static bool fence_is_idle(const struct ha_soft_host *h)
         is_asked = is_asked || h->fence.slots[i].is_asked;
     }
     return !is_asked && (h->fence.phase == HA_FENCE_PAUSE || h->fence.phase == HA_FENCE_DELAY);
+}
+
+/* Whoever is heard is not switched off, unless an operator has asked for it: nothing of it was
+ * proved gone, and its machines are where they were, or are reported as stopped. A command that an
+ * earlier leader has sent may strike it yet; that is another loss. A new leader gives it the time
+ * to be heard. */
+static bool fence_may_rest(struct ha_keeper *m, struct ha_soft_host *h)
+{
+    nanos silent = host_silent_after(m, h->name);
+
+    if ((!h->has_fence || fence_is_idle(h)) && host_is_heard(m, h)) {
+        fate_up(m, h, "it is heard again: it is not fenced any further");
+        return true;
+    }
+    if (!h->has_fence && m->now < silent) {
+        ha_keeper_want(m, silent);
+        return true;
+    }
+    return false;
 }
 
 static void host_fencing(struct ha_keeper *m, struct ha_soft_host *h, const struct ha_fate *fate)
@@ -560,6 +585,13 @@ static void host_fencing(struct ha_keeper *m, struct ha_soft_host *h, const stru
         fate_note(m, h, "taken over from the leader before", "host-fencing");
         return;
     }
+    if (host_is_fence_asked(m, h->name)) {
+        fate_fence(m, h, "asked by an operator", true);
+        return;
+    }
+    if (!fate->is_asked && fence_may_rest(m, h)) {
+        return;
+    }
     if (!h->has_fence) {
         ha_keeper_fence_begin(m, h);
     }
@@ -569,8 +601,6 @@ static void host_fencing(struct ha_keeper *m, struct ha_soft_host *h, const stru
         ha_fence_tell_devices(&h->fence, &text);
         m->figures.fences_done++;
         fate_gone(m, h, HA_PROOF_FENCED, say_end(&text));
-    } else if (h->fence.round > 0 && h->blocked == 0 && fence_is_idle(h) && host_is_heard(m, h)) {
-        fate_up(m, h, "it could not be fenced, owns nothing any more, and is heard");
     } else if (h->fence.round > 0 && h->owned == 0 && fence_is_idle(h) && host_is_expired(m, h)) {
         fate_gone(m, h, HA_PROOF_EXPIRED,
                   "it could not be fenced; its lease and its watchdog have "
@@ -590,7 +620,9 @@ static void host_fencing(struct ha_keeper *m, struct ha_soft_host *h, const stru
 
 static void host_gone(struct ha_keeper *m, struct ha_soft_host *h)
 {
-    if (h->blocked == 0 && host_is_heard(m, h)) {
+    if (host_is_fence_asked(m, h->name)) {
+        fate_fence(m, h, "asked by an operator", true);
+    } else if (h->blocked == 0 && host_is_heard(m, h)) {
         fate_up(m, h, "it is heard, and owns nothing any more");
     }
 }

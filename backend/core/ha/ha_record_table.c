@@ -183,6 +183,7 @@ static const struct ha_field fate_fields[] = {
     NUMBER(ha_fate, losses, HA_TYPE_U32, 0, UINT32_MAX, 0),
     FLAG(ha_fate, is_quarantined, "quarantined", false),
     NUMBER(ha_fate, attempts, HA_TYPE_U32, 0, UINT32_MAX, 0),
+    FLAG(ha_fate, is_asked, "asked", false),
     COUNTER(ha_fate, fence_count),
     CHARS(ha_fate, reason, HA_TYPE_TEXT),
 };

@@ -560,6 +560,29 @@ static void room_in_reserve_is_kept_from_new_machines_alone(void **state)
     ha_cluster_deinit(&c);
 }
 
+/* Its devices refuse, so that nothing is proved; then it is reached again. */
+static void host_that_is_heard_again_is_not_switched_off(void **state)
+{
+    struct ha_cluster c;
+    struct simdevice_faults denies = simdevice_faults_none();
+    (void)state;
+    struct ha_box *b = cluster_with(&c, 24, WORLD_WATCHDOG_READY, true, "web");
+    denies.denies = true;
+    simdevice_set_faults(c.sim, b->name, &denies);
+    ha_box_isolate(b, true);
+    assert_true(ha_cluster_wait_fate(&c, b->name, HA_HOST_FENCING, 3 * NANOS_PER_S));
+    ha_cluster_run(&c, 500 * NANOS_PER_MS);
+    ha_box_isolate(b, false);
+    assert_true(ha_cluster_wait_fate(&c, b->name, HA_HOST_UP, 20 * NANOS_PER_S));
+    simdevice_set_faults(c.sim, b->name, NULL);
+    ha_cluster_run(&c, 10 * NANOS_PER_S);
+    assert_int_equal(simhost_power(b->host), SIMHOST_ON);
+    assert_int_equal(ha_cluster_starts(&c, "web"), 1);
+    assert_int_equal(ha_cluster_owner(&c, "web")->phase, HA_RUNNING);
+    assert_string_equal(ha_cluster_lives_on(&c, "web"), b->name);
+    ha_cluster_deinit(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -586,6 +609,7 @@ int main(void)
         cmocka_unit_test(machine_made_anew_has_epochs_above_those_of_the_one_before),
         cmocka_unit_test(machine_that_does_not_answer_keeps_nobody_busy),
         cmocka_unit_test(room_in_reserve_is_kept_from_new_machines_alone),
+        cmocka_unit_test(host_that_is_heard_again_is_not_switched_off),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
