@@ -26,6 +26,10 @@ void ha_owner_copy(const struct ha_keeper *m, const char *vm, struct ha_owner *r
 
     if (owner != NULL) {
         *ret = *owner;
+        if (MUTANT(HA_BACKOFF_RESET) && owner->term != m->term) {
+            ret->failures = 0;
+            ret->here = 0;
+        }
     } else {
         ha_record_defaults(HA_OWNER, ret);
         ha_text_set(ret->vm, sizeof(ret->vm), vm);
@@ -125,10 +129,6 @@ static void vm_failed(struct vm_case *c)
         say(&how, r->end == WORLD_VM_SHUT_DOWN ? "was shut down by its guest" : "crashed");
     }
     ha_owner_copy(c->m, c->s->name, &owner);
-    if (MUTANT(HA_BACKOFF_RESET) && c->o->term != c->m->term) {
-        owner.failures = 0;
-        owner.here = 0;
-    }
     bool is_bound = c->vm->storage[0] == '\0';
     enum ha_restart_course course =
         ha_restart_after_failure(&c->vm->restart, say_end(&how), is_bound, &owner);
