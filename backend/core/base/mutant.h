@@ -152,7 +152,37 @@
       "a follower commits what the append did not cover",                                          \
       "willemt/raft#118 (2, 8); RedisLabs/raft#49")                                                \
     X(FETCHED_SNAPSHOT_REPLACED, "far-behind-snapshot-loop", "default",                            \
-      "a snapshot is replaced while a member fetches it", "hashicorp/raft#212; braft#423")
+      "a snapshot is replaced while a member fetches it", "hashicorp/raft#212; braft#423")         \
+    X(HA_START_UNPROVED, "start-before-fence", "ha",                                               \
+      "a machine starts elsewhere once its host is lost, before the fence is confirmed",           \
+      "pacemaker#665; cloudstack#13589")                                                           \
+    X(HA_ALREADY_OFF, "already-off-unreached", "ha",                                               \
+      "a device that nobody has reached is believed to have switched its host off already",        \
+      "fence-agents#596; infra-operator#434")                                                      \
+    X(HA_OFF_NOT_READ, "fence-not-read-back", "ha",                                                \
+      "a device that says that it has switched is believed, and the power not read",               \
+      "fence-agents#68; baremetal-operator#290")                                                   \
+    X(HA_UNKNOWN_IS_OFF, "unknown-is-off", "ha", "a device that cannot tell counts as off",        \
+      "FenceAgentAPI: status 1")                                                                   \
+    X(HA_FLIGHT_IGNORED, "flight-ignored", "ha",                                                   \
+      "what a fenced host had sent to its storage is not waited for", "docs/ha.md, proofs")        \
+    X(HA_LEASE_FROM_ANSWER, "lease-from-answer", "ha",                                             \
+      "a host counts its lease from when the answer came", "docs/ha.md, the lease, rule 3")        \
+    X(HA_NO_TAKEOVER_WAIT, "takeover-without-wait", "ha",                                          \
+      "a new leader counts no lease that the one before has granted",                              \
+      "docs/ha.md, the lease, rule 5")                                                             \
+    X(HA_KEEP_EXPIRES, "keep-counted-by-time", "ha",                                               \
+      "time proves the end of a machine that runs on without a lease", "docs/ha.md, proofs")       \
+    X(HA_WALL_LEASE, "lease-by-wall-clock", "ha", "a leader measures leases by the wall clock",    \
+      "Proxmox watchdog-mux; systemd#9538")                                                        \
+    X(HA_STALE_REPORT, "stale-report-proves", "ha",                                                \
+      "that an earlier epoch has stopped counts for the present one", "docs/ha.md, epochs")        \
+    X(HA_STALE_VIEW, "stale-epoch-started", "ha",                                                  \
+      "an agent starts what its view says, however old it is", "docs/ha.md, the lease, rule 3")    \
+    X(HA_BACKOFF_RESET, "backoff-reset-by-leader", "ha",                                           \
+      "a new leader counts the failures of a machine from none", "docs/ha.md, restarts")           \
+    X(HA_STORM_UNCAPPED, "fence-storm-uncapped", "ha", "as many hosts are fenced as seem lost",    \
+      "corosync#705; kubernetes/community#1416")
 
 enum mutant {
     MUTANT_NONE,

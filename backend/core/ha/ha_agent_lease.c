@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/base/check.h"
+#include "core/base/mutant.h"
 #include "core/ha/ha_agent_int.h"
 
 static void lease_on_guard(struct world_guard_request *request)
@@ -110,6 +111,9 @@ void ha_agent_note(struct ha_agent *a, const struct ha_note *note)
         return;
     }
     if (note->kind == HA_NOTE_GRANT) {
+        if (MUTANT(HA_LEASE_FROM_ANSWER)) {
+            a->lessee.sent[note->as.grant.number % HA_RENEWALS_KEPT].noted = ha_agent_now(a);
+        }
         (void)ha_lessee_granted(&a->lessee, &note->as.grant);
     } else if (note->kind == HA_NOTE_REFUSE) {
         bool was_refused = a->lessee.is_refused;
@@ -135,7 +139,8 @@ bool ha_agent_may_start(const struct ha_agent *a)
 
     return a->phase == HA_AGENT_SERVING && a->has_reconciled && a->lessee.lease > 0 &&
            a->relied > now + a->lessee.lease / HA_START_SHARE && a->lessee.revision > 0 &&
-           a->view->revision >= a->lessee.revision && !a->view->is_incomplete;
+           (a->view->revision >= a->lessee.revision || MUTANT(HA_STALE_VIEW)) &&
+           !a->view->is_incomplete;
 }
 
 nanos ha_agent_isolation(const struct ha_agent *a)

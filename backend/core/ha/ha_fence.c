@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/base/check.h"
+#include "core/base/mutant.h"
 #include "core/base/say.h"
 #include "core/ha/ha_proof.h"
 
@@ -145,7 +146,8 @@ static void fence_level_fails(struct ha_fence *f)
  */
 static void fence_take_off(struct ha_fence *f, struct ha_fence_slot *slot, enum err result)
 {
-    bool may_be_off = result == OK || result == ERR_IO || result == ERR_TIMEOUT;
+    bool may_be_off = result == OK || result == ERR_IO || result == ERR_TIMEOUT ||
+                      (result == ERR_CLOSED && MUTANT(HA_ALREADY_OFF));
 
     slot->is_settled = true;
     if (!may_be_off) {
@@ -165,7 +167,8 @@ static void fence_take_status(struct ha_fence *f, struct ha_fence_slot *slot,
         }
         return;
     }
-    if (answer->state == WORLD_POWER_IS_OFF) {
+    if (answer->state == WORLD_POWER_IS_OFF ||
+        (answer->state == WORLD_POWER_UNKNOWN && MUTANT(HA_UNKNOWN_IS_OFF))) {
         slot->is_settled = true;
         return;
     }
@@ -333,15 +336,22 @@ static void fence_read_again(struct ha_fence *f, struct ha_fence_update *ret)
     }
 }
 
+/* Mutants believe what was not read. */
+static bool fence_is_credulous(void)
+{
+    return MUTANT(HA_ALREADY_OFF) || MUTANT(HA_OFF_NOT_READ) || MUTANT(HA_UNKNOWN_IS_OFF);
+}
+
 static void fence_prove(struct ha_fence *f)
 {
     for (uint32_t i = 0; i < f->n_slots; i++) {
-        CHECK(!f->slots[i].is_member ||
+        CHECK(!f->slots[i].is_member || fence_is_credulous() ||
               (f->slots[i].last_op == WORLD_POWER_STATUS &&
                f->slots[i].last_state == WORLD_POWER_IS_OFF && f->slots[i].last_result == OK));
     }
     f->off_since = f->latest;
-    nanos flight = ha_proof_flight(f->config.flight, f->config.drift_ppm);
+    nanos flight =
+        MUTANT(HA_FLIGHT_IGNORED) ? 0 : ha_proof_flight(f->config.flight, f->config.drift_ppm);
     fence_enter(f, HA_FENCE_FLIGHT, u64_add_sat(f->latest, flight));
 }
 
@@ -372,7 +382,8 @@ static bool fence_advance(struct ha_fence *f, struct ha_fence_update *ret)
         }
         if (f->has_failed) {
             fence_level_next(f, ret);
-        } else if (f->phase == HA_FENCE_OFF) {
+        } else if (f->phase == HA_FENCE_OFF && !MUTANT(HA_OFF_NOT_READ) &&
+                   !MUTANT(HA_ALREADY_OFF)) {
             fence_read_members(f, ret);
         } else if (!f->has_witnesses) {
             fence_read_witnesses(f, ret);

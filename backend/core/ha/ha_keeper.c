@@ -281,6 +281,7 @@ void ha_keeper_begin(struct ha_keeper *m, uint64_t term)
     m->token = 0;
     m->inherited_lease = m->seen_lease;
     m->began = world_now(m->world);
+    m->wall_ahead = world_wall(m->world) - m->began;
     soft_forget(m);
     ha_incidents_free(m);
     m->events.due(m->events.ctx);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/base/check.h"
+#include "core/base/mutant.h"
 #include "core/base/say.h"
 #include "core/ha/ha_keeper_int.h"
 
@@ -98,6 +99,14 @@ static void rule_attest(const struct ha_keeper *m, const char *host, struct ha_e
     }
 }
 
+/* Since the renewal that was granted last. */
+static nanos rule_since_renewal(const struct ha_keeper *m, const char *host)
+{
+    nanos now = MUTANT(HA_WALL_LEASE) ? world_wall(m->world) - m->wall_ahead : m->now;
+
+    return u64_sub_sat(now, ha_lessor_granted(m->lessor, host));
+}
+
 /* The longest lease that the host may have: as this leader has granted it, or, if it knows of no
  * grant, as it or the one before may have. */
 static nanos rule_lease(const struct ha_keeper *m, const char *host)
@@ -169,7 +178,7 @@ void ha_keeper_rule(const struct ha_keeper *m, const struct ha_owner *owner, str
         e.is_confirmed = fate->proof == HA_PROOF_CONFIRMED;
     }
     e.is_barred = fate != NULL && fate->phase != HA_HOST_UP;
-    e.since_renewal = u64_sub_sat(m->now, ha_lessor_granted(m->lessor, owner->host));
+    e.since_renewal = rule_since_renewal(m, owner->host);
     rule_attest(m, owner->host, &e);
     if (report != NULL && report->state == HA_REPORT_STOPPED) {
         e.stopped_epoch = report->epoch;
@@ -366,8 +375,7 @@ static bool host_is_expired(struct ha_keeper *m, const struct ha_soft_host *h)
                                    .drift_ppm = m->settings.drift_ppm};
     struct ha_evidence e = {.is_bare_metal = host != NULL && host->is_bare_metal,
                             .is_barred = true,
-                            .since_renewal =
-                                u64_sub_sat(m->now, ha_lessor_granted(m->lessor, h->name))};
+                            .since_renewal = rule_since_renewal(m, h->name)};
     struct ha_ruling ruling;
 
     rule_attest(m, h->name, &e);
@@ -480,7 +488,7 @@ static bool host_storm_allows(struct ha_keeper *m, struct buf *why)
         begun += ha_hold_is_open(m, &m->hosts[i]->hold) &&
                  ha_keeper_fate(m, m->hosts[i]->name) == HA_HOST_LOST;
     }
-    if (storm.may_fence && storm.fenced + begun < storm.cap) {
+    if ((storm.may_fence && storm.fenced + begun < storm.cap) || MUTANT(HA_STORM_UNCAPPED)) {
         return true;
     }
     say(why, "not fenced: ");

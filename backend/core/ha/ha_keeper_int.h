@@ -144,8 +144,9 @@ struct ha_keeper {
     struct prng prng;
     enum ha_keeper_phase phase;
     uint64_t term;
-    nanos began; /* this term, for this manager */
-    nanos now;   /* of the present step */
+    nanos began;      /* this term, for this manager */
+    nanos wall_ahead; /* the wall clock, of that clock, then: a mutant measures by it */
+    nanos now;        /* of the present step */
     nanos wanted;
 
     int64_t token_seen;    /* mod_revision of HA_LEADER_KEY, as the feed has it; 0: there is none */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/base/check.h"
+#include "core/base/mutant.h"
 #include "core/base/say.h"
 #include "core/ha/ha_keeper_int.h"
 
@@ -25,6 +26,10 @@ void ha_owner_copy(const struct ha_keeper *m, const char *vm, struct ha_owner *r
 
     if (owner != NULL) {
         *ret = *owner;
+        if (MUTANT(HA_BACKOFF_RESET) && owner->term != m->term) {
+            ret->failures = 0;
+            ret->here = 0;
+        }
     } else {
         ha_record_defaults(HA_OWNER, ret);
         ha_text_set(ret->vm, sizeof(ret->vm), vm);

@@ -5,6 +5,7 @@
 #include "core/base/check.h"
 #include "core/base/cursor.h"
 #include "core/base/mem.h"
+#include "core/base/mutant.h"
 
 /* A shorter gap between the clocks is none: they are not read at one instant. */
 #define HA_SLEEP_MIN (20 * NANOS_PER_MS)
@@ -263,7 +264,9 @@ nanos ha_lessor_granted(const struct ha_lessor *l, const char *host)
 {
     const struct ha_lease_row *row = ha_lessor_find(l, host);
 
-    return row != NULL && row->grants > 0 ? row->granted_at : l->since;
+    return row != NULL && row->grants > 0 ? row->granted_at
+           : MUTANT(HA_NO_TAKEOVER_WAIT)  ? 0
+                                          : l->since;
 }
 
 nanos ha_lessor_heard(const struct ha_lessor *l, const char *host)

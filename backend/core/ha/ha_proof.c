@@ -1,6 +1,7 @@
 #include "core/ha/ha_proof.h"
 
 #include "core/base/check.h"
+#include "core/base/mutant.h"
 #include "core/base/say.h"
 
 #define PPM 1000000U
@@ -64,7 +65,7 @@ static enum ha_missing rule_time(const struct ha_evidence *e, const struct ha_cl
     if (!e->is_barred) {
         return HA_MISSING_BAR;
     }
-    if (c->policy == HA_POLICY_KEEP) {
+    if (c->policy == HA_POLICY_KEEP && !MUTANT(HA_KEEP_EXPIRES)) {
         return HA_MISSING_KEEP;
     }
     if (!e->is_bare_metal) {
@@ -83,11 +84,13 @@ static enum ha_missing rule_time(const struct ha_evidence *e, const struct ha_cl
 void ha_proof_rule(const struct ha_evidence *e, const struct ha_claim *c, struct ha_ruling *ret)
 {
     nanos flight = e->is_volume_raised ? 0 : ha_proof_flight(c->flight, c->drift_ppm);
-    bool has_landed = e->is_read_back_off && e->since_off >= flight;
+    bool has_landed = (e->is_read_back_off && e->since_off >= flight) ||
+                      (e->is_barred && MUTANT(HA_START_UNPROVED));
     nanos left;
     enum ha_missing missing = rule_time(e, c, &left);
 
-    if (c->epoch != 0 && e->stopped_epoch == c->epoch) {
+    if (c->epoch != 0 &&
+        (e->stopped_epoch == c->epoch || (e->stopped_epoch != 0 && MUTANT(HA_STALE_REPORT)))) {
         rule_grants(ret, HA_PROOF_STOPPED);
     } else if (has_landed) {
         rule_grants(ret, HA_PROOF_FENCED);

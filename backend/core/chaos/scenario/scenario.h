@@ -174,7 +174,147 @@ struct stage;
     X(metastable_lag, "metastable-lag",                                                            \
       "caught up within 3 T, stays so for 10 T, and the load keeps half its rate", 60,             \
       "probe-never-resumes", "TigerBeetle 2025-06",                                                \
-      "a member was away, and the load goes on when it is back")
+      "a member was away, and the load goes on when it is back")                                   \
+    X(fence_device_unreachable, "fence-device-unreachable",                                        \
+      "`stop` runs after P; `keep` waits, visibly unproven, until an operator confirms, and "      \
+      "then 15 s",                                                                                 \
+      580, "already-off-unreached", "cloudstack#13589; pacemaker#665",                             \
+      "a host and its controllers have lost their mains")                                          \
+    X(fence_ack_lost, "fence-ack-lost",                                                            \
+      "nothing is started before the power was read; no more than 12 commands", 680, "",           \
+      "FenceAgentAPI, a timeout is a failure",                                                     \
+      "devices do what they are told, and their answers are lost")                                 \
+    X(fence_lies, "fence-lies",                                                                    \
+      "the host is off when its record says so; its machines run within 90 s", 500,                \
+      "fence-not-read-back", "fence-agents#68; baremetal-operator#290",                            \
+      "a controller says that it has switched off, and has not")                                   \
+    X(fence_all_lie, "fence-all-lie",                                                              \
+      "for 120 s `keep` is started nowhere else; back, it is where it was within 15 s", 600,       \
+      "fence-not-read-back", "fence-agents#68",                                                    \
+      "every device of a host says that it has switched off, and none has")                        \
+    X(fence_agent_hangs, "fence-agent-hangs",                                                      \
+      "the outlet has switched off within 75 s; the controller was told once", 500, "",            \
+      "measured: 120 s and more", "a fence agent neither does anything nor answers")               \
+    X(fence_cannot_tell, "fence-cannot-tell", "for 60 s nothing counts as off", 600,               \
+      "unknown-is-off", "FenceAgentAPI, status 1",                                                 \
+      "devices cannot tell whether the power is on, and it is")                                    \
+    X(fence_already_off, "fence-already-off", "`keep` runs elsewhere within 15 s", 500, "",        \
+      "fence-agents#596; infra-operator#434",                                                      \
+      "the host is off already, and its controller calls the command an error")                    \
+    X(fence_storm, "fence-storm",                                                                  \
+      "two hosts are fenced, and the machines of the third wait for P", 760,                       \
+      "fence-storm-uncapped", "corosync#705; kubernetes/community#1416",                           \
+      "a switch takes three of seven hosts, and two may be fenced")                                \
+    X(leader_dies_while_fencing, "leader-dies-while-fencing",                                      \
+      "`keep` runs within 30 s, once; two commands at most", 500, "",                              \
+      "Proxmox test-basic2, test-service-command8",                                                \
+      "the leader dies between the command and its confirmation")                                  \
+    X(stopped_while_fencing, "stopped-while-fencing",                                              \
+      "it is stopped without another start, and the host leaves the fence", 560, "",               \
+      "Proxmox test-service-command9",                                                             \
+      "an operator stops a machine while its host is being fenced")                                \
+    X(write_in_flight, "write-in-flight",                                                          \
+      "not before (1 + rho) D after the power was off, and then within 15 s", 500,                 \
+      "flight-ignored", "docs/ha.md, fencing one host",                                            \
+      "what a host has sent to its storage lands long after it was switched off")                  \
+    X(manager_stalled_beyond_lease, "manager-stalled-beyond-lease",                                \
+      "elsewhere after P and within 30 s; when it wakes nothing happens", 600, "",                 \
+      "patroni, frozen_patroni.feature; sbd",                                                      \
+      "the leader's process is stopped, with machines on its host")                                \
+    X(wall_clock_jumps, "wall-clock-jumps",                                                        \
+      "nobody minds; a lost host's machine starts after P and not before", 500,                    \
+      "lease-by-wall-clock", "systemd#5014, #9538; watchdog-mux",                                  \
+      "wall clocks jump by hours, to and fro")                                                     \
+    X(stale_lease_holder, "stale-lease-holder", "elsewhere after P; who returns starts nothing",   \
+      500, "", "patroni#2787; xhad, generations",                                                  \
+      "a host without a lease comes back after its machine was started elsewhere")                 \
+    X(lease_answer_late, "lease-answer-late",                                                      \
+      "the machine has ended there before it runs elsewhere, within 30 s", 500,                    \
+      "lease-from-answer", "docs/ha.md, the lease, rule 3",                                        \
+      "the grant of a host's last renewal is under way for eight seconds")                         \
+    X(takeover_counts_anew, "takeover-counts-anew",                                                \
+      "not before P after the new leader has begun, and within 30 s", 500,                         \
+      "takeover-without-wait", "docs/ha.md, the lease, rule 5",                                    \
+      "a host is cut off, and the leader dies at that moment")                                     \
+    X(network_lost, "network-lost",                                                                \
+      "`stop` and `pause` elsewhere after P; `keep` runs on, and in the same epoch", 500,          \
+      "keep-counted-by-time", "xcp-ng, ha.md; cloudstack#2722",                                    \
+      "a host loses its network, and keeps its storage")                                           \
+    X(network_and_storage_lost, "network-and-storage-lost", "elsewhere after P and within 30 s",   \
+      500, "", "xcp-ng, ha.md", "a host loses its network and its storage")                        \
+    X(guard_and_agent_stall, "guard-and-agent-stall",                                              \
+      "the watchdog resets the host once, and the machine runs after P", 600,                      \
+      "start-before-fence", "sbd, stall_inquisitor",                                               \
+      "neither the agent nor the guard of a host gets any time")                                   \
+    X(watchdog_not_armed, "watchdog-not-armed", "no machine is ever on it", 500, "",               \
+      "pxvirt#179; containerized-proxmox#8",                                                       \
+      "a host has no hardware watchdog, and no fence device")                                      \
+    X(watchdog_of_empty_host, "watchdog-of-empty-host", "it is neither reset nor switched off",    \
+      500, "", "corosync#336", "a host without machines is frozen and cut off")                    \
+    X(double_fencing, "double-fencing", "nobody is fenced; all run within 30 s of the heal", 500,  \
+      "", "pacemaker#639; fence-agents#308", "the two hosts of a cluster do not hear each other")  \
+    X(fence_loop_after_reboot, "fence-loop-after-reboot", "it is fenced once, and fences nobody",  \
+      560, "", "alteeve, Fence Loop; linbit",                                                      \
+      "a fenced host is switched on three times, and is cut off still")                            \
+    X(one_way_partition, "one-way-partition",                                                      \
+      "one host is fenced, once, and its machine moves once", 560, "",                             \
+      "corosync#6; MS, asymmetric disconnect", "what a host sends does not arrive")                \
+    X(leader_isolated_with_machines, "leader-isolated-with-machines",                              \
+      "its machines run within 30 s, and it has fenced nobody", 500, "",                           \
+      "Proxmox test-basic5, test-shutdown4", "the leader is cut off, with machines on its host")   \
+    X(even_split, "even-split", "nobody is fenced; all run within 30 s of the heal", 560, "",      \
+      "qdevice#7, #10", "a cluster of four falls into two halves")                                 \
+    X(odd_split, "odd-split",                                                                      \
+      "the majority runs everything within 90 s, and nobody of it is fenced", 560, "",             \
+      "corosync#74", "a cluster of five falls apart, two and three")                               \
+    X(cold_start, "cold-start", "all run within 60 s, and nobody is fenced", 560, "",              \
+      "votequorum(5), wait for all; Proxmox test-basic4",                                          \
+      "all power is lost, and the hosts come back one by one")                                     \
+    X(half_cold_start, "half-cold-start",                                                          \
+      "nobody that runs is fenced; the rest runs once somebody has looked", 600, "",               \
+      "cts, startup-fencing", "all power is lost, and two of five hosts do not come back")         \
+    X(storage_lost_by_all, "storage-lost-by-all",                                                  \
+      "no host is reset for 60 s; the next failure is recovered within 30 s", 560, "",             \
+      "xen-api, HA", "every host loses the storage, and all see each other")                       \
+    X(storage_lost, "storage-lost",                                                                \
+      "no host is reset; what has ended is started elsewhere within 90 s", 560, "",                \
+      "VMCP; cloudstack#2657", "one host loses one volume")                                        \
+    X(start_asked_twice, "start-asked-twice", "it is started once", 500, "",                       \
+      "kubevirt#16622; pacemaker, multi1",                                                         \
+      "a start is asked for again and again, while the leader changes")                            \
+    X(flapping_host, "flapping-host", "each machine moves at most twice", 1660, "",                \
+      "MS, quarantine; measured: PVE moves ten times",                                             \
+      "a host loses its network five times in 900 s")                                              \
+    X(crash_loop, "crash-loop", "ten starts, later and later; then it has failed, and stays so",   \
+      1360, "", "KubeVirt; Nomad", "a machine dies as soon as it runs")                            \
+    X(crash_loop_across_leaders, "crash-loop-across-leaders", "ten starts, whoever leads", 1460,   \
+      "backoff-reset-by-leader", "docs/ha.md, restarts",                                           \
+      "the same, and the leader changes three times")                                              \
+    X(mass_restart, "mass-restart", "four starts at a time, by priority; all run within 30 s",     \
+      660, "", "masakari, threads; vSphere, priorities",                                           \
+      "a host with eight machines is lost, and two may start at a time on each other")             \
+    X(no_host_fits, "no-host-fits",                                                                \
+      "it waits, with its reason, and runs within 15 s of the change", 500, "",                    \
+      "Proxmox test-recovery1..4", "the only host that a machine may be on is lost")               \
+    X(store_stands, "store-stands",                                                                \
+      "another one leads within 10 s; no machine and no host is touched", 500, "",                 \
+      "Proxmox test-cfs-unavailable1, 2", "the leader's store takes no writes")                    \
+    X(daemons_restart, "daemons-restart", "every machine runs on, in its epoch", 500, "",          \
+      "Proxmox test-restart-lrm", "each daemon is killed and started, one after another")          \
+    X(fenced_host_returns, "fenced-host-returns", "each machine is started once", 500, "",         \
+      "Proxmox test-recovery3", "a fenced host comes back while its machines are being started")   \
+    X(messages_lost_and_late, "messages-lost-and-late", "its machine runs elsewhere within 120 s", \
+      660, "", "booth, netem", "a host is lost on a network that loses, doubles and delays")       \
+    X(orderly_power_down, "orderly-power-down",                                                    \
+      "nothing is recovered or reset; all run within 30 s when asked", 660, "",                    \
+      "Proxmox test-stale-maintenance-node",                                                       \
+      "an operator stops all machines, and switches all hosts off")                                \
+    X(disk_full_on_leader, "disk-full-on-leader",                                                  \
+      "its machines run within 60 s, and nobody else is fenced", 560, "", "cts, DiskAudit",        \
+      "the leader's disk is full when a host is lost")                                             \
+    X(host_dies_while_moving, "host-dies-while-moving",                                            \
+      "it runs on a survivor within 30 s, each time", 660, "", "pacemaker, migrate-fail-2..9",     \
+      "a machine is moved, and the host that it leaves dies, and then the one that it goes to")
 
 struct scenario {
     const char *name;

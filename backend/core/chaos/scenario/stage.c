@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/base/say.h"
+#include "core/chaos/scenario/stage_machines.h"
 #include "core/chaos/simfile.h"
 #include "core/consensus/raft/raft_int.h"
 #include "core/node/node_int.h"
@@ -105,6 +106,7 @@ void stage_heal(struct stage *st)
         simhost_slow(host, 0, 0);
     }
     stage_link_all(st, true);
+    stage_mend_hosts(st);
     sim_heal(&st->sim);
 }
 

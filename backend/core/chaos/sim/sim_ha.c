@@ -6,17 +6,23 @@
  *     I13  nobody starts a machine while its lock is held by another host's: whoever did had no
  *          proof that is true
  *     I14  epochs and counted restarts of a machine never go back, whoever leads
+ *     I43  no host is switched off without a committed record that says so
+ *     I44  no more hosts are fenced at a time than the cap against storms allows
  *     I16  once the faults are over, every machine runs, once, on a host that is up, as its record
  *          says, within a bound
  */
 #include <string.h>
 
 #include "core/base/say.h"
+#include "core/chaos/simpower.h"
 #include "core/chaos/sim/sim_int.h"
 
 /* Detection, a new leader's full wait where no device helps, restarts with their longest delays. */
 #define MACHINES_SETTLE_BOUND (400 * NANOS_PER_S)
 #define MACHINES_LOOK_EVERY   NANOS_PER_S
+
+/* So long the record of a fence may be known to those alone who are gone. */
+#define FENCE_RECORD_LATE (30 * NANOS_PER_S)
 
 /* Then nothing more may happen. */
 #define MACHINES_CALM_SPAN (20 * NANOS_PER_S)
@@ -59,8 +65,7 @@ void sim_ha_check(struct sim *s)
 
 /* --- now and then ----------------------------------------------------------------------------- */
 
-/* Whose view is the newest. */
-static const struct simmember *newest_view(const struct sim *s)
+const struct simmember *sim_ha_newest(const struct sim *s)
 {
     const struct simmember *newest = NULL;
 
@@ -108,9 +113,54 @@ static void note_states(struct sim *s, const struct ha_view *view)
     }
 }
 
+/* What its devices were told of the host. */
+static uint64_t offs_of(const struct sim *s, const struct simmember *m)
+{
+    char outlet[sizeof m->name + 8] = {0};
+
+    memcpy(outlet, m->name, strlen(m->name));
+    memcpy(outlet + strlen(m->name), "-outlet", 7);
+    return simdevice_offs(s->world, m->name) + simdevice_offs(s->world, outlet);
+}
+
+/* A host that was switched off has a record that says so: at once in the view of whoever did it,
+ * and in everybody's once somebody leads who may have been told late. */
+static void check_fences(struct sim *s, const struct ha_view *view)
+{
+    const nanos now = simworld_now(s->world);
+
+    for (uint32_t i = 0; i < s->cluster.n; i++) {
+        const struct simmember *m = &s->cluster.member[i];
+        const struct ha_fate *fate = ha_view_fate(view, m->name);
+        const uint64_t offs = offs_of(s, m);
+        if (fate != NULL && (fate->phase == HA_HOST_FENCING || fate->proof == HA_PROOF_FENCED)) {
+            s->ha.fencing_at[i] = now;
+        }
+        if (offs > s->ha.offs[i] && s->ha.owed_at[i] == 0) {
+            s->ha.owed_at[i] = now;
+        }
+        s->ha.offs[i] = offs;
+        if (s->ha.owed_at[i] != 0 && s->ha.fencing_at[i] + FENCE_RECORD_LATE >= s->ha.owed_at[i]) {
+            s->ha.owed_at[i] = 0;
+        } else if (s->ha.owed_at[i] != 0 && s->ha.owed_at[i] + FENCE_RECORD_LATE < now) {
+            sim_fail(s, SIM_UNSAFE, "I44", "a host was switched off, and no record says so");
+        }
+    }
+}
+
+static void check_storm(struct sim *s, const struct ha_view *view)
+{
+    struct ha_storm storm;
+
+    ha_storm_of(view, NULL, NULL, &storm);
+    if (storm.fenced > storm.cap) {
+        sim_fail(s, SIM_UNSAFE, "I45", "more hosts are fenced at a time than a storm's cap allows");
+    }
+}
+
 void sim_ha_look(struct sim *s)
 {
-    const struct simmember *m = newest_view(s);
+    const struct simmember *m = sim_ha_newest(s);
 
     if (s->cluster.n_machines == 0) {
         return;
@@ -121,13 +171,14 @@ void sim_ha_look(struct sim *s)
         s->ha.revision = ha_member_view(m->ha)->revision;
         check_counters(s, ha_member_view(m->ha));
         note_states(s, ha_member_view(m->ha));
+        check_fences(s, ha_member_view(m->ha));
+        check_storm(s, ha_member_view(m->ha));
     }
 }
 
 /* --- once the faults are over ----------------------------------------------------------------- */
 
-/* On how many hosts it lives; the last of them. */
-static uint32_t machine_lives(const struct sim *s, const char *name, const struct simmember **ret)
+uint32_t sim_ha_lives(const struct sim *s, const char *name, const struct simmember **ret)
 {
     struct world_vm_found found;
     uint32_t lives = 0;
@@ -144,26 +195,26 @@ static uint32_t machine_lives(const struct sim *s, const char *name, const struc
     return lives;
 }
 
-static bool machine_is_well(const struct sim *s, const struct ha_view *view, uint32_t machine)
+bool sim_ha_is_well(const struct sim *s, const struct ha_view *view, uint32_t machine)
 {
     const char *name = simcluster_machine_name(machine);
     const struct ha_owner *owner = ha_view_owner(view, name);
     const struct simmember *at = NULL;
 
-    return owner != NULL && owner->phase == HA_RUNNING && machine_lives(s, name, &at) == 1 &&
+    return owner != NULL && owner->phase == HA_RUNNING && sim_ha_lives(s, name, &at) == 1 &&
            at->state == MEMBER_UP && strcmp(at->name, owner->host) == 0;
 }
 
 /* The first machine that is not as it should be; n_machines: all are. */
 static uint32_t first_unwell(struct sim *s)
 {
-    const struct simmember *m = newest_view(s);
+    const struct simmember *m = sim_ha_newest(s);
     uint32_t i = 0;
 
     if (m == NULL || !s->operator.is_declared || !simoperator_retry(&s->operator, m)) {
         return 0;
     }
-    while (i < s->cluster.n_machines && machine_is_well(s, ha_member_view(m->ha), i)) {
+    while (i < s->cluster.n_machines && sim_ha_is_well(s, ha_member_view(m->ha), i)) {
         i++;
     }
     return i;
@@ -171,7 +222,7 @@ static uint32_t first_unwell(struct sim *s)
 
 static void fail_unwell(struct sim *s, uint32_t machine, const char *what)
 {
-    const struct simmember *m = newest_view(s);
+    const struct simmember *m = sim_ha_newest(s);
     const struct ha_owner *owner =
         m != NULL ? ha_view_owner(ha_member_view(m->ha), simcluster_machine_name(machine)) : NULL;
     struct buf text;

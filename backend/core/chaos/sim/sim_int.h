@@ -49,6 +49,9 @@ struct sim {
         uint64_t epoch[SIM_MACHINES_MAX];
         uint64_t restarts[SIM_MACHINES_MAX];
         uint64_t noted[SIM_MACHINES_MAX]; /* epochs that the coverage knows */
+        uint64_t offs[SIM_HOSTS_MAX];     /* commands to switch off, at the last look */
+        nanos owed_at[SIM_HOSTS_MAX];     /* one was seen, and no record; 0: none */
+        nanos fencing_at[SIM_HOSTS_MAX];  /* a record was seen; 0: never */
     } ha;
     struct buf line;
     struct tla_trace tla;
@@ -96,6 +99,15 @@ void sim_ha_said(void *ctx, struct simmember *m, enum ha_saying who, const char 
 void sim_ha_check(struct sim *s);
 void sim_ha_look(struct sim *s);
 void sim_ha_settle(struct sim *s);
+
+/* Whose view is the newest; NULL: nobody serves. */
+const struct simmember *sim_ha_newest(const struct sim *s);
+
+/* On how many hosts a machine lives; the last of them. */
+uint32_t sim_ha_lives(const struct sim *s, const char *name, const struct simmember **ret);
+
+/* It runs, once, on a host that is up, as its record says. */
+bool sim_ha_is_well(const struct sim *s, const struct ha_view *view, uint32_t machine);
 
 /* sim_judge.c */
 void sim_judge(struct sim *s);

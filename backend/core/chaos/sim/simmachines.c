@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/base/check.h"
+#include "core/chaos/simpower.h"
 
 #define STORAGE "pool"
 
@@ -95,7 +96,7 @@ static void put_host(struct simoperator *o, const struct simmember *m)
     host.is_bare_metal = true;
     host.storages.n = 1;
     ha_text_set(host.storages.name[0], HA_NAME_BYTES, STORAGE);
-    host.n_levels = 2;
+    host.n_levels = (o->without_devices >> m->i & 1) != 0 ? 0 : 2;
     for (uint32_t level = 0; level < host.n_levels; level++) {
         ha_record_defaults(HA_DEVICE, &device);
         memcpy(device.name, m->name, sizeof m->name);
@@ -104,6 +105,7 @@ static void put_host(struct simoperator *o, const struct simmember *m)
             device.is_outlet = true;
         }
         ha_text_set(device.agent, sizeof device.agent, "fence_simulated");
+        device.timeout_ms = (uint32_t)((SIMPOWER_UNREACHED + 2 * NANOS_PER_S) / NANOS_PER_MS);
         host.levels[level].n = 1;
         memcpy(host.levels[level].device[0], device.name, sizeof device.name);
         operator_put(o, HA_DEVICE, &device);
@@ -111,7 +113,7 @@ static void put_host(struct simoperator *o, const struct simmember *m)
     operator_put(o, HA_HOST, &host);
 }
 
-static void machine_record(const struct simoperator *o, uint32_t machine, struct ha_vm *vm)
+void simoperator_machine(const struct simoperator *o, uint32_t machine, struct ha_vm *vm)
 {
     ha_record_defaults(HA_VM, vm);
     ha_text_set(vm->name, sizeof vm->name, simcluster_machine_name(machine));
@@ -130,7 +132,7 @@ static void put_machine(struct simoperator *o, uint32_t machine)
 {
     struct ha_vm vm;
 
-    machine_record(o, machine, &vm);
+    simoperator_machine(o, machine, &vm);
     operator_put(o, HA_VM, &vm);
 }
 
@@ -139,7 +141,8 @@ static void operator_heard(struct ha_txn *txn)
     struct simoperator *o = txn->owner;
 
     o->through = NULL;
-    o->is_declared = o->is_declared || txn->outcome == HA_TXN_APPLIED;
+    o->is_applied = txn->outcome == HA_TXN_APPLIED;
+    o->is_declared = o->is_declared || (o->is_declaring && o->is_applied);
 }
 
 /* Through whom it writes: the leader. NULL: one is under way, or nobody leads. */
@@ -158,6 +161,7 @@ static void operator_send(struct simoperator *o, struct simmember *m)
 
     o->through = m;
     o->life = m->life;
+    o->is_applied = false;
     o->txn.done = operator_heard;
     o->txn.owner = o;
     store->ops->submit(store->self, &o->txn);
@@ -171,6 +175,7 @@ void simoperator_declare(struct simoperator *o)
     if (m == NULL) {
         return;
     }
+    o->is_declaring = true;
     ha_txn_clear(&o->txn);
     ha_record_defaults(HA_STORAGE, &storage);
     ha_text_set(storage.name, sizeof storage.name, STORAGE);
@@ -185,6 +190,29 @@ void simoperator_declare(struct simoperator *o)
         put_machine(o, i);
     }
     operator_send(o, m);
+}
+
+bool simoperator_write(struct simoperator *o, enum ha_kind kind, const void *record,
+                       bool is_deleted)
+{
+    struct simmember *way = operator_way(o);
+    char text[HA_KEY_BYTES];
+    struct ha_key key;
+
+    if (way == NULL) {
+        return false;
+    }
+    o->is_declaring = false;
+    ha_txn_clear(&o->txn);
+    if (is_deleted) {
+        ha_record_key(kind, record, &key);
+        ha_key_format(kind, key.name, key.vm, text);
+        ha_txn_delete(&o->txn, (struct bytes){(const uint8_t *)text, strlen(text)});
+    } else {
+        operator_put(o, kind, record);
+    }
+    operator_send(o, way);
+    return true;
 }
 
 void simoperator_switch_on(struct simoperator *o)
@@ -218,6 +246,7 @@ bool simoperator_retry(struct simoperator *o, const struct simmember *m)
     if (way == NULL) {
         return !has_failed;
     }
+    o->is_declaring = false;
     ha_txn_clear(&o->txn);
     for (uint32_t i = 0; i < o->cluster->n_machines; i++) {
         const struct ha_owner *owner = ha_view_owner(view, simcluster_machine_name(i));

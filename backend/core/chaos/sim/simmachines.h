@@ -32,7 +32,10 @@ struct simoperator {
     struct simmember *through; /* NULL: nothing is under way */
     uint32_t life;             /* of that member then */
     struct ha_txn txn;
+    bool is_applied;                /* what was written last */
+    bool is_declaring;              /* that is everything */
     bool is_declared;               /* the records are there */
+    uint32_t without_devices;       /* hosts that are declared without fence devices: a bit each */
     nanos off_since[SIM_HOSTS_MAX]; /* NANOS_FOREVER: it is on */
     uint64_t start_count[SIM_MACHINES_MAX];
 };
@@ -46,6 +49,14 @@ void simoperator_declare(struct simoperator *o);
 /* To be called now and then: a host that has been off for SIM_OFF_PATIENCE is switched on again,
  * unless it is to stay down. */
 void simoperator_switch_on(struct simoperator *o);
+
+/* What it declares of a machine. */
+void simoperator_machine(const struct simoperator *o, uint32_t machine, struct ha_vm *ret);
+
+/* Writes one record, or deletes its key; `is_applied` says whether that was done. False: there is
+ * nobody to ask, or something is under way. */
+bool simoperator_write(struct simoperator *o, enum ha_kind kind, const void *record,
+                       bool is_deleted);
 
 /* Wants machines anew that have FAILED. True: none has, as that member sees it. */
 bool simoperator_retry(struct simoperator *o, const struct simmember *m);
