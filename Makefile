@@ -5,8 +5,9 @@ FUZZ =
 SECONDS = 60
 LONG =
 CLUSTER =
+KEEP =
 
-.PHONY: build help setup test test-long bench cluster fuzz model lint format docs clean
+.PHONY: build help setup test test-long bench demo cluster fuzz model lint format docs clean
 
 build: ## build with gcc into build/ (what plain `make` does)
 	@scripts/configure.sh build
@@ -25,6 +26,9 @@ test-long: setup ## the same with long tests, fresh seeds, more rounds, and fuzz
 
 bench: ## run all benches, or one: BENCH=name
 	@scripts/bench.sh $(BENCH)
+
+demo: setup build ## watch virtual machines survive their hosts, three minutes at most; KEEP=1 leaves it running
+	@scripts/demo.py $(if $(KEEP),--keep)
 
 cluster: build ## run three members on loopback; CLUSTER=--tls with certificates
 	@scripts/cluster.py $(CLUSTER)

@@ -16,6 +16,7 @@ A HOST is what was added to it, one line each in the file `host`, read at each s
     pid N          a process
     pidfile GLOB   the processes that these files name, once a line
     mark NAME=V    every process with this in its environment, which children inherit
+    below DIR      every process that works in DIR, or below it
 Whoever is a part of it is looked for again until nobody is found, so a process that is born
 meanwhile does not escape.
 
@@ -71,6 +72,18 @@ members() {
                 case $(cat "/proc/$pid/stat" 2>/dev/null) in
                 *') Z '*|*') X '*|'') ;;
                 *) [ "$pid" != $$ ] && echo "$pid" ;;
+                esac
+            done ;;
+        below)
+            for at in /proc/[0-9]*/cwd; do
+                case $(readlink "$at" 2>/dev/null)/ in
+                "$value"/*)
+                    pid=${at#/proc/}
+                    pid=${pid%/cwd}
+                    case $(cat "/proc/$pid/stat" 2>/dev/null) in
+                    *') Z '*|*') X '*|'') ;;
+                    *) [ "$pid" != $$ ] && echo "$pid" ;;
+                    esac ;;
                 esac
             done ;;
         esac

@@ -8,8 +8,9 @@ and real QEMU machines of the tiny guest on shared storage. For `make demo`, tes
     farm.power_on("node-2")
     farm.close()
 
-A host is what its script `boot` starts: its guard, and its daemon. All of it, and every QEMU that the
-daemon starts, has DEMO_HOST=NAME in its environment, and switching the host off kills all of that.
+A host is what its script `boot` starts: its guard, and its daemon, and the QEMU processes that the
+daemon starts. They work below the host's directory, or have DEMO_HOST=NAME in their environment, and
+switching the host off kills all of that.
 """
 
 import base64
@@ -71,6 +72,7 @@ class HostFarm:
             boot.chmod(0o755)
             bmc = LocalBmc(self.dir / f"bmc-{member.name}", member.name)
             bmc.add("mark", f"{MARK}={member.name}")
+            bmc.add("below", member.dir)
             bmc.boots_by(str(boot))
             self.bmcs[member.name] = bmc
 
@@ -110,19 +112,20 @@ class HostFarm:
         return self.cluster.leader().name
 
     def close(self):
-        for pid in marked_processes(f"{MARK}="):
-            environ = Path(f"/proc/{pid}/environ").read_bytes() if pid_lives(pid) else b""
-            if any(f"{MARK}={n}".encode() in environ for n in self.names) and self.is_ours(pid):
-                kill(pid)
+        for _ in range(2):  # what was started meanwhile, too
+            for entry in os.scandir("/proc"):
+                if entry.name.isdigit() and self.is_ours(int(entry.name)):
+                    kill(int(entry.name))
         for bmc in self.bmcs.values():
             bmc.stop()
 
     def is_ours(self, pid):
-        """Several farms may be on one machine: a process works below its own directory."""
+        """A process of one of the hosts works below its directory."""
         try:
-            return str(self.dir) in os.readlink(f"/proc/{pid}/cwd")
+            at = os.readlink(f"/proc/{pid}/cwd") + "/"
         except OSError:
             return False
+        return pid != os.getpid() and any(at.startswith(f"{m.dir}/") for m in self.cluster.members)
 
     # --- records ---------------------------------------------------------------------------------
 
@@ -245,16 +248,6 @@ class Witness(threading.Thread):
         self.is_over.set()
         self.join()
         return self.troubles
-
-
-def marked_processes(mark):
-    done = subprocess.run(f"grep -lzs '^{mark}' /proc/[0-9]*/environ", shell=True,
-                          capture_output=True, text=True)
-    return [int(path.split("/")[2]) for path in done.stdout.split()]
-
-
-def pid_lives(pid):
-    return os.path.exists(f"/proc/{pid}")
 
 
 def kill(pid):

@@ -47,11 +47,19 @@ static void ha_qemu_told(void *ctx, const char *machine, const char *text)
 
 /* --- fence devices ---------------------------------------------------------------------------- */
 
+/* Has it been seen on as it is configured now? */
+static bool was_seen_on(const struct ha_view *view, const struct ha_sight *sight)
+{
+    return sight != NULL &&
+           sight->revision == ha_view_mod_revision(view, HA_DEVICE, sight->device, NULL);
+}
+
 /* Configures the device by its newest record. */
 static void configure_device(struct daemon *d, const char *name)
 {
-    const struct ha_device *device =
-        d->ha.member != NULL ? ha_view_device(ha_member_view(d->ha.member), name) : NULL;
+    const struct ha_view *view = d->ha.member != NULL ? ha_member_view(d->ha.member) : NULL;
+    const struct ha_device *device = view != NULL ? ha_view_device(view, name) : NULL;
+    const struct ha_sight *sight = device != NULL ? ha_view_sight(view, name) : NULL;
     struct fence_param params[HA_PARAMETERS_MAX];
     char why[DAEMON_WHY_BYTES] = "";
 
@@ -67,7 +75,8 @@ static void configure_device(struct daemon *d, const char *name)
     const struct fence_device_config config = {.name = device->name,
                                                .agent = device->agent,
                                                .params = params,
-                                               .param_count = device->n_parameters};
+                                               .param_count = device->n_parameters,
+                                               .is_seen_on = was_seen_on(view, sight)};
     if (fence_driver_set(d->ha.fence, &config, why, sizeof why) != OK) {
         LOG_SAY(&d->log, DAEMON_WARN, "fence device cannot be configured", log_text("device", name),
                 log_text("why", why));

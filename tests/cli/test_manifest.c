@@ -3,6 +3,7 @@
 
 #include "tests/support/test.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "core/base/say.h"
