@@ -39,6 +39,9 @@ process_resident_memory_bytes process_start_time_seconds process_virtual_memory_
 # Of a member with certificates alone.
 WITH_TLS = {"novacron_peer_certificate_expiry_timestamp_seconds"}
 
+# Of a member that runs machines alone.
+WITH_MACHINES = {"novacron_host_lease_seconds"}
+
 # Those of Prometheus itself, about what it asks.
 OF_PROMETHEUS = {"up"}
 
@@ -197,7 +200,7 @@ def names_of(expression):
 
 def known_names(pages):
     page = pages[0]
-    known = set(OF_PROMETHEUS) | WITH_TLS
+    known = set(OF_PROMETHEUS) | WITH_TLS | WITH_MACHINES
     for page in pages:
         for name, kind in page.types.items():
             known |= {name + s for s in ("_bucket", "_sum", "_count")} if kind == "histogram" \
