@@ -299,7 +299,8 @@ enum cli_exit cmd_vm_delete(const struct cli_call *call)
     /* One that cannot be read may be deleted, too. */
     const struct ha_entry *entry = ha_view_find(&view, HA_VM, call->arguments[0], NULL);
     if (entry == NULL) {
-        e = remote_wrong(&r, "there is no machine", call->arguments[0]);
+        (void)remote_wrong(&r, "there is no machine", call->arguments[0]);
+        e = CLI_UNREADABLE;
     } else {
         e = records_write(&r,
                           &(struct records_change){.kind = HA_VM,
