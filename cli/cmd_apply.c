@@ -232,7 +232,8 @@ static enum cli_exit apply_all(struct application *a, enum ha_kind assumed, bool
     return e;
 }
 
-static enum cli_exit apply(const struct cli_call *call, const char *command, enum ha_kind assumed)
+static enum cli_exit apply_manifest(const struct cli_call *call, const char *command,
+                                    enum ha_kind assumed)
 {
     struct application a = {.file = call->options[APPLY_FILE]};
 
@@ -258,15 +259,15 @@ static enum cli_exit apply(const struct cli_call *call, const char *command, enu
 
 enum cli_exit cmd_apply(const struct cli_call *call)
 {
-    return apply(call, "apply", HA_KINDS);
+    return apply_manifest(call, "apply", HA_KINDS);
 }
 
 enum cli_exit cmd_vm_apply(const struct cli_call *call)
 {
-    return apply(call, "vm apply", HA_VM);
+    return apply_manifest(call, "vm apply", HA_VM);
 }
 
 enum cli_exit cmd_host_apply(const struct cli_call *call)
 {
-    return apply(call, "host apply", HA_HOST);
+    return apply_manifest(call, "host apply", HA_HOST);
 }

@@ -20,7 +20,7 @@ struct situation {
     struct ha_losses losses;
 };
 
-static void status_count(const struct ha_view *view, struct situation *s)
+static void situation_count(const struct ha_view *view, struct situation *s)
 {
     struct ha_ledger ledger;
 
@@ -143,7 +143,7 @@ enum cli_exit cmd_status(const struct cli_call *call)
     if (e != CLI_OK) {
         return e;
     }
-    status_count(&view, &s);
+    situation_count(&view, &s);
     if (r.json) {
         situation_print_json(&s);
     } else {

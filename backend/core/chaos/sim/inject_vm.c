@@ -64,6 +64,12 @@ static struct simdevice_faults device_faults(uint32_t mode)
     return faults;
 }
 
+/* Its controller alone, or its outlet, too. */
+static bool strikes_both_devices(const struct inject_active *a)
+{
+    return (a->row.draw >> 8 & 1) != 0;
+}
+
 /* The members that run a node, or could: the machines of others are nobody's. */
 enum inject_outcome inject_begin_vm(struct inject_active *a)
 {
@@ -76,6 +82,9 @@ enum inject_outcome inject_begin_vm(struct inject_active *a)
     switch ((int)a->row.kind) {
     case FAULT_DEVICE:
         simdevice_set_faults(c->world, a->at->name, &faults);
+        if (strikes_both_devices(a)) {
+            simdevice_set_faults(c->world, a->at->outlet, &faults);
+        }
         return INJECT_DONE;
     case FAULT_NO_DEVICES:
         simhost_cut_management(a->at->host, true);
@@ -118,6 +127,7 @@ void inject_end_vm(struct inject_active *a)
         break;
     case FAULT_DEVICE:
         simdevice_set_faults(a->inject->cluster->world, a->at->name, NULL);
+        simdevice_set_faults(a->inject->cluster->world, a->at->outlet, NULL);
         break;
     case FAULT_NO_DEVICES:
         simhost_cut_management(a->at->host, false);
