@@ -108,7 +108,8 @@ static void complaints_are_found_again_as_lines(void **state)
 static void what_is_no_manifest_is_told_with_its_line(void **state)
 {
     (void)state;
-    expect_complaint("name: a\n\tb: 1\n", HA_VM, "2: found a tab character that violates indentation");
+    expect_complaint("name: a\n\tb: 1\n", HA_VM,
+                     "2: found a tab character that violates indentation");
     expect_complaint("name: a\nname: b\n", HA_VM, "2: this key was there before");
     expect_complaint("a: &x 1\nb: *x\n", HA_VM, "1: a manifest has no anchors (&): write it out");
     expect_complaint("a: !!str 1\n", HA_VM, "1: a manifest has no tags (!): leave it out");
