@@ -216,6 +216,9 @@ def systemd_finds_nothing_wrong_with_the_unit(build):
         unit = directory / "novacrond.service"
         unit.write_text((ROOT / "deploy/novacrond.service").read_text().replace(
             "/usr/sbin/novacrond", str(build / "backend/novacrond/novacrond")))
+        drop_in = directory / "novacrond.service.d"
+        drop_in.mkdir()
+        shutil.copy(ROOT / "deploy/novacrond-machines.conf", drop_in / "machines.conf")
         done = subprocess.run([analyze, "verify", "--man=no", unit], capture_output=True, text=True,
                               timeout=PATIENCE, env={**os.environ, "SYSTEMD_UNIT_PATH": f"{directory}:"})
         ours = [line for line in (done.stdout + done.stderr).splitlines() if "novacrond" in line]
