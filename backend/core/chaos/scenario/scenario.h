@@ -301,6 +301,9 @@ struct stage;
       "Proxmox test-cfs-unavailable1, 2", "the leader's store takes no writes")                    \
     X(daemons_restart, "daemons-restart", "every machine runs on, in its epoch", 500, "",          \
       "Proxmox test-restart-lrm", "each daemon is killed and started, one after another")          \
+    X(rolling_upgrade, "rolling-upgrade", "no machine minds; one of a lost host runs within 30 s", \
+      500, "", "Proxmox test-group-migrate1..4; docs/store.md",                                    \
+      "two of three hosts have the newer release, and one of them is lost")                        \
     X(fenced_host_returns, "fenced-host-returns", "each machine is started once", 500, "",         \
       "Proxmox test-recovery3", "a fenced host comes back while its machines are being started")   \
     X(messages_lost_and_late, "messages-lost-and-late", "its machine runs elsewhere within 120 s", \

@@ -1,6 +1,7 @@
 /* Machines that crash, hosts that flap, many starts at once, and what operators do. */
 #include "core/chaos/scenario/stage_machines.h"
 #include "core/chaos/simdisk.h"
+#include "core/store/store_limits.h"
 
 void scenario_start_asked_twice(struct stage *st)
 {
@@ -321,4 +322,44 @@ void scenario_host_dies_while_moving(struct stage *st)
     stage_switch_off(st, to);
     STAGE_UNTIL(st, 2 * STAGE_FENCED_WITHIN, stage_runs_off(st, 0, to), "it runs on a survivor");
     stage_expect(st, stage_owner(st, 0)->epoch == epoch + 2, "after one start too many");
+}
+
+static void upgrade_one(struct stage *st, struct simmember *m)
+{
+    stage_kill(st, m);
+    m->is_old_release = false;
+    stage_pass(st, 500 * NANOS_PER_MS);
+    stage_start(st, m);
+    stage_pass(st, 10 * NANOS_PER_S);
+}
+
+/* Two of three hosts have the newer release when one of them is lost. */
+void scenario_rolling_upgrade(struct stage *st)
+{
+    struct sim_settings s = stage_hosts(3, 6);
+    uint64_t epochs[6];
+
+    s.feature_level = STORE_FEATURE_LEVEL_MAX - 1;
+    stage_found_hosts(st, &s);
+    struct simmember *m = stage_host_of(st, 0, 1);
+    struct simmember *other = stage_follower(st, 1);
+    for (uint32_t i = 0; i < 6; i++) {
+        epochs[i] = stage_owner(st, i)->epoch;
+    }
+    upgrade_one(st, m);
+    upgrade_one(st, other);
+    for (uint32_t i = 0; i < 6; i++) {
+        stage_expect(st, stage_runs(st, i) && stage_owner(st, i)->epoch == epochs[i],
+                     "no machine minds");
+    }
+    stage_switch_off(st, m);
+    STAGE_UNTIL(st, 2 * STAGE_FENCED_WITHIN, stage_runs_off(st, 0, m), "its machine is recovered");
+    stage_expect(st, stage_offs_all(st) == stage_offs(st, m), "nobody else is fenced");
+    stage_switch_on(st, m);
+    STAGE_UNTIL(st, STAGE_EXPIRED_WITHIN, stage_fate(st, m) == HA_HOST_UP, "it is back");
+    for (uint32_t i = 0; i < 3; i++) {
+        if (stage_member(st, i)->is_old_release) {
+            upgrade_one(st, stage_member(st, i));
+        }
+    }
 }
