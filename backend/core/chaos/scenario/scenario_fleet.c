@@ -363,3 +363,32 @@ void scenario_rolling_upgrade(struct stage *st)
         }
     }
 }
+
+/* Somebody has the machine's volume open, on the one host where it may run, and nobody's manager
+ * knows of it. */
+void scenario_lock_of_another(struct stage *st)
+{
+    const struct sim_settings s = stage_hosts(3, 4);
+    struct world_vm_spec ghost = {.name = "ghost", .volume = simcluster_volume_name(0)};
+    const struct simmember *at = NULL;
+
+    stage_found_hosts(st, &s);
+    struct simmember *m = stage_host_of(st, 0, 1);
+    stage_wish(st, 0, false);
+    STAGE_UNTIL(st, 40 * NANOS_PER_S, stage_is_in(st, 0, HA_STOPPED), "it is stopped");
+    if (stage_is_over(st)) {
+        return;
+    }
+    ghost.epoch = stage_owner(st, 0)->epoch + 1;
+    stage_expect(st, simvm_start_by_hand(m->host, &ghost) == OK, "somebody opens its volume");
+    struct ha_vm vm = stage_machine(st, 0);
+    vm.allowed.n = 1;
+    ha_text_set(vm.allowed.name[0], HA_NAME_BYTES, m->name);
+    STAGE_APPLY(st, &vm);
+    stage_pass(st, 20 * NANOS_PER_S);
+    stage_expect(st, sim_ha_lives(&st->sim, "ghost", &at) == 1, "nobody breaks that lock");
+    stage_expect(st, stage_home(st, 0) == NULL && stage_owner(st, 0)->failures > 0,
+                 "the start is refused, and tried again");
+    simvm_crash(m->host, "ghost");
+    STAGE_UNTIL(st, 60 * NANOS_PER_S, stage_runs(st, 0), "it runs once the lock is gone");
+}
