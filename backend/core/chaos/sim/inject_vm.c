@@ -52,14 +52,14 @@ static struct simdevice_faults device_faults(uint32_t mode)
 {
     struct simdevice_faults faults = simdevice_faults_none();
 
-    _Static_assert(INJECT_DEVICE_FAULTS == 8, "one of these a mode");
+    _Static_assert(INJECT_DEVICE_FAULTS == 9, "one of these a mode");
     faults.is_unreachable = mode == 0;
     faults.is_hung = mode == 1;
     faults.loses_answers = mode == 2;
     faults.denies = mode == 3;
-    faults.only_says_ok = mode == 4;
+    faults.only_says_ok = mode == 4 || mode == 8;
     faults.says_failed = mode == 5;
-    faults.cannot_tell = mode == 6;
+    faults.cannot_tell = mode == 6 || mode == 8;
     faults.answers_early = mode == 7;
     return faults;
 }
