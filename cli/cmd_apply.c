@@ -32,7 +32,7 @@ struct application {
 };
 
 /* The whole file; false: it has complained. "-" is the standard input. */
-static bool read_file(const char *command, const char *path, struct buf *ret)
+static bool read_whole_file(const char *command, const char *path, struct buf *ret)
 {
     FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
     uint8_t block[4096];
@@ -86,7 +86,8 @@ static void keep_host(struct ha_host *host, const struct ha_host *before)
     }
 }
 
-static void keep(const struct manifest_document *d, union applied *record, const void *before)
+static void keep_of_commands(const struct manifest_document *d, union applied *record,
+                             const void *before)
 {
     if (d->kind == HA_VM) {
         keep_vm(d, &record->vm, before);
@@ -175,7 +176,7 @@ static enum cli_exit apply_document(struct application *a, const struct manifest
         }
     }
     const struct ha_entry *before = ha_view_find(&a->view, d->kind, key->name, NULL);
-    keep(d, record, before != NULL ? before->record : NULL);
+    keep_of_commands(d, record, before != NULL ? before->record : NULL);
     a->changes[a->n++] =
         (struct records_change){.kind = d->kind,
                                 .name = key->name,
@@ -206,7 +207,7 @@ static enum cli_exit apply_all(struct application *a, enum ha_kind assumed, bool
     enum cli_exit e = CLI_OK;
 
     buf_init(&text);
-    if (!read_file(a->r.command, a->file, &text)) {
+    if (!read_whole_file(a->r.command, a->file, &text)) {
         e = CLI_UNREADABLE;
     } else if (manifest_read(buf_view(&text), assumed, &a->manifest, &a->why) != OK) {
         (void)fprintf(stderr, "novacron %s: %s:%s\n", a->r.command, a->file, say_end(&a->why));
@@ -231,7 +232,8 @@ static enum cli_exit apply_all(struct application *a, enum ha_kind assumed, bool
     return e;
 }
 
-static enum cli_exit apply(const struct cli_call *call, const char *command, enum ha_kind assumed)
+static enum cli_exit apply_manifest(const struct cli_call *call, const char *command,
+                                    enum ha_kind assumed)
 {
     struct application a = {.file = call->options[APPLY_FILE]};
 
@@ -257,15 +259,15 @@ static enum cli_exit apply(const struct cli_call *call, const char *command, enu
 
 enum cli_exit cmd_apply(const struct cli_call *call)
 {
-    return apply(call, "apply", HA_KINDS);
+    return apply_manifest(call, "apply", HA_KINDS);
 }
 
 enum cli_exit cmd_vm_apply(const struct cli_call *call)
 {
-    return apply(call, "vm apply", HA_VM);
+    return apply_manifest(call, "vm apply", HA_VM);
 }
 
 enum cli_exit cmd_host_apply(const struct cli_call *call)
 {
-    return apply(call, "host apply", HA_HOST);
+    return apply_manifest(call, "host apply", HA_HOST);
 }

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/records.h"
 #include "core/base/say.h"
@@ -69,10 +70,10 @@ enum cli_exit cmd_host_list(const struct cli_call *call)
         return e;
     }
     const size_t n = ha_view_count(&view, HA_HOST);
-    if (!r.json && n > 0) {
+    if (!r.json && n > 0 && isatty(STDOUT_FILENO)) { /* programs want no head */
         (void)printf("%-16s %-8s %-10s %8s %8s %6s  %-9s %s\n", "NAME", "STATE", "SITE", "MACHINES",
                      "MEMORY", "LEVELS", "WATCHDOG", "WHY");
-    } else if (!r.json) {
+    } else if (!r.json && n == 0) {
         (void)printf("There are no hosts. `novacron host apply -f FILE` makes some.\n");
     }
     for (size_t i = 0; i < n; i++) {

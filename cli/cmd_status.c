@@ -20,7 +20,7 @@ struct situation {
     struct ha_losses losses;
 };
 
-static void status_count(const struct ha_view *view, struct situation *s)
+static void situation_count(const struct ha_view *view, struct situation *s)
 {
     struct ha_ledger ledger;
 
@@ -107,7 +107,7 @@ static void status_print_troubles(const struct ha_view *view)
     }
 }
 
-static void status_print(const struct ha_view *view, const struct situation *s)
+static void situation_print(const struct ha_view *view, const struct situation *s)
 {
     struct buf text;
 
@@ -124,7 +124,7 @@ static void status_print(const struct ha_view *view, const struct situation *s)
     buf_deinit(&text);
 }
 
-static void status_print_json(const struct situation *s)
+static void situation_print_json(const struct situation *s)
 {
     (void)printf("{\"hosts\":%u,\"hosts_up\":%u,\"machines\":%u,\"machines_wanted\":%u,"
                  "\"machines_running\":%u,\"losses_survived\":%u,\"incidents_open\":%u,"
@@ -143,11 +143,11 @@ enum cli_exit cmd_status(const struct cli_call *call)
     if (e != CLI_OK) {
         return e;
     }
-    status_count(&view, &s);
+    situation_count(&view, &s);
     if (r.json) {
-        status_print_json(&s);
+        situation_print_json(&s);
     } else {
-        status_print(&view, &s);
+        situation_print(&view, &s);
     }
     records_close(&r, &view);
     return status_is_well(&s) ? CLI_OK : CLI_DAMAGED;

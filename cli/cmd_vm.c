@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "cli/records.h"
 #include "core/base/mem.h"
@@ -80,10 +81,10 @@ enum cli_exit cmd_vm_list(const struct cli_call *call)
         return e;
     }
     const size_t n = ha_view_count(&view, HA_VM);
-    if (!r.json && n > 0) {
+    if (!r.json && n > 0 && isatty(STDOUT_FILENO)) { /* programs want no head */
         (void)printf("%-20s %-8s %-10s %-16s %6s %8s  %s\n", "NAME", "WANTED", "PHASE", "HOST",
                      "EPOCH", "RESTARTS", "WHY");
-    } else if (!r.json) {
+    } else if (!r.json && n == 0) {
         (void)printf("There are no machines. `novacron vm apply -f FILE` makes some.\n");
     }
     for (size_t i = 0; i < n; i++) {

@@ -92,6 +92,9 @@ static int match_command(const struct cli_command *c, int argc, char **argv)
 /* The place of an option in the command's table, or CLI_OPTIONS_MAX. */
 static size_t find_option(const struct cli_command *c, const char *name)
 {
+    if (strcmp(name, "-f") == 0) { /* the one that everybody types short */
+        name = "--file";
+    }
     for (size_t i = 0; i < CLI_OPTIONS_MAX && c->options[i].name != NULL; i++) {
         if (strcmp(c->options[i].name, name) == 0) {
             return i;

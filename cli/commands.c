@@ -53,7 +53,7 @@ static enum cli_exit cmd_completion(const struct cli_call *call)
 
 /* Of commands that take manifests, and of those that wait for a machine. */
 #define APPLY_OPTION_TABLE                                                                         \
-    {"-f", "FILE", "the manifest, of one or more documents; - is the standard input"},             \
+    {"--file", "FILE", "or -f: the manifest, of one or more documents; - is the standard input"},  \
     {                                                                                              \
         "--dry-run", NULL, "check it, and write nothing"                                           \
     }

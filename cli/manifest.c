@@ -42,7 +42,7 @@ static enum err complain_at(struct reader *r, size_t line, const char *what)
     return ERR_INVALID;
 }
 
-static enum err complain(struct reader *r, const char *what)
+static enum err manifest_complain(struct reader *r, const char *what)
 {
     return complain_at(r, event_line(r), what);
 }
@@ -117,7 +117,7 @@ static void put_string(struct buf *json, const uint8_t *text, size_t n)
 }
 
 /* A number as JSON has them: no sign but '-', no zero in front of others. */
-static bool is_number(const char *text)
+static bool looks_like_number(const char *text)
 {
     const char *at = text + (text[0] == '-');
     const size_t whole = strspn(at, "0123456789");
@@ -133,7 +133,7 @@ static bool is_number(const char *text)
     return at[0] == '\0';
 }
 
-static bool is_word(const char *text, const char *a, const char *b, const char *c)
+static bool word_is_one_of(const char *text, const char *a, const char *b, const char *c)
 {
     return strcmp(text, a) == 0 || strcmp(text, b) == 0 || strcmp(text, c) == 0;
 }
@@ -147,13 +147,13 @@ static void put_scalar(struct reader *r)
 
     if (!is_plain || strlen(text) != n) {
         put_string(json, r->event.data.scalar.value, n);
-    } else if (n == 0 || is_word(text, "null", "Null", "NULL") || strcmp(text, "~") == 0) {
+    } else if (n == 0 || word_is_one_of(text, "null", "Null", "NULL") || strcmp(text, "~") == 0) {
         say(json, "null");
-    } else if (is_word(text, "true", "True", "TRUE")) {
+    } else if (word_is_one_of(text, "true", "True", "TRUE")) {
         say(json, "true");
-    } else if (is_word(text, "false", "False", "FALSE")) {
+    } else if (word_is_one_of(text, "false", "False", "FALSE")) {
         say(json, "false");
-    } else if (is_number(text)) {
+    } else if (looks_like_number(text)) {
         say(json, text);
     } else {
         put_string(json, r->event.data.scalar.value, n);
@@ -167,10 +167,10 @@ static enum err read_value(struct reader *r, unsigned depth);
 static enum err check_tag(struct reader *r, const yaml_char_t *tag, const yaml_char_t *anchor)
 {
     if (anchor != NULL) {
-        return complain(r, "a manifest has no anchors (&): write it out");
+        return manifest_complain(r, "a manifest has no anchors (&): write it out");
     }
     if (tag != NULL && strcmp((const char *)tag, "!") != 0) {
-        return complain(r, "a manifest has no tags (!): leave it out");
+        return manifest_complain(r, "a manifest has no tags (!): leave it out");
     }
     return OK;
 }
@@ -185,7 +185,7 @@ static enum err read_sequence(struct reader *r, unsigned depth)
     for (size_t i = 0; e == OK && r->event.type != YAML_SEQUENCE_END_EVENT; i++) {
         say(json, i > 0 ? "," : "");
         if (!path_enter(r, NULL, i, &before)) {
-            return complain(r, "this lies too deep");
+            return manifest_complain(r, "this lies too deep");
         }
         note_field(r);
         e = read_value(r, depth + 1);
@@ -203,15 +203,16 @@ static enum err read_kind(struct reader *r)
     for (size_t i = 0; i < COUNT_OF(manifest_kinds) && r->event.type == YAML_SCALAR_EVENT; i++) {
         if (strcmp(said, manifest_kinds[i].name) == 0) {
             if (r->assumed != HA_KINDS && r->assumed != manifest_kinds[i].kind) {
-                return complain(r, "kind: this command takes another kind; `novacron apply` takes "
-                                   "all");
+                return manifest_complain(
+                    r, "kind: this command takes another kind; `novacron apply` takes "
+                       "all");
             }
             r->document->kind = manifest_kinds[i].kind;
             r->has_kind = true;
             return OK;
         }
     }
-    return complain(r, "kind: one of vm, host, device, storage, settings");
+    return manifest_complain(r, "kind: one of vm, host, device, storage, settings");
 }
 
 /* A key and its value. */
@@ -221,14 +222,14 @@ static enum err read_pair(struct reader *r, unsigned depth, bool is_first)
     size_t before = 0;
 
     if (r->event.type != YAML_SCALAR_EVENT) {
-        return complain(r, "a key is a word");
+        return manifest_complain(r, "a key is a word");
     }
     const char *name = (const char *)r->event.data.scalar.value;
     if (!path_enter(r, name, 0, &before) || strlen(name) != r->event.data.scalar.length) {
-        return complain(r, "this key is too long, or lies too deep");
+        return manifest_complain(r, "this key is too long, or lies too deep");
     }
     if (manifest_has(r->document, r->path)) {
-        return complain(r, "this key was there before");
+        return manifest_complain(r, "this key was there before");
     }
     note_field(r);
     enum err e = OK;
@@ -265,7 +266,7 @@ static enum err read_value(struct reader *r, unsigned depth)
     enum err e = OK;
 
     if (depth > MANIFEST_DEPTH_MAX) {
-        return complain(r, "this lies too deep");
+        return manifest_complain(r, "this lies too deep");
     }
     switch ((int)r->event.type) {
     case YAML_SCALAR_EVENT:
@@ -281,9 +282,9 @@ static enum err read_value(struct reader *r, unsigned depth)
         e = check_tag(r, r->event.data.mapping_start.tag, r->event.data.mapping_start.anchor);
         return e == OK ? read_mapping(r, depth) : e;
     case YAML_ALIAS_EVENT:
-        return complain(r, "a manifest has no aliases (*): write it out");
+        return manifest_complain(r, "a manifest has no aliases (*): write it out");
     default:
-        return complain(r, "there is a value missing");
+        return manifest_complain(r, "there is a value missing");
     }
 }
 
@@ -295,7 +296,7 @@ static enum err read_document(struct reader *r)
 
     r->document->line = event_line(r);
     if (e == OK && r->event.type != YAML_MAPPING_START_EVENT) {
-        return complain(r, "a document is a mapping: `name: ...` and so on");
+        return manifest_complain(r, "a document is a mapping: `name: ...` and so on");
     }
     e = e == OK ? read_value(r, 0) : e;
     e = e == OK ? next_event(r) : e; /* its end */
@@ -313,7 +314,7 @@ static enum err read_all(struct reader *r, struct manifest *m)
     e = e == OK ? next_event(r) : e;
     while (e == OK && r->event.type != YAML_STREAM_END_EVENT) {
         if (m->n == MANIFEST_DOCUMENTS_MAX) {
-            return complain(r, "a file has 256 documents at most");
+            return manifest_complain(r, "a file has 256 documents at most");
         }
         m->documents = mem_realloc_array(m->documents, m->n + 1, sizeof *m->documents);
         r->document = &m->documents[m->n++];
@@ -324,7 +325,7 @@ static enum err read_all(struct reader *r, struct manifest *m)
         e = e == OK ? next_event(r) : e;
     }
     if (e == OK && m->n == 0) {
-        return complain(r, "there is nothing in it");
+        return manifest_complain(r, "there is nothing in it");
     }
     return e;
 }
@@ -366,8 +367,8 @@ void manifest_free(struct manifest *m)
     *m = (struct manifest){0};
 }
 
-static const struct manifest_field *field_find(const struct manifest_document *d, const char *path,
-                                               size_t n)
+static const struct manifest_field *manifest_field_find(const struct manifest_document *d,
+                                                        const char *path, size_t n)
 {
     for (size_t i = 0; i < d->n_fields; i++) {
         if (strlen(d->fields[i].path) == n && memcmp(d->fields[i].path, path, n) == 0) {
@@ -379,7 +380,7 @@ static const struct manifest_field *field_find(const struct manifest_document *d
 
 bool manifest_has(const struct manifest_document *d, const char *path)
 {
-    return field_find(d, path, strlen(path)) != NULL;
+    return manifest_field_find(d, path, strlen(path)) != NULL;
 }
 
 size_t manifest_line(const struct manifest_document *d, const char *complaint)
@@ -387,7 +388,7 @@ size_t manifest_line(const struct manifest_document *d, const char *complaint)
     for (size_t n = strcspn(complaint, ": "); n > 0; n--) {
         const struct manifest_field *field = NULL;
         if (n == strcspn(complaint, ": ") || complaint[n] == '.' || complaint[n] == '[') {
-            field = field_find(d, complaint, n);
+            field = manifest_field_find(d, complaint, n);
         }
         if (field != NULL) {
             return field->line;

@@ -153,7 +153,7 @@ static void put_guard(struct buf *txn, const char *key, uint64_t mod_revision)
     pb_end(txn, begun);
 }
 
-static void put_change(struct buf *txn, const char *key, const struct records_change *change)
+static void txn_put_change(struct buf *txn, const char *key, const struct records_change *change)
 {
     const size_t op = pb_begin(txn, TXN_SUCCESS);
     const size_t begun = pb_begin(txn, change->record != NULL ? OP_PUT : OP_DELETE);
@@ -183,7 +183,7 @@ enum cli_exit records_write(struct remote *r, const struct records_change *chang
     }
     for (size_t i = 0; i < n; i++) {
         ha_key_format(changes[i].kind, changes[i].name, NULL, key);
-        put_change(&r->request, key, &changes[i]);
+        txn_put_change(&r->request, key, &changes[i]);
     }
     enum cli_exit e = remote_call(r, "/etcdserverpb.KV/Txn");
     if (e != CLI_OK) {

@@ -209,7 +209,6 @@ static void daemon_close(struct daemon *d)
         linux_world_close(d->lw);
     }
     daemon_health_free(d);
-    daemon_ha_free(d);
     if (d->node != NULL) {
         node_close(d->node);
     }

@@ -222,10 +222,7 @@ void daemon_ha_close(struct daemon *d)
     if (d->ha.commands != NULL) {
         linux_commands_close(d->ha.commands);
     }
-}
-
-void daemon_ha_free(struct daemon *d)
-{
+    /* Whoever could answer it has been closed. */
     if (d->ha.member != NULL) {
         ha_member_close(d->ha.member);
     }
@@ -242,22 +239,28 @@ void daemon_ha_free(struct daemon *d)
 
 void daemon_ha_ready(struct daemon *d)
 {
-    node_ha_ready(d->ha.store);
+    if (d->ha.store != NULL) {
+        node_ha_ready(d->ha.store);
+    }
 }
 
 void daemon_ha_advanced(struct daemon *d)
 {
-    node_ha_advanced(d->ha.store);
+    if (d->ha.store != NULL) {
+        node_ha_advanced(d->ha.store);
+    }
 }
 
 void daemon_ha_leader_changed(struct daemon *d)
 {
-    node_ha_leader_changed(d->ha.store);
+    if (d->ha.store != NULL) {
+        node_ha_leader_changed(d->ha.store);
+    }
 }
 
 bool daemon_ha_note(struct daemon *d, node_id from, struct bytes note)
 {
-    return node_ha_note(d->ha.store, from, note);
+    return d->ha.store != NULL && node_ha_note(d->ha.store, from, note);
 }
 
 void daemon_ha_cut(struct daemon *d, const struct cut_change *change)

@@ -5,7 +5,7 @@
  *
  *     daemon_ha_prepare   before the node: drivers are plugged into the world
  *     daemon_ha_attach    once there is a node
- *     daemon_ha_close     before the world is closed; _free after it, before the node is
+ *     daemon_ha_close     before the world is closed, and the node
  *
  * FENCE DEVICES are records in the store. One is configured at the moment at which it is asked for
  * anything, by its newest record: so none is asked by an old one.
@@ -45,7 +45,6 @@ struct daemon_ha {
 bool daemon_ha_prepare(struct daemon *d, char *why, size_t n);
 void daemon_ha_attach(struct daemon *d);
 void daemon_ha_close(struct daemon *d);
-void daemon_ha_free(struct daemon *d);
 
 /* What the node and health tell. */
 void daemon_ha_ready(struct daemon *d);

@@ -107,6 +107,21 @@ static const struct cli_command sim_commands[] = {
         .run = cmd_mutants,
     },
     {
+        .name = "availability",
+        .options = {{"--model", "FILE", "rates of failure, a line each: NAME: NUMBER"},
+                    {"--set", "NAME=NUMBER,...", "the same, after the file"},
+                    {"--seeds", "N", "runs of each kind of failure; 20 unless given"},
+                    {"--goal", "G", "0.99999 unless given"},
+                    {"--json", NULL, "one JSON object a line"}},
+        .summary = "measure what each failure costs a machine, and what that makes of a year",
+        .help =
+            "Plays each kind of failure on whole nodes in virtual time, and combines how long a "
+            "machine\nwas away with declared rates of failure: its expected availability, and "
+            "the budget by cause.\nExit status: 0 the goal is reached, 1 it is not, or a run "
+            "failed.",
+        .run = cmd_availability,
+    },
+    {
         .name = "check",
         .arguments = {"FILE"},
         .options = {{"--json", NULL, "one JSON object"}},

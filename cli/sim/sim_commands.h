@@ -11,6 +11,7 @@
 
 extern const struct cli_program cli_novacron_sim;
 
+enum cli_exit cmd_availability(const struct cli_call *call);
 enum cli_exit cmd_check(const struct cli_call *call);
 enum cli_exit cmd_detect(const struct cli_call *call);
 enum cli_exit cmd_mutants(const struct cli_call *call);

@@ -8,8 +8,8 @@
 
 #include "core/base/say.h"
 
-static enum err read_text(const char *text, enum ha_kind assumed, struct manifest *m,
-                          struct buf *why)
+static enum err read_manifest(const char *text, enum ha_kind assumed, struct manifest *m,
+                              struct buf *why)
 {
     return manifest_read((struct bytes){(const uint8_t *)text, strlen(text)}, assumed, m, why);
 }
@@ -20,7 +20,7 @@ static void expect_json(const char *text, const char *json)
     struct buf why;
 
     buf_init(&why);
-    assert_int_equal(OK, read_text(text, HA_VM, &m, &why));
+    assert_int_equal(OK, read_manifest(text, HA_VM, &m, &why));
     assert_int_equal(1, m.n);
     assert_string_equal(json, say_end(&m.documents[0].json));
     manifest_free(&m);
@@ -33,7 +33,7 @@ static void expect_complaint(const char *text, enum ha_kind assumed, const char 
     struct buf why;
 
     buf_init(&why);
-    assert_int_equal(ERR_INVALID, read_text(text, assumed, &m, &why));
+    assert_int_equal(ERR_INVALID, read_manifest(text, assumed, &m, &why));
     assert_string_equal(complaint, say_end(&why));
     assert_null(m.documents);
     buf_deinit(&why);
@@ -72,8 +72,8 @@ static void a_file_has_documents_of_many_kinds(void **state)
     (void)state;
 
     buf_init(&why);
-    assert_int_equal(OK, read_text("kind: vm\nname: a\n---\n# the host\nname: b\nkind: host\n",
-                                   HA_KINDS, &m, &why));
+    assert_int_equal(OK, read_manifest("kind: vm\nname: a\n---\n# the host\nname: b\nkind: host\n",
+                                       HA_KINDS, &m, &why));
     assert_int_equal(2, m.n);
     assert_int_equal(HA_VM, m.documents[0].kind);
     assert_string_equal("{\"name\":\"a\"}", say_end(&m.documents[0].json));
@@ -90,9 +90,9 @@ static void complaints_are_found_again_as_lines(void **state)
     (void)state;
 
     buf_init(&why);
-    assert_int_equal(OK,
-                     read_text("name: a\nrestart:\n  limit: 3\n  delay_ms: x\nlist:\n- p\n- q\n",
-                               HA_VM, &m, &why));
+    assert_int_equal(
+        OK, read_manifest("name: a\nrestart:\n  limit: 3\n  delay_ms: x\nlist:\n- p\n- q\n", HA_VM,
+                          &m, &why));
     const struct manifest_document *d = &m.documents[0];
     assert_true(manifest_has(d, "restart.delay_ms"));
     assert_false(manifest_has(d, "delay_ms"));
@@ -108,7 +108,8 @@ static void complaints_are_found_again_as_lines(void **state)
 static void what_is_no_manifest_is_told_with_its_line(void **state)
 {
     (void)state;
-    expect_complaint("name: a\n\tb: 1\n", HA_VM, "2: found character that cannot start any token");
+    expect_complaint("name: a\n\tb: 1\n", HA_VM,
+                     "2: found a tab character that violates indentation");
     expect_complaint("name: a\nname: b\n", HA_VM, "2: this key was there before");
     expect_complaint("a: &x 1\nb: *x\n", HA_VM, "1: a manifest has no anchors (&): write it out");
     expect_complaint("a: !!str 1\n", HA_VM, "1: a manifest has no tags (!): leave it out");
@@ -133,11 +134,11 @@ static void what_lies_too_deep_is_refused(void **state)
     buf_init(&why);
     (void)snprintf(text, sizeof text, "a: %.*s1%.*s\n", 15, "[[[[[[[[[[[[[[[[[[[[", 15,
                    "]]]]]]]]]]]]]]]]]]]]");
-    assert_int_equal(OK, read_text(text, HA_VM, &m, &why));
+    assert_int_equal(OK, read_manifest(text, HA_VM, &m, &why));
     manifest_free(&m);
     (void)snprintf(text, sizeof text, "a: %.*s1%.*s\n", 17, "[[[[[[[[[[[[[[[[[[[[", 17,
                    "]]]]]]]]]]]]]]]]]]]]");
-    assert_int_equal(ERR_INVALID, read_text(text, HA_VM, &m, &why));
+    assert_int_equal(ERR_INVALID, read_manifest(text, HA_VM, &m, &why));
     assert_string_equal("1: this lies too deep", say_end(&why));
     buf_deinit(&why);
 }

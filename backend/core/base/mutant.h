@@ -177,8 +177,6 @@
       "Proxmox watchdog-mux; systemd#9538")                                                        \
     X(HA_STALE_REPORT, "stale-report-proves", "ha",                                                \
       "that an earlier epoch has stopped counts for the present one", "docs/ha.md, epochs")        \
-    X(HA_STALE_VIEW, "stale-epoch-started", "ha",                                                  \
-      "an agent starts what its view says, however old it is", "docs/ha.md, the lease, rule 3")    \
     X(HA_BACKOFF_RESET, "backoff-reset-by-leader", "ha",                                           \
       "a new leader counts the failures of a machine from none", "docs/ha.md, restarts")           \
     X(HA_STORM_UNCAPPED, "fence-storm-uncapped", "ha", "as many hosts are fenced as seem lost",    \

@@ -139,8 +139,7 @@ bool ha_agent_may_start(const struct ha_agent *a)
 
     return a->phase == HA_AGENT_SERVING && a->has_reconciled && a->lessee.lease > 0 &&
            a->relied > now + a->lessee.lease / HA_START_SHARE && a->lessee.revision > 0 &&
-           (a->view->revision >= a->lessee.revision || MUTANT(HA_STALE_VIEW)) &&
-           !a->view->is_incomplete;
+           a->view->revision >= a->lessee.revision && !a->view->is_incomplete;
 }
 
 nanos ha_agent_isolation(const struct ha_agent *a)

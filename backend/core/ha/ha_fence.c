@@ -541,8 +541,12 @@ void ha_storm_of(const struct ha_view *view, bool (*is_settled)(void *ctx, const
 {
     const struct ha_settings *settings = ha_view_settings(view);
     uint64_t percent = (settings != NULL ? settings : &view->defaults)->storm_percent;
-    struct ha_storm storm = {.hosts = (uint32_t)ha_view_count(view, HA_HOST)};
+    struct ha_storm storm = {0};
 
+    for (size_t i = 0; i < ha_view_count(view, HA_HOST); i++) {
+        const char *host = ha_view_at(view, HA_HOST, i)->key.name;
+        storm.hosts += ha_view_find(view, HA_AGENT, host, NULL) != NULL;
+    }
     for (size_t i = 0; i < ha_view_count(view, HA_FATE); i++) {
         storm.fenced += fate_is_of_a_storm(ha_view_at(view, HA_FATE, i)->record, is_settled, ctx);
     }

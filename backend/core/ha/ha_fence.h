@@ -171,7 +171,9 @@ void ha_fence_check(const struct ha_fence *f);
 /*
  * A cluster that wants to fence many of its hosts is more likely wrong than right: a switch died,
  * not they. So no more than storm_percent of the hosts, rounded up, may be FENCING, or GONE by a
- * fence, of late: at least one, and otherwise always fewer than half of them.
+ * fence, of late: at least one, and otherwise always fewer than half of them. Hosts that were
+ * declared, and on which no agent has ever registered, are none of them: the cap would be a
+ * majority of those that are there.
  *
  * Records have no times: whether a fate has been what it is for storm_s is for the leader to say,
  * who has measured it whole (`is_settled`; NULL: none has). So a host whose devices are dead, and
@@ -179,7 +181,7 @@ void ha_fence_check(const struct ha_fence *f);
  * confirmations are no part of a storm.
  */
 struct ha_storm {
-    uint32_t hosts;  /* that have a record */
+    uint32_t hosts;  /* that are declared, and have had an agent */
     uint32_t fenced; /* of late */
     uint32_t cap;
     bool may_fence; /* one more */

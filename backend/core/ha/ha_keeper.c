@@ -363,6 +363,15 @@ static void manager_lead(struct ha_keeper *m)
     m->events.said(m->events.ctx, "leads", "", "the manager works here");
 }
 
+/* Is there anything to decide about? Before that it leaves no trace in the store, which is its
+ * clients' alone. */
+static bool has_business(const struct ha_keeper *m)
+{
+    return ha_view_count(m->view, HA_AGENT) > 0 || ha_view_count(m->view, HA_VM) > 0 ||
+           ha_view_count(m->view, HA_HOST) > 0 || ha_view_count(m->view, HA_OWNER) > 0 ||
+           ha_view_count(m->view, HA_FATE) > 0;
+}
+
 void ha_keeper_step(struct ha_keeper *m)
 {
     m->now = world_now(m->world);
@@ -373,6 +382,9 @@ void ha_keeper_step(struct ha_keeper *m)
     ha_keeper_confirm(m);
     manager_settings(m);
     if (m->phase == HA_KEEPER_TAKING) {
+        if (!has_business(m)) {
+            return;
+        }
         if (m->token == 0 || m->token_seen != m->token) {
             token_take(m);
             return;

@@ -751,6 +751,13 @@ static uint32_t cap_of(uint32_t hosts, unsigned percent)
         name[5] = (char)('0' + i / 10);
         name[6] = (char)('0' + i % 10);
         const struct ha_host host = host_named(name, 0, 0);
+        const struct ha_agent_record agent = agent_of(name);
+        VIEW_PUT(&v, &host);
+        VIEW_PUT(&v, &agent);
+    }
+    for (uint32_t i = 0; i < 9; i++) { /* declared, and never seen: they are no part of it */
+        const char name[] = {'n', 'e', 'w', (char)('0' + i), 0};
+        const struct ha_host host = host_named(name, 0, 0);
         VIEW_PUT(&v, &host);
     }
     ha_storm_of(&v, NULL, NULL, &storm);
@@ -796,7 +803,9 @@ static void a_storm_counts_fences_of_late(void **state)
     };
     for (size_t i = 0; i < COUNT_OF(fates); i++) {
         const struct ha_host host = host_named(fates[i].host, 0, 0);
+        const struct ha_agent_record agent = agent_of(fates[i].host);
         VIEW_PUT(&v, &host);
+        VIEW_PUT(&v, &agent);
         VIEW_PUT(&v, &fates[i]);
     }
     ha_storm_of(&v, NULL, NULL, &storm);

@@ -311,7 +311,7 @@ static void unknown_fields_are_errors_for_operators_alone(void **state)
 {
     (void)state;
     assert_record_says(HA_STORAGE, "{\"name\":\"n\",\"type\":\"nfs\",\"path\":\"/x\",\"nice\":1}",
-                       "nice: there is no such field; there are: name, kind, path, flight_ms");
+                       "nice: there is no such field; there are: name, type, path, flight_ms");
     assert_record_says(HA_OWNER, "{\"vm\":\"web\",\"phase\":\"stopped\",\"nice\":{\"deep\":[]}}",
                        "");
     assert_record_says(HA_INCIDENT, "{\"id\":\"i\",\"steps\":[{\"at_ms\":1,\"nice\":1}]}", "");

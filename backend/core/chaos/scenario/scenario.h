@@ -225,6 +225,8 @@ struct stage;
       "nobody minds; a lost host's machine starts after P and not before", 500,                    \
       "lease-by-wall-clock", "systemd#5014, #9538; watchdog-mux",                                  \
       "wall clocks jump by hours, to and fro")                                                     \
+    X(host_sleeps, "host-sleeps", "its machines run elsewhere within 30 s, once", 500, "",         \
+      "systemd#9538, CLOCK_BOOTTIME", "a host is suspended for 20 s")                              \
     X(stale_lease_holder, "stale-lease-holder", "elsewhere after P; who returns starts nothing",   \
       500, "", "patroni#2787; xhad, generations",                                                  \
       "a host without a lease comes back after its machine was started elsewhere")                 \
@@ -301,6 +303,13 @@ struct stage;
       "Proxmox test-cfs-unavailable1, 2", "the leader's store takes no writes")                    \
     X(daemons_restart, "daemons-restart", "every machine runs on, in its epoch", 500, "",          \
       "Proxmox test-restart-lrm", "each daemon is killed and started, one after another")          \
+    X(rolling_upgrade, "rolling-upgrade", "no machine minds; one of a lost host runs within 30 s", \
+      500, "", "Proxmox test-group-migrate1..4; docs/store.md",                                    \
+      "two of three hosts have the newer release, and one of them is lost")                        \
+    X(lock_of_another, "lock-of-another",                                                          \
+      "the lock is not broken; it runs within 60 s of its end", 500, "",                           \
+      "Proxmox test-locked-service1, 2; kubevirt#16622",                                           \
+      "somebody has opened the volume of a machine that is to start")                              \
     X(fenced_host_returns, "fenced-host-returns", "each machine is started once", 500, "",         \
       "Proxmox test-recovery3", "a fenced host comes back while its machines are being started")   \
     X(messages_lost_and_late, "messages-lost-and-late", "its machine runs elsewhere within 120 s", \

@@ -1,6 +1,7 @@
 /* Machines that crash, hosts that flap, many starts at once, and what operators do. */
 #include "core/chaos/scenario/stage_machines.h"
 #include "core/chaos/simdisk.h"
+#include "core/store/store_limits.h"
 
 void scenario_start_asked_twice(struct stage *st)
 {
@@ -321,4 +322,73 @@ void scenario_host_dies_while_moving(struct stage *st)
     stage_switch_off(st, to);
     STAGE_UNTIL(st, 2 * STAGE_FENCED_WITHIN, stage_runs_off(st, 0, to), "it runs on a survivor");
     stage_expect(st, stage_owner(st, 0)->epoch == epoch + 2, "after one start too many");
+}
+
+static void upgrade_one(struct stage *st, struct simmember *m)
+{
+    stage_kill(st, m);
+    m->is_old_release = false;
+    stage_pass(st, 500 * NANOS_PER_MS);
+    stage_start(st, m);
+    stage_pass(st, 10 * NANOS_PER_S);
+}
+
+/* Two of three hosts have the newer release when one of them is lost. */
+void scenario_rolling_upgrade(struct stage *st)
+{
+    struct sim_settings s = stage_hosts(3, 6);
+    uint64_t epochs[6];
+
+    s.feature_level = STORE_FEATURE_LEVEL_MAX - 1;
+    stage_found_hosts(st, &s);
+    struct simmember *m = stage_host_of(st, 0, 1);
+    struct simmember *other = stage_follower(st, 1);
+    for (uint32_t i = 0; i < 6; i++) {
+        epochs[i] = stage_owner(st, i)->epoch;
+    }
+    upgrade_one(st, m);
+    upgrade_one(st, other);
+    for (uint32_t i = 0; i < 6; i++) {
+        stage_expect(st, stage_runs(st, i) && stage_owner(st, i)->epoch == epochs[i],
+                     "no machine minds");
+    }
+    stage_switch_off(st, m);
+    STAGE_UNTIL(st, 2 * STAGE_FENCED_WITHIN, stage_runs_off(st, 0, m), "its machine is recovered");
+    stage_expect(st, stage_offs_all(st) == stage_offs(st, m), "nobody else is fenced");
+    stage_switch_on(st, m);
+    STAGE_UNTIL(st, STAGE_EXPIRED_WITHIN, stage_fate(st, m) == HA_HOST_UP, "it is back");
+    for (uint32_t i = 0; i < 3; i++) {
+        if (stage_member(st, i)->is_old_release) {
+            upgrade_one(st, stage_member(st, i));
+        }
+    }
+}
+
+/* Somebody has the machine's volume open, on the one host where it may run, and nobody's manager
+ * knows of it. */
+void scenario_lock_of_another(struct stage *st)
+{
+    const struct sim_settings s = stage_hosts(3, 4);
+    struct world_vm_spec ghost = {.name = "ghost", .volume = simcluster_volume_name(0)};
+    const struct simmember *at = NULL;
+
+    stage_found_hosts(st, &s);
+    struct simmember *m = stage_host_of(st, 0, 1);
+    stage_wish(st, 0, false);
+    STAGE_UNTIL(st, 40 * NANOS_PER_S, stage_is_in(st, 0, HA_STOPPED), "it is stopped");
+    if (stage_is_over(st)) {
+        return;
+    }
+    ghost.epoch = stage_owner(st, 0)->epoch + 1;
+    stage_expect(st, simvm_start_by_hand(m->host, &ghost) == OK, "somebody opens its volume");
+    struct ha_vm vm = stage_machine(st, 0);
+    vm.allowed.n = 1;
+    ha_text_set(vm.allowed.name[0], HA_NAME_BYTES, m->name);
+    STAGE_APPLY(st, &vm);
+    stage_pass(st, 20 * NANOS_PER_S);
+    stage_expect(st, sim_ha_lives(&st->sim, "ghost", &at) == 1, "nobody breaks that lock");
+    stage_expect(st, stage_home(st, 0) == NULL && stage_owner(st, 0)->failures > 0,
+                 "the start is refused, and tried again");
+    simvm_crash(m->host, "ghost");
+    STAGE_UNTIL(st, 60 * NANOS_PER_S, stage_runs(st, 0), "it runs once the lock is gone");
 }

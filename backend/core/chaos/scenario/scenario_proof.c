@@ -211,3 +211,20 @@ void scenario_watchdog_of_empty_host(struct stage *st)
     stage_expect(st, simguard_resets(m->host) == 0, "an empty host is never reset");
     stage_expect(st, stage_offs(st, m) == 0, "nor switched off");
 }
+
+/* A host sleeps, and the time counts; devices work. */
+void scenario_host_sleeps(struct stage *st)
+{
+    const struct sim_settings s = stage_hosts(3, 4);
+
+    stage_found_hosts(st, &s);
+    struct simmember *m = stage_host_of(st, 0, 1U << STOP_MACHINE | 1U << KEEP_MACHINE);
+    const uint64_t epoch = stage_owner(st, KEEP_MACHINE)->epoch;
+    simhost_suspend(m->host, stage_now(st) + 20 * NANOS_PER_S);
+    STAGE_UNTIL(st, 2 * STAGE_FENCED_WITHIN,
+                stage_runs_off(st, STOP_MACHINE, m) && stage_runs_off(st, KEEP_MACHINE, m),
+                "it is fenced in its sleep, and its machines run elsewhere");
+    stage_pass(st, 40 * NANOS_PER_S);
+    stage_expect(st, stage_owner(st, KEEP_MACHINE)->epoch == epoch + 1, "each was started once");
+    stage_expect(st, stage_offs_all(st) == stage_offs(st, m), "nobody else was fenced");
+}

@@ -110,19 +110,9 @@ bool stage_all_run(struct stage *st)
     return true;
 }
 
-static void outlet_name(const struct simmember *m, char ret[32])
-{
-    memset(ret, 0, 32);
-    memcpy(ret, m->name, strlen(m->name));
-    memcpy(ret + strlen(m->name), "-outlet", 7);
-}
-
 uint64_t stage_offs(struct stage *st, const struct simmember *m)
 {
-    char outlet[32];
-
-    outlet_name(m, outlet);
-    return simdevice_offs(st->sim.world, m->name) + simdevice_offs(st->sim.world, outlet);
+    return simdevice_offs(st->sim.world, m->name) + simdevice_offs(st->sim.world, m->outlet);
 }
 
 uint64_t stage_offs_all(struct stage *st)
@@ -262,10 +252,7 @@ void stage_controller(struct stage *st, const struct simmember *m, struct simdev
 
 void stage_outlet(struct stage *st, const struct simmember *m, struct simdevice_faults faults)
 {
-    char outlet[32];
-
-    outlet_name(m, outlet);
-    simdevice_set_faults(st->sim.world, outlet, &faults);
+    simdevice_set_faults(st->sim.world, m->outlet, &faults);
 }
 
 void stage_no_devices(struct stage *st, const struct simmember *m)

@@ -52,16 +52,22 @@ static struct simdevice_faults device_faults(uint32_t mode)
 {
     struct simdevice_faults faults = simdevice_faults_none();
 
-    _Static_assert(INJECT_DEVICE_FAULTS == 8, "one of these a mode");
+    _Static_assert(INJECT_DEVICE_FAULTS == 9, "one of these a mode");
     faults.is_unreachable = mode == 0;
     faults.is_hung = mode == 1;
     faults.loses_answers = mode == 2;
     faults.denies = mode == 3;
-    faults.only_says_ok = mode == 4;
+    faults.only_says_ok = mode == 4 || mode == 8;
     faults.says_failed = mode == 5;
-    faults.cannot_tell = mode == 6;
+    faults.cannot_tell = mode == 6 || mode == 8;
     faults.answers_early = mode == 7;
     return faults;
+}
+
+/* Its controller alone, or its outlet, too. */
+static bool strikes_both_devices(const struct inject_active *a)
+{
+    return (a->row.draw >> 8 & 1) != 0;
 }
 
 /* The members that run a node, or could: the machines of others are nobody's. */
@@ -76,6 +82,9 @@ enum inject_outcome inject_begin_vm(struct inject_active *a)
     switch ((int)a->row.kind) {
     case FAULT_DEVICE:
         simdevice_set_faults(c->world, a->at->name, &faults);
+        if (strikes_both_devices(a)) {
+            simdevice_set_faults(c->world, a->at->outlet, &faults);
+        }
         return INJECT_DONE;
     case FAULT_NO_DEVICES:
         simhost_cut_management(a->at->host, true);
@@ -118,6 +127,7 @@ void inject_end_vm(struct inject_active *a)
         break;
     case FAULT_DEVICE:
         simdevice_set_faults(a->inject->cluster->world, a->at->name, NULL);
+        simdevice_set_faults(a->inject->cluster->world, a->at->outlet, NULL);
         break;
     case FAULT_NO_DEVICES:
         simhost_cut_management(a->at->host, false);

@@ -169,6 +169,25 @@ static int row_order(const void *a, const void *b)
     return left->draw < right->draw ? -1 : left->draw > right->draw;
 }
 
+/* A device that fails while nobody needs it shows nothing: its host is cut off soon after, and for
+ * long, so that it has to be fenced. */
+static void draw_need(struct fault_plan *plan, struct fault *device, const struct sim_settings *s,
+                      struct prng *p)
+{
+    struct fault need = {.kind = FAULT_ISOLATE, .target = TARGET_HOST};
+
+    device->target = TARGET_HOST;
+    device->pick %= s->founders;
+    device->span = prng_range(p, 10, 40) * NANOS_PER_S;
+    need.pick = device->pick;
+    need.at = device->at + prng_range(p, 0, 500) * NANOS_PER_MS;
+    need.span = device->span + prng_range(p, 0, 5000) * NANOS_PER_MS;
+    need.draw = prng_u64(p);
+    if (plan->count < FAULT_ROWS_MAX) {
+        plan->rows[plan->count++] = need;
+    }
+}
+
 void fault_plan_draw(struct fault_plan *plan, const struct sim_settings *s, const struct prng *root)
 {
     struct prng stream = prng_fork(root, SIM_STREAM_PLAN);
@@ -184,6 +203,9 @@ void fault_plan_draw(struct fault_plan *plan, const struct sim_settings *s, cons
             struct fault *row = &plan->rows[plan->count++];
             *row = (struct fault){.at = prng_below(&p, s->fault_time)};
             draw_row(row, s, (enum fault_family)family, &p);
+            if (row->kind == FAULT_DEVICE && prng_chance(&p, 1, 2)) {
+                draw_need(plan, row, s, &p);
+            }
         }
     }
     sort_items(plan->rows, plan->count, sizeof plan->rows[0], row_order);

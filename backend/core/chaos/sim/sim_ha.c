@@ -116,11 +116,7 @@ static void note_states(struct sim *s, const struct ha_view *view)
 /* What its devices were told of the host. */
 static uint64_t offs_of(const struct sim *s, const struct simmember *m)
 {
-    char outlet[sizeof m->name + 8] = {0};
-
-    memcpy(outlet, m->name, strlen(m->name));
-    memcpy(outlet + strlen(m->name), "-outlet", 7);
-    return simdevice_offs(s->world, m->name) + simdevice_offs(s->world, outlet);
+    return simdevice_offs(s->world, m->name) + simdevice_offs(s->world, m->outlet);
 }
 
 /* A host that was switched off has a record that says so: at once in the view of whoever did it,

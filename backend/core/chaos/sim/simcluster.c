@@ -173,12 +173,11 @@ static void member_came_on(void *ctx, struct simhost *host)
 static void member_runs_machines(struct simmember *m)
 {
     const struct simpower_owner owner = {member_goes_off, member_went_off, member_came_on, m};
-    char outlet[sizeof m->name + 8] = {0};
 
-    memcpy(outlet, m->name, strlen(m->name));
-    memcpy(outlet + strlen(m->name), "-outlet", 7);
+    memcpy(m->outlet, m->name, strlen(m->name));
+    memcpy(m->outlet + strlen(m->name), "-outlet", 7);
     simpower_set_owner(m->host, &owner);
-    simdevice_new(m->host, outlet);
+    simdevice_new(m->host, m->outlet);
     simguard_install(m->host, WORLD_WATCHDOG_READY, SIM_WATCHDOG_TIMEOUT);
 }
 

@@ -34,6 +34,7 @@ struct simmember {
     uint32_t i;
     node_id id;
     char name[16];
+    char outlet[32]; /* its second fence device, where hosts run machines */
     struct simhost *host;
     struct node *node;           /* NULL unless UP */
     struct world_listener guest; /* takes the agent's streams from the node */
