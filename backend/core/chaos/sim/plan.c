@@ -142,6 +142,9 @@ static void draw_row(struct fault *row, const struct sim_settings *s, enum fault
                                                 TARGET_FOLLOWER};
 
     row->kind = draw_kind(family, p);
+    if (row->kind == FAULT_SUSPEND && !s->hosts_sleep) {
+        row->kind = FAULT_PAUSE; /* it is declared never to sleep while it runs machines */
+    }
     const struct plan_kind *kind = &plan_kinds[row->kind];
     row->target = targets[prng_below(p, COUNT_OF(targets))];
     if (s->profile == PROFILE_LEADER && prng_chance(p, 1, 2)) {

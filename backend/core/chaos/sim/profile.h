@@ -95,6 +95,7 @@ struct sim_settings {
     uint32_t weight_delete;
 
     uint32_t machines;  /* that the hosts are to run; 0: they run none */
+    bool hosts_sleep;   /* they may be suspended, and so are not declared bare metal */
     bool watches_hosts; /* each host runs a health agent beside the node */
 
     uint64_t clock_ppm; /* the most by which clocks may drift in this run */

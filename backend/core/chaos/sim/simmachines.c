@@ -93,7 +93,7 @@ static void put_host(struct simoperator *o, const struct simmember *m)
 
     ha_record_defaults(HA_HOST, &host);
     ha_text_set(host.name, sizeof host.name, m->name);
-    host.is_bare_metal = true;
+    host.is_bare_metal = !o->cluster->settings->hosts_sleep;
     host.storages.n = 1;
     ha_text_set(host.storages.name[0], HA_NAME_BYTES, STORAGE);
     host.n_levels = (o->without_devices >> m->i & 1) != 0 ? 0 : 2;
