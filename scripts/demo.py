@@ -173,7 +173,7 @@ def main():
         if args.keep:
             kept = True
             say(f"\nIt runs on. Talk to it:\n    {farm.build}/cli/novacron status --endpoints "
-                f"{farm.cluster.endpoints}\nand end it:\n    kill $(grep -lzs DEMO_HOST= "
+                f"{farm.cluster.endpoints}\nand end it:\n    kill $(grep -lzs DEMO_HOST={farm.dir}/ "
                 "/proc/[0-9]*/environ | cut -d/ -f3)")
     finally:
         if not kept:
