@@ -112,36 +112,39 @@ static bool is_known(const struct application *a, enum ha_kind kind, const char 
     return false;
 }
 
-static void warn_unless_known(const struct application *a, enum ha_kind kind, const char *what,
-                              const char *of, const char *name)
+/* `field`: where the document says it, by its path. */
+static void warn_unless_known(const struct application *a, size_t at, const char *field,
+                              enum ha_kind kind, const char *what, const char *name)
 {
     if (name[0] != '\0' && !is_known(a, kind, name)) {
-        (void)fprintf(stderr, "novacron %s: note: %s speaks of the %s %s, which there is not yet\n",
-                      a->r.command, of, what, name);
+        (void)fprintf(stderr,
+                      "novacron %s: %s:%zu: note: %s speaks of the %s %s, which there is not yet\n",
+                      a->r.command, a->file, manifest_line(&a->manifest.documents[at], field),
+                      a->changes[at].name, what, name);
     }
 }
 
-static void warn_of(const struct application *a, const struct records_change *change)
+static void warn_of(const struct application *a, size_t at)
 {
-    const union applied *record = change->record;
+    const union applied *record = &a->records[at];
 
-    if (change->kind == HA_VM) {
+    if (a->changes[at].kind == HA_VM) {
         const struct ha_vm *vm = &record->vm;
-        warn_unless_known(a, HA_STORAGE, "storage", vm->name, vm->storage);
+        warn_unless_known(a, at, "storage", HA_STORAGE, "storage", vm->storage);
         for (uint32_t i = 0; i < vm->allowed.n; i++) {
-            warn_unless_known(a, HA_HOST, "host", vm->name, vm->allowed.name[i]);
+            warn_unless_known(a, at, "allowed", HA_HOST, "host", vm->allowed.name[i]);
         }
         for (uint32_t i = 0; i < vm->after.n; i++) {
-            warn_unless_known(a, HA_VM, "machine", vm->name, vm->after.name[i]);
+            warn_unless_known(a, at, "after", HA_VM, "machine", vm->after.name[i]);
         }
-    } else if (change->kind == HA_HOST) {
+    } else if (a->changes[at].kind == HA_HOST) {
         const struct ha_host *host = &record->host;
         for (uint32_t i = 0; i < host->storages.n; i++) {
-            warn_unless_known(a, HA_STORAGE, "storage", host->name, host->storages.name[i]);
+            warn_unless_known(a, at, "storages", HA_STORAGE, "storage", host->storages.name[i]);
         }
         for (uint32_t i = 0; i < host->n_levels; i++) {
             for (uint32_t k = 0; k < host->levels[i].n; k++) {
-                warn_unless_known(a, HA_DEVICE, "fence device", host->name,
+                warn_unless_known(a, at, "levels", HA_DEVICE, "fence device",
                                   host->levels[i].device[k]);
             }
         }
@@ -189,7 +192,7 @@ static void tell_applied(const struct application *a, bool is_dry)
 {
     for (size_t i = 0; i < a->n; i++) {
         const struct records_change *change = &a->changes[i];
-        warn_of(a, change);
+        warn_of(a, i);
         if (a->r.json) {
             records_print(change->kind, change->record, true);
         } else {

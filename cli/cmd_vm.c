@@ -161,7 +161,7 @@ enum cli_exit cmd_vm_explain(const struct cli_call *call)
 
 /* --- changing --------------------------------------------------------------------------------- */
 
-enum vm_change { VM_CHANGE_START, VM_CHANGE_STOP, VM_CHANGE_MOVE };
+enum vm_change { VM_CHANGE_START, VM_CHANGE_STOP, VM_CHANGE_MOVE, VM_CHANGE_DELETE };
 
 /* Has what was asked for come about, or become impossible? */
 static bool vm_is_there(const struct ha_view *view, const char *name, enum vm_change change,
@@ -171,6 +171,9 @@ static bool vm_is_there(const struct ha_view *view, const char *name, enum vm_ch
     const struct ha_vm *vm = ha_view_vm(view, name);
 
     *ret = CLI_OK;
+    if (change == VM_CHANGE_DELETE) {
+        return owner == NULL;
+    }
     if (owner == NULL || vm == NULL) {
         return false;
     }
@@ -205,7 +208,9 @@ static enum cli_exit vm_wait(struct remote *r, const char *name, enum vm_change 
             is_there = vm_is_there(&view, name, change, asked, &e);
         }
         const struct ha_owner *owner = ha_view_owner(&view, name);
-        if (is_there && owner != NULL) {
+        if (is_there && owner == NULL) {
+            (void)printf("%s is forgotten\n", name);
+        } else if (is_there) {
             (void)printf("%s is %s on %s, epoch %llu%s%s\n", name, ha_phase_name(owner->phase),
                          or_dash(owner->host), (unsigned long long)owner->epoch,
                          owner->reason[0] != '\0' ? ": " : "", owner->reason);
@@ -225,6 +230,17 @@ static enum cli_exit vm_wait(struct remote *r, const char *name, enum vm_change 
     return e;
 }
 
+/* How long to wait, where that was asked for. */
+static enum cli_exit wait_option(const struct remote *r, const struct cli_call *call, uint64_t *ret)
+{
+    const char *wait = call->options[CHANGE_WAIT];
+
+    if (wait != NULL && (!remote_number(wait, ret) || *ret > VM_WAIT_MAX_S)) {
+        return remote_wrong(r, "--wait wants seconds, up to a day, and got", wait);
+    }
+    return CLI_OK;
+}
+
 static void vm_change_apply(struct ha_vm *vm, enum vm_change change, const char *host)
 {
     if (change == VM_CHANGE_START) {
@@ -242,7 +258,6 @@ static enum cli_exit vm_change_with(const struct cli_call *call, const char *com
 {
     const char *name = call->arguments[0];
     const char *host = change == VM_CHANGE_MOVE ? call->arguments[1] : NULL;
-    const char *wait = call->options[CHANGE_WAIT];
     uint64_t seconds = 0;
     struct remote r;
     struct ha_view view;
@@ -255,9 +270,7 @@ static enum cli_exit vm_change_with(const struct cli_call *call, const char *com
     const struct ha_entry *entry = records_get(&r, &view, HA_VM, name);
     if (entry == NULL || (host != NULL && records_get(&r, &view, HA_HOST, host) == NULL)) {
         e = CLI_UNREADABLE;
-    } else if (wait != NULL && (!remote_number(wait, &seconds) || seconds > VM_WAIT_MAX_S)) {
-        e = remote_wrong(&r, "--wait wants seconds, up to a day, and got", wait);
-    } else {
+    } else if ((e = wait_option(&r, call, &seconds)) == CLI_OK) {
         vm = *(const struct ha_vm *)entry->record;
         vm_change_apply(&vm, change, host);
         e = records_write(
@@ -265,7 +278,7 @@ static enum cli_exit vm_change_with(const struct cli_call *call, const char *com
             &(struct records_change){
                 .kind = HA_VM, .name = name, .record = &vm, .mod_revision = entry->mod_revision},
             1);
-        if (e == CLI_OK && wait != NULL) {
+        if (e == CLI_OK && call->options[CHANGE_WAIT] != NULL) {
             e = vm_wait(&r, name, change, &vm, seconds);
         }
     }
@@ -290,6 +303,7 @@ enum cli_exit cmd_vm_migrate(const struct cli_call *call)
 
 enum cli_exit cmd_vm_delete(const struct cli_call *call)
 {
+    uint64_t seconds = 0;
     struct remote r;
     struct ha_view view;
     enum cli_exit e = records_open(&r, &view, "vm delete", call);
@@ -302,12 +316,15 @@ enum cli_exit cmd_vm_delete(const struct cli_call *call)
     if (entry == NULL) {
         (void)remote_wrong(&r, "there is no machine", call->arguments[0]);
         e = CLI_UNREADABLE;
-    } else {
+    } else if ((e = wait_option(&r, call, &seconds)) == CLI_OK) {
         e = records_write(&r,
                           &(struct records_change){.kind = HA_VM,
                                                    .name = call->arguments[0],
                                                    .mod_revision = entry->mod_revision},
                           1);
+        if (e == CLI_OK && call->options[CHANGE_WAIT] != NULL) {
+            e = vm_wait(&r, call->arguments[0], VM_CHANGE_DELETE, NULL, seconds);
+        }
     }
     records_close(&r, &view);
     return e;

@@ -9,8 +9,8 @@ and real QEMU machines of the tiny guest on shared storage. For `make demo`, tes
     farm.close()
 
 A host is what its script `boot` starts: its guard, and its daemon, and the QEMU processes that the
-daemon starts. They work below the host's directory, or have DEMO_HOST=NAME in their environment, and
-switching the host off kills all of that.
+daemon starts. They work below the host's directory, or have DEMO_HOST=DIRECTORY in their
+environment, and switching the host off kills all of that.
 """
 
 import base64
@@ -33,7 +33,7 @@ COUNTER_MARK = b"NOVACTR1"
 BOOT = """\
 #!/bin/sh
 # Starts the host: its guard, unless it runs, and its daemon.
-export {mark}={name}
+export {mark}='{dir}'
 cd '{dir}'
 if ! kill -0 "$(cat guard.pid 2>/dev/null)" 2>/dev/null; then
     rm -f guard.sock
@@ -66,12 +66,12 @@ class HostFarm:
         self.bmcs = {}
         for member in self.cluster.members:
             boot = member.dir / "boot"
-            boot.write_text(BOOT.format(mark=MARK, name=member.name, dir=member.dir,
+            boot.write_text(BOOT.format(mark=MARK, dir=member.dir,
                                         guard=self.build / "backend/guard/novacron-guard",
                                         daemon=self.cluster.program))
             boot.chmod(0o755)
             bmc = LocalBmc(self.dir / f"bmc-{member.name}", member.name)
-            bmc.add("mark", f"{MARK}={member.name}")
+            bmc.add("mark", f"{MARK}={member.dir}")
             bmc.add("below", member.dir)
             bmc.boots_by(str(boot))
             self.bmcs[member.name] = bmc

@@ -262,8 +262,14 @@ static void run_end_in_order(struct ha_run *run, nanos now, nanos patience)
 static bool run_isolate(struct ha_run *run, nanos now)
 {
     struct ha_agent *a = run->agent;
-    nanos lease = a->lessee.lease > 0 ? a->lessee.lease : HA_ADOPT_GRACE;
     nanos until = ha_agent_isolation(a);
+    nanos lease = a->lessee.lease;
+
+    if (lease == 0) {
+        /* Nothing was granted to this agent yet, and how long leases are it does not know. Of what
+         * was left when it began, most is for hearing from the leader. */
+        lease = u64_min(HA_ADOPT_GRACE, u64_sub_sat(until, a->opened_at));
+    }
     nanos stop_from = u64_sub_sat(until, lease / HA_STOP_SHARE);
     nanos kill_from = u64_sub_sat(until, lease / HA_KILL_SHARE);
 

@@ -316,6 +316,25 @@ static void machine_outlives_the_process_of_its_agent(void **state)
     ha_cluster_deinit(&c);
 }
 
+/* The agent that begins knows when its guard's lease ends, and not how long leases are. */
+static void machine_outlives_its_agent_under_a_short_lease_too(void **state)
+{
+    struct ha_cluster c;
+    (void)state;
+    struct ha_box *b = cluster_with(&c, 10, WORLD_WATCHDOG_READY, true, "web");
+    struct ha_settings settings = *ha_view_settings(ha_cluster_view(&c));
+    settings.lease_ms = 4000;
+    HA_APPLY(&c, &settings);
+    ha_cluster_run(&c, 20 * NANOS_PER_S); /* the longer ones are over */
+    ha_box_kill(b);
+    ha_cluster_run(&c, 300 * NANOS_PER_MS);
+    ha_box_start(b);
+    ha_cluster_run(&c, 10 * NANOS_PER_S);
+    assert_int_equal(ha_cluster_starts(&c, "web"), 1);
+    assert_int_equal(ha_cluster_owner(&c, "web")->phase, HA_RUNNING);
+    ha_cluster_deinit(&c);
+}
+
 static void machine_that_ended_while_nobody_looked_is_started_in_a_new_epoch(void **state)
 {
     struct ha_cluster c;
@@ -799,6 +818,7 @@ int main(void)
         cmocka_unit_test(crashed_machine_is_started_again_after_its_delay),
         cmocka_unit_test(crash_loop_moves_and_then_fails_until_it_is_asked_for),
         cmocka_unit_test(machine_outlives_the_process_of_its_agent),
+        cmocka_unit_test(machine_outlives_its_agent_under_a_short_lease_too),
         cmocka_unit_test(machine_that_ended_while_nobody_looked_is_started_in_a_new_epoch),
         cmocka_unit_test(short_silence_harms_nobody),
         cmocka_unit_test(host_that_renews_is_not_lost_whatever_its_observers_say),

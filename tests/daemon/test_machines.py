@@ -1,0 +1,342 @@
+#!/usr/bin/env python3
+"""test_machines.py BUILD: real QEMU machines on three hosts with guards and management controllers:
+what befalls a machine, a daemon, a host and a controller, and what the command line says to it.
+Nothing here is bound to a time: a guest that lives twice, a wrong order and a wrong count are faults.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "scripts"))
+
+from checks import Checks, expect, run_checks, soon, until
+from local_bmc import is_installed
+from local_hosts import HostFarm, Witness, kill
+
+PATIENCE = 40
+check = Checks()
+
+
+class Farm(HostFarm):
+    """With the command line as a process that has an exit status, and a witness all the time."""
+
+    def __init__(self, directory, build):
+        super().__init__(directory, build)
+        self.witness = Witness(self)
+
+    def machine(self, name, extra=""):
+        """Its guest is not asked for long: in its first moments it does not hear."""
+        return super().machine(name, extra + "stop_ms: 1000\n")
+
+    def run(self, *args, text=None):
+        command = [self.build / "cli/novacron", *args, "--endpoints", self.cluster.endpoints]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, input=text)
+
+    def declare(self, *documents):
+        return self.run("apply", "-f", "-", text="---\n".join(documents))
+
+    def runs_at(self, machine):
+        """Where it runs, by its record; "" where it does not."""
+        owner = self.owner(machine)
+        return owner["host"] if owner.get("phase") == "running" else ""
+
+    def reason(self, machine):
+        return self.owner(machine).get("reason", "")
+
+    def pids(self, machine):
+        return sorted(self.machine_pids().get(machine, []))
+
+    def fate(self, host):
+        return (self.read(f"/novacron/fates/{host}") or {}).get("phase", "up")
+
+    def declared(self):
+        """All machines that are declared, as `vm list --json` has them."""
+        lines = self.run("vm", "list", "--json").stdout.splitlines()
+        return sorted(json.loads(line)["spec"]["name"] for line in lines)
+
+    def make(self, name, extra=""):
+        """A machine that runs; where."""
+        expect(self.declare(self.machine(name, extra)).returncode, 0)
+        return until(f"{name} runs", lambda: self.runs_at(name), PATIENCE)
+
+    def remove(self, name):
+        done = self.run("vm", "delete", name, "--wait", str(PATIENCE))
+        expect((done.returncode, done.stderr), (0, ""))
+        expect(self.pids(name), [])
+
+    def incidents(self, host):
+        lines = self.run("incident", "list", "--json").stdout.splitlines()
+        return [i for i in map(json.loads, lines) if i["host"] == host]
+
+    def is_back(self, host):
+        self.power_on(host)
+        until(f"{host} is up", lambda: self.fate(host) == "up", PATIENCE)
+        until("nothing is lost", lambda: self.run("host", "list").returncode == 0, PATIENCE)
+        self.leader()
+
+    def crash(self, host):
+        """All that the host runs is gone at once; its controller knows nothing of it."""
+        home = str(self.member(host).dir) + "/"
+        for _ in range(2):
+            for entry in os.scandir("/proc"):
+                try:
+                    if entry.name.isdigit() and \
+                            (os.readlink(f"/proc/{entry.name}/cwd") + "/").startswith(home):
+                        kill(int(entry.name))
+                except OSError:
+                    continue
+
+    def other_than(self, *hosts):
+        return next(n for n in self.names if n not in hosts)
+
+
+# --- one machine ----------------------------------------------------------------------------------
+
+@check
+def a_machine_that_crashes_is_restarted_in_its_next_epoch(farm):
+    host = farm.make("crashes")
+    before = farm.owner("crashes")
+    old = farm.pids("crashes")
+    expect(len(old), 1)
+    kill(old[0])
+    until("it runs in a later epoch", lambda: farm.runs_at("crashes") and
+          farm.owner("crashes")["epoch"] > before["epoch"], PATIENCE)
+    after = farm.owner("crashes")
+    expect((after["host"], after["restarts"]), (host, before.get("restarts", 0) + 1))
+    until("another process lives", lambda: len(farm.pids("crashes")) == 1 and
+          farm.pids("crashes") != old, PATIENCE)
+    farm.remove("crashes")
+
+
+@check
+def machines_are_stopped_started_moved_and_deleted_by_command(farm):
+    host = farm.make("vm-1")
+    done = farm.run("vm", "stop", "vm-1", "--wait", str(PATIENCE))
+    expect((done.returncode, done.stderr), (0, ""))
+    expect((farm.owner("vm-1")["phase"], farm.pids("vm-1")), ("stopped", []))
+    counted = farm.counter("vm-1")
+    time.sleep(1)
+    expect((farm.owner("vm-1")["phase"], farm.counter("vm-1")), ("stopped", counted))
+    done = farm.run("vm", "start", "vm-1", "--wait", str(PATIENCE))
+    expect((done.returncode, done.stderr), (0, ""))
+    expect(len(farm.pids("vm-1")), 1)
+    until("it counts on", lambda: farm.counter("vm-1") > counted, PATIENCE)
+    to = farm.other_than(host, farm.runs_at("vm-1"))
+    done = farm.run("vm", "migrate", "vm-1", to, "--wait", str(PATIENCE))
+    expect((done.returncode, done.stderr), (0, ""))
+    expect(farm.runs_at("vm-1"), to)
+    until("one process is left", lambda: len(farm.pids("vm-1")) == 1, PATIENCE)
+    farm.remove("vm-1")
+    expect(farm.owner("vm-1"), {})
+    expect(farm.run("vm", "stop", "vm-1").returncode, 2)
+    expect(farm.run("vm", "migrate", "vm-1", "nowhere").returncode, 2)
+
+
+@check
+def a_second_start_is_refused_by_the_lock_of_the_image(farm):
+    expect(farm.declare(farm.machine("locked", "desired: stopped\n")).returncode, 0)
+    alien = subprocess.Popen(
+        ["qemu-system-x86_64", "-accel", "tcg", "-nographic", "-nodefaults", "-S", "-drive",
+         f"file={farm.pool / 'locked.img'},format=raw,if=ide"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        time.sleep(1)
+        expect(alien.poll(), None)
+        expect(farm.run("vm", "start", "locked").returncode, 0)
+        until("its start has failed twice", lambda: farm.owner("locked").get("restarts", 0) >= 2,
+              PATIENCE)
+        until("it is said why", lambda: "could not be started" in farm.reason("locked"), PATIENCE)
+        log = farm.member(farm.owner("locked")["host"]).log.read_text()
+        assert "its image is locked: another process has it open" in log
+        expect(farm.counter("locked"), 0)
+    finally:
+        alien.kill()
+        alien.wait()
+    until("it runs once the lock is free", lambda: farm.runs_at("locked"), PATIENCE)
+    farm.remove("locked")
+
+
+@check
+def bad_manifests_are_refused_by_their_lines_and_nothing_is_half_done(farm):
+    known = farm.declared()
+    good = farm.machine("good")
+    bad = farm.machine("bad")
+    lines = good.count("\n") + 2  # what is before the second document's first line
+    for change, line, words in (
+            (("cpus: 1", "cpu: 1"), 4, ["cpu:", "no such field"]),
+            (("memory_mib: 16", "memory_mib: 99999999999"), 3, ["memory_mib", "too large"]),
+            (("memory_mib: 16", "memory_mib: 0"), 3, ["memory_mib", "too small"]),
+            (("memory_mib: 16", "memory_mib: much"), 3, ["memory_mib"]),
+            (("name: bad", "name: good"), 1, ["name", "earlier document"]),
+            (("name: bad", "name: Bad/.."), 2, ["name"]),
+            (("kind: vm", "kind: vmm"), 1, ["kind"]),
+            (("storage: pool", "storage: pool\nname: twice"), 7, ["this key was there before"])):
+        assert change[0] in bad, change
+        done = farm.declare(good, bad.replace(*change))
+        expect((change, done.returncode, done.stdout), (change, 64, ""))
+        for word in [f":{lines - 1 + line}: ", *words]:
+            assert word in done.stderr, (word, change, done.stderr)
+        expect(farm.declared(), known)
+
+
+@check
+def what_a_manifest_alone_cannot_show_is_told_of_the_machine(farm):
+    done = farm.declare(farm.machine("lost-storage").replace("storage: pool", "storage: nowhere"))
+    expect(done.returncode, 0)
+    assert ":6: note: " in done.stderr and "nowhere" in done.stderr, done.stderr
+    expect(farm.declare(farm.machine("no-image").replace("no-image.img", "never.img"),
+                        farm.machine("too-large").replace("memory_mib: 16", "memory_mib: 1000000"))
+           .returncode, 0)
+    until("it waits", lambda: "no record says" in farm.reason("lost-storage"), PATIENCE)
+    until("it waits", lambda: "MiB of memory are needed" in farm.reason("too-large"), PATIENCE)
+    until("its image is missed", lambda: "there is no such thing" in farm.reason("no-image"),
+          PATIENCE)
+    assert not (farm.pool / "never.img").exists()
+    for name in ("lost-storage", "no-image", "too-large"):
+        done = farm.run("vm", "explain", name)
+        assert f"{name} " in done.stdout and "Reason" in done.stdout, done.stdout
+        expect(farm.pids(name), [])
+        farm.remove(name)
+
+
+# --- daemons and hosts ----------------------------------------------------------------------------
+
+@check
+def machines_outlive_their_daemon_and_are_adopted(farm):
+    host = farm.make("vm-a")
+    farm.make("vm-b", f"preferred: [{host}]\n")
+    before, epochs = farm.machine_pids(), [farm.owner(m)["epoch"] for m in ("vm-a", "vm-b")]
+    boot = farm.read(f"/novacron/agents/{host}")["boot"]
+    farm.kill_daemon(host)
+    farm.boot(host)
+    until("its agent has another boot",
+          lambda: (farm.read(f"/novacron/agents/{host}") or {}).get("boot") != boot, PATIENCE)
+    until("all are well", lambda: farm.run("vm", "list").returncode == 0, PATIENCE)
+    time.sleep(1)
+    expect(farm.machine_pids(), before)
+    expect([farm.owner(m)["epoch"] for m in ("vm-a", "vm-b")], epochs)
+    done = farm.run("vm", "stop", "vm-a", "--wait", str(PATIENCE))  # it is really in its hands
+    expect((done.returncode, farm.pids("vm-a")), (0, []))
+    farm.remove("vm-a")
+    farm.remove("vm-b")
+
+
+@check
+def a_host_without_power_is_fenced_and_its_machines_run_elsewhere(farm):
+    host = farm.make("vm-a")
+    farm.make("vm-b", f"preferred: [{host}]\n")
+    lost = [m for m in ("vm-a", "vm-b") if farm.runs_at(m) == host]
+    known = len(farm.incidents(host))
+    farm.lose_power(host)
+    for machine in lost:
+        until(f"{machine} runs elsewhere", lambda m=machine: farm.runs_at(m) not in ("", host),
+              PATIENCE)
+    until("the incident is closed", lambda: len(farm.incidents(host)) == known + 1 and
+          farm.incidents(host)[-1]["closed"], PATIENCE)
+    steps = farm.incidents(host)[-1]["steps"]
+    order = [s["what"] for s in steps]
+    for machine in lost:
+        mine = [s["what"] for s in steps if s["who"] in (host, machine)]
+        expect(mine[:5], ["detected", "fence", "fenced", "placed", "started"])
+    expect((order.count("fenced"), order.count("started")), (1, len(lost)))
+    times = [s["at_ms"] for s in steps]
+    expect(times, sorted(times))
+    shown = farm.run("incident", "show", farm.incidents(host)[-1]["id"]).stdout
+    assert shown.count("\n") == len(steps) + 1, shown
+    for name in farm.names:  # and nobody else was switched off
+        expect((name, farm.bmcs[name].commands().count(0) > 0), (name, name == host))
+    farm.is_back(host)
+    for machine in ("vm-a", "vm-b"):
+        farm.remove(machine)
+
+
+@check
+def a_controller_that_leaves_the_power_on_proves_nothing_but_a_person_may(farm):
+    host = farm.make("vm-c")
+    epoch = farm.owner("vm-c")["epoch"]
+    commands = len(farm.bmcs[host].commands())
+    farm.bmcs[host].set_faults(stays_on=1)
+    farm.crash(host)
+    until("it was told to switch off", lambda: len(farm.bmcs[host].commands()) > commands, PATIENCE)
+    said = until("it is said why", lambda: (
+        lambda text: text if f"bmc-{host}: " in text else None)(
+            farm.run("host", "show", host).stdout.split("as declared")[0]), 10)
+    assert "it is not up" in said and "confirm-off" in said, said
+    expect((farm.runs_at("vm-c"), farm.owner("vm-c")["epoch"], farm.pids("vm-c")), ("", epoch, []))
+    expect(farm.run("host", "confirm-off", host, "--by", "test").returncode, 64)
+    expect(farm.run("host", "confirm-off", farm.other_than(host), "--by", "test", "--reason",
+                    "a slip").returncode, 2)
+    done = farm.run("host", "confirm-off", host, "--by", "test", "--reason", "its lamp is dark")
+    expect((done.returncode, done.stderr), (0, ""))
+    until("it runs elsewhere", lambda: farm.runs_at("vm-c") not in ("", host), PATIENCE)
+    assert "confirmed" in [s["what"] for s in farm.incidents(host)[-1]["steps"]]
+    farm.bmcs[host].set_faults()
+    farm.boot(host)
+    farm.is_back(host)
+    farm.remove("vm-c")
+
+
+@check
+def the_guard_ends_the_machines_of_a_daemon_that_stands_still(farm):
+    host = farm.make("vm-g")
+    epoch = farm.owner("vm-g")["epoch"]
+    bmc = farm.bmcs[host]
+    bmc.set_unreachable(True)
+    os.kill(farm.daemon_pid(host), signal.SIGSTOP)
+    until("it is lost", lambda: farm.fate(host) != "up", PATIENCE)
+    until("the guard has ended its machine", lambda: farm.pids("vm-g") == [], PATIENCE)
+    time.sleep(1)
+    expect((farm.runs_at("vm-g"), farm.owner("vm-g")["epoch"], farm.pids("vm-g")), ("", epoch, []))
+    bmc.set_unreachable(False)
+    until("it is fenced, and its machine runs elsewhere",
+          lambda: farm.runs_at("vm-g") not in ("", host), 2 * PATIENCE)
+    assert not bmc.is_on
+    farm.is_back(host)
+    farm.remove("vm-g")
+
+
+@check
+def no_machine_lived_twice_and_no_counter_went_backwards(farm):
+    expect(farm.witness.end(), [])
+    assert farm.witness.samples > 10
+
+
+def main():
+    build = Path(sys.argv[1]).resolve()
+    wanted = sys.argv[2:]
+    if not is_installed() or shutil.which("qemu-system-x86_64") is None or \
+            not (build / "demo/guest/tiny-guest.elf").exists():
+        print("1..0 # SKIP qemu, ipmi_sim, fence_ipmilan or the tiny guest is missing")
+        return 77
+    directory = tempfile.mkdtemp(prefix="novacron-test-")
+    farm = Farm(directory, build)
+    failed = 1
+    try:
+        farm.start()
+        # A fence agent waits for its power to fall, 20 s long.
+        hosts = [d.replace("agent: fence_ipmilan\n", "agent: fence_ipmilan\ntimeout_ms: 2000\n")
+                 for d in farm.hosts_manifest()]
+        expect(farm.declare("kind: settings\nlease_ms: 4000\n", *hosts).returncode, 0)
+        soon(lambda: all(farm.read(f"/novacron/sights/bmc-{n}") for n in farm.names), PATIENCE)
+        farm.witness.start()
+        chosen = [f for f in check.functions if not wanted or f.__name__ in wanted]
+        failed = run_checks(chosen, (farm,), stops_early=True)
+    finally:
+        farm.close()
+        if failed:
+            for name in farm.names:
+                print(f"# {name}: " + "\n# ".join(
+                    farm.member(name).log.read_text().splitlines()[-15:]))
+        shutil.rmtree(directory, ignore_errors=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
