@@ -136,7 +136,8 @@ static void check_fences(struct sim *s, const struct ha_view *view)
             s->ha.owed_at[i] = now;
         }
         s->ha.offs[i] = offs;
-        if (s->ha.owed_at[i] != 0 && s->ha.fencing_at[i] + FENCE_RECORD_LATE >= s->ha.owed_at[i]) {
+        if (s->ha.fencing_at[i] != 0 &&
+            s->ha.fencing_at[i] + FENCE_RECORD_LATE >= s->ha.owed_at[i]) {
             s->ha.owed_at[i] = 0;
         } else if (s->ha.owed_at[i] != 0 && s->ha.owed_at[i] + FENCE_RECORD_LATE < now) {
             sim_fail(s, SIM_UNSAFE, "I44", "a host was switched off, and no record says so");

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "core/base/mutant.h"
-#include "core/chaos/scenario/stage.h"
+#include "core/chaos/scenario/stage_machines.h"
 #include "tests/support/test.h"
 
 static struct sim_result run_test_script(void (*script)(struct stage *st), nanos within)
@@ -104,6 +104,68 @@ static void a_seed_gives_one_run(void **state)
     assert_true(once.hash == again.hash && once.events == again.events);
 }
 
+static void power_was_told(struct world_power_request *request)
+{
+    (void)request;
+}
+
+/* A host that owns nothing: nobody would fence it for somebody's sake. */
+static void script_that_fences_past_the_records(struct stage *st)
+{
+    static struct world_power_request request;
+    const struct sim_settings s = stage_hosts(3, 1);
+
+    stage_found_hosts(st, &s);
+    struct simmember *leader = stage_leader(st);
+    stage_move(st, 0, leader);
+    struct simmember *struck = stage_follower(st, 0);
+    const struct world *world = simhost_world(leader->host);
+    memset(&request, 0, sizeof request);
+    request.op = WORLD_POWER_OFF;
+    request.device = struck->name;
+    request.deadline = world_now(world) + 10 * NANOS_PER_S;
+    request.done = power_was_told;
+    struck->stays_down = true;
+    world->power->submit(world->self, &request);
+    stage_pass(st, 60 * NANOS_PER_S);
+}
+
+static void finds_a_fence_that_no_record_tells_of(void **state)
+{
+    (void)state;
+    const struct sim_result result =
+        run_test_script(script_that_fences_past_the_records, 400 * NANOS_PER_S);
+    assert_int_equal(result.verdict, SIM_UNSAFE);
+    assert_string_equal(result.invariant, "I43");
+}
+
+static void script_that_powers_hosts(struct stage *st)
+{
+    const struct sim_settings s = stage_hosts(3, 2);
+
+    stage_found_hosts(st, &s);
+    struct simmember *m = stage_host_of(st, 0, 1);
+    assert_ptr_equal(stage_home(st, 0), m);
+    assert_true(stage_all_run(st) && stage_offs_all(st) == 0);
+    assert_true(stage_told(st, "vm-started", simcluster_machine_name(0)) > 0);
+    stage_wish(st, 1, false);
+    stage_pass(st, 10 * NANOS_PER_S);
+    assert_true(stage_is_in(st, 1, HA_STOPPED) && !stage_all_run(st));
+    stage_wish(st, 1, true);
+    stage_unplug(st, m);
+    stage_pass(st, 5 * NANOS_PER_S);
+    assert_true(stage_fate(st, m) == HA_HOST_FENCING && stage_is_in(st, 0, HA_RECOVERING));
+    stage_switch_on(st, m);
+    stage_await_machines(st, 60 * NANOS_PER_S, "all run");
+}
+
+static void plays_operators_and_mains(void **state)
+{
+    (void)state;
+    const struct sim_result result = run_test_script(script_that_powers_hosts, 500 * NANOS_PER_S);
+    assert_int_equal(result.verdict, SIM_PASSED);
+}
+
 static bool is_known_mutant(const char *name)
 {
     static const char *const names[] = {
@@ -143,6 +205,8 @@ int main(void)
         cmocka_unit_test(ends_at_the_first_expectation_that_fails),
         cmocka_unit_test(delivers_a_caught_message_that_the_network_lost),
         cmocka_unit_test(a_seed_gives_one_run),
+        cmocka_unit_test(finds_a_fence_that_no_record_tells_of),
+        cmocka_unit_test(plays_operators_and_mains),
         cmocka_unit_test(names_in_the_table_are_unique_and_mutants_exist),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
