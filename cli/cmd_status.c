@@ -54,7 +54,7 @@ static void situation_count(const struct ha_view *view, struct situation *s)
 static bool status_is_well(const struct situation *s)
 {
     return s->hosts_up == s->hosts && s->running == s->wanted && s->incidents == 0 &&
-           s->unreadable == 0 && s->losses.survived > 0;
+           s->unreadable == 0 && (s->hosts == 0 || s->losses.survived > 0);
 }
 
 static void status_print_losses(const struct situation *s)
