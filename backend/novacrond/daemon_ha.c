@@ -222,19 +222,24 @@ void daemon_ha_close(struct daemon *d)
     if (d->ha.commands != NULL) {
         linux_commands_close(d->ha.commands);
     }
+    /* All have timers of the world, which ends next. The member comes last, for it is told what
+     * becomes of all that it asked. */
+    if (d->ha.fence != NULL) {
+        fence_driver_close(d->ha.fence);
+        d->ha.fence = NULL;
+    }
+    if (d->ha.member != NULL) {
+        ha_member_close(d->ha.member);
+        d->ha.member = NULL;
+    }
+    if (d->ha.store != NULL) {
+        node_ha_close(d->ha.store);
+        d->ha.store = NULL;
+    }
 }
 
 void daemon_ha_free(struct daemon *d)
 {
-    if (d->ha.member != NULL) {
-        ha_member_close(d->ha.member);
-    }
-    if (d->ha.store != NULL) {
-        node_ha_close(d->ha.store);
-    }
-    if (d->ha.fence != NULL) {
-        fence_driver_close(d->ha.fence);
-    }
     d->ha = (struct daemon_ha){0};
 }
 
@@ -242,22 +247,28 @@ void daemon_ha_free(struct daemon *d)
 
 void daemon_ha_ready(struct daemon *d)
 {
-    node_ha_ready(d->ha.store);
+    if (d->ha.store != NULL) { /* the node outlives it */
+        node_ha_ready(d->ha.store);
+    }
 }
 
 void daemon_ha_advanced(struct daemon *d)
 {
-    node_ha_advanced(d->ha.store);
+    if (d->ha.store != NULL) { /* the node outlives it */
+        node_ha_advanced(d->ha.store);
+    }
 }
 
 void daemon_ha_leader_changed(struct daemon *d)
 {
-    node_ha_leader_changed(d->ha.store);
+    if (d->ha.store != NULL) { /* the node outlives it */
+        node_ha_leader_changed(d->ha.store);
+    }
 }
 
 bool daemon_ha_note(struct daemon *d, node_id from, struct bytes note)
 {
-    return node_ha_note(d->ha.store, from, note);
+    return d->ha.store != NULL && node_ha_note(d->ha.store, from, note);
 }
 
 void daemon_ha_cut(struct daemon *d, const struct cut_change *change)
