@@ -35,7 +35,8 @@ BOOT = """\
 # Starts the host: its guard, unless it runs, and its daemon.
 export {mark}='{dir}'
 cd '{dir}'
-if ! kill -0 "$(cat guard.pid 2>/dev/null)" 2>/dev/null; then
+# A process that has its number proves nothing, after a power cut: the guard itself must answer.
+if ! '{guard}' --status --socket '{dir}/guard.sock' > /dev/null 2>&1; then
     rm -f guard.sock
     '{guard}' --socket '{dir}/guard.sock' >> guard.log 2>&1 < /dev/null &
     echo $! > guard.pid

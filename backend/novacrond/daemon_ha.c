@@ -222,15 +222,15 @@ void daemon_ha_close(struct daemon *d)
     if (d->ha.commands != NULL) {
         linux_commands_close(d->ha.commands);
     }
-    /* Whoever could answer it has been closed. */
+    /* Whoever could answer it has been closed; the fence driver still knows its requests. */
+    if (d->ha.fence != NULL) {
+        fence_driver_close(d->ha.fence);
+    }
     if (d->ha.member != NULL) {
         ha_member_close(d->ha.member);
     }
     if (d->ha.store != NULL) {
         node_ha_close(d->ha.store);
-    }
-    if (d->ha.fence != NULL) {
-        fence_driver_close(d->ha.fence);
     }
     d->ha = (struct daemon_ha){0};
 }
@@ -239,21 +239,21 @@ void daemon_ha_close(struct daemon *d)
 
 void daemon_ha_ready(struct daemon *d)
 {
-    if (d->ha.store != NULL) {
+    if (d->ha.store != NULL) { /* the node outlives it */
         node_ha_ready(d->ha.store);
     }
 }
 
 void daemon_ha_advanced(struct daemon *d)
 {
-    if (d->ha.store != NULL) {
+    if (d->ha.store != NULL) { /* the node outlives it */
         node_ha_advanced(d->ha.store);
     }
 }
 
 void daemon_ha_leader_changed(struct daemon *d)
 {
-    if (d->ha.store != NULL) {
+    if (d->ha.store != NULL) { /* the node outlives it */
         node_ha_leader_changed(d->ha.store);
     }
 }
