@@ -6,8 +6,8 @@
  *     I13  nobody starts a machine while its lock is held by another host's: whoever did had no
  *          proof that is true
  *     I14  epochs and counted restarts of a machine never go back, whoever leads
- *     I43  no host is switched off without a committed record that says so
- *     I44  no more hosts are fenced at a time than the cap against storms allows
+ *     I44  no host is switched off without a committed record that says so
+ *     I45  no more hosts are fenced at a time than the cap against storms allows
  *     I16  once the faults are over, every machine runs, once, on a host that is up, as its record
  *          says, within a bound
  */

@@ -136,7 +136,7 @@ static void finds_a_fence_that_no_record_tells_of(void **state)
     const struct sim_result result =
         run_test_script(script_that_fences_past_the_records, 400 * NANOS_PER_S);
     assert_int_equal(result.verdict, SIM_UNSAFE);
-    assert_string_equal(result.invariant, "I43");
+    assert_string_equal(result.invariant, "I44");
 }
 
 static void script_that_powers_hosts(struct stage *st)
