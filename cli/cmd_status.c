@@ -2,6 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <etcdserverpb.pb-c.h>
+
 #include "cli/records.h"
 #include "core/base/say.h"
 #include "core/ha/ha_explain.h"
@@ -17,8 +19,36 @@ struct situation {
     uint32_t running; /* of those that are wanted */
     uint32_t incidents;
     size_t unreadable;
-    struct ha_losses losses;
+    struct ha_losses losses; /* for which there is room */
+    uint32_t spare_voters;   /* that may still be lost, and there is a quorum */
+    uint32_t survived;       /* losses of hosts: the smaller of the two */
 };
+
+/* Voters that may be lost beside the hosts that are, which count as voters to be on the safe side.
+ */
+static enum cli_exit count_voters(struct remote *r, struct situation *s)
+{
+    uint32_t voters = 0;
+
+    buf_clear(&r->request);
+    enum cli_exit e = remote_call(r, "/etcdserverpb.Cluster/MemberList");
+    if (e != CLI_OK) {
+        return e;
+    }
+    Etcdserverpb__MemberListResponse *list =
+        etcdserverpb__member_list_response__unpack(NULL, r->response.len, r->response.data);
+    if (list == NULL || list->n_members == 0) {
+        return remote_failed(r, "the answer makes no sense");
+    }
+    for (size_t i = 0; i < list->n_members; i++) {
+        voters += !list->members[i]->islearner;
+    }
+    etcdserverpb__member_list_response__free_unpacked(list, NULL);
+    s->spare_voters =
+        voters > 0 ? (uint32_t)u64_sub_sat((voters - 1) / 2, s->hosts - s->hosts_up) : 0;
+    s->survived = s->losses.survived < s->spare_voters ? s->losses.survived : s->spare_voters;
+    return CLI_OK;
+}
 
 static void situation_count(const struct ha_view *view, struct situation *s)
 {
@@ -54,7 +84,7 @@ static void situation_count(const struct ha_view *view, struct situation *s)
 static bool status_is_well(const struct situation *s)
 {
     return s->hosts_up == s->hosts && s->running == s->wanted && s->incidents == 0 &&
-           s->unreadable == 0 && (s->hosts == 0 || s->losses.survived > 0);
+           s->unreadable == 0 && (s->hosts == 0 || s->survived > 0);
 }
 
 static void status_print_losses(const struct situation *s)
@@ -62,9 +92,11 @@ static void status_print_losses(const struct situation *s)
     if (s->hosts == 0) {
         return;
     }
-    (void)printf("survives   the loss of %s%u host%s", s->losses.is_at_least ? "at least " : "",
-                 s->losses.survived, s->losses.survived == 1 ? "" : "s");
-    if (s->losses.vm != NULL) {
+    (void)printf("survives   the loss of %u host%s: there is a quorum without %u, and room without "
+                 "%s%u",
+                 s->survived, s->survived == 1 ? "" : "s", s->spare_voters,
+                 s->losses.is_at_least ? "at least " : "", s->losses.survived);
+    if (s->losses.vm != NULL && s->losses.survived <= s->spare_voters) {
         (void)printf("; without");
         for (size_t i = 0; i < HA_LOSSES_MAX && s->losses.hosts[i] != NULL; i++) {
             (void)printf(" %s", s->losses.hosts[i]);
@@ -129,7 +161,7 @@ static void situation_print_json(const struct situation *s)
     (void)printf("{\"hosts\":%u,\"hosts_up\":%u,\"machines\":%u,\"machines_wanted\":%u,"
                  "\"machines_running\":%u,\"losses_survived\":%u,\"incidents_open\":%u,"
                  "\"unreadable\":%zu,\"is_well\":%s}\n",
-                 s->hosts, s->hosts_up, s->machines, s->wanted, s->running, s->losses.survived,
+                 s->hosts, s->hosts_up, s->machines, s->wanted, s->running, s->survived,
                  s->incidents, s->unreadable, status_is_well(s) ? "true" : "false");
 }
 
@@ -144,11 +176,15 @@ enum cli_exit cmd_status(const struct cli_call *call)
         return e;
     }
     situation_count(&view, &s);
-    if (r.json) {
+    e = count_voters(&r, &s);
+    if (e == CLI_OK && r.json) {
         situation_print_json(&s);
-    } else {
+    } else if (e == CLI_OK) {
         situation_print(&view, &s);
     }
     records_close(&r, &view);
-    return status_is_well(&s) ? CLI_OK : CLI_DAMAGED;
+    if (e == CLI_OK && !status_is_well(&s)) {
+        e = CLI_DAMAGED;
+    }
+    return e;
 }

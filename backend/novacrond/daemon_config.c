@@ -447,7 +447,7 @@ static enum err check_machines(const struct checking *c)
     if (m->run_dir == NULL && says_more) {
         return complain(c, "machines.run_dir",
                         "is missing; write a directory, better on a tmpfs, as in "
-                        "/run/novacron/machines");
+                        "/run/novacron-machines");
     }
     if (m->run_dir == NULL) {
         return OK;

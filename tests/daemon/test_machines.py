@@ -100,6 +100,14 @@ class Farm(HostFarm):
 # --- one machine ----------------------------------------------------------------------------------
 
 @check
+def three_hosts_survive_the_loss_of_one_whatever_room_there_is(farm):
+    said = json.loads(farm.novacron("status", "--json"))
+    assert said["losses_survived"] == 1, said
+    page = farm.member(farm.names[0]).page("/metrics")
+    assert 'novacron_machine_hosts{phase="up"} 3' in page, page
+
+
+@check
 def a_machine_that_crashes_is_restarted_in_its_next_epoch(farm):
     host = farm.make("crashes")
     before = farm.owner("crashes")

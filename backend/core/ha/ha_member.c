@@ -449,6 +449,12 @@ static void status_count(const struct ha_view *v, struct ha_member_status *ret)
             ret->fates[fate->phase]++;
         }
     }
+    /* A host has a fate from its first loss on; one that was never lost is up, once it was heard.
+     */
+    for (size_t i = 0; i < ha_view_count(v, HA_AGENT); i++) {
+        const char *host = ha_view_at(v, HA_AGENT, i)->key.name;
+        ret->fates[HA_HOST_UP] += ha_view_find(v, HA_FATE, host, NULL) == NULL;
+    }
     for (size_t i = 0; i < ha_view_count(v, HA_INCIDENT); i++) {
         const struct ha_incident *incident = ha_view_at(v, HA_INCIDENT, i)->record;
         ret->incidents_open += incident != NULL && !incident->is_closed;
