@@ -19,6 +19,8 @@ struct situation {
     uint32_t running; /* of those that are wanted */
     uint32_t incidents;
     size_t unreadable;
+    struct buf
+        notes; /* owned: what cannot be read, or kept, or is named and not there; a line each */
     struct ha_losses losses; /* for which there is room */
     uint32_t spare_voters;   /* that may still be lost, and there is a quorum */
     uint32_t survived;       /* losses of hosts: the smaller of the two */
@@ -55,6 +57,10 @@ static void situation_count(const struct ha_view *view, struct situation *s)
     struct ha_ledger ledger;
 
     memset(s, 0, sizeof *s);
+    buf_init(&s->notes);
+    ha_explain_unreadable(view, &s->notes);
+    ha_explain_settings(view, &s->notes);
+    ha_explain_references(view, &s->notes);
     s->hosts = (uint32_t)ha_view_count(view, HA_HOST);
     for (size_t i = 0; i < s->hosts; i++) {
         const char *name = ha_view_at(view, HA_HOST, i)->key.name;
@@ -84,7 +90,7 @@ static void situation_count(const struct ha_view *view, struct situation *s)
 static bool status_is_well(const struct situation *s)
 {
     return s->hosts_up == s->hosts && s->running == s->wanted && s->incidents == 0 &&
-           s->unreadable == 0 && (s->hosts == 0 || s->survived > 0);
+           s->notes.len == 0 && (s->hosts == 0 || s->survived > 0);
 }
 
 static void status_print_losses(const struct situation *s)
@@ -139,10 +145,8 @@ static void status_print_troubles(const struct ha_view *view)
     }
 }
 
-static void situation_print(const struct ha_view *view, const struct situation *s)
+static void situation_print(const struct ha_view *view, struct situation *s)
 {
-    struct buf text;
-
     (void)printf("hosts      %u of %u up\n", s->hosts_up, s->hosts);
     (void)printf("machines   %u of %u wanted ones run; %u more are not wanted\n", s->running,
                  s->wanted, s->machines - s->wanted);
@@ -150,10 +154,7 @@ static void situation_print(const struct ha_view *view, const struct situation *
     (void)printf("incidents  %u open\n", s->incidents);
     (void)printf("%s\n", status_is_well(s) ? "All is well." : "Needs attention:");
     status_print_troubles(view);
-    buf_init(&text);
-    ha_explain_unreadable(view, &text);
-    (void)fputs(say_end(&text), stdout);
-    buf_deinit(&text);
+    (void)fputs(say_end(&s->notes), stdout);
 }
 
 static void situation_print_json(const struct situation *s)
@@ -186,5 +187,6 @@ enum cli_exit cmd_status(const struct cli_call *call)
     if (e == CLI_OK && !status_is_well(&s)) {
         e = CLI_DAMAGED;
     }
+    buf_deinit(&s.notes);
     return e;
 }

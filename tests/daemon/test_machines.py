@@ -102,7 +102,7 @@ class Farm(HostFarm):
 @check
 def three_hosts_survive_the_loss_of_one_whatever_room_there_is(farm):
     said = json.loads(farm.novacron("status", "--json"))
-    assert said["losses_survived"] == 1, said
+    assert said["losses_survived"] == 1 and said["is_well"], said
     page = farm.member(farm.names[0]).page("/metrics")
     assert 'novacron_machine_hosts{phase="up"} 3' in page, page
 
@@ -199,6 +199,8 @@ def what_a_manifest_alone_cannot_show_is_told_of_the_machine(farm):
     done = farm.declare(farm.machine("lost-storage").replace("storage: pool", "storage: nowhere"))
     expect(done.returncode, 0)
     assert ":6: note: " in done.stderr and "nowhere" in done.stderr, done.stderr
+    status = farm.run("status")
+    assert status.returncode == 1 and "nowhere" in status.stdout, status.stdout
     expect(farm.declare(farm.machine("no-image").replace("no-image.img", "never.img"),
                         farm.machine("too-large").replace("memory_mib: 16", "memory_mib: 1000000"))
            .returncode, 0)
