@@ -20,7 +20,6 @@ static void ha_said(void *ctx, enum ha_saying who, const char *what, const char 
     static const char *const whose[] = {"agent", "manager", "record"};
     struct daemon *d = ctx;
 
-    d->ha.said[who]++;
     LOG_SAY(&d->log, who == HA_SAYS_RECORD ? DAEMON_WARN : DAEMON_INFO, what,
             log_text("by", whose[who]), log_text("of", subject), log_text("detail", detail));
 }

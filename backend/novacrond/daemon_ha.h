@@ -37,7 +37,6 @@ struct daemon_ha {
     struct qemu_driver *qemu;   /* NULL: this host runs no machines */
     struct guard_client *guard; /* NULL: it has no guard */
     uint32_t probes;            /* of storages, on other threads */
-    uint64_t said[3];           /* by enum ha_saying */
     uint64_t fence_failed;
 };
 
