@@ -12,6 +12,7 @@ struct simvm {
     struct simvolume *volume;
     uint64_t epoch;
     nanos shutdown_at; /* 0: no */
+    nanos hears_at;    /* its guest has booted, and notices its power button */
     struct simvm_faults faults;
     struct simvm_agent agent;
     char name[WORLD_NAME_MAX_BYTES];
