@@ -703,6 +703,20 @@ static void fence_that_is_asked_for_while_the_host_is_lost_is_made_once(void **s
     ha_cluster_deinit(&c);
 }
 
+static uint32_t incidents_with_step(struct ha_cluster *c, const char *host, const char *what)
+{
+    const struct ha_view *view = ha_cluster_view(c);
+    uint32_t n = 0;
+
+    for (size_t i = 0; i < ha_view_count(view, HA_INCIDENT); i++) {
+        const struct ha_incident *incident = ha_view_at(view, HA_INCIDENT, i)->record;
+        for (uint32_t k = 0; incident != NULL && k < incident->n_steps; k++) {
+            n += strcmp(incident->host, host) == 0 && strcmp(incident->steps[k].what, what) == 0;
+        }
+    }
+    return n;
+}
+
 /* Five losses of its network in a quarter of an hour. */
 static void host_that_comes_and_goes_moves_a_machine_once_and_is_left_alone(void **state)
 {
@@ -721,6 +735,10 @@ static void host_that_comes_and_goes_moves_a_machine_once_and_is_left_alone(void
     }
     assert_int_equal(ha_cluster_starts(&c, "web"), 2);
     assert_true(ha_cluster_fate(&c, b->name)->is_quarantined);
+    assert_string_equal(ha_cluster_fate(&c, b->name)->reason,
+                        "quarantined: it was lost 5 times of late, and gets no machine until it "
+                        "was up for 1800 s");
+    assert_int_equal(incidents_with_step(&c, b->name, "quarantined"), 1);
     struct ha_vm vm = ha_cluster_vm(&c, "other");
     vm.preferred.n = 1;
     ha_text_set(vm.preferred.name[0], HA_NAME_BYTES, b->name);

@@ -284,9 +284,25 @@ struct stage;
     X(start_asked_twice, "start-asked-twice", "it is started once", 500, "",                       \
       "kubevirt#16622; pacemaker, multi1",                                                         \
       "a start is asked for again and again, while the leader changes")                            \
-    X(flapping_host, "flapping-host", "each machine moves at most twice", 1660, "",                \
-      "MS, quarantine; measured: PVE moves ten times",                                             \
-      "a host loses its network five times in 900 s")                                              \
+    X(flapping_host, "flapping-host",                                                              \
+      "each machine moves at most twice; the host is in quarantine, and says why", 1800,           \
+      "host-never-quarantined", "MS, quarantine; measured: PVE moves ten times",                   \
+      "a host loses its network five times in 900 s, for 30 s each time")                          \
+    X(flapping_host_briefly, "flapping-host-briefly", "no host is lost, and no machine moves",     \
+      1700, "", "docs/ha.md, lost",                                                                \
+      "a host loses its network five times in 900 s, for less than detection takes")               \
+    X(flapping_host_within_lease, "flapping-host-within-lease",                                    \
+      "each machine moves at most twice; the host is in quarantine, and says why", 1800,           \
+      "host-never-quarantined", "MS, quarantine",                                                  \
+      "a host loses its network five times in 900 s, for less than its lease")                     \
+    X(flapping_host_unfenced, "flapping-host-unfenced",                                            \
+      "each machine moves at most twice; the host is in quarantine, and says why", 1800,           \
+      "host-never-quarantined", "MS, quarantine",                                                  \
+      "the same for longer than its lease and less than P, and nobody can fence it")               \
+    X(flapping_leader, "flapping-leader",                                                          \
+      "each machine moves at most twice; the host is in quarantine, and says why", 1800,           \
+      "host-never-quarantined", "MS, quarantine",                                                  \
+      "the host whose member leads loses its network five times in 900 s, for 30 s each time")     \
     X(crash_loop, "crash-loop", "ten starts, later and later; then it has failed, and stays so",   \
       1360, "", "KubeVirt; Nomad", "a machine dies as soon as it runs")                            \
     X(crash_loop_across_leaders, "crash-loop-across-leaders", "ten starts, whoever leads", 1460,   \
