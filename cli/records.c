@@ -114,22 +114,17 @@ void records_close(struct remote *r, struct ha_view *view)
 const struct ha_entry *records_get(const struct remote *r, const struct ha_view *view,
                                    enum ha_kind kind, const char *name)
 {
-    static const char *const words[HA_KINDS] = {[HA_VM] = "machine",
-                                                [HA_HOST] = "host",
-                                                [HA_DEVICE] = "fence device",
-                                                [HA_STORAGE] = "storage",
-                                                [HA_INCIDENT] = "incident"};
     const struct ha_entry *entry = ha_view_find(view, kind, name, NULL);
     char what[128];
 
     if (entry == NULL) {
-        (void)snprintf(what, sizeof what, "there is no %s", words[kind]);
+        (void)snprintf(what, sizeof what, "there is no %s", ha_kind_word(kind));
         (void)remote_wrong(r, what, name);
         return NULL;
     }
     if (entry->record == NULL) {
         (void)fprintf(stderr, "novacron %s: the record of %s %s cannot be read: %s\n", r->command,
-                      words[kind], name, entry->why);
+                      ha_kind_word(kind), name, entry->why);
         return NULL;
     }
     return entry;

@@ -28,6 +28,11 @@ BAD = [
      "3: fence_count: commands write it (vm start, vm migrate, host fence); leave it out"),
     ("kind: host\nname: a\n---\nkind: host\nname: a\n",
      "4: name: an earlier document of this file has it, too"),
+    ("kind: host\nname: a\nlevels:\n  - [b]\n  - [c,\n     C]\n",
+     "6: levels[1][1]: it is no name: letters a to z, digits, '-', '_' and '.', at most 63, a letter "
+     "or digit first"),
+    ("kind: device\nname: a\nagent: fence_x\nparameters:\n  ip: '1'\n  action: 'on'\n",
+     "6: parameters.action: what the agent does is not a parameter; leave it out"),
     ("name: a\n", "1: kind is missing: one of vm, host, device, storage, settings"),
 ]
 SHOWN = 4
@@ -87,6 +92,20 @@ def writes_all_of_a_file_or_nothing(cli):
     assert "/novacron/storages/pool" not in records(cli)
     expect(cli("apply", "-f", "-", given=good), "storages/pool created\n")
     expect(cli("apply", "-f", "-", given=good), "storages/pool changed\n")
+
+
+@check
+def notes_where_a_file_names_what_there_is_not(cli):
+    text = ("kind: vm\nname: web-9\nmemory_mib: 64\nvolume: web.img\nstorage: pool-9\nallowed:\n"
+            "  - a9\n  - b9\napart: [web-8]\n---\nkind: host\nname: a9\nlevels:\n  - [bmc-9,\n"
+            "     bmc-8]\n---\nkind: device\nname: bmc-9\nagent: fence_x\n")
+    said = cli("apply", "-f", "-", "--dry-run", given=text)
+    notes = [line for line in said.splitlines() if "note" in line]
+    expect(notes, [f"novacron apply: -:{note} yet" for note in (
+        "5: note: storage: there is no storage pool-9",
+        "8: note: allowed[1]: there is no host b9",
+        "9: note: apart[0]: there is no machine web-8",
+        "15: note: levels[0][1]: there is no fence device bmc-8")])
 
 
 @check

@@ -151,7 +151,12 @@ static enum err begin_on(struct yard *y, const char *name, const char *volume, u
 
     vm_order_send(&o, y, WORLD_VM_START, name, volume, epoch, PATIENCE);
     order_await(&o);
-    return o.request.result;
+    const enum err e = o.request.result;
+    const bool has_more_to_say = e == ERR_NOT_FOUND || e == ERR_REFUSED || e == ERR_EXISTS;
+    if (e == OK || has_more_to_say) {
+        assert_int_equal(o.request.why[0] != '\0', has_more_to_say);
+    }
+    return e;
 }
 
 static enum world_vm_state state_now(struct yard *y, const char *name)

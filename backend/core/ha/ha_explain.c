@@ -199,6 +199,16 @@ static void tell_place(const struct ha_owner *owner, struct buf *text)
     tell_count(text, ", in epoch ", owner->epoch, ".\n");
 }
 
+/* What its agent sees of it, where that is not well. */
+static void tell_report(const struct ha_view *view, const struct ha_owner *owner, struct buf *text)
+{
+    const struct ha_report *report = ha_view_report(view, owner->host, owner->vm);
+
+    if (report != NULL && report->epoch == owner->epoch && report->state == HA_REPORT_RUNS) {
+        tell_if(text, "Its agent says: ", report->detail);
+    }
+}
+
 /* Where it would go if its host were lost. */
 static void tell_refuge(const struct ha_ledger *l, const struct ha_vm *vm, const char *host,
                         struct buf *text)
@@ -238,10 +248,12 @@ static void tell_phase(const struct ha_ledger *l, const struct ha_vm *vm,
     case HA_STARTING:
     case HA_RUNNING:
         tell_place(owner, text);
+        tell_report(l->view, owner, text);
         tell_refuge(l, vm, owner->host, text);
         break;
     case HA_STOPPING:
         tell_place(owner, text);
+        tell_report(l->view, owner, text);
         break;
     case HA_RESTARTING:
         TELL(text, owner->vm, " has ended on ", owner->host, ", and is to be started again.");

@@ -291,8 +291,8 @@ static void names_of_nothing_are_told(void **state)
     struct ha_view v;
     explain_scene(&v);
     assert_tells(&v, ha_explain_references,
-                 "hosts/a: levels: there is no device a\n"
-                 "hosts/b: levels: there is no device b\n");
+                 "hosts/a: levels[0][0]: there is no fence device a\n"
+                 "hosts/b: levels[0][0]: there is no fence device b\n");
     struct ha_device device;
     ha_record_defaults(HA_DEVICE, &device);
     ha_text_set(device.name, sizeof device.name, "a");
@@ -313,11 +313,11 @@ static void names_of_nothing_are_told(void **state)
     assert_tells(&v, ha_explain_references,
                  "vms/web: storage: there is no storage san\n"
                  "vms/web: move_to: there is no host c\n"
-                 "vms/web: allowed: there is no host c\n"
-                 "vms/web: preferred: there is no host c\n"
-                 "vms/web: with: there is no machine db\n"
-                 "vms/web: apart: there is no machine cache\n"
-                 "vms/web: after: there is no machine dns\n");
+                 "vms/web: allowed[1]: there is no host c\n"
+                 "vms/web: preferred[0]: there is no host c\n"
+                 "vms/web: with[0]: there is no machine db\n"
+                 "vms/web: apart[0]: there is no machine cache\n"
+                 "vms/web: after[0]: there is no machine dns\n");
     ha_view_deinit(&v);
 }
 
