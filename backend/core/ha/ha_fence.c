@@ -536,6 +536,37 @@ static bool fate_is_of_a_storm(const struct ha_fate *fate,
     return is_fenced && (is_settled == NULL || !is_settled(ctx, fate->host));
 }
 
+/* Does anything say that the host may still run a machine? */
+static bool storm_host_owns(const struct ha_view *view, const char *host)
+{
+    for (size_t i = 0; i < ha_view_count(view, HA_OWNER); i++) {
+        const struct ha_owner *owner = ha_view_at(view, HA_OWNER, i)->record;
+        if (owner != NULL && strcmp(owner->host, host) == 0 &&
+            (owner->phase == HA_STARTING || owner->phase == HA_RUNNING ||
+             owner->phase == HA_STOPPING || owner->phase == HA_RECOVERING)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Is it one of those of which a share may be fenced? */
+static bool storm_host_counts(const struct ha_view *view, const char *host,
+                              bool (*is_settled)(void *ctx, const char *host), void *ctx)
+{
+    const struct ha_entry *entry = ha_view_find(view, HA_FATE, host, NULL);
+    const struct ha_fate *fate = entry != NULL ? entry->record : NULL;
+
+    if (ha_view_find(view, HA_AGENT, host, NULL) == NULL) {
+        return false;
+    }
+    if (entry == NULL || (fate != NULL && fate->phase == HA_HOST_UP) ||
+        fate_is_of_a_storm(fate, is_settled, ctx)) {
+        return true;
+    }
+    return (fate == NULL || fate->phase != HA_HOST_GONE) && storm_host_owns(view, host);
+}
+
 void ha_storm_of(const struct ha_view *view, bool (*is_settled)(void *ctx, const char *host),
                  void *ctx, struct ha_storm *ret)
 {
@@ -544,8 +575,8 @@ void ha_storm_of(const struct ha_view *view, bool (*is_settled)(void *ctx, const
     struct ha_storm storm = {0};
 
     for (size_t i = 0; i < ha_view_count(view, HA_HOST); i++) {
-        const char *host = ha_view_at(view, HA_HOST, i)->key.name;
-        storm.hosts += ha_view_find(view, HA_AGENT, host, NULL) != NULL;
+        storm.hosts +=
+            storm_host_counts(view, ha_view_at(view, HA_HOST, i)->key.name, is_settled, ctx);
     }
     for (size_t i = 0; i < ha_view_count(view, HA_FATE); i++) {
         storm.fenced += fate_is_of_a_storm(ha_view_at(view, HA_FATE, i)->record, is_settled, ctx);

@@ -48,6 +48,7 @@ static void count_one(struct ha_keeper *m, const struct ha_owner *owner)
     if (vm->storage[0] != '\0') {
         storage = ha_view_storage(m->view, vm->storage);
         h->movable += vm->is_wanted;
+        h->weight += vm->is_wanted ? vm->priority : 0;
     }
     if (storage != NULL) {
         h->flight = u64_max(h->flight, (nanos)storage->flight_ms * NANOS_PER_MS);
@@ -59,6 +60,7 @@ void ha_keeper_count_owned(struct ha_keeper *m)
     for (size_t i = 0; i < m->n_hosts; i++) {
         m->hosts[i]->owned = 0;
         m->hosts[i]->movable = 0;
+        m->hosts[i]->weight = 0;
         m->hosts[i]->blocked = 0;
         m->hosts[i]->flight = 0;
     }
@@ -389,11 +391,11 @@ static nanos host_lease_over(const struct ha_keeper *m, const char *host)
 }
 
 /* Was it heard since its fate is what it is, and just now? */
-static bool host_is_heard(const struct ha_keeper *m, const struct ha_soft_host *h)
+bool ha_keeper_is_heard(const struct ha_keeper *m, const struct ha_soft_host *h)
 {
     const struct ha_lease_row *row = ha_lessor_find(m->lessor, h->name);
 
-    return row != NULL && row->heard_at > h->phase_at && m->now < row->heard_at + HA_SILENCE;
+    return row != NULL && row->heard_at >= h->heard_from && m->now < row->heard_at + HA_SILENCE;
 }
 
 /* Has P passed for the host as such, so that whatever it ran has ended? */
@@ -499,41 +501,6 @@ static void host_confirm(struct ha_keeper *m, struct ha_soft_host *h)
     buf_deinit(&why);
 }
 
-/* A host whose fate has not changed for as long as a storm is counted. */
-static bool host_is_settled(void *ctx, const char *host)
-{
-    const struct ha_keeper *m = ctx;
-    const struct ha_soft_host *h = ha_soft_host_find(m, host);
-
-    return h != NULL && h->was_seen &&
-           m->now >= h->phase_at + (nanos)m->settings.storm_s * NANOS_PER_S;
-}
-
-/* Those that this step has just begun to fence are not in the view yet. */
-static bool host_storm_allows(struct ha_keeper *m, struct buf *why)
-{
-    struct ha_storm storm;
-    uint32_t begun = 0;
-
-    ha_storm_of(m->view, host_is_settled, m, &storm);
-    for (size_t i = 0; i < m->n_hosts; i++) {
-        begun += ha_hold_is_open(m, &m->hosts[i]->hold) &&
-                 ha_keeper_fate(m, m->hosts[i]->name) == HA_HOST_LOST;
-    }
-    if ((storm.may_fence && storm.fenced + begun < storm.cap) || MUTANT(HA_STORM_UNCAPPED)) {
-        return true;
-    }
-    say(why, "not fenced: ");
-    say_u64(why, storm.fenced + begun);
-    say(why, " of ");
-    say_u64(why, storm.hosts);
-    say(why, " hosts are fenced already, and no more than ");
-    say_u64(why, storm.cap);
-    say(why, " may be at a time: look for what they have in common (a switch, a power feed), or "
-             "confirm that it is off");
-    return false;
-}
-
 static void host_lost(struct ha_keeper *m, struct ha_soft_host *h, const struct ha_fate *fate)
 {
     const struct ha_host *host = ha_view_host(m->view, h->name);
@@ -543,7 +510,7 @@ static void host_lost(struct ha_keeper *m, struct ha_soft_host *h, const struct 
         host_confirm(m, h);
         return;
     }
-    if (host_is_heard(m, h)) {
+    if (ha_keeper_is_heard(m, h)) {
         fate_up(m, h, "it is heard again, and nothing was done to it");
         return;
     }
@@ -563,7 +530,7 @@ static void host_lost(struct ha_keeper *m, struct ha_soft_host *h, const struct 
         (void)fate_explain(m, h,
                            "it has no fence device: its machines wait for the end of its lease and "
                            "watchdog, or for an operator's confirmation");
-    } else if (host_storm_allows(m, &why)) {
+    } else if (ha_turn_of_lost(m, h, &why)) {
         fate_fence(m, h, "its machines are to run elsewhere", false);
     } else {
         (void)fate_explain(m, h, say_end(&why));
@@ -594,7 +561,10 @@ static bool fence_may_rest(struct ha_keeper *m, struct ha_soft_host *h)
 {
     nanos silent = host_silent_after(m, h->name);
 
-    if ((!h->has_fence || fence_is_idle(h)) && host_is_heard(m, h)) {
+    if ((!h->has_fence || fence_is_idle(h)) && ha_keeper_is_heard(m, h)) {
+        if (!h->has_fence) {
+            ha_turn_spared(m, h->name);
+        }
         fate_up(m, h, "it is heard again: it is not fenced any further");
         return true;
     }
@@ -624,10 +594,22 @@ static void host_fencing(struct ha_keeper *m, struct ha_soft_host *h, const stru
     if (!fate->is_asked && fence_may_rest(m, h)) {
         return;
     }
+    buf_init(&text);
+    if (!h->has_fence && !fate->is_asked && !ha_turn_of_taken_over(m, h, &text)) {
+        if (h->owned == 0 && host_is_expired(m, h)) {
+            fate_gone(m, h, HA_PROOF_EXPIRED,
+                      "it was not fenced any further; its lease and its watchdog have run out, and "
+                      "it owns nothing any more");
+        } else {
+            (void)fate_explain(m, h, say_end(&text));
+            ha_keeper_want(m, m->now + NANOS_PER_S);
+        }
+        buf_deinit(&text);
+        return;
+    }
     if (!h->has_fence) {
         ha_keeper_fence_begin(m, h);
     }
-    buf_init(&text);
     if (ha_fence_is_done(&h->fence)) {
         say(&text, "switched off and read back by ");
         ha_fence_tell_devices(&h->fence, &text);
@@ -655,7 +637,7 @@ static void host_gone(struct ha_keeper *m, struct ha_soft_host *h)
 {
     if (host_is_fence_asked(m, h->name)) {
         fate_fence(m, h, "asked by an operator", true);
-    } else if (h->blocked == 0 && host_is_heard(m, h)) {
+    } else if (h->blocked == 0 && ha_keeper_is_heard(m, h)) {
         fate_up(m, h, "it is heard, and owns nothing any more");
     }
 }
@@ -673,6 +655,8 @@ static void host_pass(struct ha_keeper *m, struct ha_soft_host *h)
     }
     enum ha_fate_phase phase = fate != NULL ? fate->phase : HA_HOST_UP;
     if (!h->was_seen || h->seen_phase != phase) {
+        /* What this term finds was written before it began, and so before all that it has heard. */
+        h->heard_from = h->was_seen ? m->now + 1 : m->lessor->since;
         h->was_seen = true;
         h->seen_phase = phase;
         h->phase_at = m->now;

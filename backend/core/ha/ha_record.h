@@ -154,6 +154,9 @@ struct ha_settings {
     uint32_t lease_ms;       /* L */
     uint32_t drift_ppm;      /* rho */
     uint32_t fence_delay_ms; /* up to so long before the first command, drawn anew each time */
+    uint32_t fence_priority_delay_ms; /* more, before a host is fenced whose machines have more
+                                         priority than those of any host on this side, if this side
+                                         has no more than half of the hosts */
     uint32_t fence_retry_ms; /* between rounds over all levels; doubled up to eight times that */
     uint32_t storm_percent;  /* of the hosts that may be fenced within storm_s; at least one, and
                                 always fewer than half */

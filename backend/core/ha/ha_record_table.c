@@ -139,6 +139,7 @@ static const struct ha_field settings_fields[] = {
     NUMBER(ha_settings, lease_ms, HA_TYPE_U32, 1000, 600000, 9000),
     NUMBER(ha_settings, drift_ppm, HA_TYPE_U32, 1, 100000, 1000),
     NUMBER(ha_settings, fence_delay_ms, HA_TYPE_U32, 0, 60000, 100),
+    NUMBER(ha_settings, fence_priority_delay_ms, HA_TYPE_U32, 0, 60000, 0),
     NUMBER(ha_settings, fence_retry_ms, HA_TYPE_U32, 100, 600000, 2000),
     NUMBER(ha_settings, storm_percent, HA_TYPE_U32, 1, 49, 30),
     NUMBER(ha_settings, storm_s, HA_TYPE_U32, 1, DAY_S, 600),

@@ -5,6 +5,7 @@
 #include "tests/support/test.h"
 
 static uint64_t revision;
+static nanos now;
 
 static const char *records_put(struct simrecords *r, enum ha_kind kind, const void *record)
 {
@@ -16,18 +17,25 @@ static const char *records_put(struct simrecords *r, enum ha_kind kind, const vo
     ha_key_format(kind, key.name, key.vm, text);
     buf_init(&json);
     ha_record_encode(kind, record, &json);
-    const char *broken = simrecords_changed(r, (struct bytes){(const uint8_t *)text, strlen(text)},
-                                            buf_view(&json), false, ++revision);
+    const struct simrecords_change change = {.key = {(const uint8_t *)text, strlen(text)},
+                                             .value = buf_view(&json),
+                                             .revision = ++revision,
+                                             .now = now};
+    const char *broken = simrecords_changed(r, &change);
     buf_deinit(&json);
     return broken;
 }
 
 static const char *records_text(struct simrecords *r, const char *key, const char *value)
 {
-    const struct bytes text = {(const uint8_t *)value, value != NULL ? strlen(value) : 0};
+    const struct simrecords_change change = {
+        .key = {(const uint8_t *)key, strlen(key)},
+        .value = {(const uint8_t *)value, value != NULL ? strlen(value) : 0},
+        .is_delete = value == NULL,
+        .revision = ++revision,
+        .now = now};
 
-    return simrecords_changed(r, (struct bytes){(const uint8_t *)key, strlen(key)}, text,
-                              value == NULL, ++revision);
+    return simrecords_changed(r, &change);
 }
 
 static struct ha_owner owner_in(enum ha_phase phase, const char *host, uint64_t epoch)
@@ -52,17 +60,23 @@ static const char *owner_put(struct simrecords *r, enum ha_phase phase, const ch
     return records_put(r, HA_OWNER, &o);
 }
 
-static const char *fate_put(struct simrecords *r, enum ha_fate_phase phase, enum ha_proof proof)
+static const char *fate_put_of(struct simrecords *r, const char *host, enum ha_fate_phase phase,
+                               enum ha_proof proof)
 {
     struct ha_fate f;
 
     ha_record_defaults(HA_FATE, &f);
-    ha_text_set(f.host, sizeof f.host, "a");
+    ha_text_set(f.host, sizeof f.host, host);
     ha_text_set(f.incident, sizeof f.incident, "i1");
     f.phase = phase;
     f.proof = proof;
     f.term = 1;
     return records_put(r, HA_FATE, &f);
+}
+
+static const char *fate_put(struct simrecords *r, enum ha_fate_phase phase, enum ha_proof proof)
+{
+    return fate_put_of(r, "a", phase, proof);
 }
 
 static void a_life_that_keeps_the_rules_breaks_nothing(void **state)
@@ -130,6 +144,39 @@ static void a_record_that_cannot_be_read_is_told(void **state)
     simrecords_deinit(&r);
 }
 
+/* Of three hosts one may be fenced at a time; so long ago that it counts no more, another. */
+static void a_fence_beyond_the_cap_is_told(void **state)
+{
+    (void)state;
+    static const char *const hosts[] = {"a", "b", "c"};
+    struct simrecords r;
+    simrecords_init(&r);
+    for (size_t i = 0; i < COUNT_OF(hosts); i++) {
+        struct ha_host host;
+        struct ha_agent_record agent;
+        ha_record_defaults(HA_HOST, &host);
+        ha_record_defaults(HA_AGENT, &agent);
+        ha_text_set(host.name, sizeof host.name, hosts[i]);
+        ha_text_set(agent.host, sizeof agent.host, hosts[i]);
+        agent.member = i + 1;
+        agent.boot = 1;
+        assert_null(records_put(&r, HA_HOST, &host));
+        assert_null(records_put(&r, HA_AGENT, &agent));
+    }
+    now = 1000 * NANOS_PER_S;
+    assert_null(fate_put_of(&r, "a", HA_HOST_LOST, HA_PROOF_NONE));
+    assert_null(fate_put_of(&r, "a", HA_HOST_FENCING, HA_PROOF_NONE));
+    now += 599 * NANOS_PER_S;
+    assert_null(fate_put_of(&r, "a", HA_HOST_FENCING, HA_PROOF_NONE)); /* a note */
+    now += NANOS_PER_S;
+    assert_null(fate_put_of(&r, "b", HA_HOST_LOST, HA_PROOF_NONE));
+    assert_null(fate_put_of(&r, "b", HA_HOST_FENCING, HA_PROOF_NONE));
+    assert_null(fate_put_of(&r, "c", HA_HOST_LOST, HA_PROOF_NONE));
+    assert_string_equal(fate_put_of(&r, "c", HA_HOST_FENCING, HA_PROOF_NONE), "I45");
+    assert_non_null(strstr(r.text, "than a storm's cap allows: c beside 1"));
+    simrecords_deinit(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -138,6 +185,7 @@ int main(void)
         cmocka_unit_test(a_fence_that_nobody_began_is_told),
         cmocka_unit_test(an_epoch_of_an_earlier_machine_of_the_name_is_told),
         cmocka_unit_test(a_record_that_cannot_be_read_is_told),
+        cmocka_unit_test(a_fence_beyond_the_cap_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

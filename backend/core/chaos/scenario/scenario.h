@@ -205,6 +205,17 @@ struct stage;
       "two hosts are fenced, and the machines of the third wait for P", 760,                       \
       "fence-storm-uncapped", "corosync#705; kubernetes/community#1416",                           \
       "a switch takes three of seven hosts, and two may be fenced")                                \
+    X(storm_taken_over, "storm-taken-over",                                                        \
+      "one is fenced, that with the most important machines; the other is told nothing more", 860, \
+      "taken-over-fences-at-once", "docs/ha.md, fencing one host",                                 \
+      "the leader dies that fenced two hosts, of which its successor may fence one")               \
+    X(double_fencing_race, "double-fencing-race", "one is switched off, and the other lives", 760, \
+      "fence-race-ignored", "pacemaker#639; fence-agents#308",                                     \
+      "of two hosts with machines each finds the other lost, the second before it is off")         \
+    X(fence_priority_delay, "fence-priority-delay",                                                \
+      "the host with the more important machines lives", 760, "off-after-a-delay-unconfirmed",     \
+      "pacemaker, priority-fencing-delay",                                                         \
+      "the same, and the one that fences first waits for 8 s")                                     \
     X(leader_dies_while_fencing, "leader-dies-while-fencing",                                      \
       "`keep` runs within 30 s, once; two commands at most", 500, "",                              \
       "Proxmox test-basic2, test-service-command8",                                                \

@@ -4,6 +4,7 @@
 
 #include "core/base/mem.h"
 #include "core/base/say.h"
+#include "core/ha/ha_fence.h"
 #include "core/ha/ha_proof.h"
 #include "core/ha/ha_restart.h"
 
@@ -155,35 +156,120 @@ static const char *fate_judge(struct simrecords *r, const struct ha_fate *before
     return "I47";
 }
 
+/* --- storms ----------------------------------------------------------------------------------- */
+
+struct records_hour {
+    const struct simrecords *records;
+    nanos now;
+};
+
+/* As long as a leader counts it, on a clock that may be a little fast. */
+static bool storm_is_settled(void *ctx, const char *host)
+{
+    const struct records_hour *hour = ctx;
+    const struct ha_view *view = &hour->records->view;
+    const struct ha_entry *entry = ha_view_find(view, HA_FATE, host, NULL);
+    const struct ha_settings *settings = ha_view_settings(view);
+    const uint64_t storm_s = (settings != NULL ? settings : &view->defaults)->storm_s;
+
+    return entry != NULL && hour->now - entry->mark >= storm_s * NANOS_PER_S / 100 * 99;
+}
+
+/* `storm` is as it was before. */
+static const char *storm_judge(struct simrecords *r, const struct ha_fate *before,
+                               const struct ha_storm *storm, const struct ha_fate *after)
+{
+    const bool begins = after != NULL && after->phase == HA_HOST_FENCING && !after->is_asked &&
+                        (before == NULL || before->phase != HA_HOST_FENCING);
+    struct buf text;
+
+    if (!begins || storm->may_fence) {
+        return NULL;
+    }
+    buf_init(&text);
+    say(&text, "more hosts are fenced at a time than a storm's cap allows: ");
+    say(&text, after->host);
+    say(&text, " beside ");
+    say_u64(&text, storm->fenced);
+    say(&text, " of ");
+    say_u64(&text, storm->hosts);
+    ha_text_set(r->text, sizeof r->text, say_end(&text));
+    buf_deinit(&text);
+    return "I45";
+}
+
+/* --- the view --------------------------------------------------------------------------------- */
+
 static const struct ha_entry *records_find(const struct simrecords *r, const struct ha_key *key)
 {
     return ha_view_find(&r->view, key->kind, key->name, NULL);
 }
 
-const char *simrecords_changed(struct simrecords *r, struct bytes key, struct bytes value,
-                               bool is_delete, uint64_t revision)
+static void records_take(struct simrecords *r, const struct simrecords_change *change)
 {
-    struct ha_owner owner;
-    struct ha_fate fate;
-    struct ha_key parsed;
+    if (change->is_delete) {
+        ha_view_delete(&r->view, change->key, change->revision);
+    } else {
+        ha_view_put(&r->view, change->key, change->value, change->revision, change->revision);
+    }
+}
 
-    if (ha_key_parse(key, &parsed) != OK || (parsed.kind != HA_OWNER && parsed.kind != HA_FATE)) {
+static const char *owner_changed(struct simrecords *r, const struct ha_key *key,
+                                 const struct simrecords_change *change)
+{
+    const struct ha_owner *known = ha_view_owner(&r->view, key->name);
+    const bool had = known != NULL;
+    struct ha_owner before;
+
+    if (had) {
+        before = *known;
+    }
+    records_take(r, change);
+    r->judged++;
+    return owner_judge(r, had ? &before : NULL, records_find(r, key), change->revision);
+}
+
+static const char *fate_changed(struct simrecords *r, const struct ha_key *key,
+                                const struct simrecords_change *change)
+{
+    const struct ha_entry *entry = records_find(r, key);
+    const nanos since = entry != NULL ? entry->mark : change->now;
+    const struct ha_fate *known = ha_view_fate(&r->view, key->name);
+    const bool had = known != NULL;
+    struct records_hour hour = {r, change->now};
+    struct ha_fate before;
+    struct ha_storm storm;
+
+    if (had) {
+        before = *known;
+    }
+    ha_storm_of(&r->view, storm_is_settled, &hour, &storm);
+    records_take(r, change);
+    r->judged++;
+    struct ha_entry *now = ha_view_find(&r->view, HA_FATE, key->name, NULL);
+    const struct ha_fate *after = now != NULL ? now->record : NULL;
+    if (now != NULL) {
+        now->mark = had && after != NULL && before.phase == after->phase ? since : change->now;
+    }
+    const char *broken = fate_judge(r, had ? &before : NULL, now, change->revision);
+    return broken != NULL ? broken : storm_judge(r, had ? &before : NULL, &storm, after);
+}
+
+const char *simrecords_changed(struct simrecords *r, const struct simrecords_change *change)
+{
+    struct ha_key key;
+
+    if (ha_key_parse(change->key, &key) != OK) {
         return NULL;
     }
-    const struct ha_entry *entry = records_find(r, &parsed);
-    const bool had = entry != NULL && entry->record != NULL;
-    if (had && parsed.kind == HA_OWNER) {
-        memcpy(&owner, entry->record, sizeof owner);
-    } else if (had) {
-        memcpy(&fate, entry->record, sizeof fate);
+    if (key.kind == HA_OWNER) {
+        return owner_changed(r, &key, change);
     }
-    if (is_delete) {
-        ha_view_delete(&r->view, key, revision);
-    } else {
-        ha_view_put(&r->view, key, value, revision, revision);
+    if (key.kind == HA_FATE) {
+        return fate_changed(r, &key, change);
     }
-    r->judged++;
-    entry = records_find(r, &parsed);
-    return parsed.kind == HA_OWNER ? owner_judge(r, had ? &owner : NULL, entry, revision)
-                                   : fate_judge(r, had ? &fate : NULL, entry, revision);
+    if (key.kind == HA_HOST || key.kind == HA_AGENT || key.kind == HA_SETTINGS) {
+        records_take(r, change);
+    }
+    return NULL;
 }

@@ -4,6 +4,8 @@
  * committed, in the order of the store, whoever wrote it and whichever leader's it was: so a rule
  * that two leaders break together, each of them right by itself, is broken here.
  *
+ *     I45  no host's fence is begun beyond the cap against storms, but those that an operator asks
+ *          for
  *     I46  an owner's record follows the one before it, and an epoch was never used before, by an
  *          earlier machine of the name either
  *     I47  a host's fate follows the one before it
@@ -22,7 +24,8 @@ struct simrecords_epoch {
 };
 
 struct simrecords {
-    struct ha_view view;             /* of owners and fates alone */
+    struct ha_view view; /* of what the rules look at; an entry's mark: since when its fate is in
+                            its phase */
     struct simrecords_epoch *epochs; /* owned; in the order of their first start */
     size_t n_epochs;
     size_t cap;
@@ -33,9 +36,17 @@ struct simrecords {
 void simrecords_init(struct simrecords *r);
 void simrecords_deinit(struct simrecords *r);
 
-/* A key was put, or deleted (`value` says nothing then), at `revision`. Keys that have no rule are
- * passed over. The invariant that it broke, "I46" or "I47", with `text` saying how; NULL: none. */
-const char *simrecords_changed(struct simrecords *r, struct bytes key, struct bytes value,
-                               bool is_delete, uint64_t revision);
+/* One change, which was committed. `value` says nothing of a delete. */
+struct simrecords_change {
+    struct bytes key;
+    struct bytes value;
+    bool is_delete;
+    uint64_t revision;
+    nanos now;
+};
+
+/* Changes of keys that have no rule are passed over. The invariant that it broke ("I46"), with
+ * `text` saying how; NULL: none. */
+const char *simrecords_changed(struct simrecords *r, const struct simrecords_change *change);
 
 #endif

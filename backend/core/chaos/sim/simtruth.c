@@ -65,8 +65,12 @@ static void take_change(void *ctx, const struct simevent_seen *seen)
 
     if (is_a_record(seen->name)) {
         if (t->broken == NULL) {
-            t->broken = simrecords_changed(&t->records, seen->name, seen->text, seen->is_delete,
-                                           (uint64_t)seen->revision);
+            const struct simrecords_change change = {.key = seen->name,
+                                                     .value = seen->text,
+                                                     .is_delete = seen->is_delete,
+                                                     .revision = (uint64_t)seen->revision,
+                                                     .now = feed->now};
+            t->broken = simrecords_changed(&t->records, &change);
         }
         return;
     }
