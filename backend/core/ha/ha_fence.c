@@ -287,6 +287,8 @@ static void fence_round_end(struct ha_fence *f)
 /* The next level, or after the last a pause. */
 static void fence_level_next(struct ha_fence *f, struct ha_fence_update *ret)
 {
+    f->failed_level = f->level;
+    f->levels_failed++;
     if (f->level + 1 < f->n_levels) {
         fence_level_begin(f, f->level + 1, ret);
     } else {
@@ -496,6 +498,20 @@ void ha_fence_tell(const struct ha_fence *f, struct buf *text)
             fence_tell_slot(slot, f->latest, text);
             comma = "; ";
         }
+    }
+}
+
+void ha_fence_tell_failure(const struct ha_fence *f, struct buf *text)
+{
+    CHECK(f->levels_failed > 0);
+    say(text, "level ");
+    say_u64(text, f->failed_level + 1);
+    say(text, " of ");
+    say_u64(text, f->n_levels);
+    say(text, " has failed");
+    for (uint32_t j = 0; j < f->level_n[f->failed_level]; j++) {
+        say(text, j == 0 ? ": " : "; ");
+        fence_tell_slot(&f->slots[f->level_slots[f->failed_level][j]], f->latest, text);
     }
 }
 

@@ -120,10 +120,12 @@ struct ha_fence {
     struct prng prng;
     enum ha_fence_phase phase;
     nanos latest;
-    nanos until;     /* DELAY, PAUSE, FLIGHT */
-    nanos off_since; /* FLIGHT, DONE: when the last device said off */
-    uint32_t round;  /* completed without success */
-    uint32_t level;  /* that is tried, or has done it; from 0 */
+    nanos until;            /* DELAY, PAUSE, FLIGHT */
+    nanos off_since;        /* FLIGHT, DONE: when the last device said off */
+    uint32_t round;         /* completed without success */
+    uint32_t level;         /* that is tried, or has done it; from 0 */
+    uint32_t failed_level;  /* that has failed last; and ... */
+    uint32_t levels_failed; /* how often one has, in all rounds */
     uint32_t n_levels;
     uint32_t n_slots;
     bool has_failed;    /* the level: so, once nothing is under way, the next */
@@ -159,6 +161,9 @@ static inline bool ha_fence_is_done(const struct ha_fence *f)
 
 /* "level 2 of 2: bmc-a: off: ERR_CLOSED; pause, round 3", for records and people. */
 void ha_fence_tell(const struct ha_fence *f, struct buf *text);
+
+/* "level 1 of 2 has failed: bmc-a: status: ERR_TIMEOUT"; a level has failed (levels_failed > 0). */
+void ha_fence_tell_failure(const struct ha_fence *f, struct buf *text);
 
 /* The devices that did it, "bmc-a, bmc-b"; it is in FLIGHT or DONE. */
 void ha_fence_tell_devices(const struct ha_fence *f, struct buf *text);

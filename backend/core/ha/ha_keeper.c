@@ -483,6 +483,7 @@ size_t ha_keeper_seen(const struct ha_keeper *m, struct ha_seen *ret, size_t max
             .host = e->key.name,
             .is_up = ha_keeper_fate(m, e->key.name) == HA_HOST_UP &&
                      manager_lease_holds(m, e->key.name) && (member == NULL || !member->is_cut),
+            .is_tripped = ha_trip_is_open(m, e->key.name),
             .is_degraded = member != NULL && member->is_degraded,
             .is_fence_tested = host != NULL && ha_keeper_is_tested(m, host)};
     }

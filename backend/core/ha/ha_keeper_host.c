@@ -444,6 +444,21 @@ static void host_forgive(struct ha_keeper *m, struct ha_soft_host *h, const stru
               "it was up for as long as the quarantine asks");
 }
 
+static void host_trip(struct ha_keeper *m, struct ha_soft_host *h, bool is_open)
+{
+    struct ha_deed *d = fate_deed(m, h);
+    struct ha_fate copy;
+
+    fate_copy(m, h->name, &copy);
+    copy.is_tripped = is_open;
+    ha_text_set(copy.reason, sizeof(copy.reason),
+                is_open ? "machines could not be started there, one after another: nothing is "
+                          "placed there for a while"
+                        : "");
+    fate_send(d, &copy, is_open ? "host-tripped" : "host-tried-again",
+              is_open ? copy.reason : "its next start says whether machines can be started there");
+}
+
 static bool host_is_fence_asked(const struct ha_keeper *m, const char *name)
 {
     const struct ha_host *host = ha_view_host(m->view, name);
@@ -457,6 +472,7 @@ static void host_up(struct ha_keeper *m, struct ha_soft_host *h, const struct ha
     bool is_known = ha_view_agent(m->view, h->name) != NULL || h->owned > 0;
     nanos silent = host_silent_after(m, h->name);
     nanos over = host_lease_over(m, h->name);
+    bool is_open = false;
 
     if (host_is_fence_asked(m, h->name)) {
         fate_lose(m, h, HA_HOST_FENCING, "asked by an operator");
@@ -471,7 +487,11 @@ static void host_up(struct ha_keeper *m, struct ha_soft_host *h, const struct ha
         fate_lose(m, h, HA_HOST_LOST, "its lease has ended, and the leader does not hear it");
     } else {
         ha_keeper_want(m, host_is_cut(m, h->name) ? silent : over);
-        host_forgive(m, h, fate);
+        if (ha_trip_is_news(m, h, fate, &is_open)) {
+            host_trip(m, h, is_open);
+        } else {
+            host_forgive(m, h, fate);
+        }
     }
 }
 
@@ -575,6 +595,37 @@ static bool fence_may_rest(struct ha_keeper *m, struct ha_soft_host *h)
     return false;
 }
 
+/* Silent devices are given up after minutes, over all their levels. Whoever may have to go and look
+ * is told sooner: once a level has failed, for the first round, and once it has lasted too long. */
+static void fence_tell_early(struct ha_keeper *m, struct ha_soft_host *h)
+{
+    const nanos slow = u64_add_sat(h->phase_at, HA_FENCE_QUIET);
+    const char *what = NULL;
+    struct buf text;
+
+    buf_init(&text);
+    if (h->fence.round > 0 || ha_fence_is_done(&h->fence)) {
+        h->failures_told = h->fence.levels_failed;
+    } else if (h->fence.levels_failed != h->failures_told) {
+        h->failures_told = h->fence.levels_failed;
+        what = "host-fence-level-failed";
+        ha_fence_tell_failure(&h->fence, &text);
+        say(&text, "; ");
+        ha_fence_tell(&h->fence, &text);
+    } else if (!h->is_slow_told && m->now >= slow && h->fence.phase != HA_FENCE_FLIGHT) {
+        h->is_slow_told = true;
+        what = "host-fence-slow";
+        say(&text, "nothing has proved it off yet, and it is tried on: ");
+        ha_fence_tell(&h->fence, &text);
+    } else if (!h->is_slow_told) {
+        ha_keeper_want(m, slow);
+    }
+    if (what != NULL) {
+        fate_note(m, h, say_end(&text), what);
+    }
+    buf_deinit(&text);
+}
+
 static void host_fencing(struct ha_keeper *m, struct ha_soft_host *h, const struct ha_fate *fate)
 {
     struct buf text;
@@ -623,6 +674,8 @@ static void host_fencing(struct ha_keeper *m, struct ha_soft_host *h, const stru
     } else if (h->fence.round != fate->attempts) {
         ha_fence_tell(&h->fence, &text);
         fate_note(m, h, say_end(&text), "host-fence-failed");
+    } else {
+        fence_tell_early(m, h);
     }
     buf_deinit(&text);
     if (h->has_fence) {
@@ -656,6 +709,9 @@ static void host_pass(struct ha_keeper *m, struct ha_soft_host *h)
     enum ha_fate_phase phase = fate != NULL ? fate->phase : HA_HOST_UP;
     if (!h->was_seen || h->seen_phase != phase) {
         /* What this term finds was written before it began, and so before all that it has heard. */
+        if (!h->was_seen) {
+            ha_trip_inherit(m, h, fate);
+        }
         h->heard_from = h->was_seen ? m->now + 1 : m->lessor->since;
         h->was_seen = true;
         h->seen_phase = phase;

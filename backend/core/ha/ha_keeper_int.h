@@ -5,6 +5,7 @@
  *     ha_keeper_deed.c   transactions under way, and what waits for them
  *     ha_keeper_host.c   fates: lost, fencing, gone, up again
  *     ha_keeper_turn.c   which of them is fenced first, and how many at a time
+ *     ha_keeper_trip.c   hosts on which nothing can be started
  *     ha_keeper_power.c  commands to fence devices, and their tests
  *     ha_keeper_vm.c     owners: what follows from reports, wishes and proofs
  *     ha_keeper_place.c  where machines start
@@ -43,6 +44,10 @@
 /* No device is told OFF later than this after a quorum has confirmed the term: longer than the
  * shortest delays, so that they need no further confirmation, and far below an election. */
 #define HA_OFF_FRESH (200 * NANOS_PER_MS)
+
+/* So many machines one after another that cannot be started on a host, and it gets none for a
+ * while. */
+#define HA_TRIP_MACHINES 3
 
 /* Old events that one transaction takes with it. */
 #define HA_EVENTS_DROPPED 4
@@ -96,8 +101,15 @@ struct ha_soft_host {
     uint32_t blocked; /* of those, that must have left it before it is up again */
     nanos flight;     /* the longest of their storages */
 
+    bool has_trip;
+    struct breaker trip;
+    uint32_t n_trip_machines; /* that could not be started there since one was: */
+    char trip_machines[HA_TRIP_MACHINES][HA_NAME_BYTES];
+
     bool has_fence;
-    uint64_t fence_life; /* answers to commands of earlier ones change nothing */
+    bool is_slow_told;      /* that it has lasted for HA_FENCE_QUIET */
+    uint32_t failures_told; /* of its levels */
+    uint64_t fence_life;    /* answers to commands of earlier ones change nothing */
     struct ha_fence fence;
 };
 
@@ -263,6 +275,16 @@ void ha_turn_spared(struct ha_keeper *m, const char *host);
 
 /* What a fence of this host waits for its priority (fence_priority_delay_ms). */
 nanos ha_turn_delay(const struct ha_keeper *m, const struct ha_soft_host *h);
+
+/* ha_keeper_trip.c: a machine has started on the host, or could not be. */
+void ha_trip_started(struct ha_keeper *m, const char *host);
+void ha_trip_failed(struct ha_keeper *m, const char *host, const char *vm);
+bool ha_trip_is_open(const struct ha_keeper *m, const char *host);
+/* The host is looked at for the first time in this term. */
+void ha_trip_inherit(struct ha_keeper *m, struct ha_soft_host *h, const struct ha_fate *fate);
+/* Does the fate not say yet what the breaker does? */
+bool ha_trip_is_news(struct ha_keeper *m, const struct ha_soft_host *h, const struct ha_fate *fate,
+                     bool *is_open);
 
 /* ha_keeper_power.c */
 void ha_keeper_fence_begin(struct ha_keeper *m, struct ha_soft_host *h);

@@ -171,6 +171,8 @@ void ha_keeper_fence_begin(struct ha_keeper *m, struct ha_soft_host *h)
 
     CHECK(m->world->power != NULL);
     h->has_fence = true;
+    h->is_slow_told = false;
+    h->failures_told = 0;
     h->fence_life = ++m->fence_lives;
     ha_fence_init(&h->fence, m->view, h->name, &config, prng_u64(&m->prng), m->now);
     ha_keeper_fence_step(m, h, NULL);

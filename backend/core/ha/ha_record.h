@@ -233,6 +233,7 @@ struct ha_fate {
     char incident[HA_NAME_BYTES];
     uint32_t losses; /* of late */
     bool is_quarantined;
+    bool is_tripped;            /* machines cannot be started here: it gets none for a while */
     uint32_t attempts;          /* rounds of fencing */
     bool is_asked;              /* FENCING: by an operator, whatever is heard of it */
     uint64_t fence_count;       /* of the host's record, as it was last obeyed */

@@ -183,6 +183,7 @@ static const struct ha_field fate_fields[] = {
     CHARS(ha_fate, incident, HA_TYPE_NAME),
     NUMBER(ha_fate, losses, HA_TYPE_U32, 0, UINT32_MAX, 0),
     FLAG(ha_fate, is_quarantined, "quarantined", false),
+    FLAG(ha_fate, is_tripped, "tripped", false),
     NUMBER(ha_fate, attempts, HA_TYPE_U32, 0, UINT32_MAX, 0),
     FLAG(ha_fate, is_asked, "asked", false),
     COUNTER(ha_fate, fence_count),
