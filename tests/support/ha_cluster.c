@@ -55,13 +55,21 @@ static void box_on_said(void *ctx, enum ha_saying who, const char *what, const c
     }
 }
 
+static void box_on_incident(void *ctx, const struct ha_incident *incident)
+{
+    struct ha_box *b = ctx;
+
+    b->cluster->incident_told[b->cluster->incidents_told++ % HA_TOLD_MAX] = *incident;
+}
+
 void ha_box_start(struct ha_box *b)
 {
     struct ha_cluster *c = b->cluster;
     struct node_config config = node_config_default(b->i + 1);
     const struct world *world = simhost_world(b->host);
     struct ha_member_config ha = {.seed = 0};
-    const struct ha_member_events told = {.ctx = b, .said = box_on_said};
+    const struct ha_member_events told = {
+        .ctx = b, .said = box_on_said, .incident = box_on_incident};
     const struct node_events events = {.ctx = b,
                                        .ready = box_on_ready,
                                        .leader_changed = box_on_leader,
