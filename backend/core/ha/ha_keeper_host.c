@@ -258,7 +258,11 @@ static void fate_lose(struct ha_keeper *m, struct ha_soft_host *h, enum ha_fate_
     struct ha_fate fate;
 
     fate_copy(m, h->name, &fate);
-    struct ha_soft_incident *incident = ha_incident_open(d, h->name);
+    const struct ha_lease_row *row = ha_lessor_find(m->lessor, h->name);
+    nanos unheard = phase == HA_HOST_LOST && row != NULL && row->heard_at > 0
+                        ? u64_sub_sat(m->now, row->heard_at)
+                        : 0; /* an operator's wish is heard at once */
+    struct ha_soft_incident *incident = ha_incident_open(d, h->name, unheard);
     fate.phase = phase;
     fate.proof = HA_PROOF_NONE;
     fate.is_asked = phase == HA_HOST_FENCING;

@@ -240,10 +240,13 @@ struct ha_fate {
     char reason[HA_TEXT_BYTES]; /* what is known, and what would resolve it */
 };
 
-/* One step of an incident, for its timeline: at `at_ms` after it was opened. */
+/* One step of an incident, for its timeline: at `at_ms` after it was opened something was over that
+ * had taken `took_ms`, or happened at once. */
 #define HA_STEPS_MAX 64
 struct ha_step {
     uint64_t at_ms;
+    uint64_t took_ms;
+    uint64_t epoch;           /* of the machine that it is about; 0: it is about none */
     char what[HA_NAME_BYTES]; /* detected, fence, fenced, placed, started, ... */
     char who[HA_NAME_BYTES];  /* the host, machine or device */
     char detail[HA_TEXT_BYTES];
@@ -254,6 +257,7 @@ struct ha_incident {
     char trace[40]; /* its trace id, as W3C writes it */
     char host[HA_NAME_BYTES];
     uint64_t opened_wall_ms;
+    uint64_t unheard_ms; /* so long before, its host was heard last */
     bool is_closed;
     uint32_t n_steps;
     struct ha_step steps[HA_STEPS_MAX];
