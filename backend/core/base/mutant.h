@@ -180,7 +180,10 @@
     X(HA_BACKOFF_RESET, "backoff-reset-by-leader", "ha",                                           \
       "a new leader counts the failures of a machine from none", "docs/ha.md, restarts")           \
     X(HA_STORM_UNCAPPED, "fence-storm-uncapped", "ha", "as many hosts are fenced as seem lost",    \
-      "corosync#705; kubernetes/community#1416")
+      "corosync#705; kubernetes/community#1416")                                                   \
+    X(HA_AGENT_STAYS, "agent-stays-with-its-voter", "ha",                                          \
+      "an agent stays with a voter through which it finds no leader",                              \
+      "docs/ha.md, hosts that do not vote")
 
 enum mutant {
     MUTANT_NONE,
