@@ -190,7 +190,10 @@
       "who was being fenced is heard, and whoever began it is fenced at once", "pacemaker#639")    \
     X(HA_OFF_UNCONFIRMED, "off-after-a-delay-unconfirmed", "ha",                                   \
       "a leader that has waited before a fence does not ask whether it still leads",               \
-      "pacemaker, priority-fencing-delay; docs/ha.md, fence races")
+      "pacemaker, priority-fencing-delay; docs/ha.md, fence races")                                \
+    X(HA_AGENT_STAYS, "agent-stays-with-its-voter", "ha",                                          \
+      "an agent stays with a voter through which it finds no leader",                              \
+      "docs/ha.md, hosts that do not vote")
 
 enum mutant {
     MUTANT_NONE,

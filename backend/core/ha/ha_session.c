@@ -5,6 +5,7 @@
 #include "core/base/check.h"
 #include "core/base/le.h"
 #include "core/base/mem.h"
+#include "core/base/mutant.h"
 #include "core/base/prng.h"
 #include "core/ha/ha_lease.h"
 
@@ -515,7 +516,7 @@ static const char *session_fault(const struct ha_session *h, nanos now)
     if (now >= h->heard_at + HA_SESSION_SILENCE) {
         return "it is silent";
     }
-    if (h->phase != SESSION_SERVED) {
+    if (h->phase != SESSION_SERVED || MUTANT(HA_AGENT_STAYS)) {
         return NULL;
     }
     if (now >= u64_add_sat(h->leaderless_since, HA_SESSION_LEADERLESS)) {

@@ -335,11 +335,10 @@ enum err ha_frames_next(struct ha_frames *f, struct ha_frame *ret, size_t *ret_b
     if (f->expects_opening) {
         TRY(frames_opening(f));
     }
-    const struct bytes there = {f->pending.data + f->at, f->pending.len - f->at};
-    if (there.len < HA_FRAME_HEADER_BYTES) {
+    if (f->pending.len - f->at < HA_FRAME_HEADER_BYTES) {
         return ERR_TRUNCATED;
     }
-    cursor_init(&c, there);
+    cursor_init(&c, (struct bytes){f->pending.data + f->at, f->pending.len - f->at});
     const uint32_t length = cursor_u32(&c);
     const uint32_t crc = cursor_u32(&c);
     if (length == 0 || length > HA_FRAME_BYTES_MAX) {

@@ -350,7 +350,20 @@ struct stage;
       "the leader's disk is full when a host is lost")                                             \
     X(host_dies_while_moving, "host-dies-while-moving",                                            \
       "it runs on a survivor within 30 s, each time", 660, "", "pacemaker, migrate-fail-2..9",     \
-      "a machine is moved, and the host that it leaves dies, and then the one that it goes to")
+      "a machine is moved, and the host that it leaves dies, and then the one that it goes to")    \
+    X(agent_host_lost, "agent-host-lost", "its machine runs elsewhere within 15 s", 500, "",       \
+      "docs/ha.md, hosts that do not vote",                                                        \
+      "a host that never votes loses its power, and is back")                                      \
+    X(agent_voter_dies, "agent-voter-dies", "another serves it within 5 s; no machine minds", 500, \
+      "", "docs/ha.md, hosts that do not vote",                                                    \
+      "the voter that serves a host which never votes loses its power")                            \
+    X(agent_voter_cut_off, "agent-voter-cut-off",                                                  \
+      "another serves it within 5 s; no machine minds", 500, "agent-stays-with-its-voter",         \
+      "docs/ha.md, hosts that do not vote",                                                        \
+      "the voter that serves a host which never votes is cut off from the other voters alone")     \
+    X(agent_daemons_restart, "agent-daemons-restart", "its machine runs on, in its epoch", 500,    \
+      "", "docs/ha.md, hosts that do not vote",                                                    \
+      "the daemon of a host that never votes is killed and started; then those of all voters")
 
 struct scenario {
     const char *name;
