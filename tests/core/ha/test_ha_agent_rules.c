@@ -10,7 +10,7 @@
 
 #define TXNS_MAX 8
 
-struct agent_bench {
+struct lone_agent {
     struct simworld *sim;
     struct simhost *host;
     struct ha_view view;
@@ -25,22 +25,22 @@ struct agent_bench {
 
 /* --- the store -------------------------------------------------------------------------------- */
 
-static void bench_submit(void *self, struct ha_txn *txn)
+static void lone_submit(void *self, struct ha_txn *txn)
 {
-    struct agent_bench *b = self;
+    struct lone_agent *b = self;
     assert_true(b->n < TXNS_MAX);
     b->txns[b->n++] = txn;
 }
 
-static void bench_confirm(void *self, struct ha_confirm *confirm)
+static void lone_confirm(void *self, struct ha_confirm *confirm)
 {
     (void)self;
     (void)confirm;
 }
 
-static void bench_note(void *self, node_id to, struct bytes bytes)
+static void lone_note(void *self, node_id to, struct bytes bytes)
 {
-    struct agent_bench *b = self;
+    struct lone_agent *b = self;
     struct ha_note note;
     (void)to;
     assert_int_equal(ha_note_decode(bytes, &note), OK);
@@ -49,29 +49,29 @@ static void bench_note(void *self, node_id to, struct bytes bytes)
     b->renewals++;
 }
 
-static struct ha_leader bench_leads(void *self)
+static struct ha_leader lone_leads(void *self)
 {
     (void)self;
     return (struct ha_leader){.leader = 2, .term = 1};
 }
 
-static void bench_feed(void *self, const struct ha_feed *feed)
+static void lone_feed(void *self, const struct ha_feed *feed)
 {
     (void)self;
     (void)feed;
 }
 
-static const struct ha_store_ops bench_ops = {bench_submit, bench_confirm, bench_note, bench_leads,
-                                              bench_feed};
+static const struct ha_store_ops lone_ops = {lone_submit, lone_confirm, lone_note, lone_leads,
+                                             lone_feed};
 
-static void bench_due(void *ctx)
+static void lone_due(void *ctx)
 {
-    ((struct agent_bench *)ctx)->is_due = true;
+    ((struct lone_agent *)ctx)->is_due = true;
 }
 
 /* --- the bench -------------------------------------------------------------------------------- */
 
-static void bench_run(struct agent_bench *b, nanos span)
+static void lone_run(struct lone_agent *b, nanos span)
 {
     nanos until = simworld_now(b->sim) + span;
 
@@ -84,7 +84,7 @@ static void bench_run(struct agent_bench *b, nanos span)
 }
 
 /* The oldest transaction ends so. */
-static void bench_answer(struct agent_bench *b, enum ha_txn_outcome outcome, int64_t revision)
+static void lone_answer(struct lone_agent *b, enum ha_txn_outcome outcome, int64_t revision)
 {
     assert_true(b->n > 0);
     struct ha_txn *txn = b->txns[0];
@@ -96,19 +96,19 @@ static void bench_answer(struct agent_bench *b, enum ha_txn_outcome outcome, int
 }
 
 /* The registration that is under way is written, as it is. */
-static void bench_register(struct agent_bench *b)
+static void lone_register(struct lone_agent *b)
 {
     assert_int_equal(b->n, 1);
     VIEW_PUT(&b->view, &b->agent->record);
-    bench_answer(b, HA_TXN_APPLIED, (int64_t)b->view.revision);
-    bench_run(b, 20 * NANOS_PER_MS);
+    lone_answer(b, HA_TXN_APPLIED, (int64_t)b->view.revision);
+    lone_run(b, 20 * NANOS_PER_MS);
     assert_int_equal(b->agent->phase, HA_AGENT_SERVING);
 }
 
-static void bench_open(struct agent_bench *b, enum world_watchdog watchdog)
+static void lone_open(struct lone_agent *b, enum world_watchdog watchdog)
 {
     struct ha_agent_config config = {.memory_mib = 1000, .cpus = 4};
-    const struct ha_agent_events events = {.ctx = b, .due = bench_due};
+    const struct ha_agent_events events = {.ctx = b, .due = lone_due};
     struct ha_storage storage;
 
     memset(b, 0, sizeof(*b));
@@ -118,7 +118,7 @@ static void bench_open(struct agent_bench *b, enum world_watchdog watchdog)
     if (watchdog != WORLD_WATCHDOG_NONE) {
         simguard_install(b->host, watchdog, 5 * NANOS_PER_S);
     }
-    b->store = (struct ha_store){.self = b, .member = 1, .ops = &bench_ops};
+    b->store = (struct ha_store){.self = b, .member = 1, .ops = &lone_ops};
     ha_view_init(&b->view);
     ha_record_defaults(HA_STORAGE, &storage);
     ha_text_set(storage.name, sizeof(storage.name), "nfs");
@@ -131,10 +131,10 @@ static void bench_open(struct agent_bench *b, enum world_watchdog watchdog)
     ha_text_set(config.host, sizeof(config.host), "a");
     names_add(&config.storages, "nfs");
     b->agent = ha_agent_open(simhost_world(b->host), &b->store, &b->view, &config, &events);
-    bench_run(b, 100 * NANOS_PER_MS);
+    lone_run(b, 100 * NANOS_PER_MS);
 }
 
-static void bench_close(struct agent_bench *b)
+static void lone_close(struct lone_agent *b)
 {
     simworld_free(b->sim);
     ha_agent_close(b->agent);
@@ -142,7 +142,7 @@ static void bench_close(struct agent_bench *b)
 }
 
 /* The newest renewal is granted, by a store that is at `revision`. */
-static void bench_grant(struct agent_bench *b, uint64_t revision)
+static void lone_grant(struct lone_agent *b, uint64_t revision)
 {
     assert_true(b->renewals > 0);
     const struct ha_note note = {.kind = HA_NOTE_GRANT,
@@ -152,17 +152,17 @@ static void bench_grant(struct agent_bench *b, uint64_t revision)
                                               .revision = revision,
                                               .lease_ms = 9000}};
     ha_agent_note(b->agent, &note);
-    bench_run(b, 100 * NANOS_PER_MS);
+    lone_run(b, 100 * NANOS_PER_MS);
 }
 
-static void bench_assign(struct agent_bench *b, uint64_t epoch, enum ha_policy policy)
+static void lone_assign(struct lone_agent *b, uint64_t epoch, enum ha_policy policy)
 {
     struct ha_owner owner = owner_of("web", HA_STARTING, "a", epoch);
     owner.policy = policy;
     VIEW_PUT(&b->view, &owner);
 }
 
-static uint64_t bench_starts(const struct agent_bench *b)
+static uint64_t lone_starts(const struct lone_agent *b)
 {
     struct ha_agent_status status;
     ha_agent_status(b->agent, &status);
@@ -175,46 +175,46 @@ static uint64_t bench_starts(const struct agent_bench *b)
  * given to another, for one. */
 static void nothing_is_started_on_a_view_older_than_the_newest_grant(void **state)
 {
-    struct agent_bench b;
+    struct lone_agent b;
     (void)state;
-    bench_open(&b, WORLD_WATCHDOG_READY);
-    bench_register(&b);
-    bench_assign(&b, 7, HA_POLICY_STOP);
-    bench_run(&b, NANOS_PER_S);
-    assert_int_equal(bench_starts(&b), 0); /* without a lease */
-    bench_grant(&b, b.view.revision + 5);
-    bench_run(&b, NANOS_PER_S);
-    assert_int_equal(bench_starts(&b), 0);
+    lone_open(&b, WORLD_WATCHDOG_READY);
+    lone_register(&b);
+    lone_assign(&b, 7, HA_POLICY_STOP);
+    lone_run(&b, NANOS_PER_S);
+    assert_int_equal(lone_starts(&b), 0); /* without a lease */
+    lone_grant(&b, b.view.revision + 5);
+    lone_run(&b, NANOS_PER_S);
+    assert_int_equal(lone_starts(&b), 0);
     ha_view_advance(&b.view, b.view.revision + 4);
-    bench_run(&b, NANOS_PER_S);
-    assert_int_equal(bench_starts(&b), 0);
+    lone_run(&b, NANOS_PER_S);
+    assert_int_equal(lone_starts(&b), 0);
     ha_view_advance(&b.view, b.view.revision + 1);
-    bench_run(&b, NANOS_PER_S);
-    assert_int_equal(bench_starts(&b), 1);
-    bench_close(&b);
+    lone_run(&b, NANOS_PER_S);
+    assert_int_equal(lone_starts(&b), 1);
+    lone_close(&b);
 }
 
 /* The same, of a machine that lives: it is not killed on the word of an old view, either. */
 static void nothing_is_killed_on_a_view_older_than_the_newest_grant(void **state)
 {
-    struct agent_bench b;
+    struct lone_agent b;
     struct world_vm_found found;
     (void)state;
-    bench_open(&b, WORLD_WATCHDOG_READY);
-    bench_register(&b);
-    bench_assign(&b, 7, HA_POLICY_STOP);
-    bench_grant(&b, b.view.revision);
-    bench_run(&b, NANOS_PER_S);
+    lone_open(&b, WORLD_WATCHDOG_READY);
+    lone_register(&b);
+    lone_assign(&b, 7, HA_POLICY_STOP);
+    lone_grant(&b, b.view.revision);
+    lone_run(&b, NANOS_PER_S);
     assert_true(simvm_at(b.host, 0, &found));
-    bench_grant(&b, b.view.revision + 5);
+    lone_grant(&b, b.view.revision + 5);
     const struct ha_owner elsewhere = owner_of("web", HA_RUNNING, "b", 8);
     VIEW_PUT(&b.view, &elsewhere);
-    bench_run(&b, NANOS_PER_S);
+    lone_run(&b, NANOS_PER_S);
     assert_true(simvm_at(b.host, 0, &found));
     ha_view_advance(&b.view, b.view.revision + 4);
-    bench_run(&b, NANOS_PER_S);
+    lone_run(&b, NANOS_PER_S);
     assert_false(simvm_at(b.host, 0, &found));
-    bench_close(&b);
+    lone_close(&b);
 }
 
 /* --- the boot --------------------------------------------------------------------------------- */
@@ -223,32 +223,32 @@ static void nothing_is_killed_on_a_view_older_than_the_newest_grant(void **state
  * and reports that it wrote, are not ours. */
 static void a_boot_is_not_used_before_it_is_known_to_be_applied(void **state)
 {
-    struct agent_bench b;
+    struct lone_agent b;
     (void)state;
-    bench_open(&b, WORLD_WATCHDOG_READY);
+    lone_open(&b, WORLD_WATCHDOG_READY);
     assert_int_equal(b.n, 1);
     const struct ha_agent_record same = b.agent->record;
     assert_int_equal(same.boot, 1);
     VIEW_PUT(&b.view, &same);
-    bench_answer(&b, HA_TXN_UNKNOWN, 0);
-    bench_assign(&b, 7, HA_POLICY_STOP);
-    bench_run(&b, NANOS_PER_S);
+    lone_answer(&b, HA_TXN_UNKNOWN, 0);
+    lone_assign(&b, 7, HA_POLICY_STOP);
+    lone_run(&b, NANOS_PER_S);
     assert_int_equal(b.agent->phase, HA_AGENT_JOINING);
     assert_int_equal(b.renewals, 0);
-    assert_int_equal(bench_starts(&b), 0);
+    assert_int_equal(lone_starts(&b), 0);
     /* It registers anew, above the one that is there. */
     assert_int_equal(b.agent->record.boot, 2);
-    bench_register(&b);
-    bench_run(&b, NANOS_PER_S);
+    lone_register(&b);
+    lone_run(&b, NANOS_PER_S);
     assert_true(b.renewals > 0);
     assert_int_equal(b.renew.boot, 2);
     /* A grant for the one before is none. */
     b.renew.boot = 1;
-    bench_grant(&b, b.view.revision);
+    lone_grant(&b, b.view.revision);
     struct ha_agent_status status;
     ha_agent_status(b.agent, &status);
     assert_int_equal(status.lease_left, 0);
-    bench_close(&b);
+    lone_close(&b);
 }
 
 /* --- what would prove its loss ---------------------------------------------------------------- */
@@ -263,10 +263,10 @@ struct refusal_case {
 
 static void refusal_try(const struct refusal_case *c)
 {
-    struct agent_bench b;
+    struct lone_agent b;
     struct ha_host host = host_named("a", 1000, 4);
 
-    bench_open(&b, c->watchdog);
+    lone_open(&b, c->watchdog);
     if (!c->has_fence) {
         host.n_levels = 0;
     }
@@ -278,11 +278,11 @@ static void refusal_try(const struct refusal_case *c)
         names_add(&vm.allowed, "a");
         VIEW_PUT(&b.view, &vm);
     }
-    bench_register(&b);
-    bench_assign(&b, 7, c->policy);
-    bench_grant(&b, b.view.revision);
-    bench_run(&b, NANOS_PER_S);
-    assert_int_equal(bench_starts(&b), c->is_refused ? 0 : 1);
+    lone_register(&b);
+    lone_assign(&b, 7, c->policy);
+    lone_grant(&b, b.view.revision);
+    lone_run(&b, NANOS_PER_S);
+    assert_int_equal(lone_starts(&b), c->is_refused ? 0 : 1);
     if (c->is_refused) {
         /* And says so, for the manager to place it elsewhere. */
         const struct ha_run *run = ha_run_find(b.agent, "web", 7);
@@ -292,7 +292,7 @@ static void refusal_try(const struct refusal_case *c)
         assert_non_null(strstr(run->detail, "fence device"));
         assert_int_equal(b.n, 1);
     }
-    bench_close(&b);
+    lone_close(&b);
 }
 
 /* Placement looks at the same; but between its look and the start the watchdog may have gone. */
