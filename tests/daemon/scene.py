@@ -94,9 +94,9 @@ class Scene:
             member.kill()
 
 
-def run_checks():
+def run_checks(at_once=False):
     """Those that the command line names, or all."""
     build = Path(sys.argv[1]).resolve()
     wanted = sys.argv[2:]
     chosen = [f for f in check.functions if not wanted or f.__name__ in wanted]
-    return 1 if checks.run_checks(chosen, (build,)) else 0
+    return 1 if checks.run_checks(chosen, (build,), at_once=at_once) else 0
