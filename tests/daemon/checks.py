@@ -5,6 +5,7 @@ assertions that say what was found, and patience.
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 PATIENCE = 20
 FAILURES = (AssertionError, OSError, TimeoutError, LookupError, TypeError, ValueError,
@@ -55,6 +56,14 @@ def run_checks(functions, args, stops_early=False, at_once=False):
         if failed and stops_early:
             break
     return failed
+
+
+def sanitizers_said(directory):
+    """What sanitizers wrote into the logs below a directory: a process may outlive it."""
+    words = ("Sanitizer", "runtime error:")
+    return [f"{log.name}: {line}" for log in sorted(Path(directory).rglob("*log*")) if log.is_file()
+            for line in log.read_text(errors="replace").splitlines()
+            if any(word in line for word in words)]
 
 
 def expect(found, wanted):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "scripts"))
 
-from checks import Checks, expect, run_checks, soon, until
+from checks import Checks, expect, run_checks, sanitizers_said, soon, until
 from local_bmc import is_installed
 from local_hosts import HostFarm, Witness, kill
 
@@ -341,12 +341,14 @@ def main():
         failed = run_checks(chosen, (farm,), stops_early=True)
     finally:
         farm.close()
+        said = sanitizers_said(directory)
+        print("".join(f"# {line}\n" for line in said), end="")
         if failed:
             for name in farm.names:
                 print(f"# {name}: " + "\n# ".join(
                     farm.member(name).log.read_text().splitlines()[-15:]))
         shutil.rmtree(directory, ignore_errors=True)
-    return 1 if failed else 0
+    return 1 if failed or said else 0
 
 
 if __name__ == "__main__":
