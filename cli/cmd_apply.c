@@ -74,7 +74,10 @@ static void keep_vm(const struct manifest_document *d, struct ha_vm *vm, const s
         return;
     }
     vm->start_count = before->start_count;
-    memcpy(vm->move_to, before->move_to, sizeof vm->move_to);
+    /* A move that the manifest no longer allows is over: its word is the newer one. */
+    if (vm->allowed.n == 0 || ha_names_have(&vm->allowed, before->move_to)) {
+        memcpy(vm->move_to, before->move_to, sizeof vm->move_to);
+    }
     if (!manifest_has(d, "desired")) {
         vm->is_wanted = before->is_wanted;
     }

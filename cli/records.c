@@ -9,6 +9,7 @@
 
 #include "api/pb_wire.h"
 #include "core/base/check.h"
+#include "core/base/say.h"
 
 /* Keys of one answer. */
 #define PAGE_KEYS 500
@@ -170,7 +171,18 @@ static void txn_put_change(struct buf *txn, const char *key, const struct record
 enum cli_exit records_write(struct remote *r, const struct records_change *changes, size_t n)
 {
     char key[HA_KEY_BYTES];
+    struct buf why;
 
+    buf_init(&why);
+    for (size_t i = 0; i < n; i++) {
+        if (changes[i].record != NULL &&
+            ha_record_check(changes[i].kind, changes[i].record, &why) != OK) {
+            enum cli_exit refused = remote_wrong(r, "nobody could read that record", say_end(&why));
+            buf_deinit(&why);
+            return refused;
+        }
+    }
+    buf_deinit(&why);
     buf_clear(&r->request);
     for (size_t i = 0; i < n; i++) {
         ha_key_format(changes[i].kind, changes[i].name, NULL, key);

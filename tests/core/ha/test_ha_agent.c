@@ -116,11 +116,85 @@ static void guest_without_room_on_its_disk_is_told_and_goes_on_once_there_is(voi
     ha_cluster_deinit(&c);
 }
 
+/* --- what is left when a proof is false ------------------------------------------------------- */
+
+/* The only fence device of a host says that it switched it off, reads "off", and has done nothing:
+ * nobody can know. What stands between the two starts is the lock of the image, until the first has
+ * ended by its lease. */
+static void device_that_lies_twice_meets_the_lock_of_the_image(void **state)
+{
+    struct simdevice_faults lies = simdevice_faults_none();
+    struct ha_cluster c;
+    (void)state;
+    struct ha_box *b = agent_scene(&c, 3);
+    struct ha_vm vm = agent_vm(&c, "web", b);
+    vm.restart.limit = 1000;
+    vm.restart.delay_max_ms = 1000;
+    HA_APPLY(&c, &vm);
+    assert_true(ha_cluster_wait_vm(&c, "web", HA_RUNNING, b->name, 5 * NANOS_PER_S));
+    struct ha_settings settings = *ha_view_settings(ha_cluster_view(&c));
+    settings.fence_delay_ms = 0;
+    HA_APPLY(&c, &settings);
+    lies.only_says_ok = true;
+    lies.tells_order = true;
+    lies.switch_time = 20 * NANOS_PER_MS;
+    simdevice_set_faults(c.sim, b->name, &lies);
+    ha_box_isolate(b, true);
+    assert_true(ha_cluster_wait_fate(&c, b->name, HA_HOST_GONE, 5 * NANOS_PER_S));
+    ha_cluster_run(&c, 700 * NANOS_PER_MS);
+    struct world_vm_found found;
+    assert_true(simvm_at(b->host, 0, &found));
+    assert_true(simvolume_contentions(simvolume_find(c.sim, "web")) > 0);
+    assert_non_null(strstr(ha_cluster_owner(&c, "web")->reason, "another machine has the volume"));
+    /* ha_cluster_run has looked, all the time, that nothing was written by two. */
+    ha_cluster_run(&c, 20 * NANOS_PER_S);
+    assert_false(simvm_at(b->host, 0, &found));
+    assert_true(ha_cluster_wait_vm(&c, "web", HA_RUNNING, NULL, 5 * NANOS_PER_S));
+    assert_string_not_equal(ha_cluster_owner(&c, "web")->host, b->name);
+    ha_cluster_deinit(&c);
+}
+
+/* With a second one that tells the truth it is found out, and nothing is started on its word. */
+static void device_that_lies_twice_is_refuted_by_a_witness(void **state)
+{
+    struct simdevice_faults lies = simdevice_faults_none();
+    struct ha_cluster c;
+    struct ha_device second;
+    (void)state;
+    struct ha_box *b = agent_scene(&c, 4);
+    simdevice_new(b->host, "second");
+    ha_record_defaults(HA_DEVICE, &second);
+    ha_text_set(second.name, sizeof(second.name), "second");
+    ha_text_set(second.agent, sizeof(second.agent), "fence_ipmilan");
+    HA_APPLY(&c, &second);
+    struct ha_host host = *ha_view_host(ha_cluster_view(&c), b->name);
+    host.n_levels = 2;
+    host.levels[1].n = 1;
+    ha_text_set(host.levels[1].device[0], HA_NAME_BYTES, "second");
+    HA_APPLY(&c, &host);
+    struct ha_vm vm = agent_vm(&c, "web", b);
+    HA_APPLY(&c, &vm);
+    assert_true(ha_cluster_wait_vm(&c, "web", HA_RUNNING, b->name, 5 * NANOS_PER_S));
+    lies.only_says_ok = true;
+    lies.tells_order = true;
+    simdevice_set_faults(c.sim, b->name, &lies);
+    ha_cluster_run(&c, 70 * NANOS_PER_S); /* the second has been tested */
+    b->stays_down = true;
+    ha_box_isolate(b, true);
+    assert_true(ha_cluster_wait_fate(&c, b->name, HA_HOST_GONE, 20 * NANOS_PER_S));
+    assert_int_equal(simhost_power(b->host), SIMHOST_OFF);
+    assert_int_equal(simdevice_offs(c.sim, "second"), 1);
+    assert_int_equal(simvolume_contentions(simvolume_find(c.sim, "web")), 0);
+    ha_cluster_deinit(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(start_that_fails_is_told_in_the_words_of_the_driver),
         cmocka_unit_test(guest_without_room_on_its_disk_is_told_and_goes_on_once_there_is),
+        cmocka_unit_test(device_that_lies_twice_meets_the_lock_of_the_image),
+        cmocka_unit_test(device_that_lies_twice_is_refuted_by_a_witness),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -74,6 +74,37 @@ static void a_machine_that_runs_tells_where_it_would_come_back(void **state)
     ha_view_deinit(&v);
 }
 
+static void a_machine_that_is_to_move_tells_what_is_in_its_way(void **state)
+{
+    (void)state;
+    struct ha_view v;
+    explain_scene(&v);
+    struct ha_vm vm = vm_named("web", 400);
+    ha_text_set(vm.move_to, sizeof vm.move_to, "b");
+    VIEW_PUT(&v, &vm);
+    explain_put_owner(&v, HA_RUNNING, "a", 7, "");
+    assert_explains(&v, ha_explain_vm, "web",
+                    "web is running on a, in epoch 7.\n"
+                    "It is to move to b.\n"
+                    "If a were lost, it would come back on b.\n");
+    struct ha_host host = host_named("b", 1000, 4);
+    host.is_enabled = false;
+    VIEW_PUT(&v, &host);
+    assert_explains(&v, ha_explain_vm, "web",
+                    "web is running on a, in epoch 7.\n"
+                    "It is to move to b, and stays here until it fits there:\n"
+                    "  b: it is disabled\n"
+                    "If a were lost, no other host would fit:\n"
+                    "  b: it is disabled\n");
+    view_delete_key(&v, "/novacron/hosts/b");
+    assert_explains(&v, ha_explain_vm, "web",
+                    "web is running on a, in epoch 7.\n"
+                    "It is to move to b, and there is no such host.\n"
+                    "If a were lost, no other host would fit:\n"
+                    "  there is no other host\n");
+    ha_view_deinit(&v);
+}
+
 static void a_machine_on_a_disk_of_its_host_is_not_protected(void **state)
 {
     (void)state;
@@ -537,6 +568,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_machine_that_runs_tells_where_it_would_come_back),
+        cmocka_unit_test(a_machine_that_is_to_move_tells_what_is_in_its_way),
         cmocka_unit_test(a_machine_on_a_disk_of_its_host_is_not_protected),
         cmocka_unit_test(a_machine_without_a_host_tells_each_host_why_not),
         cmocka_unit_test(a_machine_that_waits_tells_for_whom),
