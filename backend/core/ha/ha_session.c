@@ -71,6 +71,7 @@ struct ha_session {
     uint64_t beginnings;
     uint64_t refusals;
     enum ha_farewell refusal;
+    const char *told_why; /* it was lost, or not served, last */
 };
 
 static const struct ha_session_voter *session_voter(const struct ha_session *h)
@@ -170,7 +171,10 @@ static void session_lost(struct ha_session *h, const char *why)
         h->losses++;
         h->tried = 1U << h->voter; /* the others first */
     }
-    session_say(h, was_served ? "lost" : "not served", why);
+    if (was_served || why != h->told_why) { /* the same again is no news; texts are static */
+        session_say(h, was_served ? "lost" : "not served", why);
+    }
+    h->told_why = why;
     session_led(h, NODE_NONE, h->term);
     session_plan_call(h);
 }
@@ -430,6 +434,7 @@ static void session_take_welcome(struct ha_session *h, const struct ha_welcome *
     h->unanswered_since = NANOS_FOREVER;
     h->behind_since = NANOS_FOREVER;
     buf_clear(&h->batch);
+    h->told_why = NULL;
     session_say(h, "served", "");
 }
 
