@@ -61,6 +61,7 @@ struct ha_session {
     uint32_t lineage;
     node_id leader;
     uint64_t term;
+    uint64_t led_term; /* the latest in which somebody led: a quorum knows it */
 
     struct session_deal *deals; /* owned, oldest first */
     struct session_ask *asks;   /* owned */
@@ -102,6 +103,7 @@ static void session_led(struct ha_session *h, node_id leader, uint64_t term)
     h->term = term;
     if (leader != NODE_NONE) {
         h->leaderless_since = NANOS_FOREVER;
+        h->led_term = u64_max(h->led_term, term);
     } else if (h->leaderless_since == NANOS_FOREVER) {
         h->leaderless_since = world_now(h->world);
     }
@@ -206,7 +208,8 @@ static void session_hello(struct ha_session *h)
                              .as.hello = {.version = HA_SESSION_VERSION,
                                           .cluster = h->config.cluster,
                                           .lineage = h->lineage,
-                                          .revision = h->revision}};
+                                          .revision = h->revision,
+                                          .term = h->led_term}};
     struct buf b;
 
     memcpy(hello.as.hello.host, h->config.host, sizeof(hello.as.hello.host));
