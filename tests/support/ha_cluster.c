@@ -69,11 +69,19 @@ static void box_on_session(void *ctx, const char *what, const char *voter, const
     }
 }
 
+static void box_on_incident(void *ctx, const struct ha_incident *incident)
+{
+    struct ha_box *b = ctx;
+
+    b->cluster->incident_told[b->cluster->incidents_told++ % HA_TOLD_MAX] = *incident;
+}
+
 /* What works beside a node, or beside a session. */
 static void box_start_member(struct ha_box *b, const struct ha_store *store)
 {
     struct ha_member_config ha = {.seed = 0};
-    const struct ha_member_events told = {.ctx = b, .said = box_on_said};
+    const struct ha_member_events told = {
+        .ctx = b, .said = box_on_said, .incident = box_on_incident};
 
     ha_text_set(ha.agent.host, sizeof(ha.agent.host), b->name);
     ha.agent.memory_mib = 16384;

@@ -19,6 +19,7 @@
 #include "core/node/node_session.h"
 
 #define HA_BOXES_MAX   7
+#define HA_TOLD_MAX    8
 #define HA_TEST_DETECT (1200 * NANOS_PER_MS)
 
 struct ha_cluster;
@@ -48,6 +49,10 @@ struct ha_cluster {
     bool has_health;
     bool is_loud;         /* what is said is printed */
     uint64_t first_epoch; /* of the machine that was looked at first */
+
+    /* Incidents that were told as closed; a ring. */
+    uint32_t incidents_told;
+    struct ha_incident incident_told[HA_TOLD_MAX];
 };
 
 /* `watchdog`: of all hosts; NONE: there is no guard. */

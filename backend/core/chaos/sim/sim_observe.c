@@ -195,6 +195,9 @@ static void on_applied(void *ctx, struct simmember *m, const struct raft_entry *
     oracle_applied_entry(s->oracle, m->i, entry, node_status(m->node).term);
     if (!m->node->is_witness) { /* which has no payloads */
         simtruth_applied(&s->truth, entry, simworld_now(s->world));
+        if (s->truth.broken != NULL) {
+            sim_fail(s, SIM_UNSAFE, s->truth.broken, s->truth.records.text);
+        }
     }
 }
 
