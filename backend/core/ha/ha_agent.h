@@ -56,6 +56,7 @@
 #define HA_QUERY_EVERY    (3 * NANOS_PER_S)
 #define HA_QUERY_PATIENCE (2 * NANOS_PER_S)
 #define HA_QUERY_MISSES   3
+#define HA_RESUME_EVERY   (10 * NANOS_PER_S) /* a guest whose disk had no room is tried again */
 #define HA_GUARD_EVERY    (2 * NANOS_PER_S)
 #define HA_PROBE_EVERY    (30 * NANOS_PER_S)
 

@@ -45,6 +45,8 @@ struct ha_run {
     nanos kill_again; /* not before */
     uint32_t misses;  /* QUERYs in a row without an answer */
     nanos query_at;
+    char stands[HA_TEXT_BYTES]; /* why its guest stands still, though nobody asked for it; or "" */
+    nanos resume_at;            /* when it is tried again */
 
     /* What it ended as. */
     enum world_vm_end end;

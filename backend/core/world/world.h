@@ -406,6 +406,9 @@ struct world_vm_found {
 
 struct world_command_request; /* below */
 
+/* What a driver has to say to a person about one request; longer texts are cut. */
+#define WORLD_WHY_BYTES 256
+
 struct world_vm_request {
     /* The caller's. */
     enum world_vm_op op;
@@ -422,6 +425,9 @@ struct world_vm_request {
     enum err result;
     enum world_vm_state state; /* of QUERY */
     uint16_t port;             /* of START with is_incoming */
+    char why[WORLD_WHY_BYTES]; /* why it failed, which file or whose word it was; of a QUERY that is
+                                  OK: what keeps its guest from running, such as a disk without
+                                  room, and RESUME may try again. "": no more than `result` says */
 
     /* The world's own, while the request is under way. */
     struct world_vm_request *next;
