@@ -77,8 +77,9 @@ class Demo:
             self.quote(said)
             if "its lease has ended" in said:
                 say("   (A host that was away within the last minute is not believed as a witness "
-                    "yet. So it was not\n   two witnesses who decided here, but the lease of "
-                    f"{host}: 9 s. Half of that had asked its guests to stop.)")
+                    "yet: so it was not two\n   witnesses who decided here, but the end of "
+                    f"{host}'s lease of 9 s. By then its machines had been\n   stopped on the host "
+                    "itself.)")
 
     # --- what it waits for ------------------------------------------------------------------------
 
@@ -197,16 +198,20 @@ class Demo:
         leader = self.farm.leader()
         return next((h for h in homes.values() if h != leader), leader)
 
+    def how_it_is_cut_off(self):
+        return ("Its cable is pulled out of the switch." if self.farm.lab else
+                "Its daemon is stopped, since there is no network here that could be cut.")
+
     def host_is_cut_off(self):
         homes = self.homes()
         host = self.one_to_cut_off(homes)
         lost = [m for m in MACHINES if homes[m] == host]
         self.title(f"{host} is cut off from the network, while its machines run on",
-                   "Its cable is pulled out of the switch. From outside this looks like a power "
-                   "loss; but its machines",
-                   "write to their disks as before. Started elsewhere now they would run twice: the "
-                   "host has to be",
-                   "switched off first, by its controller, which is on a network of its own.")
+                   f"{self.how_it_is_cut_off()} From outside this looks like a power loss;",
+                   "but its machines write to their disks as before. Started elsewhere now they "
+                   "would run twice: the",
+                   "host has to be switched off first, by its controller, which is on a network of "
+                   "its own.")
         watch = MachineWatch(self.farm, lost)
         self.farm.cut_off(host)
         is_back = watch.wait(watch.all_count, PATIENCE)
