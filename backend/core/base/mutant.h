@@ -187,7 +187,10 @@
       "who was being fenced is heard, and whoever began it is fenced at once", "pacemaker#639")    \
     X(HA_OFF_UNCONFIRMED, "off-after-a-delay-unconfirmed", "ha",                                   \
       "a leader that has waited before a fence does not ask whether it still leads",               \
-      "pacemaker, priority-fencing-delay; docs/ha.md, fence races")
+      "pacemaker, priority-fencing-delay; docs/ha.md, fence races")                                \
+    X(HA_STORAGE_IMPATIENT, "storage-loss-at-once", "ha",                                          \
+      "a machine whose storage fails is ended without the delay of its rule",                      \
+      "VMCP, delay for APD; docs/ha.md, storages")
 
 enum mutant {
     MUTANT_NONE,

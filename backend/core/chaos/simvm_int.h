@@ -19,10 +19,11 @@ struct simvm {
     bool is_waiting; /* has no guest yet */
     bool is_moved;   /* has none any more */
     bool is_paused;
-    bool is_held; /* by the guard */
-    bool is_told; /* the node's process hears of its exit */
-    bool is_ours; /* a process of the node's started or listed it, at some time */
-    bool is_dead; /* in no list: its event frees it */
+    bool is_stalled; /* a write has failed */
+    bool is_held;    /* by the guard */
+    bool is_told;    /* the node's process hears of its exit */
+    bool is_ours;    /* a process of the node's started or listed it, at some time */
+    bool is_dead;    /* in no list: its event frees it */
 };
 
 /* An exit that nobody saw, for the next LIST. */

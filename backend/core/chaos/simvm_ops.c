@@ -41,7 +41,7 @@ static enum world_vm_state vm_state(const struct simvm *vm)
     if (!simvm_has_guest(vm)) {
         return vm->is_waiting ? WORLD_VM_WAITING : WORLD_VM_MOVED;
     }
-    return vm->is_paused ? WORLD_VM_PAUSED : WORLD_VM_RUNNING;
+    return vm->is_paused ? WORLD_VM_PAUSED : vm->is_stalled ? WORLD_VM_STALLED : WORLD_VM_RUNNING;
 }
 
 /* --- START ------------------------------------------------------------------------------------ */
@@ -151,6 +151,7 @@ static enum err resume_machine(struct simvm *vm)
     }
     vm->is_moved = false;
     vm->is_paused = false;
+    vm->is_stalled = false;
     return OK;
 }
 

@@ -4,6 +4,7 @@
  *     ha_agent.c         life: what is found, registration, storages, the pass
  *     ha_agent_lease.c   renewals, and the guard
  *     ha_agent_run.c     machines: starts, ends, what their driver answers
+ *     ha_agent_storage.c machines whose disk fails
  *     ha_agent_report.c  reports into the store, and out of it again
  */
 #ifndef NOVACRON_HA_AGENT_INT_H
@@ -16,6 +17,9 @@
 #define HA_REQUEST_PATIENCE (10 * NANOS_PER_S)
 #define HA_REQUEST_AGAIN    NANOS_PER_S
 #define HA_REPORT_AGAIN     (200 * NANOS_PER_MS)
+
+/* A machine whose disk has failed is told to go on so often. */
+#define HA_STALL_RESUME (5 * NANOS_PER_S)
 
 /*
  *     NEW --START--> STARTING --OK--> ALIVE --its process has ended--> ENDED
@@ -44,6 +48,10 @@ struct ha_run {
     nanos kill_again; /* not before */
     uint32_t misses;  /* QUERYs in a row without an answer */
     nanos query_at;
+
+    nanos stalled_at;      /* its disk fails, since; 0: it does not */
+    nanos resume_at;       /* STALLED: not before */
+    bool has_lost_storage; /* it must die for that */
 
     /* What it ended as. */
     enum world_vm_end end;
@@ -155,6 +163,11 @@ void ha_run_free(struct ha_run *run);
 void ha_run_ended(struct ha_run *run, enum world_vm_end end, enum err error, const char *detail);
 void ha_runs_pass(struct ha_agent *a);
 void ha_run_on_exit(struct world_vm_sink *sink, const struct world_vm_exit *exit);
+
+/* ha_agent_storage.c: QUERY has said whether its disk fails. */
+void ha_run_stalls(struct ha_run *run, bool is_stalled);
+/* One that is wanted here. True: it is to be told to go on now, or it must die. */
+bool ha_run_stall_pass(struct ha_run *run, nanos now);
 
 /* ha_agent_report.c */
 void ha_reports_pass(struct ha_agent *a);

@@ -193,8 +193,11 @@ static void run_on_order(struct world_vm_request *request)
             ha_agent_say(run->agent, was_mute ? "answers again" : "does not answer", run->vm, "");
             run->is_report_due = true;
         }
+        if (request->result == OK && run->phase == HA_RUN_ALIVE) {
+            ha_run_stalls(run, request->state == WORLD_VM_STALLED);
+        }
     } else if (request->op == WORLD_VM_RESUME) {
-        run->is_paused = request->result != OK;
+        run->is_paused = run->is_paused && request->result != OK;
     }
     ha_agent_due(run->agent);
 }
@@ -373,7 +376,8 @@ static void run_pass(struct ha_run *run, nanos now)
             run_end_in_order(run, now, run->stop_time);
         } else if (claim == RUN_WANTED) {
             run->is_stopping = false; /* it was, for want of a lease */
-            if (run->is_paused && !run->is_order_busy) {
+            if ((run->is_paused && !run->is_order_busy) ||
+                (ha_run_stall_pass(run, now) && !run->must_die)) {
                 run_order(run, WORLD_VM_RESUME, HA_QUERY_PATIENCE);
             }
         }

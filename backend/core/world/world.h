@@ -380,7 +380,9 @@ enum world_vm_state {
     WORLD_VM_RUNNING,
     WORLD_VM_PAUSED,
     WORLD_VM_WAITING, /* for a guest to be moved to it */
-    WORLD_VM_MOVED    /* its guest is elsewhere */
+    WORLD_VM_MOVED,   /* its guest is elsewhere */
+    WORLD_VM_STALLED  /* its guest stands still until RESUME, since its disk has failed, or is full
+                       */
 };
 
 struct world_vm_spec {

@@ -101,8 +101,8 @@ static const char *status_word(const json_t *status)
 enum world_vm_state qemu_state_of(const json_t *status)
 {
     static const char *const still[] = {
-        "paused",         "io-error", "watchdog",   "suspended", "prelaunch",      "shutdown",
-        "finish-migrate", "save-vm",  "restore-vm", "debug",     "guest-panicked", "internal-error",
+        "paused",  "watchdog",   "suspended", "prelaunch",      "shutdown",       "finish-migrate",
+        "save-vm", "restore-vm", "debug",     "guest-panicked", "internal-error",
     };
     const char *word = status_word(status);
 
@@ -112,6 +112,7 @@ enum world_vm_state qemu_state_of(const json_t *status)
         }
     }
     return strcmp(word, "running") == 0       ? WORLD_VM_RUNNING
+           : strcmp(word, "io-error") == 0    ? WORLD_VM_STALLED
            : strcmp(word, "inmigrate") == 0   ? WORLD_VM_WAITING
            : strcmp(word, "postmigrate") == 0 ? WORLD_VM_MOVED
                                               : WORLD_VM_UNKNOWN;

@@ -292,6 +292,10 @@ struct stage;
     X(storage_lost, "storage-lost",                                                                \
       "no host is reset; what has ended is started elsewhere within 90 s", 560, "",                \
       "VMCP; cloudstack#2657", "one host loses one volume")                                        \
+    X(storage_loss_rule, "storage-loss-rule",                                                      \
+      "restarted elsewhere once, after 20 s and not before; or kept; no host is reset", 660,       \
+      "storage-loss-at-once", "VMCP, APD and PDL; oVirt, resume behaviour",                        \
+      "a host loses the volumes of two machines with different rules")                             \
     X(start_asked_twice, "start-asked-twice", "it is started once", 500, "",                       \
       "kubevirt#16622; pacemaker, multi1",                                                         \
       "a start is asked for again and again, while the leader changes")                            \
