@@ -277,6 +277,18 @@ struct stage;
       "Proxmox test-basic5, test-shutdown4", "the leader is cut off, with machines on its host")   \
     X(even_split, "even-split", "nobody is fenced; all run within 30 s of the heal", 560, "",      \
       "qdevice#7, #10", "a cluster of four falls into two halves")                                 \
+    X(witness_lost, "witness-lost",                                                                \
+      "no host is fenced and no machine stops while the two hear each other; after a split all "   \
+      "run "                                                                                       \
+      "within 30 s of the heal",                                                                   \
+      760, "", "qdevice#7, #10",                                                                   \
+      "the witness of two hosts comes and goes, and is down; then the two do not hear each other") \
+    X(witness_on_one_side, "witness-on-one-side",                                                  \
+      "the leader's side runs all within 90 s; nobody of it is fenced", 660, "",                   \
+      "qdevice, ffsplit", "one of two hosts hears neither the other nor the witness")              \
+    X(witness_on_both_sides, "witness-on-both-sides",                                              \
+      "one host is fenced, and the other runs all within 90 s", 760, "", "qdevice#7, ffsplit",     \
+      "two hosts do not hear each other, and both hear the witness")                               \
     X(odd_split, "odd-split",                                                                      \
       "the majority runs everything within 90 s, and nobody of it is fenced", 560, "",             \
       "corosync#74", "a cluster of five falls apart, two and three")                               \
