@@ -181,6 +181,9 @@
       "a new leader counts the failures of a machine from none", "docs/ha.md, restarts")           \
     X(HA_STORM_UNCAPPED, "fence-storm-uncapped", "ha", "as many hosts are fenced as seem lost",    \
       "corosync#705; kubernetes/community#1416")                                                   \
+    X(HA_NO_QUARANTINE, "host-never-quarantined", "ha",                                            \
+      "a host that is lost again and again gets machines as if it never was",                      \
+      "Microsoft failover clusters, quarantine")                                                   \
     X(HA_TAKEN_OVER_AT_ONCE, "taken-over-fences-at-once", "ha",                                    \
       "a new leader begins all fences that it takes over at once", "docs/ha.md, fencing one host") \
     X(HA_RACE_IGNORED, "fence-race-ignored", "ha",                                                 \
@@ -190,7 +193,10 @@
       "pacemaker, priority-fencing-delay; docs/ha.md, fence races")                                \
     X(HA_STORAGE_IMPATIENT, "storage-loss-at-once", "ha",                                          \
       "a machine whose storage fails is ended without the delay of its rule",                      \
-      "VMCP, delay for APD; docs/ha.md, storages")
+      "VMCP, delay for APD; docs/ha.md, storages")                                                 \
+    X(HA_AGENT_STAYS, "agent-stays-with-its-voter", "ha",                                          \
+      "an agent stays with a voter through which it finds no leader",                              \
+      "docs/ha.md, hosts that do not vote")
 
 enum mutant {
     MUTANT_NONE,

@@ -38,7 +38,7 @@ bool simvm_has_guest(const struct simvm *vm)
 
 static bool vm_is_running(const struct simvm *vm)
 {
-    return simvm_has_guest(vm) && !vm->is_paused && !vm->is_stalled && !vm->faults.is_frozen &&
+    return simvm_has_guest(vm) && !vm->is_paused && !vm->faults.is_frozen &&
            !vm->faults.is_unkillable && !vm->host->is_asleep;
 }
 
@@ -57,8 +57,9 @@ static void take_turn(void *arg)
     }
     if (vm->shutdown_at != 0 && vm->shutdown_at <= vm->host->sim->now) {
         simvm_end(vm, WORLD_VM_SHUT_DOWN);
-    } else if (simvolume_is_cut(vm->volume, vm->host)) {
-        vm->is_stalled = true;
+    } else if (vm->faults.has_no_room || simvolume_is_cut(vm->volume, vm->host)) {
+        vm->is_paused = true;
+        vm->stands = true;
     } else {
         simvolume_write(vm->volume, vm);
     }
@@ -84,6 +85,7 @@ enum err simvm_spawn(struct simhost *host, const struct world_vm_spec *spec, str
     vm->host = host;
     vm->volume = volume;
     vm->epoch = spec->epoch;
+    vm->hears_at = host->sim->now + SIMVM_DEAF_TIME;
     memcpy(vm->name, spec->name, strlen(spec->name) + 1);
     vm->is_waiting = spec->is_incoming;
     if (vm->is_waiting) {
@@ -236,11 +238,10 @@ bool simvm_at(const struct simhost *host, size_t at, struct world_vm_found *ret)
         return false;
     }
     *ret = (struct world_vm_found){.epoch = vm->epoch,
-                                   .state = vm->is_waiting   ? WORLD_VM_WAITING
-                                            : vm->is_moved   ? WORLD_VM_MOVED
-                                            : vm->is_paused  ? WORLD_VM_PAUSED
-                                            : vm->is_stalled ? WORLD_VM_STALLED
-                                                             : WORLD_VM_RUNNING};
+                                   .state = vm->is_waiting  ? WORLD_VM_WAITING
+                                            : vm->is_moved  ? WORLD_VM_MOVED
+                                            : vm->is_paused ? WORLD_VM_PAUSED
+                                                            : WORLD_VM_RUNNING};
     memcpy(ret->name, vm->name, sizeof vm->name);
     memcpy(ret->volume, vm->volume->name, sizeof ret->volume);
     return true;

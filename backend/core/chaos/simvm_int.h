@@ -12,6 +12,8 @@ struct simvm {
     struct simvolume *volume;
     uint64_t epoch;
     nanos shutdown_at; /* 0: no */
+    nanos hears_at;    /* its guest has booted, and notices its power button */
+    bool stands;       /* paused by itself: its disk had no room */
     struct simvm_faults faults;
     struct simvm_agent agent;
     char name[WORLD_NAME_MAX_BYTES];
@@ -19,11 +21,10 @@ struct simvm {
     bool is_waiting; /* has no guest yet */
     bool is_moved;   /* has none any more */
     bool is_paused;
-    bool is_stalled; /* a write has failed */
-    bool is_held;    /* by the guard */
-    bool is_told;    /* the node's process hears of its exit */
-    bool is_ours;    /* a process of the node's started or listed it, at some time */
-    bool is_dead;    /* in no list: its event frees it */
+    bool is_held; /* by the guard */
+    bool is_told; /* the node's process hears of its exit */
+    bool is_ours; /* a process of the node's started or listed it, at some time */
+    bool is_dead; /* in no list: its event frees it */
 };
 
 /* An exit that nobody saw, for the next LIST. */
@@ -85,7 +86,6 @@ void simvm_end(struct simvm *vm, enum world_vm_end end);
 MUST_USE enum err simguard_takes(struct simhost *host);
 void simguard_holds(struct simhost *host);
 
-struct simvolume *simvolume_find(const struct simworld *sim, const char *name);
 bool simvolume_is_cut(const struct simvolume *volume, const struct simhost *host);
 
 /* Is there a guest in it? */

@@ -18,9 +18,6 @@
 #define HA_REQUEST_AGAIN    NANOS_PER_S
 #define HA_REPORT_AGAIN     (200 * NANOS_PER_MS)
 
-/* A machine whose disk has failed is told to go on so often. */
-#define HA_STALL_RESUME (5 * NANOS_PER_S)
-
 /*
  *     NEW --START--> STARTING --OK--> ALIVE --its process has ended--> ENDED
  *      |                |                                                ^
@@ -41,16 +38,18 @@ struct ha_run {
     enum ha_policy policy;
     nanos stop_time;  /* stop_ms of its machine */
     bool has_exited;  /* while its START is under way */
-    bool is_stopping; /* its button was pressed, at: */
+    bool is_stopping; /* its button was pressed, since: */
     nanos stopped_at;
+    nanos press_at;   /* and is again, from then on */
     bool is_paused;   /* by us, for want of a lease */
     bool must_die;    /* KILL until it is gone */
     nanos kill_again; /* not before */
     uint32_t misses;  /* QUERYs in a row without an answer */
     nanos query_at;
+    char stands[HA_TEXT_BYTES]; /* why its guest stands still, though nobody asked for it; or "" */
+    nanos resume_at;            /* when it is tried again */
 
-    nanos stalled_at;      /* its disk fails, since; 0: it does not */
-    nanos resume_at;       /* STALLED: not before */
+    nanos stalled_at;      /* since when it stands still; 0: it does not */
     bool has_lost_storage; /* it must die for that */
 
     /* What it ended as. */
@@ -164,10 +163,10 @@ void ha_run_ended(struct ha_run *run, enum world_vm_end end, enum err error, con
 void ha_runs_pass(struct ha_agent *a);
 void ha_run_on_exit(struct world_vm_sink *sink, const struct world_vm_exit *exit);
 
-/* ha_agent_storage.c: QUERY has said whether its disk fails. */
+/* ha_agent_storage.c: its guest stands still since its disk fails, or does no more. */
 void ha_run_stalls(struct ha_run *run, bool is_stalled);
-/* One that is wanted here. True: it is to be told to go on now, or it must die. */
-bool ha_run_stall_pass(struct ha_run *run, nanos now);
+/* One that is wanted here: has it lasted for so long that it must be ended, to run elsewhere? */
+bool ha_run_stall_is_over(struct ha_run *run, nanos now);
 
 /* ha_agent_report.c */
 void ha_reports_pass(struct ha_agent *a);

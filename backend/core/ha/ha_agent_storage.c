@@ -4,10 +4,11 @@
  * was about to write; so nothing is lost while the store is away, and the guest goes on where it
  * stood when it is told to.
  *
- *     WELL --QUERY: stalled--> STALLED --RESUME, every HA_STALL_RESUME, and its I/O succeeds-->
- * WELL
+ *     WELL --QUERY says why--> STALLED --RESUME, and its I/O succeeds--> WELL
  *                                 |
  *                                 +--for storage_loss_ms, and another host has the store--> KILL
+ *
+ * RESUME is tried every HA_RESUME_EVERY (ha_agent_run.c).
  *
  * The last for machines that are on shared storage and whose rule is `restart`. It is reported as
  * STOPPED like any end, which is the proof by which the machine is started elsewhere; and as the
@@ -25,14 +26,9 @@
 
 void ha_run_stalls(struct ha_run *run, bool is_stalled)
 {
-    if (is_stalled == (run->stalled_at != 0)) {
-        return;
+    if (is_stalled != (run->stalled_at != 0)) {
+        run->stalled_at = is_stalled ? u64_max(ha_agent_now(run->agent), 1) : 0;
     }
-    run->stalled_at = is_stalled ? u64_max(ha_agent_now(run->agent), 1) : 0;
-    run->resume_at = u64_add_sat(run->stalled_at, HA_STALL_RESUME);
-    run->is_report_due = true;
-    ha_agent_say(run->agent, is_stalled ? "storage fails" : "storage works again", run->vm,
-                 is_stalled ? "its guest stands still until it works" : "");
 }
 
 /* Has another host, that is up, said that it can use the storage? */
@@ -50,12 +46,12 @@ static bool stall_has_refuge(const struct ha_agent *a, const char *storage)
     return false;
 }
 
-/* Is it to be started elsewhere, by now? */
-static bool stall_is_over(struct ha_run *run, nanos now)
+bool ha_run_stall_is_over(struct ha_run *run, nanos now)
 {
     const struct ha_vm *vm = ha_view_vm(run->agent->view, run->vm);
 
-    if (vm == NULL || vm->storage[0] == '\0' || vm->on_storage_loss != HA_LOSS_RESTART) {
+    if (run->stalled_at == 0 || vm == NULL || vm->storage[0] == '\0' ||
+        vm->on_storage_loss != HA_LOSS_RESTART) {
         return false;
     }
     nanos due = u64_add_sat(run->stalled_at, (nanos)vm->storage_loss_ms * NANOS_PER_MS);
@@ -63,26 +59,11 @@ static bool stall_is_over(struct ha_run *run, nanos now)
         ha_agent_want(run->agent, due);
         return false;
     }
-    return stall_has_refuge(run->agent, vm->storage);
-}
-
-bool ha_run_stall_pass(struct ha_run *run, nanos now)
-{
-    if (run->stalled_at == 0) {
-        return false;
+    if (!stall_has_refuge(run->agent, vm->storage)) {
+        return false; /* looked at again with each answer of its process */
     }
-    if (stall_is_over(run, now)) {
-        ha_agent_say(run->agent, "storage lost", run->vm,
-                     "it is ended here, to be started on a host that has its storage");
-        run->has_lost_storage = true;
-        run->must_die = true;
-        return true;
-    }
-    if (now < run->resume_at || run->is_order_busy) {
-        ha_agent_want(run->agent, u64_max(run->resume_at, now));
-        return false;
-    }
-    run->resume_at = u64_add_sat(now, HA_STALL_RESUME);
-    ha_agent_want(run->agent, run->resume_at);
-    return !run->is_order_busy;
+    ha_agent_say(run->agent, "storage lost", run->vm,
+                 "it is ended here, to be started on a host that has its storage");
+    run->has_lost_storage = true;
+    return true;
 }

@@ -355,6 +355,7 @@ static void manager_lead(struct ha_keeper *m)
     size_t n = ha_view_count(m->view, HA_EVENT);
 
     m->phase = HA_KEEPER_LEADING;
+    m->has_retold = false;
     m->next_event = 1;
     for (size_t i = n; i > 0; i--) {
         const struct ha_event *event = ha_view_at(m->view, HA_EVENT, i - 1)->record;

@@ -223,6 +223,32 @@ static void fate_send(struct ha_deed *d, const struct ha_fate *fate, const char 
     ha_deed_submit(d);
 }
 
+/* What a host in quarantine is told to people by, once it is back. */
+static void quarantine_tell(const struct ha_keeper *m, const struct ha_fate *fate, struct buf *text)
+{
+    say(text, "quarantined: it was lost ");
+    say_u64(text, fate->losses);
+    say(text, " times of late, and gets no machine until it was up for ");
+    say_u64(text, m->settings.quarantine_s);
+    say(text, " s");
+}
+
+/* A host that is lost so often gets no machine for a while; its incident says when that began. */
+static void fate_mistrust(struct ha_keeper *m, const struct ha_soft_host *h, struct ha_fate *fate)
+{
+    struct buf text;
+
+    if (fate->is_quarantined || m->settings.quarantine_losses == 0 ||
+        fate->losses < m->settings.quarantine_losses || MUTANT(HA_NO_QUARANTINE)) {
+        return;
+    }
+    fate->is_quarantined = true;
+    buf_init(&text);
+    quarantine_tell(m, fate, &text);
+    ha_incident_step(m, fate->incident, "quarantined", h->name, say_end(&text));
+    buf_deinit(&text);
+}
+
 static void fate_lose(struct ha_keeper *m, struct ha_soft_host *h, enum ha_fate_phase phase,
                       const char *why)
 {
@@ -232,7 +258,11 @@ static void fate_lose(struct ha_keeper *m, struct ha_soft_host *h, enum ha_fate_
     struct ha_fate fate;
 
     fate_copy(m, h->name, &fate);
-    struct ha_soft_incident *incident = ha_incident_open(d, h->name);
+    const struct ha_lease_row *row = ha_lessor_find(m->lessor, h->name);
+    nanos unheard = phase == HA_HOST_LOST && row != NULL && row->heard_at > 0
+                        ? u64_sub_sat(m->now, row->heard_at)
+                        : 0; /* an operator's wish is heard at once */
+    struct ha_soft_incident *incident = ha_incident_open(d, h->name, unheard);
     fate.phase = phase;
     fate.proof = HA_PROOF_NONE;
     fate.is_asked = phase == HA_HOST_FENCING;
@@ -241,10 +271,9 @@ static void fate_lose(struct ha_keeper *m, struct ha_soft_host *h, enum ha_fate_
     fate.fence_count = host != NULL ? host->fence_count : fate.fence_count;
     memcpy(fate.incident, incident->record.id, sizeof(fate.incident));
     fate.losses++;
-    fate.is_quarantined = fate.is_quarantined || (m->settings.quarantine_losses > 0 &&
-                                                  fate.losses >= m->settings.quarantine_losses);
     ha_text_set(fate.reason, sizeof(fate.reason), why);
     ha_incident_step(m, fate.incident, "detected", h->name, why);
+    fate_mistrust(m, h, &fate);
     fate_send(d, &fate, phase == HA_HOST_LOST ? "host-lost" : "host-fence-asked", why);
 }
 
@@ -253,6 +282,7 @@ static void fate_up(struct ha_keeper *m, struct ha_soft_host *h, const char *why
     const struct ha_agent_record *agent = ha_view_agent(m->view, h->name);
     struct ha_deed *d = fate_deed(m, h);
     struct ha_fate fate;
+    struct buf text;
 
     fate_copy(m, h->name, &fate);
     ha_incident_step(m, fate.incident, "back", h->name, why);
@@ -260,9 +290,15 @@ static void fate_up(struct ha_keeper *m, struct ha_soft_host *h, const char *why
     fate.proof = HA_PROOF_NONE;
     fate.is_asked = false;
     fate.boot = agent != NULL ? agent->boot : fate.boot;
-    ha_text_set(fate.reason, sizeof(fate.reason),
-                fate.is_quarantined ? "quarantined: it was lost too often of late" : "");
-    fate_send(d, &fate, "host-back", why);
+    buf_init(&text);
+    if (fate.is_quarantined) {
+        quarantine_tell(m, &fate, &text);
+    }
+    ha_text_set(fate.reason, sizeof(fate.reason), say_end(&text));
+    say(&text, text.len > 0 ? "; " : "");
+    say(&text, why);
+    fate_send(d, &fate, "host-back", say_end(&text));
+    buf_deinit(&text);
 }
 
 /* `is_asked`: by an operator, who is obeyed once for each time. */

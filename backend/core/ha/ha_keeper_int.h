@@ -125,7 +125,7 @@ struct ha_soft_incident {
     uint64_t mod; /* of the record in the view that it was made of */
     nanos opened_at;
     struct ha_hold hold;
-    bool is_dirty;
+    uint32_t owed; /* the record is to have as many steps at least, or has */
     struct ha_soft_incident *next;
 };
 
@@ -147,6 +147,7 @@ struct ha_power_call {
     struct world_power_request request;
     char device[HA_NAME_BYTES];
     char host[HA_NAME_BYTES]; /* whose fence asked; "": a test */
+    nanos asked_at;
     uint64_t life;
     uint64_t ticket;
     bool is_held; /* until a quorum confirms the term; its device has heard nothing */
@@ -194,6 +195,7 @@ struct ha_keeper {
     size_t n_members;
     size_t members_cap;
     struct ha_soft_incident *incidents; /* owned; those that are not closed */
+    bool has_retold;                    /* in this term: incidents that were closed of late */
     struct ha_deed *deeds;              /* owned */
     struct ha_power_call *calls;        /* owned */
 
@@ -321,9 +323,18 @@ void ha_place_start(struct ha_keeper *m, struct ha_soft_vm *s, const struct ha_v
 void ha_event_put(struct ha_deed *d, const char *what, const char *host, const char *vm,
                   const char *incident, const char *detail);
 /* Fills a new incident, whose record goes with the transaction `d`. */
-struct ha_soft_incident *ha_incident_open(struct ha_deed *d, const char *host);
+struct ha_soft_incident *ha_incident_open(struct ha_deed *d, const char *host, nanos unheard);
 void ha_incident_step(struct ha_keeper *m, const char *incident, const char *what, const char *who,
                       const char *detail);
+/* What became of a machine in this epoch. */
+void ha_incident_vm(struct ha_keeper *m, const char *incident, const char *what, const char *vm,
+                    const char *host, uint64_t epoch);
+/* A detail: of what has taken `took`. It is written when something else is, unless it has failed:
+ * whoever recovers does not wait for it. Where room is short it is left out. */
+void ha_incident_detail(struct ha_keeper *m, const char *incident, const char *what,
+                        const char *who, const char *detail, nanos took, bool has_failed);
+/* The machine runs, and its record says so. */
+void ha_incident_verified(struct ha_keeper *m, const struct ha_owner *owner);
 void ha_keeper_incidents(struct ha_keeper *m);
 void ha_incidents_free(struct ha_keeper *m);
 uint64_t ha_keeper_wall(const struct ha_keeper *m);

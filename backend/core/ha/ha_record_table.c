@@ -224,10 +224,9 @@ static const struct ha_field report_fields[] = {
 };
 
 static const struct ha_field step_fields[] = {
-    COUNTER(ha_step, at_ms),
-    CHARS(ha_step, what, HA_TYPE_TEXT),
-    CHARS(ha_step, who, HA_TYPE_TEXT),
-    CHARS(ha_step, detail, HA_TYPE_TEXT),
+    COUNTER(ha_step, at_ms),           COUNTER(ha_step, took_ms),
+    COUNTER(ha_step, epoch),           CHARS(ha_step, what, HA_TYPE_TEXT),
+    CHARS(ha_step, who, HA_TYPE_TEXT), CHARS(ha_step, detail, HA_TYPE_TEXT),
 };
 
 static const struct ha_table step_table = TABLE(ha_step, step_fields, false);
@@ -237,6 +236,7 @@ static const struct ha_field incident_fields[] = {
     CHARS(ha_incident, trace, HA_TYPE_TEXT),
     CHARS(ha_incident, host, HA_TYPE_NAME),
     COUNTER(ha_incident, opened_wall_ms),
+    COUNTER(ha_incident, unheard_ms),
     FLAG(ha_incident, is_closed, "closed", false),
     {FIELD(ha_incident, n_steps, "steps", HA_TYPE_STEPS), .table = &step_table},
 };

@@ -81,11 +81,11 @@ static void a_disk_that_fails_stops_the_guest_until_it_is_told_to_go_on(void **s
     assert_int_equal(stall_state(&lab), WORLD_VM_RUNNING);
 
     stall_limit(&lab, 0);
-    stall_await(&lab, WORLD_VM_STALLED);
-    assert_non_null(strstr(lab.told, "since its disk has no room or fails"));
+    stall_await(&lab, WORLD_VM_PAUSED);
+    assert_non_null(strstr(lab.told, "since its disk fails"));
     /* As long as it fails it does not get far. */
     assert_int_equal(qemu_lab_ask(&lab, WORLD_VM_RESUME, "vm"), OK);
-    stall_await(&lab, WORLD_VM_STALLED);
+    stall_await(&lab, WORLD_VM_PAUSED);
 
     stall_limit(&lab, RLIM_INFINITY);
     const unsigned long ticks = stall_ticks(&lab);

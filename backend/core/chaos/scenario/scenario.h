@@ -305,15 +305,31 @@ struct stage;
       "no host is reset; what has ended is started elsewhere within 90 s", 560, "",                \
       "VMCP; cloudstack#2657", "one host loses one volume")                                        \
     X(storage_loss_rule, "storage-loss-rule",                                                      \
-      "restarted elsewhere once, after 20 s and not before; or kept; no host is reset", 660,       \
+      "restarted elsewhere once, after 40 s and not before; or kept; no host is reset", 660,       \
       "storage-loss-at-once", "VMCP, APD and PDL; oVirt, resume behaviour",                        \
       "a host loses the volumes of two machines with different rules")                             \
     X(start_asked_twice, "start-asked-twice", "it is started once", 500, "",                       \
       "kubevirt#16622; pacemaker, multi1",                                                         \
       "a start is asked for again and again, while the leader changes")                            \
-    X(flapping_host, "flapping-host", "each machine moves at most twice", 1660, "",                \
-      "MS, quarantine; measured: PVE moves ten times",                                             \
-      "a host loses its network five times in 900 s")                                              \
+    X(flapping_host, "flapping-host",                                                              \
+      "each machine moves at most twice; the host is in quarantine, and says why", 1800,           \
+      "host-never-quarantined", "MS, quarantine; measured: PVE moves ten times",                   \
+      "a host loses its network five times in 900 s, for 30 s each time")                          \
+    X(flapping_host_briefly, "flapping-host-briefly", "no host is lost, and no machine moves",     \
+      1700, "", "docs/ha.md, lost",                                                                \
+      "a host loses its network five times in 900 s, for less than detection takes")               \
+    X(flapping_host_within_lease, "flapping-host-within-lease",                                    \
+      "each machine moves at most twice; the host is in quarantine, and says why", 1800,           \
+      "host-never-quarantined", "MS, quarantine",                                                  \
+      "a host loses its network five times in 900 s, for less than its lease")                     \
+    X(flapping_host_unfenced, "flapping-host-unfenced",                                            \
+      "each machine moves at most twice; the host is in quarantine, and says why", 1800,           \
+      "host-never-quarantined", "MS, quarantine",                                                  \
+      "the same for longer than its lease and less than P, and nobody can fence it")               \
+    X(flapping_leader, "flapping-leader",                                                          \
+      "each machine moves at most twice; the host is in quarantine, and says why", 1800,           \
+      "host-never-quarantined", "MS, quarantine",                                                  \
+      "the host whose member leads loses its network five times in 900 s, for 30 s each time")     \
     X(crash_loop, "crash-loop", "ten starts, later and later; then it has failed, and stays so",   \
       1360, "", "KubeVirt; Nomad", "a machine dies as soon as it runs")                            \
     X(crash_loop_across_leaders, "crash-loop-across-leaders", "ten starts, whoever leads", 1460,   \
@@ -350,7 +366,20 @@ struct stage;
       "the leader's disk is full when a host is lost")                                             \
     X(host_dies_while_moving, "host-dies-while-moving",                                            \
       "it runs on a survivor within 30 s, each time", 660, "", "pacemaker, migrate-fail-2..9",     \
-      "a machine is moved, and the host that it leaves dies, and then the one that it goes to")
+      "a machine is moved, and the host that it leaves dies, and then the one that it goes to")    \
+    X(agent_host_lost, "agent-host-lost", "its machine runs elsewhere within 15 s", 500, "",       \
+      "docs/ha.md, hosts that do not vote",                                                        \
+      "a host that never votes loses its power, and is back")                                      \
+    X(agent_voter_dies, "agent-voter-dies", "another serves it within 5 s; no machine minds", 500, \
+      "", "docs/ha.md, hosts that do not vote",                                                    \
+      "the voter that serves a host which never votes loses its power")                            \
+    X(agent_voter_cut_off, "agent-voter-cut-off",                                                  \
+      "another serves it within 5 s; no machine minds", 500, "agent-stays-with-its-voter",         \
+      "docs/ha.md, hosts that do not vote",                                                        \
+      "the voter that serves a host which never votes is cut off from the other voters alone")     \
+    X(agent_daemons_restart, "agent-daemons-restart", "its machine runs on, in its epoch", 500,    \
+      "", "docs/ha.md, hosts that do not vote",                                                    \
+      "the daemon of a host that never votes is killed and started; then those of all voters")
 
 struct scenario {
     const char *name;

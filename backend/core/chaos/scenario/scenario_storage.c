@@ -4,7 +4,7 @@
 #include "core/chaos/scenario/stage_machines.h"
 
 #define PATIENT 1 /* its rule is `keep` */
-#define LOSS    (20 * NANOS_PER_S)
+#define LOSS    (40 * NANOS_PER_S)
 
 static void lose_volume(struct stage *st, uint32_t machine, const struct simmember *m, bool is_lost)
 {
@@ -27,12 +27,12 @@ void scenario_storage_loss_rule(struct stage *st)
     const uint64_t epochs[] = {stage_owner(st, 0)->epoch, stage_owner(st, PATIENT)->epoch};
 
     lose_volume(st, 0, m, true);
-    stage_pass(st, LOSS - 5 * NANOS_PER_S);
+    stage_pass(st, LOSS - 15 * NANOS_PER_S);
     stage_expect(st, stage_home(st, 0) == m && stage_owner(st, 0)->epoch == epochs[0],
                  "for shorter than its rule allows it stands still");
     const uint64_t writes = simvolume_writes(st->sim.cluster.volume[0]);
     lose_volume(st, 0, m, false);
-    stage_pass(st, 10 * NANOS_PER_S);
+    stage_pass(st, 14 * NANOS_PER_S);
     stage_expect(st,
                  stage_home(st, 0) == m && stage_owner(st, 0)->epoch == epochs[0] &&
                      simvolume_writes(st->sim.cluster.volume[0]) > writes + 10,
@@ -49,7 +49,7 @@ void scenario_storage_loss_rule(struct stage *st)
     stage_expect(st, stage_offs_all(st) == 0 && stage_fate(st, m) == HA_HOST_UP,
                  "nobody is fenced for a store");
     lose_volume(st, PATIENT, m, false);
-    stage_pass(st, 10 * NANOS_PER_S);
+    stage_pass(st, 14 * NANOS_PER_S);
     stage_expect(st, stage_runs(st, PATIENT) && stage_owner(st, PATIENT)->epoch == epochs[1],
                  "and goes on");
 }

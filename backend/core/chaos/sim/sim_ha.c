@@ -45,6 +45,29 @@ void sim_ha_said(void *ctx, struct simmember *m, enum ha_saying who, const char 
     }
 }
 
+void sim_ha_served(void *ctx, struct simmember *m, const char *what, const char *voter,
+                   const char *why)
+{
+    struct sim *s = ctx;
+    struct buf *line = sim_line(s);
+    struct ha_session_status status;
+
+    ha_session_status(m->session, &status);
+    if (status.is_served) {
+        sim_reach(s, status.losses > 0 ? REACHED_AGENT_MOVED : REACHED_AGENT_SERVED);
+    }
+    if (line != NULL) {
+        say(line, m->name);
+        say(line, " session: ");
+        say(line, what);
+        say(line, " by ");
+        say(line, voter);
+        say(line, why[0] != '\0' ? ": " : "");
+        say(line, why);
+        sim_line_end(s);
+    }
+}
+
 /* --- after every event ------------------------------------------------------------------------ */
 
 void sim_ha_check(struct sim *s)
