@@ -25,6 +25,7 @@ static void report_fill(const struct ha_run *run, struct ha_report *r)
         r->state = HA_REPORT_STOPPED;
         r->end = run->end;
         r->error = run->error;
+        r->lost_storage = run->has_lost_storage && run->end == WORLD_VM_KILLED;
         memcpy(r->detail, run->detail, sizeof(r->detail));
     } else {
         r->state = HA_REPORT_RUNS;
@@ -36,7 +37,8 @@ static void report_fill(const struct ha_run *run, struct ha_report *r)
 static bool report_is_same(const struct ha_report *x, const struct ha_report *y)
 {
     return x->epoch == y->epoch && x->state == y->state && x->end == y->end &&
-           x->error == y->error && strcmp(x->detail, y->detail) == 0;
+           x->error == y->error && x->lost_storage == y->lost_storage &&
+           strcmp(x->detail, y->detail) == 0;
 }
 
 static void report_on_done(struct ha_txn *txn)
