@@ -184,7 +184,7 @@ static void market_close(struct market *m)
     simworld_free(m->sim);
 }
 
-static struct ha_session_status status_of(const struct market *m)
+static struct ha_session_status market_status(const struct market *m)
 {
     struct ha_session_status status;
 
@@ -195,7 +195,7 @@ static struct ha_session_status status_of(const struct market *m)
 /* Whom it calls now. */
 static struct stand *called(struct market *m)
 {
-    const struct ha_session_status status = status_of(m);
+    const struct ha_session_status status = market_status(m);
 
     for (uint32_t i = 0; i < STANDS; i++) {
         if (strcmp(m->stand[i].name, status.voter) == 0) {
@@ -398,8 +398,8 @@ static void who_is_refused_tries_all_others(void **state)
     for (uint32_t i = 0; i < STANDS; i++) {
         assert_int_equal(m.stand[i].hellos, 2); /* each once in a round */
     }
-    assert_int_equal(status_of(&m).refusals, 2 * STANDS);
-    assert_int_equal(status_of(&m).refusal, HA_FAREWELL_STRANGER);
+    assert_int_equal(market_status(&m).refusals, 2 * STANDS);
+    assert_int_equal(market_status(&m).refusal, HA_FAREWELL_STRANGER);
     market_close(&m);
 }
 
