@@ -52,7 +52,7 @@ class AgentFarm(Farm):
                 "  memory_mib: 2048\n  cpus: 8\n  accel: tcg\n")
             agent = Member(self.cluster, name, client, peer, text)
             boot = agent.dir / "boot"
-            boot.write_text(BOOT.format(mark=MARK, dir=agent.dir,
+            boot.write_text(BOOT.format(mark=MARK, dir=agent.dir, enter="",
                                         guard=self.build / "backend/guard/novacron-guard",
                                         daemon=self.cluster.program))
             boot.chmod(0o755)
