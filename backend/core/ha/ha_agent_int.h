@@ -4,6 +4,8 @@
  *     ha_agent.c         life: what is found, registration, storages, the pass
  *     ha_agent_lease.c   renewals, and the guard
  *     ha_agent_run.c     machines: starts, ends, what their driver answers
+ *     ha_agent_ladder.c  how machines are: what is asked of them, and what follows
+ *     ha_agent_ask.c     ... carried out
  *     ha_agent_report.c  reports into the store, and out of it again
  */
 #ifndef NOVACRON_HA_AGENT_INT_H
@@ -16,6 +18,9 @@
 #define HA_REQUEST_PATIENCE (10 * NANOS_PER_S)
 #define HA_REQUEST_AGAIN    NANOS_PER_S
 #define HA_REPORT_AGAIN     (200 * NANOS_PER_MS)
+
+/* Between two reports of a machine whose rungs alone have changed, at least. */
+#define HA_RUNGS_EVERY (5 * NANOS_PER_S)
 
 /*
  *     NEW --START--> STARTING --OK--> ALIVE --its process has ended--> ENDED
@@ -39,11 +44,12 @@ struct ha_run {
     bool has_exited;  /* while its START is under way */
     bool is_stopping; /* its button was pressed, at: */
     nanos stopped_at;
-    bool is_paused;   /* by us, for want of a lease */
-    bool must_die;    /* KILL until it is gone */
-    nanos kill_again; /* not before */
-    uint32_t misses;  /* QUERYs in a row without an answer */
-    nanos query_at;
+    bool is_paused;             /* by us, for want of a lease */
+    bool must_die;              /* KILL until it is gone */
+    nanos kill_again;           /* not before */
+    uint32_t misses;            /* QUERYs in a row without an answer */
+    struct ha_ladder *ladder;   /* owned; NULL: it was never asked anything */
+    char unwell[HA_TEXT_BYTES]; /* why it must die, if for that; "" otherwise */
 
     /* What it ended as. */
     enum world_vm_end end;
@@ -54,6 +60,7 @@ struct ha_run {
     bool has_report_txn;
     bool is_report_due;
     nanos report_again;
+    nanos rungs_again; /* not before, where its rungs alone have changed */
     struct ha_txn txn;
 
     struct buf definition; /* owned, of START */
@@ -84,6 +91,7 @@ struct ha_agent {
     struct ha_agent_config config;
     struct ha_agent_events events;
     enum ha_agent_phase phase;
+    bool is_stopped; /* asks no machine any more */
     nanos opened_at;
     nanos wanted; /* the least time at which something is due; rebuilt in each pass */
 
@@ -125,6 +133,8 @@ struct ha_agent {
     size_t n_runs;
     size_t runs_cap;
 
+    struct ha_ladders *ladders; /* owned */
+
     struct ha_txn tidy;
     bool is_tidy_busy;
     nanos tidy_again;
@@ -155,6 +165,22 @@ void ha_run_free(struct ha_run *run);
 void ha_run_ended(struct ha_run *run, enum world_vm_end end, enum err error, const char *detail);
 void ha_runs_pass(struct ha_agent *a);
 void ha_run_on_exit(struct world_vm_sink *sink, const struct world_vm_exit *exit);
+
+/* ha_agent_ladder.c */
+void ha_ladders_open(struct ha_agent *a);
+void ha_ladders_close(struct ha_agent *a);
+void ha_ladders_pass(struct ha_agent *a, nanos now);
+/* Whatever happens begins with this: was this process paused? And the pass ends with that. */
+void ha_ladders_notice(struct ha_agent *a);
+void ha_ladders_expect(struct ha_agent *a);
+/* QMP has answered, or not. */
+void ha_ladder_queried(struct ha_run *run, bool answers, const char *answer);
+/* HA_RUNGS of them; NULL: nothing is known of any. */
+const struct ha_rung_view *ha_ladder_rungs(const struct ha_run *run);
+uint64_t ha_ladders_ended(const struct ha_agent *a);
+bool ha_ladder_is_busy(const struct ha_run *run);
+void ha_ladder_stop(struct ha_run *run);
+void ha_ladder_free(struct ha_run *run);
 
 /* ha_agent_report.c */
 void ha_reports_pass(struct ha_agent *a);

@@ -6,7 +6,7 @@
 #include "core/base/check.h"
 #include "core/base/mem.h"
 #include "core/base/say.h"
-#include "core/ha/ha_agent_int.h"
+#include "core/ha/ha_agent_ladder.h"
 
 /* --- the list -----------------------------------------------------------------------------------
  */
@@ -63,7 +63,6 @@ struct ha_run *ha_run_add(struct ha_agent *a, const char *vm, uint64_t epoch)
     ha_text_set(run->vm, sizeof(run->vm), vm);
     run->epoch = epoch;
     run->policy = HA_POLICY_STOP;
-    run->query_at = ha_agent_now(a) + HA_QUERY_EVERY;
     ha_txn_init(&run->txn);
     buf_init(&run->definition);
     return run;
@@ -73,6 +72,7 @@ void ha_run_free(struct ha_run *run)
 {
     ha_txn_deinit(&run->txn);
     buf_deinit(&run->definition);
+    ha_ladder_free(run);
     mem_free(run);
 }
 
@@ -81,7 +81,7 @@ void ha_run_remove(struct ha_agent *a, struct ha_run *run)
     size_t at = run_place(a, run->vm, run->epoch);
 
     CHECK(a->runs[at] == run && !run->has_report_txn && !run->is_start_busy &&
-          !run->is_order_busy && !run->is_kill_busy);
+          !run->is_order_busy && !run->is_kill_busy && !ha_ladder_is_busy(run));
     a->n_runs--;
     memmove(&a->runs[at], &a->runs[at + 1], (a->n_runs - at) * sizeof(*a->runs));
     ha_run_free(run);
@@ -111,7 +111,7 @@ static const char *run_end_text(const struct ha_run *run, enum world_vm_end end)
         return run->is_stopping ? "its guest was asked to shut down, and did"
                                 : "its guest has shut it down";
     case WORLD_VM_KILLED:
-        return "it was killed";
+        return run->unwell[0] != '\0' ? run->unwell : "it was killed";
     case WORLD_VM_CRASHED:
     default:
         return "its process has ended by itself";
@@ -150,7 +150,6 @@ static void run_on_started(struct world_vm_request *request)
     } else if (request->result == OK) {
         run->phase = HA_RUN_ALIVE;
         run->is_report_due = true;
-        run->query_at = ha_agent_now(a) + HA_QUERY_EVERY;
         ha_agent_say(a, "started", run->vm, "");
     } else {
         /* Whatever the driver says, nothing may live of this epoch before it is told to be over. */
@@ -187,12 +186,7 @@ static void run_on_order(struct world_vm_request *request)
     run->is_order_busy = false;
     if (request->op == WORLD_VM_QUERY) {
         bool answers = request->result == OK && request->state != WORLD_VM_UNKNOWN;
-        bool was_mute = run->misses >= HA_QUERY_MISSES;
-        run->misses = answers ? 0 : run->misses + 1;
-        if (was_mute != (run->misses >= HA_QUERY_MISSES) && run->phase == HA_RUN_ALIVE) {
-            ha_agent_say(run->agent, was_mute ? "answers again" : "does not answer", run->vm, "");
-            run->is_report_due = true;
-        }
+        ha_ladder_queried(run, answers, answers ? "it answers" : err_text(request->result));
     } else if (request->op == WORLD_VM_RESUME) {
         run->is_paused = request->result != OK;
     }
@@ -215,6 +209,15 @@ static void run_order(struct ha_run *run, enum world_vm_op op, nanos patience)
     run->order.owner = run;
     run->is_order_busy = true;
     a->world->vm->submit(a->world->self, &run->order);
+}
+
+bool ha_run_query(struct ha_run *run)
+{
+    if (run->is_order_busy) {
+        return false; /* requests of one machine wait for each other: that would be no answer */
+    }
+    run_order(run, WORLD_VM_QUERY, HA_QUERY_PATIENCE);
+    return true;
 }
 
 static void run_kill(struct ha_run *run, nanos now)
@@ -376,13 +379,6 @@ static void run_pass(struct ha_run *run, nanos now)
             if (run->is_paused && !run->is_order_busy) {
                 run_order(run, WORLD_VM_RESUME, HA_QUERY_PATIENCE);
             }
-        }
-        if (!run->is_order_busy) { /* its answer brings us here again */
-            if (now >= run->query_at) {
-                run->query_at = now + HA_QUERY_EVERY;
-                run_order(run, WORLD_VM_QUERY, HA_QUERY_PATIENCE);
-            }
-            ha_agent_want(a, run->query_at);
         }
     }
     if (run->must_die && !run->is_start_busy) {
