@@ -116,7 +116,7 @@ static void ask_driver(struct ha_asking *q, enum world_vm_op op, const struct pr
     q->request.spec.name = run->vm;
     q->request.spec.epoch = run->epoch;
     q->request.command = op == WORLD_VM_EXEC ? &q->command : NULL;
-    q->request.deadline = order->deadline;
+    q->request.deadline = order->deadline - HA_ANSWER_SLACK;
     q->request.done = ask_on_driver;
     q->request.owner = q;
     a->world->vm->submit(a->world->self, &q->request);
@@ -196,7 +196,7 @@ static void ask_call(struct ha_asking *q, const struct ha_check *check,
     q->order = *order;
     q->app = mem_alloc_zero(sizeof(*q->app));
     app_probe_init(q->app, world, &config, ask_on_called, q);
-    CHECK(app_probe_ask(q->app, order->deadline) == OK);
+    CHECK(app_probe_ask(q->app, order->deadline - HA_ANSWER_SLACK) == OK);
 }
 
 /* --- either -------------------------------------------------------------------------------------
@@ -205,11 +205,7 @@ static void ask_call(struct ha_asking *q, const struct ha_check *check,
 void ha_ask_guest(struct ha_run *run, const struct probe_order *order)
 {
     const struct ha_ladder *l = run->ladder;
-    enum probe_purpose purpose = order->purpose;
-
-    if (purpose == PROBE_STARTUP && l->checks[PROBE_STARTUP].ask == HA_ASK_NOTHING) {
-        purpose = PROBE_LIVENESS; /* which is asked with more patience at first */
-    }
+    enum probe_purpose purpose = ha_ladder_check_of(l, order->purpose);
     const struct ha_check *check = &l->checks[purpose];
     struct ha_asking *q = asking_of(run, HA_RUNG_STARTUP + purpose);
 

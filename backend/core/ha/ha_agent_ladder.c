@@ -19,6 +19,7 @@
  *   - anything while the host's lease does not hold: nobody could start it anew.
  *   - what fails with most of the others on this host: that is one cause, which no restart cures.
  *     They are asked anew after HOLD; those that fail again are ended one at a time, HOLD apart.
+ *     So are those beyond RESTARTS_MAX.
  */
 #include "core/ha/ha_agent_ladder.h"
 
@@ -82,12 +83,17 @@ static void rung_becomes(struct ha_run *run, enum ha_rung rung, enum ha_rung_sta
     run->is_report_due = true;
 }
 
-/* The probe of a guest that failed: its liveness, where that was its start-up check, too. */
-static enum probe_purpose failed_purpose(const struct ha_ladder *l, const struct probe_target *t)
+enum probe_purpose ha_ladder_check_of(const struct ha_ladder *l, enum probe_purpose purpose)
 {
-    bool is_implied = l->checks[PROBE_STARTUP].ask == HA_ASK_NOTHING;
+    bool is_asked = l->checks[purpose].ask != HA_ASK_NOTHING;
 
-    return t->failed_by == PROBE_STARTUP && is_implied ? PROBE_LIVENESS : t->failed_by;
+    if (!is_asked && purpose == PROBE_STARTUP) {
+        return PROBE_LIVENESS; /* with more patience */
+    }
+    if (!is_asked && purpose == PROBE_LIVENESS && MUTANT(HA_UNREADY_ENDS)) {
+        return PROBE_READINESS;
+    }
+    return purpose;
 }
 
 static enum ha_rung_state rung_of_purpose(const struct ha_ladder *l, const struct probe_target *t,
@@ -96,7 +102,7 @@ static enum ha_rung_state rung_of_purpose(const struct ha_ladder *l, const struc
     const struct target_probe *p = &t->probes[purpose];
 
     if (t->state == PROBE_FAILED) {
-        bool is_it = purpose == PROBE_READINESS || purpose == failed_purpose(l, t);
+        bool is_it = purpose == PROBE_READINESS || purpose == ha_ladder_check_of(l, t->failed_by);
         return is_it ? HA_RUNG_BAD : HA_RUNG_WAITING;
     }
     if (purpose == PROBE_LIVENESS && l->was_held[HA_LADDER_GUESTS]) {
@@ -255,7 +261,7 @@ static struct probe_config guest_check_times(const struct ha_check *check)
     return (struct probe_config){.is_asked = check->ask != HA_ASK_NOTHING,
                                  .delay = check_ms(check->delay_ms),
                                  .period = check_ms(check->period_ms),
-                                 .timeout = check_ms(check->timeout_ms),
+                                 .timeout = check_ms(check->timeout_ms) + HA_ANSWER_SLACK,
                                  .failures = check->failures,
                                  .successes = check->successes};
 }
@@ -273,13 +279,13 @@ static void ladder_process_times(const struct ha_ladder *l,
     times[PROBE_LIVENESS] = (struct probe_config){
         .is_asked = true,
         .period = HA_QUERY_EVERY,
-        .timeout = HA_QUERY_PATIENCE,
+        .timeout = HA_QUERY_PATIENCE + HA_ANSWER_SLACK,
         .failures =
             l->mute_ms == 0 ? UINT32_MAX : failures_in(check_ms(l->mute_ms), HA_QUERY_EVERY),
         .successes = 1};
     times[PROBE_READINESS] = (struct probe_config){.is_asked = true,
                                                    .period = AGENT_EVERY,
-                                                   .timeout = AGENT_PATIENCE,
+                                                   .timeout = AGENT_PATIENCE + HA_ANSWER_SLACK,
                                                    .failures = AGENT_MISSES,
                                                    .successes = 1};
 }
@@ -288,19 +294,16 @@ static void ladder_process_times(const struct ha_ladder *l,
 static void ladder_guest_times(const struct ha_ladder *l, struct probe_config *times)
 {
     for (int i = 0; i < PROBE_PURPOSES; i++) {
-        times[i] = guest_check_times(&l->checks[i]);
+        times[i] = guest_check_times(&l->checks[ha_ladder_check_of(l, (enum probe_purpose)i)]);
     }
+    bool has_startup = l->checks[PROBE_STARTUP].ask != HA_ASK_NOTHING;
     if (l->has_started || MUTANT(HA_BOOT_UNPROTECTED)) {
         times[PROBE_STARTUP].is_asked = false;
-    } else if (!times[PROBE_STARTUP].is_asked && times[PROBE_LIVENESS].is_asked) {
+    } else if (!has_startup && times[PROBE_LIVENESS].is_asked) {
         uint32_t most = failures_in(BOOT_GRACE, times[PROBE_LIVENESS].period);
-        times[PROBE_STARTUP] = times[PROBE_LIVENESS];
         if (times[PROBE_STARTUP].failures < most) {
             times[PROBE_STARTUP].failures = most;
         }
-    }
-    if (MUTANT(HA_UNREADY_ENDS) && times[PROBE_READINESS].is_asked) {
-        times[PROBE_LIVENESS] = times[PROBE_READINESS];
     }
 }
 
@@ -428,7 +431,7 @@ static void ladder_reason(const struct ha_run *run, const struct probe_target *t
                           struct buf *text)
 {
     const struct ha_ladder *l = run->ladder;
-    enum probe_purpose purpose = failed_purpose(l, t);
+    enum probe_purpose purpose = ha_ladder_check_of(l, t->failed_by);
     enum ha_rung rung = is_process ? HA_RUNG_QMP : HA_RUNG_STARTUP + purpose;
 
     say(text, "was ended: ");
@@ -459,7 +462,7 @@ static void ladder_end(struct ha_run *run, enum ha_ladder_set set)
     buf_deinit(&text);
     run->must_die = true;
     all->ended++;
-    ha_agent_say(run->agent, "unwell", run->vm, run->unwell);
+    ha_agent_say(run->agent, "is ended", run->vm, run->unwell);
     ladder_leave(run);
     ha_agent_due(run->agent); /* it is killed in the next pass */
 }
@@ -487,10 +490,23 @@ static bool ladders_fail_together(const struct ha_agent *a, enum ha_ladder_set s
     return failing > 1 && failing * 2 > targets->count;
 }
 
-/* Asked anew at first, after a while, and then ended one at a time. */
-static void ladder_held(struct ha_agent *a, enum ha_ladder_set set, nanos now)
+/* What it has failed before counts for nothing; until it is well it is one that fails. */
+static void ladder_ask_anew(struct ha_run *run, enum ha_ladder_set set, nanos from, nanos now)
+{
+    struct probe_set *targets = run->agent->ladders->sets[set];
+
+    run->ladder->was_held[set] = true;
+    probe_set_remove(targets, run->ladder->id);
+    ladder_add(run, set, now);
+    probe_set_excuse(targets, run->ladder->id, from, now);
+}
+
+/* Of those that failed and are not ended: asked anew, so that nobody is ended by an old answer. The
+ * first time they get a while; who fails again may be the one that is ended. */
+static void ladder_hold(struct ha_agent *a, enum ha_ladder_set set, bool may_end, nanos now)
 {
     struct ha_ladders *all = a->ladders;
+    nanos due = all->tried_at != 0 ? u64_add_sat(all->tried_at, HOLD) : 0;
 
     for (size_t i = 0; i < a->n_runs; i++) {
         struct ha_run *run = a->runs[i];
@@ -499,33 +515,27 @@ static void ladder_held(struct ha_agent *a, enum ha_ladder_set set, nanos now)
         if (t == NULL || t->state != PROBE_FAILED) {
             continue;
         }
-        nanos due = all->tried_at != 0 ? u64_add_sat(all->tried_at, HOLD) : 0;
-        if (!l->was_held[set]) {
-            l->was_held[set] = true;
-            probe_set_remove(all->sets[set], l->id);
-            ladder_add(run, set, now);
-            probe_set_excuse(all->sets[set], l->id, u64_add_sat(now, HOLD), now);
-        } else if (now < due) {
-            ha_agent_want(a, due);
-        } else {
+        if (may_end && l->was_held[set] && now >= due) {
             all->tried_at = now;
+            due = u64_add_sat(now, HOLD);
             ladder_end(run, set);
+        } else {
+            bool is_first = may_end && !l->was_held[set];
+            ladder_ask_anew(run, set, u64_add_sat(now, is_first ? HOLD : 0), now);
         }
     }
 }
 
 static void ladder_end_failed(struct ha_agent *a, enum ha_ladder_set set, nanos now)
 {
-    struct probe_set *targets = a->ladders->sets[set];
+    bool may_end = ha_agent_may_start(a); /* else nobody could start it anew */
     uint64_t id = 0;
 
-    if (!ha_agent_may_start(a)) {
-        return; /* a grant brings us here again */
-    }
-    while (!ladders_fail_together(a, set) && probe_set_restart(targets, now, &id)) {
+    while (may_end && !ladders_fail_together(a, set) &&
+           probe_set_restart(a->ladders->sets[set], now, &id)) {
         ladder_end(ladder_run_of(a, id), set);
     }
-    ladder_held(a, set, now);
+    ladder_hold(a, set, may_end, now);
 }
 
 /* --- the pass -----------------------------------------------------------------------------------

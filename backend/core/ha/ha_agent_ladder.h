@@ -10,6 +10,10 @@
 #include "core/monitoring/health/probe_app.h"
 #include "core/monitoring/health/probe_set.h"
 
+/* The world ends each question at its deadline. What it says then may come later to a process that
+ * is slow, and is believed: so much later at the most. */
+#define HA_ANSWER_SLACK (5 * NANOS_PER_S)
+
 /* What is kept of what a command says. */
 #define HA_SAYS_BYTES 256
 
@@ -57,6 +61,10 @@ struct ha_ladders {
 };
 
 /* ha_agent_ladder.c */
+
+/* Whose check is asked for a purpose: a machine without a start-up check begins with its liveness.
+ */
+enum probe_purpose ha_ladder_check_of(const struct ha_ladder *l, enum probe_purpose purpose);
 
 /* What an order of that rung was answered. `answer`: for people. */
 void ha_ladder_answer(struct ha_run *run, enum ha_rung rung, const struct probe_order *order,

@@ -44,6 +44,8 @@
     X(REACHED_VM_RESTARTED, "vm-restarted", "a machine that had ended started again")              \
     X(REACHED_VM_FENCED, "vm-fenced", "a machine started elsewhere, by a fence")                   \
     X(REACHED_VM_EXPIRED, "vm-expired", "a machine started elsewhere, by time")                    \
+    X(REACHED_VM_UNWELL, "vm-unwell", "a guest that failed its liveness was ended")                \
+    X(REACHED_VM_HUNG, "vm-hung", "a process that did not answer was ended")                       \
     X(REACHED_CORE_ONLY, "core-only", "only a quorum came back, and that was enough")              \
     X(REACHED_BEYOND, "beyond-model", "the group came to rely on a disk that was damaged")         \
     X(REACHED_VERDICT_EMPTY, "start-empty", "a start found an empty disk of a new node")           \
