@@ -42,7 +42,8 @@ struct ha_run {
     enum ha_policy policy;
     nanos stop_time;  /* stop_ms of its machine */
     bool has_exited;  /* while its START is under way */
-    bool is_stopping; /* its button was pressed, at: */
+    bool was_asked;   /* its button was pressed, at some time */
+    bool is_stopping; /* ... and it is to end by that, since: */
     nanos stopped_at;
     bool is_paused;             /* by us, for want of a lease */
     bool must_die;              /* KILL until it is gone */
@@ -115,13 +116,15 @@ struct ha_agent {
     bool has_reconciled; /* what the host owned before was told */
 
     /* The lease. */
-    nanos relied; /* the lease ends then, and the guard knows */
+    nanos relied;       /* the lease ends then, and the guard knows */
+    nanos relied_lease; /* how long it was granted for; 0: to a process before this one */
     nanos renew_at;
     node_id leader;
     struct world_guard_request guard;
     bool is_guard_busy;
     bool is_guard_asked; /* it has answered, or said that it is not there, once */
     bool has_guard;
+    nanos guard_lease;
     nanos guard_told; /* the lease's end that it was told, or is being told */
     nanos guard_at;
     enum world_watchdog watchdog;

@@ -108,8 +108,8 @@ static const char *run_end_text(const struct ha_run *run, enum world_vm_end end)
 {
     switch (end) {
     case WORLD_VM_SHUT_DOWN:
-        return run->is_stopping ? "its guest was asked to shut down, and did"
-                                : "its guest has shut it down";
+        return run->was_asked ? "its guest was asked to shut down, and did"
+                              : "its guest has shut it down";
     case WORLD_VM_KILLED:
         return run->unwell[0] != '\0' ? run->unwell : "it was killed";
     case WORLD_VM_CRASHED:
@@ -134,8 +134,10 @@ void ha_run_on_exit(struct world_vm_sink *sink, const struct world_vm_exit *exit
         run->end = exit->end;
         return;
     }
+    /* One that we have asked to end has not failed by it. */
+    bool was_asked = exit->end == WORLD_VM_SHUT_DOWN && run->was_asked;
     ha_agent_say(a, "ended", run->vm, run_end_text(run, exit->end));
-    ha_run_ended(run, exit->end, OK, run_end_text(run, exit->end));
+    ha_run_ended(run, was_asked ? WORLD_VM_KILLED : exit->end, OK, run_end_text(run, exit->end));
     ha_agent_due(a);
 }
 
@@ -248,6 +250,7 @@ static void run_end_in_order(struct ha_run *run, nanos now, nanos patience)
 {
     if (!run->is_stopping && !run->is_order_busy) {
         run->is_stopping = true;
+        run->was_asked = true;
         run->stopped_at = now;
         run_order(run, WORLD_VM_STOP, u64_max(patience, NANOS_PER_S));
     }
@@ -266,12 +269,15 @@ static bool run_isolate(struct ha_run *run, nanos now)
 {
     struct ha_agent *a = run->agent;
     nanos until = ha_agent_isolation(a);
-    nanos lease = a->lessee.lease;
+    nanos lease = a->relied_lease;
 
     if (lease == 0) {
         /* Nothing was granted to this agent yet, and how long leases are it does not know. Of what
          * was left when it began, most is for hearing from the leader. */
         lease = u64_min(HA_ADOPT_GRACE, u64_sub_sat(until, a->opened_at));
+    }
+    if (a->lessee.lease > 0) {
+        lease = u64_min(lease, a->lessee.lease); /* from now on they are shorter: so is its share */
     }
     nanos stop_from = u64_sub_sat(until, lease / HA_STOP_SHARE);
     nanos kill_from = u64_sub_sat(until, lease / HA_KILL_SHARE);
