@@ -15,6 +15,8 @@ struct simvm {
     nanos agent_from;   /* its agent has started by then */
     nanos sick_process; /* the newest time at which it was known not to be well; 0: never */
     nanos sick_guest;   /* likewise, its guest */
+    nanos hears_at;     /* its guest has booted, and notices its power button */
+    bool stands;        /* paused by itself: its disk had no room */
     struct simvm_faults faults;
     struct simvm_agent agent;
     char name[WORLD_NAME_MAX_BYTES];
@@ -88,7 +90,6 @@ void simvm_end(struct simvm *vm, enum world_vm_end end);
 MUST_USE enum err simguard_takes(struct simhost *host);
 void simguard_holds(struct simhost *host);
 
-struct simvolume *simvolume_find(const struct simworld *sim, const char *name);
 bool simvolume_is_cut(const struct simvolume *volume, const struct simhost *host);
 
 /* Is there a guest in it? */

@@ -227,9 +227,9 @@ void ha_ask_guest(struct ha_run *run, const struct probe_order *order)
     }
 }
 
-void ha_asks_stop(struct ha_run *run)
+void ha_asks_stop(struct ha_run *run, enum ha_rung from)
 {
-    for (int i = 0; i < HA_RUNGS; i++) {
+    for (enum ha_rung i = from; i < HA_RUNGS; i++) {
         struct ha_asking *q = run->ladder->askings[i];
         if (q != NULL) {
             q->is_answered = true;

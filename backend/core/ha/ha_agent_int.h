@@ -45,10 +45,14 @@ struct ha_run {
     bool was_asked;   /* its button was pressed, at some time */
     bool is_stopping; /* ... and it is to end by that, since: */
     nanos stopped_at;
+    nanos press_at;             /* and is again, from then on */
     bool is_paused;             /* by us, for want of a lease */
     bool must_die;              /* KILL until it is gone */
     nanos kill_again;           /* not before */
     uint32_t misses;            /* QUERYs in a row without an answer */
+    nanos query_from;           /* no QUERY before */
+    char stands[HA_TEXT_BYTES]; /* why its guest stands still, though nobody asked for it; or "" */
+    nanos resume_at;            /* when it is tried again */
     struct ha_ladder *ladder;   /* owned; NULL: it was never asked anything */
     char unwell[HA_TEXT_BYTES]; /* why it must die, if for that; "" otherwise */
 

@@ -203,6 +203,10 @@ void ha_ladder_answer(struct ha_run *run, enum ha_rung rung, const struct probe_
         ha_text_set(l->heard[rung], sizeof(l->heard[rung]), answer);
     }
     l->was_agent_heard |= rung == HA_RUNG_AGENT && outcome == PROBE_OK;
+    if (!is_process && outcome == PROBE_FAILURE) { /* QEMU may have stopped its guest */
+        probe_set_hurry(a->ladders->sets[HA_LADDER_PROCESSES], l->id, PROBE_LIVENESS,
+                        ha_agent_now(a));
+    }
     probe_set_answer(a->ladders->sets[is_process ? HA_LADDER_PROCESSES : HA_LADDER_GUESTS],
                      order->id, order->purpose, order->ticket, outcome, ha_agent_now(a));
 }
@@ -327,7 +331,7 @@ static void ladder_leave(struct ha_run *run)
     for (int i = 0; i < HA_LADDER_SETS; i++) {
         probe_set_remove(run->agent->ladders->sets[i], l->id);
     }
-    ha_asks_stop(run);
+    ha_asks_stop(run, HA_RUNG_QMP);
     run->misses = 0;
 }
 
@@ -366,10 +370,29 @@ static void ladder_enter(struct ha_run *run, const struct ha_vm *vm, nanos now)
     memcpy(&l->checks[PROBE_LIVENESS], &vm->liveness, sizeof(vm->liveness));
     memcpy(&l->checks[PROBE_READINESS], &vm->readiness, sizeof(vm->readiness));
     l->has_no_agent = false;
+    l->stands = false;
     memset(l->was_held, 0, sizeof(l->was_held));
     l->is_asked = true;
     ladder_add(run, HA_LADDER_PROCESSES, now);
     ladder_add(run, HA_LADDER_GUESTS, now);
+}
+
+/* A guest that QEMU has stopped, as its disk has no room, is known to stand: it is not asked. */
+static void ladder_mind_guest(struct ha_run *run, nanos now)
+{
+    struct ha_ladder *l = run->ladder;
+    bool stands = run->stands[0] != '\0';
+
+    if (stands == l->stands) {
+        return;
+    }
+    l->stands = stands;
+    if (stands) {
+        probe_set_remove(run->agent->ladders->sets[HA_LADDER_GUESTS], l->id);
+        ha_asks_stop(run, HA_RUNG_STARTUP);
+    } else {
+        ladder_add(run, HA_LADDER_GUESTS, now);
+    }
 }
 
 /* One whose record cannot be read, or was deleted, is asked as before. */
@@ -389,6 +412,9 @@ static void ladder_enroll(struct ha_run *run, nanos now)
     }
     if (!was_asked && vm != NULL) {
         ladder_enter(run, vm, now);
+    }
+    if (run->ladder != NULL && run->ladder->is_asked) {
+        ladder_mind_guest(run, now);
     }
 }
 
@@ -635,7 +661,7 @@ bool ha_ladder_is_busy(const struct ha_run *run)
 void ha_ladder_stop(struct ha_run *run)
 {
     if (run->ladder != NULL) {
-        ha_asks_stop(run);
+        ha_asks_stop(run, HA_RUNG_QMP);
     }
 }
 

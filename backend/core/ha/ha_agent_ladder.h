@@ -41,6 +41,7 @@ struct ha_ladder {
     uint64_t id;   /* in the sets, whether it is there or not */
     bool is_asked; /* it is in the sets */
     bool has_no_agent;
+    bool stands; /* QEMU has stopped its guest, whose checks are not asked */
     bool was_agent_heard;
     bool has_started;              /* in this epoch: its start-up check was well once */
     bool was_held[HA_LADDER_SETS]; /* it is asked anew, since most others had failed, too */
@@ -74,8 +75,9 @@ void ha_ladder_answer(struct ha_run *run, enum ha_rung rung, const struct probe_
 void ha_ask_agent(struct ha_run *run, const struct probe_order *order);
 void ha_ask_guest(struct ha_run *run, const struct probe_order *order);
 
-/* Nobody waits for answers any more. What the driver has stays in place until it answers. */
-void ha_asks_stop(struct ha_run *run);
+/* Nobody waits for answers any more, of the rungs from `from` on. What the driver has stays in
+ * place until it answers. */
+void ha_asks_stop(struct ha_run *run, enum ha_rung from);
 bool ha_asks_are_busy(const struct ha_run *run);
 void ha_asks_free(struct ha_run *run);
 

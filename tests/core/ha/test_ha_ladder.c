@@ -348,6 +348,30 @@ static void machine_that_is_being_stopped_is_not_asked(void **state)
     ha_cluster_deinit(&c);
 }
 
+/* Its guest answers nothing, since QEMU has stopped it: its disk has no room. A restart would not
+ * help, and it goes on by itself. */
+static void guest_that_stands_for_want_of_room_is_not_ended(void **state)
+{
+    struct ha_cluster c;
+    const struct simvm_faults full = {.has_no_room = true};
+    const struct simvm_faults room = {.has_no_room = false};
+    (void)state;
+    struct ha_box *b = ladder_cluster(&c, 15);
+    struct ha_vm vm = machine_at(&c, "web", b);
+    vm.liveness = asks(HA_ASK_AGENT, 500, 2);
+    runs(&c, &vm, b);
+    ha_cluster_run(&c, 10 * NANOS_PER_S);
+    simvm_set_faults(b->host, "web", &full);
+    ha_cluster_run(&c, 60 * NANOS_PER_S);
+    assert_true(report_at(&c, b, "web")->detail[0] != '\0');
+    assert_rung(&c, b, "web", HA_RUNG_LIVENESS, HA_RUNG_UNASKED);
+    simvm_set_faults(b->host, "web", &room);
+    ha_cluster_run(&c, 30 * NANOS_PER_S);
+    assert_rung(&c, b, "web", HA_RUNG_LIVENESS, HA_RUNG_WELL);
+    assert_ended(&c, "web", 0);
+    ha_cluster_deinit(&c);
+}
+
 /* Whoever could start it anew is not there: it is ended once somebody is. */
 static void without_a_lease_nobody_is_ended(void **state)
 {
@@ -492,6 +516,7 @@ int main(void)
         cmocka_unit_test(long_boot_is_waited_for_without_a_startup_check_too),
         cmocka_unit_test(pause_of_the_daemon_counts_for_nothing),
         cmocka_unit_test(machine_that_is_being_stopped_is_not_asked),
+        cmocka_unit_test(guest_that_stands_for_want_of_room_is_not_ended),
         cmocka_unit_test(without_a_lease_nobody_is_ended),
         cmocka_unit_test(machines_that_fail_together_are_ended_one_at_a_time),
         cmocka_unit_test(what_comes_and_goes_is_written_within_bounds),

@@ -219,7 +219,8 @@ void sim_settings_draw(struct sim_settings *s, enum sim_profile profile, const s
     struct prng release = prng_fork(&p, 6);
     struct prng history = prng_fork(&p, 7);
     struct prng sleep = prng_fork(&p, 8);
-    struct prng ladder = prng_fork(&p, 9);
+    struct prng agents = prng_fork(&p, 9);
+    struct prng ladder = prng_fork(&p, 10);
 
     CHECK(profile < SIM_PROFILES);
     memset(s, 0, sizeof *s);
@@ -231,6 +232,9 @@ void sim_settings_draw(struct sim_settings *s, enum sim_profile profile, const s
     draw_clients(s, &clients);
     s->feature_level = (uint16_t)(prng_chance(&release, 1, 2) ? STORE_FEATURE_LEVEL_MAX
                                                               : STORE_FEATURE_LEVEL_MAX - 1);
+    if (s->profile == PROFILE_HA && prng_chance(&agents, 1, 2)) {
+        s->agents = (uint32_t)prng_range(&agents, 1, 3);
+    }
     s->hosts_sleep = s->machines == 0 || prng_chance(&sleep, 1, 3);
     s->machines_are_asked = s->machines > 0 && prng_chance(&ladder, 3, 4);
     s->agent_boot = prng_range(&ladder, 0, 20) * NANOS_PER_S;
@@ -239,5 +243,5 @@ void sim_settings_draw(struct sim_settings *s, enum sim_profile profile, const s
     s->latency = (s->is_stretch ? prng_range(&times, 1000, 20000) : prng_range(&times, 20, 500)) *
                  NANOS_PER_US;
     s->spread = prng_range(&times, 0, s->latency);
-    CHECK(s->founders + s->spares <= SIM_HOSTS_MAX);
+    CHECK(s->founders + s->spares + s->agents <= SIM_HOSTS_MAX);
 }
