@@ -200,6 +200,7 @@ void simvm_lose_power(struct simhost *host)
 {
     forget_unseen(host);
     while (host->vms->machines != NULL) {
+        simvolume_orphan(host->vms->machines->volume, host->vms->machines);
         bury(host->vms->machines);
     }
 }

@@ -65,6 +65,10 @@ bool simvolume_is_lost(const struct simvolume *volume, const struct simhost *hos
 void simvolume_forget_lock(struct simvolume *volume);
 void simvolume_grant_all(struct simvolume *volume, bool grants_all);
 
+/* The storage keeps the lock of whoever loses its power for so long, as a server does that waits
+ * for its client to come back. At first zero. */
+void simvolume_set_linger(struct simvolume *volume, nanos linger);
+
 /* A write arrives so long after it was made, whatever became of who made it. At first zero. */
 void simvolume_set_flight(struct simvolume *volume, nanos flight);
 

@@ -79,6 +79,11 @@ void simvolume_grant_all(struct simvolume *volume, bool grants_all)
     volume->grants_all = grants_all;
 }
 
+void simvolume_set_linger(struct simvolume *volume, nanos linger)
+{
+    volume->linger = linger;
+}
+
 void simvolume_set_flight(struct simvolume *volume, nanos flight)
 {
     volume->flight = flight;
@@ -153,6 +158,9 @@ enum err simvolume_open(struct simvolume *volume, const struct simvm *vm)
         volume->contentions += volume->holder->host != vm->host;
         return ERR_REFUSED;
     }
+    if (volume->sim->now < volume->held_until) {
+        return ERR_REFUSED;
+    }
     volume->holder = vm;
     note_opening(volume, vm);
     return OK;
@@ -162,6 +170,13 @@ void simvolume_close(struct simvolume *volume, const struct simvm *vm)
 {
     if (volume->holder == vm) {
         volume->holder = NULL;
+    }
+}
+
+void simvolume_orphan(struct simvolume *volume, const struct simvm *vm)
+{
+    if (volume->holder == vm) {
+        volume->held_until = volume->sim->now + volume->linger;
     }
 }
 

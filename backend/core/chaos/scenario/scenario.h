@@ -353,6 +353,10 @@ struct stage;
       "the lock is not broken; it runs within 60 s of its end", 500, "",                           \
       "Proxmox test-locked-service1, 2; kubevirt#16622",                                           \
       "somebody has opened the volume of a machine that is to start")                              \
+    X(lock_of_the_dead, "lock-of-the-dead",                                                        \
+      "not broken; it runs within 65 s of the lock's end, and has not failed", 760, "",            \
+      "Proxmox test-locked-service1, 2; NFSv4 leases",                                             \
+      "the storage keeps the lock of a host that was fenced for 70 s")                             \
     X(fenced_host_returns, "fenced-host-returns", "each machine is started once", 500, "",         \
       "Proxmox test-recovery3", "a fenced host comes back while its machines are being started")   \
     X(messages_lost_and_late, "messages-lost-and-late", "its machine runs elsewhere within 120 s", \

@@ -53,3 +53,25 @@ void scenario_storage_loss_rule(struct stage *st)
     stage_expect(st, stage_runs(st, PATIENT) && stage_owner(st, PATIENT)->epoch == epochs[1],
                  "and goes on");
 }
+
+/* A host is fenced, and the storage keeps the locks of its machines for a minute and more, as a
+ * server does that waits for its client. They are not ours to break. */
+#define LINGERS (70 * NANOS_PER_S)
+
+void scenario_lock_of_the_dead(struct stage *st)
+{
+    const struct sim_settings s = stage_hosts(3, 4);
+
+    stage_found_hosts(st, &s);
+    struct simmember *m = stage_host_of(st, 0, 1U << 0 | 1U << 3);
+    const uint64_t epoch = stage_owner(st, 3)->epoch;
+    simvolume_set_linger(st->sim.cluster.volume[3], LINGERS);
+    stage_switch_off(st, m);
+    STAGE_UNTIL(st, STAGE_FENCED_WITHIN, stage_runs_off(st, 0, m), "the other machine runs");
+    stage_pass(st, LINGERS - 2 * STAGE_FENCED_WITHIN);
+    stage_expect(st, stage_home(st, 3) == NULL && stage_owner(st, 3)->failures > 0,
+                 "the lock of a machine that is dead is not broken");
+    STAGE_UNTIL(st, 2 * STAGE_FENCED_WITHIN + 65 * NANOS_PER_S, stage_runs_off(st, 3, m),
+                "it runs once the storage has given it up");
+    stage_expect(st, stage_owner(st, 3)->epoch > epoch, "in an epoch of its own");
+}
