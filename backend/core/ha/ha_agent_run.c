@@ -198,7 +198,6 @@ static void run_on_state(struct ha_run *run, const struct world_vm_request *requ
         return;
     }
     ha_text_set(run->stands, sizeof(run->stands), why);
-    ha_run_stalls(run, stands);
     run->resume_at = ha_agent_now(run->agent) + HA_RESUME_EVERY;
     run->is_report_due = true;
     ha_agent_say(run->agent, stands ? "stands still" : "goes on", run->vm, why);
@@ -214,6 +213,9 @@ static void run_on_order(struct world_vm_request *request)
         bool was_mute = run->misses >= HA_QUERY_MISSES;
         run->misses = answers ? 0 : run->misses + 1;
         run_on_state(run, request);
+        if (answers) {
+            ha_run_stalls(run, request->is_disk_lost && !run->is_paused);
+        }
         if (was_mute != (run->misses >= HA_QUERY_MISSES) && run->phase == HA_RUN_ALIVE) {
             ha_agent_say(run->agent, was_mute ? "answers again" : "does not answer", run->vm, "");
             run->is_report_due = true;
