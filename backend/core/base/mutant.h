@@ -179,6 +179,11 @@
       "that an earlier epoch has stopped counts for the present one", "docs/ha.md, epochs")        \
     X(HA_BACKOFF_RESET, "backoff-reset-by-leader", "ha",                                           \
       "a new leader counts the failures of a machine from none", "docs/ha.md, restarts")           \
+    X(HA_UNREADY_ENDS, "unready-is-ended", "ha",                                                   \
+      "a machine that fails its readiness is ended, as if that were its liveness",                 \
+      "docs/ha.md, the ladder")                                                                    \
+    X(HA_BOOT_UNPROTECTED, "boot-unprotected", "ha",                                               \
+      "a guest that still boots is ended, since it does not answer yet", "docs/ha.md, the ladder") \
     X(HA_STORM_UNCAPPED, "fence-storm-uncapped", "ha", "as many hosts are fenced as seem lost",    \
       "corosync#705; kubernetes/community#1416")                                                   \
     X(HA_NO_QUARANTINE, "host-never-quarantined", "ha",                                            \

@@ -137,6 +137,8 @@ static void vm_failed(struct vm_case *c)
     buf_init(&how);
     if (r->lost_storage) {
         say(&how, "lost its storage there");
+    } else if (r->is_unwell) {
+        say(&how, r->detail);
     } else if (r->error != OK) {
         ha_trip_failed(c->m, c->o->host, c->s->name);
         say(&how, "could not be started: ");
@@ -154,8 +156,10 @@ static void vm_failed(struct vm_case *c)
         owner.here = owner.here > here_max ? owner.here : here_max; /* elsewhere, if it may be */
     }
     c->m->figures.restarts += course != HA_RESTART_GIVE_UP;
-    ha_owner_write(c->m, c->s, &owner, course == HA_RESTART_GIVE_UP ? "vm-failed" : "vm-ended",
-                   owner.reason);
+    const char *what = course == HA_RESTART_GIVE_UP ? "vm-failed"
+                       : r->is_unwell               ? "vm-unwell"
+                                                    : "vm-ended";
+    ha_owner_write(c->m, c->s, &owner, what, owner.reason);
     buf_deinit(&how);
 }
 
@@ -165,11 +169,12 @@ static bool vm_is_stopped(const struct vm_case *c)
 }
 
 /* An agent that was told to kill, or whose lease has ended, does so: that is no fault of the
- * machine's. Nor is it that it does not live when its agent begins. */
+ * machine's, but where it had failed a probe. Nor is it that it does not live when its agent
+ * begins. */
 static void vm_ended(struct vm_case *c)
 {
-    bool was_killed =
-        c->report->error == OK && c->report->end == WORLD_VM_KILLED && !c->report->lost_storage;
+    bool was_killed = c->report->error == OK && c->report->end == WORLD_VM_KILLED &&
+                      !c->report->lost_storage && !c->report->is_unwell;
 
     if (c->vm == NULL || !c->is_wanted) {
         vm_release(c, c->report->detail, HA_PROOF_STOPPED, "vm-stopped");
