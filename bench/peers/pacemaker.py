@@ -127,12 +127,13 @@ class Node:
         self.name = NAMES[number]
         self.address = f"10.98.0.{number + 1}"
         self.process = None
+        self.lock = threading.Lock()
 
     def start(self):
         with open(self.lab.dir / f"{self.name}.log", "ab") as log:
             self.process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", "unshare", "-n", "-m", "-u", "-i", "-p", "-f", "--mount-proc",
-                 "--kill-child=SIGKILL", HERE / "node.sh", self.name, self.lab.dir],
+                ["setpriv", "--pdeathsig", "KILL", "unshare", "-n", "-m", "-u", "-i", "-p", "-f",
+                 "--mount-proc", "--kill-child=SIGKILL", HERE / "node.sh", self.name, self.lab.dir],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={"PATH": PATH})
         ours = os.readlink("/proc/self/ns/net")
         until("a namespace", lambda: os.readlink(f"/proc/{self.process.pid}/ns/net") != ours, 10,
@@ -148,20 +149,27 @@ class Node:
         (self.lab.dir / "on" / self.name).touch()
 
     def first(self):
-        """The first process of its namespaces."""
+        """The first process of its namespaces; OSError: it is off, or just going."""
         path = f"/proc/{self.process.pid}/task/{self.process.pid}/children"
-        return Path(path).read_text().split()[0]
+        children = Path(path).read_text().split()
+        if not children:
+            raise OSError(f"{self.name} is off")
+        return children[0]
 
     def lives(self):
         return self.process is not None and self.process.poll() is None
 
     def kill(self):
         """All that it runs is gone when this returns."""
-        if self.lives():
-            first = self.first()
-            self.process.kill()
-            self.process.wait()
-            until("a node is dead", lambda: not Path(f"/proc/{first}").exists(), 10, 0.001)
+        with self.lock:  # the fencer may be at it, too
+            if self.lives():
+                try:
+                    first = self.first()
+                except OSError:
+                    first = "none"
+                self.process.kill()
+                self.process.wait()
+                until("a node is dead", lambda: not Path(f"/proc/{first}").exists(), 10, 0.001)
         (self.lab.dir / "on" / self.name).unlink(missing_ok=True)
 
     def run(self, *command, check=True, given=None):
@@ -228,8 +236,11 @@ class Pacemaker:
 
     def is_tuned(self, wanted):
         key = "runtime.config.totem.token"
-        return all(f"= {wanted}" in n.run("corosync-cmapctl", "-g", key, check=False)
-                   for n in self.alive())
+        try:
+            return all(f"= {wanted}" in n.run("corosync-cmapctl", "-g", key, check=False)
+                       for n in self.alive())
+        except OSError:  # one was just switched off
+            return False
 
     def tune(self, token):
         """A token's time in ms, with coefficient 0; 0: Corosync's own defaults."""
@@ -318,11 +329,13 @@ class Pacemaker:
         self.node(name).kill()
 
     def power_on(self):
-        """All that are off."""
-        for node in self.nodes:
-            if not node.lives():
-                node.start()
-        until("all nodes are online", self.all_online, ONLINE_S)
+        """All that are off; also one that is switched off again before it is online."""
+        def are_online():
+            for node in self.nodes:
+                if not node.lives():
+                    node.start()
+            return self.all_online()
+        until("all nodes are online", are_online, ONLINE_S)
 
     def close(self):
         self.is_over = True
