@@ -29,7 +29,7 @@ static void report_fill(const struct ha_run *run, struct ha_report *r)
     } else {
         r->state = HA_REPORT_RUNS;
         ha_text_set(r->detail, sizeof(r->detail),
-                    run->misses >= HA_QUERY_MISSES ? "its process does not answer" : "");
+                    run->misses >= HA_QUERY_MISSES ? "its process does not answer" : run->stands);
     }
 }
 

@@ -48,6 +48,7 @@ static void count_one(struct ha_keeper *m, const struct ha_owner *owner)
     if (vm->storage[0] != '\0') {
         storage = ha_view_storage(m->view, vm->storage);
         h->movable += vm->is_wanted;
+        h->weight += vm->is_wanted ? vm->priority : 0;
     }
     if (storage != NULL) {
         h->flight = u64_max(h->flight, (nanos)storage->flight_ms * NANOS_PER_MS);
@@ -59,6 +60,7 @@ void ha_keeper_count_owned(struct ha_keeper *m)
     for (size_t i = 0; i < m->n_hosts; i++) {
         m->hosts[i]->owned = 0;
         m->hosts[i]->movable = 0;
+        m->hosts[i]->weight = 0;
         m->hosts[i]->blocked = 0;
         m->hosts[i]->flight = 0;
     }
@@ -393,11 +395,11 @@ static nanos host_lease_over(const struct ha_keeper *m, const char *host)
 }
 
 /* Was it heard since its fate is what it is, and just now? */
-static bool host_is_heard(const struct ha_keeper *m, const struct ha_soft_host *h)
+bool ha_keeper_is_heard(const struct ha_keeper *m, const struct ha_soft_host *h)
 {
     const struct ha_lease_row *row = ha_lessor_find(m->lessor, h->name);
 
-    return row != NULL && row->heard_at > h->phase_at && m->now < row->heard_at + HA_SILENCE;
+    return row != NULL && row->heard_at >= h->heard_from && m->now < row->heard_at + HA_SILENCE;
 }
 
 /* Has P passed for the host as such, so that whatever it ran has ended? */
@@ -446,6 +448,21 @@ static void host_forgive(struct ha_keeper *m, struct ha_soft_host *h, const stru
               "it was up for as long as the quarantine asks");
 }
 
+static void host_trip(struct ha_keeper *m, struct ha_soft_host *h, bool is_open)
+{
+    struct ha_deed *d = fate_deed(m, h);
+    struct ha_fate copy;
+
+    fate_copy(m, h->name, &copy);
+    copy.is_tripped = is_open;
+    ha_text_set(copy.reason, sizeof(copy.reason),
+                is_open ? "machines could not be started there, one after another: nothing is "
+                          "placed there for a while"
+                        : "");
+    fate_send(d, &copy, is_open ? "host-tripped" : "host-tried-again",
+              is_open ? copy.reason : "its next start says whether machines can be started there");
+}
+
 static bool host_is_fence_asked(const struct ha_keeper *m, const char *name)
 {
     const struct ha_host *host = ha_view_host(m->view, name);
@@ -459,6 +476,7 @@ static void host_up(struct ha_keeper *m, struct ha_soft_host *h, const struct ha
     bool is_known = ha_view_agent(m->view, h->name) != NULL || h->owned > 0;
     nanos silent = host_silent_after(m, h->name);
     nanos over = host_lease_over(m, h->name);
+    bool is_open = false;
 
     if (host_is_fence_asked(m, h->name)) {
         fate_lose(m, h, HA_HOST_FENCING, "asked by an operator");
@@ -473,7 +491,11 @@ static void host_up(struct ha_keeper *m, struct ha_soft_host *h, const struct ha
         fate_lose(m, h, HA_HOST_LOST, "its lease has ended, and the leader does not hear it");
     } else {
         ha_keeper_want(m, host_is_cut(m, h->name) ? silent : over);
-        host_forgive(m, h, fate);
+        if (ha_trip_is_news(m, h, fate, &is_open)) {
+            host_trip(m, h, is_open);
+        } else {
+            host_forgive(m, h, fate);
+        }
     }
 }
 
@@ -503,41 +525,6 @@ static void host_confirm(struct ha_keeper *m, struct ha_soft_host *h)
     buf_deinit(&why);
 }
 
-/* A host whose fate has not changed for as long as a storm is counted. */
-static bool host_is_settled(void *ctx, const char *host)
-{
-    const struct ha_keeper *m = ctx;
-    const struct ha_soft_host *h = ha_soft_host_find(m, host);
-
-    return h != NULL && h->was_seen &&
-           m->now >= h->phase_at + (nanos)m->settings.storm_s * NANOS_PER_S;
-}
-
-/* Those that this step has just begun to fence are not in the view yet. */
-static bool host_storm_allows(struct ha_keeper *m, struct buf *why)
-{
-    struct ha_storm storm;
-    uint32_t begun = 0;
-
-    ha_storm_of(m->view, host_is_settled, m, &storm);
-    for (size_t i = 0; i < m->n_hosts; i++) {
-        begun += ha_hold_is_open(m, &m->hosts[i]->hold) &&
-                 ha_keeper_fate(m, m->hosts[i]->name) == HA_HOST_LOST;
-    }
-    if ((storm.may_fence && storm.fenced + begun < storm.cap) || MUTANT(HA_STORM_UNCAPPED)) {
-        return true;
-    }
-    say(why, "not fenced: ");
-    say_u64(why, storm.fenced + begun);
-    say(why, " of ");
-    say_u64(why, storm.hosts);
-    say(why, " hosts are fenced already, and no more than ");
-    say_u64(why, storm.cap);
-    say(why, " may be at a time: look for what they have in common (a switch, a power feed), or "
-             "confirm that it is off");
-    return false;
-}
-
 static void host_lost(struct ha_keeper *m, struct ha_soft_host *h, const struct ha_fate *fate)
 {
     const struct ha_host *host = ha_view_host(m->view, h->name);
@@ -547,7 +534,7 @@ static void host_lost(struct ha_keeper *m, struct ha_soft_host *h, const struct 
         host_confirm(m, h);
         return;
     }
-    if (host_is_heard(m, h)) {
+    if (ha_keeper_is_heard(m, h)) {
         fate_up(m, h, "it is heard again, and nothing was done to it");
         return;
     }
@@ -567,7 +554,7 @@ static void host_lost(struct ha_keeper *m, struct ha_soft_host *h, const struct 
         (void)fate_explain(m, h,
                            "it has no fence device: its machines wait for the end of its lease and "
                            "watchdog, or for an operator's confirmation");
-    } else if (host_storm_allows(m, &why)) {
+    } else if (ha_turn_of_lost(m, h, &why)) {
         fate_fence(m, h, "its machines are to run elsewhere", false);
     } else {
         (void)fate_explain(m, h, say_end(&why));
@@ -598,7 +585,10 @@ static bool fence_may_rest(struct ha_keeper *m, struct ha_soft_host *h)
 {
     nanos silent = host_silent_after(m, h->name);
 
-    if ((!h->has_fence || fence_is_idle(h)) && host_is_heard(m, h)) {
+    if ((!h->has_fence || fence_is_idle(h)) && ha_keeper_is_heard(m, h)) {
+        if (!h->has_fence) {
+            ha_turn_spared(m, h->name);
+        }
         fate_up(m, h, "it is heard again: it is not fenced any further");
         return true;
     }
@@ -607,6 +597,37 @@ static bool fence_may_rest(struct ha_keeper *m, struct ha_soft_host *h)
         return true;
     }
     return false;
+}
+
+/* Silent devices are given up after minutes, over all their levels. Whoever may have to go and look
+ * is told sooner: once a level has failed, for the first round, and once it has lasted too long. */
+static void fence_tell_early(struct ha_keeper *m, struct ha_soft_host *h)
+{
+    const nanos slow = u64_add_sat(h->phase_at, HA_FENCE_QUIET);
+    const char *what = NULL;
+    struct buf text;
+
+    buf_init(&text);
+    if (h->fence.round > 0 || ha_fence_is_done(&h->fence)) {
+        h->failures_told = h->fence.levels_failed;
+    } else if (h->fence.levels_failed != h->failures_told) {
+        h->failures_told = h->fence.levels_failed;
+        what = "host-fence-level-failed";
+        ha_fence_tell_failure(&h->fence, &text);
+        say(&text, "; ");
+        ha_fence_tell(&h->fence, &text);
+    } else if (!h->is_slow_told && m->now >= slow && h->fence.phase != HA_FENCE_FLIGHT) {
+        h->is_slow_told = true;
+        what = "host-fence-slow";
+        say(&text, "nothing has proved it off yet, and it is tried on: ");
+        ha_fence_tell(&h->fence, &text);
+    } else if (!h->is_slow_told) {
+        ha_keeper_want(m, slow);
+    }
+    if (what != NULL) {
+        fate_note(m, h, say_end(&text), what);
+    }
+    buf_deinit(&text);
 }
 
 static void host_fencing(struct ha_keeper *m, struct ha_soft_host *h, const struct ha_fate *fate)
@@ -628,10 +649,22 @@ static void host_fencing(struct ha_keeper *m, struct ha_soft_host *h, const stru
     if (!fate->is_asked && fence_may_rest(m, h)) {
         return;
     }
+    buf_init(&text);
+    if (!h->has_fence && !fate->is_asked && !ha_turn_of_taken_over(m, h, &text)) {
+        if (h->owned == 0 && host_is_expired(m, h)) {
+            fate_gone(m, h, HA_PROOF_EXPIRED,
+                      "it was not fenced any further; its lease and its watchdog have run out, and "
+                      "it owns nothing any more");
+        } else {
+            (void)fate_explain(m, h, say_end(&text));
+            ha_keeper_want(m, m->now + NANOS_PER_S);
+        }
+        buf_deinit(&text);
+        return;
+    }
     if (!h->has_fence) {
         ha_keeper_fence_begin(m, h);
     }
-    buf_init(&text);
     if (ha_fence_is_done(&h->fence)) {
         say(&text, "switched off and read back by ");
         ha_fence_tell_devices(&h->fence, &text);
@@ -645,6 +678,8 @@ static void host_fencing(struct ha_keeper *m, struct ha_soft_host *h, const stru
     } else if (h->fence.round != fate->attempts) {
         ha_fence_tell(&h->fence, &text);
         fate_note(m, h, say_end(&text), "host-fence-failed");
+    } else {
+        fence_tell_early(m, h);
     }
     buf_deinit(&text);
     if (h->has_fence) {
@@ -659,7 +694,7 @@ static void host_gone(struct ha_keeper *m, struct ha_soft_host *h)
 {
     if (host_is_fence_asked(m, h->name)) {
         fate_fence(m, h, "asked by an operator", true);
-    } else if (h->blocked == 0 && host_is_heard(m, h)) {
+    } else if (h->blocked == 0 && ha_keeper_is_heard(m, h)) {
         fate_up(m, h, "it is heard, and owns nothing any more");
     }
 }
@@ -677,6 +712,11 @@ static void host_pass(struct ha_keeper *m, struct ha_soft_host *h)
     }
     enum ha_fate_phase phase = fate != NULL ? fate->phase : HA_HOST_UP;
     if (!h->was_seen || h->seen_phase != phase) {
+        /* What this term finds was written before it began, and so before all that it has heard. */
+        if (!h->was_seen) {
+            ha_trip_inherit(m, h, fate);
+        }
+        h->heard_from = h->was_seen ? m->now + 1 : m->lessor->since;
         h->was_seen = true;
         h->seen_phase = phase;
         h->phase_at = m->now;

@@ -136,6 +136,7 @@ static void vm_failed(struct vm_case *c)
 
     buf_init(&how);
     if (r->error != OK) {
+        ha_trip_failed(c->m, c->o->host, c->s->name);
         say(&how, "could not be started: ");
         say(&how, r->detail[0] != '\0' ? r->detail : err_text(r->error));
     } else {
@@ -250,6 +251,7 @@ static void vm_starting(struct vm_case *c)
                 (c->vm != NULL ? (nanos)c->vm->start_ms * NANOS_PER_MS : 0);
 
     if (c->report != NULL && c->report->state == HA_REPORT_RUNS) {
+        ha_trip_started(c->m, c->o->host);
         ha_incident_vm(c->m, c->o->incident, "started", c->s->name, c->o->host, c->o->epoch);
         vm_go(c, HA_RUNNING, "", "vm-started");
     } else if (!c->is_wanted) {
