@@ -65,16 +65,29 @@ class Peers:
         leader = lab.leader()
         host = leader if number % 2 == 0 else next(n for n in pacemaker.NAMES if n != leader)
         lab.place(host)
+        fenced = len(lab.fenced)
         lab.tune(TOKENS[kind])
         time.sleep(QUIET_S)
         leads = lab.leader() == host
-        old, fenced = lab.pids(), len(lab.fenced)
+        wrongly = set(lab.fenced[fenced:])
+        if wrongly:
+            print(f"  void: pacemaker, {kind}: a node was lost before any had failed", flush=True)
+        else:
+            self.lose(kind, host, leads)
+            wrongly = set(lab.fenced[fenced:]) - {host}
+        for name in sorted(wrongly):
+            print(f"  {name} was switched off, and had not failed", flush=True)
+        self.wrongly_fenced += len(wrongly)
+        lab.tune(0)
+        lab.power_on()
+
+    def lose(self, kind, host, leads):
+        lab = self.lab
+        old = lab.pids()
         began = time.monotonic()
         lab.lose_power(host)
         is_back = pacemaker.soon(lambda: lab.pids() - old, PATIENCE, 0.005)
         took = time.monotonic() - began
-        others = set(lab.fenced[fenced:]) - {host}
-        self.wrongly_fenced += len(others)
         said = f"pacemaker, {kind}, {host}{', which led' if leads else ''}"
         if is_back:
             pacemaker.soon(lambda: lab.runs_at() not in (None, host), PATIENCE)
@@ -82,10 +95,6 @@ class Peers:
             print(f"  {took:.3f} s: {said}", flush=True)
         else:
             self.give_up(kind, f"{said}: nothing runs elsewhere after {PATIENCE} s")
-        for name in others:
-            print(f"  {name} was switched off, and had not failed")
-        lab.tune(0)
-        lab.power_on()
 
     def round(self, number):
         kinds = list(self.times)
