@@ -114,6 +114,7 @@ class Peers:
             report(f"{name}_p50_s", statistics.median(times), "s")
             report(f"{name}_max_s", max(times), "s")
             report(f"{name}_unrecovered", self.unrecovered[kind], "runs")
+        report("failover_peers_novacron_led", len(self.bench.of_leader[True]), "runs")
         report("failover_peers_novacron_wrongly_fenced", self.bench.wrongly_fenced, "hosts")
         report("failover_peers_pacemaker_wrongly_fenced", self.wrongly_fenced, "hosts")
         if not self.times[OURS]:
