@@ -25,6 +25,7 @@ static void report_fill(const struct ha_run *run, struct ha_report *r)
         r->state = HA_REPORT_STOPPED;
         r->end = run->end;
         r->error = run->error;
+        r->lost_storage = run->has_lost_storage && run->end == WORLD_VM_KILLED;
         memcpy(r->detail, run->detail, sizeof(r->detail));
         r->is_unwell = run->unwell[0] != '\0' && run->end == WORLD_VM_KILLED;
     } else {
@@ -43,7 +44,7 @@ static bool report_says_the_same(const struct ha_report *x, const struct ha_repo
 {
     return x->epoch == y->epoch && x->state == y->state && x->end == y->end &&
            x->error == y->error && x->is_unwell == y->is_unwell &&
-           strcmp(x->detail, y->detail) == 0;
+           x->lost_storage == y->lost_storage && strcmp(x->detail, y->detail) == 0;
 }
 
 static bool report_is_same(const struct ha_report *x, const struct ha_report *y)

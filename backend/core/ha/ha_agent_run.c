@@ -200,6 +200,7 @@ static void run_on_state(struct ha_run *run, const struct world_vm_request *requ
         return;
     }
     ha_text_set(run->stands, sizeof(run->stands), why);
+    ha_run_stalls(run, stands);
     run->resume_at = ha_agent_now(run->agent) + HA_RESUME_EVERY;
     run->is_report_due = true;
     ha_agent_say(run->agent, stands ? "stands still" : "goes on", run->vm, why);
@@ -215,7 +216,7 @@ static void run_on_order(struct world_vm_request *request)
         run_on_state(run, request);
         ha_ladder_queried(run, answers, answers ? "it answers" : err_text(request->result));
     } else if (request->op == WORLD_VM_RESUME) {
-        run->is_paused = request->result != OK;
+        run->is_paused = run->is_paused && request->result != OK;
     }
     ha_agent_due(run->agent);
 }
@@ -418,7 +419,9 @@ static void run_pass(struct ha_run *run, nanos now)
             run_end_in_order(run, now, u64_add_sat(run->stopped_at, run->stop_time));
         } else if (claim == RUN_WANTED) {
             run->is_stopping = false; /* it was, for want of a lease */
-            if (run->is_paused && !run->is_order_busy) {
+            if (ha_run_stall_is_over(run, now)) {
+                run->must_die = true;
+            } else if (run->is_paused && !run->is_order_busy) {
                 run_order(run, WORLD_VM_RESUME, HA_QUERY_PATIENCE);
             } else if (run->stands[0] != '\0' && !run->is_order_busy && now >= run->resume_at) {
                 run->resume_at = now + HA_RESUME_EVERY; /* its disk may have room again */
