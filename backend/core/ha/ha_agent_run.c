@@ -159,6 +159,7 @@ static void run_on_started(struct world_vm_request *request)
     } else if (request->result == OK) {
         run->phase = HA_RUN_ALIVE;
         run->is_report_due = true;
+        run->query_at = ha_agent_now(a) + HA_QUERY_EVERY;
         ha_agent_say(a, "started", run->vm, "");
     } else {
         /* Whatever the driver says, nothing may live of this epoch before it is told to be over. */
@@ -242,7 +243,7 @@ static void run_order(struct ha_run *run, enum world_vm_op op, nanos patience)
 
 bool ha_run_query(struct ha_run *run)
 {
-    if (run->is_order_busy || ha_agent_now(run->agent) < run->query_from) {
+    if (run->is_order_busy || ha_agent_now(run->agent) < run->query_at) {
         return false; /* requests of one machine wait for each other: that would be no answer */
     }
     run_order(run, WORLD_VM_QUERY, HA_QUERY_PATIENCE);
@@ -426,9 +427,16 @@ static void run_pass(struct ha_run *run, nanos now)
                 run_order(run, WORLD_VM_RESUME, HA_QUERY_PATIENCE);
             } else if (run->stands[0] != '\0' && !run->is_order_busy && now >= run->resume_at) {
                 run->resume_at = now + HA_RESUME_EVERY; /* its disk may have room again */
-                run->query_from = now + HA_QUERY_EVERY; /* by then it has tried to write */
+                run->query_at = now + HA_QUERY_EVERY;   /* by then it has tried to write */
                 run_order(run, WORLD_VM_RESUME, HA_QUERY_PATIENCE);
             }
+        }
+        if (!ha_ladder_asks(run) && !run->is_order_busy) { /* its answer brings us here again */
+            if (now >= run->query_at) {
+                run->query_at = now + HA_QUERY_EVERY;
+                run_order(run, WORLD_VM_QUERY, HA_QUERY_PATIENCE);
+            }
+            ha_agent_want(a, run->query_at);
         }
     }
     if (run->must_die && !run->is_start_busy) {
