@@ -179,6 +179,14 @@
       "that an earlier epoch has stopped counts for the present one", "docs/ha.md, epochs")        \
     X(HA_BACKOFF_RESET, "backoff-reset-by-leader", "ha",                                           \
       "a new leader counts the failures of a machine from none", "docs/ha.md, restarts")           \
+    X(HA_TARGET_EAGER, "target-goes-on-early", "ha",                                               \
+      "a guest that was moved goes on at its new host before the switch-over is decided",          \
+      "kubevirt#16622")                                                                            \
+    X(HA_PROMISE_TAKEN_BACK, "promise-taken-back", "ha",                                           \
+      "a guest that was moved goes on at its old host when it is not known whether that was told", \
+      "docs/ha.md, moving, rule 3")                                                                \
+    X(HA_MOVED_EARLIER, "moved-in-an-earlier-move", "ha",                                          \
+      "that a guest was moved counts for a later move of it", "docs/ha.md, moving, rule 4")        \
     X(HA_STORM_UNCAPPED, "fence-storm-uncapped", "ha", "as many hosts are fenced as seem lost",    \
       "corosync#705; kubernetes/community#1416")
 

@@ -5,11 +5,30 @@
  */
 #include <string.h>
 
+#include "core/base/mutant.h"
 #include "core/ha/ha_agent_int.h"
 
 static struct bytes report_bytes(const char *text)
 {
     return (struct bytes){(const uint8_t *)text, strlen(text)};
+}
+
+/* What was promised is told for as long as it holds, and a move that has failed until the next. */
+static void report_fill_alive(const struct ha_run *run, struct ha_report *r)
+{
+    r->state = run->sending == HA_SEND_DONE ? HA_REPORT_MOVED : HA_REPORT_RUNS;
+    if (run->sending == HA_SEND_DONE) {
+        r->to_epoch = run->attempt;
+        r->move_ms = run->move_ms;
+        r->move_pause_ms = run->move_pause_ms;
+    } else if (run->misses >= HA_QUERY_MISSES) {
+        ha_text_set(r->detail, sizeof(r->detail), "its process does not answer");
+    } else if (run->sending == HA_SEND_FAILED) {
+        memcpy(r->detail, run->detail, sizeof(r->detail));
+    }
+    if (run->sending == HA_SEND_FAILED) {
+        r->to_epoch = run->attempt;
+    }
 }
 
 static void report_fill(const struct ha_run *run, struct ha_report *r)
@@ -26,17 +45,20 @@ static void report_fill(const struct ha_run *run, struct ha_report *r)
         r->end = run->end;
         r->error = run->error;
         memcpy(r->detail, run->detail, sizeof(r->detail));
+    } else if (run->is_incoming) {
+        r->state = HA_REPORT_WAITS;
+        memcpy(r->address, a->config.move_address, sizeof(r->address));
+        r->port = r->address[0] != '\0' ? run->port : 0;
     } else {
-        r->state = HA_REPORT_RUNS;
-        ha_text_set(r->detail, sizeof(r->detail),
-                    run->misses >= HA_QUERY_MISSES ? "its process does not answer" : "");
+        report_fill_alive(run, r);
     }
 }
 
 static bool report_is_same(const struct ha_report *x, const struct ha_report *y)
 {
     return x->epoch == y->epoch && x->state == y->state && x->end == y->end &&
-           x->error == y->error && strcmp(x->detail, y->detail) == 0;
+           x->error == y->error && x->to_epoch == y->to_epoch && x->port == y->port &&
+           strcmp(x->address, y->address) == 0 && strcmp(x->detail, y->detail) == 0;
 }
 
 static void report_on_done(struct ha_txn *txn)
@@ -47,6 +69,9 @@ static void report_on_done(struct ha_txn *txn)
     run->has_report_txn = false;
     /* Whatever came of it: the next pass sees whether the view has it. */
     run->is_report_due = true;
+    if (txn->outcome != HA_TXN_APPLIED && MUTANT(HA_PROMISE_TAKEN_BACK)) {
+        run->attempt = 0;
+    }
     run->report_again = txn->outcome == HA_TXN_APPLIED ? 0 : ha_agent_now(a) + HA_REPORT_AGAIN;
     ha_agent_due(a);
 }
@@ -87,7 +112,8 @@ static bool report_may_forget(const struct ha_run *run, const struct ha_report *
     bool is_over = entry == NULL || (owner != NULL && owner->epoch > run->epoch);
 
     return run->phase == HA_RUN_ENDED && is_told && is_over && !run->has_report_txn &&
-           !run->is_start_busy && !run->is_order_busy && !run->is_kill_busy;
+           !run->is_start_busy && !run->is_order_busy && !run->is_kill_busy &&
+           !run->is_move_busy;
 }
 
 static void report_pass(struct ha_agent *a, struct ha_run *run, nanos now)

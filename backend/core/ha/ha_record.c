@@ -34,7 +34,7 @@ const char *ha_policy_name(enum ha_policy policy)
 
 const char *ha_phase_name(enum ha_phase phase)
 {
-    static const char *const names[] = {"waiting", "starting",   "running",    "stopping",
+    static const char *const names[] = {"waiting",  "starting", "running",    "moving",    "stopping",
                                         "stopped", "restarting", "recovering", "failed"};
     _Static_assert(COUNT_OF(names) == HA_PHASES, "each phase has a name");
 
@@ -43,7 +43,8 @@ const char *ha_phase_name(enum ha_phase phase)
 
 const char *ha_proof_name(enum ha_proof proof)
 {
-    static const char *const names[] = {"none", "fenced", "expired", "confirmed", "stopped"};
+    static const char *const names[] = {"none", "fenced", "expired", "confirmed", "stopped",
+                                        "moved"};
     _Static_assert(COUNT_OF(names) == HA_PROOFS, "each proof has a name");
 
     return NAME_AT(names, proof);
@@ -59,7 +60,7 @@ const char *ha_fate_phase_name(enum ha_fate_phase phase)
 
 const char *ha_report_state_name(enum ha_report_state state)
 {
-    static const char *const names[] = {"runs", "stopped"};
+    static const char *const names[] = {"runs", "stopped", "waits", "moved"};
     _Static_assert(COUNT_OF(names) == HA_REPORT_STATES, "each state has a name");
 
     return NAME_AT(names, state);

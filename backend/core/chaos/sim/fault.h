@@ -122,6 +122,8 @@ enum fault_family {
     X(FAULT_VM_STUCK, FAMILY_MACHINE, "vm-stuck", "a machine is in uninterruptible sleep")         \
     X(FAULT_VM_STUBBORN, FAMILY_MACHINE, "vm-stubborn", "a guest ignores its power button")        \
     X(FAULT_VM_NO_START, FAMILY_MACHINE, "vm-no-start", "`number` starts on a host fail")          \
+    X(FAULT_VM_MOVE, FAMILY_MACHINE, "vm-move",                                                    \
+      "an operator wishes a machine on another host; mode 0 and 1: live, 2: offline")              \
     X(FAULT_DEVICE, FAMILY_FENCE, "device", "a host's fence device fails; mode: how")              \
     X(FAULT_NO_DEVICES, FAMILY_FENCE, "no-devices", "a host reaches no fence device")              \
     X(FAULT_GUARD_STALL, FAMILY_GUARD, "guard-stall", "a host's guard stands still")               \
