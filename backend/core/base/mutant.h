@@ -183,7 +183,7 @@
       "a guest that was moved goes on at its new host before the switch-over is decided",          \
       "kubevirt#16622")                                                                            \
     X(HA_PROMISE_TAKEN_BACK, "promise-taken-back", "ha",                                           \
-      "a guest that was moved goes on at its old host when it is not known whether that was told", \
+      "a guest that was moved goes on at its old host while nobody has confirmed hearing of it",   \
       "docs/ha.md, moving, rule 3")                                                                \
     X(HA_MOVED_EARLIER, "moved-in-an-earlier-move", "ha",                                          \
       "that a guest was moved counts for a later move of it", "docs/ha.md, moving, rule 4")        \

@@ -202,7 +202,8 @@ void ha_move_resumed(struct ha_run *run, enum err result)
 void ha_move_source(struct ha_run *run, const struct ha_owner *owner, nanos now)
 {
     const struct ha_vm *vm = ha_view_vm(run->agent->view, run->vm);
-    bool is_ours = run->attempt == owner->issued && run->sending != HA_SEND_NONE;
+    bool is_ours = run->attempt == owner->issued && run->sending != HA_SEND_NONE &&
+                   !(MUTANT(HA_PROMISE_TAKEN_BACK) && run->has_report_txn);
 
     if (owner->port == 0 || run->is_move_busy || vm == NULL) {
         return;

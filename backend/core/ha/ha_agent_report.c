@@ -5,7 +5,6 @@
  */
 #include <string.h>
 
-#include "core/base/mutant.h"
 #include "core/ha/ha_agent_int.h"
 
 static struct bytes report_bytes(const char *text)
@@ -69,9 +68,6 @@ static void report_on_done(struct ha_txn *txn)
     run->has_report_txn = false;
     /* Whatever came of it: the next pass sees whether the view has it. */
     run->is_report_due = true;
-    if (txn->outcome != HA_TXN_APPLIED && MUTANT(HA_PROMISE_TAKEN_BACK)) {
-        run->attempt = 0;
-    }
     run->report_again = txn->outcome == HA_TXN_APPLIED ? 0 : ha_agent_now(a) + HA_REPORT_AGAIN;
     ha_agent_due(a);
 }
