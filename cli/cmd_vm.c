@@ -9,7 +9,7 @@
 #include "core/base/say.h"
 #include "core/ha/ha_explain.h"
 
-enum { CHANGE_WAIT = REMOTE_OPTIONS };
+enum { CHANGE_WAIT = REMOTE_OPTIONS, CHANGE_OFFLINE };
 
 /* How often a machine is looked at that is waited for. */
 #define VM_LOOK_MS 100
@@ -188,7 +188,10 @@ static bool vm_is_there(const struct ha_view *view, const char *name, enum vm_ch
         return false;
     }
     if (change == VM_CHANGE_MOVE) {
-        return strcmp(owner->host, asked->move_to) == 0;
+        bool is_there = strcmp(owner->host, asked->move_to) == 0;
+        bool is_refused = !is_there && vm->move_to[0] == '\0';
+        *ret = is_refused ? CLI_DAMAGED : CLI_OK;
+        return is_there || is_refused;
     }
     return owner->start_count == asked->start_count;
 }
@@ -273,6 +276,8 @@ static enum cli_exit vm_change_with(const struct cli_call *call, const char *com
     } else if ((e = wait_option(&r, call, &seconds)) == CLI_OK) {
         vm = *(const struct ha_vm *)entry->record;
         vm_change_apply(&vm, change, host);
+        vm.moves_offline =
+            change == VM_CHANGE_MOVE ? call->options[CHANGE_OFFLINE] != NULL : vm.moves_offline;
         e = records_write(
             &r,
             &(struct records_change){

@@ -81,6 +81,7 @@ void ha_box_start(struct ha_box *b)
         config.peers[k].at.port = BOX_PORT;
     }
     ha_text_set(ha.agent.host, sizeof(ha.agent.host), b->name);
+    ha_text_set(ha.agent.move_address, sizeof(ha.agent.move_address), b->name);
     ha.agent.memory_mib = 16384;
     ha.agent.cpus = 16;
     ha.agent.storages.n = 1;

@@ -34,10 +34,10 @@
 #define SIMVM_LATENCY       (5 * NANOS_PER_MS)
 #define SIMVM_SHUTDOWN_TIME (3 * NANOS_PER_S)
 
-/* How long a guest is moved, and stands still at the end. The hosts have to reach each other when it
- * begins and when it ends; the process that has asked for it need not live. */
+/* How long a guest is moved, and stands still at the end. The hosts have to reach each other when
+ * it begins and when it ends; the process that has asked for it need not live. */
 #define SIMVM_MOVE_PAUSE (20 * NANOS_PER_MS)
-#define SIMVM_MOVE_TIME NANOS_PER_S
+#define SIMVM_MOVE_TIME  NANOS_PER_S
 
 /* How often a process that cannot be killed is looked at again. */
 #define SIMVM_KILL_RETRY (10 * NANOS_PER_MS)

@@ -56,7 +56,7 @@ static struct simcall *move_call(const struct simmove *move)
     return NULL;
 }
 
-static void move_answers(struct simcall *call)
+static void simmove_answers(struct simcall *call)
 {
     struct world_vm_request *request = call->request;
     const struct simvm *vm = simvm_find(call->host, request->spec.name);
@@ -65,7 +65,7 @@ static void move_answers(struct simcall *call)
     simvm_answer(call, vm != NULL ? OK : ERR_CLOSED, WORLD_VM_UNKNOWN);
 }
 
-static void move_fails(struct simcall *call)
+static void simmove_fails(struct simcall *call)
 {
     simvm_answer(call, ERR_CLOSED, WORLD_VM_UNKNOWN);
 }
@@ -90,7 +90,7 @@ static void move_ends(void *arg)
 
     if (vm == NULL || vm->moving != move->number) {
         if (vm == NULL || vm->moving == 0) {
-            move_tell(move, move_fails); /* it is not that of a later move */
+            move_tell(move, simmove_fails); /* it is not that of a later move */
         }
         mem_free(move);
         return;
@@ -102,7 +102,7 @@ static void move_ends(void *arg)
     struct simvm *target = move_target(host, &move->to);
     vm->moving = 0;
     if (target == NULL || target->volume != vm->volume || !simvm_has_guest(vm)) {
-        move_tell(move, move_fails);
+        move_tell(move, simmove_fails);
     } else {
         vm->is_moved = true;
         vm->is_paused = true;
@@ -111,7 +111,7 @@ static void move_ends(void *arg)
         target->is_waiting = false;
         target->is_arrived = true;
         target->is_paused = true;
-        move_tell(move, move_answers);
+        move_tell(move, simmove_answers);
     }
     mem_free(move);
 }

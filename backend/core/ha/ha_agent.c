@@ -294,8 +294,7 @@ static void agent_record_pass(struct ha_agent *a, nanos now)
 static void agent_miss(struct ha_agent *a, const char *vm, uint64_t epoch)
 {
     const struct ha_report *report = ha_view_report(a->view, a->config.host, vm);
-    bool was_told =
-        report != NULL && report->epoch == epoch && report->state == HA_REPORT_STOPPED;
+    bool was_told = report != NULL && report->epoch == epoch && report->state == HA_REPORT_STOPPED;
 
     if (epoch > 0 && !was_told && ha_run_find(a, vm, epoch) == NULL) {
         ha_run_ended(ha_run_add(a, vm, epoch), WORLD_VM_CRASHED, OK,

@@ -51,13 +51,13 @@ struct ha_run {
     nanos query_at;
 
     /* Moves. */
-    bool is_incoming;     /* it waits for a guest, or has one that never ran in this epoch */
-    bool has_run;         /* its guest was seen to run here */
-    bool is_moved;        /* its guest is elsewhere, too, and stands still here */
-    uint16_t port;        /* of one that waits; 0: it is not known */
-    uint64_t attempt;     /* the epoch of the machine that its guest was sent to last */
+    bool is_incoming; /* it waits for a guest, or has one that never ran in this epoch */
+    bool has_run;     /* its guest was seen to run here */
+    bool is_moved;    /* its guest is elsewhere, too, and stands still here */
+    uint16_t port;    /* of one that waits; 0: it is not known */
+    uint64_t attempt; /* the epoch of the machine that its guest was sent to last */
     enum ha_sending sending;
-    uint32_t move_ms;     /* what that took */
+    uint32_t move_ms; /* what that took */
     uint32_t move_pause_ms;
     uint32_t land_misses; /* times it was told to go on */
     nanos land_again;

@@ -20,7 +20,7 @@
 #include "core/ha/ha_agent_int.h"
 
 /* How often a guest that has arrived is told to go on, and when it is taken for lost. */
-#define LAND_AGAIN   (100 * NANOS_PER_MS)
+#define LAND_AGAIN  (100 * NANOS_PER_MS)
 #define LAND_MISSES 20
 
 /* What became of a move that nobody knows is asked for this often. */
@@ -31,7 +31,8 @@ static bool move_has_answered(enum err result)
     return result != ERR_TIMEOUT && result != ERR_UNKNOWN;
 }
 
-/* --- what the records say ----------------------------------------------------------------------- */
+/* --- what the records say -----------------------------------------------------------------------
+ */
 
 /* Its epoch is that of a machine which waits here. */
 static bool move_awaits(const struct ha_agent *a, const struct ha_owner *owner, uint64_t epoch)
@@ -43,8 +44,8 @@ static bool move_awaits(const struct ha_agent *a, const struct ha_owner *owner, 
 /* It was moved here, and is to go on. */
 static bool move_lands(const struct ha_agent *a, const struct ha_owner *owner, uint64_t epoch)
 {
-    return owner->phase == HA_STARTING && owner->proof == HA_PROOF_MOVED &&
-           owner->epoch == epoch && strcmp(owner->host, a->config.host) == 0;
+    return owner->phase == HA_STARTING && owner->proof == HA_PROOF_MOVED && owner->epoch == epoch &&
+           strcmp(owner->host, a->config.host) == 0;
 }
 
 void ha_move_learn(struct ha_run *run, const struct ha_owner *owner)
@@ -83,7 +84,8 @@ void ha_moves_adopt(struct ha_agent *a)
     }
 }
 
-/* --- the source --------------------------------------------------------------------------------- */
+/* --- the source ---------------------------------------------------------------------------------
+ */
 
 static void send_failed(struct ha_run *run, const char *why)
 {
@@ -222,7 +224,8 @@ void ha_move_take_back(struct ha_run *run)
     }
 }
 
-/* --- the target --------------------------------------------------------------------------------- */
+/* --- the target ---------------------------------------------------------------------------------
+ */
 
 /* It is told again and again until the manager takes it for a start that failed; what the driver
  * refuses for good is given up sooner, so that it starts from its disk elsewhere. */
@@ -286,6 +289,10 @@ void ha_moves_start(struct ha_agent *a)
         if (lands) {
             ha_run_ended(ha_run_add(a, owner->vm, epoch), WORLD_VM_CRASHED, ERR_NOT_FOUND,
                          "the guest that was moved here is gone");
+        } else if (a->config.move_address[0] == '\0') {
+            ha_run_ended(ha_run_add(a, owner->vm, epoch), WORLD_VM_CRASHED, ERR_UNSUPPORTED,
+                         "no other host can reach a machine that waits there for its guest: set "
+                         "machines.move_address in its configuration");
         } else if (vm != NULL) {
             ha_run_start(a, vm, epoch, true);
         }

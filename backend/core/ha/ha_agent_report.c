@@ -108,8 +108,7 @@ static bool report_may_forget(const struct ha_run *run, const struct ha_report *
     bool is_over = entry == NULL || (owner != NULL && owner->epoch > run->epoch);
 
     return run->phase == HA_RUN_ENDED && is_told && is_over && !run->has_report_txn &&
-           !run->is_start_busy && !run->is_order_busy && !run->is_kill_busy &&
-           !run->is_move_busy;
+           !run->is_start_busy && !run->is_order_busy && !run->is_kill_busy && !run->is_move_busy;
 }
 
 static void report_pass(struct ha_agent *a, struct ha_run *run, nanos now)

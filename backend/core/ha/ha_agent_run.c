@@ -317,8 +317,8 @@ enum run_claim {
     RUN_TO_STOP,
     RUN_TO_SEND, /* its guest, to where another machine waits for it */
     RUN_TO_WAIT, /* for a guest */
-    RUN_STALE,  /* its epoch is over, or it is nobody's */
-    RUN_UNCLEAR /* the view is older than the machine, or its record cannot be read */
+    RUN_STALE,   /* its epoch is over, or it is nobody's */
+    RUN_UNCLEAR  /* the view is older than the machine, or its record cannot be read */
 };
 
 /* A machine whose epoch is above its owner's waits for a guest, or did: the move is over then, and
@@ -392,7 +392,7 @@ static void run_learn(struct ha_run *run)
 }
 
 /* No guest runs in it that could be asked. */
-static void run_stop(struct ha_run *run, nanos now)
+static void run_is_to_stop(struct ha_run *run, nanos now)
 {
     if (run->is_moved || run->is_incoming) {
         run->must_die = true;
@@ -424,7 +424,7 @@ static void run_follow(struct ha_run *run, nanos now)
         run->must_die = true;
         break;
     case RUN_TO_STOP:
-        run_stop(run, now);
+        run_is_to_stop(run, now);
         break;
     case RUN_TO_SEND:
         run->is_stopping = false;

@@ -57,7 +57,7 @@ struct ha_soft_vm {
     char going_to[HA_NAME_BYTES];  /* where a transaction under way starts it */
     char coming_to[HA_NAME_BYTES]; /* where one lets a machine wait for its guest */
     nanos stands_since; /* when this leader saw that its guest stands still; 0: it has not */
-    uint64_t seen_mod;            /* of its owner's record, and since when: */
+    uint64_t seen_mod;  /* of its owner's record, and since when: */
     nanos seen_at;
     enum ha_phase seen_phase;
     nanos phase_at; /* since when it is in this phase, in this epoch */

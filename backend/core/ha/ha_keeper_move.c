@@ -19,7 +19,8 @@
 #include "core/base/say.h"
 #include "core/ha/ha_keeper_int.h"
 
-/* --- the wish ----------------------------------------------------------------------------------- */
+/* --- the wish -----------------------------------------------------------------------------------
+ */
 
 /* The wish is taken out of the machine's record, with whatever comes of it. */
 static void move_take_wish(struct ha_deed *d, const struct ha_vm *vm)
@@ -104,7 +105,8 @@ bool ha_move_wished(struct ha_vm_case *c)
     return true;
 }
 
-/* --- MOVING ------------------------------------------------------------------------------------- */
+/* --- MOVING -------------------------------------------------------------------------------------
+ */
 
 /* It stays where it is, and runs on there: its agent resumes it, if it stands still by now. */
 static void move_call_off(struct ha_vm_case *c, const char *why)
@@ -240,7 +242,8 @@ void ha_move_step(struct ha_vm_case *c)
     }
 }
 
-/* --- it goes on --------------------------------------------------------------------------------- */
+/* --- it goes on ---------------------------------------------------------------------------------
+ */
 
 /* The source knows how long the guest stood still until all was sent; this leader, for how long it
  * has then waited to go on. */

@@ -75,7 +75,6 @@ void ha_place_start(struct ha_keeper *m, struct ha_soft_vm *s, const struct ha_v
         owner.epoch = m->view->revision;
     }
     owner.epoch = ha_owner_issued(&owner) + 1;
-    owner.issued = owner.epoch;
     owner.phase = HA_STARTING;
     /* Nobody else can open what is on a host's own disk: to end it with the lease helps nobody. */
     owner.policy = vm->storage[0] == '\0' ? HA_POLICY_KEEP : vm->policy;

@@ -101,7 +101,8 @@ static void vm_forget(struct ha_vm_case *c)
 }
 
 /* It runs nowhere: stopped, deleted, or to be placed. `keeps_host`: STOPPED tells where it was. */
-static void vm_release(struct ha_vm_case *c, const char *reason, enum ha_proof proof, const char *what)
+static void vm_release(struct ha_vm_case *c, const char *reason, enum ha_proof proof,
+                       const char *what)
 {
     struct ha_owner owner;
 
@@ -223,10 +224,10 @@ static void vm_recovering(struct ha_vm_case *c)
     struct ha_ruling ruling;
 
     if (!vm_is_stopped(c) && ha_keeper_fate(c->m, c->o->host) == HA_HOST_UP) {
-        bool runs = c->report != NULL && (c->report->state == HA_REPORT_RUNS ||
-                                          c->report->state == HA_REPORT_MOVED);
+        bool runs = c->report != NULL &&
+                    (c->report->state == HA_REPORT_RUNS || c->report->state == HA_REPORT_MOVED);
         ha_vm_go(c, runs ? HA_RUNNING : HA_STARTING, "its host is back, and nothing was done to it",
-              "vm-kept");
+                 "vm-kept");
         return;
     }
     ha_keeper_rule(c->m, c->o, &ruling);
@@ -254,7 +255,7 @@ static void vm_starting(struct ha_vm_case *c)
         ha_vm_go(c, HA_RUNNING, "", "vm-started");
     } else if (!c->is_wanted) {
         ha_vm_go(c, HA_STOPPING, c->vm == NULL ? "it was deleted" : "it is not wanted any more",
-              "vm-stopping");
+                 "vm-stopping");
     } else if (c->m->now >= due) {
         ha_vm_go(c, HA_STOPPING, "its host's agent has not started it in time", "vm-stopping");
     } else {
@@ -297,8 +298,7 @@ static void vm_move(struct ha_vm_case *c)
     if (!c->vm->moves_offline && ha_move_wished(c)) {
         return;
     }
-    if (c->vm->moves_offline &&
-        ha_place_find(ha_keeper_ledger(c->m), c->vm, &ask, NULL) != NULL) {
+    if (c->vm->moves_offline && ha_place_find(ha_keeper_ledger(c->m), c->vm, &ask, NULL) != NULL) {
         ha_vm_go(c, HA_STOPPING, "it moves to another host", "vm-stopping");
         return;
     }
@@ -314,7 +314,7 @@ static void vm_running(struct ha_vm_case *c)
 {
     if (!c->is_wanted) {
         ha_vm_go(c, HA_STOPPING, c->vm == NULL ? "it was deleted" : "it is not wanted any more",
-              "vm-stopping");
+                 "vm-stopping");
     } else if (c->vm->move_to[0] != '\0' && strcmp(c->vm->move_to, c->o->host) != 0) {
         vm_move(c);
     } else {

@@ -11,8 +11,8 @@ static const uint32_t next_phases[HA_PHASES] = {
     [HA_WAITING] = TO(HA_WAITING) | TO(HA_STARTING) | TO(HA_STOPPED) | TO(HA_FAILED),
     [HA_STARTING] = TO(HA_STARTING) | TO(HA_RUNNING) | TO(HA_STOPPING) | TO(HA_STOPPED) |
                     TO(HA_RESTARTING) | TO(HA_RECOVERING) | TO(HA_WAITING) | TO(HA_FAILED),
-    [HA_RUNNING] = TO(HA_RUNNING) | TO(HA_MOVING) | TO(HA_STOPPING) | TO(HA_STOPPED) | TO(HA_RESTARTING) |
-                   TO(HA_RECOVERING) | TO(HA_WAITING) | TO(HA_FAILED),
+    [HA_RUNNING] = TO(HA_RUNNING) | TO(HA_MOVING) | TO(HA_STOPPING) | TO(HA_STOPPED) |
+                   TO(HA_RESTARTING) | TO(HA_RECOVERING) | TO(HA_WAITING) | TO(HA_FAILED),
     [HA_MOVING] = TO(HA_MOVING) | TO(HA_STARTING) | TO(HA_RUNNING) | TO(HA_STOPPING) |
                   TO(HA_STOPPED) | TO(HA_RESTARTING) | TO(HA_RECOVERING) | TO(HA_WAITING) |
                   TO(HA_FAILED),
@@ -45,7 +45,7 @@ static bool keeps_host(enum ha_phase phase)
 static bool is_switch_over(const struct ha_owner *before, const struct ha_owner *after)
 {
     return before->phase == HA_MOVING && after->phase == HA_STARTING &&
-           after->epoch == before->issued && after->issued == before->issued &&
+           after->epoch == before->issued && ha_owner_issued(after) == before->issued &&
            strcmp(after->host, before->to) == 0 && before->port != 0 &&
            after->proof == HA_PROOF_MOVED;
 }

@@ -35,9 +35,9 @@ struct ha_seat {
     enum ha_phase phase;    /* WAITING where there is no owner's record */
     bool is_unknown;        /* its owner's record cannot be read: nobody knows where it is */
     bool is_placed;
-    bool has_apart; /* its record names machines that it must be apart from */
-    uint32_t room;  /* NOBODY: it is not placed, or on a host without a record */
-    uint32_t next;  /* in that room */
+    bool has_apart;       /* its record names machines that it must be apart from */
+    uint32_t room;        /* NOBODY: it is not placed, or on a host without a record */
+    uint32_t next;        /* in that room */
     uint32_t to_room;     /* MOVING: where it goes, and has a place, too; else NOBODY */
     uint32_t next_coming; /* in that room */
     uint32_t group; /* those that must be together: the index of one of them, the same for all */

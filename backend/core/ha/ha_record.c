@@ -34,7 +34,7 @@ const char *ha_policy_name(enum ha_policy policy)
 
 const char *ha_phase_name(enum ha_phase phase)
 {
-    static const char *const names[] = {"waiting",  "starting", "running",    "moving",    "stopping",
+    static const char *const names[] = {"waiting", "starting",   "running",    "moving", "stopping",
                                         "stopped", "restarting", "recovering", "failed"};
     _Static_assert(COUNT_OF(names) == HA_PHASES, "each phase has a name");
 
@@ -43,8 +43,8 @@ const char *ha_phase_name(enum ha_phase phase)
 
 const char *ha_proof_name(enum ha_proof proof)
 {
-    static const char *const names[] = {"none", "fenced", "expired", "confirmed", "stopped",
-                                        "moved"};
+    static const char *const names[] = {"none",      "fenced",  "expired",
+                                        "confirmed", "stopped", "moved"};
     _Static_assert(COUNT_OF(names) == HA_PROOFS, "each proof has a name");
 
     return NAME_AT(names, proof);

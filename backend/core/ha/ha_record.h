@@ -205,21 +205,21 @@ struct ha_owner {
     char host[HA_NAME_BYTES]; /* empty in WAITING, and in STOPPED before its first start */
     uint64_t epoch;           /* of the newest start; 0: none yet */
     uint64_t issued;          /* the newest epoch that was given out, also to a machine that waits
-                                 for a guest and never runs; 0: `epoch` is */
-    char to[HA_NAME_BYTES];   /* MOVING: where a machine is to wait for the guest, in `issued` ... */
+                                 for a guest and never runs; up to `epoch`: that is it */
+    char to[HA_NAME_BYTES]; /* MOVING: where a machine is to wait for the guest, in `issued` ... */
     char address[WORLD_HOST_MAX_BYTES]; /* ... and does, there; with a port of 0 not yet */
     uint32_t port;
     uint64_t moves;                 /* live, ever */
     char moved_from[HA_NAME_BYTES]; /* where the newest came from */
-    uint32_t move_ms;       /* what the newest took, ... */
-    uint32_t move_pause_ms; /* ... and for how long the guest stood still */
-    uint64_t term;            /* of the leader that wrote this */
-    enum ha_proof proof;      /* by which `host` could take it over from the one before */
-    enum ha_policy policy;    /* of this epoch: a change in the spec counts from the next one on */
-    uint32_t failures;        /* counted against the limit */
-    uint32_t here;            /* consecutive failures on `host` */
-    uint64_t restarts;        /* ever */
-    uint64_t start_count;     /* of the spec, as it was last obeyed */
+    uint32_t move_ms;               /* what the newest took, ... */
+    uint32_t move_pause_ms;         /* ... and for how long the guest stood still */
+    uint64_t term;                  /* of the leader that wrote this */
+    enum ha_proof proof;            /* by which `host` could take it over from the one before */
+    enum ha_policy policy; /* of this epoch: a change in the spec counts from the next one on */
+    uint32_t failures;     /* counted against the limit */
+    uint32_t here;         /* consecutive failures on `host` */
+    uint64_t restarts;     /* ever */
+    uint64_t start_count;  /* of the spec, as it was last obeyed */
     char incident[HA_NAME_BYTES];
     char reason[HA_TEXT_BYTES];
 };

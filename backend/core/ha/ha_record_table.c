@@ -165,19 +165,32 @@ static bool owner_is_moving(const void *record)
     return ((const struct ha_owner *)record)->phase == HA_MOVING;
 }
 
+static bool owner_has_issued(const void *record)
+{
+    return ((const struct ha_owner *)record)->issued > ((const struct ha_owner *)record)->epoch;
+}
+
+static bool owner_has_moved(const void *record)
+{
+    return ((const struct ha_owner *)record)->moves > 0;
+}
+
 static const struct ha_field owner_fields[] = {
     CHARS_NEEDED(ha_owner, vm, HA_TYPE_NAME),
     CHOICE_NEEDED(ha_owner, phase, phase_name_at, HA_PHASES),
     CHARS(ha_owner, host, HA_TYPE_NAME),
     COUNTER(ha_owner, epoch),
-    COUNTER(ha_owner, issued),
+    {FIELD(ha_owner, issued, "issued", HA_TYPE_U64), .most = UINT64_MAX,
+     .applies = owner_has_issued},
     CHARS(ha_owner, to, HA_TYPE_NAME),
     CHARS(ha_owner, address, HA_TYPE_WORD),
     {FIELD(ha_owner, port, "port", HA_TYPE_U32), .most = UINT16_MAX, .applies = owner_is_moving},
-    COUNTER(ha_owner, moves),
+    {FIELD(ha_owner, moves, "moves", HA_TYPE_U64), .most = UINT64_MAX, .applies = owner_has_moved},
     CHARS(ha_owner, moved_from, HA_TYPE_NAME),
-    NUMBER(ha_owner, move_ms, HA_TYPE_U32, 0, UINT32_MAX, 0),
-    NUMBER(ha_owner, move_pause_ms, HA_TYPE_U32, 0, UINT32_MAX, 0),
+    {FIELD(ha_owner, move_ms, "move_ms", HA_TYPE_U32), .most = UINT32_MAX,
+     .applies = owner_has_moved},
+    {FIELD(ha_owner, move_pause_ms, "move_pause_ms", HA_TYPE_U32), .most = UINT32_MAX,
+     .applies = owner_has_moved},
     COUNTER(ha_owner, term),
     CHOICE(ha_owner, proof, proof_name_at, HA_PROOFS),
     CHOICE(ha_owner, policy, policy_name_at, HA_POLICIES),

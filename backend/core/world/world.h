@@ -429,8 +429,8 @@ struct world_vm_request {
 
     /* The world's answer, valid in `done`. */
     enum err result;
-    enum world_vm_state state; /* of QUERY */
-    uint16_t port;             /* of START with is_incoming */
+    enum world_vm_state state;   /* of QUERY */
+    uint16_t port;               /* of START with is_incoming */
     struct world_vm_moved moved; /* of MIGRATE */
 
     /* The world's own, while the request is under way. */

@@ -328,18 +328,18 @@ struct stage;
       560, "", "libvirt, migration v3; pacemaker, migrate_to",                                     \
       "a machine is moved while it runs, there and back")                                          \
     X(host_dies_before_copy, "host-dies-before-copy",                                              \
-      "the target's death is nothing to it; after the source's it starts once, within 30 s",       \
-      660, "", "pacemaker, migrate-fail-2..9", "a host dies before the guest is sent")             \
+      "the target's death is nothing to it; after the source's it starts once, within 30 s", 660,  \
+      "", "pacemaker, migrate-fail-2..9", "a host dies before the guest is sent")                  \
     X(host_dies_in_copy, "host-dies-in-copy",                                                      \
-      "the target's death is nothing to it; after the source's it starts once, within 30 s",       \
-      660, "", "pacemaker, migrate-fail-2..9", "a host dies while the guest is sent")              \
+      "the target's death is nothing to it; after the source's it starts once, within 30 s", 660,  \
+      "", "pacemaker, migrate-fail-2..9", "a host dies while the guest is sent")                   \
     X(host_dies_after_copy, "host-dies-after-copy",                                                \
       "it goes on at one of them within 30 s, or starts once", 660, "",                            \
       "pacemaker, migrate-fail-2..9",                                                              \
       "a host dies when the guest was sent, and nothing is decided")                               \
     X(host_dies_after_switch_over, "host-dies-after-switch-over",                                  \
-      "the source's death is nothing to it; after the target's it starts once, within 30 s",       \
-      660, "", "pacemaker, migrate-partial-*",                                                     \
+      "the source's death is nothing to it; after the target's it starts once, within 30 s", 660,  \
+      "", "pacemaker, migrate-partial-*",                                                          \
       "a host dies when the switch-over is decided, and the guest has not gone on")                \
     X(cut_before_copy, "cut-before-copy", "one copy runs, all the time", 800, "",                  \
       "kubevirt#16622; harvester/docs#856", "a host is cut off before the guest is sent")          \
@@ -367,11 +367,11 @@ struct stage;
       "libvirt, finish with cancelled",                                                            \
       "a move takes too long, its target does not start, and its guest is not to be sent")         \
     X(move_in_an_earlier_move, "move-in-an-earlier-move",                                          \
-      "it runs on, and the next move is made of its own promise", 560,                             \
-      "moved-in-an-earlier-move", "docs/ha.md, moving, rule 4",                                    \
+      "it runs on, and the next move is made of its own promise", 560, "moved-in-an-earlier-move", \
+      "docs/ha.md, moving, rule 4",                                                                \
       "a move is called off when its guest was sent; the source, cut off, is asked for another")   \
-    X(stopped_while_moving, "stopped-while-moving", "it is stopped within 60 s, each time",        \
-      660, "", "docs/ha.md, moving", "an operator stops a machine in each phase of its move")
+    X(stopped_while_moving, "stopped-while-moving", "it is stopped within 60 s, each time", 660,   \
+      "", "docs/ha.md, moving", "an operator stops a machine in each phase of its move")
 
 struct scenario {
     const char *name;

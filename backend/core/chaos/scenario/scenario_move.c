@@ -15,8 +15,8 @@ void scenario_moves_live(struct stage *st)
 {
     move_found(st);
     struct stage_move there = stage_move_begin(st, 0, false);
-    STAGE_UNTIL(st, STAGE_MOVED_WITHIN,
-                stage_runs_on(st, &there) && stage_home(st, 0) == there.to, "it is moved");
+    STAGE_UNTIL(st, STAGE_MOVED_WITHIN, stage_runs_on(st, &there) && stage_home(st, 0) == there.to,
+                "it is moved");
     stage_expect(st, stage_owner(st, 0)->moves == there.before.moves + 1, "live");
     stage_expect(st, stage_owner(st, 0)->epoch == ha_owner_issued(&there.before) + 1,
                  "into an epoch of its own");
@@ -30,7 +30,8 @@ void scenario_moves_live(struct stage *st)
     stage_expect(st, stage_offs_all(st) == 0, "nobody is fenced for it");
 }
 
-/* --- row 16: a host dies ------------------------------------------------------------------------ */
+/* --- row 16: a host dies ------------------------------------------------------------------------
+ */
 
 /* The host comes back, and gets machines again. */
 static void move_host_returns(struct stage *st, struct simmember *m)
@@ -94,7 +95,8 @@ void scenario_host_dies_after_switch_over(struct stage *st)
     move_and_die(st, MOVE_DECIDED, true, false);
 }
 
-/* --- row 15: a host is cut off ------------------------------------------------------------------ */
+/* --- row 15: a host is cut off ------------------------------------------------------------------
+ */
 
 static void move_and_cut(struct stage *st, enum stage_move_phase phase, bool strikes_source)
 {

@@ -53,7 +53,8 @@ void scenario_leader_dies_while_moving(struct stage *st)
     }
 }
 
-/* --- called off --------------------------------------------------------------------------------- */
+/* --- called off ---------------------------------------------------------------------------------
+ */
 
 static void move_stays(struct stage *st, const struct stage_move *move, const char *why)
 {
@@ -72,8 +73,8 @@ static void move_too_slow(struct stage *st)
 {
     struct ha_vm vm = stage_machine(st, 0);
     struct simmember *from = stage_host_of(st, 0, 1);
-    struct stage_move move = {.from = from, .to = stage_follower(st, 1),
-                              .before = *stage_owner(st, 0)};
+    struct stage_move move = {
+        .from = from, .to = stage_follower(st, 1), .before = *stage_owner(st, 0)};
 
     ha_text_set(vm.move_to, sizeof vm.move_to, move.to->name);
     vm.move_ms = (uint32_t)(SIMVM_MOVE_TIME / NANOS_PER_MS);
@@ -131,7 +132,8 @@ void scenario_move_in_an_earlier_move(struct stage *st)
     STAGE_UNTIL(st, 60 * NANOS_PER_S, stage_runs(st, 0), "it runs, once");
 }
 
-/* --- an operator changes his mind --------------------------------------------------------------- */
+/* --- an operator changes his mind ---------------------------------------------------------------
+ */
 
 void scenario_stopped_while_moving(struct stage *st)
 {

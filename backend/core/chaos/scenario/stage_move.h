@@ -9,10 +9,10 @@
 #include "core/chaos/scenario/stage_machines.h"
 
 enum stage_move_phase {
-    MOVE_BEGUN,    /* MOVING, and no machine is known to wait */
-    MOVE_SENDING,  /* the source has been told where, and its guest runs there */
-    MOVE_SENT,     /* all of it is at the target, and the record knows nothing of it */
-    MOVE_DECIDED,  /* the record says that it goes on at the target, where it has not */
+    MOVE_BEGUN,   /* MOVING, and no machine is known to wait */
+    MOVE_SENDING, /* the source has been told where, and its guest runs there */
+    MOVE_SENT,    /* all of it is at the target, and the record knows nothing of it */
+    MOVE_DECIDED, /* the record says that it goes on at the target, where it has not */
     MOVE_PHASES
 };
 
@@ -26,8 +26,8 @@ struct stage_move {
     struct ha_owner before;
 };
 
-/* An operator wishes it from a host that does not lead to another, `to_leader`: the leader; else one
- * that does not lead either. Returns at once. */
+/* An operator wishes it from a host that does not lead to another, `to_leader`: the leader; else
+ * one that does not lead either. Returns at once. */
 struct stage_move stage_move_begin(struct stage *st, uint32_t machine, bool to_leader);
 
 /* The move is in that phase, which must happen within STAGE_MOVED_WITHIN. */

@@ -43,7 +43,7 @@ struct inject {
     struct simcluster *cluster;
     struct simclients *clients;
     struct simoperator *operator; /* of the machines */
-    const struct world *world; /* the operator's own host, whose clock is true */
+    const struct world *world;    /* the operator's own host, whose clock is true */
     const struct fault_plan *plan;
     nanos from; /* what its times count from */
     uint32_t next;

@@ -36,8 +36,7 @@ void simmachines_attach(struct simmember *m)
     }
     node_ha_attach(m->ha_store, m->node);
     ha_text_set(config.agent.host, sizeof config.agent.host, m->name);
-    ha_text_set(config.agent.move_address, sizeof config.agent.move_address,
-                simhost_name(m->host));
+    ha_text_set(config.agent.move_address, sizeof config.agent.move_address, simhost_name(m->host));
     config.agent.memory_mib = 4096;
     config.agent.cpus = 16;
     config.agent.storages.n = 1;
