@@ -7,6 +7,7 @@
 #include "cli/records.h"
 #include "core/base/mem.h"
 #include "core/base/say.h"
+#include "core/ha/ha_explain.h"
 
 enum { APPLY_FILE = REMOTE_OPTIONS, APPLY_DRY };
 
@@ -73,8 +74,11 @@ static void keep_vm(const struct manifest_document *d, struct ha_vm *vm, const s
         return;
     }
     vm->start_count = before->start_count;
-    memcpy(vm->move_to, before->move_to, sizeof vm->move_to);
-    vm->moves_offline = before->moves_offline;
+    /* A move that the manifest no longer allows is over: its word is the newer one. */
+    if (vm->allowed.n == 0 || ha_names_have(&vm->allowed, before->move_to)) {
+        memcpy(vm->move_to, before->move_to, sizeof vm->move_to);
+        vm->moves_offline = before->moves_offline;
+    }
     if (!manifest_has(d, "desired")) {
         vm->is_wanted = before->is_wanted;
     }
@@ -99,55 +103,38 @@ static void keep_of_commands(const struct manifest_document *d, union applied *r
 
 /* --- what a record speaks of ------------------------------------------------------------------ */
 
-/* Is there a record of that name, now or with this file? */
-static bool is_known(const struct application *a, enum ha_kind kind, const char *name)
+/* What the view would be, or is, with the records of this file. */
+static void view_take_changes(struct application *a)
 {
-    if (ha_view_find(&a->view, kind, name, NULL) != NULL) {
-        return true;
-    }
+    char key[HA_KEY_BYTES];
+    struct buf json;
+
+    buf_init(&json);
     for (size_t i = 0; i < a->n; i++) {
-        if (a->changes[i].kind == kind && strcmp(a->changes[i].name, name) == 0) {
-            return true;
-        }
+        const struct records_change *change = &a->changes[i];
+        buf_clear(&json);
+        ha_record_encode(change->kind, change->record, &json);
+        ha_key_format(change->kind, change->name, NULL, key);
+        const uint64_t revision = a->view.revision + 1;
+        ha_view_put(&a->view, (struct bytes){(const uint8_t *)key, strlen(key)}, buf_view(&json),
+                    revision, revision);
+        ha_view_advance(&a->view, revision);
     }
-    return false;
+    buf_deinit(&json);
 }
 
-/* `field`: where the document says it, by its path. */
-static void warn_unless_known(const struct application *a, size_t at, const char *field,
-                              enum ha_kind kind, const char *what, const char *name)
+/* Of the records of this file alone: `novacron status` tells of all. */
+static void note_missing_name(void *context, const struct ha_missing_name *m)
 {
-    if (name[0] != '\0' && !is_known(a, kind, name)) {
-        (void)fprintf(stderr,
-                      "novacron %s: %s:%zu: note: %s speaks of the %s %s, which there is not yet\n",
-                      a->r.command, a->file, manifest_line(&a->manifest.documents[at], field),
-                      a->changes[at].name, what, name);
-    }
-}
+    struct application *a = context;
 
-static void warn_of(const struct application *a, size_t at)
-{
-    const union applied *record = &a->records[at];
-
-    if (a->changes[at].kind == HA_VM) {
-        const struct ha_vm *vm = &record->vm;
-        warn_unless_known(a, at, "storage", HA_STORAGE, "storage", vm->storage);
-        for (uint32_t i = 0; i < vm->allowed.n; i++) {
-            warn_unless_known(a, at, "allowed", HA_HOST, "host", vm->allowed.name[i]);
-        }
-        for (uint32_t i = 0; i < vm->after.n; i++) {
-            warn_unless_known(a, at, "after", HA_VM, "machine", vm->after.name[i]);
-        }
-    } else if (a->changes[at].kind == HA_HOST) {
-        const struct ha_host *host = &record->host;
-        for (uint32_t i = 0; i < host->storages.n; i++) {
-            warn_unless_known(a, at, "storages", HA_STORAGE, "storage", host->storages.name[i]);
-        }
-        for (uint32_t i = 0; i < host->n_levels; i++) {
-            for (uint32_t k = 0; k < host->levels[i].n; k++) {
-                warn_unless_known(a, at, "levels", HA_DEVICE, "fence device",
-                                  host->levels[i].device[k]);
-            }
+    for (size_t i = 0; i < a->n; i++) {
+        if (a->changes[i].kind == m->by_kind && strcmp(a->changes[i].name, m->by) == 0) {
+            buf_clear(&a->why);
+            ha_missing_name_tell(m, &a->why);
+            const char *what = say_end(&a->why);
+            (void)fprintf(stderr, "novacron %s: %s:%zu: note: %s yet\n", a->r.command, a->file,
+                          manifest_line(&a->manifest.documents[i], what), what);
         }
     }
 }
@@ -189,11 +176,12 @@ static enum cli_exit apply_document(struct application *a, const struct manifest
     return CLI_OK;
 }
 
-static void tell_applied(const struct application *a, bool is_dry)
+static void tell_applied(struct application *a, bool is_dry)
 {
+    view_take_changes(a);
+    ha_missing_names(&a->view, note_missing_name, a);
     for (size_t i = 0; i < a->n; i++) {
         const struct records_change *change = &a->changes[i];
-        warn_of(a, i);
         if (a->r.json) {
             records_print(change->kind, change->record, true);
         } else {

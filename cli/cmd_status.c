@@ -123,6 +123,8 @@ static void status_print_troubles(const struct ha_view *view)
                          fate->reason);
         } else if (fate != NULL && fate->is_quarantined) {
             (void)printf("  host %-16s quarantined, after %u losses of late\n", name, fate->losses);
+        } else if (fate != NULL && fate->is_tripped) {
+            (void)printf("  host %-16s tripped    %s\n", name, fate->reason);
         } else if (ha_view_agent(view, name) == NULL) {
             (void)printf("  host %-16s unheard    its agent has never written\n", name);
         }

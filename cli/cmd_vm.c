@@ -256,6 +256,35 @@ static void vm_change_apply(struct ha_vm *vm, enum vm_change change, const char 
     }
 }
 
+/* A move to where the machine does not fit would wait there in the record until it does, and then
+ * happen by surprise: it is refused. */
+static enum cli_exit move_check(const struct remote *r, const struct ha_view *view,
+                                const struct ha_vm *vm, const char *host)
+{
+    const struct ha_place_ask ask = {.only = host};
+    struct ha_verdict *verdicts =
+        mem_alloc_zero(ha_view_count(view, HA_HOST) * sizeof(struct ha_verdict));
+    struct ha_ledger ledger;
+    struct buf text;
+    size_t at = 0;
+
+    ha_ledger_init(&ledger, view, NULL, 0);
+    const bool fits = ha_place_find(&ledger, vm, &ask, verdicts) != NULL;
+    ha_ledger_deinit(&ledger);
+    buf_init(&text);
+    while (strcmp(ha_view_at(view, HA_HOST, at)->key.name, host) != 0) {
+        at++;
+    }
+    ha_verdict_tell(host, &verdicts[at], &text);
+    if (!fits) {
+        (void)fprintf(stderr, "novacron %s: %s does not fit there, and nothing was changed: %s\n",
+                      r->command, vm->name, say_end(&text));
+    }
+    buf_deinit(&text);
+    mem_free(verdicts);
+    return fits ? CLI_OK : CLI_UNREADABLE;
+}
+
 static enum cli_exit vm_change_with(const struct cli_call *call, const char *command,
                                     enum vm_change change)
 {
@@ -275,14 +304,13 @@ static enum cli_exit vm_change_with(const struct cli_call *call, const char *com
         e = CLI_UNREADABLE;
     } else if ((e = wait_option(&r, call, &seconds)) == CLI_OK) {
         vm = *(const struct ha_vm *)entry->record;
+        e = host != NULL ? move_check(&r, &view, &vm, host) : CLI_OK;
         vm_change_apply(&vm, change, host);
         vm.moves_offline =
             change == VM_CHANGE_MOVE ? call->options[CHANGE_OFFLINE] != NULL : vm.moves_offline;
-        e = records_write(
-            &r,
-            &(struct records_change){
-                .kind = HA_VM, .name = name, .record = &vm, .mod_revision = entry->mod_revision},
-            1);
+        const struct records_change written = {
+            .kind = HA_VM, .name = name, .record = &vm, .mod_revision = entry->mod_revision};
+        e = e == CLI_OK ? records_write(&r, &written, 1) : e;
         if (e == CLI_OK && call->options[CHANGE_WAIT] != NULL) {
             e = vm_wait(&r, name, change, &vm, seconds);
         }

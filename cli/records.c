@@ -9,6 +9,7 @@
 
 #include "api/pb_wire.h"
 #include "core/base/check.h"
+#include "core/base/say.h"
 
 /* Keys of one answer. */
 #define PAGE_KEYS 500
@@ -114,22 +115,17 @@ void records_close(struct remote *r, struct ha_view *view)
 const struct ha_entry *records_get(const struct remote *r, const struct ha_view *view,
                                    enum ha_kind kind, const char *name)
 {
-    static const char *const words[HA_KINDS] = {[HA_VM] = "machine",
-                                                [HA_HOST] = "host",
-                                                [HA_DEVICE] = "fence device",
-                                                [HA_STORAGE] = "storage",
-                                                [HA_INCIDENT] = "incident"};
     const struct ha_entry *entry = ha_view_find(view, kind, name, NULL);
     char what[128];
 
     if (entry == NULL) {
-        (void)snprintf(what, sizeof what, "there is no %s", words[kind]);
+        (void)snprintf(what, sizeof what, "there is no %s", ha_kind_word(kind));
         (void)remote_wrong(r, what, name);
         return NULL;
     }
     if (entry->record == NULL) {
         (void)fprintf(stderr, "novacron %s: the record of %s %s cannot be read: %s\n", r->command,
-                      words[kind], name, entry->why);
+                      ha_kind_word(kind), name, entry->why);
         return NULL;
     }
     return entry;
@@ -175,7 +171,18 @@ static void txn_put_change(struct buf *txn, const char *key, const struct record
 enum cli_exit records_write(struct remote *r, const struct records_change *changes, size_t n)
 {
     char key[HA_KEY_BYTES];
+    struct buf why;
 
+    buf_init(&why);
+    for (size_t i = 0; i < n; i++) {
+        if (changes[i].record != NULL &&
+            ha_record_check(changes[i].kind, changes[i].record, &why) != OK) {
+            enum cli_exit refused = remote_wrong(r, "nobody could read that record", say_end(&why));
+            buf_deinit(&why);
+            return refused;
+        }
+    }
+    buf_deinit(&why);
     buf_clear(&r->request);
     for (size_t i = 0; i < n; i++) {
         ha_key_format(changes[i].kind, changes[i].name, NULL, key);

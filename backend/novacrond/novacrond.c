@@ -39,12 +39,13 @@ void check_report(const char *file, int line, const char *cond)
 
 /* What was needed once, to start or for a snapshot, goes back to the system: by default each large
  * allocation that is freed makes the library keep more of the next ones, and each thread that
- * allocates has a heap of its own. */
+ * allocates has a heap of its own. An allocator in the place of the library's, such as a
+ * sanitizer's, takes no such advice, and says so. */
 static void tame_memory(void)
 {
-    CHECK(mallopt(M_ARENA_MAX, 1) == 1);
-    CHECK(mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES) == 1);
-    CHECK(mallopt(M_TRIM_THRESHOLD, MAPPED_BYTES) == 1);
+    (void)mallopt(M_ARENA_MAX, 1);
+    (void)mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES);
+    (void)mallopt(M_TRIM_THRESHOLD, MAPPED_BYTES);
 }
 
 static void print_meaning(const struct daemon_config *c)

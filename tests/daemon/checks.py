@@ -4,6 +4,8 @@ assertions that say what was found, and patience.
 
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 PATIENCE = 20
 FAILURES = (AssertionError, OSError, TimeoutError, LookupError, TypeError, ValueError,
@@ -24,24 +26,44 @@ class Checks:
         return function
 
 
-def run_checks(functions, args, stops_early=False):
-    """How many of the checks fail. With stops_early none goes on from where one failed."""
-    print(f"1..{len(functions)}")
+def run_check(number, function, args):
+    """Is it right, or cannot be made here?"""
+    began = time.monotonic()
+    try:
+        function(*args)
+        print(f"ok {number} - {function.__name__} # {time.monotonic() - began:.1f} s", flush=True)
+    except Skip as e:
+        print(f"ok {number} - {function.__name__} # SKIP {e}", flush=True)
+    except FAILURES as e:
+        print(f"not ok {number} - {function.__name__}\n# {e!r}", flush=True)
+        return False
+    return True
+
+
+def run_checks(functions, args, stops_early=False, at_once=False):
+    """How many of the checks fail. With stops_early none goes on from where one failed; with at_once
+    they run beside each other: for those that mostly wait, each for its own processes.
+    """
+    print(f"1..{len(functions)}", flush=True)
+    if at_once:
+        with ThreadPoolExecutor(len(functions)) as pool:
+            numbers = range(1, len(functions) + 1)
+            return list(pool.map(run_check, numbers, functions,
+                                 [args] * len(functions))).count(False)
     failed = 0
     for number, function in enumerate(functions, 1):
-        began = time.monotonic()
-        try:
-            function(*args)
-            print(f"ok {number} - {function.__name__} # {time.monotonic() - began:.1f} s",
-                  flush=True)
-        except Skip as e:
-            print(f"ok {number} - {function.__name__} # SKIP {e}", flush=True)
-        except FAILURES as e:
-            failed += 1
-            print(f"not ok {number} - {function.__name__}\n# {e!r}", flush=True)
-            if stops_early:
-                break
+        failed += not run_check(number, function, args)
+        if failed and stops_early:
+            break
     return failed
+
+
+def sanitizers_said(directory):
+    """What sanitizers wrote into the logs below a directory: a process may outlive it."""
+    words = ("Sanitizer", "runtime error:")
+    return [f"{log.name}: {line}" for log in sorted(Path(directory).rglob("*log*")) if log.is_file()
+            for line in log.read_text(errors="replace").splitlines()
+            if any(word in line for word in words)]
 
 
 def expect(found, wanted):

@@ -28,6 +28,11 @@ BAD = [
      "3: fence_count: commands write it (vm start, vm migrate, host fence); leave it out"),
     ("kind: host\nname: a\n---\nkind: host\nname: a\n",
      "4: name: an earlier document of this file has it, too"),
+    ("kind: host\nname: a\nlevels:\n  - [b]\n  - [c,\n     C]\n",
+     "6: levels[1][1]: it is no name: letters a to z, digits, '-', '_' and '.', at most 63, a letter "
+     "or digit first"),
+    ("kind: device\nname: a\nagent: fence_x\nparameters:\n  ip: '1'\n  action: 'on'\n",
+     "6: parameters.action: what the agent does is not a parameter; leave it out"),
     ("name: a\n", "1: kind is missing: one of vm, host, device, storage, settings"),
 ]
 SHOWN = 4
@@ -77,7 +82,8 @@ def says_what_the_page_says_of_what_is_wrong(cli):
         said = cli("apply", "-f", "-", given=text, status=64)
         expect(said, f"novacron apply: -:{wanted}\n")
     shown = re.findall(r"^    novacron apply: lab.yaml:(.*)$", page(), re.M)
-    expect(shown, [wanted for _, wanted in BAD[:SHOWN]])
+    expect([text for text in shown if ": note: " not in text],
+           [wanted for _, wanted in BAD[:SHOWN]])
 
 
 @check
@@ -90,6 +96,20 @@ def writes_all_of_a_file_or_nothing(cli):
 
 
 @check
+def notes_where_a_file_names_what_there_is_not(cli):
+    text = ("kind: vm\nname: web-9\nmemory_mib: 64\nvolume: web.img\nstorage: pool-9\nallowed:\n"
+            "  - a9\n  - b9\napart: [web-8]\n---\nkind: host\nname: a9\nlevels:\n  - [bmc-9,\n"
+            "     bmc-8]\n---\nkind: device\nname: bmc-9\nagent: fence_x\n")
+    said = cli("apply", "-f", "-", "--dry-run", given=text)
+    notes = [line for line in said.splitlines() if "note" in line]
+    expect(notes, [f"novacron apply: -:{note} yet" for note in (
+        "5: note: storage: there is no storage pool-9",
+        "8: note: allowed[1]: there is no host b9",
+        "9: note: apart[0]: there is no machine web-8",
+        "15: note: levels[0][1]: there is no fence device bmc-8")])
+
+
+@check
 def keeps_what_commands_have_set(cli):
     machine = "kind: vm\nname: web-1\nmemory_mib: 512\nvolume: web-1.img\nstorage: pool\n"
     cli("apply", "-f", "-", given=machine)
@@ -97,6 +117,31 @@ def keeps_what_commands_have_set(cli):
     cli("apply", "-f", "-", given=machine + "cpus: 2\n")
     said = cli("vm", "show", "web-1")
     assert '"desired": "stopped"' in said and '"cpus": 2' in said, said
+
+
+@check
+def refuses_a_move_to_where_the_machine_does_not_fit(cli):
+    cli("apply", "-f", "-", given="kind: host\nname: m1\n---\nkind: host\nname: m2\n---\n"
+        "kind: storage\nname: pool\ntype: file\npath: /srv\n---\n"
+        "kind: vm\nname: mover\nmemory_mib: 64\nvolume: m.img\nstorage: pool\nallowed: [m1]\n")
+    expect(cli("vm", "migrate", "mover", "m2", status=2),
+           "novacron vm migrate: mover does not fit there, and nothing was changed: m2: its agent has "
+           "not said yet what it has\n")
+    assert "move_to" not in cli("vm", "show", "mover")
+
+
+@check
+def forgets_a_move_that_is_allowed_no_more(cli):
+    """The record as it is after `vm migrate`; nobody could read it with what is applied then."""
+    moved = ('{"name":"mover","memory_mib":64,"volume":"m.img","storage":"pool","allowed":["m1"],'
+             '"move_to":"m1","start_count":3}')
+    cli("kv", "put", "/novacron/vms/mover", moved)
+    manifest = "kind: vm\nname: mover\nmemory_mib: 64\nvolume: m.img\nstorage: pool\nallowed: [%s]\n"
+    cli("apply", "-f", "-", given=manifest % "m1, m2")
+    assert '"move_to": "m1"' in cli("vm", "show", "mover")
+    cli("apply", "-f", "-", given=manifest % "m2")
+    said = cli("vm", "show", "mover")
+    assert "move_to" not in said and '"start_count": 3' in said, said
 
 
 @check

@@ -57,6 +57,9 @@ static void take_turn(void *arg)
     }
     if (vm->shutdown_at != 0 && vm->shutdown_at <= vm->host->sim->now) {
         simvm_end(vm, WORLD_VM_SHUT_DOWN);
+    } else if (vm->faults.has_no_room) {
+        vm->is_paused = true;
+        vm->stands = true;
     } else if (!simvolume_is_cut(vm->volume, vm->host)) {
         simvolume_write(vm->volume, vm);
     }
@@ -82,6 +85,7 @@ enum err simvm_spawn(struct simhost *host, const struct world_vm_spec *spec, str
     vm->host = host;
     vm->volume = volume;
     vm->epoch = spec->epoch;
+    vm->hears_at = host->sim->now + SIMVM_DEAF_TIME;
     memcpy(vm->name, spec->name, strlen(spec->name) + 1);
     vm->is_waiting = spec->is_incoming;
     if (vm->is_waiting) {

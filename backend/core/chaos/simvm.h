@@ -34,6 +34,9 @@
 #define SIMVM_LATENCY       (5 * NANOS_PER_MS)
 #define SIMVM_SHUTDOWN_TIME (3 * NANOS_PER_S)
 
+/* A guest that boots, from its process on, does not notice its power button: a press is lost. */
+#define SIMVM_DEAF_TIME (2 * NANOS_PER_S)
+
 /* How long a guest is moved, and stands still at the end. The hosts have to reach each other when
  * it begins and when it ends; the process that has asked for it need not live. */
 #define SIMVM_MOVE_PAUSE (20 * NANOS_PER_MS)
@@ -51,6 +54,9 @@ struct simvolume; /* opaque; owned by the world */
 
 /* Its name is not taken. */
 struct simvolume *simvolume_new(struct simworld *sim, const char *name);
+
+/* NULL: there is none of that name. */
+struct simvolume *simvolume_find(const struct simworld *sim, const char *name);
 
 /* While cut, the host's machines cannot write, and none can be started there. */
 void simvolume_cut(struct simvolume *volume, const struct simhost *host, bool is_cut);
@@ -95,6 +101,8 @@ struct simvm_faults {
     bool is_frozen;     /* the same, and it does not run; it goes on where it stood afterwards */
     bool ignores_stop;  /* the guest does not care for its power button */
     bool is_unkillable; /* in uninterruptible sleep: as frozen, and not killed before it ends */
+    bool has_no_room; /* the next write finds its disk full, and the guest stands still; RESUME lets
+                         it go on, up to its next write */
 };
 
 void simvm_set_faults(struct simhost *host, const char *name, const struct simvm_faults *faults);

@@ -12,6 +12,8 @@ struct simvm {
     struct simvolume *volume;
     uint64_t epoch;
     nanos shutdown_at; /* 0: no */
+    nanos hears_at;    /* its guest has booted, and notices its power button */
+    bool stands;       /* paused by itself: its disk had no room */
     struct simvm_faults faults;
     struct simvm_agent agent;
     char name[WORLD_NAME_MAX_BYTES];
@@ -87,7 +89,6 @@ void simvm_end(struct simvm *vm, enum world_vm_end end);
 MUST_USE enum err simguard_takes(struct simhost *host);
 void simguard_holds(struct simhost *host);
 
-struct simvolume *simvolume_find(const struct simworld *sim, const char *name);
 bool simvolume_is_cut(const struct simvolume *volume, const struct simhost *host);
 
 /* Is there a guest in it? */

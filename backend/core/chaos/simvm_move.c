@@ -110,6 +110,7 @@ static void move_ends(void *arg)
         simvolume_close(vm->volume, vm);
         target->is_waiting = false;
         target->is_arrived = true;
+        target->hears_at = vm->hears_at; /* it goes on where it was */
         target->is_paused = true;
         move_tell(move, simmove_answers);
     }

@@ -5,6 +5,34 @@
 
 static void begin_vm_calls(struct simhost *host);
 
+/* What a driver would say beyond the result. */
+static void answer_why(const struct simcall *call, enum err result, enum world_vm_state state,
+                       char ret[WORLD_WHY_BYTES])
+{
+    const struct world_vm_request *request = call->request;
+    const struct simvm *vm =
+        request->op == WORLD_VM_QUERY ? simvm_find(call->host, request->spec.name) : NULL;
+    const char *before = "";
+    const char *after = "";
+
+    if (request->op == WORLD_VM_START && result == ERR_NOT_FOUND) {
+        before = "there is no volume ";
+        after = request->spec.volume;
+    } else if (request->op == WORLD_VM_START && result == ERR_REFUSED) {
+        before = "another machine has the volume ";
+        after = request->spec.volume;
+    } else if (request->op == WORLD_VM_START && result == ERR_EXISTS) {
+        before = "a machine of this name lives here already";
+    } else if (vm != NULL && state == WORLD_VM_PAUSED && vm->stands) {
+        before = "its disk fails: no room left";
+    }
+    const size_t n = strlen(before);
+    const size_t m = strlen(after);
+    CHECK(n + m < WORLD_WHY_BYTES);
+    memcpy(ret, before, n);
+    memcpy(ret + n, after, m + 1);
+}
+
 void simvm_answer(struct simcall *call, enum err result, enum world_vm_state state)
 {
     struct simhost *host = call->host;
@@ -12,6 +40,7 @@ void simvm_answer(struct simcall *call, enum err result, enum world_vm_state sta
 
     request->result = result;
     request->state = state;
+    answer_why(call, result, state, request->why);
     simworld_mix(host->sim, (uint64_t)request->op << 32 | (uint64_t)result);
     simcall_close(call);
     begin_vm_calls(host);
@@ -157,7 +186,15 @@ static enum err resume_machine(struct simvm *vm)
     vm->is_moved = false;
     vm->is_arrived = false;
     vm->is_paused = false;
+    vm->stands = false;
     return OK;
+}
+
+static void press_button(struct simvm *vm, nanos now)
+{
+    if (now >= vm->hears_at && !vm->faults.ignores_stop && vm->shutdown_at == 0) {
+        vm->shutdown_at = now + SIMVM_SHUTDOWN_TIME;
+    }
 }
 
 /* The process of the machine gets the command, if it takes any. */
@@ -194,8 +231,8 @@ static void command_machine(struct simcall *call)
         simvm_answer(call, e, vm_state(vm));
         return;
     }
-    if (request->op == WORLD_VM_STOP && !vm->faults.ignores_stop && vm->shutdown_at == 0) {
-        vm->shutdown_at = call->host->sim->now + SIMVM_SHUTDOWN_TIME;
+    if (request->op == WORLD_VM_STOP) {
+        press_button(vm, call->host->sim->now);
     } else if (request->op == WORLD_VM_PAUSE) {
         vm->is_paused = true;
     }

@@ -124,7 +124,7 @@ static void send_on_done(struct world_vm_request *request)
     if (request->result == OK) {
         send_done(run);
     } else if (move_has_answered(request->result)) {
-        send_failed(run, send_why(request->result));
+        send_failed(run, request->why[0] != '\0' ? request->why : send_why(request->result));
     } else {
         run->sending = HA_SEND_UNCLEAR;
         run->query_at = 0;

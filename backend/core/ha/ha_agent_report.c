@@ -22,6 +22,8 @@ static void report_fill_alive(const struct ha_run *run, struct ha_report *r)
         r->move_pause_ms = run->move_pause_ms;
     } else if (run->misses >= HA_QUERY_MISSES) {
         ha_text_set(r->detail, sizeof(r->detail), "its process does not answer");
+    } else if (run->stands[0] != '\0') {
+        memcpy(r->detail, run->stands, sizeof(r->detail));
     } else if (run->sending == HA_SEND_FAILED) {
         memcpy(r->detail, run->detail, sizeof(r->detail));
     }

@@ -139,6 +139,12 @@ void ha_run_on_exit(struct world_vm_sink *sink, const struct world_vm_exit *exit
     ha_agent_due(a);
 }
 
+/* In the driver's own words, where it has any: which file, whose lock. */
+static const char *run_why(const struct world_vm_request *request)
+{
+    return request->why[0] != '\0' ? request->why : err_text(request->result);
+}
+
 static void run_on_started(struct world_vm_request *request)
 {
     struct ha_run *run = request->owner;
@@ -146,7 +152,8 @@ static void run_on_started(struct world_vm_request *request)
 
     run->is_start_busy = false;
     if (run->has_exited) {
-        ha_run_ended(run, run->end, request->result, run_end_text(run, run->end));
+        ha_run_ended(run, run->end, request->result,
+                     request->result != OK ? run_why(request) : run_end_text(run, run->end));
     } else if (request->result == OK) {
         run->phase = HA_RUN_ALIVE;
         run->is_report_due = true;
@@ -158,7 +165,7 @@ static void run_on_started(struct world_vm_request *request)
         /* Whatever the driver says, nothing may live of this epoch before it is told to be over. */
         run->error = request->result;
         run->must_die = true;
-        ha_agent_say(a, "start failed", run->vm, err_text(request->result));
+        ha_agent_say(a, "start failed", run->vm, run_why(request));
     }
     ha_agent_due(a);
 }
@@ -172,7 +179,7 @@ static void run_on_killed(struct world_vm_request *request)
 
     run->is_kill_busy = false;
     if (is_gone && run->phase == HA_RUN_STARTING) {
-        ha_run_ended(run, WORLD_VM_CRASHED, run->error, err_text(run->error));
+        ha_run_ended(run, WORLD_VM_CRASHED, run->error, run_why(&run->start));
     } else if (is_gone && run->phase == HA_RUN_ALIVE) {
         ha_run_ended(run, WORLD_VM_KILLED, OK, run_end_text(run, WORLD_VM_KILLED));
     } else if (!is_gone) {
@@ -180,6 +187,22 @@ static void run_on_killed(struct world_vm_request *request)
         ha_agent_say(a, "kill failed", run->vm, err_text(request->result));
     }
     ha_agent_due(a);
+}
+
+/* A guest that its driver has stopped, by itself, is to be seen: it lives, and does nothing. */
+static void run_on_state(struct ha_run *run, const struct world_vm_request *request)
+{
+    bool stands = request->result == OK && request->state == WORLD_VM_PAUSED &&
+                  request->why[0] != '\0' && !run->is_paused;
+    const char *why = stands ? request->why : "";
+
+    if (run->phase != HA_RUN_ALIVE || request->result != OK || strcmp(run->stands, why) == 0) {
+        return;
+    }
+    ha_text_set(run->stands, sizeof(run->stands), why);
+    run->resume_at = ha_agent_now(run->agent) + HA_RESUME_EVERY;
+    run->is_report_due = true;
+    ha_agent_say(run->agent, stands ? "stands still" : "goes on", run->vm, why);
 }
 
 static void run_on_order(struct world_vm_request *request)
@@ -194,6 +217,7 @@ static void run_on_order(struct world_vm_request *request)
         if (answers && run->phase == HA_RUN_ALIVE) {
             ha_move_seen(run, request->state);
         }
+        run_on_state(run, request);
         if (was_mute != (run->misses >= HA_QUERY_MISSES) && run->phase == HA_RUN_ALIVE) {
             ha_agent_say(run->agent, was_mute ? "answers again" : "does not answer", run->vm, "");
             run->is_report_due = true;
@@ -246,18 +270,27 @@ static void run_kill(struct ha_run *run, nanos now)
     a->world->vm->submit(a->world->self, &run->kill);
 }
 
-/* In good order, and after `patience` not so. */
-static void run_end_in_order(struct ha_run *run, nanos now, nanos patience)
+/* In good order, and from `until` on not so. */
+static void run_end_in_order(struct ha_run *run, nanos now, nanos until)
 {
-    if (!run->is_stopping && !run->is_order_busy) {
+    if (now >= until) {
+        run->must_die = true;
+        return;
+    }
+    if (!run->is_order_busy && now >= run->press_at) {
+        run->press_at = now + HA_PRESS_EVERY;
+        ha_run_order(run, WORLD_VM_STOP, u64_max(until - now, NANOS_PER_S));
+    }
+    ha_agent_want(run->agent, run->is_order_busy ? until : u64_min(until, run->press_at));
+}
+
+/* From now on its end is waited for. */
+static void run_begin_to_stop(struct ha_run *run, nanos now)
+{
+    if (!run->is_stopping) {
         run->is_stopping = true;
         run->stopped_at = now;
-        ha_run_order(run, WORLD_VM_STOP, u64_max(patience, NANOS_PER_S));
-    }
-    if (run->is_stopping && now >= u64_add_sat(run->stopped_at, patience)) {
-        run->must_die = true;
-    } else if (run->is_stopping) {
-        ha_agent_want(run->agent, u64_add_sat(run->stopped_at, patience));
+        run->press_at = now;
     }
 }
 
@@ -304,7 +337,8 @@ static bool run_isolate(struct ha_run *run, nanos now)
         if (!run->is_stopping) {
             ha_agent_say(a, "isolated", run->vm, "the host's lease ends: its guest is asked");
         }
-        run_end_in_order(run, now, u64_sub_sat(kill_from, now));
+        run_begin_to_stop(run, now);
+        run_end_in_order(run, now, kill_from);
     }
     return true;
 }
@@ -397,7 +431,8 @@ static void run_is_to_stop(struct ha_run *run, nanos now)
     if (run->is_moved || run->is_incoming) {
         run->must_die = true;
     } else {
-        run_end_in_order(run, now, run->stop_time);
+        run_begin_to_stop(run, now);
+        run_end_in_order(run, now, u64_add_sat(run->stopped_at, run->stop_time));
     }
 }
 
@@ -407,6 +442,10 @@ static void run_goes_on(struct ha_run *run, const struct ha_owner *owner, nanos 
     if (run->is_incoming) {
         ha_move_land(run, owner, now);
     } else if (run->is_paused && !run->is_order_busy) {
+        ha_run_order(run, WORLD_VM_RESUME, HA_QUERY_PATIENCE);
+    } else if (run->stands[0] != '\0' && !run->is_order_busy && now >= run->resume_at) {
+        run->resume_at = now + HA_RESUME_EVERY; /* its disk may have room again */
+        run->query_at = now + HA_QUERY_EVERY;   /* by then it has tried to write */
         ha_run_order(run, WORLD_VM_RESUME, HA_QUERY_PATIENCE);
     } else if (owner->phase == HA_RUNNING) {
         ha_move_take_back(run);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/base/check.h"
+#include "core/base/mem.h"
 #include "core/base/say.h"
 #include "core/ha/ha_place_int.h"
 #include "core/ha/ha_proof.h"
@@ -58,6 +59,7 @@ static void tell_verdicts(const struct ha_ledger *l, const struct ha_vm *vm, con
                           struct buf *text)
 {
     const struct ha_look look = {.ask = {.avoid = avoid}, .ignores_room = false};
+    uint32_t told = 0;
 
     if (l->n_rooms == 0) {
         TELL(text, "  there are no hosts; `novacron host apply` makes one");
@@ -68,7 +70,11 @@ static void tell_verdicts(const struct ha_ledger *l, const struct ha_vm *vm, con
             say(text, "  ");
             ha_verdict_tell(l->rooms[i].name, &v, text);
             say(text, "\n");
+            told++;
         }
+    }
+    if (l->n_rooms > 0 && told == 0) {
+        TELL(text, "  there is no other host");
     }
 }
 
@@ -199,6 +205,46 @@ static void tell_place(const struct ha_owner *owner, struct buf *text)
     tell_count(text, ", in epoch ", owner->epoch, ".\n");
 }
 
+/* What its agent sees of it, where that is not well. */
+static void tell_report(const struct ha_view *view, const struct ha_owner *owner, struct buf *text)
+{
+    const struct ha_report *report = ha_view_report(view, owner->host, owner->vm);
+
+    if (report != NULL && report->epoch == owner->epoch && report->state == HA_REPORT_RUNS) {
+        tell_if(text, "Its agent says: ", report->detail);
+    }
+}
+
+/* The move that somebody has asked for, and what is in its way. */
+static void tell_move(const struct ha_ledger *l, const struct ha_vm *vm,
+                      const struct ha_owner *owner, struct buf *text)
+{
+    const struct ha_place_ask ask = {.only = vm->move_to};
+    struct ha_verdict *verdicts = NULL;
+    size_t at = 0;
+
+    if (vm->move_to[0] == '\0' || strcmp(vm->move_to, owner->host) == 0) {
+        return;
+    }
+    while (at < l->n_rooms && strcmp(l->rooms[at].name, vm->move_to) != 0) {
+        at++;
+    }
+    if (at == l->n_rooms) {
+        TELL(text, "It is to move to ", vm->move_to, ", and there is no such host.");
+        return;
+    }
+    verdicts = mem_alloc_zero(l->n_rooms * sizeof(*verdicts));
+    if (ha_place_find(l, vm, &ask, verdicts) != NULL) {
+        TELL(text, "It is to move to ", vm->move_to, ".");
+    } else {
+        TELL(text, "It is to move to ", vm->move_to, ", and stays here until it fits there:");
+        say(text, "  ");
+        ha_verdict_tell(vm->move_to, &verdicts[at], text);
+        say(text, "\n");
+    }
+    mem_free(verdicts);
+}
+
 /* Where it would go if its host were lost. */
 static void tell_refuge(const struct ha_ledger *l, const struct ha_vm *vm, const char *host,
                         struct buf *text)
@@ -251,6 +297,8 @@ static void tell_phase(const struct ha_ledger *l, const struct ha_vm *vm,
     case HA_STARTING:
     case HA_RUNNING:
         tell_place(owner, text);
+        tell_report(l->view, owner, text);
+        tell_move(l, vm, owner, text);
         tell_refuge(l, vm, owner->host, text);
         break;
     case HA_MOVING:
@@ -261,6 +309,7 @@ static void tell_phase(const struct ha_ledger *l, const struct ha_vm *vm,
         break;
     case HA_STOPPING:
         tell_place(owner, text);
+        tell_report(l->view, owner, text);
         break;
     case HA_RESTARTING:
         TELL(text, owner->vm, " has ended on ", owner->host, ", and is to be started again.");
@@ -365,14 +414,14 @@ static void tell_room(const struct ha_ledger *l, const struct ha_room *room, str
 /* Why nothing is placed there, whatever the machine; "": something may be. */
 static const char *room_state_text(const struct ha_room *room)
 {
-    if (!room->is_up) {
-        return "it is not up";
-    }
     if (!room->host->is_enabled) {
         return "it is disabled";
     }
     if (room->is_quarantined) {
         return "it is quarantined, as it was lost too often of late";
+    }
+    if (!room->is_up) {
+        return "it is not up";
     }
     if (room->is_tripped) {
         return "machines keep failing there";

@@ -6,80 +6,110 @@
 #include "core/base/say.h"
 #include "core/ha/ha_proof.h"
 
-/* The record that names others, as it is told: "vms/web". */
-struct namer {
+/* A walk over what records name; `found` is where it stands. */
+struct naming {
     const struct ha_view *view;
-    enum ha_kind kind;
-    const char *name;
-    struct buf *text;
+    ha_missing_told told;
+    void *context;
+    struct ha_missing_name found;
 };
 
 /* One that is unreadable is there all the same, and told elsewhere. */
-static void name_check(const struct namer *n, const char *field, enum ha_kind kind,
-                       const char *what, const char *name)
+static void name_look(struct naming *n, enum ha_kind kind, const char *name)
 {
-    if (ha_view_find(n->view, kind, name, NULL) != NULL) {
-        return;
+    if (name[0] != '\0' && ha_view_find(n->view, kind, name, NULL) == NULL) {
+        n->found.kind = kind;
+        n->found.name = name;
+        n->told(n->context, &n->found);
     }
-    say(n->text, ha_kind_name(n->kind));
-    say(n->text, "/");
-    say(n->text, n->name);
-    say(n->text, ": ");
-    say(n->text, field);
-    say(n->text, ": there is no ");
-    say(n->text, what);
-    say(n->text, " ");
-    say(n->text, name);
-    say(n->text, "\n");
 }
 
-static void name_check_all(const struct namer *n, const char *field, enum ha_kind kind,
-                           const char *what, const struct ha_names *names)
+static void name_look_one(struct naming *n, const char *field, enum ha_kind kind, const char *name)
+{
+    ha_text_set(n->found.path, sizeof n->found.path, field);
+    name_look(n, kind, name);
+}
+
+static void name_look_all(struct naming *n, const char *field, enum ha_kind kind,
+                          const struct ha_names *names)
 {
     for (uint32_t i = 0; i < names->n; i++) {
-        name_check(n, field, kind, what, names->name[i]);
+        ha_path_in_list(n->found.path, field, i);
+        name_look(n, kind, names->name[i]);
     }
 }
 
-static void name_check_vm(const struct namer *n, const struct ha_vm *vm)
+static void name_look_vm(struct naming *n, const struct ha_vm *vm)
 {
-    if (vm->storage[0] != '\0') {
-        name_check(n, "storage", HA_STORAGE, "storage", vm->storage);
-    }
-    if (vm->move_to[0] != '\0') {
-        name_check(n, "move_to", HA_HOST, "host", vm->move_to);
-    }
-    name_check_all(n, "allowed", HA_HOST, "host", &vm->allowed);
-    name_check_all(n, "preferred", HA_HOST, "host", &vm->preferred);
-    name_check_all(n, "with", HA_VM, "machine", &vm->with);
-    name_check_all(n, "apart", HA_VM, "machine", &vm->apart);
-    name_check_all(n, "after", HA_VM, "machine", &vm->after);
+    name_look_one(n, "storage", HA_STORAGE, vm->storage);
+    name_look_one(n, "move_to", HA_HOST, vm->move_to);
+    name_look_all(n, "allowed", HA_HOST, &vm->allowed);
+    name_look_all(n, "preferred", HA_HOST, &vm->preferred);
+    name_look_all(n, "with", HA_VM, &vm->with);
+    name_look_all(n, "apart", HA_VM, &vm->apart);
+    name_look_all(n, "after", HA_VM, &vm->after);
 }
 
-static void name_check_host(const struct namer *n, const struct ha_host *host)
+static void name_look_host(struct naming *n, const struct ha_host *host)
 {
-    name_check_all(n, "storages", HA_STORAGE, "storage", &host->storages);
+    char level[HA_PATH_BYTES];
+
+    name_look_all(n, "storages", HA_STORAGE, &host->storages);
     for (uint32_t i = 0; i < host->n_levels; i++) {
+        ha_path_in_list(level, "levels", i);
         for (uint32_t j = 0; j < host->levels[i].n; j++) {
-            name_check(n, "levels", HA_DEVICE, "device", host->levels[i].device[j]);
+            ha_path_in_list(n->found.path, level, j);
+            name_look(n, HA_DEVICE, host->levels[i].device[j]);
         }
     }
 }
 
-void ha_explain_references(const struct ha_view *view, struct buf *text)
+void ha_missing_names(const struct ha_view *view, ha_missing_told told, void *context)
 {
+    struct naming n = {.view = view, .told = told, .context = context};
+
     for (size_t i = 0; i < ha_view_count(view, HA_VM); i++) {
         const struct ha_vm *vm = ha_view_at(view, HA_VM, i)->record;
         if (vm != NULL) {
-            name_check_vm(&(struct namer){view, HA_VM, vm->name, text}, vm);
+            n.found.by_kind = HA_VM;
+            n.found.by = vm->name;
+            name_look_vm(&n, vm);
         }
     }
     for (size_t i = 0; i < ha_view_count(view, HA_HOST); i++) {
         const struct ha_host *host = ha_view_at(view, HA_HOST, i)->record;
         if (host != NULL) {
-            name_check_host(&(struct namer){view, HA_HOST, host->name, text}, host);
+            n.found.by_kind = HA_HOST;
+            n.found.by = host->name;
+            name_look_host(&n, host);
         }
     }
+}
+
+void ha_missing_name_tell(const struct ha_missing_name *m, struct buf *text)
+{
+    say(text, m->path);
+    say(text, ": there is no ");
+    say(text, ha_kind_word(m->kind));
+    say(text, " ");
+    say(text, m->name);
+}
+
+static void name_tell_line(void *context, const struct ha_missing_name *m)
+{
+    struct buf *text = context;
+
+    say(text, ha_kind_name(m->by_kind));
+    say(text, "/");
+    say(text, m->by);
+    say(text, ": ");
+    ha_missing_name_tell(m, text);
+    say(text, "\n");
+}
+
+void ha_explain_references(const struct ha_view *view, struct buf *text)
+{
+    ha_missing_names(view, name_tell_line, text);
 }
 
 /* Only a hardware watchdog is counted on, and only on bare metal. */

@@ -25,6 +25,20 @@ const char *ha_kind_name(enum ha_kind kind)
     return NAME_AT(names, kind);
 }
 
+const char *ha_kind_word(enum ha_kind kind)
+{
+    static const char *const words[] = {
+        [HA_VM] = "machine",      [HA_HOST] = "host",         [HA_DEVICE] = "fence device",
+        [HA_STORAGE] = "storage", [HA_SETTINGS] = "settings", [HA_CONFIRMED] = "confirmation",
+        [HA_OWNER] = "owner",     [HA_FATE] = "fate",         [HA_AGENT] = "agent",
+        [HA_REPORT] = "report",   [HA_INCIDENT] = "incident", [HA_EVENT] = "event",
+        [HA_SIGHT] = "sight",
+    };
+    _Static_assert(COUNT_OF(words) == HA_KINDS, "each kind has a word");
+
+    return NAME_AT(words, kind);
+}
+
 const char *ha_policy_name(enum ha_policy policy)
 {
     static const char *const names[] = {"stop", "pause", "keep"};
@@ -138,6 +152,24 @@ bool ha_names_have(const struct ha_names *names, const char *name)
         }
     }
     return false;
+}
+
+void ha_path_in_list(char ret[HA_PATH_BYTES], const char *list, uint32_t at)
+{
+    char index[16];
+    size_t from = sizeof index;
+
+    index[--from] = '\0';
+    index[--from] = ']';
+    do {
+        index[--from] = (char)('0' + at % 10);
+        at /= 10;
+    } while (at > 0);
+    index[--from] = '[';
+    const size_t n = strlen(list);
+    CHECK(n + sizeof index - from <= HA_PATH_BYTES);
+    memmove(ret, list, n);
+    memcpy(ret + n, index + from, sizeof index - from);
 }
 
 /* --- keys ------------------------------------------------------------------------------------- */

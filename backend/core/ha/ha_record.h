@@ -30,6 +30,9 @@
 /* Texts for people: reasons and evidence. Longer ones are cut. */
 #define HA_TEXT_BYTES 256
 
+/* The path of a field in a record, "restart.limit" or "levels[0][1]", with its zero. */
+#define HA_PATH_BYTES 128
+
 #define HA_PREFIX "/novacron/"
 
 /* How many names one list of a record may have: hosts, machines, storages, devices. */
@@ -154,6 +157,9 @@ struct ha_settings {
     uint32_t lease_ms;       /* L */
     uint32_t drift_ppm;      /* rho */
     uint32_t fence_delay_ms; /* up to so long before the first command, drawn anew each time */
+    uint32_t fence_priority_delay_ms; /* more, before a host is fenced whose machines have more
+                                         priority than those of any host on this side, if this side
+                                         has no more than half of the hosts */
     uint32_t fence_retry_ms; /* between rounds over all levels; doubled up to eight times that */
     uint32_t storm_percent;  /* of the hosts that may be fenced within storm_s; at least one, and
                                 always fewer than half */
@@ -241,16 +247,20 @@ struct ha_fate {
     char incident[HA_NAME_BYTES];
     uint32_t losses; /* of late */
     bool is_quarantined;
+    bool is_tripped;            /* machines cannot be started here: it gets none for a while */
     uint32_t attempts;          /* rounds of fencing */
     bool is_asked;              /* FENCING: by an operator, whatever is heard of it */
     uint64_t fence_count;       /* of the host's record, as it was last obeyed */
     char reason[HA_TEXT_BYTES]; /* what is known, and what would resolve it */
 };
 
-/* One step of an incident, for its timeline: at `at_ms` after it was opened. */
+/* One step of an incident, for its timeline: at `at_ms` after it was opened something was over that
+ * had taken `took_ms`, or happened at once. */
 #define HA_STEPS_MAX 64
 struct ha_step {
     uint64_t at_ms;
+    uint64_t took_ms;
+    uint64_t epoch;           /* of the machine that it is about; 0: it is about none */
     char what[HA_NAME_BYTES]; /* detected, fence, fenced, placed, started, ... */
     char who[HA_NAME_BYTES];  /* the host, machine or device */
     char detail[HA_TEXT_BYTES];
@@ -261,6 +271,7 @@ struct ha_incident {
     char trace[40]; /* its trace id, as W3C writes it */
     char host[HA_NAME_BYTES];
     uint64_t opened_wall_ms;
+    uint64_t unheard_ms; /* so long before, its host was heard last */
     bool is_closed;
     uint32_t n_steps;
     struct ha_step steps[HA_STEPS_MAX];
@@ -327,6 +338,9 @@ struct ha_report {
 /* Static strings, as JSON has them ("running"); never NULL. `ha_kind_name` is the folder of the
  * kind's keys: "vms", "settings". */
 const char *ha_kind_name(enum ha_kind kind);
+
+/* What a record of the kind is of, as people call it: "machine", "fence device". */
+const char *ha_kind_word(enum ha_kind kind);
 const char *ha_policy_name(enum ha_policy policy);
 const char *ha_phase_name(enum ha_phase phase);
 const char *ha_proof_name(enum ha_proof proof);
@@ -350,6 +364,9 @@ static inline uint64_t ha_owner_issued(const struct ha_owner *owner)
 {
     return owner->issued > owner->epoch ? owner->issued : owner->epoch;
 }
+/* Where in a list of a record: "levels", 1 is "levels[1]". `list` is the path of a list, which is
+ * short: they are not called by whoever writes records. */
+void ha_path_in_list(char ret[HA_PATH_BYTES], const char *list, uint32_t at);
 
 /* --- keys ------------------------------------------------------------------------------------- */
 

@@ -30,6 +30,15 @@ enum err ha_fault_say(const struct ha_fault *fault, const char *field, struct bu
     return error;
 }
 
+enum err ha_fault_tell_at(const struct ha_fault *fault, const char *list, uint32_t at,
+                          const char *what)
+{
+    char path[HA_PATH_BYTES];
+
+    ha_path_in_list(path, list, at);
+    return ha_fault_tell(fault, path, what);
+}
+
 enum err ha_fault_range(const struct ha_fault *fault, const struct ha_field *field, uint64_t value)
 {
     struct buf what;
@@ -113,11 +122,11 @@ static enum err record_check_names(const struct ha_fault *fault, const char *fie
     }
     for (uint32_t i = 0; i < n; i++) {
         if (!record_is_name(name[i])) {
-            return ha_fault_tell(fault, field, NAME_RULE);
+            return ha_fault_tell_at(fault, field, i, NAME_RULE);
         }
         for (uint32_t j = 0; j < i; j++) {
             if (strcmp(name[i], name[j]) == 0) {
-                return ha_fault_tell(fault, field, "a name is there twice");
+                return ha_fault_tell_at(fault, field, i, "it is there twice");
             }
         }
     }
@@ -131,10 +140,13 @@ static enum err record_check_levels(const struct ha_fault *fault, const struct h
     }
     for (uint32_t i = 0; i < host->n_levels; i++) {
         const struct ha_fence_level *level = &host->levels[i];
+        char path[HA_PATH_BYTES];
+
+        ha_path_in_list(path, "levels", i);
         if (level->n == 0) {
-            return ha_fault_tell(fault, "levels", "a level without devices would prove nothing");
+            return ha_fault_tell(fault, path, "a level without devices would prove nothing");
         }
-        TRY(record_check_names(fault, "levels", level->device, level->n, HA_FENCE_DEVICES_MAX));
+        TRY(record_check_names(fault, path, level->device, level->n, HA_FENCE_DEVICES_MAX));
     }
     return OK;
 }
@@ -144,6 +156,8 @@ static enum err record_check_levels(const struct ha_fault *fault, const struct h
 static enum err record_check_parameters(const struct ha_fault *fault,
                                         const struct ha_device *device)
 {
+    const struct ha_fault inner = {.why = fault->why, .outer = "parameters"};
+
     if (device->n_parameters > HA_PARAMETERS_MAX) {
         return ha_fault_tell(fault, "parameters", "too many");
     }
@@ -154,7 +168,7 @@ static enum err record_check_parameters(const struct ha_fault *fault,
             return ha_fault_tell(fault, "parameters", NAME_RULE);
         }
         if (strcmp(key, "action") == 0 || strcmp(key, "option") == 0) {
-            return ha_fault_tell(fault, key,
+            return ha_fault_tell(&inner, key,
                                  "what the agent does is not a parameter; leave it out");
         }
         bool is_printable = record_chars_end(value, HA_VALUE_BYTES);
@@ -162,11 +176,11 @@ static enum err record_check_parameters(const struct ha_fault *fault,
             is_printable = value[at] >= ' ' && value[at] <= '~';
         }
         if (!is_printable) {
-            return ha_fault_tell(fault, key, "printable ASCII was expected");
+            return ha_fault_tell(&inner, key, "printable ASCII was expected");
         }
         for (uint32_t j = 0; j < i; j++) {
             if (strcmp(key, device->parameters[j].key) == 0) {
-                return ha_fault_tell(fault, key, "it is there twice");
+                return ha_fault_tell(&inner, key, "it is there twice");
             }
         }
     }
@@ -268,18 +282,18 @@ static enum err record_check_vm(const struct ha_fault *fault, const struct ha_vm
             return ha_fault_tell(fault, others[i].field, "it names the machine itself");
         }
     }
-    for (uint32_t i = 0; i < vm->with.n; i++) {
-        if (ha_names_have(&vm->apart, vm->with.name[i])) {
-            return ha_fault_tell(fault, "apart", "it names a machine that `with` names, too");
+    for (uint32_t i = 0; i < vm->apart.n; i++) {
+        if (ha_names_have(&vm->with, vm->apart.name[i])) {
+            return ha_fault_tell_at(fault, "apart", i, "`with` names this machine, too");
         }
     }
     for (uint32_t i = 0; i < vm->preferred.n; i++) {
         if (vm->allowed.n > 0 && !ha_names_have(&vm->allowed, vm->preferred.name[i])) {
-            return ha_fault_tell(fault, "preferred", "it names a host that `allowed` does not");
+            return ha_fault_tell_at(fault, "preferred", i, "`allowed` does not have this host");
         }
     }
     if (vm->move_to[0] != '\0' && vm->allowed.n > 0 && !ha_names_have(&vm->allowed, vm->move_to)) {
-        return ha_fault_tell(fault, "move_to", "it is a host that `allowed` does not have");
+        return ha_fault_tell(fault, "move_to", "`allowed` does not have this host");
     }
     if (vm->storage[0] == '\0' && vm->allowed.n != 1) {
         return ha_fault_tell(fault, "storage",

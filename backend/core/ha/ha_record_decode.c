@@ -178,7 +178,9 @@ static enum err intake_names(struct intake *in, const char *field, struct bytes 
         if (*n == most) {
             return intake_list_full(in, field, most);
         }
-        TRY(intake_chars(in, field, item, HA_TYPE_NAME, ret[*n], HA_NAME_BYTES));
+        char path[HA_PATH_BYTES];
+        ha_path_in_list(path, field, *n);
+        TRY(intake_chars(in, path, item, HA_TYPE_NAME, ret[*n], HA_NAME_BYTES));
         (*n)++;
     }
     return OK;
@@ -197,7 +199,9 @@ static enum err intake_levels(struct intake *in, struct bytes value, struct ha_h
             return intake_list_full(in, "levels", HA_FENCE_LEVELS_MAX);
         }
         struct ha_fence_level *level = &host->levels[host->n_levels];
-        TRY(intake_names(in, "levels", item, level->device, HA_FENCE_DEVICES_MAX, &level->n));
+        char path[HA_PATH_BYTES];
+        ha_path_in_list(path, "levels", host->n_levels);
+        TRY(intake_names(in, path, item, level->device, HA_FENCE_DEVICES_MAX, &level->n));
         host->n_levels++;
     }
     return OK;
@@ -209,7 +213,10 @@ static enum err intake_parameters(struct intake *in, struct bytes value, struct 
     struct bytes key;
     struct bytes item;
 
+    struct intake inner = *in;
+
     TRY(intake_expects(in, "parameters", value, JSON_IS_OBJECT));
+    inner.fault.outer = "parameters";
     json_walk_begin(&walk, value);
     while (json_walk_next(&walk, &key, &item)) {
         uint32_t n = device->n_parameters;
@@ -218,7 +225,7 @@ static enum err intake_parameters(struct intake *in, struct bytes value, struct 
         }
         TRY(intake_chars(in, "parameters", key, HA_TYPE_NAME, device->parameters[n].key,
                          sizeof device->parameters[n].key));
-        TRY(intake_chars(in, device->parameters[n].key, item, HA_TYPE_WORD,
+        TRY(intake_chars(&inner, device->parameters[n].key, item, HA_TYPE_WORD,
                          device->parameters[n].value, sizeof device->parameters[n].value));
         device->n_parameters++;
     }

@@ -58,6 +58,10 @@ struct ha_fault {
 /* Appends "outer.field: what" to `why`. ERR_INVALID, always. */
 enum err ha_fault_tell(const struct ha_fault *fault, const char *field, const char *what);
 
+/* The same of one item of a list: "apart[1]: what". */
+enum err ha_fault_tell_at(const struct ha_fault *fault, const char *list, uint32_t at,
+                          const char *what);
+
 /* The same with a text that was put together; `what` is freed. */
 enum err ha_fault_say(const struct ha_fault *fault, const char *field, struct buf *what);
 

@@ -75,6 +75,8 @@ struct node_config {
     /* Who takes the streams to that port that do not begin as a member's do, and is given what came
      * on them; in place while the node is open. NULL: they are refused. */
     struct world_listener *guest;
+    /* The same of the streams of agents on hosts that do not vote (node_session.h). */
+    struct world_listener *agents;
     struct node_peer peers[NODE_PEERS_MAX];
     uint32_t peer_count;
     uint16_t feature_level; /* of a new group */

@@ -325,7 +325,8 @@ struct world_power_ops {
  *           here already, of whatever epoch. ERR_REFUSED: its volume is locked, here or elsewhere.
  *           ERR_NOT_FOUND: there is no such volume. ERR_TIMEOUT: perhaps; LIST tells.
  *   STOP    presses the guest's power button. OK: it was pressed. Whether the guest obeys is told
- *           by its exit.
+ *           by its exit. One that is still booting does not notice, and nothing says so: whoever
+ *           wants it to end presses again.
  *   KILL    ends the process. OK: it is gone, and so is its lock.
  *   PAUSE   the guest's processors stand still; process and lock stay.
  *   RESUME  they run again. ERR_REFUSED: the machine has no guest, or another holds the lock.
@@ -413,6 +414,9 @@ struct world_vm_moved {
 
 struct world_command_request; /* below */
 
+/* What a driver has to say to a person about one request; longer texts are cut. */
+#define WORLD_WHY_BYTES 256
+
 struct world_vm_request {
     /* The caller's. */
     enum world_vm_op op;
@@ -429,8 +433,11 @@ struct world_vm_request {
 
     /* The world's answer, valid in `done`. */
     enum err result;
-    enum world_vm_state state;   /* of QUERY */
-    uint16_t port;               /* of START with is_incoming */
+    enum world_vm_state state; /* of QUERY */
+    uint16_t port;             /* of START with is_incoming */
+    char why[WORLD_WHY_BYTES]; /* why it failed, which file or whose word it was; of a QUERY that is
+                                  OK: what keeps its guest from running, such as a disk without
+                                  room, and RESUME may try again. "": no more than `result` says */
     struct world_vm_moved moved; /* of MIGRATE */
 
     /* The world's own, while the request is under way. */

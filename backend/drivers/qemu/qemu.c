@@ -69,6 +69,7 @@ void qemu_call_answer(struct qemu_call *call, enum err result, enum world_vm_sta
 
     call_take(call);
     qemu_calls_kick(call->driver);
+    memcpy(request->why, call->why, sizeof request->why);
     mem_free(call);
     request->result = result;
     request->state = state;

@@ -31,7 +31,7 @@
  *
  * A START that is not through at its deadline is ERR_TIMEOUT, and killed in the background: it is
  * listed until it is gone. A START that fails leaves no process and no files behind, and `told`
- * what QEMU had to say about it.
+ * (and the answer) what QEMU had to say about it.
  *
  * HOW IT ENDS. Its process is watched by a pidfd. QEMU runs with -no-shutdown: when its guest has
  * shut down, it stays until we have seen it, and end it; so WORLD_VM_SHUT_DOWN is told apart from a

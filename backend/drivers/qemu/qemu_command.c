@@ -1,4 +1,5 @@
 /* STOP, PAUSE, RESUME, QUERY, KILL and LIST. */
+#include <stdio.h>
 #include <string.h>
 
 #include "drivers/qemu/qemu_int.h"
@@ -28,9 +29,15 @@ static void command_answered(struct qmp_command *command, enum err result, const
 
     if (result == ERR_REFUSED && text != NULL) {
         qemu_tell(call->driver, m->record.name, "QEMU refuses: %s", text);
+        (void)snprintf(call->why, sizeof call->why, "QEMU refuses: %s", text);
     }
     if (result == OK && call->request->op == WORLD_VM_QUERY) {
         state = qemu_state_of(body);
+        if (qemu_is_io_error(body)) {
+            (void)snprintf(call->why, sizeof call->why, "its disk fails: %s",
+                           m->io_error[0] != '\0' ? m->io_error
+                                                  : "it has no room left, or cannot be written");
+        }
         qemu_machine_judge(m, body);
     }
     qemu_call_answer(call, result, state);

@@ -6,6 +6,7 @@
  *     qemu_machine.c  machines: their process, their QMP, their end
  *     qemu_move.c     MIGRATE, and machines that wait
  *     qemu_agent.c    PING and EXEC
+ *     qemu_holder.c   who has an image that cannot be locked
  *     qemu_command.c  STOP, PAUSE, RESUME, QUERY, KILL, LIST
  *     qemu_adopt.c    what is found in the run directory
  *
@@ -61,11 +62,13 @@ struct qemu_machine {
     struct qmp_command boot;     /* the step of START that is under way */
     struct qemu_hold_call *hold; /* under way, with the guard; not owned */
     enum world_vm_end end;       /* what its end will have been */
-    enum err verdict; /* BOOTING: why it was given up; OK: it was not, or its log says why */
-    bool is_incoming; /* BOOTING: it will wait for a guest */
-    bool is_told;     /* its exit is */
-    bool is_new;      /* its directory was made by the START that is under way */
-    bool is_doomed;   /* PREPARED: killed once it is there */
+    enum err verdict;  /* BOOTING: why it was given up; OK: it was not, or its log says why */
+    bool is_incoming;  /* BOOTING: it will wait for a guest */
+    bool is_told;      /* its exit is */
+    bool is_new;       /* its directory was made by the START that is under way */
+    bool is_doomed;    /* PREPARED: killed once it is there */
+    char *image;       /* where its image is in truth, behind all links; owned; NULL: not known */
+    char io_error[96]; /* what QEMU last said of a disk that fails; "": nothing */
 };
 
 /* Of a LIST: a machine that it waits for. */
@@ -86,9 +89,9 @@ struct qemu_call {
     struct qmp_command command;
     struct world_timer look; /* MIGRATE, EXEC: when it is asked how far it is */
     nanos look_every;
-    int64_t program;               /* EXEC: its number in the guest */
-    char why[QEMU_TEXT_MAX_BYTES]; /* it failed, in QEMU's words */
-    struct qemu_asked *asked;      /* LIST; owned */
+    int64_t program;           /* EXEC: its number in the guest */
+    char why[WORLD_WHY_BYTES]; /* of its answer, in QEMU's words where it has any */
+    struct qemu_asked *asked;  /* LIST; owned */
     size_t asked_count;
     uint64_t ticket;
     bool is_begun;
@@ -159,6 +162,9 @@ void qemu_machine_kill(struct qemu_machine *machine, enum world_vm_end end);
 /* What a status of QEMU's means for who asks. */
 enum world_vm_state qemu_state_of(const json_t *status);
 
+/* Has the guest been stopped since its disk fails? */
+bool qemu_is_io_error(const json_t *status);
+
 /* Acts on a status that means an end. */
 void qemu_machine_judge(struct qemu_machine *machine, const json_t *status);
 
@@ -172,6 +178,10 @@ void qemu_machine_tell_exit(struct qemu_machine *machine);
 void qemu_start_begin(struct qemu_call *call);
 /* The deadline came. */
 void qemu_start_expired(struct qemu_call *call);
+/* Why the START of the machine fails: is told, and answered to whoever waits for it. Of several
+ * reasons the first is answered. */
+__attribute__((format(printf, 2, 3))) void qemu_start_blame(struct qemu_machine *machine,
+                                                            const char *format, ...);
 /* Its process has ended: what the START that waits for it, if there is one, is to answer. Tells why
  * it failed. */
 enum err qemu_start_verdict(struct qemu_machine *machine);

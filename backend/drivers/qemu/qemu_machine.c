@@ -1,6 +1,7 @@
 /* Machines: their process, their QMP, their end. */
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -81,12 +82,14 @@ static void machine_event(void *owner, const char *name, const json_t *data)
 {
     struct qemu_machine *m = owner;
 
-    (void)data;
     if (strcmp(name, "SHUTDOWN") == 0 || strcmp(name, "STOP") == 0 ||
         strcmp(name, "GUEST_PANICKED") == 0) {
         machine_look(m);
     } else if (strcmp(name, "MIGRATION") == 0) {
         qemu_move_event(m);
+    } else if (strcmp(name, "BLOCK_IO_ERROR") == 0) {
+        const char *reason = json_string_value(json_object_get(data, "reason"));
+        (void)snprintf(m->io_error, sizeof m->io_error, "%s", reason != NULL ? reason : "");
     } else if (strcmp(name, "WATCHDOG") == 0) {
         qemu_tell(m->driver, m->record.name, "its watchdog has run out");
     }
@@ -117,6 +120,11 @@ enum world_vm_state qemu_state_of(const json_t *status)
                                               : WORLD_VM_UNKNOWN;
 }
 
+bool qemu_is_io_error(const json_t *status)
+{
+    return strcmp(status_word(status), "io-error") == 0;
+}
+
 static void quit_answered(struct qmp_command *command, enum err result, const json_t *body,
                           const char *text)
 {
@@ -145,9 +153,9 @@ void qemu_machine_judge(struct qemu_machine *m, const json_t *status)
         qemu_tell(m->driver, m->record.name, "it is killed, since QEMU calls it %s", word);
         m->phase = QEMU_ENDING;
         qemu_machine_kill(m, WORLD_VM_CRASHED);
-    } else if (strcmp(word, "io-error") == 0) {
-        qemu_tell(m->driver, m->record.name,
-                  "it stands still, since its disk has no room or fails; resume it when it has");
+    } else if (qemu_is_io_error(status)) {
+        qemu_tell(m->driver, m->record.name, "it stands still, since its disk fails: %s",
+                  m->io_error[0] != '\0' ? m->io_error : "it has no room, or cannot be written");
     }
 }
 
@@ -209,6 +217,7 @@ void qemu_machine_free(struct qemu_machine *m)
     if (m->dir >= 0) {
         (void)close(m->dir);
     }
+    mem_free(m->image);
     mem_free(m);
 }
 

@@ -1,6 +1,7 @@
 /* START: a thread prepares and makes the process, the loop sees it through. */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/openat2.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include "drivers/qemu/qemu_args.h"
+#include "drivers/qemu/qemu_holder.h"
 #include "drivers/qemu/qemu_int.h"
 
 /* What is kept of QEMU's last words. */
@@ -28,6 +30,7 @@ struct qemu_job {
     bool is_incoming;
     char image[QEMU_PATH_MAX_BYTES + WORLD_NAME_MAX_BYTES];
     bool is_block;
+    char real[QEMU_PATH_MAX_BYTES + WORLD_NAME_MAX_BYTES]; /* the image behind all links */
 
     enum err result;
     char why[QEMU_TEXT_MAX_BYTES];
@@ -76,6 +79,16 @@ static const char *path_behind(const char *path, const char *folder)
     return is_in ? path + n + 1 : NULL;
 }
 
+/* Where an open file is, behind all links; "" where that does not fit. */
+static void path_of_file(int fd, char *ret, size_t cap)
+{
+    char link[64];
+
+    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    const ssize_t n = readlink(link, ret, cap);
+    ret[n > 0 && (size_t)n < cap ? (size_t)n : 0] = '\0';
+}
+
 /* It is a file that the definition may name. */
 static enum err file_check(struct qemu_job *job, const char *what, const char *path, bool *is_block)
 {
@@ -94,6 +107,9 @@ static enum err file_check(struct qemu_job *job, const char *what, const char *p
     }
     const int fd = open_beneath(driver->folders[folder], rest);
     const int error = fd >= 0 && fstat(fd, &stat) != 0 ? errno : fd < 0 ? errno : 0;
+    if (fd >= 0 && is_block != NULL) {
+        path_of_file(fd, job->real, sizeof job->real);
+    }
     if (fd >= 0) {
         (void)close(fd);
     }
@@ -234,6 +250,20 @@ static void *job_main(void *arg)
 
 /* --- the end of a START ----------------------------------------------------------------------- */
 
+void qemu_start_blame(struct qemu_machine *m, const char *format, ...)
+{
+    char why[WORLD_WHY_BYTES];
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(why, sizeof why, format, args);
+    va_end(args);
+    qemu_tell(m->driver, m->record.name, "it could not be started: %s", why);
+    if (m->start != NULL && m->start->why[0] == '\0') {
+        memcpy(m->start->why, why, sizeof why);
+    }
+}
+
 /* The machine is not to be: kills it, and answers with `verdict` once it has ended. */
 static void start_give_up(struct qemu_machine *m, enum err verdict)
 {
@@ -242,6 +272,18 @@ static void start_give_up(struct qemu_machine *m, enum err verdict)
         m->verdict = verdict;
         qemu_machine_kill(m, WORLD_VM_CRASHED);
     }
+}
+
+/* The image cannot be locked: by whom it is, as far as this host knows. */
+static void blame_holder(struct qemu_machine *m)
+{
+    char holder[WORLD_WHY_BYTES / 2];
+
+    if (m->image == NULL || !qemu_holder_find(m->driver, m->image, holder, sizeof holder)) {
+        (void)snprintf(holder, sizeof holder,
+                       "by no QEMU that can be seen on this host; another host may have it");
+    }
+    qemu_start_blame(m, "its image is locked: another process has it open: %s", holder);
 }
 
 /* The last line of QEMU's log, without its time and program. */
@@ -259,6 +301,22 @@ static const char *log_last_line(const struct qemu_machine *m, char tail[LOG_TAI
     return behind != NULL ? behind + 2 : line;
 }
 
+/* What QEMU said. Of an image it says the whole option, longer than the reason, and where the file
+ * is in JSON. */
+static void blame_words(struct qemu_machine *m, const char *line)
+{
+    const char *behind = strncmp(line, "-blockdev {", 11) == 0 ? strstr(line, "}: ") : NULL;
+
+    if (behind == NULL || m->image == NULL) {
+        qemu_start_blame(m, "%s", line[0] != '\0' ? line : "QEMU ended without a word");
+        return;
+    }
+    while (strstr(behind + 1, "}: ") != NULL) {
+        behind = strstr(behind + 1, "}: ");
+    }
+    qemu_start_blame(m, "its image %.150s: %s", m->image, behind + 3);
+}
+
 static enum err verdict_of_log(struct qemu_machine *m)
 {
     char tail[LOG_TAIL_BYTES + 1];
@@ -267,13 +325,13 @@ static enum err verdict_of_log(struct qemu_machine *m)
 
     if (strstr(tail, "Failed to get \"") != NULL ||
         strstr(tail, "Is another process using") != NULL) {
-        e = ERR_REFUSED;
-        line = "its image is locked: another process has it open";
-    } else if (strstr(tail, "Permission denied") != NULL) {
+        blame_holder(m);
+        return ERR_REFUSED;
+    }
+    if (strstr(tail, "Permission denied") != NULL) {
         e = ERR_DENIED;
     }
-    qemu_tell(m->driver, m->record.name, "it could not be started: %s",
-              line[0] != '\0' ? line : "QEMU ended without a word");
+    blame_words(m, line);
     return e;
 }
 
@@ -292,6 +350,10 @@ void qemu_start_expired(struct qemu_call *call)
 {
     struct qemu_machine *m = call->machine;
 
+    qemu_start_blame(m, "it took too long, and is given up: %s",
+                     m->phase == QEMU_PREPARED
+                         ? "its image, or another of its files, does not answer"
+                         : "QEMU was there, and its guest did not run yet");
     m->start = NULL;
     if (m->phase == QEMU_PREPARED) {
         m->is_doomed = true;
@@ -300,7 +362,6 @@ void qemu_start_expired(struct qemu_call *call)
         m->phase = QEMU_ENDING;
         qemu_machine_kill(m, WORLD_VM_KILLED);
     }
-    qemu_tell(m->driver, m->record.name, "its start took too long, and is given up");
     qemu_call_answer(call, ERR_TIMEOUT, WORLD_VM_UNKNOWN);
 }
 
@@ -333,7 +394,7 @@ static void hold_answered(struct qemu_hold *hold, enum err result)
         return;
     }
     if (result != OK) {
-        qemu_tell(m->driver, m->record.name, "the guard does not take it: %s", err_text(result));
+        qemu_start_blame(m, "the guard does not take it: %s", err_text(result));
         start_give_up(m, ERR_DENIED);
         return;
     }
@@ -354,7 +415,12 @@ bool qemu_hold_begin(struct qemu_machine *m)
     const int pidfd = guard->hold != NULL ? fcntl(m->pidfd, F_DUPFD_CLOEXEC, 0) : -1;
 
     if (pidfd < 0) {
-        qemu_tell(m->driver, m->record.name, "it is to be guarded, and there is no guard here");
+        const char *what = "it is to be guarded, and there is no guard here";
+        if (m->start != NULL) {
+            qemu_start_blame(m, "%s", what);
+        } else {
+            qemu_tell(m->driver, m->record.name, "%s", what);
+        }
         return false;
     }
     struct qemu_hold_call *call = mem_alloc_zero(sizeof *call);
@@ -388,8 +454,7 @@ bool qemu_boot_goes_on(struct qemu_machine *m, const char *step, enum err result
         return false;
     }
     if (result != OK) {
-        qemu_tell(m->driver, m->record.name, "it could not be started: %s: %s", step,
-                  text != NULL ? text : err_text(result));
+        qemu_start_blame(m, "%s: %s", step, text != NULL ? text : err_text(result));
         start_give_up(m, ERR_IO);
     }
     return result == OK;
@@ -437,8 +502,7 @@ static void boot_release(struct qemu_machine *m)
 {
     if (renameat(m->dir, QEMU_FILE_STARTING, m->dir, QEMU_FILE_MACHINE) != 0) {
         const enum err e = qemu_err(errno);
-        qemu_tell(m->driver, m->record.name, "it cannot be written down in the run directory: %s",
-                  strerror(errno));
+        qemu_start_blame(m, "it cannot be written down in the run directory: %s", strerror(errno));
         start_give_up(m, e);
         return;
     }
@@ -485,7 +549,7 @@ static void prepare_failed(struct qemu_machine *m, const struct qemu_job *job)
         qemu_place_clear(job->dir);
     }
     if (m->start != NULL) {
-        qemu_tell(driver, m->record.name, "it could not be started: %s", job->why);
+        qemu_start_blame(m, "%s", job->why);
     }
     m->start = NULL;
     const enum err result = job->result;
@@ -511,6 +575,10 @@ static void prepare_done(struct qemu_machine *m, struct qemu_job *job)
         return;
     }
     m->record = job->record;
+    if (job->real[0] != '\0') {
+        const size_t n = strlen(job->real) + 1;
+        m->image = memcpy(mem_alloc(n), job->real, n);
+    }
     m->phase = QEMU_BOOTING;
     qemu_machine_watch(m, job->process.pidfd);
     if (m->is_doomed) {
@@ -564,20 +632,21 @@ void qemu_job_drop(struct qemu_machine *m)
 
 /* --- the beginning ---------------------------------------------------------------------------- */
 
-static enum err spec_check(struct qemu_driver *driver, const struct world_vm_spec *spec,
-                           struct qemu_definition *ret)
+static enum err spec_check(const struct world_vm_spec *spec, struct qemu_definition *ret,
+                           char ret_why[WORLD_WHY_BYTES])
 {
     char why[QEMU_TEXT_MAX_BYTES];
     const size_t volume = strlen(spec->volume);
 
     if (!qemu_name_is_one(spec->name)) {
-        qemu_tell(driver, spec->name, "it cannot be called so: letters, digits, '-', '_', '.'");
+        (void)snprintf(ret_why, WORLD_WHY_BYTES,
+                       "it cannot be called so: letters, digits, '-', '_', '.'");
         return ERR_INVALID;
     }
     if (volume == 0 || volume >= WORLD_NAME_MAX_BYTES ||
         strspn(spec->volume, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
                              "-_.+@:/") != volume) {
-        qemu_tell(driver, spec->name, "its volume cannot be called so");
+        (void)snprintf(ret_why, WORLD_WHY_BYTES, "its volume cannot be called so");
         return ERR_INVALID;
     }
     char *whole = NULL;
@@ -588,7 +657,7 @@ static enum err spec_check(struct qemu_driver *driver, const struct world_vm_spe
     }
     free(whole);
     if (e != OK) {
-        qemu_tell(driver, spec->name, "its definition: %s", why);
+        (void)snprintf(ret_why, WORLD_WHY_BYTES, "its definition: %.200s", why);
     }
     return e;
 }
@@ -621,16 +690,26 @@ void qemu_start_begin(struct qemu_call *call)
     struct qemu_record record = {.epoch = spec->epoch, .is_guarded = spec->is_guarded};
     struct qemu_definition definition;
 
-    const enum err e = spec_check(driver, spec, &definition);
+    const enum err e = spec_check(spec, &definition, call->why);
     if (e != OK) {
+        qemu_tell(driver, spec->name, "it could not be started: %s", call->why);
         qemu_call_answer(call, e, WORLD_VM_UNKNOWN);
         return;
     }
     drop_gone(driver, spec->name);
     if (qemu_machine_find(driver, spec->name) != NULL ||
         machine_count(driver) >= QEMU_MACHINES_MAX) {
-        const bool is_here = qemu_machine_find(driver, spec->name) != NULL;
+        const struct qemu_machine *here = qemu_machine_find(driver, spec->name);
+        const bool is_here = here != NULL;
         qemu_definition_deinit(&definition);
+        if (is_here) {
+            (void)snprintf(call->why, sizeof call->why,
+                           "a machine of this name lives here already, in epoch %" PRIu64,
+                           here->record.epoch);
+        } else {
+            (void)snprintf(call->why, sizeof call->why, "there are %d machines here already",
+                           QEMU_MACHINES_MAX);
+        }
         qemu_call_answer(call, is_here ? ERR_EXISTS : ERR_BUSY, WORLD_VM_UNKNOWN);
         return;
     }
@@ -657,6 +736,7 @@ void qemu_start_begin(struct qemu_call *call)
         job_free(job);
         qemu_machine_free(m);
         call->machine = NULL;
+        (void)snprintf(call->why, sizeof call->why, "no thread could be made: %s", strerror(error));
         qemu_call_answer(call, qemu_err(error), WORLD_VM_UNKNOWN);
     }
 }

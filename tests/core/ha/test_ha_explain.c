@@ -74,6 +74,37 @@ static void a_machine_that_runs_tells_where_it_would_come_back(void **state)
     ha_view_deinit(&v);
 }
 
+static void a_machine_that_is_to_move_tells_what_is_in_its_way(void **state)
+{
+    (void)state;
+    struct ha_view v;
+    explain_scene(&v);
+    struct ha_vm vm = vm_named("web", 400);
+    ha_text_set(vm.move_to, sizeof vm.move_to, "b");
+    VIEW_PUT(&v, &vm);
+    explain_put_owner(&v, HA_RUNNING, "a", 7, "");
+    assert_explains(&v, ha_explain_vm, "web",
+                    "web is running on a, in epoch 7.\n"
+                    "It is to move to b.\n"
+                    "If a were lost, it would come back on b.\n");
+    struct ha_host host = host_named("b", 1000, 4);
+    host.is_enabled = false;
+    VIEW_PUT(&v, &host);
+    assert_explains(&v, ha_explain_vm, "web",
+                    "web is running on a, in epoch 7.\n"
+                    "It is to move to b, and stays here until it fits there:\n"
+                    "  b: it is disabled\n"
+                    "If a were lost, no other host would fit:\n"
+                    "  b: it is disabled\n");
+    view_delete_key(&v, "/novacron/hosts/b");
+    assert_explains(&v, ha_explain_vm, "web",
+                    "web is running on a, in epoch 7.\n"
+                    "It is to move to b, and there is no such host.\n"
+                    "If a were lost, no other host would fit:\n"
+                    "  there is no other host\n");
+    ha_view_deinit(&v);
+}
+
 static void a_machine_on_a_disk_of_its_host_is_not_protected(void **state)
 {
     (void)state;
@@ -291,8 +322,8 @@ static void names_of_nothing_are_told(void **state)
     struct ha_view v;
     explain_scene(&v);
     assert_tells(&v, ha_explain_references,
-                 "hosts/a: levels: there is no device a\n"
-                 "hosts/b: levels: there is no device b\n");
+                 "hosts/a: levels[0][0]: there is no fence device a\n"
+                 "hosts/b: levels[0][0]: there is no fence device b\n");
     struct ha_device device;
     ha_record_defaults(HA_DEVICE, &device);
     ha_text_set(device.name, sizeof device.name, "a");
@@ -313,11 +344,11 @@ static void names_of_nothing_are_told(void **state)
     assert_tells(&v, ha_explain_references,
                  "vms/web: storage: there is no storage san\n"
                  "vms/web: move_to: there is no host c\n"
-                 "vms/web: allowed: there is no host c\n"
-                 "vms/web: preferred: there is no host c\n"
-                 "vms/web: with: there is no machine db\n"
-                 "vms/web: apart: there is no machine cache\n"
-                 "vms/web: after: there is no machine dns\n");
+                 "vms/web: allowed[1]: there is no host c\n"
+                 "vms/web: preferred[0]: there is no host c\n"
+                 "vms/web: with[0]: there is no machine db\n"
+                 "vms/web: apart[0]: there is no machine cache\n"
+                 "vms/web: after[0]: there is no machine dns\n");
     ha_view_deinit(&v);
 }
 
@@ -537,6 +568,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_machine_that_runs_tells_where_it_would_come_back),
+        cmocka_unit_test(a_machine_that_is_to_move_tells_what_is_in_its_way),
         cmocka_unit_test(a_machine_on_a_disk_of_its_host_is_not_protected),
         cmocka_unit_test(a_machine_without_a_host_tells_each_host_why_not),
         cmocka_unit_test(a_machine_that_waits_tells_for_whom),

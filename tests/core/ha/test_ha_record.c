@@ -227,7 +227,7 @@ static void says_which_field_is_wrong_and_what_is_allowed(void **state)
                        "restart.delay_max_ms: it is less than restart.delay_ms, which it is to "
                        "bound");
     assert_record_says(HA_VM, "{" VM_MINIMUM ",\"allowed\":[\"a\"],\"move_to\":\"b\"}",
-                       "move_to: it is a host that `allowed` does not have");
+                       "move_to: `allowed` does not have this host");
     assert_record_says(HA_VM, "{" VM_MINIMUM ",\"cpus\":1.5}",
                        "cpus: a whole number was expected, not negative, without fraction");
     assert_record_says(HA_VM, "{" VM_MINIMUM ",\"cpus\":\"2\"}", "cpus: a number was expected");
@@ -242,13 +242,13 @@ static void says_which_field_is_wrong_and_what_is_allowed(void **state)
                        "restart.limits: there is no such field; there are: delay_ms, delay_max_ms, "
                        "here_max, limit, window_s, stable_s");
     assert_record_says(HA_VM, "{" VM_MINIMUM ",\"allowed\":[\"a\",\"a\"]}",
-                       "allowed: a name is there twice");
+                       "allowed[1]: it is there twice");
     assert_record_says(HA_VM, "{" VM_MINIMUM ",\"apart\":[\"web\"]}",
                        "apart: it names the machine itself");
     assert_record_says(HA_VM, "{" VM_MINIMUM ",\"apart\":[\"db\"],\"with\":[\"db\"]}",
-                       "apart: it names a machine that `with` names, too");
+                       "apart[0]: `with` names this machine, too");
     assert_record_says(HA_VM, "{" VM_MINIMUM ",\"allowed\":[\"a\"],\"preferred\":[\"b\"]}",
-                       "preferred: it names a host that `allowed` does not");
+                       "preferred[0]: `allowed` does not have this host");
     assert_record_says(HA_VM, "{" VM_MINIMUM ",\"definition\":[]}",
                        "definition: an object was expected");
     assert_record_says(HA_VM, "{\"name\":\"web\",\"memory_mib\":64,\"volume\":\"a b\"}",
@@ -258,10 +258,17 @@ static void says_which_field_is_wrong_and_what_is_allowed(void **state)
         "name: it is no name: letters a to z, digits, '-', '_' and '.', at most 63, a "
         "letter or digit first");
     assert_record_says(HA_HOST, "{\"name\":\"a\",\"levels\":[[]]}",
-                       "levels: a level without devices would prove nothing");
+                       "levels[0]: a level without devices would prove nothing");
     assert_record_says(HA_HOST,
                        "{\"name\":\"a\",\"levels\":[[\"b\"],[\"b\"],[\"b\"],[\"b\"],[\"b\"]]}",
                        "levels: too many; at most 4 are allowed");
+    assert_record_says(HA_HOST, "{\"name\":\"a\",\"levels\":[[\"b\"],[\"c\",7]]}",
+                       "levels[1][1]: a string was expected");
+    assert_record_says(HA_HOST, "{\"name\":\"a\",\"levels\":[[\"b\",\"b\"]]}",
+                       "levels[0][1]: it is there twice");
+    assert_record_says(HA_HOST, "{\"name\":\"a\",\"storages\":[\"b\",\"B\"]}",
+                       "storages[1]: it is no name: letters a to z, digits, '-', '_' and '.', at "
+                       "most 63, a letter or digit first");
     assert_record_says(HA_CONFIRMED,
                        "{\"host\":\"a\",\"incident\":\"i\",\"by\":\"\",\"reason\":\"x\"}",
                        "by: it is empty");
@@ -291,20 +298,20 @@ static void parameters_cannot_tell_a_fence_agent_what_to_do(void **state)
                        "");
     assert_record_says(HA_DEVICE,
                        "{\"name\":\"b\",\"agent\":\"x\",\"parameters\":{\"action\":\"on\"}}",
-                       "action: what the agent does is not a parameter; leave it out");
+                       "parameters.action: what the agent does is not a parameter; leave it out");
     assert_record_says(HA_DEVICE,
                        "{\"name\":\"b\",\"agent\":\"x\",\"parameters\":{\"option\":\"on\"}}",
-                       "option: what the agent does is not a parameter; leave it out");
+                       "parameters.option: what the agent does is not a parameter; leave it out");
     assert_record_says(HA_DEVICE,
                        "{\"name\":\"b\",\"agent\":\"x\",\"parameters\":{\"ip\":\"1\\naction=on\"}}",
-                       "ip: printable ASCII was expected");
+                       "parameters.ip: printable ASCII was expected");
     assert_record_says(
         HA_DEVICE, "{\"name\":\"b\",\"agent\":\"x\",\"parameters\":{\"a=b\":\"1\"}}",
         "parameters: it is no name: letters a to z, digits, '-', '_' and '.', at most 63, "
         "a letter or digit first");
     assert_record_says(
         HA_DEVICE, "{\"name\":\"b\",\"agent\":\"x\",\"parameters\":{\"ip\":\"1\",\"ip\":\"2\"}}",
-        "ip: it is there twice");
+        "parameters.ip: it is there twice");
 }
 
 static void unknown_fields_are_errors_for_operators_alone(void **state)

@@ -432,6 +432,27 @@ static void a_host_alone_does_not_stall(void **state)
     inn_close(&inn);
 }
 
+/* Whenever it begins. That is what short turns are for, also on a host that has nothing to do: a
+ * stall that begins and ends between two of them is seen by nobody, and what came late by it is
+ * held against others. */
+static void a_stall_of_half_a_second_is_seen_whenever_it_begins(void **state)
+{
+    static const uint32_t sizes[] = {1, 3};
+    struct inn inn;
+    (void)state;
+    for (size_t s = 0; s < COUNT_OF(sizes); s++) {
+        inn_open(&inn, sizes[s], 32);
+        inn_run(&inn, 5 * NANOS_PER_S);
+        for (uint64_t i = 0; i < 20; i++) {
+            inn_run(&inn, 3 * NANOS_PER_S + i * 50 * NANOS_PER_MS);
+            simhost_pause(inn.hosts[0], simworld_now(inn.sim) + 500 * NANOS_PER_MS);
+        }
+        inn_run(&inn, 3 * NANOS_PER_S);
+        assert_int_equal(health_host_pause(inn.guests[0])->counts[PAUSE_STALLED], 20);
+        inn_close(&inn);
+    }
+}
+
 static void a_host_that_died_is_broken_and_no_news_of_this_kind(void **state)
 {
     (void)state;
@@ -602,6 +623,7 @@ int main(void)
         cmocka_unit_test(a_host_that_stalls_again_and_again_tells_so_itself),
         cmocka_unit_test(stalls_and_sleeps_are_not_held_against_any_network),
         cmocka_unit_test(a_host_alone_does_not_stall),
+        cmocka_unit_test(a_stall_of_half_a_second_is_seen_whenever_it_begins),
         cmocka_unit_test(a_host_that_died_is_broken_and_no_news_of_this_kind),
         cmocka_unit_test(probes_and_owners_of_rungs_climb_the_same_ladder),
         cmocka_unit_test(noise_that_is_usual_degrades_nobody),

@@ -1,0 +1,326 @@
+/* What an agent must never do, whatever it is told: one agent on a simulated host, with a view and
+ * a store that are the test's. */
+#include <string.h>
+
+#include "core/chaos/simguard.h"
+#include "core/chaos/simvm.h"
+#include "core/ha/ha_agent_int.h"
+#include "tests/core/ha/ha_samples.h"
+#include "tests/support/test.h"
+
+#define TXNS_MAX 8
+
+struct lone_agent {
+    struct simworld *sim;
+    struct simhost *host;
+    struct ha_view view;
+    struct ha_store store;
+    struct ha_agent *agent;
+    struct ha_txn *txns[TXNS_MAX]; /* under way, oldest first */
+    size_t n;
+    bool is_due;
+    struct ha_renew renew; /* the newest; number 0: none was sent */
+    uint32_t renewals;
+};
+
+/* --- the store -------------------------------------------------------------------------------- */
+
+static void lone_submit(void *self, struct ha_txn *txn)
+{
+    struct lone_agent *b = self;
+    assert_true(b->n < TXNS_MAX);
+    b->txns[b->n++] = txn;
+}
+
+static void lone_confirm(void *self, struct ha_confirm *confirm)
+{
+    (void)self;
+    (void)confirm;
+}
+
+static void lone_note(void *self, node_id to, struct bytes bytes)
+{
+    struct lone_agent *b = self;
+    struct ha_note note;
+    (void)to;
+    assert_int_equal(ha_note_decode(bytes, &note), OK);
+    assert_int_equal(note.kind, HA_NOTE_RENEW);
+    b->renew = note.as.renew;
+    b->renewals++;
+}
+
+static struct ha_leader lone_leads(void *self)
+{
+    (void)self;
+    return (struct ha_leader){.leader = 2, .term = 1};
+}
+
+static void lone_feed(void *self, const struct ha_feed *feed)
+{
+    (void)self;
+    (void)feed;
+}
+
+static const struct ha_store_ops lone_ops = {lone_submit, lone_confirm, lone_note, lone_leads,
+                                             lone_feed};
+
+static void lone_due(void *ctx)
+{
+    ((struct lone_agent *)ctx)->is_due = true;
+}
+
+/* --- the bench -------------------------------------------------------------------------------- */
+
+static void lone_run(struct lone_agent *b, nanos span)
+{
+    nanos until = simworld_now(b->sim) + span;
+
+    while (simworld_now(b->sim) < until) {
+        ha_agent_pass(b->agent);
+        b->is_due = false;
+        simworld_run(b->sim, simworld_now(b->sim) + 10 * NANOS_PER_MS);
+    }
+    ha_agent_pass(b->agent);
+}
+
+/* The oldest transaction ends so. */
+static void lone_answer(struct lone_agent *b, enum ha_txn_outcome outcome, int64_t revision)
+{
+    assert_true(b->n > 0);
+    struct ha_txn *txn = b->txns[0];
+    b->n--;
+    memmove(b->txns, b->txns + 1, b->n * sizeof(*b->txns));
+    txn->outcome = outcome;
+    txn->revision = revision;
+    txn->done(txn);
+}
+
+/* The registration that is under way is written, as it is. */
+static void lone_register(struct lone_agent *b)
+{
+    assert_int_equal(b->n, 1);
+    VIEW_PUT(&b->view, &b->agent->record);
+    lone_answer(b, HA_TXN_APPLIED, (int64_t)b->view.revision);
+    lone_run(b, 20 * NANOS_PER_MS);
+    assert_int_equal(b->agent->phase, HA_AGENT_SERVING);
+}
+
+static void lone_open(struct lone_agent *b, enum world_watchdog watchdog)
+{
+    struct ha_agent_config config = {.memory_mib = 1000, .cpus = 4};
+    const struct ha_agent_events events = {.ctx = b, .due = lone_due};
+    struct ha_storage storage;
+
+    memset(b, 0, sizeof(*b));
+    b->sim = simworld_new(1);
+    b->host = simhost_new(b->sim, "a", 1 << 20);
+    (void)simvolume_new(b->sim, "web");
+    if (watchdog != WORLD_WATCHDOG_NONE) {
+        simguard_install(b->host, watchdog, 5 * NANOS_PER_S);
+    }
+    b->store = (struct ha_store){.self = b, .member = 1, .ops = &lone_ops};
+    ha_view_init(&b->view);
+    ha_record_defaults(HA_STORAGE, &storage);
+    ha_text_set(storage.name, sizeof(storage.name), "nfs");
+    ha_text_set(storage.type, sizeof(storage.type), "nfs");
+    ha_text_set(storage.path, sizeof(storage.path), "/srv");
+    VIEW_PUT(&b->view, &storage);
+    struct ha_vm vm = vm_named("web", 100);
+    ha_text_set(vm.volume, sizeof(vm.volume), "web");
+    VIEW_PUT(&b->view, &vm);
+    ha_text_set(config.host, sizeof(config.host), "a");
+    names_add(&config.storages, "nfs");
+    b->agent = ha_agent_open(simhost_world(b->host), &b->store, &b->view, &config, &events);
+    lone_run(b, 100 * NANOS_PER_MS);
+}
+
+static void lone_close(struct lone_agent *b)
+{
+    simhost_kill(b->host);
+    ha_agent_close(b->agent);
+    ha_view_deinit(&b->view);
+    simworld_free(b->sim);
+}
+
+/* The newest renewal is granted, by a store that is at `revision`. */
+static void lone_grant(struct lone_agent *b, uint64_t revision)
+{
+    assert_true(b->renewals > 0);
+    const struct ha_note note = {.kind = HA_NOTE_GRANT,
+                                 .as.grant = {.boot = b->renew.boot,
+                                              .number = b->renew.number,
+                                              .term = 1,
+                                              .revision = revision,
+                                              .lease_ms = 9000}};
+    ha_agent_note(b->agent, &note);
+    lone_run(b, 100 * NANOS_PER_MS);
+}
+
+static void lone_assign(struct lone_agent *b, uint64_t epoch, enum ha_policy policy)
+{
+    struct ha_owner owner = owner_of("web", HA_STARTING, "a", epoch);
+    owner.policy = policy;
+    VIEW_PUT(&b->view, &owner);
+}
+
+static uint64_t lone_starts(const struct lone_agent *b)
+{
+    struct ha_agent_status status;
+    ha_agent_status(b->agent, &status);
+    return status.starts;
+}
+
+/* --- the view --------------------------------------------------------------------------------- */
+
+/* What was decided about this host before the grant, it may not have seen: that its machine was
+ * given to another, for one. */
+static void nothing_is_started_on_a_view_older_than_the_newest_grant(void **state)
+{
+    struct lone_agent b;
+    (void)state;
+    lone_open(&b, WORLD_WATCHDOG_READY);
+    lone_register(&b);
+    lone_assign(&b, 7, HA_POLICY_STOP);
+    lone_run(&b, NANOS_PER_S);
+    assert_int_equal(lone_starts(&b), 0); /* without a lease */
+    lone_grant(&b, b.view.revision + 5);
+    lone_run(&b, NANOS_PER_S);
+    assert_int_equal(lone_starts(&b), 0);
+    ha_view_advance(&b.view, b.view.revision + 4);
+    lone_run(&b, NANOS_PER_S);
+    assert_int_equal(lone_starts(&b), 0);
+    ha_view_advance(&b.view, b.view.revision + 1);
+    lone_run(&b, NANOS_PER_S);
+    assert_int_equal(lone_starts(&b), 1);
+    lone_close(&b);
+}
+
+/* The same, of a machine that lives: it is not killed on the word of an old view, either. */
+static void nothing_is_killed_on_a_view_older_than_the_newest_grant(void **state)
+{
+    struct lone_agent b;
+    struct world_vm_found found;
+    (void)state;
+    lone_open(&b, WORLD_WATCHDOG_READY);
+    lone_register(&b);
+    lone_assign(&b, 7, HA_POLICY_STOP);
+    lone_grant(&b, b.view.revision);
+    lone_run(&b, NANOS_PER_S);
+    assert_true(simvm_at(b.host, 0, &found));
+    lone_grant(&b, b.view.revision + 5);
+    const struct ha_owner elsewhere = owner_of("web", HA_RUNNING, "b", 8);
+    VIEW_PUT(&b.view, &elsewhere);
+    lone_run(&b, NANOS_PER_S);
+    assert_true(simvm_at(b.host, 0, &found));
+    ha_view_advance(&b.view, b.view.revision + 4);
+    lone_run(&b, NANOS_PER_S);
+    assert_false(simvm_at(b.host, 0, &found));
+    lone_close(&b);
+}
+
+/* --- the boot --------------------------------------------------------------------------------- */
+
+/* Our forerunner may have written the very same record, and died: leases that were granted to it,
+ * and reports that it wrote, are not ours. */
+static void a_boot_is_not_used_before_it_is_known_to_be_applied(void **state)
+{
+    struct lone_agent b;
+    (void)state;
+    lone_open(&b, WORLD_WATCHDOG_READY);
+    assert_int_equal(b.n, 1);
+    const struct ha_agent_record same = b.agent->record;
+    assert_int_equal(same.boot, 1);
+    VIEW_PUT(&b.view, &same);
+    lone_answer(&b, HA_TXN_UNKNOWN, 0);
+    lone_assign(&b, 7, HA_POLICY_STOP);
+    lone_run(&b, NANOS_PER_S);
+    assert_int_equal(b.agent->phase, HA_AGENT_JOINING);
+    assert_int_equal(b.renewals, 0);
+    assert_int_equal(lone_starts(&b), 0);
+    /* It registers anew, above the one that is there. */
+    assert_int_equal(b.agent->record.boot, 2);
+    lone_register(&b);
+    lone_run(&b, NANOS_PER_S);
+    assert_true(b.renewals > 0);
+    assert_int_equal(b.renew.boot, 2);
+    /* A grant for the one before is none. */
+    b.renew.boot = 1;
+    lone_grant(&b, b.view.revision);
+    struct ha_agent_status status;
+    ha_agent_status(b.agent, &status);
+    assert_int_equal(status.lease_left, 0);
+    lone_close(&b);
+}
+
+/* --- what would prove its loss ---------------------------------------------------------------- */
+
+struct refusal_case {
+    enum world_watchdog watchdog;
+    bool has_fence;
+    bool is_own_disk;
+    enum ha_policy policy;
+    bool is_refused;
+};
+
+static void refusal_try(const struct refusal_case *c)
+{
+    struct lone_agent b;
+    struct ha_host host = host_named("a", 1000, 4);
+
+    lone_open(&b, c->watchdog);
+    if (!c->has_fence) {
+        host.n_levels = 0;
+    }
+    VIEW_PUT(&b.view, &host);
+    if (c->is_own_disk) {
+        struct ha_vm vm = vm_named("web", 100);
+        ha_text_set(vm.volume, sizeof(vm.volume), "web");
+        vm.storage[0] = '\0';
+        names_add(&vm.allowed, "a");
+        VIEW_PUT(&b.view, &vm);
+    }
+    lone_register(&b);
+    lone_assign(&b, 7, c->policy);
+    lone_grant(&b, b.view.revision);
+    lone_run(&b, NANOS_PER_S);
+    assert_int_equal(lone_starts(&b), c->is_refused ? 0 : 1);
+    if (c->is_refused) {
+        /* And says so, for the manager to place it elsewhere. */
+        const struct ha_run *run = ha_run_find(b.agent, "web", 7);
+        assert_non_null(run);
+        assert_int_equal(run->phase, HA_RUN_ENDED);
+        assert_int_equal(run->error, ERR_DENIED);
+        assert_non_null(strstr(run->detail, "fence device"));
+        assert_int_equal(b.n, 1);
+    }
+    lone_close(&b);
+}
+
+/* Placement looks at the same; but between its look and the start the watchdog may have gone. */
+static void an_agent_refuses_what_nothing_would_prove_lost(void **state)
+{
+    static const struct refusal_case cases[] = {
+        {WORLD_WATCHDOG_NONE, false, false, HA_POLICY_STOP, true},
+        {WORLD_WATCHDOG_SOFT, false, false, HA_POLICY_STOP, true},
+        {WORLD_WATCHDOG_READY, false, false, HA_POLICY_STOP, false},
+        {WORLD_WATCHDOG_NONE, true, false, HA_POLICY_STOP, false},
+        {WORLD_WATCHDOG_READY, false, false, HA_POLICY_KEEP, true},
+        {WORLD_WATCHDOG_READY, true, false, HA_POLICY_KEEP, false},
+        {WORLD_WATCHDOG_NONE, false, true, HA_POLICY_STOP, false},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        refusal_try(&cases[i]);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nothing_is_started_on_a_view_older_than_the_newest_grant),
+        cmocka_unit_test(nothing_is_killed_on_a_view_older_than_the_newest_grant),
+        cmocka_unit_test(a_boot_is_not_used_before_it_is_known_to_be_applied),
+        cmocka_unit_test(an_agent_refuses_what_nothing_would_prove_lost),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

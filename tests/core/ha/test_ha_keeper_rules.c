@@ -1,0 +1,263 @@
+/* What a manager must never do: one on a simulated host, with a view and a store that are the
+ * test's. */
+#include <string.h>
+
+#include "core/base/mem.h"
+#include "core/chaos/simpower.h"
+#include "core/ha/ha_keeper_int.h"
+#include "tests/core/ha/ha_samples.h"
+#include "tests/support/test.h"
+
+#define KEPT_MAX 64
+
+struct keeper_bench {
+    struct simworld *sim;
+    struct simhost *host;
+    struct ha_view view;
+    struct ha_store store;
+    struct ha_lessor lessor;
+    struct ha_keeper *keeper;
+    struct ha_txn
+        *txns[KEPT_MAX]; /* all that were submitted; none is ever answered but the token's */
+    size_t n;
+};
+
+static void keeper_submit(void *self, struct ha_txn *txn)
+{
+    struct keeper_bench *b = self;
+    assert_true(b->n < KEPT_MAX);
+    b->txns[b->n++] = txn;
+}
+
+static void keeper_confirm(void *self, struct ha_confirm *confirm)
+{
+    (void)self;
+    (void)confirm;
+}
+
+static void keeper_note(void *self, node_id to, struct bytes bytes)
+{
+    (void)self;
+    (void)to;
+    (void)bytes;
+}
+
+static struct ha_leader keeper_leads(void *self)
+{
+    (void)self;
+    return (struct ha_leader){.leader = 1, .is_self = true, .term = 3};
+}
+
+static void keeper_feed(void *self, const struct ha_feed *feed)
+{
+    (void)self;
+    (void)feed;
+}
+
+static const struct ha_store_ops keeper_ops = {keeper_submit, keeper_confirm, keeper_note,
+                                               keeper_leads, keeper_feed};
+
+static void keeper_said(void *ctx, const char *what, const char *subject, const char *detail)
+{
+    (void)ctx;
+    (void)what;
+    (void)subject;
+    (void)detail;
+}
+
+static void keeper_incident(void *ctx, const struct ha_incident *incident)
+{
+    (void)ctx;
+    (void)incident;
+}
+
+static void keeper_due(void *ctx)
+{
+    (void)ctx;
+}
+
+static void keeper_run(struct keeper_bench *b, nanos span)
+{
+    nanos until = simworld_now(b->sim) + span;
+
+    while (simworld_now(b->sim) < until) {
+        ha_keeper_step(b->keeper);
+        simworld_run(b->sim, simworld_now(b->sim) + 20 * NANOS_PER_MS);
+    }
+    ha_keeper_step(b->keeper);
+}
+
+/* Its token is written, at the view's next revision. */
+static void keeper_take(struct keeper_bench *b)
+{
+    static const struct bytes value = {(const uint8_t *)"{\"term\":3,\"lease_ms\":9000}", 25};
+
+    ha_keeper_step(b->keeper);
+    assert_int_equal(b->n, 1);
+    ha_view_advance(&b->view, b->view.revision + 1);
+    const int64_t revision = (int64_t)b->view.revision;
+    struct ha_txn *txn = b->txns[--b->n];
+    ha_keeper_token_seen(b->keeper, revision, value);
+    txn->outcome = HA_TXN_APPLIED;
+    txn->revision = revision;
+    txn->done(txn);
+    ha_lessor_begin(&b->lessor, 3, simworld_now(b->sim));
+}
+
+/* Two hosts, of which "b" is member 2, and the storage of machines. */
+static void keeper_open(struct keeper_bench *b)
+{
+    const struct ha_keeper_config config = {.member = 1, .seed = 1};
+    const struct ha_keeper_events events = {
+        .ctx = b, .said = keeper_said, .incident = keeper_incident, .due = keeper_due};
+    static const char *const hosts[] = {"a", "b"};
+    struct ha_storage storage;
+
+    memset(b, 0, sizeof(*b));
+    b->sim = simworld_new(1);
+    b->host = simhost_new(b->sim, "a", 1 << 20);
+    b->store = (struct ha_store){.self = b, .member = 1, .ops = &keeper_ops};
+    ha_view_init(&b->view);
+    ha_lessor_init(&b->lessor);
+    ha_record_defaults(HA_STORAGE, &storage);
+    ha_text_set(storage.name, sizeof(storage.name), "nfs");
+    ha_text_set(storage.type, sizeof(storage.type), "nfs");
+    ha_text_set(storage.path, sizeof(storage.path), "/srv");
+    VIEW_PUT(&b->view, &storage);
+    for (size_t i = 0; i < COUNT_OF(hosts); i++) {
+        const struct ha_host host = host_named(hosts[i], 1000, 4);
+        struct ha_agent_record agent = agent_of(hosts[i]);
+        agent.member = i + 1;
+        VIEW_PUT(&b->view, &host);
+        VIEW_PUT(&b->view, &agent);
+    }
+    b->keeper =
+        ha_keeper_open(simhost_world(b->host), &b->store, &b->view, &b->lessor, &config, &events);
+    ha_keeper_begin(b->keeper, 3);
+}
+
+static void keeper_close(struct keeper_bench *b)
+{
+    simworld_free(b->sim);
+    ha_keeper_close(b->keeper);
+    ha_lessor_deinit(&b->lessor);
+    ha_view_deinit(&b->view);
+}
+
+static bool bytes_have(struct bytes all, struct bytes part)
+{
+    for (size_t i = 0; i + part.len <= all.len; i++) {
+        if (memcmp(all.data + i, part.data, part.len) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Each of them is applied only while the token has this revision. */
+static void all_are_guarded(const struct keeper_bench *b, int64_t token)
+{
+    struct ha_txn guard;
+
+    ha_txn_init(&guard);
+    ha_txn_guard(&guard, ha_bytes_of(HA_LEADER_KEY), token);
+    for (size_t i = 0; i < b->n; i++) {
+        assert_true(bytes_have(buf_view(&b->txns[i]->body), buf_view(&guard.body)));
+    }
+    ha_txn_deinit(&guard);
+}
+
+/* Is there one that has to do with the key? */
+static bool one_is_about(const struct keeper_bench *b, const char *key)
+{
+    bool is_about = false;
+
+    for (size_t i = 0; i < b->n && !is_about; i++) {
+        is_about = bytes_have(buf_view(&b->txns[i]->body), ha_bytes_of(key));
+    }
+    return is_about;
+}
+
+static void put_owned(struct keeper_bench *b, const char *vm, enum ha_phase phase, const char *host,
+                      uint64_t epoch, bool is_wanted)
+{
+    struct ha_vm spec = vm_named(vm, 10);
+    const struct ha_owner owner = owner_of(vm, phase, host, epoch);
+
+    spec.is_wanted = is_wanted;
+    VIEW_PUT(&b->view, &spec);
+    VIEW_PUT(&b->view, &owner);
+}
+
+/* Whatever it decides: a machine to place, one that has ended, one that is to stop, one that failed
+ * and is asked for, one deleted; a host that is lost, and one that is to be fenced; old events. */
+static void no_transaction_is_without_the_guard_of_the_token(void **state)
+{
+    struct keeper_bench b;
+    (void)state;
+    keeper_open(&b);
+    keeper_take(&b);
+    const int64_t token = (int64_t)b.view.revision;
+    const struct ha_vm fresh = vm_named("fresh", 10);
+    VIEW_PUT(&b.view, &fresh);
+    put_owned(&b, "ended", HA_RUNNING, "a", 5, true);
+    struct ha_report report = {.epoch = 5, .boot = 1, .state = HA_REPORT_STOPPED};
+    ha_text_set(report.host, sizeof(report.host), "a");
+    ha_text_set(report.vm, sizeof(report.vm), "ended");
+    report.end = WORLD_VM_CRASHED;
+    VIEW_PUT(&b.view, &report);
+    put_owned(&b, "unwanted", HA_RUNNING, "a", 6, false);
+    put_owned(&b, "failed", HA_FAILED, "a", 7, true);
+    struct ha_vm again = vm_named("failed", 10);
+    again.start_count = 1;
+    VIEW_PUT(&b.view, &again);
+    const struct ha_owner deleted = owner_of("deleted", HA_STOPPED, "a", 8);
+    VIEW_PUT(&b.view, &deleted);
+    put_owned(&b, "there", HA_RUNNING, "b", 9, true);
+    struct ha_host host = host_named("a", 1000, 4);
+    host.fence_count = 1;
+    VIEW_PUT(&b.view, &host);
+    /* "a" renews, and "b" is lost: cut, and silent. */
+    keeper_run(&b, 2 * NANOS_PER_S);
+    ha_keeper_cut(b.keeper, 2, true);
+    keeper_run(&b, 5 * NANOS_PER_S);
+    static const char *const written[] = {
+        "/novacron/owners/ended",   "/novacron/owners/unwanted", "/novacron/owners/failed",
+        "/novacron/owners/deleted", "/novacron/fates/a",         "/novacron/fates/b",
+    };
+    for (size_t i = 0; i < COUNT_OF(written); i++) {
+        if (!one_is_about(&b, written[i])) {
+            fail_msg("nothing was decided about %s", written[i]);
+        }
+    }
+    all_are_guarded(&b, token);
+    keeper_close(&b);
+}
+
+/* Once another manager has begun, it decides nothing at all. */
+static void who_has_lost_the_token_decides_nothing(void **state)
+{
+    struct keeper_bench b;
+    (void)state;
+    keeper_open(&b);
+    keeper_take(&b);
+    keeper_run(&b, 100 * NANOS_PER_MS);
+    assert_true(ha_keeper_leads(b.keeper));
+    b.n = 0; /* the fates of new hosts, and the like */
+    ha_keeper_token_seen(b.keeper, (int64_t)b.view.revision + 1, ha_bytes_of("{\"term\":4}"));
+    put_owned(&b, "unwanted", HA_RUNNING, "a", 6, false);
+    ha_keeper_cut(b.keeper, 2, true);
+    keeper_run(&b, 5 * NANOS_PER_S);
+    assert_int_equal(b.n, 0);
+    assert_false(ha_keeper_leads(b.keeper));
+    keeper_close(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_transaction_is_without_the_guard_of_the_token),
+        cmocka_unit_test(who_has_lost_the_token_decides_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
