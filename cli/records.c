@@ -59,6 +59,7 @@ static enum cli_exit load_page(struct remote *r, struct ha_view *view, struct bu
         return remote_failed(r, "the answer makes no sense");
     }
     view_take(view, page);
+    r->cluster = page->header->cluster_id;
     *revision = *revision == 0 ? page->header->revision : *revision;
     *has_more = page->more && page->n_kvs > 0;
     if (*has_more) {

@@ -49,6 +49,7 @@ struct remote {
     char token[256]; /* of REMOTE_USER; "": none */
     struct buf request;
     struct buf response;
+    uint64_t cluster; /* its id, once records were loaded; 0: not known */
 };
 
 /* Connects to nobody yet. On anything but CLI_OK it has said why, and nothing is open. */

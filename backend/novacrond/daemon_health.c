@@ -146,7 +146,8 @@ static void health_on_judging(void *ctx)
 {
     struct daemon *d = ctx;
     nanos now = daemon_now(d);
-    bool takes_part = node_is_ready(d->node) && d->leader != NODE_NONE;
+    bool is_there = d->node == NULL || node_is_ready(d->node); /* an agent has none */
+    bool takes_part = is_there && d->leader != NODE_NONE;
 
     if (takes_part || d->health.took_part_at == 0) {
         d->health.took_part_at = now;
@@ -155,6 +156,15 @@ static void health_on_judging(void *ctx)
 
     health_host_set_rung(d->health.host, RUNG_PROCESS, is_well ? RUNG_WELL : RUNG_DEGRADED,
                          is_well ? 0 : 1, 1);
+}
+
+static void health_on_leader_died(void *ctx, node_id leader)
+{
+    const struct daemon *d = ctx;
+
+    if (d->node != NULL) {
+        node_peer_died(d->node, leader);
+    }
 }
 
 /* The log's streams are ears of their own. */
@@ -188,7 +198,7 @@ static void health_compose(const struct daemon *d, const struct seal_ring *ring,
     c->cipher = (struct seal_cipher){d->health.seal, &linux_seal_ops};
     c->ring = *ring;
     c->port = config->peer_listen.port;
-    c->shares_port = true;
+    c->shares_port = !config->is_agent; /* who has no node listens itself */
     for (uint32_t i = 0; i < config->peer_count && c->n_seeds < HEALTH_SEEDS_MAX; i++) {
         if (config->peers[i].id != config->id) {
             c->seeds[c->n_seeds++] = config->peers[i].at;
@@ -221,6 +231,7 @@ bool daemon_health_open(struct daemon *d, char *why, size_t n)
                                         .cut = health_on_cut,
                                         .condition = health_on_condition,
                                         .judging = health_on_judging,
+                                        .leader_died = health_on_leader_died,
                                         .hears = health_on_hears};
     struct health_host_config config = {.name = s->name, .storage_path = HEALTH_STORAGE_PATH};
     struct seal_ring ring;

@@ -269,9 +269,11 @@ static void tell_counters(const struct ha_vm *vm, const struct ha_owner *owner, 
     if (owner->restarts == 0 && owner->failures == 0) {
         return;
     }
-    tell_count(text, "It was started anew ", owner->restarts, " times; ");
-    tell_count(text, "", owner->failures, " failures of ");
-    tell_count(text, "", vm->restart.limit, " count at present.\n");
+    tell_count(text, "It was started anew ", owner->restarts,
+               owner->restarts == 1 ? " time; " : " times; ");
+    tell_count(text, "", owner->failures, owner->failures == 1 ? " failure of " : " failures of ");
+    tell_count(text, "", vm->restart.limit,
+               owner->failures == 1 ? " counts at present.\n" : " count at present.\n");
 }
 
 static void tell_moves(const struct ha_owner *owner, struct buf *text)
@@ -453,7 +455,8 @@ void ha_explain_host(const struct ha_ledger *l, const char *name, struct buf *te
         TELL(text, "If it is off for certain, say so: `novacron host confirm-off ", name, "`.");
     }
     if (fate != NULL && fate->losses > 0) {
-        tell_count(text, "It was lost ", fate->losses, " times of late.\n");
+        tell_count(text, "It was lost ", fate->losses,
+                   fate->losses == 1 ? " time of late.\n" : " times of late.\n");
     }
     tell_cover(room, text);
     tell_room(l, room, text);

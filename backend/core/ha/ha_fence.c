@@ -448,7 +448,26 @@ static const char *power_state_name(enum world_power_state state)
     return names[state];
 }
 
-/* "bmc-a: off: ERR_CLOSED", "bmc-a: status: on", "bmc-a: not asked yet" */
+/* What a result means of a fence device: an operator reads this, and goes to look. */
+static const char *power_fault_text(enum err result)
+{
+    switch ((int)result) {
+    case OK:
+        return "done";
+    case ERR_CLOSED:
+        return "it cannot be reached";
+    case ERR_TIMEOUT:
+        return "no answer in time";
+    case ERR_DENIED:
+        return "it does not let us in";
+    case ERR_IO:
+        return "its agent failed";
+    default:
+        return err_text(result);
+    }
+}
+
+/* "bmc-a: off: it cannot be reached", "bmc-a: status: on", "bmc-a: not asked yet" */
 static void fence_tell_slot(const struct ha_fence_slot *slot, nanos now, struct buf *text)
 {
     say(text, slot->device);
@@ -466,7 +485,8 @@ static void fence_tell_slot(const struct ha_fence_slot *slot, nanos now, struct 
         bool is_told = slot->last_op == WORLD_POWER_STATUS && slot->last_result == OK;
         say(text, power_op_name(slot->last_op));
         say(text, ": ");
-        say(text, is_told ? power_state_name(slot->last_state) : err_name(slot->last_result));
+        say(text,
+            is_told ? power_state_name(slot->last_state) : power_fault_text(slot->last_result));
     }
     if (breaker_retry_at(&slot->breaker) > now) {
         say(text, ", rests");

@@ -317,7 +317,10 @@ bool ha_keeper_is_displaced(const struct ha_keeper *m)
 
 void ha_keeper_cut(struct ha_keeper *m, node_id member, bool is_lost)
 {
-    soft_member_get(m, member)->is_cut = is_lost;
+    struct ha_soft_member *s = soft_member_get(m, member);
+
+    s->is_cut = is_lost;
+    s->cut_at = world_now(m->world);
     m->events.due(m->events.ctx);
 }
 

@@ -370,22 +370,27 @@ static bool fate_explain(struct ha_keeper *m, struct ha_soft_host *h, const char
 /* --- observations -------------------------------------------------------------------------------
  */
 
-static bool host_is_cut(const struct ha_keeper *m, const char *host)
+/* What health has said of it last, if that is that it is cut; NULL. */
+static const struct ha_soft_member *host_cut(const struct ha_keeper *m, const char *host)
 {
     const struct ha_agent_record *agent = ha_view_agent(m->view, host);
     const struct ha_soft_member *member =
         agent != NULL ? ha_soft_member_find(m, agent->member) : NULL;
 
-    return member != NULL && member->is_cut;
+    return member != NULL && member->is_cut ? member : NULL;
 }
 
 /* Since when nothing was heard of it, and how long that may be. */
 static nanos host_silent_after(const struct ha_keeper *m, const char *host)
 {
     const struct ha_lease_row *row = ha_lessor_find(m->lessor, host);
+    const struct ha_soft_member *cut = host_cut(m, host);
 
-    return row != NULL && row->heard_at > 0 ? row->heard_at + HA_SILENCE
-                                            : m->lessor->since + HA_SILENCE_NEW;
+    if (row == NULL || row->heard_at == 0) {
+        return m->lessor->since + HA_SILENCE_NEW;
+    }
+    return row->heard_at +
+           (cut != NULL && row->heard_at > cut->cut_at ? HA_SILENCE_BACK : HA_SILENCE);
 }
 
 static nanos host_lease_over(const struct ha_keeper *m, const char *host)
@@ -486,12 +491,12 @@ static void host_up(struct ha_keeper *m, struct ha_soft_host *h, const struct ha
     if (!is_known) {
         return;
     }
-    if (host_is_cut(m, h->name) && m->now >= silent) {
+    if (host_cut(m, h->name) != NULL && m->now >= silent) {
         fate_lose(m, h, HA_HOST_LOST, "its observers, and the leader, do not hear it any more");
     } else if (m->now >= over) {
         fate_lose(m, h, HA_HOST_LOST, "its lease has ended, and the leader does not hear it");
     } else {
-        ha_keeper_want(m, host_is_cut(m, h->name) ? silent : over);
+        ha_keeper_want(m, host_cut(m, h->name) != NULL ? silent : over);
         if (ha_trip_is_news(m, h, fate, &is_open)) {
             host_trip(m, h, is_open);
         } else {

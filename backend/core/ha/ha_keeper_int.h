@@ -26,6 +26,10 @@
  * else leads. */
 #define HA_SILENCE_NEW (100 * NANOS_PER_MS)
 
+/* A host that was cut and was heard since is silent after this: what its observers said is of
+ * before, and one pause of its process must not be a loss. */
+#define HA_SILENCE_BACK (2 * NANOS_PER_S)
+
 /* What a lease may be late by on its way, before its end alone makes a host lost. */
 #define HA_LEASE_GRACE NANOS_PER_S
 
@@ -120,6 +124,7 @@ struct ha_soft_host {
 struct ha_soft_member {
     node_id id;
     bool is_cut;
+    nanos cut_at; /* when that was said */
     bool is_degraded;
 };
 

@@ -123,17 +123,19 @@ void ha_text_set_bytes(char *field, size_t size, struct bytes text)
         uint8_t c = text.data[i];
         size_t n = utf8_length(text.data + i, text.len - i);
         size_t taken = n == 0 ? 1 : n;
+        size_t put = taken;
         if (kept + taken >= size) {
             break;
         }
         if (c == '\n' || c == '\t' || c == '\r') {
             field[kept] = ' ';
-        } else if (n == 0 || c < 0x20 || c == 0x7F) {
-            field[kept] = '?';
+        } else if (n == 0 || c < 0x20 || c == 0x7F || (c == 0xC2 && text.data[i + 1] < 0xA0)) {
+            field[kept] = '?'; /* the last: control characters of eight bits */
+            put = 1;
         } else {
             memcpy(field + kept, text.data + i, n);
         }
-        kept += taken;
+        kept += put;
         i += taken;
     }
     memset(field + kept, 0, size - kept);

@@ -72,6 +72,14 @@ static enum err intake_chars(struct intake *in, const char *field, struct bytes 
         say(&what, " bytes are allowed");
         return ha_fault_say(&in->fault, field, &what);
     }
+    if (type == HA_TYPE_TEXT) {
+        /* Somebody may have written it by hand, and it goes to terminals: what those obey is '?'.
+         */
+        char text[HA_TEXT_BYTES];
+        CHECK(size <= sizeof(text));
+        memcpy(text, ret, size);
+        ha_text_set(ret, size, text);
+    }
     return OK;
 }
 

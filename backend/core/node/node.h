@@ -232,6 +232,10 @@ MUST_USE enum err node_change(struct node *n, const struct raft_conf_change *cha
 MUST_USE enum err node_transfer(struct node *n, node_id to);
 MUST_USE enum err node_campaign(struct node *n);
 
+/* A peer is dead, as far as somebody else can tell: where it leads, an election need not wait for
+ * its silence. Nothing else comes of it, and who leads and lives goes on leading. */
+void node_peer_died(struct node *n, node_id peer);
+
 /* Takes a snapshot as soon as there is anything to take beyond the newest one: before a backup, or
  * where memory or the log shall become small. */
 void node_take_snapshot(struct node *n);

@@ -123,6 +123,11 @@ static void link_tell_lost(struct node *n, enum raft_event_type type, node_id pe
     }
 }
 
+void node_peer_died(struct node *n, node_id peer)
+{
+    link_tell_lost(n, RAFT_EVENT_STREAM_RESET, peer);
+}
+
 /* A stream that lasted is opened again soon; one that did not, because it was refused perhaps,
  * after ever longer pauses. */
 static void link_lost(struct node_out *out)

@@ -551,7 +551,7 @@ static void rounds_are_further_and_further_apart(void **state)
         assert_in_range(pause, whole[i] * S, whole[i] * S / 4 * 5);
         b.now += pause;
     }
-    assert_told(&b, "pause, round 6: dev-0: off: ERR_CLOSED, rests");
+    assert_told(&b, "pause, round 6: dev-0: off: it cannot be reached, rests");
     fencing_deinit(&b);
 }
 

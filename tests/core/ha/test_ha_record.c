@@ -342,6 +342,19 @@ static void a_phase_has_the_host_and_epoch_that_it_needs(void **state)
         "proof: a host that is gone, and no other, has one: fenced, expired, confirmed");
 }
 
+/* A terminal shows them: it must find nothing there that it obeys. */
+static void texts_have_no_control_characters_whoever_wrote_them(void **state)
+{
+    (void)state;
+    const char json[] = "{\"vm\":\"web\",\"phase\":\"failed\","
+                        "\"reason\":\"a\\u001b[31mb\\u0007c\\u009bd\\ne \\u00e9\"}";
+    struct ha_owner owner;
+
+    assert_int_equal(
+        HA_DECODE(((struct bytes){(const uint8_t *)json, sizeof(json) - 1}), &owner, NULL), OK);
+    assert_string_equal(owner.reason, "a?[31mb?c?d e \xc3\xa9");
+}
+
 static void texts_of_programs_are_cut_and_those_of_operators_refused(void **state)
 {
     (void)state;
@@ -477,6 +490,7 @@ int main(void)
         cmocka_unit_test(parameters_cannot_tell_a_fence_agent_what_to_do),
         cmocka_unit_test(unknown_fields_are_errors_for_operators_alone),
         cmocka_unit_test(a_phase_has_the_host_and_epoch_that_it_needs),
+        cmocka_unit_test(texts_have_no_control_characters_whoever_wrote_them),
         cmocka_unit_test(texts_of_programs_are_cut_and_those_of_operators_refused),
         cmocka_unit_test(a_record_that_is_refused_touches_nothing),
         cmocka_unit_test(lists_have_room_for_what_the_page_says),

@@ -297,6 +297,15 @@ static void member_cut(void *ctx, const struct cut_change *change, uint64_t view
     }
 }
 
+static void member_leader_died(void *ctx, node_id leader)
+{
+    struct simmember *m = ctx;
+
+    if (m->node != NULL) {
+        node_peer_died(m->node, leader);
+    }
+}
+
 static bool member_hears(void *ctx, node_id id, nanos span)
 {
     const struct simmember *m = ctx;
@@ -317,7 +326,8 @@ static struct world_stream_sink *member_guest(struct world_listener *listener,
 static void member_start_health(struct simmember *m)
 {
     const struct simcluster *c = m->cluster;
-    struct health_host_events events = {.ctx = m, .cut = member_cut, .hears = member_hears};
+    struct health_host_events events = {
+        .ctx = m, .cut = member_cut, .leader_died = member_leader_died, .hears = member_hears};
     struct health_host_config whole = {.name = m->name, .storage_path = SIM_PROBE_PATH};
     struct health_agent_config *config = &whole.agent;
 
