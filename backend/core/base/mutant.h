@@ -187,6 +187,11 @@
       "docs/ha.md, moving, rule 3")                                                                \
     X(HA_MOVED_EARLIER, "moved-in-an-earlier-move", "ha",                                          \
       "that a guest was moved counts for a later move of it", "docs/ha.md, moving, rule 4")        \
+    X(HA_UNREADY_ENDS, "unready-is-ended", "ha",                                                   \
+      "a machine that fails its readiness is ended, as if that were its liveness",                 \
+      "docs/ha.md, the ladder")                                                                    \
+    X(HA_BOOT_UNPROTECTED, "boot-unprotected", "ha",                                               \
+      "a guest that still boots is ended, since it does not answer yet", "docs/ha.md, the ladder") \
     X(HA_STORM_UNCAPPED, "fence-storm-uncapped", "ha", "as many hosts are fenced as seem lost",    \
       "corosync#705; kubernetes/community#1416")                                                   \
     X(HA_NO_QUARANTINE, "host-never-quarantined", "ha",                                            \

@@ -87,6 +87,7 @@ enum err simvm_spawn(struct simhost *host, const struct world_vm_spec *spec, str
     vm->epoch = spec->epoch;
     vm->hears_at = host->sim->now + SIMVM_DEAF_TIME;
     memcpy(vm->name, spec->name, strlen(spec->name) + 1);
+    vm->agent_from = simworld_now(host->sim) + host->vms->agent_boot;
     vm->is_waiting = spec->is_incoming;
     if (vm->is_waiting) {
         vm->port = ++host->vms->ports;
@@ -252,6 +253,8 @@ void simvm_set_faults(struct simhost *host, const char *name, const struct simvm
     struct simvm *vm = simvm_find(host, name);
 
     if (vm != NULL) {
+        bool was_sick = vm->faults.is_mute || vm->faults.is_frozen || vm->faults.is_unkillable;
+        vm->sick_process = was_sick ? simworld_now(host->sim) : vm->sick_process;
         vm->faults = *faults;
     }
 }

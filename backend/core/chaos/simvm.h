@@ -119,6 +119,13 @@ struct simvm_agent {
 
 void simvm_set_agent(struct simhost *host, const char *name, const struct simvm_agent *agent);
 
+/* Machines that start here from now on have an agent that answers after this. */
+void simvm_set_agent_boot(struct simhost *host, nanos boot);
+
+/* Has its process, or its guest, not been well by what was set, at any time in the last `span`?
+ * False where there is none of that name. */
+bool simvm_was_sick(const struct simhost *host, const char *name, bool is_process, nanos span);
+
 /* Its process dies by itself; its guest shuts it down. */
 void simvm_crash(struct simhost *host, const char *name);
 void simvm_shut_down(struct simhost *host, const char *name);

@@ -11,9 +11,12 @@ struct simvm {
     struct simhost *host;
     struct simvolume *volume;
     uint64_t epoch;
-    nanos shutdown_at; /* 0: no */
-    nanos hears_at;    /* its guest has booted, and notices its power button */
-    bool stands;       /* paused by itself: its disk had no room */
+    nanos shutdown_at;  /* 0: no */
+    nanos agent_from;   /* its agent has started by then */
+    nanos sick_process; /* the newest time at which it was known not to be well; 0: never */
+    nanos sick_guest;   /* likewise, its guest */
+    nanos hears_at;     /* its guest has booted, and notices its power button */
+    bool stands;        /* paused by itself: its disk had no room */
     struct simvm_faults faults;
     struct simvm_agent agent;
     char name[WORLD_NAME_MAX_BYTES];
@@ -41,8 +44,9 @@ struct simvms {
     struct simcall *calls;       /* owned */
     struct world_vm_sink *sink;
     uint32_t failing_starts;
-    uint16_t ports; /* given to machines that wait */
-    uint64_t moves; /* begun here */
+    uint64_t moves;   /* begun here */
+    nanos agent_boot; /* of guests that start here */
+    uint16_t ports;   /* given to machines that wait */
 };
 
 /* Who opened a volume with an epoch. */

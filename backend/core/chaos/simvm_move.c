@@ -111,6 +111,8 @@ static void move_ends(void *arg)
         target->is_waiting = false;
         target->is_arrived = true;
         target->hears_at = vm->hears_at; /* it goes on where it was */
+        target->agent_from = vm->agent_from;
+        target->agent = vm->agent;
         target->is_paused = true;
         move_tell(move, simmove_answers);
     }

@@ -5,6 +5,8 @@
  *     ha_agent_lease.c   renewals, and the guard
  *     ha_agent_run.c     machines: starts, ends, what their driver answers
  *     ha_agent_move.c    those that are moved while they run
+ *     ha_agent_ladder.c  how machines are: what is asked of them, and what follows
+ *     ha_agent_ask.c     ... carried out
  *     ha_agent_report.c  reports into the store, and out of it again
  */
 #ifndef NOVACRON_HA_AGENT_INT_H
@@ -17,6 +19,9 @@
 #define HA_REQUEST_PATIENCE (10 * NANOS_PER_S)
 #define HA_REQUEST_AGAIN    NANOS_PER_S
 #define HA_REPORT_AGAIN     (200 * NANOS_PER_MS)
+
+/* Between two reports of a machine whose rungs alone have changed, at least. */
+#define HA_RUNGS_EVERY (5 * NANOS_PER_S)
 
 /*
  *     NEW --START--> STARTING --OK--> ALIVE --its process has ended--> ENDED
@@ -42,16 +47,19 @@ struct ha_run {
     enum ha_policy policy;
     nanos stop_time;  /* stop_ms of its machine */
     bool has_exited;  /* while its START is under way */
-    bool is_stopping; /* its button was pressed, since: */
+    bool was_asked;   /* its button was pressed, at some time */
+    bool is_stopping; /* ... and it is to end by that, since: */
     nanos stopped_at;
-    nanos press_at;   /* and is again, from then on */
-    bool is_paused;   /* by us, for want of a lease */
-    bool must_die;    /* KILL until it is gone */
-    nanos kill_again; /* not before */
-    uint32_t misses;  /* QUERYs in a row without an answer */
-    nanos query_at;
+    nanos press_at;             /* and is again, from then on */
+    bool is_paused;             /* by us, for want of a lease */
+    bool must_die;              /* KILL until it is gone */
+    nanos kill_again;           /* not before */
+    uint32_t misses;            /* QUERYs in a row without an answer */
+    nanos query_from;           /* no QUERY before */
     char stands[HA_TEXT_BYTES]; /* why its guest stands still, though nobody asked for it; or "" */
     nanos resume_at;            /* when it is tried again */
+    struct ha_ladder *ladder;   /* owned; NULL: it was never asked anything */
+    char unwell[HA_TEXT_BYTES]; /* why it must die, if for that; "" otherwise */
 
     /* Moves. */
     bool is_incoming; /* it waits for a guest, or has one that never ran in this epoch */
@@ -60,6 +68,7 @@ struct ha_run {
     uint16_t port;    /* of one that waits; 0: it is not known */
     uint64_t attempt; /* the epoch of the machine that its guest was sent to last */
     enum ha_sending sending;
+    nanos ask_at;     /* UNCLEAR: when its machine is asked next */
     uint32_t move_ms; /* what that took */
     uint32_t move_pause_ms;
     uint32_t land_misses; /* times it was told to go on */
@@ -74,6 +83,7 @@ struct ha_run {
     bool has_report_txn;
     bool is_report_due;
     nanos report_again;
+    nanos rungs_again; /* not before, where its rungs alone have changed */
     struct ha_txn txn;
 
     struct buf definition; /* owned, of START */
@@ -106,6 +116,7 @@ struct ha_agent {
     struct ha_agent_config config;
     struct ha_agent_events events;
     enum ha_agent_phase phase;
+    bool is_stopped; /* asks no machine any more */
     nanos opened_at;
     nanos wanted; /* the least time at which something is due; rebuilt in each pass */
 
@@ -129,13 +140,15 @@ struct ha_agent {
     bool has_reconciled; /* what the host owned before was told */
 
     /* The lease. */
-    nanos relied; /* the lease ends then, and the guard knows */
+    nanos relied;       /* the lease ends then, and the guard knows */
+    nanos relied_lease; /* how long it was granted for; 0: to a process before this one */
     nanos renew_at;
     node_id leader;
     struct world_guard_request guard;
     bool is_guard_busy;
     bool is_guard_asked; /* it has answered, or said that it is not there, once */
     bool has_guard;
+    nanos guard_lease;
     nanos guard_told; /* the lease's end that it was told, or is being told */
     nanos guard_at;
     enum world_watchdog watchdog;
@@ -146,6 +159,8 @@ struct ha_agent {
     struct ha_run **runs; /* owned, by name, then epoch */
     size_t n_runs;
     size_t runs_cap;
+
+    struct ha_ladders *ladders; /* owned */
 
     struct ha_txn tidy;
     bool is_tidy_busy;
@@ -183,7 +198,8 @@ void ha_run_on_exit(struct world_vm_sink *sink, const struct world_vm_exit *exit
 /* ha_agent_move.c: in each pass, of a machine whose record is `owner` */
 void ha_move_learn(struct ha_run *run, const struct ha_owner *owner);
 void ha_move_source(struct ha_run *run, const struct ha_owner *owner, nanos now);
-void ha_move_take_back(struct ha_run *run); /* it runs here, and no move is under way */
+/* It runs here, and no move is under way. */
+void ha_move_take_back(struct ha_run *run, nanos now);
 void ha_move_land(struct ha_run *run, const struct ha_owner *owner, nanos now);
 void ha_move_wait(struct ha_run *run, nanos now);
 /* ... and of all: */
@@ -192,6 +208,22 @@ void ha_moves_adopt(struct ha_agent *a); /* once, of what an agent before this o
 /* What QUERY has said, and RESUME. */
 void ha_move_seen(struct ha_run *run, enum world_vm_state state);
 void ha_move_resumed(struct ha_run *run, enum err result);
+
+/* ha_agent_ladder.c */
+void ha_ladders_open(struct ha_agent *a);
+void ha_ladders_close(struct ha_agent *a);
+void ha_ladders_pass(struct ha_agent *a, nanos now);
+/* Whatever happens begins with this: was this process paused? And the pass ends with that. */
+void ha_ladders_notice(struct ha_agent *a);
+void ha_ladders_expect(struct ha_agent *a);
+/* QMP has answered, or not. */
+void ha_ladder_queried(struct ha_run *run, bool answers, const char *answer);
+/* HA_RUNGS of them; NULL: nothing is known of any. */
+const struct ha_rung_view *ha_ladder_rungs(const struct ha_run *run);
+uint64_t ha_ladders_ended(const struct ha_agent *a);
+bool ha_ladder_is_busy(const struct ha_run *run);
+void ha_ladder_stop(struct ha_run *run);
+void ha_ladder_free(struct ha_run *run);
 
 /* ha_agent_report.c */
 void ha_reports_pass(struct ha_agent *a);

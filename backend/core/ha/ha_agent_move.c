@@ -127,7 +127,7 @@ static void send_on_done(struct world_vm_request *request)
         send_failed(run, request->why[0] != '\0' ? request->why : send_why(request->result));
     } else {
         run->sending = HA_SEND_UNCLEAR;
-        run->query_at = 0;
+        run->ask_at = 0;
     }
     ha_agent_due(run->agent);
 }
@@ -148,7 +148,7 @@ void ha_move_seen(struct ha_run *run, enum world_vm_state state)
     } else if (run->sending == HA_SEND_UNCLEAR && is_here) {
         send_failed(run, send_why(ERR_TIMEOUT));
     } else if (run->sending == HA_SEND_UNCLEAR) {
-        run->query_at = ha_agent_now(run->agent) + SENT_ASK_EVERY;
+        run->ask_at = ha_agent_now(run->agent) + SENT_ASK_EVERY;
     }
 }
 
@@ -201,6 +201,19 @@ void ha_move_resumed(struct ha_run *run, enum err result)
     }
 }
 
+/* Of a move that was called off, perhaps too late, the machine itself is asked. */
+static void send_ask(struct ha_run *run, nanos now)
+{
+    if (run->sending != HA_SEND_UNCLEAR || run->is_order_busy) {
+        return;
+    }
+    if (now >= run->ask_at) {
+        run->ask_at = now + SENT_ASK_EVERY;
+        ha_run_order(run, WORLD_VM_QUERY, HA_QUERY_PATIENCE);
+    }
+    ha_agent_want(run->agent, run->ask_at);
+}
+
 void ha_move_source(struct ha_run *run, const struct ha_owner *owner, nanos now)
 {
     const struct ha_vm *vm = ha_view_vm(run->agent->view, run->vm);
@@ -215,12 +228,15 @@ void ha_move_source(struct ha_run *run, const struct ha_owner *owner, nanos now)
     } else if (!is_ours && run->sending != HA_SEND_UNCLEAR && !run->is_order_busy) {
         send_begin(run, owner, vm, now);
     }
+    send_ask(run, now);
 }
 
-void ha_move_take_back(struct ha_run *run)
+void ha_move_take_back(struct ha_run *run, nanos now)
 {
     if (run->is_moved) {
         send_take_back(run);
+    } else {
+        send_ask(run, now);
     }
 }
 

@@ -130,7 +130,9 @@ static void vm_failed(struct ha_vm_case *c)
     struct buf how;
 
     buf_init(&how);
-    if (r->error != OK) {
+    if (r->is_unwell) {
+        say(&how, r->detail);
+    } else if (r->error != OK) {
         ha_trip_failed(c->m, c->o->host, c->s->name);
         say(&how, "could not be started: ");
         say(&how, r->detail[0] != '\0' ? r->detail : err_text(r->error));
@@ -144,8 +146,10 @@ static void vm_failed(struct ha_vm_case *c)
     owner.phase = course == HA_RESTART_GIVE_UP ? HA_FAILED : HA_RESTARTING;
     owner.proof = HA_PROOF_STOPPED;
     c->m->figures.restarts += course != HA_RESTART_GIVE_UP;
-    ha_owner_write(c->m, c->s, &owner, course == HA_RESTART_GIVE_UP ? "vm-failed" : "vm-ended",
-                   owner.reason);
+    const char *what = course == HA_RESTART_GIVE_UP ? "vm-failed"
+                       : r->is_unwell               ? "vm-unwell"
+                                                    : "vm-ended";
+    ha_owner_write(c->m, c->s, &owner, what, owner.reason);
     buf_deinit(&how);
 }
 
@@ -155,10 +159,12 @@ static bool vm_is_stopped(const struct ha_vm_case *c)
 }
 
 /* An agent that was told to kill, or whose lease has ended, does so: that is no fault of the
- * machine's. Nor is it that it does not live when its agent begins. */
+ * machine's, but where it had failed a probe. Nor is it that it does not live when its agent
+ * begins. */
 static void vm_ended(struct ha_vm_case *c)
 {
-    bool was_killed = c->report->error == OK && c->report->end == WORLD_VM_KILLED;
+    bool was_killed =
+        c->report->error == OK && c->report->end == WORLD_VM_KILLED && !c->report->is_unwell;
 
     if (c->vm == NULL || !c->is_wanted) {
         vm_release(c, c->report->detail, HA_PROOF_STOPPED, "vm-stopped");

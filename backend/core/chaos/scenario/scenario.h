@@ -399,6 +399,30 @@ struct stage;
       "a move is called off when its guest was sent; the source, cut off, is asked for another")   \
     X(stopped_while_moving, "stopped-while-moving", "it is stopped within 60 s, each time", 660,   \
       "", "docs/ha.md, moving", "an operator stops a machine in each phase of its move")           \
+    X(guest_hangs, "guest-hangs",                                                                  \
+      "it is ended and runs again within 30 s, once; nobody is fenced", 500, "",                   \
+      "vSphere, VM monitoring; Nova, masakari-introspectiveinstancemonitor",                       \
+      "a guest answers nothing any more, and its process does")                                    \
+    X(process_hangs, "process-hangs", "not before mute_ms, within 30 s then, once", 560, "",       \
+      "libvirt, keepalive; docs/ha.md, the ladder", "a process of QEMU stands still")              \
+    X(guest_slow, "guest-slow", "it runs on, in its epoch", 500, "", "vSphere, VM monitoring",     \
+      "a guest under load answers late, some of the time too late")                                \
+    X(guest_boots_long, "guest-boots-long", "it is waited for; later it is ended as soon as any",  \
+      700, "boot-unprotected", "kubernetes#27114, start-up probes",                                \
+      "a guest boots for 200 s, and no start-up check was declared")                               \
+    X(guest_unready, "guest-unready", "it is told, and runs on", 500, "unready-is-ended",          \
+      "docs/ha.md, the ladder", "a guest fails its readiness for two minutes")                     \
+    X(guest_hangs_while_moved, "guest-hangs-while-moved",                                          \
+      "it is moved, and counted as no failure", 500, "", "docs/ha.md, the ladder",                 \
+      "a guest hangs when it is to be moved")                                                      \
+    X(asker_stands_still, "asker-stands-still", "no machine is ended", 600, "",                    \
+      "docs/detection.md, pauses",                                                                 \
+      "a daemon, or its host, stands still for longer than its checks wait, ten times each")       \
+    X(guest_hangs_leader_dies, "guest-hangs-leader-dies", "it runs again within 30 s, once", 500,  \
+      "", "docs/ha.md, the ladder", "the leader dies when a guest that hangs has been ended")      \
+    X(guests_hang_together, "guests-hang-together",                                                \
+      "nobody is ended if it passes; else one at a time, and each once", 900, "",                  \
+      "kubernetes, cascading restarts by liveness", "all six guests of a host hang at once")       \
     X(agent_host_lost, "agent-host-lost", "its machine runs elsewhere within 15 s", 500, "",       \
       "docs/ha.md, hosts that do not vote",                                                        \
       "a host that never votes loses its power, and is back")                                      \

@@ -218,6 +218,7 @@ void simcluster_init(struct simcluster *c, struct simworld *world, const struct 
         m->is_old_release = i < s->founders && s->feature_level < STORE_FEATURE_LEVEL_MAX;
         if (s->machines > 0) {
             member_runs_machines(m);
+            simvm_set_agent_boot(m->host, s->agent_boot);
         }
     }
     c->n_machines = s->machines;

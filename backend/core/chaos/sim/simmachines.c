@@ -169,6 +169,35 @@ static void put_host(struct simoperator *o, const struct simmember *m)
     operator_put(o, HA_HOST, &host);
 }
 
+static void ask_in_guest(struct ha_check *check, enum ha_ask ask, uint32_t period_ms)
+{
+    check->ask = ask;
+    check->period_ms = period_ms;
+    check->timeout_ms = period_ms / 2;
+    if (ask == HA_ASK_EXEC) {
+        check->command.n = 1;
+        ha_text_set(check->command.word[0], HA_VALUE_BYTES, "/bin/check");
+    }
+}
+
+/* Of four, the first has liveness without a start-up check, the second both; the third is told to
+ * be ready or not, and ended for its process alone; the last one is asked nothing of its own. */
+static void ask_machine(struct ha_vm *vm, uint32_t machine)
+{
+    if (machine % 4 == 0) {
+        ask_in_guest(&vm->liveness, HA_ASK_AGENT, 1000);
+    } else if (machine % 4 == 1) {
+        ask_in_guest(&vm->startup, HA_ASK_AGENT, 1000);
+        ask_in_guest(&vm->liveness, HA_ASK_EXEC, 2000);
+        vm->startup.failures = 60;
+    } else if (machine % 4 == 2) {
+        vm->mute_ms = 12000;
+    }
+    if (machine % 4 != 3) {
+        ask_in_guest(&vm->readiness, HA_ASK_EXEC, 1000);
+    }
+}
+
 void simoperator_machine(const struct simoperator *o, uint32_t machine, struct ha_vm *vm)
 {
     ha_record_defaults(HA_VM, vm);
@@ -182,6 +211,9 @@ void simoperator_machine(const struct simoperator *o, uint32_t machine, struct h
                  : machine % 4 == 2 ? HA_POLICY_PAUSE
                                     : HA_POLICY_STOP;
     vm->start_count = o->start_count[machine];
+    if (o->cluster->settings->machines_are_asked) {
+        ask_machine(vm, machine);
+    }
 }
 
 static void put_machine(struct simoperator *o, uint32_t machine)
