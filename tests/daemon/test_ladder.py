@@ -26,7 +26,7 @@ check = Checks()
 
 
 class LadderFarm(Farm):
-    def guest(self, name, checks="", append=""):
+    def asked(self, name, checks="", append=""):
         """A machine whose guest has an agent; what is asked of it; its kernel's command line."""
         text = self.machine(name, "restart: {delay_ms: 100, limit: 100}\n" + checks)
         kernel = f"boot: {{kernel: {self.build / 'demo/guest/tiny-guest.elf'}"
@@ -35,7 +35,7 @@ class LadderFarm(Farm):
         return text + "  guest_agent: serial\n"
 
     def begin(self, name, checks="", append=""):
-        done = self.declare(self.guest(name, checks, append))
+        done = self.declare(self.asked(name, checks, append))
         expect((done.returncode, done.stdout + done.stderr if done.returncode else ""), (0, ""))
         return until(f"{name} runs", lambda: self.runs_at(name), PATIENCE)
 

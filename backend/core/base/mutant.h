@@ -204,6 +204,9 @@
     X(HA_OFF_UNCONFIRMED, "off-after-a-delay-unconfirmed", "ha",                                   \
       "a leader that has waited before a fence does not ask whether it still leads",               \
       "pacemaker, priority-fencing-delay; docs/ha.md, fence races")                                \
+    X(HA_STORAGE_IMPATIENT, "storage-loss-at-once", "ha",                                          \
+      "a machine whose storage fails is ended without the delay of its rule",                      \
+      "VMCP, delay for APD; docs/ha.md, storages")                                                 \
     X(HA_AGENT_STAYS, "agent-stays-with-its-voter", "ha",                                          \
       "an agent stays with a voter through which it finds no leader",                              \
       "docs/ha.md, hosts that do not vote")

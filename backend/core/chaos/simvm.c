@@ -57,10 +57,10 @@ static void take_turn(void *arg)
     }
     if (vm->shutdown_at != 0 && vm->shutdown_at <= vm->host->sim->now) {
         simvm_end(vm, WORLD_VM_SHUT_DOWN);
-    } else if (vm->faults.has_no_room) {
+    } else if (vm->faults.has_no_room || simvolume_is_cut(vm->volume, vm->host)) {
         vm->is_paused = true;
         vm->stands = true;
-    } else if (!simvolume_is_cut(vm->volume, vm->host)) {
+    } else {
         simvolume_write(vm->volume, vm);
     }
 }
@@ -200,6 +200,7 @@ void simvm_lose_power(struct simhost *host)
 {
     forget_unseen(host);
     while (host->vms->machines != NULL) {
+        simvolume_orphan(host->vms->machines->volume, host->vms->machines);
         bury(host->vms->machines);
     }
 }

@@ -61,6 +61,8 @@ struct simvolume {
     const struct simvm *holder; /* of the lock */
     char name[WORLD_NAME_MAX_BYTES];
     nanos flight;
+    nanos linger;
+    nanos held_until; /* by nobody who lives */
     uint64_t writes;
     uint64_t contentions;
     uint64_t epoch;                 /* the newest it was opened with */
@@ -110,6 +112,8 @@ void simvm_answer(struct simcall *call, enum err result, enum world_vm_state sta
 /* Takes the lock for the machine, and notes the opening. ERR_REFUSED: somebody holds it. */
 MUST_USE enum err simvolume_open(struct simvolume *volume, const struct simvm *vm);
 void simvolume_close(struct simvolume *volume, const struct simvm *vm);
+/* Its host's power is gone, and nothing has closed it. */
+void simvolume_orphan(struct simvolume *volume, const struct simvm *vm);
 
 /* A write leaves the machine's host. */
 void simvolume_write(struct simvolume *volume, const struct simvm *vm);

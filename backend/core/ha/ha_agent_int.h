@@ -5,6 +5,7 @@
  *     ha_agent_lease.c   renewals, and the guard
  *     ha_agent_run.c     machines: starts, ends, what their driver answers
  *     ha_agent_move.c    those that are moved while they run
+ *     ha_agent_storage.c machines whose disk fails
  *     ha_agent_ladder.c  how machines are: what is asked of them, and what follows
  *     ha_agent_ask.c     ... carried out
  *     ha_agent_report.c  reports into the store, and out of it again
@@ -60,6 +61,9 @@ struct ha_run {
     nanos resume_at;            /* when it is tried again */
     struct ha_ladder *ladder;   /* owned; NULL: it was never asked anything */
     char unwell[HA_TEXT_BYTES]; /* why it must die, if for that; "" otherwise */
+
+    nanos stalled_at;      /* since when it stands still; 0: it does not */
+    bool has_lost_storage; /* it must die for that */
 
     /* Moves. */
     bool is_incoming; /* it waits for a guest, or has one that never ran in this epoch */
@@ -208,6 +212,11 @@ void ha_moves_adopt(struct ha_agent *a); /* once, of what an agent before this o
 /* What QUERY has said, and RESUME. */
 void ha_move_seen(struct ha_run *run, enum world_vm_state state);
 void ha_move_resumed(struct ha_run *run, enum err result);
+
+/* ha_agent_storage.c: its guest stands still since its disk fails, or does no more. */
+void ha_run_stalls(struct ha_run *run, bool is_stalled);
+/* One that is wanted here: has it lasted for so long that it must be ended, to run elsewhere? */
+bool ha_run_stall_is_over(struct ha_run *run, nanos now);
 
 /* ha_agent_ladder.c */
 void ha_ladders_open(struct ha_agent *a);

@@ -49,6 +49,7 @@ static void report_fill(const struct ha_run *run, struct ha_report *r)
         r->state = HA_REPORT_STOPPED;
         r->end = run->end;
         r->error = run->error;
+        r->lost_storage = run->has_lost_storage && run->end == WORLD_VM_KILLED;
         memcpy(r->detail, run->detail, sizeof(r->detail));
         r->is_unwell = run->unwell[0] != '\0' && run->end == WORLD_VM_KILLED;
     } else if (run->is_incoming) {
@@ -64,9 +65,9 @@ static void report_fill(const struct ha_run *run, struct ha_report *r)
 static bool report_says_the_same(const struct ha_report *x, const struct ha_report *y)
 {
     return x->epoch == y->epoch && x->state == y->state && x->end == y->end &&
-           x->error == y->error && x->is_unwell == y->is_unwell && x->to_epoch == y->to_epoch &&
-           x->port == y->port && strcmp(x->address, y->address) == 0 &&
-           strcmp(x->detail, y->detail) == 0;
+           x->error == y->error && x->is_unwell == y->is_unwell &&
+           x->lost_storage == y->lost_storage && x->to_epoch == y->to_epoch && x->port == y->port &&
+           strcmp(x->address, y->address) == 0 && strcmp(x->detail, y->detail) == 0;
 }
 
 static bool report_is_same(const struct ha_report *x, const struct ha_report *y)

@@ -202,6 +202,7 @@ static void run_on_state(struct ha_run *run, const struct world_vm_request *requ
         return;
     }
     ha_text_set(run->stands, sizeof(run->stands), why);
+    ha_run_stalls(run, stands);
     run->resume_at = ha_agent_now(run->agent) + HA_RESUME_EVERY;
     run->is_report_due = true;
     ha_agent_say(run->agent, stands ? "stands still" : "goes on", run->vm, why);
@@ -451,6 +452,8 @@ static void run_goes_on(struct ha_run *run, const struct ha_owner *owner, nanos 
     run->is_stopping = false; /* it was, for want of a lease */
     if (run->is_incoming) {
         ha_move_land(run, owner, now);
+    } else if (ha_run_stall_is_over(run, now)) {
+        run->must_die = true;
     } else if (run->is_paused && !run->is_order_busy) {
         ha_run_order(run, WORLD_VM_RESUME, HA_QUERY_PATIENCE);
     } else if (run->stands[0] != '\0' && !run->is_order_busy && now >= run->resume_at) {

@@ -130,7 +130,9 @@ static void vm_failed(struct ha_vm_case *c)
     struct buf how;
 
     buf_init(&how);
-    if (r->is_unwell) {
+    if (r->lost_storage) {
+        say(&how, "lost its storage there");
+    } else if (r->is_unwell) {
         say(&how, r->detail);
     } else if (r->error != OK) {
         ha_trip_failed(c->m, c->o->host, c->s->name);
@@ -145,6 +147,10 @@ static void vm_failed(struct ha_vm_case *c)
         ha_restart_after_failure(&c->vm->restart, say_end(&how), is_bound, &owner);
     owner.phase = course == HA_RESTART_GIVE_UP ? HA_FAILED : HA_RESTARTING;
     owner.proof = HA_PROOF_STOPPED;
+    if (r->lost_storage) {
+        const uint32_t here_max = c->vm->restart.here_max;
+        owner.here = owner.here > here_max ? owner.here : here_max; /* elsewhere, if it may be */
+    }
     c->m->figures.restarts += course != HA_RESTART_GIVE_UP;
     const char *what = course == HA_RESTART_GIVE_UP ? "vm-failed"
                        : r->is_unwell               ? "vm-unwell"
@@ -163,8 +169,8 @@ static bool vm_is_stopped(const struct ha_vm_case *c)
  * begins. */
 static void vm_ended(struct ha_vm_case *c)
 {
-    bool was_killed =
-        c->report->error == OK && c->report->end == WORLD_VM_KILLED && !c->report->is_unwell;
+    bool was_killed = c->report->error == OK && c->report->end == WORLD_VM_KILLED &&
+                      !c->report->lost_storage && !c->report->is_unwell;
 
     if (c->vm == NULL || !c->is_wanted) {
         vm_release(c, c->report->detail, HA_PROOF_STOPPED, "vm-stopped");

@@ -47,6 +47,13 @@ const char *ha_policy_name(enum ha_policy policy)
     return NAME_AT(names, policy);
 }
 
+const char *ha_loss_name(enum ha_loss loss)
+{
+    static const char *const names[] = {"restart", "keep"};
+
+    return NAME_AT(names, loss);
+}
+
 const char *ha_phase_name(enum ha_phase phase)
 {
     static const char *const names[] = {"waiting", "starting",   "running",    "moving", "stopping",

@@ -80,6 +80,9 @@ enum ha_kind {
 /* What becomes of a machine when its host has lost its lease. */
 enum ha_policy { HA_POLICY_STOP, HA_POLICY_PAUSE, HA_POLICY_KEEP, HA_POLICIES };
 
+/* What becomes of a machine that stands still since its shared storage fails on its host. */
+enum ha_loss { HA_LOSS_RESTART, HA_LOSS_KEEP, HA_LOSSES };
+
 struct ha_restart_rule {
     uint32_t delay_ms;     /* before the first restart; doubled each time, with jitter ... */
     uint32_t delay_max_ms; /* ... up to this */
@@ -125,7 +128,9 @@ struct ha_vm {
     char move_to[HA_NAME_BYTES]; /* by `vm migrate`: empty, or where it shall go */
     bool moves_offline;          /* ... stopped here and started there, and not live */
     enum ha_policy policy;
-    uint32_t priority; /* the higher, the sooner; 100 unless said */
+    enum ha_loss on_storage_loss;
+    uint32_t storage_loss_ms; /* for so long it must stand still first */
+    uint32_t priority;        /* the higher, the sooner; 100 unless said */
     uint32_t memory_mib;
     uint32_t cpus;
     char volume[WORLD_NAME_MAX_BYTES];
@@ -387,6 +392,7 @@ struct ha_report {
     uint64_t boot;
     enum ha_report_state state;
     enum world_vm_end end; /* of STOPPED: how its process ended, if it ever ran */
+    bool lost_storage;     /* of STOPPED: its agent has killed it, since its storage failed here */
     enum err error;        /* of STOPPED: why it could not be started; OK: it ran */
     uint64_t to_epoch;     /* of MOVED; of RUNS: the newest move that has failed, 0: none */
     char address[WORLD_HOST_MAX_BYTES]; /* of WAITS */
@@ -408,6 +414,7 @@ const char *ha_kind_name(enum ha_kind kind);
 /* What a record of the kind is of, as people call it: "machine", "fence device". */
 const char *ha_kind_word(enum ha_kind kind);
 const char *ha_policy_name(enum ha_policy policy);
+const char *ha_loss_name(enum ha_loss loss);
 const char *ha_phase_name(enum ha_phase phase);
 const char *ha_proof_name(enum ha_proof proof);
 const char *ha_fate_phase_name(enum ha_fate_phase phase);

@@ -62,6 +62,7 @@
     }
 
 NAMES_OF(policy_name_at, ha_policy_name, ha_policy)
+NAMES_OF(loss_name_at, ha_loss_name, ha_loss)
 NAMES_OF(phase_name_at, ha_phase_name, ha_phase)
 NAMES_OF(proof_name_at, ha_proof_name, ha_proof)
 NAMES_OF(fate_phase_name_at, ha_fate_phase_name, ha_fate_phase)
@@ -148,6 +149,8 @@ static const struct ha_field vm_fields[] = {
     CHARS(ha_vm, move_to, HA_TYPE_NAME),
     FLAG(ha_vm, moves_offline, "move_offline", false),
     CHOICE(ha_vm, policy, policy_name_at, HA_POLICIES),
+    CHOICE(ha_vm, on_storage_loss, loss_name_at, HA_LOSSES),
+    NUMBER(ha_vm, storage_loss_ms, HA_TYPE_U32, 0, HOUR_MS, 60000),
     NUMBER(ha_vm, priority, HA_TYPE_U32, 0, 1000, 100),
     NUMBER_NEEDED(ha_vm, memory_mib, HA_TYPE_U32, 1, MEMORY_MIB_MAX),
     NUMBER(ha_vm, cpus, HA_TYPE_U32, 1, CPUS_MAX, 1),
@@ -350,6 +353,7 @@ static const struct ha_field report_fields[] = {
      .values = WORLD_VM_CRASHED + 1, .applies = report_has_ended},
     {FIELD(ha_report, error, "error", HA_TYPE_ENUM), .name_of = err_name_at, .values = ERR_COUNT,
      .applies = report_has_ended},
+    FLAG(ha_report, lost_storage, "lost_storage", false),
     {FIELD(ha_report, to_epoch, "to_epoch", HA_TYPE_U64), .most = UINT64_MAX,
      .applies = report_is_about_move},
     CHARS(ha_report, address, HA_TYPE_WORD),

@@ -359,6 +359,7 @@ static void guest_that_stands_for_want_of_room_is_not_ended(void **state)
     struct ha_box *b = ladder_cluster(&c, 15);
     struct ha_vm vm = machine_at(&c, "web", b);
     vm.liveness = asks(HA_ASK_AGENT, 500, 2);
+    vm.on_storage_loss = HA_LOSS_KEEP;
     runs(&c, &vm, b);
     ha_cluster_run(&c, 10 * NANOS_PER_S);
     simvm_set_faults(b->host, "web", &full);

@@ -277,6 +277,18 @@ struct stage;
       "Proxmox test-basic5, test-shutdown4", "the leader is cut off, with machines on its host")   \
     X(even_split, "even-split", "nobody is fenced; all run within 30 s of the heal", 560, "",      \
       "qdevice#7, #10", "a cluster of four falls into two halves")                                 \
+    X(witness_lost, "witness-lost",                                                                \
+      "no host is fenced and no machine stops while the two hear each other; after a split all "   \
+      "run "                                                                                       \
+      "within 30 s of the heal",                                                                   \
+      760, "", "qdevice#7, #10",                                                                   \
+      "the witness of two hosts comes and goes, and is down; then the two do not hear each other") \
+    X(witness_on_one_side, "witness-on-one-side",                                                  \
+      "the leader's side runs all within 90 s; nobody of it is fenced", 660, "",                   \
+      "qdevice, ffsplit", "one of two hosts hears neither the other nor the witness")              \
+    X(witness_on_both_sides, "witness-on-both-sides",                                              \
+      "one host is fenced, and the other runs all within 90 s", 760, "", "qdevice#7, ffsplit",     \
+      "two hosts do not hear each other, and both hear the witness")                               \
     X(odd_split, "odd-split",                                                                      \
       "the majority runs everything within 90 s, and nobody of it is fenced", 560, "",             \
       "corosync#74", "a cluster of five falls apart, two and three")                               \
@@ -292,6 +304,10 @@ struct stage;
     X(storage_lost, "storage-lost",                                                                \
       "no host is reset; what has ended is started elsewhere within 90 s", 560, "",                \
       "VMCP; cloudstack#2657", "one host loses one volume")                                        \
+    X(storage_loss_rule, "storage-loss-rule",                                                      \
+      "restarted elsewhere once, after 40 s and not before; or kept; no host is reset", 660,       \
+      "storage-loss-at-once", "VMCP, APD and PDL; oVirt, resume behaviour",                        \
+      "a host loses the volumes of two machines with different rules")                             \
     X(start_asked_twice, "start-asked-twice", "it is started once", 500, "",                       \
       "kubevirt#16622; pacemaker, multi1",                                                         \
       "a start is asked for again and again, while the leader changes")                            \
@@ -337,6 +353,10 @@ struct stage;
       "the lock is not broken; it runs within 60 s of its end", 500, "",                           \
       "Proxmox test-locked-service1, 2; kubevirt#16622",                                           \
       "somebody has opened the volume of a machine that is to start")                              \
+    X(lock_of_the_dead, "lock-of-the-dead",                                                        \
+      "not broken; it runs within 65 s of the lock's end, and has not failed", 760, "",            \
+      "Proxmox test-locked-service1, 2; NFSv4 leases",                                             \
+      "the storage keeps the lock of a host that was fenced for 70 s")                             \
     X(fenced_host_returns, "fenced-host-returns", "each machine is started once", 500, "",         \
       "Proxmox test-recovery3", "a fenced host comes back while its machines are being started")   \
     X(messages_lost_and_late, "messages-lost-and-late", "its machine runs elsewhere within 120 s", \

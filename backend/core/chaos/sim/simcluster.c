@@ -198,6 +198,16 @@ void simcluster_cut_volumes(struct simcluster *c, struct simmember *m, bool is_c
     }
 }
 
+bool simcluster_has_volume(const struct simcluster *c, const struct simmember *m)
+{
+    bool has = false;
+
+    for (uint32_t i = 0; i < c->n_machines; i++) {
+        has = has || !simvolume_is_lost(c->volume[i], m->host);
+    }
+    return has;
+}
+
 /* --- life ------------------------------------------------------------------------------------- */
 
 void simcluster_init(struct simcluster *c, struct simworld *world, const struct sim_settings *s)

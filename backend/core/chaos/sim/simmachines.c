@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/base/check.h"
+#include "core/base/mem.h"
 #include "core/chaos/simpower.h"
 
 #define STORAGE "pool"
@@ -70,6 +71,37 @@ static void member_said(void *ctx, enum ha_saying who, const char *what, const c
     }
 }
 
+/* --- can the host use the storage? ------------------------------------------------------------ */
+
+#define PROBE_TIME (5 * NANOS_PER_MS)
+
+struct sim_probe {
+    const struct simmember *member;
+    struct ha_probe *probe; /* the agent's */
+};
+
+static void probe_ends(void *arg)
+{
+    struct sim_probe *p = arg;
+    struct ha_probe *probe = p->probe;
+
+    probe->result = simcluster_has_volume(p->member->cluster, p->member) ? OK : ERR_IO;
+    mem_free(p);
+    probe->done(probe);
+}
+
+static void probe_begins(void *self, struct ha_probe *probe)
+{
+    struct simmember *m = self;
+    struct sim_probe *p = mem_alloc_zero(sizeof *p);
+
+    p->member = m;
+    p->probe = probe;
+    simhost_later(m->host, PROBE_TIME, probe_ends, mem_free, p);
+}
+
+static const struct ha_probe_ops probe_ops = {probe_begins};
+
 void simmachines_attach(struct simmember *m)
 {
     const struct ha_member_events events = {.ctx = m, .said = member_said};
@@ -90,6 +122,8 @@ void simmachines_attach(struct simmember *m)
     config.agent.cpus = 16;
     config.agent.storages.n = 1;
     ha_text_set(config.agent.storages.name[0], HA_NAME_BYTES, STORAGE);
+    config.agent.probe = &probe_ops;
+    config.agent.probe_self = m;
     m->ha = ha_member_open(simhost_world(m->host), store, &config, &events);
 }
 
