@@ -85,6 +85,8 @@ enum cli_exit cmd_host_list(const struct cli_call *call)
             host_print_row(&view, entry);
         } else if (entry->record != NULL) {
             host_print_json(&view, entry);
+        } else {
+            records_print_unreadable(entry);
         }
     }
     records_close(&r, &view);
@@ -125,6 +127,7 @@ enum cli_exit cmd_host_fence(const struct cli_call *call)
 {
     struct remote r;
     struct ha_view view;
+    struct ha_host host;
     enum cli_exit e = records_open(&r, &view, "host fence", call);
 
     if (e != CLI_OK) {
@@ -134,7 +137,7 @@ enum cli_exit cmd_host_fence(const struct cli_call *call)
     if (entry == NULL) {
         e = CLI_UNREADABLE;
     } else {
-        struct ha_host host = *(const struct ha_host *)entry->record;
+        host = *(const struct ha_host *)entry->record;
         host.fence_count++;
         e = records_write(&r,
                           &(struct records_change){.kind = HA_HOST,
@@ -143,7 +146,9 @@ enum cli_exit cmd_host_fence(const struct cli_call *call)
                                                    .mod_revision = entry->mod_revision},
                           1);
     }
-    if (e == CLI_OK) {
+    if (e == CLI_OK && r.json) {
+        records_print(HA_HOST, &host, true);
+    } else if (e == CLI_OK) {
         (void)printf("The leader switches %s off; `novacron host show %s` says how far it is.\n",
                      call->arguments[0], call->arguments[0]);
     }
@@ -179,9 +184,14 @@ enum cli_exit cmd_host_confirm_off(const struct cli_call *call)
     struct remote r;
     struct ha_view view;
 
-    if (reason == NULL || reason[0] == '\0' || by == NULL || by[0] == '\0') {
-        (void)fprintf(stderr, "novacron host confirm-off: --reason says how you know that it is "
-                              "off, and --by who you are\n");
+    if (reason == NULL || reason[0] == '\0') {
+        (void)fprintf(stderr, "novacron host confirm-off: --reason TEXT is missing: how you know "
+                              "that it is off\n");
+        return CLI_USAGE;
+    }
+    if (by == NULL || by[0] == '\0') {
+        (void)fprintf(stderr, "novacron host confirm-off: --by NAME is missing: who you are ($USER "
+                              "says nothing here)\n");
         return CLI_USAGE;
     }
     enum cli_exit e = records_open(&r, &view, "host confirm-off", call);
@@ -206,7 +216,9 @@ enum cli_exit cmd_host_confirm_off(const struct cli_call *call)
                                                        &view, HA_CONFIRMED, name, NULL)},
                           1);
     }
-    if (e == CLI_OK) {
+    if (e == CLI_OK && r.json) {
+        records_print(HA_CONFIRMED, &word, true);
+    } else if (e == CLI_OK) {
         (void)printf("Noted: %s says that %s is off. Its machines start elsewhere now. If it still "
                      "runs,\nswitch it off at once: two hosts may write to one disk.\n",
                      by, name);
