@@ -6,6 +6,7 @@ SECONDS = 60
 LONG =
 CLUSTER =
 KEEP =
+GUEST = tiny
 
 .PHONY: build help setup test test-long bench demo cluster fuzz model lint format docs clean
 
@@ -27,8 +28,10 @@ test-long: setup ## the same with long tests, fresh seeds, more rounds, and fuzz
 bench: ## run all benches, or one: BENCH=name
 	@scripts/bench.sh $(BENCH)
 
-demo: setup build ## watch virtual machines survive their hosts, three minutes at most; KEEP=1 leaves it running
-	@scripts/demo.py $(if $(KEEP),--keep)
+demo: ## watch virtual machines survive their hosts, for a minute; KEEP=1 leaves it running, GUEST=linux boots Debian's kernel
+	@scripts/setup.sh build demo
+	@scripts/configure.sh build demo-programs
+	@scripts/demo.py --guest $(GUEST) $(if $(KEEP),--keep)
 
 cluster: build ## run three members on loopback; CLUSTER=--tls with certificates
 	@scripts/cluster.py $(CLUSTER)

@@ -155,10 +155,17 @@ static void incident_print(const struct ha_incident *incident)
     for (uint32_t i = 0; i < incident->n_steps; i++) {
         const struct ha_step *step = &incident->steps[i];
         const uint64_t before = i > 0 ? incident->steps[i - 1].at_ms : 0;
-        (void)printf("  %4llu.%03u s  +%-8llu %-12s %-16s %s\n",
+        (void)printf("  %4llu.%03u s  +%-8llu %-12s %-16s %s",
                      (unsigned long long)(step->at_ms / 1000), (unsigned)(step->at_ms % 1000),
                      (unsigned long long)(step->at_ms - before), step->what, step->who,
                      step->detail);
+        if (step->epoch != 0) {
+            (void)printf(", epoch %llu", (unsigned long long)step->epoch);
+        }
+        if (step->took_ms != 0) {
+            (void)printf(", took %llu ms", (unsigned long long)step->took_ms);
+        }
+        (void)printf("\n");
     }
 }
 

@@ -68,7 +68,7 @@ static void situation_count(const struct ha_view *view, struct situation *s)
         const struct ha_fate *fate = ha_view_fate(view, name);
         s->hosts_up +=
             ha_view_agent(view, name) != NULL && (fate == NULL || fate->phase == HA_HOST_UP);
-        s->quarantined += fate != NULL && fate->is_quarantined;
+        s->avoided += fate != NULL && (fate->is_quarantined || fate->is_tripped);
     }
     situation_count_machines(view, s);
     for (size_t i = 0; i < ha_view_count(view, HA_INCIDENT); i++) {
@@ -93,8 +93,8 @@ static bool situation_is_managed(const struct situation *s)
 /* Is there a line for it? */
 static bool situation_has_troubles(const struct situation *s)
 {
-    return s->hosts_up != s->hosts || s->quarantined > 0 || s->running != s->wanted ||
-           s->unknown > 0 || s->impeded > 0 || s->incidents > 0 || s->notes.len > 0;
+    return s->hosts_up != s->hosts || s->avoided > 0 || s->running != s->wanted || s->unknown > 0 ||
+           s->impeded > 0 || s->incidents > 0 || s->notes.len > 0;
 }
 
 static void situation_judge(struct situation *s)

@@ -156,9 +156,10 @@ static bool print_host(const struct ha_view *view, const char *name, bool may_pr
     const struct ha_fate *fate = ha_view_fate(view, name);
     const bool is_down = fate != NULL && fate->phase != HA_HOST_UP;
     const bool is_unheard = ha_view_agent(view, name) == NULL;
+    const bool is_avoided = fate != NULL && (fate->is_quarantined || fate->is_tripped);
     char losses[64];
 
-    if (!is_down && !is_unheard && (fate == NULL || !fate->is_quarantined)) {
+    if (!is_down && !is_unheard && !is_avoided) {
         return false;
     }
     if (may_print && is_down) {
@@ -167,6 +168,8 @@ static bool print_host(const struct ha_view *view, const char *name, bool may_pr
         (void)snprintf(losses, sizeof losses, "it gets nothing, after %u losses of late",
                        fate->losses);
         print_trouble("host", name, "quarantine", losses);
+    } else if (may_print && fate != NULL && fate->is_tripped) {
+        print_trouble("host", name, "tripped", fate->reason);
     } else if (may_print) {
         print_trouble("host", name, "unheard", "its agent has never written");
     }

@@ -19,6 +19,14 @@ build-release) compiler=gcc options=-Dbuildtype=release ;;
     ;;
 esac
 
+# One at a time: two who build in one folder would get into each other's way.
+mkdir -p "$folder"
+exec 9< "$folder"
+if ! flock -n 9; then
+    echo "configure.sh: somebody else builds in $folder; waiting for them"
+    flock 9
+fi
+
 if [ ! -e "$folder/build.ninja" ]; then
     CC=$compiler meson setup "$folder" -Dwerror=true $options
 fi

@@ -5,8 +5,10 @@ initramfs files that are made here. For tests that need what the host's kernel l
 import gzip
 import os
 import re
+import shutil
 import stat
 import subprocess
+import tempfile
 from pathlib import Path
 
 PACKAGE = "linux-image-cloud-amd64"
@@ -19,10 +21,11 @@ class NoKernel(Exception):
 class GuestKernel:
     """Kept in `directory` once it is there; NOVACRON_GUEST_KERNEL names a folder that has one."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, may_update=False):
+        """`may_update`: apt's lists are fetched if they do not know it, which takes root."""
         self.dir = Path(os.environ.get("NOVACRON_GUEST_KERNEL", directory))
         if not self.find():
-            self.fetch()
+            self.fetch(may_update)
         if not self.find():
             raise NoKernel(f"there is no kernel in {self.dir}")
 
@@ -35,23 +38,40 @@ class GuestKernel:
         self.modules = self.dir / "lib/modules" / version / "kernel"
         return self.modules.is_dir()
 
-    def fetch(self):
+    def fetch(self, may_update):
+        """Beside its place at first: whoever fetches at the same time does no harm."""
         self.dir.mkdir(parents=True, exist_ok=True)
         try:
-            said = self.run("apt-cache", "depends", PACKAGE)
-            package = re.search(r"Depends: (linux-image-\S+)", said)
+            package = self.package() or (may_update and self.update() and self.package())
             if not package:
                 raise NoKernel(f"{PACKAGE} is not known here: apt-get update")
-            self.run("apt-get", "-q", "download", package[1])
-            for file in self.dir.glob("linux-image-*.deb"):
-                self.run("dpkg-deb", "-x", file.name, ".")
-                file.unlink()
+            with tempfile.TemporaryDirectory(dir=self.dir) as folder:
+                self.run("apt-get", "-q", "download", package, at=folder)
+                for file in Path(folder).glob("linux-image-*.deb"):
+                    self.run("dpkg-deb", "-x", file.name, "root", at=folder)
+                for part in ("boot", "lib"):
+                    if not (self.dir / part).exists():
+                        shutil.move(Path(folder) / "root" / part, self.dir / part)
+        except subprocess.CalledProcessError as e:
+            raise NoKernel(f"{PACKAGE} cannot be had: {' '.join(map(str, e.cmd))}: "
+                           f"{e.stderr.strip()}") from e
         except (OSError, subprocess.SubprocessError) as e:
             raise NoKernel(f"{PACKAGE} cannot be had: {e}") from e
 
-    def run(self, *command):
-        return subprocess.run(command, cwd=self.dir, check=True, timeout=600, text=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+    def package(self):
+        """The newest one's name; None: apt does not know."""
+        said = self.run("apt-cache", "depends", PACKAGE, check=False)
+        found = re.search(r"Depends: (linux-image-\S+)", said)
+        return found[1] if found else None
+
+    def update(self):
+        as_root = [] if os.geteuid() == 0 else ["sudo"]
+        self.run(*as_root, "apt-get", "-q", "update")
+        return True
+
+    def run(self, *command, at=None, check=True):
+        return subprocess.run(command, cwd=at or self.dir, check=check, timeout=600, text=True,
+                              capture_output=True).stdout
 
     def module(self, path):
         """The file of a module: kernel/ is understood."""
@@ -59,8 +79,9 @@ class GuestKernel:
 
 
 def libraries_of(program):
-    """What a program is linked with, its loader among it."""
-    said = subprocess.run(["ldd", program], check=True, text=True, capture_output=True).stdout
+    """What a program is linked with, its loader among it: nothing, where it is static, which ldd
+    calls an error."""
+    said = subprocess.run(["ldd", program], check=False, text=True, capture_output=True).stdout
     return sorted(set(re.findall(r"(/\S+) \(0x", said)))
 
 

@@ -101,7 +101,8 @@ class Member:
 class Cluster:
     def __init__(self, directory, build, size=3, has_tls=False, extra="", traits=None, hosts=None):
         """`traits` gives further settings of founders by their name: {"node-3": ["witness: true"]};
-        `hosts`, addresses of the members, in their order; else all are on loopback."""
+        `hosts`, addresses of the members in networks of their own, in their order; else all are on
+        loopback, at ports that are free."""
         self.dir = Path(directory)
         self.build = Path(build)
         self.program = self.build / "backend/novacrond/novacrond"
@@ -111,7 +112,7 @@ class Cluster:
         self.traits = traits or {}
         self.hosts = dict(zip((f"node-{i + 1}" for i in range(size)), hosts or []))
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("NOVACRON_")}
-        ports = free_ports(2 * size)
+        ports = [2379, 2380] * size if hosts else free_ports(2 * size)
         self.founders = [(f"node-{i + 1}", ports[2 * i], ports[2 * i + 1]) for i in range(size)]
         self.members = []
         self.context = None

@@ -11,6 +11,9 @@ and real QEMU machines of the tiny guest on shared storage. For `make demo`, tes
 A host is what its script `boot` starts: its guard, and its daemon, and the QEMU processes that the
 daemon starts. They work below the host's directory, or have DEMO_HOST=DIRECTORY in their
 environment, and switching the host off kills all of that.
+
+With a net_lab each host is in a namespace of its own, and can be cut off from the others while its
+machines, its disk and its controller go on. Without one its daemon is stopped in the place of that.
 """
 
 import base64
@@ -25,6 +28,7 @@ from pathlib import Path
 
 from local_bmc import LocalBmc
 from local_cluster import Cluster
+from local_guests import TinyGuest
 
 MARK = "DEMO_HOST"
 IMAGE_BYTES = 1024 * 1024
@@ -33,6 +37,7 @@ COUNTER_MARK = b"NOVACTR1"
 BOOT = """\
 #!/bin/sh
 # Starts the host: its guard, unless it runs, and its daemon.
+{enter}
 export {mark}='{dir}'
 cd '{dir}'
 # A process that has its number proves nothing, after a power cut: the guard itself must answer.
@@ -47,9 +52,13 @@ echo $! > daemon.pid
 
 
 class HostCluster(Cluster):
+    def __init__(self, *args, folders=(), **kwargs):
+        self.folders = folders
+        super().__init__(*args, **kwargs)
+
     def settings(self, name, client_port, peer_port, state="new", member_id=None):
         text = super().settings(name, client_port, peer_port, state, member_id)
-        folders = ", ".join(str(f) for f in [self.dir / "pool", self.build / "demo/guest"])
+        folders = ", ".join(str(f) for f in [self.dir / "pool", *self.folders])
         return text + (f"machines:\n  run_dir: {self.dir / name / 'machines'}\n"
                        f"  folders: [{folders}]\n  storages: [pool]\n"
                        f"  guard: {self.dir / name / 'guard.sock'}\n"
@@ -57,21 +66,27 @@ class HostCluster(Cluster):
 
 
 class HostFarm:
-    def __init__(self, directory, build, size=3):
+    def __init__(self, directory, build, size=3, lab=None, guest=None):
+        """`lab`: a NetLab of that size, with management; the farm's from now on."""
         self.dir = Path(directory).resolve()
         self.build = Path(build).resolve()
         self.pool = self.dir / "pool"
         self.pool.mkdir(parents=True, exist_ok=True)
-        self.cluster = HostCluster(self.dir, self.build, size=size)
+        self.lab = lab
+        self.guest = guest or TinyGuest(self.build)
+        self.cluster = HostCluster(self.dir, self.build, size=size, hosts=lab and lab.hosts,
+                                   folders=self.guest.folders)
         self.names = [m.name for m in self.cluster.members]
+        self.unreached = set()  # hosts that nobody here should ask, for they are cut off
         self.bmcs = {}
-        for member in self.cluster.members:
+        for i, member in enumerate(self.cluster.members):
             boot = member.dir / "boot"
-            boot.write_text(BOOT.format(mark=MARK, dir=member.dir,
+            boot.write_text(BOOT.format(mark=MARK, dir=member.dir, enter=self.enter(i, boot),
                                         guard=self.build / "backend/guard/novacron-guard",
                                         daemon=self.cluster.program))
             boot.chmod(0o755)
-            bmc = LocalBmc(self.dir / f"bmc-{member.name}", member.name)
+            bmc = LocalBmc(self.dir / f"bmc-{member.name}", member.name,
+                           **({"address": lab.controllers[i], "port": 623} if lab else {}))
             bmc.add("mark", f"{MARK}={member.dir}")
             bmc.add("below", member.dir)
             bmc.boots_by(str(boot))
@@ -101,6 +116,13 @@ class HostFarm:
     def kill_daemon(self, name):
         os.kill(self.daemon_pid(name), signal.SIGKILL)
 
+    def signal_daemon(self, name, number):
+        """If it lives still."""
+        try:
+            os.kill(self.daemon_pid(name), number)
+        except ProcessLookupError:
+            pass
+
     def lose_power(self, name):
         self.bmcs[name].lose_power()
 
@@ -112,6 +134,29 @@ class HostFarm:
     def leader(self):
         return self.cluster.leader().name
 
+    def enter(self, number, boot):
+        """How the host's script gets where the host is."""
+        if not self.lab:
+            return ""
+        return f"[ \"$1\" = inside ] || exec {' '.join(self.lab.prefix(number))} '{boot}' inside"
+
+    def cut_off(self, name):
+        """The host and all others hear nothing of each other; it reaches controllers."""
+        self.unreached.add(name)
+        self.member(name).process = None
+        if self.lab:
+            self.lab.pull(self.names.index(name))
+        else:
+            os.kill(self.daemon_pid(name), signal.SIGSTOP)
+
+    def join(self, name):
+        if self.lab:
+            self.lab.plug(self.names.index(name))
+        else:
+            self.signal_daemon(name, signal.SIGCONT)
+        self.unreached.discard(name)
+        self.member(name).process = True
+
     def close(self):
         for _ in range(2):  # what was started meanwhile, too
             for entry in os.scandir("/proc"):
@@ -119,6 +164,8 @@ class HostFarm:
                     kill(int(entry.name))
         for bmc in self.bmcs.values():
             bmc.stop()
+        if self.lab:
+            self.lab.close()
 
     def is_ours(self, pid):
         """A process of one of the hosts works below its directory."""
@@ -130,8 +177,13 @@ class HostFarm:
 
     # --- records ---------------------------------------------------------------------------------
 
+    @property
+    def endpoints(self):
+        """Of all that should answer."""
+        return ",".join(m.client_url for m in self.cluster.members if m.name not in self.unreached)
+
     def novacron(self, *args, check=True):
-        command = [self.build / "cli/novacron", *args, "--endpoints", self.cluster.endpoints]
+        command = [self.build / "cli/novacron", *args, "--endpoints", self.endpoints]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
         if check and done.returncode not in (0, 1):
             raise RuntimeError(f"{' '.join(map(str, args))}: {done.stdout}{done.stderr}")
@@ -148,14 +200,13 @@ class HostFarm:
         return documents
 
     def machine(self, name, extra=""):
-        """The manifest of a machine of the tiny guest, and its empty disk."""
+        """The manifest of a machine of the guest, and its empty disk."""
         image = self.pool / f"{name}.img"
         if not image.exists():
             image.write_bytes(bytes(IMAGE_BYTES))
-        return (f"kind: vm\nname: {name}\nmemory_mib: 16\ncpus: 1\nvolume: {name}.img\n"
-                f"storage: pool\n{extra}definition:\n  machine: pc\n"
-                f"  boot: {{kernel: {self.build / 'demo/guest/tiny-guest.elf'}}}\n"
-                "  disk: {bus: ide}\n")
+        return (f"kind: vm\nname: {name}\nmemory_mib: {self.guest.memory_mib}\ncpus: 1\n"
+                f"volume: {name}.img\nstorage: pool\n{extra}definition:\n"
+                f"{self.guest.definition}")
 
     def apply(self, documents):
         path = self.dir / "manifest.yaml"
@@ -169,6 +220,8 @@ class HostFarm:
         """A record, from whichever member answers."""
         body = json.dumps({"key": base64.b64encode(key.encode()).decode()}).encode()
         for member in [self.member(at)] if at else self.cluster.members:
+            if member.name in self.unreached:
+                continue
             try:
                 request = urllib.request.Request(member.client_url + "/v3/kv/range", data=body)
                 with urllib.request.urlopen(request, timeout=1) as answer:

@@ -10,6 +10,7 @@
 #include "drivers/guard/guard_client.h"
 #include "drivers/qemu/qemu.h"
 #include "novacrond/daemon.h"
+#include "novacrond/incident_trace.h"
 #include "world/linux/linux_command.h"
 
 /* --- what is told ----------------------------------------------------------------------------- */
@@ -22,6 +23,26 @@ static void ha_said(void *ctx, enum ha_saying who, const char *what, const char 
 
     LOG_SAY(&d->log, who == HA_SAYS_RECORD ? DAEMON_WARN : DAEMON_INFO, what,
             log_text("by", whose[who]), log_text("of", subject), log_text("detail", detail));
+}
+
+/* An incident is closed: it goes to the collector, as one trace, whatever part of calls is
+ * recorded. When it was opened is known by the wall clock; it may be longer ago than this host is
+ * up. */
+static void ha_incident_closed(void *ctx, const struct ha_incident *incident)
+{
+    struct daemon *d = ctx;
+    const struct world *world = linux_world_table(d->lw);
+    if (d->otlp == NULL) {
+        return;
+    }
+    nanos ago = world_wall(world) - incident->opened_wall_ms * NANOS_PER_MS;
+    struct trace_span *spans = mem_alloc(INCIDENT_SPANS_MAX * sizeof *spans);
+    size_t n = incident_trace(incident, world_now(world) - ago, spans);
+
+    for (size_t i = 0; i < n; i++) {
+        d->tracer.sink.take(d->tracer.sink.ctx, &spans[i]);
+    }
+    mem_free(spans);
 }
 
 static void ha_fence_told(void *ctx, const char *device, enum fence_news news, const char *why)
@@ -187,7 +208,8 @@ static uint32_t host_cpus(void)
 void daemon_ha_attach(struct daemon *d)
 {
     const struct daemon_machines_settings *s = &d->config->settings->machines;
-    const struct ha_member_events events = {.ctx = d, .said = ha_said};
+    const struct ha_member_events events = {
+        .ctx = d, .said = ha_said, .incident = ha_incident_closed};
     struct ha_member_config *config = mem_alloc_zero(sizeof *config);
 
     node_ha_attach(d->ha.store, d->node);

@@ -53,6 +53,7 @@ static void page_hosts(struct daemon_page *p, const struct ha_view *view)
         page_text(p, "proof", ha_proof_name(fate->proof));
         page_number(p, "losses", fate->losses);
         page_flag(p, "quarantined", fate->is_quarantined);
+        page_flag(p, "tripped", fate->is_tripped);
         page_text(p, "incident", fate->incident);
         page_text(p, "reason", fate->reason);
         page_end(p);
@@ -73,6 +74,7 @@ void daemon_page_ha(struct rpc_call *call)
     page_number(&p, "revision", s.revision);
     page_number(&p, "unreadable", s.unreadable);
     page_number(&p, "unproven", s.unproven);
+    page_number(&p, "tripped", s.tripped);
     page_number(&p, "incidents_open", s.incidents_open);
     if (s.has_agent) {
         page_agent(&p, &s);
@@ -103,6 +105,9 @@ void daemon_ha_metrics(struct buf *b, const struct daemon *d)
     GAUGE("novacron_machines_unproven",
           "Machines of lost hosts that nothing proves gone, and nothing will by itself.",
           s.unproven);
+    GAUGE("novacron_hosts_tripped",
+          "Hosts on which machines could not be started, and that get none for a while.",
+          s.tripped);
     GAUGE("novacron_incidents_open", "Losses of hosts that are not dealt with yet.",
           s.incidents_open);
     GAUGE("novacron_ha_records_unreadable", "Records of machines and hosts that cannot be read.",

@@ -157,6 +157,15 @@ static void health_on_judging(void *ctx)
                          is_well ? 0 : 1, 1);
 }
 
+static void health_on_leader_died(void *ctx, node_id leader)
+{
+    const struct daemon *d = ctx;
+
+    if (d->node != NULL) {
+        node_peer_died(d->node, leader);
+    }
+}
+
 /* The log's streams are ears of their own. */
 static bool health_on_hears(void *ctx, node_id id, nanos span)
 {
@@ -221,6 +230,7 @@ bool daemon_health_open(struct daemon *d, char *why, size_t n)
                                         .cut = health_on_cut,
                                         .condition = health_on_condition,
                                         .judging = health_on_judging,
+                                        .leader_died = health_on_leader_died,
                                         .hears = health_on_hears};
     struct health_host_config config = {.name = s->name, .storage_path = HEALTH_STORAGE_PATH};
     struct seal_ring ring;

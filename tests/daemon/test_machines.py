@@ -31,10 +31,6 @@ class Farm(HostFarm):
         super().__init__(directory, build)
         self.witness = Witness(self)
 
-    def machine(self, name, extra=""):
-        """Its guest is not asked for long: in its first moments it does not hear."""
-        return super().machine(name, extra + "stop_ms: 1000\n")
-
     def run(self, *args, text=None):
         command = [self.build / "cli/novacron", *args, "--endpoints", self.cluster.endpoints]
         return subprocess.run(command, capture_output=True, text=True, timeout=60, input=text)

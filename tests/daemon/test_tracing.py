@@ -128,7 +128,7 @@ def parse(handler, body):
                 begin, end = span["startTimeUnixNano"], span["endTimeUnixNano"]
                 assert isinstance(begin, str) and int(begin) <= int(end), span
                 assert abs(int(end) / 1e9 - time.time()) < 60, span
-                assert span["kind"] in (1, 2) and span["status"].get("code", 0) in (0, 2), span
+                assert span["kind"] in (1, 2, 3) and span["status"].get("code", 0) in (0, 2), span
                 spans.append({**span, "parent": parent, "begin": int(begin), "end": int(end),
                               "who": resource["service.instance.id"],
                               "attributes": attributes_of(span)})

@@ -5,9 +5,10 @@
 #include "core/base/check.h"
 #include "tests/support/test.h"
 
-#define BOX_PORT 2380
-#define BOX_DISK (64ULL * 1024 * 1024)
-#define SLICE    (20 * NANOS_PER_MS)
+#define BOX_PORT    2380
+#define BOX_CLUSTER 77
+#define BOX_DISK    (64ULL * 1024 * 1024)
+#define SLICE       (20 * NANOS_PER_MS)
 
 /* --- one member ---------------------------------------------------------------------------------
  */
@@ -18,6 +19,7 @@ static void box_on_ready(void *ctx, enum recovery_verdict verdict, const char *w
     (void)verdict;
     (void)why;
     node_ha_ready(b->store);
+    node_sessions_leader_changed(b->sessions);
 }
 
 static void box_on_leader(void *ctx, enum raft_role role, node_id leader, raft_term term)
@@ -27,18 +29,20 @@ static void box_on_leader(void *ctx, enum raft_role role, node_id leader, raft_t
     (void)leader;
     (void)term;
     node_ha_leader_changed(b->store);
+    node_sessions_leader_changed(b->sessions);
 }
 
 static void box_on_advanced(void *ctx)
 {
     struct ha_box *b = ctx;
     node_ha_advanced(b->store);
+    node_sessions_advanced(b->sessions);
 }
 
 static void box_on_note(void *ctx, node_id from, struct bytes note)
 {
     struct ha_box *b = ctx;
-    assert_true(node_ha_note(b->store, from, note));
+    assert_true(node_sessions_note(b->sessions, from, note) || node_ha_note(b->store, from, note));
 }
 
 static void box_on_said(void *ctx, enum ha_saying who, const char *what, const char *subject,
@@ -55,52 +59,115 @@ static void box_on_said(void *ctx, enum ha_saying who, const char *what, const c
     }
 }
 
-void ha_box_start(struct ha_box *b)
+static void box_on_session(void *ctx, const char *what, const char *voter, const char *why)
+{
+    struct ha_box *b = ctx;
+    if (b->cluster->is_loud) {
+        print_message("# %6llu ms %s session: %s by %s: %s\n",
+                      (unsigned long long)(simworld_now(b->cluster->sim) / NANOS_PER_MS), b->name,
+                      what, voter, why);
+    }
+}
+
+static void box_on_incident(void *ctx, const struct ha_incident *incident)
+{
+    struct ha_box *b = ctx;
+
+    b->cluster->incident_told[b->cluster->incidents_told++ % HA_TOLD_MAX] = *incident;
+}
+
+/* What works beside a node, or beside a session. */
+static void box_start_member(struct ha_box *b, const struct ha_store *store)
+{
+    struct ha_member_config ha = {.seed = 0};
+    const struct ha_member_events told = {
+        .ctx = b, .said = box_on_said, .incident = box_on_incident};
+
+    ha_text_set(ha.agent.host, sizeof(ha.agent.host), b->name);
+    ha.agent.memory_mib = 16384;
+    ha.agent.cpus = 16;
+    ha.agent.storages.n = 1;
+    ha_text_set(ha.agent.storages.name[0], HA_NAME_BYTES, "nfs");
+    b->member = ha_member_open(simhost_world(b->host), store, &ha, &told);
+}
+
+static void box_start_session(struct ha_box *b)
+{
+    struct ha_cluster *c = b->cluster;
+    struct ha_session_config config = {.cluster = BOX_CLUSTER, .n_voters = c->voters};
+    const struct ha_session_events events = {.ctx = b, .said = box_on_session};
+
+    ha_text_set(config.host, sizeof(config.host), b->name);
+    for (uint32_t k = 0; k < c->voters; k++) {
+        config.voters[k].id = k + 1;
+        memcpy(config.voters[k].name, c->box[k].name, sizeof(c->box[k].name));
+        memcpy(config.voters[k].at.host, c->box[k].name, sizeof(c->box[k].name));
+        config.voters[k].at.port = BOX_PORT;
+    }
+    b->session = ha_session_open(simhost_world(b->host), &config, &events);
+    box_start_member(b, ha_session_store(b->session));
+}
+
+static void box_start_node(struct ha_box *b)
 {
     struct ha_cluster *c = b->cluster;
     struct node_config config = node_config_default(b->i + 1);
     const struct world *world = simhost_world(b->host);
-    struct ha_member_config ha = {.seed = 0};
-    const struct ha_member_events told = {.ctx = b, .said = box_on_said};
+    const struct node_sessions_events sessions = {.ctx = b};
     const struct node_events events = {.ctx = b,
                                        .ready = box_on_ready,
                                        .leader_changed = box_on_leader,
                                        .advanced = box_on_advanced,
                                        .note = box_on_note};
 
-    assert_null(b->node);
     config.dir = "node";
-    config.cluster = 77;
+    config.cluster = BOX_CLUSTER;
     config.founders = &c->founders;
     config.port = c->n > 1 ? BOX_PORT : 0;
-    config.peer_count = c->n;
+    config.peer_count = c->voters;
     config.segment_bytes = 16 * 1024 * 1024;
-    for (uint32_t k = 0; k < c->n; k++) {
+    for (uint32_t k = 0; k < c->voters; k++) {
         config.peers[k].id = k + 1;
         memcpy(config.peers[k].at.host, c->box[k].name, sizeof(c->box[k].name));
         config.peers[k].at.port = BOX_PORT;
     }
-    ha_text_set(ha.agent.host, sizeof(ha.agent.host), b->name);
-    ha.agent.memory_mib = 16384;
-    ha.agent.cpus = 16;
-    ha.agent.storages.n = 1;
-    ha_text_set(ha.agent.storages.name[0], HA_NAME_BYTES, "nfs");
     b->store = node_ha_open(world, b->i + 1);
+    b->sessions = node_sessions_open(world, b->store, BOX_CLUSTER, &sessions);
+    config.agents = node_sessions_listener(b->sessions);
     b->node = node_open(world, &config, &events);
     node_ha_attach(b->store, b->node);
-    b->member = ha_member_open(world, node_ha_store(b->store), &ha, &told);
+    node_sessions_attach(b->sessions, b->node);
+    box_start_member(b, node_ha_store(b->store));
+}
+
+void ha_box_start(struct ha_box *b)
+{
+    assert_null(b->member);
+    if (b->i < b->cluster->voters) {
+        box_start_node(b);
+    } else {
+        box_start_session(b);
+    }
 }
 
 /* Its process is gone; what it had is freed. */
 static void box_forget(struct ha_box *b)
 {
-    if (b->node != NULL) {
+    if (b->member != NULL) {
         ha_member_close(b->member);
+        b->member = NULL;
+    }
+    if (b->node != NULL) {
+        node_sessions_close(b->sessions);
         node_ha_close(b->store);
         node_close(b->node);
         b->node = NULL;
-        b->member = NULL;
         b->store = NULL;
+        b->sessions = NULL;
+    }
+    if (b->session != NULL) {
+        ha_session_close(b->session);
+        b->session = NULL;
     }
 }
 
@@ -126,7 +193,7 @@ static void box_came_on(void *ctx, struct simhost *host)
 {
     struct ha_box *b = ctx;
     (void)host;
-    if (!b->stays_down && b->node == NULL) {
+    if (!b->stays_down && b->member == NULL) {
         ha_box_start(b);
     }
 }
@@ -146,9 +213,18 @@ void ha_box_isolate(struct ha_box *b, bool is_isolated)
 
 void ha_cluster_init(struct ha_cluster *c, uint64_t seed, uint32_t n, enum world_watchdog watchdog)
 {
+    ha_cluster_init_agents(c, seed, n, 0, watchdog);
+}
+
+void ha_cluster_init_agents(struct ha_cluster *c, uint64_t seed, uint32_t voters, uint32_t agents,
+                            enum world_watchdog watchdog)
+{
+    const uint32_t n = voters + agents;
+
     memset(c, 0, sizeof(*c));
     CHECK(n <= HA_BOXES_MAX);
     c->n = n;
+    c->voters = voters;
     c->has_health = true;
     c->sim = simworld_new(seed);
     for (uint32_t i = 0; i < n; i++) {
@@ -163,18 +239,33 @@ void ha_cluster_init(struct ha_cluster *c, uint64_t seed, uint32_t n, enum world
         if (watchdog != WORLD_WATCHDOG_NONE) {
             simguard_install(b->host, watchdog, 5 * NANOS_PER_S);
         }
-        raft_membership_insert(&c->founders, i + 1, RAFT_VOTER);
+        if (i < voters) {
+            raft_membership_insert(&c->founders, i + 1, RAFT_VOTER);
+        }
     }
 }
 
 void ha_cluster_deinit(struct ha_cluster *c)
 {
     for (uint32_t i = 0; i < c->n; i++) {
-        if (c->box[i].node != NULL) {
+        if (c->box[i].member != NULL) {
             ha_box_kill(&c->box[i]);
         }
     }
     simworld_free(c->sim);
+}
+
+static node_id box_id(const struct ha_box *b)
+{
+    return b->i < b->cluster->voters ? b->i + 1 : ha_session_id(BOX_CLUSTER, b->name);
+}
+
+struct ha_session_status ha_box_session(const struct ha_box *b)
+{
+    struct ha_session_status status;
+
+    ha_session_status(b->session, &status);
+    return status;
 }
 
 static void health_play(struct ha_cluster *c)
@@ -183,7 +274,7 @@ static void health_play(struct ha_cluster *c)
 
     for (uint32_t i = 0; i < c->n; i++) {
         struct ha_box *b = &c->box[i];
-        bool is_silent = b->node == NULL || b->is_unheard;
+        bool is_silent = b->member == NULL || b->is_unheard;
         if (!is_silent) {
             b->silent_since = now;
         }
@@ -192,7 +283,7 @@ static void health_play(struct ha_cluster *c)
     for (uint32_t i = 0; i < c->n; i++) {
         for (uint32_t k = 0; k < c->n && c->box[i].node != NULL; k++) {
             if (i != k) {
-                ha_member_cut(c->box[i].member, k + 1, c->box[k].is_cut);
+                ha_member_cut(c->box[i].member, box_id(&c->box[k]), c->box[k].is_cut);
             }
         }
     }

@@ -14,9 +14,12 @@
 #include "core/chaos/simpower.h"
 #include "core/chaos/simvm.h"
 #include "core/ha/ha_member.h"
+#include "core/ha/ha_session.h"
 #include "core/node/node_ha.h"
+#include "core/node/node_session.h"
 
-#define HA_BOXES_MAX   5
+#define HA_BOXES_MAX   7
+#define HA_TOLD_MAX    8
 #define HA_TEST_DETECT (1200 * NANOS_PER_MS)
 
 struct ha_cluster;
@@ -26,11 +29,13 @@ struct ha_box {
     uint32_t i;
     char name[16];
     struct simhost *host;
-    struct node *node; /* NULL: down */
+    struct node *node; /* NULL: down, or a host that does not vote */
     struct node_ha *store;
-    struct ha_member *member;
-    bool stays_down; /* it is not started when its power comes back */
-    bool is_unheard; /* by health: a test says so */
+    struct node_sessions *sessions;
+    struct ha_session *session; /* of a host that does not vote; NULL: down */
+    struct ha_member *member;   /* NULL: down */
+    bool stays_down;            /* it is not started when its power comes back */
+    bool is_unheard;            /* by health: a test says so */
     nanos silent_since;
     bool is_cut;
 };
@@ -38,15 +43,23 @@ struct ha_box {
 struct ha_cluster {
     struct simworld *sim;
     uint32_t n;
+    uint32_t voters; /* the first; the others do not vote */
     struct ha_box box[HA_BOXES_MAX];
     struct raft_membership founders;
     bool has_health;
     bool is_loud;         /* what is said is printed */
     uint64_t first_epoch; /* of the machine that was looked at first */
+
+    /* Incidents that were told as closed; a ring. */
+    uint32_t incidents_told;
+    struct ha_incident incident_told[HA_TOLD_MAX];
 };
 
 /* `watchdog`: of all hosts; NONE: there is no guard. */
 void ha_cluster_init(struct ha_cluster *c, uint64_t seed, uint32_t n, enum world_watchdog watchdog);
+/* The same with hosts behind them that do not vote. */
+void ha_cluster_init_agents(struct ha_cluster *c, uint64_t seed, uint32_t voters, uint32_t agents,
+                            enum world_watchdog watchdog);
 void ha_cluster_deinit(struct ha_cluster *c);
 
 /* Starts all, waits until each has a lease. Declares the storage "nfs" without flight and the
@@ -65,7 +78,10 @@ void ha_cluster_run(struct ha_cluster *c, nanos span);
 /* The member that leads with a manager; NULL: none. */
 struct ha_box *ha_cluster_leader(struct ha_cluster *c);
 
-/* Any that is up and no leader. */
+/* What has befallen its session. */
+struct ha_session_status ha_box_session(const struct ha_box *b);
+
+/* Any voter that is up and no leader. */
 struct ha_box *ha_cluster_follower(struct ha_cluster *c);
 struct ha_box *ha_cluster_box(struct ha_cluster *c, const char *name);
 

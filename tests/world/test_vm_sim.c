@@ -37,11 +37,11 @@ static void sim_yard_step(struct vm_bench *bench)
     (void)simworld_step(sim_yard.sim);
 }
 
-/* There is nothing to wait for. */
 static void sim_yard_boots(struct vm_bench *bench, const char *name)
 {
     (void)bench;
     (void)name;
+    simworld_run(sim_yard.sim, simworld_now(sim_yard.sim) + SIMVM_DEAF_TIME);
 }
 
 static void sim_yard_restart(struct vm_bench *bench, void (*between)(struct vm_bench *bench))

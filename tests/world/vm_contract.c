@@ -285,6 +285,22 @@ static void a_guest_that_is_asked_to_shuts_down(void **state)
     assert_int_equal(begin_on(y, "vm", "disk", 4), OK);
 }
 
+/* While it boots, presses may be lost. Each is OK, and none does harm. */
+static void a_guest_that_boots_is_asked_again_until_it_hears(void **state)
+{
+    struct yard *y = *state;
+    bool is_asked = true;
+
+    assert_int_equal(begin_on(y, "vm", "disk", 3), OK);
+    for (int i = 0; y->exit_count == 0; i++) {
+        assert_true(i < STEPS_MAX);
+        /* One that is on its way out cannot be asked any more: then its end must follow. */
+        is_asked = is_asked && vm_ask(y, WORLD_VM_STOP, "vm", 3) == OK;
+        vm_place->step(&y->bench);
+    }
+    exit_is(&y->exits[0], "vm", 3, WORLD_VM_SHUT_DOWN);
+}
+
 static void orders_for_one_machine_keep_their_order(void **state)
 {
     struct yard *y = *state;
@@ -710,6 +726,7 @@ int vm_contract_run(struct vm_place *place)
         YARD_TEST(a_volume_that_is_not_there_is_not_found),
         YARD_TEST(a_crash_is_told_once),
         YARD_TEST(a_guest_that_is_asked_to_shuts_down),
+        YARD_TEST(a_guest_that_boots_is_asked_again_until_it_hears),
         YARD_TEST(orders_for_one_machine_keep_their_order),
         YARD_TEST(machines_are_listed_in_the_order_in_which_they_were_started),
         YARD_TEST(machines_outlive_who_started_them_and_are_adopted),

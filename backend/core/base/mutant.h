@@ -180,7 +180,20 @@
     X(HA_BACKOFF_RESET, "backoff-reset-by-leader", "ha",                                           \
       "a new leader counts the failures of a machine from none", "docs/ha.md, restarts")           \
     X(HA_STORM_UNCAPPED, "fence-storm-uncapped", "ha", "as many hosts are fenced as seem lost",    \
-      "corosync#705; kubernetes/community#1416")
+      "corosync#705; kubernetes/community#1416")                                                   \
+    X(HA_NO_QUARANTINE, "host-never-quarantined", "ha",                                            \
+      "a host that is lost again and again gets machines as if it never was",                      \
+      "Microsoft failover clusters, quarantine")                                                   \
+    X(HA_TAKEN_OVER_AT_ONCE, "taken-over-fences-at-once", "ha",                                    \
+      "a new leader begins all fences that it takes over at once", "docs/ha.md, fencing one host") \
+    X(HA_RACE_IGNORED, "fence-race-ignored", "ha",                                                 \
+      "who was being fenced is heard, and whoever began it is fenced at once", "pacemaker#639")    \
+    X(HA_OFF_UNCONFIRMED, "off-after-a-delay-unconfirmed", "ha",                                   \
+      "a leader that has waited before a fence does not ask whether it still leads",               \
+      "pacemaker, priority-fencing-delay; docs/ha.md, fence races")                                \
+    X(HA_AGENT_STAYS, "agent-stays-with-its-voter", "ha",                                          \
+      "an agent stays with a voter through which it finds no leader",                              \
+      "docs/ha.md, hosts that do not vote")
 
 enum mutant {
     MUTANT_NONE,

@@ -85,6 +85,7 @@ enum err simvm_spawn(struct simhost *host, const struct world_vm_spec *spec, str
     vm->host = host;
     vm->volume = volume;
     vm->epoch = spec->epoch;
+    vm->hears_at = host->sim->now + SIMVM_DEAF_TIME;
     memcpy(vm->name, spec->name, strlen(spec->name) + 1);
     vm->is_waiting = spec->is_incoming;
     if (vm->is_waiting) {

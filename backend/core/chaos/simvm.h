@@ -33,6 +33,9 @@
 #define SIMVM_LATENCY       (5 * NANOS_PER_MS)
 #define SIMVM_SHUTDOWN_TIME (3 * NANOS_PER_S)
 
+/* A guest that boots, from its process on, does not notice its power button: a press is lost. */
+#define SIMVM_DEAF_TIME (2 * NANOS_PER_S)
+
 /* How long a guest is moved. The hosts have to reach each other when it begins and when it ends. */
 #define SIMVM_MOVE_TIME NANOS_PER_S
 

@@ -12,6 +12,7 @@ struct simvm {
     struct simvolume *volume;
     uint64_t epoch;
     nanos shutdown_at; /* 0: no */
+    nanos hears_at;    /* its guest has booted, and notices its power button */
     bool stands;       /* paused by itself: its disk had no room */
     struct simvm_faults faults;
     struct simvm_agent agent;

@@ -62,6 +62,7 @@ static void move_ends(struct simcall *call)
     vm->shutdown_at = 0;
     simvolume_close(vm->volume, vm);
     target->is_waiting = false;
+    target->hears_at = vm->hears_at; /* it goes on where it was */
     target->is_paused = true;
     simcall_after(call, SIMVM_LATENCY, move_answers);
 }

@@ -184,6 +184,13 @@ static enum err resume_machine(struct simvm *vm)
     return OK;
 }
 
+static void press_button(struct simvm *vm, nanos now)
+{
+    if (now >= vm->hears_at && !vm->faults.ignores_stop && vm->shutdown_at == 0) {
+        vm->shutdown_at = now + SIMVM_SHUTDOWN_TIME;
+    }
+}
+
 /* The process of the machine gets the command, if it takes any. */
 static void command_machine(struct simcall *call)
 {
@@ -218,8 +225,8 @@ static void command_machine(struct simcall *call)
         simvm_answer(call, e, vm_state(vm));
         return;
     }
-    if (request->op == WORLD_VM_STOP && !vm->faults.ignores_stop && vm->shutdown_at == 0) {
-        vm->shutdown_at = call->host->sim->now + SIMVM_SHUTDOWN_TIME;
+    if (request->op == WORLD_VM_STOP) {
+        press_button(vm, call->host->sim->now);
     } else if (request->op == WORLD_VM_PAUSE) {
         vm->is_paused = true;
     }

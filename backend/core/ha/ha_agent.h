@@ -19,10 +19,10 @@
  * epoch that it has reported, or that was assigned before it had registered, it never starts.
  *
  * WHAT IT ENDS. At once: machines of epochs that are over, by the same view. In good order: those
- * in STOPPING, which get a press of their power button, and are killed after their stop_ms. At the
- * end of the lease: by policy, `stop` in good order from half a lease before the end on, `pause`
- * paused at first; both killed an eighth of a lease before the end, the guard being the last to do
- * it. `keep` runs on.
+ * in STOPPING, whose power button is pressed until they obey, and which are killed after their
+ * stop_ms. At the end of the lease: by policy, `stop` in good order from half a lease before the
+ * end on, `pause` paused at first; both killed an eighth of a lease before the end, the guard being
+ * the last to do it. `keep` runs on.
  *
  * REPORTS are transactions guarded by the agent's own record, so that an agent that was displaced
  * can report nothing. They are repeated until they are in the view.
@@ -48,6 +48,10 @@
 
 /* A host without a guard does not know what lease its agent had when it was started anew. */
 #define HA_ADOPT_GRACE (10 * NANOS_PER_S)
+
+/* A guest that boots does not notice its power button, so it is pressed again until the machine has
+ * ended or its time is over. Whoever shuts down already cares for no further press. */
+#define HA_PRESS_EVERY (2 * NANOS_PER_S)
 
 #define HA_QUERY_EVERY    (3 * NANOS_PER_S)
 #define HA_QUERY_PATIENCE (2 * NANOS_PER_S)

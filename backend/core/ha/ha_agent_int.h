@@ -37,8 +37,9 @@ struct ha_run {
     enum ha_policy policy;
     nanos stop_time;  /* stop_ms of its machine */
     bool has_exited;  /* while its START is under way */
-    bool is_stopping; /* its button was pressed, at: */
+    bool is_stopping; /* its button was pressed, since: */
     nanos stopped_at;
+    nanos press_at;   /* and is again, from then on */
     bool is_paused;   /* by us, for want of a lease */
     bool must_die;    /* KILL until it is gone */
     nanos kill_again; /* not before */

@@ -264,18 +264,27 @@ static void run_kill(struct ha_run *run, nanos now)
     a->world->vm->submit(a->world->self, &run->kill);
 }
 
-/* In good order, and after `patience` not so. */
-static void run_end_in_order(struct ha_run *run, nanos now, nanos patience)
+/* In good order, and from `until` on not so. */
+static void run_end_in_order(struct ha_run *run, nanos now, nanos until)
 {
-    if (!run->is_stopping && !run->is_order_busy) {
+    if (now >= until) {
+        run->must_die = true;
+        return;
+    }
+    if (!run->is_order_busy && now >= run->press_at) {
+        run->press_at = now + HA_PRESS_EVERY;
+        run_order(run, WORLD_VM_STOP, u64_max(until - now, NANOS_PER_S));
+    }
+    ha_agent_want(run->agent, run->is_order_busy ? until : u64_min(until, run->press_at));
+}
+
+/* From now on its end is waited for. */
+static void run_begin_to_stop(struct ha_run *run, nanos now)
+{
+    if (!run->is_stopping) {
         run->is_stopping = true;
         run->stopped_at = now;
-        run_order(run, WORLD_VM_STOP, u64_max(patience, NANOS_PER_S));
-    }
-    if (run->is_stopping && now >= u64_add_sat(run->stopped_at, patience)) {
-        run->must_die = true;
-    } else if (run->is_stopping) {
-        ha_agent_want(run->agent, u64_add_sat(run->stopped_at, patience));
+        run->press_at = now;
     }
 }
 
@@ -319,7 +328,8 @@ static bool run_isolate(struct ha_run *run, nanos now)
         if (!run->is_stopping) {
             ha_agent_say(a, "isolated", run->vm, "the host's lease ends: its guest is asked");
         }
-        run_end_in_order(run, now, u64_sub_sat(kill_from, now));
+        run_begin_to_stop(run, now);
+        run_end_in_order(run, now, kill_from);
     }
     return true;
 }
@@ -394,7 +404,8 @@ static void run_pass(struct ha_run *run, nanos now)
             ha_agent_say(a, "stale", run->vm, "it lives in an epoch that is over: it is killed");
             run->must_die = true;
         } else if (claim == RUN_TO_STOP) {
-            run_end_in_order(run, now, run->stop_time);
+            run_begin_to_stop(run, now);
+            run_end_in_order(run, now, u64_add_sat(run->stopped_at, run->stop_time));
         } else if (claim == RUN_WANTED) {
             run->is_stopping = false; /* it was, for want of a lease */
             if (run->is_paused && !run->is_order_busy) {

@@ -396,14 +396,14 @@ static void tell_room(const struct ha_ledger *l, const struct ha_room *room, str
 /* Why nothing is placed there, whatever the machine; "": something may be. */
 static const char *room_state_text(const struct ha_room *room)
 {
-    if (!room->is_up) {
-        return "it is not up";
-    }
     if (!room->host->is_enabled) {
         return "it is disabled";
     }
     if (room->is_quarantined) {
         return "it is quarantined, as it was lost too often of late";
+    }
+    if (!room->is_up) {
+        return "it is not up";
     }
     if (room->is_tripped) {
         return "machines keep failing there";

@@ -287,6 +287,8 @@ static void fence_round_end(struct ha_fence *f)
 /* The next level, or after the last a pause. */
 static void fence_level_next(struct ha_fence *f, struct ha_fence_update *ret)
 {
+    f->failed_level = f->level;
+    f->levels_failed++;
     if (f->level + 1 < f->n_levels) {
         fence_level_begin(f, f->level + 1, ret);
     } else {
@@ -519,6 +521,20 @@ void ha_fence_tell(const struct ha_fence *f, struct buf *text)
     }
 }
 
+void ha_fence_tell_failure(const struct ha_fence *f, struct buf *text)
+{
+    CHECK(f->levels_failed > 0);
+    say(text, "level ");
+    say_u64(text, f->failed_level + 1);
+    say(text, " of ");
+    say_u64(text, f->n_levels);
+    say(text, " has failed");
+    for (uint32_t j = 0; j < f->level_n[f->failed_level]; j++) {
+        say(text, j == 0 ? ": " : "; ");
+        fence_tell_slot(&f->slots[f->level_slots[f->failed_level][j]], f->latest, text);
+    }
+}
+
 void ha_fence_tell_devices(const struct ha_fence *f, struct buf *text)
 {
     for (uint32_t j = 0; j < f->level_n[f->level]; j++) {
@@ -556,6 +572,37 @@ static bool fate_is_of_a_storm(const struct ha_fate *fate,
     return is_fenced && (is_settled == NULL || !is_settled(ctx, fate->host));
 }
 
+/* Does anything say that the host may still run a machine? */
+static bool storm_host_owns(const struct ha_view *view, const char *host)
+{
+    for (size_t i = 0; i < ha_view_count(view, HA_OWNER); i++) {
+        const struct ha_owner *owner = ha_view_at(view, HA_OWNER, i)->record;
+        if (owner != NULL && strcmp(owner->host, host) == 0 &&
+            (owner->phase == HA_STARTING || owner->phase == HA_RUNNING ||
+             owner->phase == HA_STOPPING || owner->phase == HA_RECOVERING)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Is it one of those of which a share may be fenced? */
+static bool storm_host_counts(const struct ha_view *view, const char *host,
+                              bool (*is_settled)(void *ctx, const char *host), void *ctx)
+{
+    const struct ha_entry *entry = ha_view_find(view, HA_FATE, host, NULL);
+    const struct ha_fate *fate = entry != NULL ? entry->record : NULL;
+
+    if (ha_view_find(view, HA_AGENT, host, NULL) == NULL) {
+        return false;
+    }
+    if (entry == NULL || (fate != NULL && fate->phase == HA_HOST_UP) ||
+        fate_is_of_a_storm(fate, is_settled, ctx)) {
+        return true;
+    }
+    return (fate == NULL || fate->phase != HA_HOST_GONE) && storm_host_owns(view, host);
+}
+
 void ha_storm_of(const struct ha_view *view, bool (*is_settled)(void *ctx, const char *host),
                  void *ctx, struct ha_storm *ret)
 {
@@ -564,8 +611,8 @@ void ha_storm_of(const struct ha_view *view, bool (*is_settled)(void *ctx, const
     struct ha_storm storm = {0};
 
     for (size_t i = 0; i < ha_view_count(view, HA_HOST); i++) {
-        const char *host = ha_view_at(view, HA_HOST, i)->key.name;
-        storm.hosts += ha_view_find(view, HA_AGENT, host, NULL) != NULL;
+        storm.hosts +=
+            storm_host_counts(view, ha_view_at(view, HA_HOST, i)->key.name, is_settled, ctx);
     }
     for (size_t i = 0; i < ha_view_count(view, HA_FATE); i++) {
         storm.fenced += fate_is_of_a_storm(ha_view_at(view, HA_FATE, i)->record, is_settled, ctx);

@@ -120,10 +120,12 @@ struct ha_fence {
     struct prng prng;
     enum ha_fence_phase phase;
     nanos latest;
-    nanos until;     /* DELAY, PAUSE, FLIGHT */
-    nanos off_since; /* FLIGHT, DONE: when the last device said off */
-    uint32_t round;  /* completed without success */
-    uint32_t level;  /* that is tried, or has done it; from 0 */
+    nanos until;            /* DELAY, PAUSE, FLIGHT */
+    nanos off_since;        /* FLIGHT, DONE: when the last device said off */
+    uint32_t round;         /* completed without success */
+    uint32_t level;         /* that is tried, or has done it; from 0 */
+    uint32_t failed_level;  /* that has failed last; and ... */
+    uint32_t levels_failed; /* how often one has, in all rounds */
     uint32_t n_levels;
     uint32_t n_slots;
     bool has_failed;    /* the level: so, once nothing is under way, the next */
@@ -160,6 +162,9 @@ static inline bool ha_fence_is_done(const struct ha_fence *f)
 /* "level 2 of 2: bmc-a: off: ERR_CLOSED; pause, round 3", for records and people. */
 void ha_fence_tell(const struct ha_fence *f, struct buf *text);
 
+/* "level 1 of 2 has failed: bmc-a: status: ERR_TIMEOUT"; a level has failed (levels_failed > 0). */
+void ha_fence_tell_failure(const struct ha_fence *f, struct buf *text);
+
 /* The devices that did it, "bmc-a, bmc-b"; it is in FLIGHT or DONE. */
 void ha_fence_tell_devices(const struct ha_fence *f, struct buf *text);
 
@@ -171,9 +176,14 @@ void ha_fence_check(const struct ha_fence *f);
 /*
  * A cluster that wants to fence many of its hosts is more likely wrong than right: a switch died,
  * not they. So no more than storm_percent of the hosts, rounded up, may be FENCING, or GONE by a
- * fence, of late: at least one, and otherwise always fewer than half of them. Hosts that were
- * declared, and on which no agent has ever registered, are none of them: the cap would be a
- * majority of those that are there.
+ * fence, of late: at least one, and otherwise always fewer than half of them.
+ *
+ * OF WHICH HOSTS: of those that were there when the storm began. They are declared, an agent has
+ * registered there, and they are up, or fenced of late, or lost with machines that they may still
+ * run. A share of others would be a majority of those that are there: of hosts that never ran; of
+ * such as are gone, by whatever proof, and were never taken out of the records; of those that
+ * somebody switched off when nothing was on them. Nor are voters the base: some hosts run machines
+ * and do not vote, and a voter without an agent is nobody's to fence.
  *
  * Records have no times: whether a fate has been what it is for storm_s is for the leader to say,
  * who has measured it whole (`is_settled`; NULL: none has). So a host whose devices are dead, and
@@ -181,7 +191,7 @@ void ha_fence_check(const struct ha_fence *f);
  * confirmations are no part of a storm.
  */
 struct ha_storm {
-    uint32_t hosts;  /* that are declared, and have had an agent */
+    uint32_t hosts;  /* that count, as above */
     uint32_t fenced; /* of late */
     uint32_t cap;
     bool may_fence; /* one more */

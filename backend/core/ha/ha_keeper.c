@@ -157,6 +157,7 @@ static void soft_forget(struct ha_keeper *m)
         ha_keeper_fence_end(m->hosts[i]);
         m->hosts[i]->was_seen = false;
     }
+    ha_power_calls_drop(m);
     for (size_t i = 0; i < m->n_devices; i++) {
         m->devices[i]->asked_at = 0;
         m->devices[i]->answered_at = 0;
@@ -281,6 +282,8 @@ void ha_keeper_begin(struct ha_keeper *m, uint64_t term)
     m->token = 0;
     m->inherited_lease = m->seen_lease;
     m->began = world_now(m->world);
+    m->confirmed_at = 0;
+    m->race_until = 0;
     m->wall_ahead = world_wall(m->world) - m->began;
     soft_forget(m);
     ha_incidents_free(m);
@@ -313,7 +316,10 @@ bool ha_keeper_is_displaced(const struct ha_keeper *m)
 
 void ha_keeper_cut(struct ha_keeper *m, node_id member, bool is_lost)
 {
-    soft_member_get(m, member)->is_cut = is_lost;
+    struct ha_soft_member *s = soft_member_get(m, member);
+
+    s->is_cut = is_lost;
+    s->cut_at = world_now(m->world);
     m->events.due(m->events.ctx);
 }
 
@@ -352,6 +358,7 @@ static void manager_lead(struct ha_keeper *m)
     size_t n = ha_view_count(m->view, HA_EVENT);
 
     m->phase = HA_KEEPER_LEADING;
+    m->has_retold = false;
     m->next_event = 1;
     for (size_t i = n; i > 0; i--) {
         const struct ha_event *event = ha_view_at(m->view, HA_EVENT, i - 1)->record;
@@ -361,6 +368,7 @@ static void manager_lead(struct ha_keeper *m)
         }
     }
     m->events.said(m->events.ctx, "leads", "", "the manager works here");
+    ha_turn_begin(m);
 }
 
 /* Is there anything to decide about? Before that it leaves no trace in the store, which is its
@@ -479,6 +487,7 @@ size_t ha_keeper_seen(const struct ha_keeper *m, struct ha_seen *ret, size_t max
             .host = e->key.name,
             .is_up = ha_keeper_fate(m, e->key.name) == HA_HOST_UP &&
                      manager_lease_holds(m, e->key.name) && (member == NULL || !member->is_cut),
+            .is_tripped = ha_trip_is_open(m, e->key.name),
             .is_degraded = member != NULL && member->is_degraded,
             .is_fence_tested = host != NULL && ha_keeper_is_tested(m, host)};
     }

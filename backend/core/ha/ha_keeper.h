@@ -48,6 +48,10 @@
 #define HA_EVENTS_KEPT    2000
 #define HA_INCIDENTS_KEPT 200
 
+/* Of incidents that were closed by an earlier leader, so lately, the next one tells again. By the
+ * wall clock: it is for whoever draws pictures, and decides nothing. */
+#define HA_INCIDENT_RETOLD_MS (60 * 1000)
+
 /* Fence devices are asked STATUS so often, and count as tested for so long after an answer. */
 #define HA_TEST_EVERY (60 * NANOS_PER_S)
 #define HA_TEST_GOOD  (180 * NANOS_PER_S)

@@ -103,12 +103,25 @@ static void deed_token_over(struct ha_keeper *m, const struct ha_deed *d)
     }
 }
 
+/* What was applied while this member led, in the term in which it was asked for, was confirmed by a
+ * quorum of that term after it was asked for. */
+static void deed_confirms(struct ha_keeper *m, const struct ha_deed *d)
+{
+    const struct ha_leader leader = m->store->ops->leads(m->store->self);
+    const bool is_answered = d->txn.outcome == HA_TXN_APPLIED || d->txn.outcome == HA_TXN_STALE;
+
+    if (is_answered && d->term == m->term && leader.is_self && leader.term == m->term) {
+        m->confirmed_at = u64_max(m->confirmed_at, d->submitted_at);
+    }
+}
+
 static void deed_on_done(struct ha_txn *txn)
 {
     struct ha_deed *d = txn->owner;
     struct ha_keeper *m = d->manager;
 
     deed_count(m, txn->outcome);
+    deed_confirms(m, d);
     for (size_t i = 0; i < COUNT_OF(d->hold); i++) {
         struct ha_hold *hold = d->hold[i];
         if (hold == NULL) {
@@ -142,6 +155,7 @@ void ha_deed_submit(struct ha_deed *d)
 
     d->txn.done = deed_on_done;
     d->txn.owner = d;
+    d->submitted_at = world_now(m->world);
     d->next = m->deeds;
     m->deeds = d;
     m->store->ops->submit(m->store->self, &d->txn);
@@ -191,6 +205,10 @@ static void confirm_on_done(struct ha_confirm *confirm)
     for (struct ha_soft_incident *i = m->incidents; i != NULL; i = i->next) {
         confirm_release(&i->hold, confirm->revision);
     }
+    if (confirm->is_leader && confirm->term == m->term) {
+        m->confirmed_at = u64_max(m->confirmed_at, m->confirm_began);
+        ha_power_calls_release(m);
+    }
     confirm_release(&m->token_hold, confirm->revision);
     confirm_release(&m->sweep_hold, confirm->revision);
     m->events.due(m->events.ctx);
@@ -207,6 +225,7 @@ void ha_keeper_confirm(struct ha_keeper *m)
     }
     m->wants_confirm = false;
     m->is_confirming = true;
+    m->confirm_began = world_now(m->world);
     m->confirm = (struct ha_confirm){.done = confirm_on_done, .owner = m};
     m->store->ops->confirm(m->store->self, &m->confirm);
 }

@@ -48,6 +48,7 @@ static void count_one(struct ha_keeper *m, const struct ha_owner *owner)
     if (vm->storage[0] != '\0') {
         storage = ha_view_storage(m->view, vm->storage);
         h->movable += vm->is_wanted;
+        h->weight += vm->is_wanted ? vm->priority : 0;
     }
     if (storage != NULL) {
         h->flight = u64_max(h->flight, (nanos)storage->flight_ms * NANOS_PER_MS);
@@ -59,6 +60,7 @@ void ha_keeper_count_owned(struct ha_keeper *m)
     for (size_t i = 0; i < m->n_hosts; i++) {
         m->hosts[i]->owned = 0;
         m->hosts[i]->movable = 0;
+        m->hosts[i]->weight = 0;
         m->hosts[i]->blocked = 0;
         m->hosts[i]->flight = 0;
     }
@@ -221,6 +223,32 @@ static void fate_send(struct ha_deed *d, const struct ha_fate *fate, const char 
     ha_deed_submit(d);
 }
 
+/* What a host in quarantine is told to people by, once it is back. */
+static void quarantine_tell(const struct ha_keeper *m, const struct ha_fate *fate, struct buf *text)
+{
+    say(text, "quarantined: it was lost ");
+    say_u64(text, fate->losses);
+    say(text, " times of late, and gets no machine until it was up for ");
+    say_u64(text, m->settings.quarantine_s);
+    say(text, " s");
+}
+
+/* A host that is lost so often gets no machine for a while; its incident says when that began. */
+static void fate_mistrust(struct ha_keeper *m, const struct ha_soft_host *h, struct ha_fate *fate)
+{
+    struct buf text;
+
+    if (fate->is_quarantined || m->settings.quarantine_losses == 0 ||
+        fate->losses < m->settings.quarantine_losses || MUTANT(HA_NO_QUARANTINE)) {
+        return;
+    }
+    fate->is_quarantined = true;
+    buf_init(&text);
+    quarantine_tell(m, fate, &text);
+    ha_incident_step(m, fate->incident, "quarantined", h->name, say_end(&text));
+    buf_deinit(&text);
+}
+
 static void fate_lose(struct ha_keeper *m, struct ha_soft_host *h, enum ha_fate_phase phase,
                       const char *why)
 {
@@ -230,7 +258,11 @@ static void fate_lose(struct ha_keeper *m, struct ha_soft_host *h, enum ha_fate_
     struct ha_fate fate;
 
     fate_copy(m, h->name, &fate);
-    struct ha_soft_incident *incident = ha_incident_open(d, h->name);
+    const struct ha_lease_row *row = ha_lessor_find(m->lessor, h->name);
+    nanos unheard = phase == HA_HOST_LOST && row != NULL && row->heard_at > 0
+                        ? u64_sub_sat(m->now, row->heard_at)
+                        : 0; /* an operator's wish is heard at once */
+    struct ha_soft_incident *incident = ha_incident_open(d, h->name, unheard);
     fate.phase = phase;
     fate.proof = HA_PROOF_NONE;
     fate.is_asked = phase == HA_HOST_FENCING;
@@ -239,10 +271,9 @@ static void fate_lose(struct ha_keeper *m, struct ha_soft_host *h, enum ha_fate_
     fate.fence_count = host != NULL ? host->fence_count : fate.fence_count;
     memcpy(fate.incident, incident->record.id, sizeof(fate.incident));
     fate.losses++;
-    fate.is_quarantined = fate.is_quarantined || (m->settings.quarantine_losses > 0 &&
-                                                  fate.losses >= m->settings.quarantine_losses);
     ha_text_set(fate.reason, sizeof(fate.reason), why);
     ha_incident_step(m, fate.incident, "detected", h->name, why);
+    fate_mistrust(m, h, &fate);
     fate_send(d, &fate, phase == HA_HOST_LOST ? "host-lost" : "host-fence-asked", why);
 }
 
@@ -251,6 +282,7 @@ static void fate_up(struct ha_keeper *m, struct ha_soft_host *h, const char *why
     const struct ha_agent_record *agent = ha_view_agent(m->view, h->name);
     struct ha_deed *d = fate_deed(m, h);
     struct ha_fate fate;
+    struct buf text;
 
     fate_copy(m, h->name, &fate);
     ha_incident_step(m, fate.incident, "back", h->name, why);
@@ -258,9 +290,15 @@ static void fate_up(struct ha_keeper *m, struct ha_soft_host *h, const char *why
     fate.proof = HA_PROOF_NONE;
     fate.is_asked = false;
     fate.boot = agent != NULL ? agent->boot : fate.boot;
-    ha_text_set(fate.reason, sizeof(fate.reason),
-                fate.is_quarantined ? "quarantined: it was lost too often of late" : "");
-    fate_send(d, &fate, "host-back", why);
+    buf_init(&text);
+    if (fate.is_quarantined) {
+        quarantine_tell(m, &fate, &text);
+    }
+    ha_text_set(fate.reason, sizeof(fate.reason), say_end(&text));
+    say(&text, text.len > 0 ? "; " : "");
+    say(&text, why);
+    fate_send(d, &fate, "host-back", say_end(&text));
+    buf_deinit(&text);
 }
 
 /* `is_asked`: by an operator, who is obeyed once for each time. */
@@ -331,22 +369,27 @@ static bool fate_explain(struct ha_keeper *m, struct ha_soft_host *h, const char
 /* --- observations -------------------------------------------------------------------------------
  */
 
-static bool host_is_cut(const struct ha_keeper *m, const char *host)
+/* What health has said of it last, if that is that it is cut; NULL. */
+static const struct ha_soft_member *host_cut(const struct ha_keeper *m, const char *host)
 {
     const struct ha_agent_record *agent = ha_view_agent(m->view, host);
     const struct ha_soft_member *member =
         agent != NULL ? ha_soft_member_find(m, agent->member) : NULL;
 
-    return member != NULL && member->is_cut;
+    return member != NULL && member->is_cut ? member : NULL;
 }
 
 /* Since when nothing was heard of it, and how long that may be. */
 static nanos host_silent_after(const struct ha_keeper *m, const char *host)
 {
     const struct ha_lease_row *row = ha_lessor_find(m->lessor, host);
+    const struct ha_soft_member *cut = host_cut(m, host);
 
-    return row != NULL && row->heard_at > 0 ? row->heard_at + HA_SILENCE
-                                            : m->lessor->since + HA_SILENCE_NEW;
+    if (row == NULL || row->heard_at == 0) {
+        return m->lessor->since + HA_SILENCE_NEW;
+    }
+    return row->heard_at +
+           (cut != NULL && row->heard_at > cut->cut_at ? HA_SILENCE_BACK : HA_SILENCE);
 }
 
 static nanos host_lease_over(const struct ha_keeper *m, const char *host)
@@ -357,11 +400,11 @@ static nanos host_lease_over(const struct ha_keeper *m, const char *host)
 }
 
 /* Was it heard since its fate is what it is, and just now? */
-static bool host_is_heard(const struct ha_keeper *m, const struct ha_soft_host *h)
+bool ha_keeper_is_heard(const struct ha_keeper *m, const struct ha_soft_host *h)
 {
     const struct ha_lease_row *row = ha_lessor_find(m->lessor, h->name);
 
-    return row != NULL && row->heard_at > h->phase_at && m->now < row->heard_at + HA_SILENCE;
+    return row != NULL && row->heard_at >= h->heard_from && m->now < row->heard_at + HA_SILENCE;
 }
 
 /* Has P passed for the host as such, so that whatever it ran has ended? */
@@ -410,6 +453,21 @@ static void host_forgive(struct ha_keeper *m, struct ha_soft_host *h, const stru
               "it was up for as long as the quarantine asks");
 }
 
+static void host_trip(struct ha_keeper *m, struct ha_soft_host *h, bool is_open)
+{
+    struct ha_deed *d = fate_deed(m, h);
+    struct ha_fate copy;
+
+    fate_copy(m, h->name, &copy);
+    copy.is_tripped = is_open;
+    ha_text_set(copy.reason, sizeof(copy.reason),
+                is_open ? "machines could not be started there, one after another: nothing is "
+                          "placed there for a while"
+                        : "");
+    fate_send(d, &copy, is_open ? "host-tripped" : "host-tried-again",
+              is_open ? copy.reason : "its next start says whether machines can be started there");
+}
+
 static bool host_is_fence_asked(const struct ha_keeper *m, const char *name)
 {
     const struct ha_host *host = ha_view_host(m->view, name);
@@ -423,6 +481,7 @@ static void host_up(struct ha_keeper *m, struct ha_soft_host *h, const struct ha
     bool is_known = ha_view_agent(m->view, h->name) != NULL || h->owned > 0;
     nanos silent = host_silent_after(m, h->name);
     nanos over = host_lease_over(m, h->name);
+    bool is_open = false;
 
     if (host_is_fence_asked(m, h->name)) {
         fate_lose(m, h, HA_HOST_FENCING, "asked by an operator");
@@ -431,13 +490,17 @@ static void host_up(struct ha_keeper *m, struct ha_soft_host *h, const struct ha
     if (!is_known) {
         return;
     }
-    if (host_is_cut(m, h->name) && m->now >= silent) {
+    if (host_cut(m, h->name) != NULL && m->now >= silent) {
         fate_lose(m, h, HA_HOST_LOST, "its observers, and the leader, do not hear it any more");
     } else if (m->now >= over) {
         fate_lose(m, h, HA_HOST_LOST, "its lease has ended, and the leader does not hear it");
     } else {
-        ha_keeper_want(m, host_is_cut(m, h->name) ? silent : over);
-        host_forgive(m, h, fate);
+        ha_keeper_want(m, host_cut(m, h->name) != NULL ? silent : over);
+        if (ha_trip_is_news(m, h, fate, &is_open)) {
+            host_trip(m, h, is_open);
+        } else {
+            host_forgive(m, h, fate);
+        }
     }
 }
 
@@ -467,41 +530,6 @@ static void host_confirm(struct ha_keeper *m, struct ha_soft_host *h)
     buf_deinit(&why);
 }
 
-/* A host whose fate has not changed for as long as a storm is counted. */
-static bool host_is_settled(void *ctx, const char *host)
-{
-    const struct ha_keeper *m = ctx;
-    const struct ha_soft_host *h = ha_soft_host_find(m, host);
-
-    return h != NULL && h->was_seen &&
-           m->now >= h->phase_at + (nanos)m->settings.storm_s * NANOS_PER_S;
-}
-
-/* Those that this step has just begun to fence are not in the view yet. */
-static bool host_storm_allows(struct ha_keeper *m, struct buf *why)
-{
-    struct ha_storm storm;
-    uint32_t begun = 0;
-
-    ha_storm_of(m->view, host_is_settled, m, &storm);
-    for (size_t i = 0; i < m->n_hosts; i++) {
-        begun += ha_hold_is_open(m, &m->hosts[i]->hold) &&
-                 ha_keeper_fate(m, m->hosts[i]->name) == HA_HOST_LOST;
-    }
-    if ((storm.may_fence && storm.fenced + begun < storm.cap) || MUTANT(HA_STORM_UNCAPPED)) {
-        return true;
-    }
-    say(why, "not fenced: ");
-    say_u64(why, storm.fenced + begun);
-    say(why, " of ");
-    say_u64(why, storm.hosts);
-    say(why, " hosts are fenced already, and no more than ");
-    say_u64(why, storm.cap);
-    say(why, " may be at a time: look for what they have in common (a switch, a power feed), or "
-             "confirm that it is off");
-    return false;
-}
-
 static void host_lost(struct ha_keeper *m, struct ha_soft_host *h, const struct ha_fate *fate)
 {
     const struct ha_host *host = ha_view_host(m->view, h->name);
@@ -511,7 +539,7 @@ static void host_lost(struct ha_keeper *m, struct ha_soft_host *h, const struct 
         host_confirm(m, h);
         return;
     }
-    if (host_is_heard(m, h)) {
+    if (ha_keeper_is_heard(m, h)) {
         fate_up(m, h, "it is heard again, and nothing was done to it");
         return;
     }
@@ -531,7 +559,7 @@ static void host_lost(struct ha_keeper *m, struct ha_soft_host *h, const struct 
         (void)fate_explain(m, h,
                            "it has no fence device: its machines wait for the end of its lease and "
                            "watchdog, or for an operator's confirmation");
-    } else if (host_storm_allows(m, &why)) {
+    } else if (ha_turn_of_lost(m, h, &why)) {
         fate_fence(m, h, "its machines are to run elsewhere", false);
     } else {
         (void)fate_explain(m, h, say_end(&why));
@@ -562,7 +590,10 @@ static bool fence_may_rest(struct ha_keeper *m, struct ha_soft_host *h)
 {
     nanos silent = host_silent_after(m, h->name);
 
-    if ((!h->has_fence || fence_is_idle(h)) && host_is_heard(m, h)) {
+    if ((!h->has_fence || fence_is_idle(h)) && ha_keeper_is_heard(m, h)) {
+        if (!h->has_fence) {
+            ha_turn_spared(m, h->name);
+        }
         fate_up(m, h, "it is heard again: it is not fenced any further");
         return true;
     }
@@ -571,6 +602,37 @@ static bool fence_may_rest(struct ha_keeper *m, struct ha_soft_host *h)
         return true;
     }
     return false;
+}
+
+/* Silent devices are given up after minutes, over all their levels. Whoever may have to go and look
+ * is told sooner: once a level has failed, for the first round, and once it has lasted too long. */
+static void fence_tell_early(struct ha_keeper *m, struct ha_soft_host *h)
+{
+    const nanos slow = u64_add_sat(h->phase_at, HA_FENCE_QUIET);
+    const char *what = NULL;
+    struct buf text;
+
+    buf_init(&text);
+    if (h->fence.round > 0 || ha_fence_is_done(&h->fence)) {
+        h->failures_told = h->fence.levels_failed;
+    } else if (h->fence.levels_failed != h->failures_told) {
+        h->failures_told = h->fence.levels_failed;
+        what = "host-fence-level-failed";
+        ha_fence_tell_failure(&h->fence, &text);
+        say(&text, "; ");
+        ha_fence_tell(&h->fence, &text);
+    } else if (!h->is_slow_told && m->now >= slow && h->fence.phase != HA_FENCE_FLIGHT) {
+        h->is_slow_told = true;
+        what = "host-fence-slow";
+        say(&text, "nothing has proved it off yet, and it is tried on: ");
+        ha_fence_tell(&h->fence, &text);
+    } else if (!h->is_slow_told) {
+        ha_keeper_want(m, slow);
+    }
+    if (what != NULL) {
+        fate_note(m, h, say_end(&text), what);
+    }
+    buf_deinit(&text);
 }
 
 static void host_fencing(struct ha_keeper *m, struct ha_soft_host *h, const struct ha_fate *fate)
@@ -592,10 +654,22 @@ static void host_fencing(struct ha_keeper *m, struct ha_soft_host *h, const stru
     if (!fate->is_asked && fence_may_rest(m, h)) {
         return;
     }
+    buf_init(&text);
+    if (!h->has_fence && !fate->is_asked && !ha_turn_of_taken_over(m, h, &text)) {
+        if (h->owned == 0 && host_is_expired(m, h)) {
+            fate_gone(m, h, HA_PROOF_EXPIRED,
+                      "it was not fenced any further; its lease and its watchdog have run out, and "
+                      "it owns nothing any more");
+        } else {
+            (void)fate_explain(m, h, say_end(&text));
+            ha_keeper_want(m, m->now + NANOS_PER_S);
+        }
+        buf_deinit(&text);
+        return;
+    }
     if (!h->has_fence) {
         ha_keeper_fence_begin(m, h);
     }
-    buf_init(&text);
     if (ha_fence_is_done(&h->fence)) {
         say(&text, "switched off and read back by ");
         ha_fence_tell_devices(&h->fence, &text);
@@ -609,6 +683,8 @@ static void host_fencing(struct ha_keeper *m, struct ha_soft_host *h, const stru
     } else if (h->fence.round != fate->attempts) {
         ha_fence_tell(&h->fence, &text);
         fate_note(m, h, say_end(&text), "host-fence-failed");
+    } else {
+        fence_tell_early(m, h);
     }
     buf_deinit(&text);
     if (h->has_fence) {
@@ -623,7 +699,7 @@ static void host_gone(struct ha_keeper *m, struct ha_soft_host *h)
 {
     if (host_is_fence_asked(m, h->name)) {
         fate_fence(m, h, "asked by an operator", true);
-    } else if (h->blocked == 0 && host_is_heard(m, h)) {
+    } else if (h->blocked == 0 && ha_keeper_is_heard(m, h)) {
         fate_up(m, h, "it is heard, and owns nothing any more");
     }
 }
@@ -641,6 +717,11 @@ static void host_pass(struct ha_keeper *m, struct ha_soft_host *h)
     }
     enum ha_fate_phase phase = fate != NULL ? fate->phase : HA_HOST_UP;
     if (!h->was_seen || h->seen_phase != phase) {
+        /* What this term finds was written before it began, and so before all that it has heard. */
+        if (!h->was_seen) {
+            ha_trip_inherit(m, h, fate);
+        }
+        h->heard_from = h->was_seen ? m->now + 1 : m->lessor->since;
         h->was_seen = true;
         h->seen_phase = phase;
         h->phase_at = m->now;

@@ -4,6 +4,8 @@
  *     ha_keeper.c        life, the token, the step
  *     ha_keeper_deed.c   transactions under way, and what waits for them
  *     ha_keeper_host.c   fates: lost, fencing, gone, up again
+ *     ha_keeper_turn.c   which of them is fenced first, and how many at a time
+ *     ha_keeper_trip.c   hosts on which nothing can be started
  *     ha_keeper_power.c  commands to fence devices, and their tests
  *     ha_keeper_vm.c     owners: what follows from reports, wishes and proofs
  *     ha_keeper_place.c  where machines start
@@ -23,6 +25,10 @@
  * else leads. */
 #define HA_SILENCE_NEW (100 * NANOS_PER_MS)
 
+/* A host that was cut and was heard since is silent after this: what its observers said is of
+ * before, and one pause of its process must not be a loss. */
+#define HA_SILENCE_BACK (2 * NANOS_PER_S)
+
 /* What a lease may be late by on its way, before its end alone makes a host lost. */
 #define HA_LEASE_GRACE NANOS_PER_S
 
@@ -38,6 +44,14 @@
 
 /* A fence that has lasted so long is no longer a reason to say nothing. */
 #define HA_FENCE_QUIET (10 * NANOS_PER_S)
+
+/* No device is told OFF later than this after a quorum has confirmed the term: longer than the
+ * shortest delays, so that they need no further confirmation, and far below an election. */
+#define HA_OFF_FRESH (200 * NANOS_PER_MS)
+
+/* So many machines one after another that cannot be started on a host, and it gets none for a
+ * while. */
+#define HA_TRIP_MACHINES 3
 
 /* Old events that one transaction takes with it. */
 #define HA_EVENTS_DROPPED 4
@@ -80,17 +94,26 @@ struct ha_soft_host {
     struct ha_hold hold;
     bool is_alive; /* in the present pass: something in the view names it */
     enum ha_fate_phase seen_phase;
-    nanos phase_at; /* since when its fate is in this phase, as this leader knows */
+    nanos phase_at;   /* since when its fate is in this phase, as this leader knows */
+    nanos heard_from; /* what is heard from then on is heard since then */
     bool was_seen;
 
     /* What it owns, counted anew in each pass. */
     uint32_t owned;   /* machines that it may run */
     uint32_t movable; /* of those, such as another host may start, if there is a proof */
+    uint64_t weight;  /* the priorities of those that are movable, together */
     uint32_t blocked; /* of those, that must have left it before it is up again */
     nanos flight;     /* the longest of their storages */
 
+    bool has_trip;
+    struct breaker trip;
+    uint32_t n_trip_machines; /* that could not be started there since one was: */
+    char trip_machines[HA_TRIP_MACHINES][HA_NAME_BYTES];
+
     bool has_fence;
-    uint64_t fence_life; /* answers to commands of earlier ones change nothing */
+    bool is_slow_told;      /* that it has lasted for HA_FENCE_QUIET */
+    uint32_t failures_told; /* of its levels */
+    uint64_t fence_life;    /* answers to commands of earlier ones change nothing */
     struct ha_fence fence;
 };
 
@@ -98,6 +121,7 @@ struct ha_soft_host {
 struct ha_soft_member {
     node_id id;
     bool is_cut;
+    nanos cut_at; /* when that was said */
     bool is_degraded;
 };
 
@@ -106,7 +130,7 @@ struct ha_soft_incident {
     uint64_t mod; /* of the record in the view that it was made of */
     nanos opened_at;
     struct ha_hold hold;
-    bool is_dirty;
+    uint32_t owed; /* the record is to have as many steps at least, or has */
     struct ha_soft_incident *next;
 };
 
@@ -117,6 +141,7 @@ struct ha_deed {
     struct ha_hold *hold[3]; /* of all that it is about */
     struct ha_soft_vm *vm;   /* whose `going_to` ends with it */
     uint64_t term;           /* of the manager, when it began */
+    nanos submitted_at;
     bool is_token;
     nanos lease; /* a token's */
     struct ha_deed *next;
@@ -127,8 +152,10 @@ struct ha_power_call {
     struct world_power_request request;
     char device[HA_NAME_BYTES];
     char host[HA_NAME_BYTES]; /* whose fence asked; "": a test */
+    nanos asked_at;
     uint64_t life;
     uint64_t ticket;
+    bool is_held; /* until a quorum confirms the term; its device has heard nothing */
     struct ha_power_call *next;
 };
 
@@ -173,6 +200,7 @@ struct ha_keeper {
     size_t n_members;
     size_t members_cap;
     struct ha_soft_incident *incidents; /* owned; those that are not closed */
+    bool has_retold;                    /* in this term: incidents that were closed of late */
     struct ha_deed *deeds;              /* owned */
     struct ha_power_call *calls;        /* owned */
 
@@ -180,6 +208,9 @@ struct ha_keeper {
     bool is_confirming;
     bool wants_confirm;
     nanos confirm_again;
+    nanos confirm_began; /* of the one under way */
+    nanos confirmed_at;  /* a quorum knew of this term then, or later; 0: not known */
+    nanos race_until;    /* until then nobody is fenced (ha_keeper_turn.c) */
 
     uint64_t next_event;
     uint64_t fence_lives;
@@ -237,6 +268,31 @@ void ha_keeper_hosts(struct ha_keeper *m);
 /* What is known about a lost host and a machine that it may still run. */
 void ha_keeper_rule(const struct ha_keeper *m, const struct ha_owner *owner, struct ha_ruling *ret);
 
+/* Was it heard since its fate is what it is, and just now? */
+bool ha_keeper_is_heard(const struct ha_keeper *m, const struct ha_soft_host *h);
+
+/* ha_keeper_turn.c: may the host be fenced now? If not, `why` says what it waits for. The one of
+ * hosts that are LOST, the other of those whose fence an earlier leader has begun. */
+bool ha_turn_of_lost(struct ha_keeper *m, const struct ha_soft_host *h, struct buf *why);
+bool ha_turn_of_taken_over(struct ha_keeper *m, const struct ha_soft_host *h, struct buf *why);
+
+/* This manager has just begun to lead; a host is spared that the leader before was to fence. */
+void ha_turn_begin(struct ha_keeper *m);
+void ha_turn_spared(struct ha_keeper *m, const char *host);
+
+/* What a fence of this host waits for its priority (fence_priority_delay_ms). */
+nanos ha_turn_delay(const struct ha_keeper *m, const struct ha_soft_host *h);
+
+/* ha_keeper_trip.c: a machine has started on the host, or could not be. */
+void ha_trip_started(struct ha_keeper *m, const char *host);
+void ha_trip_failed(struct ha_keeper *m, const char *host, const char *vm);
+bool ha_trip_is_open(const struct ha_keeper *m, const char *host);
+/* The host is looked at for the first time in this term. */
+void ha_trip_inherit(struct ha_keeper *m, struct ha_soft_host *h, const struct ha_fate *fate);
+/* Does the fate not say yet what the breaker does? */
+bool ha_trip_is_news(struct ha_keeper *m, const struct ha_soft_host *h, const struct ha_fate *fate,
+                     bool *is_open);
+
 /* ha_keeper_power.c */
 void ha_keeper_fence_begin(struct ha_keeper *m, struct ha_soft_host *h);
 void ha_keeper_fence_end(struct ha_soft_host *h);
@@ -245,6 +301,10 @@ void ha_keeper_fence_step(struct ha_keeper *m, struct ha_soft_host *h,
 void ha_keeper_test_devices(struct ha_keeper *m);
 bool ha_keeper_is_tested(const struct ha_keeper *m, const struct ha_host *host);
 void ha_power_calls_free(struct ha_keeper *m);
+/* The term was confirmed: what was held for that is sent, if it is still right. */
+void ha_power_calls_release(struct ha_keeper *m);
+/* It leads no more: what is held is forgotten. */
+void ha_power_calls_drop(struct ha_keeper *m);
 
 /* ha_keeper_vm.c */
 void ha_keeper_vms(struct ha_keeper *m);
@@ -268,9 +328,18 @@ void ha_place_start(struct ha_keeper *m, struct ha_soft_vm *s, const struct ha_v
 void ha_event_put(struct ha_deed *d, const char *what, const char *host, const char *vm,
                   const char *incident, const char *detail);
 /* Fills a new incident, whose record goes with the transaction `d`. */
-struct ha_soft_incident *ha_incident_open(struct ha_deed *d, const char *host);
+struct ha_soft_incident *ha_incident_open(struct ha_deed *d, const char *host, nanos unheard);
 void ha_incident_step(struct ha_keeper *m, const char *incident, const char *what, const char *who,
                       const char *detail);
+/* What became of a machine in this epoch. */
+void ha_incident_vm(struct ha_keeper *m, const char *incident, const char *what, const char *vm,
+                    const char *host, uint64_t epoch);
+/* A detail: of what has taken `took`. It is written when something else is, unless it has failed:
+ * whoever recovers does not wait for it. Where room is short it is left out. */
+void ha_incident_detail(struct ha_keeper *m, const char *incident, const char *what,
+                        const char *who, const char *detail, nanos took, bool has_failed);
+/* The machine runs, and its record says so. */
+void ha_incident_verified(struct ha_keeper *m, const struct ha_owner *owner);
 void ha_keeper_incidents(struct ha_keeper *m);
 void ha_incidents_free(struct ha_keeper *m);
 uint64_t ha_keeper_wall(const struct ha_keeper *m);

@@ -93,7 +93,7 @@ void ha_place_start(struct ha_keeper *m, struct ha_soft_vm *s, const struct ha_v
     }
     ha_event_put(d, is_restart ? "vm-restarting" : "vm-placed", host, s->name, owner.incident,
                  say_end(&detail));
-    ha_incident_step(m, owner.incident, "placed", s->name, host);
+    ha_incident_vm(m, owner.incident, "placed", s->name, host, owner.epoch);
     buf_deinit(&detail);
     ha_deed_hold(d, &s->hold);
     d->vm = s;

@@ -5,6 +5,8 @@
 
 #include "core/base/check.h"
 #include "core/base/mem.h"
+#include "core/base/mutant.h"
+#include "core/base/say.h"
 #include "core/ha/ha_keeper_int.h"
 
 static void call_unlink(struct ha_power_call *call)
@@ -37,6 +39,7 @@ static struct ha_power_call *call_new(struct ha_keeper *m, enum world_power_op o
     call->request.device = call->device;
     call->request.deadline = deadline;
     call->request.owner = call;
+    call->asked_at = world_now(m->world);
     call->next = m->calls;
     m->calls = call;
     return call;
@@ -44,6 +47,53 @@ static struct ha_power_call *call_new(struct ha_keeper *m, enum world_power_op o
 
 /* --- a fence ------------------------------------------------------------------------------------
  */
+
+/* Only while the record says, in this term, that the host is to be fenced: whoever has taken over
+ * has changed it. */
+static bool fence_is_ours(const struct ha_keeper *m, const struct ha_soft_host *h)
+{
+    const struct ha_fate *fate = ha_view_fate(m->view, h->name);
+
+    return ha_keeper_leads(m) && fate != NULL && fate->phase == HA_HOST_FENCING &&
+           fate->term == m->term;
+}
+
+/* For the timeline: what the device was asked for, and what came of it. */
+static const char *fence_answer_name(const struct world_power_request *request)
+{
+    if (request->op == WORLD_POWER_OFF) {
+        return request->result == OK ? "told-off" : "off-failed";
+    }
+    if (request->result != OK) {
+        return "read-failed";
+    }
+    return request->state == WORLD_POWER_IS_OFF  ? "read-off"
+           : request->state == WORLD_POWER_IS_ON ? "read-on"
+                                                 : "read-unknown";
+}
+
+static void fence_tell_answer(struct ha_keeper *m, const struct ha_soft_host *h,
+                              const struct ha_power_call *call)
+{
+    struct buf text;
+
+    if (!fence_is_ours(m, h)) {
+        return;
+    }
+    buf_init(&text);
+    say(&text, "level ");
+    say_u64(&text, h->fence.level + 1);
+    say(&text, ", round ");
+    say_u64(&text, h->fence.round + 1);
+    if (call->request.result != OK) {
+        say(&text, ": ");
+        say(&text, err_text(call->request.result));
+    }
+    ha_incident_detail(m, ha_view_fate(m->view, h->name)->incident,
+                       fence_answer_name(&call->request), call->device, say_end(&text),
+                       u64_sub_sat(m->now, call->asked_at), call->request.result != OK);
+    buf_deinit(&text);
+}
 
 static void fence_on_answer(struct world_power_request *request)
 {
@@ -55,11 +105,20 @@ static void fence_on_answer(struct world_power_request *request)
 
     m->now = world_now(m->world);
     if (h != NULL && h->has_fence && h->fence_life == call->life) {
+        fence_tell_answer(m, h, call);
         ha_keeper_fence_step(m, h, &answer);
     }
     call_unlink(call);
     mem_free(call);
     m->events.due(m->events.ctx);
+}
+
+/* Was the term confirmed by a quorum just now? Whoever has waited since, for its delay, its turn or
+ * its next round, may have been deposed and not know it. */
+static bool fence_is_fresh(const struct ha_keeper *m)
+{
+    return (m->confirmed_at != 0 && m->now < m->confirmed_at + HA_OFF_FRESH) ||
+           MUTANT(HA_OFF_UNCONFIRMED);
 }
 
 static void fence_command(struct ha_keeper *m, struct ha_soft_host *h,
@@ -71,17 +130,61 @@ static void fence_command(struct ha_keeper *m, struct ha_soft_host *h,
     call->life = h->fence_life;
     call->ticket = command->ticket;
     call->request.done = fence_on_answer;
-    m->world->power->submit(m->world->self, &call->request);
+    if (command->op != WORLD_POWER_OFF || fence_is_fresh(m)) {
+        m->world->power->submit(m->world->self, &call->request);
+        return;
+    }
+    call->is_held = true;
+    m->wants_confirm = true;
+    ha_keeper_confirm(m);
 }
 
-/* Only while the record says, in this term, that the host is to be fenced: whoever has taken over
- * has changed it. */
-static bool fence_is_ours(const struct ha_keeper *m, const struct ha_soft_host *h)
+/* One that is not right any more is dropped: its fence is over, or gives it up by itself. */
+static void fence_let_go(struct ha_keeper *m, struct ha_power_call *call)
 {
-    const struct ha_fate *fate = ha_view_fate(m->view, h->name);
+    const struct ha_soft_host *h = ha_soft_host_find(m, call->host);
 
-    return ha_keeper_leads(m) && fate != NULL && fate->phase == HA_HOST_FENCING &&
-           fate->term == m->term;
+    call->is_held = false;
+    if (h != NULL && h->has_fence && h->fence_life == call->life && fence_is_ours(m, h) &&
+        m->now < call->request.deadline) {
+        call->asked_at = m->now;
+        m->world->power->submit(m->world->self, &call->request);
+    } else {
+        call_unlink(call);
+        mem_free(call);
+    }
+}
+
+static struct ha_power_call *fence_next_held(const struct ha_keeper *m)
+{
+    struct ha_power_call *call = m->calls;
+
+    while (call != NULL && !call->is_held) {
+        call = call->next;
+    }
+    return call;
+}
+
+void ha_power_calls_release(struct ha_keeper *m)
+{
+    struct ha_power_call *call = fence_next_held(m);
+
+    m->now = world_now(m->world);
+    if (call != NULL && !fence_is_fresh(m)) {
+        m->wants_confirm = true; /* the answer was late */
+        return;
+    }
+    for (; call != NULL; call = fence_next_held(m)) {
+        fence_let_go(m, call);
+    }
+}
+
+void ha_power_calls_drop(struct ha_keeper *m)
+{
+    for (struct ha_power_call *call = fence_next_held(m); call != NULL; call = fence_next_held(m)) {
+        call_unlink(call);
+        mem_free(call);
+    }
 }
 
 void ha_keeper_fence_step(struct ha_keeper *m, struct ha_soft_host *h,
@@ -102,12 +205,15 @@ void ha_keeper_fence_begin(struct ha_keeper *m, struct ha_soft_host *h)
 {
     const struct ha_fence_config config = {
         .delay_max = (nanos)m->settings.fence_delay_ms * NANOS_PER_MS,
+        .delay_add = ha_turn_delay(m, h),
         .retry = (nanos)m->settings.fence_retry_ms * NANOS_PER_MS,
         .flight = h->flight,
         .drift_ppm = m->settings.drift_ppm};
 
     CHECK(m->world->power != NULL);
     h->has_fence = true;
+    h->is_slow_told = false;
+    h->failures_told = 0;
     h->fence_life = ++m->fence_lives;
     ha_fence_init(&h->fence, m->view, h->name, &config, prng_u64(&m->prng), m->now);
     ha_keeper_fence_step(m, h, NULL);

@@ -15,6 +15,10 @@ uint64_t ha_keeper_wall(const struct ha_keeper *m)
     return world_wall(m->world) / NANOS_PER_MS;
 }
 
+/* Steps of an incident: the last is for its end. Details leave half of them to what was decided. */
+#define STEPS_ROOM   (HA_STEPS_MAX - 1)
+#define DETAILS_ROOM (HA_STEPS_MAX / 2)
+
 /* --- events -------------------------------------------------------------------------------------
  */
 
@@ -52,7 +56,7 @@ void ha_event_put(struct ha_deed *d, const char *what, const char *host, const c
 /* --- incidents ----------------------------------------------------------------------------------
  */
 
-static void incident_trace(struct ha_keeper *m, char ret[40])
+static void incident_draw_trace(struct ha_keeper *m, char ret[40])
 {
     static const char digits[] = "0123456789abcdef";
 
@@ -65,7 +69,7 @@ static void incident_trace(struct ha_keeper *m, char ret[40])
     ret[32] = '\0';
 }
 
-struct ha_soft_incident *ha_incident_open(struct ha_deed *d, const char *host)
+struct ha_soft_incident *ha_incident_open(struct ha_deed *d, const char *host, nanos unheard)
 {
     struct ha_keeper *m = d->manager;
     struct ha_soft_incident *i = mem_alloc_zero(sizeof(*i));
@@ -78,8 +82,9 @@ struct ha_soft_incident *ha_incident_open(struct ha_deed *d, const char *host)
     ha_text_set(i->record.id, sizeof(i->record.id), say_end(&id));
     buf_deinit(&id);
     ha_text_set(i->record.host, sizeof(i->record.host), host);
-    incident_trace(m, i->record.trace);
+    incident_draw_trace(m, i->record.trace);
     i->record.opened_wall_ms = ha_keeper_wall(m);
+    i->record.unheard_ms = unheard / NANOS_PER_MS;
     i->opened_at = m->now;
     i->next = m->incidents;
     m->incidents = i;
@@ -104,26 +109,74 @@ static struct ha_soft_incident *incident_get(struct ha_keeper *m, const char *id
     uint64_t wall = ha_keeper_wall(m);
     i = mem_alloc_zero(sizeof(*i));
     i->record = *record;
+    i->owed = record->n_steps;
     i->opened_at = m->now - u64_sub_sat(wall, record->opened_wall_ms) * NANOS_PER_MS;
     i->next = m->incidents;
     m->incidents = i;
     return i;
 }
 
-void ha_incident_step(struct ha_keeper *m, const char *incident, const char *what, const char *who,
-                      const char *detail)
+static void step_set(struct ha_keeper *m, struct ha_soft_incident *i, const char *what,
+                     const char *who, const char *detail)
 {
-    struct ha_soft_incident *i = incident[0] != '\0' ? incident_get(m, incident) : NULL;
-
-    if (i == NULL || i->record.n_steps + 1 >= HA_STEPS_MAX) {
-        return; /* the last is for its end */
-    }
     struct ha_step *step = &i->record.steps[i->record.n_steps++];
+
+    memset(step, 0, sizeof(*step));
     step->at_ms = (m->now - i->opened_at) / NANOS_PER_MS;
     ha_text_set(step->what, sizeof(step->what), what);
     ha_text_set(step->who, sizeof(step->who), who);
     ha_text_set(step->detail, sizeof(step->detail), detail);
-    i->is_dirty = true;
+}
+
+/* The step, as the incident has it now; NULL: there is no such incident, or no room. `is_owed`: it
+ * is to be written now. */
+static struct ha_step *step_new(struct ha_keeper *m, const char *incident, const char *what,
+                                const char *who, const char *detail, uint32_t room, bool is_owed)
+{
+    struct ha_soft_incident *i = incident[0] != '\0' ? incident_get(m, incident) : NULL;
+
+    if (i == NULL || i->record.n_steps >= room) {
+        return NULL;
+    }
+    step_set(m, i, what, who, detail);
+    i->owed = is_owed ? i->record.n_steps : i->owed;
+    return &i->record.steps[i->record.n_steps - 1];
+}
+
+void ha_incident_step(struct ha_keeper *m, const char *incident, const char *what, const char *who,
+                      const char *detail)
+{
+    (void)step_new(m, incident, what, who, detail, STEPS_ROOM, true);
+}
+
+void ha_incident_vm(struct ha_keeper *m, const char *incident, const char *what, const char *vm,
+                    const char *host, uint64_t epoch)
+{
+    struct ha_step *step = step_new(m, incident, what, vm, host, STEPS_ROOM, true);
+
+    if (step != NULL) {
+        step->epoch = epoch;
+    }
+}
+
+void ha_incident_detail(struct ha_keeper *m, const char *incident, const char *what,
+                        const char *who, const char *detail, nanos took, bool has_failed)
+{
+    struct ha_step *step = step_new(m, incident, what, who, detail, DETAILS_ROOM, has_failed);
+
+    if (step != NULL) {
+        step->took_ms = u64_min(took / NANOS_PER_MS, step->at_ms);
+    }
+}
+
+void ha_incident_verified(struct ha_keeper *m, const struct ha_owner *owner)
+{
+    struct ha_step *step =
+        step_new(m, owner->incident, "verified", owner->vm, owner->host, DETAILS_ROOM, false);
+
+    if (step != NULL) {
+        step->epoch = owner->epoch;
+    }
 }
 
 /* It ends when its host is up, or proved gone, or owns nothing, and none of its machines is on its
@@ -156,25 +209,20 @@ static void incident_write(struct ha_keeper *m, struct ha_soft_incident *i)
     ha_deed_guard(d, HA_INCIDENT, i->record.id, NULL);
     ha_deed_put(d, HA_INCIDENT, &i->record);
     ha_deed_hold(d, &i->hold);
-    i->is_dirty = false;
     ha_deed_submit(d);
 }
 
-static bool incident_is_same(const struct ha_incident *x, const struct ha_incident *y)
+/* Does the record have all that it is to have? */
+static bool incident_is_written(const struct ha_soft_incident *i, const struct ha_incident *seen)
 {
-    return x->is_closed == y->is_closed && x->n_steps == y->n_steps;
+    return i->record.is_closed == seen->is_closed && i->owed <= seen->n_steps;
 }
 
 static void incident_close(struct ha_keeper *m, struct ha_soft_incident *i)
 {
-    struct ha_step *step = &i->record.steps[i->record.n_steps++];
-
-    memset(step, 0, sizeof(*step));
-    step->at_ms = (m->now - i->opened_at) / NANOS_PER_MS;
-    ha_text_set(step->what, sizeof(step->what), "closed");
-    ha_text_set(step->who, sizeof(step->who), i->record.host);
+    step_set(m, i, "closed", i->record.host, "");
     i->record.is_closed = true;
-    i->is_dirty = true;
+    i->owed = i->record.n_steps;
 }
 
 /* True: nothing more is to be done about it. */
@@ -191,7 +239,7 @@ static bool incident_pass(struct ha_keeper *m, struct ha_soft_incident *i)
     if (!i->record.is_closed && incident_is_over(m, &i->record)) {
         incident_close(m, i);
     }
-    if (!incident_is_same(&i->record, seen)) {
+    if (!incident_is_written(i, seen)) {
         incident_write(m, i);
         return false;
     }
@@ -223,9 +271,29 @@ static void incident_drop_old(struct ha_keeper *m)
     }
 }
 
+/* A leader may die between the record of an incident that is closed and telling of it. So whoever
+ * leads next tells of those that were closed of late, and whoever listens may be told twice. */
+static void incidents_retell(struct ha_keeper *m)
+{
+    uint64_t wall = ha_keeper_wall(m);
+
+    for (size_t i = 0; i < ha_view_count(m->view, HA_INCIDENT) && !m->has_retold; i++) {
+        const struct ha_incident *record = ha_view_at(m->view, HA_INCIDENT, i)->record;
+        if (record != NULL && record->is_closed && record->n_steps > 0 &&
+            m->events.incident != NULL &&
+            u64_sub_sat(wall, record->opened_wall_ms + record->steps[record->n_steps - 1].at_ms) <
+                HA_INCIDENT_RETOLD_MS) {
+            m->events.incident(m->events.ctx, record);
+        }
+    }
+    m->has_retold = true;
+}
+
 void ha_keeper_incidents(struct ha_keeper *m)
 {
     struct ha_soft_incident **at = &m->incidents;
+
+    incidents_retell(m);
 
     for (size_t i = 0; i < ha_view_count(m->view, HA_INCIDENT); i++) {
         const struct ha_incident *record = ha_view_at(m->view, HA_INCIDENT, i)->record;

@@ -136,6 +136,7 @@ static void vm_failed(struct vm_case *c)
 
     buf_init(&how);
     if (r->error != OK) {
+        ha_trip_failed(c->m, c->o->host, c->s->name);
         say(&how, "could not be started: ");
         say(&how, r->detail[0] != '\0' ? r->detail : err_text(r->error));
     } else {
@@ -250,7 +251,8 @@ static void vm_starting(struct vm_case *c)
                 (c->vm != NULL ? (nanos)c->vm->start_ms * NANOS_PER_MS : 0);
 
     if (c->report != NULL && c->report->state == HA_REPORT_RUNS) {
-        ha_incident_step(c->m, c->o->incident, "started", c->s->name, c->o->host);
+        ha_trip_started(c->m, c->o->host);
+        ha_incident_vm(c->m, c->o->incident, "started", c->s->name, c->o->host, c->o->epoch);
         vm_go(c, HA_RUNNING, "", "vm-started");
     } else if (!c->is_wanted) {
         vm_go(c, HA_STOPPING, c->vm == NULL ? "it was deleted" : "it is not wanted any more",
@@ -355,6 +357,9 @@ static void vm_observe(struct vm_case *c)
         s->delay = c->vm != NULL && c->o->phase == HA_RESTARTING
                        ? ha_restart_delay(&c->vm->restart, c->o, &c->m->prng)
                        : 0;
+        if (c->o->phase == HA_RUNNING) {
+            ha_incident_verified(c->m, c->o);
+        }
     }
     if (s->seen_at == 0 || c->o->failures > s->seen_failures) {
         s->quiet_at = c->m->now;

@@ -220,12 +220,24 @@ void ha_lessor_deinit(struct ha_lessor *l)
     memset(l, 0, sizeof(*l));
 }
 
+/* Agents renew at once when somebody else leads, which may be before its term has begun here. Those
+ * who did are heard, and their renewals wait, as if they had arrived now. */
 void ha_lessor_begin(struct ha_lessor *l, uint64_t term, nanos now)
 {
+    size_t kept = 0;
+
+    for (size_t i = 0; !l->leads && i < l->n; i++) {
+        struct ha_lease_row *row = &l->rows[i];
+        if (now - row->arrived_at < HA_RENEW_EARLY) {
+            row->heard_at = now;
+            row->arrived_at = now;
+            l->rows[kept++] = *row;
+        }
+    }
     l->leads = true;
     l->term = term;
     l->since = now;
-    l->n = 0;
+    l->n = kept;
     l->is_confirming = false;
 }
 
@@ -294,10 +306,8 @@ static struct ha_lease_row *ha_lessor_row(struct ha_lessor *l, const char *host)
  * begun before it arrived, and it would have to wait for the next. There is one a pace. */
 void ha_lessor_arrived(struct ha_lessor *l, nanos now, node_id from, const struct ha_renew *renew)
 {
-    if (!l->leads) {
-        return;
-    }
     struct ha_lease_row *row = ha_lessor_row(l, renew->host);
+
     row->heard_at = now;
     if (row->is_confirming) {
         return;

@@ -134,6 +134,9 @@ nanos ha_lessee_pace(const struct ha_lessee *l);
 
 /* --- the lessor ------------------------------------------------------------------------------- */
 
+/* A renewal that arrived so long before the term began is of before whatever led to that. */
+#define HA_RENEW_EARLY NANOS_PER_S
+
 struct ha_lease_row {
     char host[HA_NAME_BYTES];
     nanos heard_at;   /* when its last renewal arrived, granted or not; 0: none in this term */
@@ -165,12 +168,13 @@ struct ha_lessor {
 void ha_lessor_init(struct ha_lessor *l);
 void ha_lessor_deinit(struct ha_lessor *l);
 
-/* This member's term began no later than now; what an earlier one knew is forgotten. */
+/* This member's term began no later than now; what an earlier one knew is forgotten. What has
+ * arrived since that ended, within HA_RENEW_EARLY, counts as arrived now. */
 void ha_lessor_begin(struct ha_lessor *l, uint64_t term, nanos now);
 void ha_lessor_end(struct ha_lessor *l);
 
-/* A renewal has arrived. One of a host replaces an older one that waits. Nothing happens while this
- * member does not lead. */
+/* A renewal has arrived. One of a host replaces an older one that waits. Nothing is confirmed while
+ * this member does not lead. */
 void ha_lessor_arrived(struct ha_lessor *l, nanos now, node_id from, const struct ha_renew *renew);
 
 /* Is there a renewal for which a confirmation should begin, and none under way? */

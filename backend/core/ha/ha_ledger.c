@@ -191,6 +191,7 @@ static void room_fill(struct ha_ledger *l, struct ha_room *room, const struct ha
     /* A fate that cannot be read is not "up". */
     room->is_up = l->ignores_seen && (!has_fate || (fate != NULL && fate->phase == HA_HOST_UP));
     room->is_fence_tested = l->ignores_seen;
+    room->is_tripped = fate != NULL && fate->is_tripped; /* unless the manager knows better */
     room->is_quarantined = fate != NULL && fate->is_quarantined;
     if (room->host == NULL) {
         return;

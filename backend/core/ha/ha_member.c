@@ -447,6 +447,7 @@ static void status_count(const struct ha_view *v, struct ha_member_status *ret)
         const struct ha_fate *fate = ha_view_at(v, HA_FATE, i)->record;
         if (fate != NULL) {
             ret->fates[fate->phase]++;
+            ret->tripped += fate->is_tripped;
         }
     }
     /* A host has a fate from its first loss on; one that was never lost is up, once it was heard.
@@ -467,7 +468,7 @@ static void status_count(const struct ha_view *v, struct ha_member_status *ret)
 void ha_member_status(const struct ha_member *h, struct ha_member_status *ret)
 {
     memset(ret, 0, sizeof(*ret));
-    ret->leads = ha_keeper_leads(h->keeper);
+    ret->leads = ha_keeper_leads(h->keeper) && !h->view.is_incomplete;
     ret->term = h->term;
     ret->revision = h->view.revision;
     ret->has_agent = h->agent != NULL;

@@ -63,7 +63,7 @@ const struct ha_keeper *ha_member_keeper(const struct ha_member *h);
 const struct ha_agent *ha_member_agent(const struct ha_member *h); /* NULL: it has none */
 
 struct ha_member_status {
-    bool leads; /* the manager works here, in: */
+    bool leads; /* the manager works here, and sees all records, in: */
     uint64_t term;
     uint64_t revision; /* of the view */
     bool has_agent;
@@ -72,6 +72,7 @@ struct ha_member_status {
     uint32_t fates[HA_HOST_PHASES]; /* hosts by phase */
     uint32_t unreadable;
     uint32_t incidents_open;
+    uint32_t tripped;  /* hosts on which machines cannot be started */
     uint32_t unproven; /* machines that nothing proves gone, and nothing will by itself */
     struct ha_keeper_figures keeper;
 };

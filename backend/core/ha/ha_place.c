@@ -17,11 +17,11 @@ static enum ha_why_not room_why_not(const struct ha_room *room, const struct ha_
     if (!room->host->is_enabled) {
         return HA_NOT_ENABLED;
     }
+    if (room->is_quarantined) {
+        return HA_NOT_TRUSTED; /* before "not up", which it outlasts */
+    }
     if (!room->is_up) {
         return HA_NOT_UP;
-    }
-    if (room->is_quarantined) {
-        return HA_NOT_TRUSTED;
     }
     if (room->is_tripped) {
         return HA_NOT_TRIPPED;

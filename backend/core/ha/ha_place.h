@@ -38,7 +38,7 @@ struct ha_seen {
     const char *host;
     bool is_up;           /* in no cut, and its lease holds */
     bool is_degraded;     /* slow, or its score is low: it is taken last */
-    bool is_tripped;      /* machines keep failing here (a breaker): as if it were disabled */
+    bool is_tripped;      /* machines cannot be started here (a breaker): as if it were disabled */
     bool is_fence_tested; /* every device of one level has answered STATUS of late */
 };
 

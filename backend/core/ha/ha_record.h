@@ -154,6 +154,9 @@ struct ha_settings {
     uint32_t lease_ms;       /* L */
     uint32_t drift_ppm;      /* rho */
     uint32_t fence_delay_ms; /* up to so long before the first command, drawn anew each time */
+    uint32_t fence_priority_delay_ms; /* more, before a host is fenced whose machines have more
+                                         priority than those of any host on this side, if this side
+                                         has no more than half of the hosts */
     uint32_t fence_retry_ms; /* between rounds over all levels; doubled up to eight times that */
     uint32_t storm_percent;  /* of the hosts that may be fenced within storm_s; at least one, and
                                 always fewer than half */
@@ -230,16 +233,20 @@ struct ha_fate {
     char incident[HA_NAME_BYTES];
     uint32_t losses; /* of late */
     bool is_quarantined;
+    bool is_tripped;            /* machines cannot be started here: it gets none for a while */
     uint32_t attempts;          /* rounds of fencing */
     bool is_asked;              /* FENCING: by an operator, whatever is heard of it */
     uint64_t fence_count;       /* of the host's record, as it was last obeyed */
     char reason[HA_TEXT_BYTES]; /* what is known, and what would resolve it */
 };
 
-/* One step of an incident, for its timeline: at `at_ms` after it was opened. */
+/* One step of an incident, for its timeline: at `at_ms` after it was opened something was over that
+ * had taken `took_ms`, or happened at once. */
 #define HA_STEPS_MAX 64
 struct ha_step {
     uint64_t at_ms;
+    uint64_t took_ms;
+    uint64_t epoch;           /* of the machine that it is about; 0: it is about none */
     char what[HA_NAME_BYTES]; /* detected, fence, fenced, placed, started, ... */
     char who[HA_NAME_BYTES];  /* the host, machine or device */
     char detail[HA_TEXT_BYTES];
@@ -250,6 +257,7 @@ struct ha_incident {
     char trace[40]; /* its trace id, as W3C writes it */
     char host[HA_NAME_BYTES];
     uint64_t opened_wall_ms;
+    uint64_t unheard_ms; /* so long before, its host was heard last */
     bool is_closed;
     uint32_t n_steps;
     struct ha_step steps[HA_STEPS_MAX];

@@ -139,6 +139,7 @@ static const struct ha_field settings_fields[] = {
     NUMBER(ha_settings, lease_ms, HA_TYPE_U32, 1000, 600000, 9000),
     NUMBER(ha_settings, drift_ppm, HA_TYPE_U32, 1, 100000, 1000),
     NUMBER(ha_settings, fence_delay_ms, HA_TYPE_U32, 0, 60000, 100),
+    NUMBER(ha_settings, fence_priority_delay_ms, HA_TYPE_U32, 0, 60000, 0),
     NUMBER(ha_settings, fence_retry_ms, HA_TYPE_U32, 100, 600000, 2000),
     NUMBER(ha_settings, storm_percent, HA_TYPE_U32, 1, 49, 30),
     NUMBER(ha_settings, storm_s, HA_TYPE_U32, 1, DAY_S, 600),
@@ -182,6 +183,7 @@ static const struct ha_field fate_fields[] = {
     CHARS(ha_fate, incident, HA_TYPE_NAME),
     NUMBER(ha_fate, losses, HA_TYPE_U32, 0, UINT32_MAX, 0),
     FLAG(ha_fate, is_quarantined, "quarantined", false),
+    FLAG(ha_fate, is_tripped, "tripped", false),
     NUMBER(ha_fate, attempts, HA_TYPE_U32, 0, UINT32_MAX, 0),
     FLAG(ha_fate, is_asked, "asked", false),
     COUNTER(ha_fate, fence_count),
@@ -218,10 +220,9 @@ static const struct ha_field report_fields[] = {
 };
 
 static const struct ha_field step_fields[] = {
-    COUNTER(ha_step, at_ms),
-    CHARS(ha_step, what, HA_TYPE_TEXT),
-    CHARS(ha_step, who, HA_TYPE_TEXT),
-    CHARS(ha_step, detail, HA_TYPE_TEXT),
+    COUNTER(ha_step, at_ms),           COUNTER(ha_step, took_ms),
+    COUNTER(ha_step, epoch),           CHARS(ha_step, what, HA_TYPE_TEXT),
+    CHARS(ha_step, who, HA_TYPE_TEXT), CHARS(ha_step, detail, HA_TYPE_TEXT),
 };
 
 static const struct ha_table step_table = TABLE(ha_step, step_fields, false);
@@ -231,6 +232,7 @@ static const struct ha_field incident_fields[] = {
     CHARS(ha_incident, trace, HA_TYPE_TEXT),
     CHARS(ha_incident, host, HA_TYPE_NAME),
     COUNTER(ha_incident, opened_wall_ms),
+    COUNTER(ha_incident, unheard_ms),
     FLAG(ha_incident, is_closed, "closed", false),
     {FIELD(ha_incident, n_steps, "steps", HA_TYPE_STEPS), .table = &step_table},
 };

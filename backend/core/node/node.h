@@ -75,6 +75,8 @@ struct node_config {
     /* Who takes the streams to that port that do not begin as a member's do, and is given what came
      * on them; in place while the node is open. NULL: they are refused. */
     struct world_listener *guest;
+    /* The same of the streams of agents on hosts that do not vote (node_session.h). */
+    struct world_listener *agents;
     struct node_peer peers[NODE_PEERS_MAX];
     uint32_t peer_count;
     uint16_t feature_level; /* of a new group */
@@ -229,6 +231,10 @@ MUST_USE enum err node_recover_quorum(struct node *n);
 MUST_USE enum err node_change(struct node *n, const struct raft_conf_change *change);
 MUST_USE enum err node_transfer(struct node *n, node_id to);
 MUST_USE enum err node_campaign(struct node *n);
+
+/* A peer is dead, as far as somebody else can tell: where it leads, an election need not wait for
+ * its silence. Nothing else comes of it, and who leads and lives goes on leading. */
+void node_peer_died(struct node *n, node_id peer);
 
 /* Takes a snapshot as soon as there is anything to take beyond the newest one: before a backup, or
  * where memory or the log shall become small. */

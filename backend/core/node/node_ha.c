@@ -4,33 +4,17 @@
 
 #include "core/base/check.h"
 #include "core/base/mem.h"
+#include "core/node/node_records.h"
 #include "core/store/store_pb.h"
 
-/* Keys that one step of the first reading takes, and changes that one of the watch looks at. */
-#define HA_PAGE_KEYS    256
+/* Changes that one step of the watch looks at. */
 #define HA_WATCH_BUDGET 4096
-
-/* The prefix of HA's keys, and the first key behind them. */
-#define HA_FIRST "/novacron/"
-#define HA_LAST  "/novacron0"
 
 /* Who has every right, where rights are asked for. */
 #define HA_USER "root"
 
-/* Fields of TxnResponse, RangeResponse, KeyValue, WatchResponse and Event. */
-enum {
-    TXN_SUCCEEDED = 2,
-    RANGE_KVS = 2,
-    RANGE_MORE = 3,
-    KV_KEY = 1,
-    KV_CREATE_REVISION = 2,
-    KV_MOD_REVISION = 3,
-    KV_VALUE = 5,
-    WATCH_CANCELED = 4,
-    WATCH_EVENTS = 11,
-    EVENT_TYPE = 1,
-    EVENT_KV = 2,
-};
+/* Of TxnResponse. */
+enum { TXN_SUCCEEDED = 2 };
 
 /* One transaction under way. */
 struct ha_proposal {
@@ -62,8 +46,9 @@ struct ha_own_note {
 };
 
 struct node_ha {
-    const struct world *world; /* borrowed */
-    struct node *node;         /* borrowed; NULL: not attached */
+    const struct world *world;           /* borrowed */
+    struct node *node;                   /* borrowed; NULL: not attached */
+    const struct node_ha_router *router; /* borrowed; NULL: none */
     struct ha_store store;
     const struct ha_feed *feed; /* borrowed; NULL: nobody listens */
     struct store_stream *stream;
@@ -73,7 +58,7 @@ struct node_ha {
     struct ha_own_note **notes_end;
     struct world_timer soon; /* for what is over before it began, and for notes to ourselves */
     struct buf response;
-    struct buf page_key;
+    struct node_records_page page;
     bool pumping;
 };
 
@@ -85,127 +70,19 @@ static bool ha_node_is_ready(const struct node_ha *h)
 /* --- the feed ----------------------------------------------------------------------------------
  */
 
-static struct ha_change ha_kv_read(struct bytes body)
-{
-    struct ha_change kv = {.mod_revision = 0};
-    struct store_pb pb;
-    struct store_pb_field f;
-
-    store_pb_init(&pb, body);
-    while (store_pb_next(&pb, &f)) {
-        switch (f.number) {
-        case KV_KEY:
-            kv.key = store_pb_bytes(&pb, &f);
-            break;
-        case KV_CREATE_REVISION:
-            kv.create_revision = store_pb_i64(&pb, &f);
-            break;
-        case KV_MOD_REVISION:
-            kv.mod_revision = store_pb_i64(&pb, &f);
-            break;
-        case KV_VALUE:
-            kv.value = store_pb_bytes(&pb, &f);
-            break;
-        default:
-            break;
-        }
-    }
-    return kv;
-}
-
-/* Tells of one page; true: there is more behind `page_key`. */
-static bool ha_page_tell(struct node_ha *h)
-{
-    struct store_pb pb;
-    struct store_pb_field f;
-    bool more = false;
-
-    store_pb_init(&pb, buf_view(&h->response));
-    while (store_pb_next(&pb, &f)) {
-        if (f.number == RANGE_MORE) {
-            more = store_pb_bool(&pb, &f);
-        } else if (f.number == RANGE_KVS) {
-            struct ha_change kv = ha_kv_read(store_pb_bytes(&pb, &f));
-            h->feed->changed(h->feed->ctx, &kv);
-            buf_clear(&h->page_key);
-            buf_put(&h->page_key, kv.key.data, kv.key.len);
-        }
-    }
-    return more;
-}
-
 /* All there is, page by page, at one revision. Nothing is written meanwhile: this is one call. */
 static void ha_feed_begin(struct node_ha *h)
 {
-    static const struct bytes first = {(const uint8_t *)HA_FIRST, sizeof(HA_FIRST) - 1};
-    static const struct bytes last = {(const uint8_t *)HA_LAST, sizeof(HA_LAST) - 1};
+    const struct node_records_ear ear = {.ctx = h->feed->ctx, .changed = h->feed->changed};
     struct store *store = node_store(h->node);
-    struct store_watch_request watch = {.key = first, .range_end = last, .watch_id = 1};
-    struct buf request;
-    int64_t revision = 0;
-    bool more = true;
 
-    buf_init(&request);
-    buf_clear(&h->page_key);
-    buf_put(&h->page_key, first.data, first.len);
     h->feed->began(h->feed->ctx);
-    while (more) {
-        struct store_range_request range = {
-            .key = buf_view(&h->page_key), .range_end = last, .limit = HA_PAGE_KEYS};
-        buf_clear(&request);
-        buf_clear(&h->response);
-        store_range_encode(&request, &range);
-        enum store_status status =
-            store_range_read(store, buf_view(&request), &revision, &h->response);
-        more = status == STORE_OK && ha_page_tell(h);
-        buf_put_u8(&h->page_key, 0); /* the least key behind it */
+    node_records_begin(&h->page);
+    while (h->page.has_more) {
+        const enum err e = node_records_read(&h->page, store, 0, &ear);
+        CHECK(e == OK);
     }
-    buf_clear(&request);
-    buf_clear(&h->response);
-    watch.start_revision = store_revision(store) + 1;
-    store_watch_encode(&request, &watch);
-    h->stream = store_stream_open(store, NODE_HA_TAG);
-    enum store_status created =
-        store_watch_create(h->stream, buf_view(&request), &revision, &h->response);
-    CHECK(created == STORE_OK);
-    buf_deinit(&request);
-}
-
-static void ha_event_tell(struct node_ha *h, struct bytes body)
-{
-    struct store_pb pb;
-    struct store_pb_field f;
-    struct ha_change change = {.mod_revision = 0};
-    bool is_delete = false;
-
-    store_pb_init(&pb, body);
-    while (store_pb_next(&pb, &f)) {
-        if (f.number == EVENT_TYPE) {
-            is_delete = store_pb_enum(&pb, &f) == 1;
-        } else if (f.number == EVENT_KV) {
-            change = ha_kv_read(store_pb_bytes(&pb, &f));
-        }
-    }
-    change.is_delete = is_delete;
-    h->feed->changed(h->feed->ctx, &change);
-}
-
-/* False: the watch was canceled, as what it had not read was compacted. */
-static bool ha_watch_tell(struct node_ha *h)
-{
-    struct store_pb pb;
-    struct store_pb_field f;
-    bool is_canceled = false;
-
-    store_pb_init(&pb, buf_view(&h->response));
-    while (store_pb_next(&pb, &f)) {
-        if (f.number == WATCH_CANCELED) {
-            is_canceled = store_pb_bool(&pb, &f);
-        } else if (f.number == WATCH_EVENTS) {
-            ha_event_tell(h, store_pb_bytes(&pb, &f));
-        }
-    }
-    return !is_canceled;
+    h->stream = node_records_watch(store, store_revision(store) + 1);
 }
 
 static void ha_feed_stop(struct node_ha *h)
@@ -225,6 +102,7 @@ static void ha_feed_pump(struct node_ha *h)
     if (h->feed == NULL || h->pumping || !ha_node_is_ready(h)) {
         return;
     }
+    const struct node_records_ear ear = {.ctx = h->feed->ctx, .changed = h->feed->changed};
     h->pumping = true;
     if (h->stream == NULL) {
         ha_feed_begin(h);
@@ -233,7 +111,7 @@ static void ha_feed_pump(struct node_ha *h)
     while (next != STORE_WATCH_IDLE) {
         next = store_watch_next(h->stream, HA_WATCH_BUDGET, &revision, &h->response);
         if (next == STORE_WATCH_RESPONSE) {
-            if (!ha_watch_tell(h)) {
+            if (!node_records_tell(buf_view(&h->response), &ear)) {
                 ha_feed_stop(h);
                 ha_feed_begin(h);
             }
@@ -410,6 +288,11 @@ static void ha_note(void *self, node_id to, struct bytes note)
     struct node_ha *h = self;
 
     CHECK(note.len <= HA_NOTE_BYTES_MAX && ha_note_is(note));
+    if (to != h->store.member && h->router != NULL && h->node != NULL &&
+        !node_peer_known(h->node, to)) {
+        h->router->note(h->router->ctx, to, note);
+        return;
+    }
     if (to != h->store.member) {
         enum err ignored = h->node != NULL ? node_note(h->node, to, note) : ERR_CLOSED;
         (void)ignored; /* without promise */
@@ -529,7 +412,7 @@ struct node_ha *node_ha_open(const struct world *world, node_id member)
     h->soon.fire = ha_on_soon;
     h->soon.owner = h;
     buf_init(&h->response);
-    buf_init(&h->page_key);
+    node_records_page_init(&h->page);
     return h;
 }
 
@@ -554,13 +437,18 @@ void node_ha_close(struct node_ha *h)
     ha_feed_stop(h);
     world_timer_cancel(h->world, &h->soon);
     buf_deinit(&h->response);
-    buf_deinit(&h->page_key);
+    node_records_page_deinit(&h->page);
     mem_free(h);
 }
 
 void node_ha_attach(struct node_ha *h, struct node *node)
 {
     h->node = node;
+}
+
+void node_ha_route(struct node_ha *h, const struct node_ha_router *router)
+{
+    h->router = router;
 }
 
 const struct ha_store *node_ha_store(struct node_ha *h)

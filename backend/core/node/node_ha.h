@@ -31,6 +31,15 @@ void node_ha_attach(struct node_ha *h, struct node *node);
 /* Borrowed for the life of `h`. */
 const struct ha_store *node_ha_store(struct node_ha *h);
 
+/* Who knows the way to whom is no member: an agent that some member serves (node_session.h). */
+struct node_ha_router {
+    void *ctx;
+    void (*note)(void *ctx, node_id to, struct bytes note);
+};
+
+/* In place while it is set; NULL: nobody does. */
+void node_ha_route(struct node_ha *h, const struct node_ha_router *router);
+
 void node_ha_ready(struct node_ha *h);
 void node_ha_advanced(struct node_ha *h);
 void node_ha_leader_changed(struct node_ha *h);

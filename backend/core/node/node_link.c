@@ -123,6 +123,11 @@ static void link_tell_lost(struct node *n, enum raft_event_type type, node_id pe
     }
 }
 
+void node_peer_died(struct node *n, node_id peer)
+{
+    link_tell_lost(n, RAFT_EVENT_STREAM_RESET, peer);
+}
+
 /* A stream that lasted is opened again soon; one that did not, because it was refused perhaps,
  * after ever longer pauses. */
 static void link_lost(struct node_out *out)
@@ -463,12 +468,20 @@ static size_t link_take(struct node_incoming *in, struct raft_message_space *spa
     return NODE_FRAME_HEADER_BYTES + length;
 }
 
+/* Who takes a stream that begins so, and is none of a member's. The openings of all three kinds
+ * begin alike, and their third byte tells them apart (docs/formats/peer-stream.md). */
+static struct world_listener *link_taker(const struct node *n, struct bytes bytes)
+{
+    bool is_agent = bytes.len > 2 && memcmp(bytes.data, "NCA", 3) == 0;
+    return is_agent ? n->cfg.agents : n->cfg.guest;
+}
+
 /* A stream that is none of a member's, and has a taker at this port: the place is free again. */
 static bool link_hand_over(struct node_incoming *in)
 {
     struct node *n = in->node;
     struct bytes bytes = buf_view(&in->pending);
-    struct world_listener *guest = n->cfg.guest;
+    struct world_listener *guest = link_taker(n, bytes);
     if (in->peer != NODE_NONE || !guest || node_hello_may_begin(bytes)) {
         return false;
     }
@@ -567,7 +580,8 @@ static struct world_stream_sink *link_on_accepted(struct world_listener *listene
                                                   const struct world_endpoint *from)
 {
     struct node *n = listener->owner;
-    struct node_incoming *in = link_takes_streams(n) || n->cfg.guest ? link_place(n) : NULL;
+    bool has_guests = n->cfg.guest || n->cfg.agents;
+    struct node_incoming *in = link_takes_streams(n) || has_guests ? link_place(n) : NULL;
     if (!in) {
         return NULL;
     }

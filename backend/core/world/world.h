@@ -325,7 +325,8 @@ struct world_power_ops {
  *           here already, of whatever epoch. ERR_REFUSED: its volume is locked, here or elsewhere.
  *           ERR_NOT_FOUND: there is no such volume. ERR_TIMEOUT: perhaps; LIST tells.
  *   STOP    presses the guest's power button. OK: it was pressed. Whether the guest obeys is told
- *           by its exit.
+ *           by its exit. One that is still booting does not notice, and nothing says so: whoever
+ *           wants it to end presses again.
  *   KILL    ends the process. OK: it is gone, and so is its lock.
  *   PAUSE   the guest's processors stand still; process and lock stay.
  *   RESUME  they run again. ERR_REFUSED: the machine has no guest, or another holds the lock.

@@ -20,6 +20,13 @@ struct qemu_machine *qemu_call_machine(struct qemu_call *call)
     return m;
 }
 
+/* QEMU closes its socket a moment before its process is gone, and its exit is to be told first: the
+ * end of the process answers, or the deadline, if it lives on. */
+static bool answers_with_its_end(enum err result)
+{
+    return result == ERR_CLOSED;
+}
+
 static void command_answered(struct qmp_command *command, enum err result, const json_t *body,
                              const char *text)
 {
@@ -27,6 +34,9 @@ static void command_answered(struct qmp_command *command, enum err result, const
     struct qemu_machine *m = call->machine;
     enum world_vm_state state = WORLD_VM_UNKNOWN;
 
+    if (answers_with_its_end(result)) {
+        return;
+    }
     if (result == ERR_REFUSED && text != NULL) {
         qemu_tell(call->driver, m->record.name, "QEMU refuses: %s", text);
         (void)snprintf(call->why, sizeof call->why, "QEMU refuses: %s", text);

@@ -239,6 +239,22 @@ static void a_daemon_that_dies_while_it_starts_a_machine_may_have_started_it(voi
     }
 }
 
+static void a_press_is_lost_while_the_guest_boots(void **state)
+{
+    (void)state;
+    struct farm f;
+
+    farm_new(&f);
+    assert_int_equal(try_on(&f, f.a, WORLD_VM_START, 1), OK);
+    assert_int_equal(try_on(&f, f.a, WORLD_VM_STOP, 1), OK);
+    farm_run(&f, MINUTE);
+    assert_true(lives_on(f.a));
+    assert_int_equal(try_on(&f, f.a, WORLD_VM_STOP, 1), OK);
+    farm_run(&f, 2 * SIMVM_SHUTDOWN_TIME);
+    assert_false(lives_on(f.a));
+    simworld_free(f.sim);
+}
+
 static void a_guest_shuts_down_when_asked_unless_it_ignores_it(void **state)
 {
     (void)state;
@@ -246,6 +262,7 @@ static void a_guest_shuts_down_when_asked_unless_it_ignores_it(void **state)
 
     farm_new(&f);
     assert_int_equal(try_on(&f, f.a, WORLD_VM_START, 1), OK);
+    farm_run(&f, SIMVM_DEAF_TIME);
     with_vm_faults(f.a, (struct simvm_faults){.ignores_stop = true});
     assert_int_equal(try_on(&f, f.a, WORLD_VM_STOP, 1), OK);
     farm_run(&f, MINUTE);
@@ -476,6 +493,7 @@ int main(void)
         cmocka_unit_test(the_lock_keeps_a_second_copy_out),
         cmocka_unit_test(a_machine_outlives_the_daemon_and_is_adopted),
         cmocka_unit_test(a_daemon_that_dies_while_it_starts_a_machine_may_have_started_it),
+        cmocka_unit_test(a_press_is_lost_while_the_guest_boots),
         cmocka_unit_test(a_guest_shuts_down_when_asked_unless_it_ignores_it),
         cmocka_unit_test(a_paused_machine_keeps_its_lock_and_writes_nothing),
         cmocka_unit_test(a_mute_machine_is_listed_as_unknown_and_can_be_killed),

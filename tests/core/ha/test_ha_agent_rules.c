@@ -136,9 +136,10 @@ static void lone_open(struct lone_agent *b, enum world_watchdog watchdog)
 
 static void lone_close(struct lone_agent *b)
 {
-    simworld_free(b->sim);
+    simhost_kill(b->host);
     ha_agent_close(b->agent);
     ha_view_deinit(&b->view);
+    simworld_free(b->sim);
 }
 
 /* The newest renewal is granted, by a store that is at `revision`. */

@@ -41,6 +41,28 @@ static struct ha_box *cluster_with(struct ha_cluster *c, uint64_t seed,
     return b;
 }
 
+static uint32_t incidents_told_of(const struct ha_cluster *c, const char *host)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < u64_min(c->incidents_told, HA_TOLD_MAX); i++) {
+        n += strcmp(c->incident_told[i].host, host) == 0;
+    }
+    return n;
+}
+
+/* The oldest that was told of that host; there must be one. */
+static const struct ha_incident *incident_told_of(const struct ha_cluster *c, const char *host)
+{
+    const struct ha_incident *told = c->incident_told;
+
+    assert_true(incidents_told_of(c, host) > 0);
+    while (strcmp(told->host, host) != 0) {
+        told++;
+    }
+    return told;
+}
+
 static uint64_t now_ms(struct ha_cluster *c)
 {
     return simworld_now(c->sim) / NANOS_PER_MS;
@@ -78,8 +100,8 @@ static void power_loss_is_fenced_and_the_machine_runs_elsewhere(void **state)
         ha_view_incident(ha_cluster_view(&c), ha_cluster_fate(&c, b->name)->incident);
     assert_non_null(incident);
     assert_true(incident->is_closed);
-    static const char *const expected[] = {"detected", "fence",   "fenced",
-                                           "placed",   "started", "closed"};
+    static const char *const expected[] = {"detected", "fence",   "told-off", "read-off", "fenced",
+                                           "placed",   "started", "verified", "closed"};
     assert_int_equal(incident->n_steps, COUNT_OF(expected));
     for (uint32_t i = 0; i < incident->n_steps; i++) {
         print_message("# %llu ms: %s %s: %s\n", (unsigned long long)incident->steps[i].at_ms,
@@ -87,6 +109,15 @@ static void power_loss_is_fenced_and_the_machine_runs_elsewhere(void **state)
         assert_string_equal(incident->steps[i].what, expected[i]);
     }
     assert_int_equal(strlen(incident->trace), 32);
+    assert_in_range(incident->unheard_ms, 1200, 2700); /* to the newest renewal before */
+    assert_true(incident->steps[2].took_ms > 0 &&
+                incident->steps[2].took_ms <= incident->steps[2].at_ms);
+    assert_string_equal(incident->steps[2].detail, "level 1, round 1");
+    assert_int_equal(incident->steps[5].epoch, ha_cluster_owner(&c, "web")->epoch);
+    assert_string_equal(incident->steps[7].detail, ha_cluster_owner(&c, "web")->host);
+    assert_int_equal(incidents_told_of(&c, b->name), 1);
+    assert_string_equal(c.incident_told[0].id, incident->id);
+    assert_int_equal(c.incident_told[0].n_steps, incident->n_steps);
 
     /* It comes back, and gets nothing stale. */
     b->stays_down = false;
@@ -143,6 +174,28 @@ static void leader_that_dies_while_it_fences_has_a_successor_that_goes_on(void *
     assert_int_equal(ha_cluster_starts(&c, "web"), 2);
     /* The process of the leader alone was gone, and nothing that ran there. */
     assert_int_equal(simdevice_offs(c.sim, leader->name), 0);
+    ha_cluster_run(&c, NANOS_PER_S);
+    assert_int_equal(incidents_told_of(&c, b->name), 1); /* by the second, who has all of it */
+    const struct ha_incident *told = incident_told_of(&c, b->name);
+    const char trace = told->trace[0];
+    assert_string_equal(told->steps[0].what, "detected");
+    assert_string_equal(told->steps[told->n_steps - 1].what, "closed");
+    for (uint32_t i = 1; i < told->n_steps; i++) {
+        assert_true(told->steps[i].at_ms >= told->steps[i - 1].at_ms);
+    }
+    /* Who leads next tells it again: the last one may have died before it could. */
+    ha_box_start(leader);
+    ha_cluster_run(&c, 5 * NANOS_PER_S);
+    leader = ha_cluster_leader(&c);
+    ha_box_kill(leader);
+    ha_cluster_run(&c, 5 * NANOS_PER_S);
+    assert_true(incidents_told_of(&c, b->name) >= 2);
+    for (uint32_t i = 0; i < u64_min(c.incidents_told, HA_TOLD_MAX); i++) {
+        const struct ha_incident *again = &c.incident_told[i];
+        assert_true(strcmp(again->host, b->name) != 0 ||
+                    (again->trace[0] == trace && strcmp(again->id, told->id) == 0 &&
+                     again->n_steps == told->n_steps));
+    }
     ha_box_start(leader);
     ha_cluster_run(&c, 5 * NANOS_PER_S);
     ha_cluster_deinit(&c);
@@ -703,6 +756,20 @@ static void fence_that_is_asked_for_while_the_host_is_lost_is_made_once(void **s
     ha_cluster_deinit(&c);
 }
 
+static uint32_t incidents_with_step(struct ha_cluster *c, const char *host, const char *what)
+{
+    const struct ha_view *view = ha_cluster_view(c);
+    uint32_t n = 0;
+
+    for (size_t i = 0; i < ha_view_count(view, HA_INCIDENT); i++) {
+        const struct ha_incident *incident = ha_view_at(view, HA_INCIDENT, i)->record;
+        for (uint32_t k = 0; incident != NULL && k < incident->n_steps; k++) {
+            n += strcmp(incident->host, host) == 0 && strcmp(incident->steps[k].what, what) == 0;
+        }
+    }
+    return n;
+}
+
 /* Five losses of its network in a quarter of an hour. */
 static void host_that_comes_and_goes_moves_a_machine_once_and_is_left_alone(void **state)
 {
@@ -721,6 +788,10 @@ static void host_that_comes_and_goes_moves_a_machine_once_and_is_left_alone(void
     }
     assert_int_equal(ha_cluster_starts(&c, "web"), 2);
     assert_true(ha_cluster_fate(&c, b->name)->is_quarantined);
+    assert_string_equal(ha_cluster_fate(&c, b->name)->reason,
+                        "quarantined: it was lost 5 times of late, and gets no machine until it "
+                        "was up for 1800 s");
+    assert_int_equal(incidents_with_step(&c, b->name, "quarantined"), 1);
     struct ha_vm vm = ha_cluster_vm(&c, "other");
     vm.preferred.n = 1;
     ha_text_set(vm.preferred.name[0], HA_NAME_BYTES, b->name);

@@ -808,13 +808,51 @@ static void a_storm_counts_fences_of_late(void **state)
         VIEW_PUT(&v, &agent);
         VIEW_PUT(&v, &fates[i]);
     }
+    /* a is up; c and d are fenced of late; b, e and f are not there any more. */
     ha_storm_of(&v, NULL, NULL, &storm);
+    assert_int_equal(storm.hosts, 3);
     assert_int_equal(storm.fenced, 2);
-    assert_int_equal(storm.cap, 2);
+    assert_int_equal(storm.cap, 1);
     assert_false(storm.may_fence);
     ha_storm_of(&v, settled_is_c, NULL, &storm);
+    assert_int_equal(storm.hosts, 2);
     assert_int_equal(storm.fenced, 1);
-    assert_true(storm.may_fence);
+    assert_false(storm.may_fence);
+    ha_view_deinit(&v);
+}
+
+/* Ten hosts are declared, all of them have run; seven were switched off long ago, one way or the
+ * other, and nobody has taken them out of the records. Thirty in a hundred of ten would be all
+ * that there are. */
+static void a_share_is_of_hosts_that_are_there(void **state)
+{
+    (void)state;
+    struct ha_view v;
+    struct ha_storm storm;
+    char name[HA_NAME_BYTES] = "host-0";
+    ha_view_init(&v);
+    for (uint32_t i = 0; i < 10; i++) {
+        name[5] = (char)('0' + i);
+        const struct ha_host host = host_named(name, 0, 0);
+        const struct ha_agent_record agent = agent_of(name);
+        const struct ha_fate fate = i < 3   ? fate_of(name, HA_HOST_UP, HA_PROOF_NONE)
+                                    : i < 5 ? fate_of(name, HA_HOST_GONE, HA_PROOF_CONFIRMED)
+                                    : i < 7 ? fate_of(name, HA_HOST_GONE, HA_PROOF_EXPIRED)
+                                            : fate_of(name, HA_HOST_LOST, HA_PROOF_NONE);
+        VIEW_PUT(&v, &host);
+        VIEW_PUT(&v, &agent);
+        VIEW_PUT(&v, &fate);
+    }
+    ha_storm_of(&v, NULL, NULL, &storm);
+    assert_int_equal(storm.hosts, 3);
+    assert_int_equal(storm.cap, 1);
+    /* One that is lost with a machine on it may run it still. */
+    const struct ha_owner owner = owner_of("web", HA_RECOVERING, "host-8", 4);
+    const struct ha_owner ended = owner_of("db", HA_STOPPED, "host-9", 4);
+    VIEW_PUT(&v, &owner);
+    VIEW_PUT(&v, &ended);
+    ha_storm_of(&v, NULL, NULL, &storm);
+    assert_int_equal(storm.hosts, 4);
     ha_view_deinit(&v);
 }
 
@@ -849,6 +887,7 @@ int main(void)
         cmocka_unit_test(a_proof_is_true_as_long_as_reads_are),
         cmocka_unit_test(a_storm_is_capped_at_a_share_and_below_half),
         cmocka_unit_test(a_storm_counts_fences_of_late),
+        cmocka_unit_test(a_share_is_of_hosts_that_are_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -241,6 +241,38 @@ static void new_term_knows_of_no_renewal(void **state)
     ha_lessor_deinit(&lessor);
 }
 
+/* A leader is known to its followers before its manager has begun: who has renewed at once would be
+ * taken for silent until the next renewal. */
+static void renewal_that_comes_before_the_term_begins_is_heard(void **state)
+{
+    struct ha_lessor lessor;
+    struct ha_lessee a;
+    struct ha_lessee b;
+    struct bench_court bench = {0};
+    struct ha_lessor_court court = court_of(&bench, 9);
+    (void)state;
+    ha_lessee_init(&a, "node-a", 1);
+    ha_lessee_init(&b, "node-b", 1);
+    ha_lessor_init(&lessor);
+    struct ha_renew renew = renew_at(&a, 1);
+    struct ha_renew long_ago = renew_at(&b, 1);
+    ha_lessor_arrived(&lessor, 1000, 12, &long_ago);
+    ha_lessor_arrived(&lessor, 1000 + HA_RENEW_EARLY, 11, &renew);
+    assert_false(ha_lessor_wants_confirmation(&lessor));
+    ha_lessor_begin(&lessor, 4, 2000 + HA_RENEW_EARLY);
+    assert_null(ha_lessor_find(&lessor, "node-b"));
+    assert_int_equal(ha_lessor_find(&lessor, "node-a")->heard_at, 2000 + HA_RENEW_EARLY);
+    assert_true(ha_lessor_wants_confirmation(&lessor));
+    ha_lessor_confirm_begun(&lessor);
+    ha_lessor_confirm_over(&lessor, true, &court);
+    assert_int_equal(bench.answers, 1);
+    assert_int_equal(ha_lessor_granted(&lessor, "node-a"), 2000 + HA_RENEW_EARLY);
+    /* What this term heard the next one does not know. */
+    ha_lessor_begin(&lessor, 5, 2500 + HA_RENEW_EARLY);
+    assert_null(ha_lessor_find(&lessor, "node-a"));
+    ha_lessor_deinit(&lessor);
+}
+
 static void longest_lease_granted_is_remembered_while_it_may_hold(void **state)
 {
     struct ha_lessor lessor;
@@ -314,6 +346,7 @@ int main(void)
         cmocka_unit_test(newer_renewal_during_a_confirmation_does_not_move_the_time),
         cmocka_unit_test(nothing_is_granted_without_confirmation_or_against_the_fate),
         cmocka_unit_test(new_term_knows_of_no_renewal),
+        cmocka_unit_test(renewal_that_comes_before_the_term_begins_is_heard),
         cmocka_unit_test(longest_lease_granted_is_remembered_while_it_may_hold),
         cmocka_unit_test(notes_are_read_as_they_were_written),
     };

@@ -32,6 +32,7 @@ static void every_state_of_a_host_keeps_machines_away(void **state)
     ha_text_set(fate.host, sizeof fate.host, "c");
     fate.is_quarantined = true;
     VIEW_PUT(&b.view, &fate);
+    b.seen[2].is_up = false; /* the reason that lasts is the one that is told */
     b.seen[3].is_tripped = true;
     view_delete_key(&b.view, "/novacron/agents/e");
     view_put_text(&b.view, "/novacron/hosts/f", "{}");

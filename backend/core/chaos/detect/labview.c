@@ -80,6 +80,7 @@ static void leader_hears_change(struct labview *v, const struct swim_change *cha
     }
     if (change->kind == SWIM_DIED) {
         event.kind = CUT_EVENT_DEAD;
+        event.since = labnet_now(v->swim.net);
     }
     labview_lead(v, &event);
 }

@@ -205,6 +205,17 @@ struct stage;
       "two hosts are fenced, and the machines of the third wait for P", 760,                       \
       "fence-storm-uncapped", "corosync#705; kubernetes/community#1416",                           \
       "a switch takes three of seven hosts, and two may be fenced")                                \
+    X(storm_taken_over, "storm-taken-over",                                                        \
+      "one is fenced, that with the most important machines; the other is told nothing more", 860, \
+      "taken-over-fences-at-once", "docs/ha.md, fencing one host",                                 \
+      "the leader dies that fenced two hosts, of which its successor may fence one")               \
+    X(double_fencing_race, "double-fencing-race", "one is switched off, and the other lives", 760, \
+      "fence-race-ignored", "pacemaker#639; fence-agents#308",                                     \
+      "of two hosts with machines each finds the other lost, the second before it is off")         \
+    X(fence_priority_delay, "fence-priority-delay",                                                \
+      "the host with the more important machines lives", 760, "off-after-a-delay-unconfirmed",     \
+      "pacemaker, priority-fencing-delay",                                                         \
+      "the same, and the one that fences first waits for 8 s")                                     \
     X(leader_dies_while_fencing, "leader-dies-while-fencing",                                      \
       "`keep` runs within 30 s, once; two commands at most", 500, "",                              \
       "Proxmox test-basic2, test-service-command8",                                                \
@@ -284,9 +295,25 @@ struct stage;
     X(start_asked_twice, "start-asked-twice", "it is started once", 500, "",                       \
       "kubevirt#16622; pacemaker, multi1",                                                         \
       "a start is asked for again and again, while the leader changes")                            \
-    X(flapping_host, "flapping-host", "each machine moves at most twice", 1660, "",                \
-      "MS, quarantine; measured: PVE moves ten times",                                             \
-      "a host loses its network five times in 900 s")                                              \
+    X(flapping_host, "flapping-host",                                                              \
+      "each machine moves at most twice; the host is in quarantine, and says why", 1800,           \
+      "host-never-quarantined", "MS, quarantine; measured: PVE moves ten times",                   \
+      "a host loses its network five times in 900 s, for 30 s each time")                          \
+    X(flapping_host_briefly, "flapping-host-briefly", "no host is lost, and no machine moves",     \
+      1700, "", "docs/ha.md, lost",                                                                \
+      "a host loses its network five times in 900 s, for less than detection takes")               \
+    X(flapping_host_within_lease, "flapping-host-within-lease",                                    \
+      "each machine moves at most twice; the host is in quarantine, and says why", 1800,           \
+      "host-never-quarantined", "MS, quarantine",                                                  \
+      "a host loses its network five times in 900 s, for less than its lease")                     \
+    X(flapping_host_unfenced, "flapping-host-unfenced",                                            \
+      "each machine moves at most twice; the host is in quarantine, and says why", 1800,           \
+      "host-never-quarantined", "MS, quarantine",                                                  \
+      "the same for longer than its lease and less than P, and nobody can fence it")               \
+    X(flapping_leader, "flapping-leader",                                                          \
+      "each machine moves at most twice; the host is in quarantine, and says why", 1800,           \
+      "host-never-quarantined", "MS, quarantine",                                                  \
+      "the host whose member leads loses its network five times in 900 s, for 30 s each time")     \
     X(crash_loop, "crash-loop", "ten starts, later and later; then it has failed, and stays so",   \
       1360, "", "KubeVirt; Nomad", "a machine dies as soon as it runs")                            \
     X(crash_loop_across_leaders, "crash-loop-across-leaders", "ten starts, whoever leads", 1460,   \
@@ -323,7 +350,20 @@ struct stage;
       "the leader's disk is full when a host is lost")                                             \
     X(host_dies_while_moving, "host-dies-while-moving",                                            \
       "it runs on a survivor within 30 s, each time", 660, "", "pacemaker, migrate-fail-2..9",     \
-      "a machine is moved, and the host that it leaves dies, and then the one that it goes to")
+      "a machine is moved, and the host that it leaves dies, and then the one that it goes to")    \
+    X(agent_host_lost, "agent-host-lost", "its machine runs elsewhere within 15 s", 500, "",       \
+      "docs/ha.md, hosts that do not vote",                                                        \
+      "a host that never votes loses its power, and is back")                                      \
+    X(agent_voter_dies, "agent-voter-dies", "another serves it within 5 s; no machine minds", 500, \
+      "", "docs/ha.md, hosts that do not vote",                                                    \
+      "the voter that serves a host which never votes loses its power")                            \
+    X(agent_voter_cut_off, "agent-voter-cut-off",                                                  \
+      "another serves it within 5 s; no machine minds", 500, "agent-stays-with-its-voter",         \
+      "docs/ha.md, hosts that do not vote",                                                        \
+      "the voter that serves a host which never votes is cut off from the other voters alone")     \
+    X(agent_daemons_restart, "agent-daemons-restart", "its machine runs on, in its epoch", 500,    \
+      "", "docs/ha.md, hosts that do not vote",                                                    \
+      "the daemon of a host that never votes is killed and started; then those of all voters")
 
 struct scenario {
     const char *name;

@@ -1,4 +1,4 @@
-/* Machines that crash, hosts that flap, many starts at once, and what operators do. */
+/* Machines that crash, many starts at once, and what operators do. */
 #include "core/chaos/scenario/stage_machines.h"
 #include "core/chaos/simdisk.h"
 #include "core/store/store_limits.h"
@@ -21,28 +21,6 @@ void scenario_start_asked_twice(struct stage *st)
     STAGE_UNTIL(st, STAGE_EXPIRED_WITHIN, stage_runs(st, 0), "it is started");
     stage_expect(st, stage_owner(st, 0)->epoch == epoch + 1, "once");
     stage_start(st, leader);
-}
-
-/* Five times in 900 s a host loses its network. */
-void scenario_flapping_host(struct stage *st)
-{
-    const struct sim_settings s = stage_hosts(3, 4);
-
-    stage_found_hosts(st, &s);
-    struct simmember *m = stage_host_of(st, 0, 0xf);
-    uint64_t epochs[4];
-    for (uint32_t i = 0; i < 4; i++) {
-        epochs[i] = stage_owner(st, i)->epoch;
-    }
-    for (uint32_t i = 0; i < 5; i++) {
-        stage_isolate(st, m, true);
-        stage_pass(st, 30 * NANOS_PER_S);
-        stage_isolate(st, m, false);
-        stage_pass(st, 150 * NANOS_PER_S);
-    }
-    for (uint32_t i = 0; i < 4; i++) {
-        stage_expect(st, stage_owner(st, i)->epoch <= epochs[i] + 2, "no machine moves thrice");
-    }
 }
 
 /* Until the machine is in that phase, it dies as soon as it lives. */

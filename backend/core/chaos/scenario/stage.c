@@ -92,6 +92,7 @@ void stage_found(struct stage *st, const struct sim_settings *settings)
     for (uint32_t i = 0; i < settings->founders; i++) {
         stage_start(st, stage_member(st, i));
     }
+    simcluster_start_agents(&st->sim.cluster);
     STAGE_UNTIL(st, FOUND_BOUND, all_follow(st), "the founders elect a leader, and all follow it");
 }
 

@@ -44,6 +44,8 @@
     X(REACHED_VM_RESTARTED, "vm-restarted", "a machine that had ended started again")              \
     X(REACHED_VM_FENCED, "vm-fenced", "a machine started elsewhere, by a fence")                   \
     X(REACHED_VM_EXPIRED, "vm-expired", "a machine started elsewhere, by time")                    \
+    X(REACHED_AGENT_SERVED, "agent-served", "a host that does not vote was served by a voter")     \
+    X(REACHED_AGENT_MOVED, "agent-moved", "and by another, when that one was of no use")           \
     X(REACHED_CORE_ONLY, "core-only", "only a quorum came back, and that was enough")              \
     X(REACHED_BEYOND, "beyond-model", "the group came to rely on a disk that was damaged")         \
     X(REACHED_VERDICT_EMPTY, "start-empty", "a start found an empty disk of a new node")           \

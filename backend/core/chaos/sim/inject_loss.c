@@ -118,7 +118,7 @@ static bool stays_in_sync(const struct inject *inject, const struct simmember *s
 
     for (uint32_t i = 0; i < inject->cluster->n; i++) {
         const struct simmember *m = &inject->cluster->member[i];
-        left &= simmember_serves(m) ? UINT64_MAX : ~member_bit(m->id);
+        left &= simmember_serves(m) || m->is_agent ? UINT64_MAX : ~member_bit(m->id);
     }
     return group->witnesses == 0 || left != 0;
 }
@@ -235,7 +235,7 @@ static void end_of_old_disk(struct inject_active *a)
 
 enum inject_outcome inject_begin_loss(struct inject_active *a)
 {
-    if (a->at->state == MEMBER_BLANK || !a->at->was_ready) {
+    if (a->at->state == MEMBER_BLANK || !a->at->was_ready || a->at->is_agent) {
         return INJECT_NO_TARGET;
     }
     if (a->row.kind == FAULT_LIE) {

@@ -8,7 +8,7 @@
 
 static bool is_blank(const struct simmember *m)
 {
-    return m->state == MEMBER_BLANK;
+    return m->state == MEMBER_BLANK && !m->is_agent;
 }
 
 /* Is some disk damaged? Then a change could take away the quorum that heals it. */

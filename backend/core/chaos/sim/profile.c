@@ -219,6 +219,7 @@ void sim_settings_draw(struct sim_settings *s, enum sim_profile profile, const s
     struct prng release = prng_fork(&p, 6);
     struct prng history = prng_fork(&p, 7);
     struct prng sleep = prng_fork(&p, 8);
+    struct prng agents = prng_fork(&p, 9);
 
     CHECK(profile < SIM_PROFILES);
     memset(s, 0, sizeof *s);
@@ -230,11 +231,14 @@ void sim_settings_draw(struct sim_settings *s, enum sim_profile profile, const s
     draw_clients(s, &clients);
     s->feature_level = (uint16_t)(prng_chance(&release, 1, 2) ? STORE_FEATURE_LEVEL_MAX
                                                               : STORE_FEATURE_LEVEL_MAX - 1);
+    if (s->profile == PROFILE_HA && prng_chance(&agents, 1, 2)) {
+        s->agents = (uint32_t)prng_range(&agents, 1, 3);
+    }
     s->hosts_sleep = s->machines == 0 || prng_chance(&sleep, 1, 3);
     s->fault_time = prng_range(&times, 10, 40) * NANOS_PER_S;
     s->heal_bound = (s->is_stretch ? 120 : 60) * NANOS_PER_S;
     s->latency = (s->is_stretch ? prng_range(&times, 1000, 20000) : prng_range(&times, 20, 500)) *
                  NANOS_PER_US;
     s->spread = prng_range(&times, 0, s->latency);
-    CHECK(s->founders + s->spares <= SIM_HOSTS_MAX);
+    CHECK(s->founders + s->spares + s->agents <= SIM_HOSTS_MAX);
 }

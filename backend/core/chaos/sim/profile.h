@@ -10,7 +10,7 @@
 #include "core/chaos/sim/fault.h"
 #include "core/consensus/raft/raft.h"
 
-/* Hosts of one run: founders and those that join later. */
+/* Hosts of one run: founders, those that join later, and those that never vote. */
 #define SIM_HOSTS_MAX 12
 
 /* Machines that they run. */
@@ -59,6 +59,7 @@ struct sim_settings {
     enum sim_profile profile;
     uint32_t founders;
     uint32_t spares;  /* hosts that may join later */
+    uint32_t agents;  /* hosts behind them that run machines and never vote */
     bool has_witness; /* the last founder is one */
     bool is_stretch;  /* members in different sites */
     bool core_only;   /* in the liveness phase, only a quorum comes back */

@@ -128,7 +128,7 @@ static void check_touched(struct sim *s)
         if (m->host != ran && (s->touched >> i & 1) == 0) {
             continue;
         }
-        if (m->state == MEMBER_UP) {
+        if (m->state == MEMBER_UP && !m->is_agent) {
             oracle_step(s->oracle, i, now);
             tla_trace_stepped(&s->tla, i, m->node);
             if (m->is_ready) {
@@ -256,6 +256,7 @@ static void sim_settle(struct sim *s)
     for (uint32_t i = 0; i < s->settings.founders; i++) {
         simmember_start(&s->cluster.member[i]);
     }
+    simcluster_start_agents(&s->cluster);
     while (!s->is_over && simcluster_leader(&s->cluster) == NULL) {
         if (simworld_now(s->world) >= bound) {
             sim_fail(s, SIM_STUCK, "I16", "the founders elected no leader on a plain world");

@@ -89,6 +89,9 @@ static uint32_t choose_core(struct sim *s)
     if (chosen <= voters / 2) {
         return all_hosts(s);
     }
+    for (uint32_t i = 0; i < s->cluster.n; i++) {
+        core |= s->cluster.member[i].is_agent ? 1U << i : 0;
+    }
     sim_reach(s, REACHED_CORE_ONLY);
     return core;
 }
@@ -200,7 +203,10 @@ static void say_members(struct sim *s, struct buf *text)
         say(text, "; ");
         say(text, m->name);
         if (!simmember_serves(m)) {
-            say(text, m->state == MEMBER_DOWN ? " down" : m->is_halted ? " halted" : " recovering");
+            say(text, m->state == MEMBER_DOWN ? " down"
+                      : m->is_agent           ? " agent"
+                      : m->is_halted          ? " halted"
+                                              : " recovering");
             continue;
         }
         struct raft_status status = node_status(m->node);

@@ -36,7 +36,7 @@ void sim_hosts_cut(void *ctx, struct simmember *m, const struct cut_change *chan
 {
     struct sim *s = ctx;
     struct buf *line = sim_line(s);
-    const struct simmember *of = &s->cluster.member[change->id - 1];
+    const struct simmember *of = simcluster_find(&s->cluster, change->id);
 
     if (line != NULL) {
         static const char *const texts[] = {"lost", "back", "gray", "not gray"};

@@ -96,6 +96,8 @@ void sim_hosts_settle(struct sim *s);
 /* sim_ha.c */
 void sim_ha_said(void *ctx, struct simmember *m, enum ha_saying who, const char *what,
                  const char *subject, const char *detail);
+void sim_ha_served(void *ctx, struct simmember *m, const char *what, const char *voter,
+                   const char *why);
 void sim_ha_check(struct sim *s);
 void sim_ha_look(struct sim *s);
 void sim_ha_settle(struct sim *s);

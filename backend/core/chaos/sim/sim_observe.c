@@ -63,8 +63,10 @@ static void on_opened(void *ctx, struct simmember *m)
 {
     struct sim *s = ctx;
 
-    tla_trace_opened(&s->tla, m->i);
-    oracle_opened(s->oracle, m->i, m->node, s->inject.damage[m->i].lost);
+    if (!m->is_agent) {
+        tla_trace_opened(&s->tla, m->i);
+        oracle_opened(s->oracle, m->i, m->node, s->inject.damage[m->i].lost);
+    }
     struct buf *line = member_line(s, m, "starts, life ");
     if (line != NULL) {
         say_u64(line, m->life);
@@ -76,7 +78,9 @@ static void on_closing(void *ctx, struct simmember *m)
 {
     struct sim *s = ctx;
 
-    oracle_closed(s->oracle, m->i);
+    if (!m->is_agent) {
+        oracle_closed(s->oracle, m->i);
+    }
     simclients_member_gone(&s->clients, m->i);
     simwatches_member_gone(&s->watches, m->i);
     simlessees_member_gone(&s->lessees, m->i);
@@ -191,6 +195,9 @@ static void on_applied(void *ctx, struct simmember *m, const struct raft_entry *
     oracle_applied_entry(s->oracle, m->i, entry, node_status(m->node).term);
     if (!m->node->is_witness) { /* which has no payloads */
         simtruth_applied(&s->truth, entry, simworld_now(s->world));
+        if (s->truth.broken != NULL) {
+            sim_fail(s, SIM_UNSAFE, s->truth.broken, s->truth.records.text);
+        }
     }
 }
 
@@ -263,6 +270,7 @@ struct simcluster_events sim_observers(void)
         .opened = on_opened,
         .closing = on_closing,
         .ha_said = sim_ha_said,
+        .served = sim_ha_served,
         .ready = on_ready,
         .halted = on_halted,
         .stepping = on_stepping,

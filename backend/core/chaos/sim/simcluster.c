@@ -9,11 +9,8 @@
 #include "core/chaos/simpower.h"
 #include "core/store/store_limits.h"
 
-#define SIM_PORT    2380
-#define SIM_CLUSTER 77
-
 /* Of datagrams, by which hosts watch each other. */
-#define SIM_HEALTH_PORT 2380
+#define SIM_HEALTH_PORT SIM_PORT
 
 /* Of the storage's probe, on the node's disk. */
 #define SIM_PROBE_PATH "health-probe"
@@ -39,6 +36,7 @@ static void member_ready(void *ctx, enum recovery_verdict verdict, const char *w
     m->ready_at = simworld_now(m->cluster->world);
     if (m->ha_store != NULL) {
         node_ha_ready(m->ha_store);
+        node_sessions_leader_changed(m->sessions);
     }
     m->cluster->events.ready(m->cluster->ctx, m);
 }
@@ -58,6 +56,7 @@ static void member_led(void *ctx, enum raft_role role, node_id leader, raft_term
     }
     if (m->ha_store != NULL) {
         node_ha_leader_changed(m->ha_store);
+        node_sessions_leader_changed(m->sessions);
     }
     m->cluster->events.led(m->cluster->ctx, m, role, term);
 }
@@ -67,13 +66,14 @@ static void member_advanced(void *ctx)
     struct simmember *m = ctx;
     if (m->ha_store != NULL) {
         node_ha_advanced(m->ha_store);
+        node_sessions_advanced(m->sessions);
     }
 }
 
 static void member_noted(void *ctx, node_id from, struct bytes note)
 {
     struct simmember *m = ctx;
-    if (m->ha_store != NULL) {
+    if (m->ha_store != NULL && !node_sessions_note(m->sessions, from, note)) {
         (void)node_ha_note(m->ha_store, from, note);
     }
 }
@@ -137,8 +137,10 @@ static void member_is_freed(struct simmember *m)
         m->health = NULL;
     }
     simmachines_close(m);
-    node_close(m->node);
-    m->node = NULL;
+    if (m->node != NULL) {
+        node_close(m->node);
+        m->node = NULL;
+    }
     m->state = MEMBER_DOWN;
     m->is_ready = false;
 }
@@ -203,12 +205,14 @@ void simcluster_init(struct simcluster *c, struct simworld *world, const struct 
     memset(c, 0, sizeof *c);
     c->world = world;
     c->settings = s;
-    c->n = s->founders + s->spares;
+    c->n = s->founders + s->spares + s->agents;
     for (uint32_t i = 0; i < c->n; i++) {
         struct simmember *m = &c->member[i];
         *m = (struct simmember){.cluster = c, .i = i, .id = i + 1};
         memcpy(m->name, "host-a", 7);
         m->name[5] = (char)('a' + i);
+        m->is_agent = i >= s->founders + s->spares;
+        m->id = m->is_agent ? ha_session_id(SIM_CLUSTER, m->name) : m->id;
         m->host = simhost_new(world, m->name, s->disk_bytes);
         m->tenant = simtenant_new(m->host);
         m->is_old_release = i < s->founders && s->feature_level < STORE_FEATURE_LEVEL_MAX;
@@ -259,6 +263,7 @@ static struct node_config member_config(struct simmember *m)
     config.feature_level = m->is_old_release ? s->feature_level : config.feature_level;
     config.port = SIM_PORT;
     config.guest = s->watches_hosts ? &m->guest : NULL;
+    config.agents = m->sessions != NULL ? node_sessions_listener(m->sessions) : NULL;
     config.segment_bytes = s->segment_bytes;
     config.batch_bytes = s->batch_bytes;
     config.reserve_bytes = s->reserve_bytes;
@@ -269,8 +274,8 @@ static struct node_config member_config(struct simmember *m)
     config.scrub_bytes_per_s = s->scrub_bytes_per_s;
     config.scrub_pause = s->scrub_pause;
     config.request_timeout = s->request_timeout;
-    config.peer_count = c->n;
-    for (uint32_t k = 0; k < c->n; k++) {
+    config.peer_count = s->founders + s->spares;
+    for (uint32_t k = 0; k < config.peer_count; k++) {
         config.peers[k].id = c->member[k].id;
         memcpy(config.peers[k].at.host, c->member[k].name, sizeof c->member[k].name);
         config.peers[k].at.port = SIM_PORT;
@@ -289,6 +294,15 @@ static void member_cut(void *ctx, const struct cut_change *change, uint64_t view
     }
     if (m->cluster->events.cut != NULL) {
         m->cluster->events.cut(m->cluster->ctx, m, change);
+    }
+}
+
+static void member_leader_died(void *ctx, node_id leader)
+{
+    struct simmember *m = ctx;
+
+    if (m->node != NULL) {
+        node_peer_died(m->node, leader);
     }
 }
 
@@ -312,7 +326,8 @@ static struct world_stream_sink *member_guest(struct world_listener *listener,
 static void member_start_health(struct simmember *m)
 {
     const struct simcluster *c = m->cluster;
-    struct health_host_events events = {.ctx = m, .cut = member_cut, .hears = member_hears};
+    struct health_host_events events = {
+        .ctx = m, .cut = member_cut, .leader_died = member_leader_died, .hears = member_hears};
     struct health_host_config whole = {.name = m->name, .storage_path = SIM_PROBE_PATH};
     struct health_agent_config *config = &whole.agent;
 
@@ -324,7 +339,7 @@ static void member_start_health(struct simmember *m)
     config->cipher = (struct seal_cipher){NULL, &seal_stand_in};
     config->ring = (struct seal_ring){.keys = {{SIM_CLUSTER}}, .n = 1};
     config->port = SIM_HEALTH_PORT;
-    config->shares_port = true;
+    config->shares_port = !m->is_agent; /* who has no node listens itself */
     m->guest = (struct world_listener){.accepted = member_guest, .owner = m};
     for (uint32_t k = 0; k < c->n; k++) {
         if (k != m->i) {
@@ -353,7 +368,6 @@ void simmember_start(struct simmember *m)
     struct node_events events = told;
     events.ctx = m;
     events.stepping = m->cluster->events.stepping != NULL ? member_stepping : NULL;
-    struct node_config config = member_config(m);
     m->state = MEMBER_UP;
     m->life++;
     m->is_ready = false;
@@ -362,14 +376,26 @@ void simmember_start(struct simmember *m)
         member_start_health(m);
     }
     simmachines_open(m);
-    m->node = node_open(simhost_world(m->host), &config, &events);
+    if (!m->is_agent) {
+        struct node_config config = member_config(m);
+        m->node = node_open(simhost_world(m->host), &config, &events);
+    }
     simmachines_attach(m);
     m->cluster->events.opened(m->cluster->ctx, m);
 }
 
+void simcluster_start_agents(struct simcluster *c)
+{
+    for (uint32_t i = 0; i < c->n; i++) {
+        if (c->member[i].is_agent) {
+            simmember_start(&c->member[i]);
+        }
+    }
+}
+
 void simmember_kill(struct simmember *m, bool power, uint64_t num)
 {
-    CHECK(m->state == MEMBER_UP && m->node != NULL);
+    CHECK(m->state == MEMBER_UP && (m->node != NULL || m->is_agent));
     member_is_gone(m);
     if (power) {
         simhost_cut_power(m->host, num, 4);
@@ -377,6 +403,16 @@ void simmember_kill(struct simmember *m, bool power, uint64_t num)
         simhost_kill(m->host);
     }
     member_is_freed(m);
+}
+
+struct simmember *simcluster_find(struct simcluster *c, node_id id)
+{
+    for (uint32_t i = 0; i < c->n; i++) {
+        if (c->member[i].id == id) {
+            return &c->member[i];
+        }
+    }
+    return NULL;
 }
 
 bool simmember_serves(const struct simmember *m)

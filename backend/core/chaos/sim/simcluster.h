@@ -1,6 +1,8 @@
 /*
  * Whole nodes on simulated hosts: what an operator starts, kills, restarts and gives other disks.
- * One host, one node, one id (the host's number plus one) for as long as a run lasts.
+ * One host, one node, one id (the host's number plus one) for as long as a run lasts. Hosts that
+ * never vote come behind the others: they have no node, and the id of their agent's session; what
+ * asks whether a member serves passes them over.
  *
  *     BLANK --start--> UP --kill, power, stop--> DOWN --start--> UP
  *                       |  node halted
@@ -24,7 +26,13 @@
 #include "core/monitoring/health/health_host.h"
 #include "core/node/node.h"
 
+/* Of the cluster, and of all streams and datagrams between its hosts. */
+#define SIM_CLUSTER 77
+#define SIM_PORT    2380
+
 struct node_ha; /* node_ha.h */
+struct node_sessions;
+struct ha_session;
 struct simcluster;
 
 enum simmember_state { MEMBER_BLANK, MEMBER_UP, MEMBER_DOWN };
@@ -36,10 +44,13 @@ struct simmember {
     char name[16];
     char outlet[32]; /* its second fence device, where hosts run machines */
     struct simhost *host;
-    struct node *node;           /* NULL unless UP */
+    bool is_agent;               /* it never votes */
+    struct node *node;           /* NULL unless UP, and of an agent */
     struct world_listener guest; /* takes the agent's streams from the node */
     struct health_host *health;  /* likewise, and only where hosts watch each other */
     struct node_ha *ha_store;    /* likewise, and only where hosts run machines */
+    struct node_sessions *sessions;
+    struct ha_session *session; /* of an agent that is UP */
     struct ha_member *ha;
     struct simtenant *tenant; /* lives with the host */
     enum simmember_state state;
@@ -74,13 +85,16 @@ struct simcluster_events {
     /* What HA on m says for the log; or NULL. */
     void (*ha_said)(void *ctx, struct simmember *m, enum ha_saying who, const char *what,
                     const char *subject, const char *detail);
+    /* What befalls the session of an agent, at which voter; or NULL. */
+    void (*served)(void *ctx, struct simmember *m, const char *what, const char *voter,
+                   const char *why);
 };
 
 struct simcluster {
     struct simworld *world;
     const struct sim_settings *settings;
     struct simmember member[SIM_HOSTS_MAX];
-    uint32_t n; /* founders and spares */
+    uint32_t n; /* founders, spares and agents */
     struct raft_membership founders;
     struct simvolume *volume[SIM_MACHINES_MAX]; /* one a machine; the world's */
     uint32_t n_machines;
@@ -94,6 +108,9 @@ void simcluster_deinit(struct simcluster *c);
 
 /* Starts the process of a host that is not UP. */
 void simmember_start(struct simmember *m);
+
+/* Those of all hosts that never vote. */
+void simcluster_start_agents(struct simcluster *c);
 
 /* The process dies; with `power`, unsynced writes survive in `num` of 4 cases each. */
 void simmember_kill(struct simmember *m, bool power, uint64_t num);
@@ -111,6 +128,9 @@ const char *simcluster_volume_name(uint32_t machine);
 
 /* It is up, past recovery, and has not halted. */
 bool simmember_serves(const struct simmember *m);
+
+/* The host with this id of a member or agent; NULL: there is none. */
+struct simmember *simcluster_find(struct simcluster *c, node_id id);
 
 /* The newest leader that anybody knows of itself to be; NULL. */
 struct simmember *simcluster_leader(struct simcluster *c);

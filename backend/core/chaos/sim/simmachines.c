@@ -9,11 +9,55 @@
 
 /* --- beside a node ---------------------------------------------------------------------------- */
 
+static void member_served(void *ctx, const char *what, const char *voter, const char *why)
+{
+    struct simmember *m = ctx;
+
+    if (m->cluster->events.served != NULL) {
+        m->cluster->events.served(m->cluster->ctx, m, what, voter, why);
+    }
+}
+
+static void member_led_by(void *ctx, node_id leader)
+{
+    struct simmember *m = ctx;
+
+    if (m->health != NULL) {
+        health_agent_lead(health_host_agent(m->health), leader);
+    }
+}
+
+/* It knows all that may ever vote; those that do not send it on. */
+static void open_session(struct simmember *m)
+{
+    const struct simcluster *c = m->cluster;
+    const struct ha_session_events events = {.ctx = m, .said = member_served, .led = member_led_by};
+    struct ha_session_config config = {.cluster = SIM_CLUSTER};
+
+    ha_text_set(config.host, sizeof config.host, m->name);
+    for (uint32_t i = 0; i < c->n && !c->member[i].is_agent; i++) {
+        struct ha_session_voter *voter = &config.voters[config.n_voters++];
+        voter->id = c->member[i].id;
+        memcpy(voter->name, c->member[i].name, sizeof c->member[i].name);
+        memcpy(voter->at.host, c->member[i].name, sizeof c->member[i].name);
+        voter->at.port = SIM_PORT;
+    }
+    m->session = ha_session_open(simhost_world(m->host), &config, &events);
+}
+
 void simmachines_open(struct simmember *m)
 {
-    if (m->cluster->n_machines > 0) {
-        m->ha_store = node_ha_open(simhost_world(m->host), m->id);
+    const struct node_sessions_events nobody = {.ctx = NULL};
+
+    if (m->cluster->n_machines == 0) {
+        return;
     }
+    if (m->is_agent) {
+        open_session(m);
+        return;
+    }
+    m->ha_store = node_ha_open(simhost_world(m->host), m->id);
+    m->sessions = node_sessions_open(simhost_world(m->host), m->ha_store, SIM_CLUSTER, &nobody);
 }
 
 static void member_said(void *ctx, enum ha_saying who, const char *what, const char *subject,
@@ -31,16 +75,21 @@ void simmachines_attach(struct simmember *m)
     const struct ha_member_events events = {.ctx = m, .said = member_said};
     struct ha_member_config config = {0};
 
-    if (m->ha_store == NULL) {
+    if (m->ha_store == NULL && m->session == NULL) {
         return;
     }
-    node_ha_attach(m->ha_store, m->node);
+    const struct ha_store *store =
+        m->is_agent ? ha_session_store(m->session) : node_ha_store(m->ha_store);
+    if (!m->is_agent) {
+        node_ha_attach(m->ha_store, m->node);
+        node_sessions_attach(m->sessions, m->node);
+    }
     ha_text_set(config.agent.host, sizeof config.agent.host, m->name);
     config.agent.memory_mib = 4096;
     config.agent.cpus = 16;
     config.agent.storages.n = 1;
     ha_text_set(config.agent.storages.name[0], HA_NAME_BYTES, STORAGE);
-    m->ha = ha_member_open(simhost_world(m->host), node_ha_store(m->ha_store), &config, &events);
+    m->ha = ha_member_open(simhost_world(m->host), store, &config, &events);
 }
 
 void simmachines_close(struct simmember *m)
@@ -50,8 +99,14 @@ void simmachines_close(struct simmember *m)
         m->ha = NULL;
     }
     if (m->ha_store != NULL) {
+        node_sessions_close(m->sessions);
+        m->sessions = NULL;
         node_ha_close(m->ha_store);
         m->ha_store = NULL;
+    }
+    if (m->session != NULL) {
+        ha_session_close(m->session);
+        m->session = NULL;
     }
 }
 

@@ -10,7 +10,9 @@
 
 #include "core/chaos/sim/simcluster.h"
 #include "core/ha/ha_member.h"
+#include "core/ha/ha_session.h"
 #include "core/node/node_ha.h"
+#include "core/node/node_session.h"
 
 /* How late a write may land whose machine has ended. */
 #define SIM_FLIGHT (500 * NANOS_PER_MS)
@@ -19,8 +21,8 @@
 #define SIM_OFF_PATIENCE (15 * NANOS_PER_S)
 
 /* Beside a node that is being opened: `simmachines_open` before node_open, `_attach` after it,
- * `_close` once the process is gone, and before node_close. Nothing happens where hosts run no
- * machines. */
+ * `_close` once the process is gone, and before node_close. On a host that never votes a session
+ * stands for the node. Nothing happens where hosts run no machines. */
 void simmachines_open(struct simmember *m);
 void simmachines_attach(struct simmember *m);
 void simmachines_close(struct simmember *m);

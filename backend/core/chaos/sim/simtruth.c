@@ -11,8 +11,13 @@
 
 void simtruth_init(struct simtruth *t, uint16_t feature_level)
 {
-    const struct store_watch_request all = {
-        .key = {(const uint8_t *)"k", 1}, .range_end = {(const uint8_t *)"l", 1}, .watch_id = 1};
+    /* The keys of clients, and those of HA. */
+    static const struct store_watch_request watched[] = {
+        {.key = {(const uint8_t *)"k", 1}, .range_end = {(const uint8_t *)"l", 1}, .watch_id = 1},
+        {.key = {(const uint8_t *)HA_PREFIX, sizeof HA_PREFIX - 1},
+         .range_end = {(const uint8_t *)"/novacron0", sizeof HA_PREFIX - 1},
+         .watch_id = 2},
+    };
     struct buf request;
     int64_t revision;
 
@@ -20,12 +25,16 @@ void simtruth_init(struct simtruth *t, uint16_t feature_level)
     t->store = store_open(feature_level);
     t->applied = FIRST_APPLIED;
     t->stream = store_stream_open(t->store, 0);
+    simrecords_init(&t->records);
     buf_init(&t->response);
     buf_init(&request);
-    store_watch_encode(&request, &all);
-    enum store_status status =
-        store_watch_create(t->stream, buf_view(&request), &revision, &t->response);
-    CHECK(status == STORE_OK);
+    for (size_t i = 0; i < COUNT_OF(watched); i++) {
+        buf_clear(&request);
+        store_watch_encode(&request, &watched[i]);
+        enum store_status status =
+            store_watch_create(t->stream, buf_view(&request), &revision, &t->response);
+        CHECK(status == STORE_OK);
+    }
     buf_deinit(&request);
 }
 
@@ -33,6 +42,7 @@ void simtruth_deinit(struct simtruth *t)
 {
     store_stream_close(t->stream);
     store_close(t->store);
+    simrecords_deinit(&t->records);
     buf_deinit(&t->response);
     mem_free(t->changes);
 }
@@ -42,11 +52,28 @@ struct truth_feed {
     nanos now;
 };
 
+static bool is_a_record(struct bytes key)
+{
+    return key.len >= sizeof HA_PREFIX - 1 &&
+           memcmp(key.data, HA_PREFIX, sizeof HA_PREFIX - 1) == 0;
+}
+
 static void take_change(void *ctx, const struct simevent_seen *seen)
 {
     struct truth_feed *feed = ctx;
     struct simtruth *t = feed->truth;
 
+    if (is_a_record(seen->name)) {
+        if (t->broken == NULL) {
+            const struct simrecords_change change = {.key = seen->name,
+                                                     .value = seen->text,
+                                                     .is_delete = seen->is_delete,
+                                                     .revision = (uint64_t)seen->revision,
+                                                     .now = feed->now};
+            t->broken = simrecords_changed(&t->records, &change);
+        }
+        return;
+    }
     mem_grow((void **)&t->changes, &t->cap, t->count + 1, sizeof *t->changes);
     t->changes[t->count++] = (struct simchange){.revision = seen->revision,
                                                 .key = seen->key,

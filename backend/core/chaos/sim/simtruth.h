@@ -1,12 +1,14 @@
 /*
  * The reference: a store of the run's own, outside all nodes, which applies every committed entry
  * once, in order, as soon as any node has applied it. What it says is what happened: every change
- * of a key by its revision. Watches and leases are judged against it.
+ * of a client's key by its revision, against which watches and leases are judged; and every change
+ * of a record of HA's, which is judged here (simrecords.h).
  */
 #ifndef NOVACRON_CHAOS_SIM_SIMTRUTH_H
 #define NOVACRON_CHAOS_SIM_SIMTRUTH_H
 
 #include "core/base/types.h"
+#include "core/chaos/sim/simrecords.h"
 #include "core/consensus/raft/raft.h"
 #include "core/store/store.h"
 
@@ -27,6 +29,9 @@ struct simtruth {
     size_t count;
     size_t cap;
     struct buf response;
+    struct simrecords records;
+    const char
+        *broken; /* the invariant that a record broke first (records.text says how), or NULL */
 };
 
 void simtruth_init(struct simtruth *t, uint16_t feature_level);

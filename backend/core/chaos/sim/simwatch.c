@@ -47,11 +47,13 @@ static void parse_kv(struct bytes kv, struct simevent_seen *seen)
     store_pb_init(&pb, kv);
     while (store_pb_next(&pb, &field)) {
         if (field.number == KV_KEY) {
-            seen->key = simclient_key_number(store_pb_bytes(&pb, &field));
+            seen->name = store_pb_bytes(&pb, &field);
+            seen->key = simclient_key_number(seen->name);
         } else if (field.number == KV_MOD_REVISION) {
             seen->revision = store_pb_i64(&pb, &field);
         } else if (field.number == KV_VALUE) {
-            seen->value = simclient_value(store_pb_bytes(&pb, &field));
+            seen->text = store_pb_bytes(&pb, &field);
+            seen->value = simclient_value(seen->text);
         }
     }
 }

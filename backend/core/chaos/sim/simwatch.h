@@ -13,9 +13,11 @@
 /* One event of a watch response. */
 struct simevent_seen {
     int64_t revision;
-    uint32_t key;
+    uint32_t key; /* of a client's key and value, the numbers in them */
     bool is_delete;
     uint64_t value;
+    struct bytes name; /* key and value as they are; borrowed from the response */
+    struct bytes text;
 };
 
 /* The head of a watch response. */

@@ -457,6 +457,7 @@ static enum err raft_message_from_leader(struct raft *r, const struct raft_messa
     r->election_start = r->now;
     r->leader_heard = r->now;
     r->leader = m->from;
+    r->led_by = m->from;
     r->leader_suspected = false;
     if (r->hurry_until != 0) {
         r->hurry_until = 0;
@@ -629,11 +630,14 @@ static void raft_on_unreachable(struct raft *r, node_id node)
 }
 
 /* The process at the other end has gone, or the path to it: no need to wait for a time-out before
- * asking the others. They agree only if they have lost it, too. */
+ * asking the others. They agree only if they have lost it, too. The same is worth saying again
+ * while nobody else leads: those who were asked may have stood still. */
 static void raft_on_stream_reset(struct raft *r, node_id node)
 {
+    node_id leader = r->leader != NODE_NONE ? r->leader : r->led_by;
+
     raft_on_unreachable(r, node);
-    if (r->role != RAFT_FOLLOWER || node == NODE_NONE || node != r->leader || r->cfg.lease_reads) {
+    if (r->role == RAFT_LEADER || node == NODE_NONE || node != leader || r->cfg.lease_reads) {
         return;
     }
     r->leader_suspected = true;

@@ -177,7 +177,8 @@ enum raft_event_type {
     RAFT_EVENT_TRANSFER,        /* node: make it the leader; NODE_NONE: whoever is best */
     RAFT_EVENT_FORGET_LEADER,   /* stop believing in the leader (but not in the term) */
     RAFT_EVENT_UNREACHABLE,     /* node: a message to it was lost */
-    RAFT_EVENT_STREAM_RESET,    /* node: its stream broke, as when its process dies */
+    RAFT_EVENT_STREAM_RESET,    /* node: its stream broke, as when its process dies; or it is known
+                                   to be dead otherwise */
     RAFT_EVENT_DURABLE,         /* seq: this batch, and those before it, are on the disk */
     RAFT_EVENT_APPLIED,         /* index: the state machine has applied up to here */
     RAFT_EVENT_LOADED,          /* loaded: entries read back from the disk */

@@ -224,6 +224,7 @@ struct raft {
     nanos leader_heard;    /* when any leader was last heard; 0: never */
     bool leader_suspected; /* its stream broke */
     nanos hurry_until;     /* its death was seen: until then campaigns follow one another closely */
+    node_id led_by;        /* who was heard last as leader, of whatever term */
 
     node_id transferee;
     raft_index pending_conf_index; /* no change of the membership until this is applied */

@@ -21,11 +21,13 @@ void cut_config_default(struct cut_config *config)
         .high_percent = 75,
         .low_percent = 25,
         .settle = NANOS_PER_S,
+        .hold = 200 * NANOS_PER_MS,
         .settle_max = 10 * NANOS_PER_S,
         .patience = 10 * NANOS_PER_S,
         .report_span = 30 * NANOS_PER_S,
         .alive_span = 20 * NANOS_PER_S,
         .probation = 60 * NANOS_PER_S,
+        .probation_reborn = 10 * NANOS_PER_S,
         .alone_span = 15 * NANOS_PER_S,
     };
 }
@@ -98,6 +100,7 @@ static struct cut_member *cut_member_add(struct cut *c, node_id id)
         .quiet_at = NANOS_FOREVER,
         .stable_at = NANOS_FOREVER,
         .low_at = NANOS_FOREVER,
+        .dead_at = NANOS_FOREVER,
         .alone_at = NANOS_FOREVER,
     };
     return &c->members[at];
@@ -150,6 +153,16 @@ static nanos cut_expiry(const struct cut *c, const struct cut_member *m, uint32_
     nanos span = m->is_alive ? c->config.alive_span : c->config.report_span;
 
     return m->reporters[reporter].said_at + span;
+}
+
+static bool cut_reports_now(const struct cut *c, const struct cut_member *m, node_id observer)
+{
+    for (uint32_t i = 0; i < m->n_reporters; i++) {
+        if (m->reporters[i].observer == observer) {
+            return cut_expiry(c, m, i) > c->now;
+        }
+    }
+    return false;
 }
 
 static uint32_t cut_fresh(const struct cut *c, const struct cut_member *m)
@@ -220,6 +233,7 @@ static void cut_hear_alive(struct cut *c, const struct cut_event *event)
         m->quiet_at = m->n_reporters == 0 ? c->now : NANOS_FOREVER;
     }
     m->is_alive = true;
+    m->dead_at = NANOS_FOREVER;
     m->alone_at = NANOS_FOREVER;
 }
 
@@ -251,7 +265,7 @@ static bool cut_report_counts(const struct cut_member *m, const struct swim_repo
 {
     if (m == NULL || report->observer == report->subject ||
         swim_instance_of(report->incarnation) != swim_instance_of(m->incarnation) ||
-        (m->is_alive && report->incarnation < m->incarnation)) {
+        (report->down && m->is_alive && report->incarnation < m->incarnation)) {
         return false;
     }
     for (uint32_t i = 0; i < report->n_observers; i++) {
@@ -362,7 +376,60 @@ static void cut_remove(struct cut *c, struct cut_member *m, struct cut_update *u
         m->cuts++;
     }
     m->cut_at = c->now;
+    m->cut_incarnation = m->incarnation;
     m->is_gray = false;
+}
+
+static bool cut_is_stable(const struct cut_member *m)
+{
+    return m->is_in && m->stable_at != NANOS_FOREVER;
+}
+
+/* Is the member, which is stable, reported by all others in the view that are not? */
+static bool cut_is_told_by_all(const struct cut *c, const struct cut_member *m)
+{
+    for (size_t i = 0; i < c->n_members; i++) {
+        const struct cut_member *other = &c->members[i];
+
+        if (other->is_in && other != m && !cut_is_stable(other) &&
+            !cut_reports_now(c, m, other->id)) {
+            return false;
+        }
+    }
+    return cut_fresh(c, m) > 0;
+}
+
+/* Until when the cut waits for company: for a while after the last news; or, where whoever could
+ * add to it has spoken, until all of it was held for dead for long enough. */
+static nanos cut_settled_at(const struct cut *c)
+{
+    nanos whole_at = 0;
+
+    for (size_t i = 0; i < c->n_members; i++) {
+        const struct cut_member *m = &c->members[i];
+
+        if (cut_is_stable(m) && (m->is_alive || !cut_is_told_by_all(c, m))) {
+            return c->news_at + c->config.settle;
+        }
+        if (cut_is_stable(m)) {
+            whole_at = u64_max(whole_at, m->dead_at + c->config.hold);
+        }
+    }
+    return u64_min(whole_at, c->news_at + c->config.settle);
+}
+
+/* The brake weighs the cut against the view, and against those who are on probation: they are
+ * heard, which nobody is by a leader that is lost. */
+static uint32_t cut_company(const struct cut *c)
+{
+    uint32_t company = c->n_in;
+
+    for (size_t i = 0; i < c->n_members; i++) {
+        const struct cut_member *m = &c->members[i];
+
+        company += !m->is_in && m->is_alive && m->quiet_at != NANOS_FOREVER ? 1 : 0;
+    }
+    return company;
 }
 
 /* All that is stable, if it is time. The members stay IN until all were counted, for each counts
@@ -377,28 +444,27 @@ static void cut_make(struct cut *c, struct cut_update *u)
     for (size_t i = 0; i < c->n_members; i++) {
         const struct cut_member *m = &c->members[i];
 
-        if (m->is_in && m->stable_at != NANOS_FOREVER) {
+        if (cut_is_stable(m)) {
             stable++;
             first = u64_min(first, m->stable_at);
             alone = alone || cut_is_alone(c, m);
         }
         unstable = unstable || cut_is_unstable(m);
     }
-    c->is_braked = stable > 0 && 2 * stable >= c->n_in && !(alone && stable == 1);
+    c->is_braked = stable > 0 && 2 * stable >= cut_company(c) && !(alone && stable == 1);
     if (stable == 0 || c->is_braked) {
         return;
     }
-    if ((unstable || c->now < c->news_at + c->config.settle) &&
-        c->now < first + c->config.settle_max) {
+    if ((unstable || c->now < cut_settled_at(c)) && c->now < first + c->config.settle_max) {
         return;
     }
     for (size_t i = 0; i < c->n_members; i++) {
-        if (c->members[i].is_in && c->members[i].stable_at != NANOS_FOREVER) {
+        if (cut_is_stable(&c->members[i])) {
             cut_remove(c, &c->members[i], u);
         }
     }
     for (size_t i = 0; i < c->n_members; i++) {
-        if (c->members[i].is_in && c->members[i].stable_at != NANOS_FOREVER) {
+        if (cut_is_stable(&c->members[i])) {
             c->members[i].is_in = false;
             c->n_in--;
         }
@@ -408,7 +474,10 @@ static void cut_make(struct cut *c, struct cut_update *u)
 
 static nanos cut_probation(const struct cut *c, const struct cut_member *m)
 {
-    return c->config.probation << (m->cuts > 0 ? m->cuts - 1 : 0);
+    bool is_reborn = swim_instance_of(m->incarnation) != swim_instance_of(m->cut_incarnation);
+
+    return m->cuts <= 1 && is_reborn ? c->config.probation_reborn
+                                     : c->config.probation << (m->cuts > 0 ? m->cuts - 1 : 0);
 }
 
 static void cut_readmit(struct cut *c, struct cut_update *u)
@@ -432,6 +501,7 @@ static void cut_readmit(struct cut *c, struct cut_update *u)
 static nanos cut_due(const struct cut *c)
 {
     nanos due = NANOS_FOREVER;
+    nanos settled_at = cut_settled_at(c);
 
     for (size_t i = 0; i < c->n_members; i++) {
         const struct cut_member *m = &c->members[i];
@@ -443,10 +513,9 @@ static nanos cut_due(const struct cut *c)
             due = u64_min(due, expiry > c->now ? expiry
                                                : m->reporters[k].said_at + c->config.report_span);
         }
-        if (m->is_in && m->stable_at != NANOS_FOREVER && !c->is_braked) {
-            due = u64_min(due, c->news_at + c->config.settle > c->now
-                                   ? c->news_at + c->config.settle
-                                   : m->stable_at + c->config.settle_max);
+        if (cut_is_stable(m) && !c->is_braked) {
+            due = u64_min(due,
+                          settled_at > c->now ? settled_at : m->stable_at + c->config.settle_max);
         }
         if (cut_is_unstable(m)) {
             due = u64_min(due, m->low_at + c->config.patience);
@@ -474,6 +543,7 @@ void cut_step(struct cut *c, const struct cut_event *event, struct cut_update *u
     case CUT_EVENT_DEAD:
         m = cut_member_find(c, event->id);
         if (m != NULL) {
+            m->dead_at = m->is_alive ? u64_min(event->since, c->now) : m->dead_at;
             m->is_alive = false;
             m->quiet_at = NANOS_FOREVER;
         }

@@ -21,6 +21,11 @@
  * unstable for `patience` blocks nobody any longer: it is gray, reachable by some and not by
  * others, and told as such. H is never below 2: no one is condemned on one word.
  *
+ * WHOLE. Where nothing more can come there is nothing to wait for: nobody is unstable, and each
+ * that is stable is reported by all others in the view that are not. Of three hosts it is so with
+ * the second report. What is left of the time is a `hold`, in which gossip must have held it for
+ * dead without being contradicted: who only stood still says so as soon as it runs again.
+ *
  * ALONE. Of two hosts each has one observer, and one is all there can be: whoever leads the other.
  * No count comes to H then. The one that is gone is lost all the same, in a cut of itself alone,
  * once its observer has reported it for `alone_span` without a pause, while gossip held it for dead
@@ -29,13 +34,16 @@
  * With three in the view or more there is none.
  *
  * THE BRAKE. A leader that would cut half of its view or more does nothing, and says `is_braked`:
- * it is more likely that it is the one who is lost. (Alone, half is what there is.)
+ * it is more likely that it is the one who is lost. (Alone, half is what there is.) Those who are
+ * OUT, but alive and unreported, are weighed as if they were IN: a leader that hears them is not.
  *
  *     OUT --alive, and quiet for `probation`--> IN --cut--> OUT
  *     IN --left--> (forgotten)
  *
  * A member that was cut is IN again only after it has been alive and unreported for `probation`,
- * twice as long each time it is cut within an hour: one that comes and goes stays out.
+ * twice as long each time it is cut within an hour: one that comes and goes stays out. One that was
+ * started anew since, as after a power cut, and was cut once within the hour, waits for
+ * `probation_reborn` alone.
  */
 #ifndef NOVACRON_HEALTH_CUT_H
 #define NOVACRON_HEALTH_CUT_H
@@ -47,12 +55,14 @@ struct cut_config {
     uint32_t high_percent; /* H, of a subject's observers, rounded up; at least 2 */
     uint32_t low_percent;  /* L, likewise; at least 2, at most H */
     nanos settle;
+    nanos hold;        /* see WHOLE */
     nanos settle_max;  /* however much comes, a stable subject waits no longer for company */
     nanos patience;    /* with what is unstable */
     nanos report_span; /* a report counts so long after it was last so */
     nanos alive_span;  /* but of one that is alive only so long */
     nanos probation;
-    nanos alone_span; /* see ALONE */
+    nanos probation_reborn; /* of a member that was started anew, after its first cut */
+    nanos alone_span;       /* see ALONE */
 };
 
 /* Three in four of eight observers, and one in four. */
@@ -74,6 +84,8 @@ struct cut_member {
     nanos stable_at; /* when its count came to H; NANOS_FOREVER: it has not */
     nanos low_at;    /* when its count came to L; NANOS_FOREVER */
     nanos cut_at;
+    uint64_t cut_incarnation; /* as it was then */
+    nanos dead_at;            /* since when gossip holds it for dead; NANOS_FOREVER: it does not */
     nanos alone_at; /* since when its one observer reports it; NANOS_FOREVER: it does not */
     nanos alone_said_at;
     uint32_t n_reporters;
@@ -85,7 +97,7 @@ struct cut_member {
 enum cut_event_kind {
     CUT_EVENT_TIME,
     CUT_EVENT_ALIVE, /* id, incarnation: a member is alive; a new one is IN at once */
-    CUT_EVENT_DEAD,  /* id: gossip holds it for dead, which by itself cuts nobody */
+    CUT_EVENT_DEAD,  /* id: gossip holds it for dead, since `since`; by itself that cuts nobody */
     CUT_EVENT_LEFT,  /* id: it left in good order */
     CUT_EVENT_HEARD, /* id: something else than gossip hears from it */
     CUT_EVENT_REPORT /* report */
@@ -96,6 +108,7 @@ struct cut_event {
     nanos now;
     node_id id;
     uint64_t incarnation;
+    nanos since;
     struct swim_report report;
 };
 

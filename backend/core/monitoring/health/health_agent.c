@@ -15,6 +15,10 @@
 
 #define HEALTH_CURVE_INTERVAL NANOS_PER_S
 
+/* A leader that died is told of so often, and for so long. */
+#define HEALTH_LED_INTERVAL (NANOS_PER_S / 2)
+#define HEALTH_LED_SPAN     (15 * NANOS_PER_S)
+
 /* phi is drawn up to here; beyond it says nothing more. */
 #define HEALTH_PHI_MAX 99.0
 
@@ -39,6 +43,9 @@ struct health_agent {
     nanos opened_at;
     nanos join_at;
     nanos curve_at;
+    node_id led_by;      /* who led last, as this member knows; NODE_NONE: nobody else yet */
+    nanos led_silent_at; /* since when it is silent; 0: it is not */
+    nanos led_told_at;
     uint32_t next_seed;
     struct world_datagram_sink sink;
     struct world_listener listener; /* where the port is not shared */
@@ -74,6 +81,7 @@ static void agent_cut_hear(struct health_agent *a, const struct swim_change *cha
 
     if (change->kind == SWIM_DIED) {
         event.kind = CUT_EVENT_DEAD;
+        event.since = world_now(a->world);
     } else if (change->kind == SWIM_WENT) {
         event.kind = CUT_EVENT_LEFT;
     } else if (change->kind == SWIM_SUSPECTED || change->kind == SWIM_DISPLACED ||
@@ -112,6 +120,7 @@ static void agent_cut_begin(struct health_agent *a)
         agent_cut_step(a, event);
         if (m->state == SWIM_DEAD) {
             event.kind = CUT_EVENT_DEAD;
+            event.since = m->since;
             agent_cut_step(a, event);
         }
     }
@@ -284,6 +293,35 @@ static void agent_arm(struct health_agent *a)
     world_timer_set(a->world, &a->timer, u64_max(at, world_now(a->world)));
 }
 
+/* Is the member that led last gone, as far as we can tell? */
+static bool agent_led_is_silent(const struct health_agent *a)
+{
+    const struct swim_member *m = swim_find(&a->swim, a->led_by);
+    const struct swim_edge *edge = swim_edge_of(&a->swim, a->led_by);
+
+    return m != NULL && a->led_by != a->config.swim.self &&
+           (m->state == SWIM_DEAD || (edge != NULL && edge->stage == SWIM_EDGE_ACCUSING));
+}
+
+static void agent_tell_leader(struct health_agent *a)
+{
+    nanos now = world_now(a->world);
+
+    if (!agent_led_is_silent(a)) {
+        a->led_silent_at = 0;
+        return;
+    }
+    if (a->led_silent_at == 0) {
+        a->led_silent_at = now;
+        a->led_told_at = 0;
+    }
+    if (a->events.leader_died != NULL && now < a->led_silent_at + HEALTH_LED_SPAN &&
+        (a->led_told_at == 0 || a->led_told_at + HEALTH_LED_INTERVAL <= now)) {
+        a->led_told_at = now;
+        a->events.leader_died(a->events.ctx, a->led_by);
+    }
+}
+
 /* Whoever hears a note may send one, which is a step: so they are told last, from a copy. */
 static void agent_tell_notes(struct health_agent *a)
 {
@@ -315,6 +353,7 @@ static void agent_step(struct health_agent *a, struct swim_event event)
         agent_start_over(a);
     }
     agent_arm(a);
+    agent_tell_leader(a);
     agent_tell_notes(a);
 }
 
@@ -463,6 +502,7 @@ void health_agent_lead(struct health_agent *a, node_id leader)
         agent_cut_begin(a);
     }
     a->leads = leads;
+    a->led_by = leader != NODE_NONE ? leader : a->led_by;
     agent_step(a, (struct swim_event){.kind = SWIM_EVENT_LEADER, .id = leader});
 }
 

@@ -50,6 +50,10 @@ struct health_agent_events {
     void (*cut)(void *ctx, const struct cut_change *change, uint64_t view);
     /* What another member's health_agent_note sent. The bytes are borrowed for the call. */
     void (*note)(void *ctx, node_id from, struct bytes bytes);
+    /* The member that led last is dead, or this one accuses it: said again and again for a while,
+     * until somebody else leads. It is an opinion, as all of gossip's: good for an election, in
+     * which the others have a say. */
+    void (*leader_died)(void *ctx, node_id leader);
     /* Has anything else here heard from this member within `span`: the replicated log, say? */
     bool (*hears)(void *ctx, node_id id, nanos span);
 };

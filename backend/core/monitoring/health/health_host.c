@@ -118,6 +118,15 @@ static void host_on_cut(void *ctx, const struct cut_change *change, uint64_t vie
     }
 }
 
+static void host_on_leader_died(void *ctx, node_id leader)
+{
+    struct health_host *h = ctx;
+
+    if (h->events.leader_died != NULL && h->agent != NULL) {
+        h->events.leader_died(h->events.ctx, leader);
+    }
+}
+
 static bool host_on_hears(void *ctx, node_id id, nanos span)
 {
     const struct health_host *h = ctx;
@@ -137,6 +146,7 @@ enum err health_host_open(const struct world *world, const struct health_host_co
                                         .changed = host_on_change,
                                         .cut = host_on_cut,
                                         .note = host_on_note,
+                                        .leader_died = host_on_leader_died,
                                         .hears = host_on_hears};
     struct pause_config pause = pause_config_of(HEALTH_PAUSE_INTERVAL);
     struct probe_set_config probes = probe_set_config_of();

@@ -75,6 +75,7 @@ struct health_host_events {
     void (*changed)(void *ctx, const struct swim_change *change);
     void (*cut)(void *ctx, const struct cut_change *change, uint64_t view);
     void (*condition)(void *ctx, const struct health_host_news *news);
+    void (*leader_died)(void *ctx, node_id leader); /* as health_agent's */
     /* As health_agent's: does anything else here hear from this member? */
     bool (*hears)(void *ctx, node_id id, nanos span);
     /* Everything is judged now, as it is once a second: time for health_host_set_rung. */

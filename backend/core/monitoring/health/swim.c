@@ -510,7 +510,7 @@ void swim_step(struct swim *s, const struct swim_event *event, struct swim_updat
         swim_set_meta(s, event->bytes);
         break;
     case SWIM_EVENT_LEADER:
-        s->leader = event->id;
+        swim_watch_led(s, event->id);
         break;
     case SWIM_EVENT_WOKE:
         break;

@@ -357,8 +357,10 @@ struct swim_edge {
     enum swim_edge_stage stage;
     bool only_answer_counts; /* it does not help that it is heard: it must hear us */
     bool was_told;           /* to look, by another observer */
+    bool is_waiting;         /* for fellows who have not answered */
     uint32_t pings;          /* of this check */
     uint32_t answer_pings;   /* that it took for the answers of fellows, together */
+    uint32_t answers;        /* of theirs, in all: one that was stalled answers every ping */
     uint32_t sequence;
     nanos ping_at;
     nanos deadline;
@@ -415,6 +417,7 @@ struct swim {
     nanos changed_at;       /* when the table changed last */
     nanos rings_at;         /* when they are drawn anew; NANOS_FOREVER: they are right */
     nanos due;              /* the deadline of the last update */
+    nanos woke_at;          /* after a pause of our own; 0: never */
 
     nanos probe_at;
     nanos gossip_at;

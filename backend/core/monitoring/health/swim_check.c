@@ -53,11 +53,10 @@ static uint32_t swim_check_loss(const struct swim *s, const struct swim_edge *ed
 {
     uint32_t came = edge->streamed >= SWIM_BLOCKED_BEATS ? 16 : swim_popcount16(edge->history);
     uint32_t went = edge->told_blocked > 0 ? 16 : edge->received;
-    uint32_t heard = (uint32_t)__builtin_popcount(edge->fellows_heard);
     uint32_t fails = (uint32_t)u64_max(256 - came * went, swim_recent_loss(s));
 
-    if (edge->stage != SWIM_EDGE_ASKING && edge->answer_pings > heard) {
-        fails = (uint32_t)u64_max(fails, 256 - 256 * heard / edge->answer_pings);
+    if (edge->stage != SWIM_EDGE_ASKING && edge->answer_pings > edge->answers) {
+        fails = (uint32_t)u64_max(fails, 256 - 256 * edge->answers / edge->answer_pings);
     }
     return fails;
 }
@@ -76,6 +75,17 @@ static uint32_t swim_check_pings(const struct swim *s, const struct swim_edge *e
         n++;
     }
     return n;
+}
+
+/* A check may end after `span`. In a small cluster it also lasts until the accused has been silent
+ * here for as long as the slowest way to an accusation takes: who was told to look, perhaps by what
+ * waited in a queue, is no quicker to accuse than who found out. */
+nanos swim_check_until(const struct swim *s, const struct swim_edge *edge, nanos span)
+{
+    nanos least = s->config.watch_margin + s->config.check_timeout_small * 3 / 2;
+    nanos until = s->now + span;
+
+    return s->n_live <= SWIM_SMALL_CLUSTER ? u64_max(until, edge->heard_at + least) : until;
 }
 
 /* When the next ping of this stage is due. The first stage has half of the time; an accuser asks
@@ -140,7 +150,7 @@ void swim_check_ask(struct swim *s, struct swim_edge *edge, bool by_echo, struct
 static bool swim_check_asks_again(const struct swim_edge *edge)
 {
     return edge->stage == SWIM_EDGE_CHECKING &&
-           (edge->fellows_heard != 0 || edge->n_fellows <= SWIM_TOLD_ASKS);
+           (edge->fellows_heard != 0 || edge->n_fellows <= SWIM_TOLD_ASKS || edge->is_waiting);
 }
 
 static void swim_check_ask_fellows(struct swim *s, struct swim_edge *edge, struct swim_update *u)
@@ -173,10 +183,12 @@ void swim_check_begin(struct swim *s, struct swim_edge *edge, bool was_told, str
     edge->only_answer_counts = edge->only_answer_counts || was_told;
     edge->sequence = swim_next_sequence(s);
     edge->was_told = was_told;
+    edge->is_waiting = false;
     edge->pings = 0;
     edge->answer_pings = 0;
+    edge->answers = 0;
     edge->fellows_heard = 0;
-    edge->deadline = s->now + swim_check_span(s, edge);
+    edge->deadline = swim_check_until(s, edge, swim_check_span(s, edge));
     edge->ping_at = swim_check_next(s, edge);
     edge->n_fellows = swim_fellows(s, edge->peer, edge->fellows);
     if (was_told && edge->n_fellows > SWIM_TOLD_ASKS) {
@@ -193,17 +205,50 @@ void swim_check_begin(struct swim *s, struct swim_edge *edge, bool was_told, str
     swim_check_ping(s, edge, true, u);
 }
 
-static void swim_check_judge(struct swim *s, struct swim_edge *edge, struct swim_update *u)
+/* Have enough fellows answered for our word to be worth something? */
+static bool swim_check_is_backed(const struct swim_edge *edge)
 {
     uint32_t heard = (uint32_t)__builtin_popcount(edge->fellows_heard);
+
+    return edge->n_fellows > 0 && 2 * heard >= edge->n_fellows;
+}
+
+/* Those who should have answered us are silent, too. Where there are few of them they may merely be
+ * stalled: the check waits for them. */
+static void swim_check_doubt(struct swim *s, struct swim_edge *edge)
+{
+    nanos span = SWIM_DOUBT_SPAN * (1 + s->awareness);
+
+    if (s->n_live <= SWIM_SMALL_CLUSTER && edge->n_fellows > 0 && !edge->is_waiting) {
+        edge->is_waiting = true;
+        edge->deadline = s->now + span;
+        edge->ping_at = swim_check_next(s, edge);
+        return;
+    }
+    swim_awareness_add(s, 1);
+    edge->stage = SWIM_EDGE_QUIET;
+    edge->due = edge->is_waiting ? s->now : s->now + SWIM_DOUBT_SPAN * (1 + s->awareness);
+}
+
+/* A fellow has answered that was waited for. The accused, too, may have been out of our reach until
+ * now: it is asked once more. */
+void swim_check_backed(struct swim *s, struct swim_edge *edge, struct swim_update *u)
+{
+    if (edge->stage == SWIM_EDGE_CHECKING && edge->is_waiting && swim_check_is_backed(edge)) {
+        edge->is_waiting = false;
+        edge->deadline = swim_check_until(s, edge, swim_check_span(s, edge) / SWIM_CHECK_PINGS_MIN);
+        edge->ping_at = NANOS_FOREVER;
+        swim_check_ping(s, edge, true, u);
+    }
+}
+
+static void swim_check_judge(struct swim *s, struct swim_edge *edge, struct swim_update *u)
+{
     bool is_alone = s->n_live <= 2;
 
     s->counters[SWIM_PROBES_FAILED]++;
-    if (!is_alone && (edge->n_fellows == 0 || 2 * heard < edge->n_fellows)) {
-        /* Those who should have answered us are silent, too. */
-        swim_awareness_add(s, 1);
-        edge->stage = SWIM_EDGE_QUIET;
-        edge->due = s->now + SWIM_DOUBT_SPAN * (1 + s->awareness);
+    if (!is_alone && !swim_check_is_backed(edge)) {
+        swim_check_doubt(s, edge);
         return;
     }
     swim_awareness_add(s, -1);
@@ -233,6 +278,7 @@ void swim_check_end(struct swim *s, struct swim_edge *edge, struct swim_update *
     edge->due = u64_max(edge->due, swim_edge_due(s, edge, swim_beat_interval(s)));
     if (accused && s->n_live <= 2) {
         swim_acquit(s, swim_index(s, edge->peer), u);
+        swim_take_back(s, edge, u);
     } else if (accused) {
         swim_accuse(s, edge, true, u);
     } else {

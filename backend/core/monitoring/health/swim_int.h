@@ -165,10 +165,14 @@ void swim_report(struct swim *s, const struct swim_message *m, struct swim_updat
 void swim_report_push(struct swim *s, node_id observer, const struct swim_message *m,
                       struct swim_update *u);
 
+/* To the leader, where that may be said at once: it answers, and is not down. */
+void swim_take_back(struct swim *s, struct swim_edge *edge, struct swim_update *u);
+
 /* --- swim_check.c: what is done about a neighbour in doubt ---------------------------------------
  */
 
 nanos swim_check_span(const struct swim *s, const struct swim_edge *edge);
+nanos swim_check_until(const struct swim *s, const struct swim_edge *edge, nanos span);
 
 /* It is asked, as it is silent, or (`by_echo`) as it does not hear us. */
 void swim_check_ask(struct swim *s, struct swim_edge *edge, bool by_echo, struct swim_update *u);
@@ -176,6 +180,9 @@ void swim_check_ask(struct swim *s, struct swim_edge *edge, bool by_echo, struct
 /* All observers ask. The first one tells the others to look; each that was told asks a few others
  * whether they hear it, to know what its own word is worth. */
 void swim_check_begin(struct swim *s, struct swim_edge *edge, bool was_told, struct swim_update *u);
+
+/* A fellow has answered. */
+void swim_check_backed(struct swim *s, struct swim_edge *edge, struct swim_update *u);
 
 /* It lives. */
 void swim_check_end(struct swim *s, struct swim_edge *edge, struct swim_update *u);
@@ -185,9 +192,23 @@ void swim_check_tick(struct swim *s, struct swim_edge *edge, struct swim_update 
  */
 
 void swim_rings_changed(struct swim *s);
+
+/* Do most beats of its last sixteen get lost, here or there? */
+bool swim_edge_is_lossy(const struct swim_edge *edge);
+
+/* Where few watch, one who only stood still must not be held against anybody for long: the leader
+ * hears at once that an accusation is over. Of many, one who answers now and then is told by how
+ * long it was well. */
+static inline bool swim_takes_back_at_once(const struct swim *s)
+{
+    return s->n_live <= SWIM_SMALL_CLUSTER;
+}
 void swim_watch_tick(struct swim *s, struct swim_update *u);
 nanos swim_watch_due(const struct swim *s);
 void swim_watch_wake(struct swim *s, struct swim_update *u);
+
+/* Somebody else leads, and hears at once what the leader before was told. */
+void swim_watch_led(struct swim *s, node_id leader);
 
 /* A member that is dead was asked once more. */
 void swim_watch_dead(struct swim *s, uint32_t at, struct swim_update *u);

@@ -194,6 +194,18 @@ void swim_watch_dead(struct swim *s, uint32_t at, struct swim_update *u)
     }
 }
 
+void swim_take_back(struct swim *s, struct swim_edge *edge, struct swim_update *u)
+{
+    struct swim_message m = {.type = SWIM_REPORT, .id = edge->peer, .flags = SWIM_FLAG_TAKES_BACK};
+    uint32_t at = swim_index(s, edge->peer);
+
+    if (at != SWIM_NOBODY && swim_takes_back_at_once(s) && !swim_edge_is_lossy(edge)) {
+        edge->is_down = false;
+        m.incarnation = s->members[at].incarnation;
+        swim_report(s, &m, u);
+    }
+}
+
 void swim_accuse(struct swim *s, struct swim_edge *edge, bool takes_back, struct swim_update *u)
 {
     uint32_t at = swim_index(s, edge->peer);
@@ -214,6 +226,7 @@ void swim_accuse(struct swim *s, struct swim_edge *edge, bool takes_back, struct
     }
     if (takes_back) {
         swim_tally_drop(s, at, s->config.self, u);
+        swim_take_back(s, edge, u);
         return;
     }
     edge->is_down = true;

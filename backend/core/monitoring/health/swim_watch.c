@@ -46,6 +46,9 @@
 /* A beat of ours must have been under way for that long before a missing echo means anything. */
 #define SWIM_ECHO_SPAN (400 * NANOS_PER_MS)
 
+/* Who did not run has read after this what came meanwhile. */
+#define SWIM_QUEUE_SPAN (100 * NANOS_PER_MS)
+
 /* A number that far back is not a beat that came late. */
 #define SWIM_BEAT_GAP 64
 
@@ -209,14 +212,25 @@ bool swim_watch_ack(struct swim *s, uint32_t from, uint32_t sequence, bool by_st
             return true;
         }
         for (uint32_t k = 0; k < edge->n_fellows; k++) {
-            if (edge->fellows[k] == id && (edge->fellows_heard >> k & 1) == 0) {
+            if (edge->fellows[k] != id) {
+                continue;
+            }
+            edge->answers++;
+            if ((edge->fellows_heard >> k & 1) == 0) {
                 edge->fellows_heard |= 1U << k;
                 edge->answer_pings += edge->pings;
             }
         }
+        swim_check_backed(s, edge, u);
         return true;
     }
     return false;
+}
+
+/* What waited for us while we did not run is late by our fault. */
+static bool swim_reads_queue(const struct swim *s)
+{
+    return s->woke_at != 0 && s->now < s->woke_at + SWIM_QUEUE_SPAN;
 }
 
 /* How far beats are from when they were promised, smoothed [Jacobson88]. */
@@ -226,7 +240,7 @@ static void swim_edge_measure(struct swim *s, struct swim_edge *edge)
     nanos off = s->now > promised_at ? s->now - promised_at : 0;
     int64_t off_us = (int64_t)(u64_min(off, NANOS_PER_S) / NANOS_PER_US);
 
-    if (edge->theirs != 0) {
+    if (edge->theirs != 0 && !swim_reads_queue(s)) {
         edge->jitter_us = (uint32_t)((int64_t)edge->jitter_us + (off_us - edge->jitter_us) / 8);
     }
 }
@@ -341,7 +355,7 @@ void swim_hear_report(struct swim *s, uint32_t from, const struct swim_message *
 /* --- Time ----------------------------------------------------------------------------------------
  */
 
-static bool swim_edge_is_lossy(const struct swim_edge *edge)
+bool swim_edge_is_lossy(const struct swim_edge *edge)
 {
     return edge->beats_heard >= SWIM_LOSSY_MIN / 4 &&
            ((swim_popcount16(edge->history) <= SWIM_LOSSY_BEATS &&
@@ -392,6 +406,17 @@ static void swim_edge_tick(struct swim *s, struct swim_edge *edge, struct swim_u
     swim_edge_reports(s, edge, u);
 }
 
+static void swim_departed_returns(struct swim *s, uint32_t at, struct swim_update *u)
+{
+    struct swim_message m = {.type = SWIM_REPORT, .flags = SWIM_FLAG_TAKES_BACK};
+
+    if (at != SWIM_NOBODY && swim_is_live(&s->members[at]) && swim_takes_back_at_once(s)) {
+        m.id = s->members[at].id;
+        m.incarnation = s->members[at].incarnation;
+        swim_report(s, &m, u);
+    }
+}
+
 static void swim_departed_tick(struct swim *s, struct swim_update *u)
 {
     for (uint32_t i = 0; i < SWIM_DEPARTED_MAX; i++) {
@@ -407,6 +432,7 @@ static void swim_departed_tick(struct swim *s, struct swim_update *u)
 
         if (at == SWIM_NOBODY || s->members[at].state != SWIM_DEAD) {
             gone->subject = NODE_NONE; /* it lives again */
+            swim_departed_returns(s, at, u);
             continue;
         }
         if (gone->report_at > s->now) {
@@ -417,6 +443,19 @@ static void swim_departed_tick(struct swim *s, struct swim_update *u)
         if (gone->until <= s->now) {
             gone->subject = NODE_NONE;
         }
+    }
+}
+
+void swim_watch_led(struct swim *s, node_id leader)
+{
+    bool is_news = leader != s->leader && leader != NODE_NONE;
+
+    s->leader = leader;
+    for (uint32_t i = 0; i < s->n_edges && is_news; i++) {
+        s->edges[i].report_at = s->edges[i].is_down ? s->now : s->edges[i].report_at;
+    }
+    for (uint32_t i = 0; i < SWIM_DEPARTED_MAX && is_news; i++) {
+        s->departed[i].report_at = s->now;
     }
 }
 
@@ -459,16 +498,38 @@ nanos swim_watch_due(const struct swim *s)
     return u64_min(due, swim_tallies_due(s));
 }
 
-/* Whatever was due while we did not run was not missed by others. All get their time anew; and all
- * neighbours hear from us at once, before they finish judging us. */
+/* In a small cluster a pause costs no more than it must. What came meanwhile waits to be read, also
+ * answers to what was asked before the pause: whoever has sent nothing by then is asked, and a
+ * check that was under way goes on, but ends no earlier than all of that is read. */
+static void swim_edge_resume(struct swim *s, struct swim_edge *edge, struct swim_update *u)
+{
+    if (edge->stage == SWIM_EDGE_QUIET) {
+        if (edge->due <= s->now) {
+            swim_check_ask(s, edge, false, u);
+        }
+        return;
+    }
+    edge->deadline = u64_max(edge->deadline, swim_check_until(s, edge, SWIM_QUEUE_SPAN));
+    edge->ping_at = s->now;
+}
+
+/* Whatever was due while we did not run was not missed by others: nobody is judged by it. All get
+ * their time anew; and all neighbours hear from us at once, before they finish judging us. */
 void swim_watch_wake(struct swim *s, struct swim_update *u)
 {
+    bool is_small = s->n_live <= SWIM_SMALL_CLUSTER;
+
+    s->woke_at = s->now;
     for (uint32_t i = 0; i < s->n_edges; i++) {
         struct swim_edge *edge = &s->edges[i];
 
-        edge->due = swim_edge_due(s, edge, swim_beat_interval(s));
-        edge->stage = SWIM_EDGE_QUIET;
-        edge->only_answer_counts = false;
+        if (is_small) {
+            swim_edge_resume(s, edge, u);
+        } else {
+            edge->due = swim_edge_due(s, edge, swim_beat_interval(s));
+            edge->stage = SWIM_EDGE_QUIET;
+            edge->only_answer_counts = false;
+        }
         swim_beat_send(s, edge, u);
     }
     for (size_t i = s->n_suspicions; i > 0; i--) {

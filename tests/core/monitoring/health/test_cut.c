@@ -343,6 +343,161 @@ static void of_three_both_others_must_say_so(void **state)
     stand_close(&t);
 }
 
+/* --- Where nothing more can come -----------------------------------------------------------------
+ */
+
+static void stand_hears_dead(struct stand *t, node_id id)
+{
+    stand_step(t, (struct cut_event){.kind = CUT_EVENT_DEAD, .id = id, .since = t->now});
+}
+
+/* Both others of three have spoken: who else should? What is left is a hold. */
+static void a_cut_that_nobody_can_add_to_waits_for_a_hold_alone(void **state)
+{
+    (void)state;
+    struct stand t;
+
+    stand_open(&t, 3);
+    stand_report(&t, 1, 3, 2, 3, true);
+    stand_wait(&t, 100 * NANOS_PER_MS);
+    stand_report(&t, 2, 3, 2, 3, true);
+    stand_hears_dead(&t, 3);
+    stand_wait(&t, 190 * NANOS_PER_MS);
+    assert_int_equal(t.cuts, 0);
+    stand_wait(&t, 20 * NANOS_PER_MS);
+    assert_int_equal(t.cuts, 1);
+    stand_close(&t);
+}
+
+/* A new leader hears it from members that have held it for dead for longer. */
+static void a_hold_counts_from_when_gossip_held_it_for_dead(void **state)
+{
+    (void)state;
+    struct stand t;
+
+    stand_open(&t, 3);
+    stand_step(&t, (struct cut_event){
+                       .kind = CUT_EVENT_DEAD, .id = 3, .since = t.now - 300 * NANOS_PER_MS});
+    stand_report(&t, 1, 3, 2, 3, true);
+    assert_int_equal(t.cuts, 0);
+    stand_report(&t, 2, 3, 2, 3, true);
+    assert_int_equal(t.cuts, 1);
+    stand_close(&t);
+}
+
+/* It only stood still: it contradicts, and its observers take back what they said, of its earlier
+ * incarnation. */
+static void who_contradicts_within_the_hold_is_not_cut(void **state)
+{
+    (void)state;
+    struct stand t;
+
+    stand_open(&t, 3);
+    stand_report(&t, 1, 3, 2, 3, true);
+    stand_report(&t, 2, 3, 2, 3, true);
+    stand_hears_dead(&t, 3);
+    stand_wait(&t, 150 * NANOS_PER_MS);
+    stand_step(&t, (struct cut_event){.kind = CUT_EVENT_ALIVE, .id = 3, .incarnation = 65537});
+    stand_wait(&t, 500 * NANOS_PER_MS);
+    assert_int_equal(t.cuts, 0);
+    stand_report(&t, 1, 3, 2, 3, false);
+    stand_wait(&t, 60 * NANOS_PER_S);
+    assert_int_equal(t.cuts, 0);
+    stand_close(&t);
+}
+
+/* Of forty hosts eight observe it, and others may be falling with it. */
+static void a_cut_that_somebody_can_add_to_settles_first(void **state)
+{
+    (void)state;
+    struct stand t;
+
+    stand_open(&t, VIEW);
+    stand_reports(&t, 3, 8);
+    stand_hears_dead(&t, 3);
+    stand_wait(&t, 900 * NANOS_PER_MS);
+    assert_int_equal(t.cuts, 0);
+    stand_wait(&t, 200 * NANOS_PER_MS);
+    assert_int_equal(t.cuts, 1);
+    stand_close(&t);
+}
+
+/* --- Probation -----------------------------------------------------------------------------------
+ */
+
+static void stand_cuts_of_three(struct stand *t, node_id id)
+{
+    for (node_id by = 1; by <= 3; by++) {
+        if (by != id) {
+            struct cut_event event = {.kind = CUT_EVENT_REPORT};
+            event.report = (struct swim_report){.observer = by,
+                                                .subject = id,
+                                                .incarnation = cut_find(&t->cut, id)->incarnation,
+                                                .down = true,
+                                                .n_observers = 2};
+            event.report.observers[0] = by;
+            event.report.observers[1] = 6 - id - by;
+            stand_step(t, event);
+        }
+    }
+    stand_hears_dead(t, id);
+    stand_wait(t, 300 * NANOS_PER_MS);
+}
+
+static void who_was_started_anew_is_in_again_soon_the_first_time(void **state)
+{
+    (void)state;
+    struct stand t;
+
+    stand_open(&t, 3);
+    stand_cuts_of_three(&t, 3);
+    assert_int_equal(t.lost[3], 1);
+    stand_wait(&t, 30 * NANOS_PER_S);
+    stand_step(&t, (struct cut_event){.kind = CUT_EVENT_ALIVE, .id = 3, .incarnation = 2 * 65536});
+    stand_wait(&t, 9 * NANOS_PER_S);
+    assert_int_equal(t.back, 0);
+    stand_wait(&t, 2 * NANOS_PER_S);
+    assert_int_equal(t.back, 1);
+    stand_cuts_of_three(&t, 3);
+    assert_int_equal(t.lost[3], 2);
+    stand_step(&t, (struct cut_event){.kind = CUT_EVENT_ALIVE, .id = 3, .incarnation = 3 * 65536});
+    stand_wait(&t, 100 * NANOS_PER_S);
+    assert_int_equal(t.back, 1);
+    stand_wait(&t, 30 * NANOS_PER_S);
+    assert_int_equal(t.back, 2);
+    stand_close(&t);
+}
+
+/* Of two in the view one is half; but a third is heard, too. */
+static void the_brake_weighs_those_on_probation(void **state)
+{
+    (void)state;
+    struct stand t;
+
+    stand_open(&t, 3);
+    stand_cuts_of_three(&t, 3);
+    stand_step(&t, (struct cut_event){.kind = CUT_EVENT_ALIVE, .id = 3, .incarnation = 2 * 65536});
+    stand_wait(&t, 2 * NANOS_PER_S);
+    assert_false(cut_find(&t.cut, 3)->is_in);
+    stand_cuts_of_three(&t, 2);
+    assert_false(t.update.is_braked);
+    assert_int_equal(t.lost[2], 1);
+    stand_close(&t);
+}
+
+static void and_not_those_that_are_gone(void **state)
+{
+    (void)state;
+    struct stand t;
+
+    stand_open(&t, 3);
+    stand_cuts_of_three(&t, 3);
+    stand_cuts_of_three(&t, 2);
+    assert_true(t.update.is_braked);
+    assert_int_equal(t.lost[2], 0);
+    stand_close(&t);
+}
+
 /* As a leader that was braked, and is so no longer, would find it. */
 static void who_contradicted_is_not_lost_for_what_was_said_before(void **state)
 {
@@ -519,6 +674,13 @@ int main(void)
         cmocka_unit_test(who_comes_and_goes_stays_out_and_who_stays_comes_back),
         cmocka_unit_test(who_is_heard_again_before_its_reports_are_old_comes_back_by_time_alone),
         cmocka_unit_test(of_three_both_others_must_say_so),
+        cmocka_unit_test(a_cut_that_nobody_can_add_to_waits_for_a_hold_alone),
+        cmocka_unit_test(a_hold_counts_from_when_gossip_held_it_for_dead),
+        cmocka_unit_test(who_contradicts_within_the_hold_is_not_cut),
+        cmocka_unit_test(a_cut_that_somebody_can_add_to_settles_first),
+        cmocka_unit_test(who_was_started_anew_is_in_again_soon_the_first_time),
+        cmocka_unit_test(the_brake_weighs_those_on_probation),
+        cmocka_unit_test(and_not_those_that_are_gone),
         cmocka_unit_test(who_contradicted_is_not_lost_for_what_was_said_before),
         cmocka_unit_test(who_left_of_its_own_is_not_lost),
         cmocka_unit_test(of_two_one_word_is_enough_if_it_is_said_for_long),
