@@ -295,7 +295,7 @@ static void print_judgment(const struct situation *s)
     } else if (!s->has_quorum) {
         (void)printf("Needs attention: the quorum.\n");
     } else if (!s->is_managed) {
-        (void)printf("Needs attention: nobody manages the machines.\n");
+        (void)printf("Needs attention: nobody manages them; docs/runbooks/no-manager.md.\n");
     } else if (!s->is_well) {
         (void)printf("Needs attention: no loss of a host would be survived.\n");
     } else {
