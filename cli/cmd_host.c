@@ -134,10 +134,18 @@ enum cli_exit cmd_host_fence(const struct cli_call *call)
         return e;
     }
     const struct ha_entry *entry = records_get(&r, &view, HA_HOST, call->arguments[0]);
-    if (entry == NULL) {
+    const struct ha_host *declared = entry != NULL ? entry->record : NULL;
+    if (declared == NULL) {
+        e = CLI_UNREADABLE;
+    } else if (declared->n_levels == 0) {
+        /* It would be refused its lease, and wait for a device for ever. */
+        (void)fprintf(stderr,
+                      "novacron host fence: %s has no fence device, and nothing was changed: give "
+                      "it one in `levels`, or see to its machines and switch it off by hand\n",
+                      declared->name);
         e = CLI_UNREADABLE;
     } else {
-        host = *(const struct ha_host *)entry->record;
+        host = *declared;
         host.fence_count++;
         e = records_write(&r,
                           &(struct records_change){.kind = HA_HOST,

@@ -110,7 +110,7 @@ static void print_machines(const struct situation *s)
 {
     (void)printf("machines   %u of %u wanted ones run", s->running, s->wanted);
     if (s->impeded > 0) {
-        (void)printf(", %u of them to no purpose", s->impeded);
+        (void)printf(", %u of them not well", s->impeded);
     }
     (void)printf("; %u more are not wanted", s->machines - s->wanted - s->unknown);
     if (s->unknown > 0) {

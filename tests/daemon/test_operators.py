@@ -146,7 +146,10 @@ def names_and_numbers_that_are_none_are_said(cli):
             (("events", "--count", "99999999999999999999999"), 64, "--count wants a number")):
         said = cli(*args, status=status)
         assert words in said, (args, said)
-    cli("apply", "-f", "-", given=VM.format("words", "words"))
+    cli("apply", "-f", "-", given=VM.format("words", "words") + "---\nkind: host\nname: bare\n")
+    said = cli("host", "fence", "bare", status=2)
+    assert "bare has no fence device, and nothing was changed" in said, said
+    cli("kv", "del", "/novacron/hosts/bare")
     for wait in ("-5", "1e9", "", "99999999999999999999"):
         assert "--wait wants seconds" in cli("vm", "start", "words", "--wait", wait, status=64)
     cli("vm", "delete", "words")
@@ -200,7 +203,8 @@ def an_answer_that_cannot_be_written_was_not_given(cli):
 
 @check
 def json_is_json_whatever_is_asked(cli):
-    cli("apply", "-f", "-", given=VM.format("j1", "j1") + "---\nkind: host\nname: jh\n")
+    cli("apply", "-f", "-", given=VM.format("j1", "j1") +
+        "---\nkind: host\nname: jh\nlevels: [[jd]]\n")
     cli("kv", "put", "/novacron/vms/j2", "no JSON")
     for args in (("vm", "list"), ("vm", "show", "j1"), ("vm", "explain", "j1"), ("host", "list"),
                  ("host", "show", "jh"), ("status",), ("events",), ("incident", "list"),
