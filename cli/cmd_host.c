@@ -7,10 +7,18 @@
 #include "cli/records.h"
 #include "core/base/say.h"
 #include "core/ha/ha_explain.h"
+#include "core/ha/ha_session.h"
 
 enum { CONFIRM_REASON = REMOTE_OPTIONS, CONFIRM_BY };
 
-static void host_print_row(const struct ha_view *view, const struct ha_entry *entry)
+/* Is its agent a member's? That of a host which does not vote has an id made of its name. */
+static bool host_votes(const struct remote *r, const struct ha_agent_record *agent)
+{
+    return agent->member != ha_session_id(r->cluster, agent->host);
+}
+
+static void host_print_row(const struct remote *r, const struct ha_view *view,
+                           const struct ha_entry *entry)
 {
     const struct ha_host *host = entry->record;
     const struct ha_fate *fate = ha_view_fate(view, entry->key.name);
@@ -26,10 +34,13 @@ static void host_print_row(const struct ha_view *view, const struct ha_entry *en
         machines += owner != NULL && strcmp(owner->host, host->name) == 0 &&
                     owner->phase != HA_STOPPED && owner->phase != HA_WAITING;
     }
-    (void)printf("%-16s %-8s %-10s %8u %8u %6u  %-9s %s\n", host->name,
+    (void)printf("%-16s %-8s %-7s %-10s %8u %8u %6u  %-9s %s\n", host->name,
                  fate != NULL    ? ha_fate_phase_name(fate->phase)
                  : agent != NULL ? "up"
                                  : "unheard",
+                 agent == NULL          ? "-"
+                 : host_votes(r, agent) ? "member"
+                                        : "agent",
                  host->site[0] != '\0' ? host->site : "-", machines,
                  host->memory_mib != 0 ? host->memory_mib
                  : agent != NULL       ? agent->memory_mib
@@ -38,7 +49,8 @@ static void host_print_row(const struct ha_view *view, const struct ha_entry *en
                  fate != NULL ? fate->reason : "");
 }
 
-static void host_print_json(const struct ha_view *view, const struct ha_entry *entry)
+static void host_print_json(const struct remote *r, const struct ha_view *view,
+                            const struct ha_entry *entry)
 {
     const struct ha_fate *fate = ha_view_fate(view, entry->key.name);
     const struct ha_agent_record *agent = ha_view_agent(view, entry->key.name);
@@ -48,6 +60,7 @@ static void host_print_json(const struct ha_view *view, const struct ha_entry *e
     say(&json, "{\"spec\":");
     ha_record_encode(HA_HOST, entry->record, &json);
     if (agent != NULL) {
+        say(&json, host_votes(r, agent) ? ",\"votes\":true" : ",\"votes\":false");
         say(&json, ",\"agent\":");
         ha_record_encode(HA_AGENT, agent, &json);
     }
@@ -71,8 +84,8 @@ enum cli_exit cmd_host_list(const struct cli_call *call)
     }
     const size_t n = ha_view_count(&view, HA_HOST);
     if (!r.json && n > 0 && isatty(STDOUT_FILENO)) { /* programs want no head */
-        (void)printf("%-16s %-8s %-10s %8s %8s %6s  %-9s %s\n", "NAME", "STATE", "SITE", "MACHINES",
-                     "MEMORY", "LEVELS", "WATCHDOG", "WHY");
+        (void)printf("%-16s %-8s %-7s %-10s %8s %8s %6s  %-9s %s\n", "NAME", "STATE", "ROLE",
+                     "SITE", "MACHINES", "MEMORY", "LEVELS", "WATCHDOG", "WHY");
     } else if (!r.json && n == 0) {
         (void)printf("There are no hosts. `novacron host apply -f FILE` makes some.\n");
     }
@@ -82,9 +95,9 @@ enum cli_exit cmd_host_list(const struct cli_call *call)
         const bool is_up = entry->record != NULL && (fate == NULL || fate->phase == HA_HOST_UP);
         e = is_up ? e : CLI_DAMAGED;
         if (!r.json) {
-            host_print_row(&view, entry);
+            host_print_row(&r, &view, entry);
         } else if (entry->record != NULL) {
-            host_print_json(&view, entry);
+            host_print_json(&r, &view, entry);
         } else {
             records_print_unreadable(entry);
         }
@@ -106,7 +119,7 @@ enum cli_exit cmd_host_show(const struct cli_call *call)
     if (entry == NULL) {
         e = CLI_UNREADABLE;
     } else if (r.json) {
-        host_print_json(&view, entry);
+        host_print_json(&r, &view, entry);
     } else {
         struct ha_ledger ledger;
         struct buf text;

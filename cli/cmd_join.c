@@ -1,5 +1,6 @@
 /* `novacron cluster join` and `member replace`: let a new member in, and write its configuration
- * with everything that the running cluster knows. */
+ * with everything that the running cluster knows. With --agent the one that is written is of a host
+ * that runs machines and does not vote: then the cluster is only asked, and not changed. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include "cli/member_file.h"
 #include "cli/remote.h"
 #include "core/base/say.h"
+#include "core/ha/ha_session.h"
 
 /* The options, in the order of the table. */
 enum {
@@ -25,7 +27,8 @@ enum {
     JOIN_DATA_DIR,
     JOIN_ETC,
     JOIN_TIMING,
-    JOIN_HEALTH_KEYS
+    JOIN_HEALTH_KEYS,
+    JOIN_AGENT /* of `cluster join` alone */
 };
 
 /* Of MemberRemoveRequest. */
@@ -222,6 +225,16 @@ static enum cli_exit join_prepare(struct join *s, const struct cli_call *call, s
     return e == OK ? CLI_OK : join_failed(s, e);
 }
 
+/* Nothing is added: the members that vote serve whoever has a certificate and a record. */
+static void join_explain_agent(const struct join *s)
+{
+    (void)printf("%s is a host that does not vote.\n%s/%s/  belongs into %s on %s\n"
+                 "Declare the host (`novacron apply`; docs/manifests.md): no member serves it "
+                 "before that. Then, there:\nnovacrond --config %s/novacrond.yaml. Its machines: "
+                 "the section `machines` of that file.\n",
+                 s->own.name, s->dir, s->own.name, s->file.etc, s->own.peer.host, s->file.etc);
+}
+
 static void join_explain_json(const struct join *s)
 {
     struct buf b;
@@ -241,6 +254,10 @@ static void join_explain(const struct join *s)
 {
     if (s->r.json) {
         join_explain_json(s);
+        return;
+    }
+    if (s->file.is_agent) {
+        join_explain_agent(s);
         return;
     }
     (void)printf("%s is member %llx%s.\n%s/%s/  belongs into %s on %s; then, there: novacrond "
@@ -268,6 +285,13 @@ static enum cli_exit join_words(struct join *s, const struct cli_call *call, con
         return join_failed(s, ERR_INVALID);
     }
     s->own.is_witness = call->options[JOIN_WITNESS] != NULL;
+    if (s->file.is_agent && (s->own.is_witness || call->options[JOIN_LEARNER] != NULL ||
+                             call->options[JOIN_PRIORITY] != NULL)) {
+        (void)snprintf(s->why, sizeof s->why,
+                       "--agent is of a host that does not vote: without --witness, --learner and "
+                       "--priority");
+        return join_failed(s, ERR_INVALID);
+    }
     return CLI_OK;
 }
 
@@ -282,7 +306,11 @@ static enum cli_exit join_run(struct join *s, const struct cli_call *call, const
     e = e == CLI_OK ? join_prepare(s, call, &text) : e;
     e = e == CLI_OK && s->replaces != 0 ? join_remove(s) : e;
     bool is_removed = e == CLI_OK && s->replaces != 0;
-    e = e == CLI_OK ? join_add(s, call) : e;
+    if (s->file.is_agent) {
+        s->own.id = ha_session_id(s->file.cluster_id, name);
+    } else {
+        e = e == CLI_OK ? join_add(s, call) : e;
+    }
     if (e != CLI_OK && is_removed) {
         (void)fprintf(stderr,
                       "%llx was removed, and nobody added: `novacron cluster join` goes on "
@@ -292,7 +320,9 @@ static enum cli_exit join_run(struct join *s, const struct cli_call *call, const
     if (e == CLI_OK) {
         enum err result = join_compose(s, &text);
         result = result == OK ? member_file_write(s->dir, name, buf_view(&text), s->why) : result;
-        if (result != OK) {
+        if (result != OK && s->file.is_agent) {
+            e = join_failed(s, result);
+        } else if (result != OK) {
             e = join_failed(s, result);
             (void)fprintf(stderr,
                           "it was added as member %llx: `novacron member remove %llx` takes "
@@ -325,6 +355,7 @@ enum cli_exit cmd_cluster_join(const struct cli_call *call)
 {
     struct join s = {.replaces = 0};
     enum cli_exit e = join_open(&s, "cluster join", call);
+    s.file.is_agent = call->options[JOIN_AGENT] != NULL;
     if (e == CLI_OK) {
         e = join_run(&s, call, call->arguments[0], call->arguments[1]);
         remote_close(&s.r);

@@ -100,13 +100,17 @@ static const struct cli_command novacron_commands[] = {
         .group = "cluster",
         .name = "join",
         .arguments = {"NAME", "HOST"},
-        .options = {REMOTE_OPTION_TABLE, JOIN_OPTION_TABLE},
+        .options = {REMOTE_OPTION_TABLE,
+                    JOIN_OPTION_TABLE,
+                    {"--agent", NULL, "it runs machines and does not vote: nothing is added"}},
         .summary = "let a new member in, and write its configuration",
         .help =
             "Asks the cluster who is there, adds the member as a learner that votes once it has "
             "caught\nup, and writes DIR/NAME/novacrond.yaml with everything in it, its id "
             "included. HOST is\nHOST, or HOST:PEER_PORT:CLIENT_PORT. The cluster is not changed "
-            "before the file was checked.",
+            "before the file was checked.\nWith --agent the file is of a host that runs machines "
+            "and does not vote, and the cluster is\nnot changed at all: declare the host with "
+            "`novacron apply`.",
         .run = cmd_cluster_join,
     },
     {

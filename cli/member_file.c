@@ -143,10 +143,12 @@ static void file_put(const struct member_file *f, struct buf *b)
     const char *listen = host_is_numeric(own->peer.host) ? own->peer.host : "0.0.0.0";
     bool is_plain = !f->has_certificates && !daemon_is_loopback(listen);
     line_put(b,
-             "# The member %s, as `novacron cluster %s` wrote it. docs/novacrond.md lists the "
+             "# The %s %s, as `novacron cluster %s` wrote it. docs/novacrond.md lists the "
              "settings.\nname: %s\n",
-             own->name, f->is_new ? "init" : "join", own->name);
-    if (own->id != 0) {
+             f->is_agent ? "host" : "member", own->name, f->is_new ? "init" : "join", own->name);
+    if (f->is_agent) {
+        line_put(b, "role: agent\n");
+    } else if (own->id != 0) {
         line_put(b, "id: \"%llx\"\n", (unsigned long long)own->id);
     }
     line_put(b, "data_dir: \"%s\"\ncluster:\n", f->data_dir);
@@ -174,6 +176,10 @@ static void file_put(const struct member_file *f, struct buf *b)
     }
     if (f->timing != NULL) {
         line_put(b, "timing: %s\n", f->timing);
+    }
+    if (f->is_agent) {
+        line_put(b, "machines:\n  run_dir: " MEMBER_RUN_DIR "\n  folders: [" MEMBER_IMAGES "]\n"
+                    "  guard: " MEMBER_GUARD "\n");
     }
 }
 

@@ -23,6 +23,11 @@
 #define MEMBER_ETC      "/etc/novacron"
 #define MEMBER_DATA_DIR "/var/lib/novacron"
 
+/* Where a host that runs machines has them, its images, and its guard. */
+#define MEMBER_RUN_DIR "/run/novacron-machines"
+#define MEMBER_IMAGES  "/var/lib/novacron/images"
+#define MEMBER_GUARD   "/run/novacron/guard.sock"
+
 /* What the certificate of whoever runs `novacron` is called. */
 #define MEMBER_ADMIN "admin"
 
@@ -43,6 +48,7 @@ struct member_file {
     const char *cluster_name; /* NULL: the id alone */
     uint64_t cluster_id;      /* 0: made of the name */
     bool is_new;
+    bool is_agent; /* of a host that runs machines and does not vote */
     const struct member_words *own;
     const struct member_words *members; /* all founders, or those that run */
     size_t count;

@@ -83,6 +83,7 @@ static enum cli_exit load_take(struct remote *r, struct ha_view *view, struct re
         return remote_failed(r, "the answer makes no sense");
     }
     view_take(view, head, page);
+    r->cluster = page->header->cluster_id;
     l->revision = l->revision == 0 ? page->header->revision : l->revision;
     l->has_more = page->more && page->n_kvs > 0;
     if (l->has_more) {

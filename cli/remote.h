@@ -52,6 +52,7 @@ struct remote {
     int status;     /* of the last call, an enum of api/rpc.h */
     bool is_quiet;  /* complaints, and that an answer may be old, are kept for the caller to tell */
     char kept[512]; /* the newest of those complaints */
+    uint64_t cluster; /* its id, once records were loaded; 0: not known */
 };
 
 /* Connects to nobody yet. On anything but CLI_OK it has said why, and nothing is open. */

@@ -10,6 +10,7 @@
 #include "api/etcd/etcd_backup.h"
 #include "core/base/check.h"
 #include "core/base/mem.h"
+#include "novacrond/daemon_agent.h"
 
 /* How often a daemon that stops looks whether it may end. */
 #define STOP_LOOK_MS 5
@@ -72,7 +73,7 @@ static enum err open_server(struct daemon *d, char *why)
 static enum err open_backup(struct daemon *d, const char *path, char *why)
 {
     const char *fault = NULL;
-    if (!d->config->founds || d->disk.is_member) {
+    if (!d->config->founds || d->disk.is_member || d->config->is_agent) {
         (void)snprintf(why, DAEMON_WHY_BYTES,
                        "--restore founds a new cluster: it needs \"state: new\", and a data_dir "
                        "that was no member's");
@@ -107,11 +108,14 @@ static enum err daemon_open(struct daemon *d, const char *restore, char *why)
     if (!daemon_ha_prepare(d, why, DAEMON_WHY_BYTES)) {
         return ERR_REFUSED;
     }
-    daemon_compose_node(d, &node);
-    node.guest = daemon_health_listener(d);
-    struct node_events events = daemon_node_events(d);
-    d->node = node_open(linux_world_table(d->lw), &node, &events);
-    etcd_api_attach(d->api, d->node);
+    if (!d->config->is_agent) {
+        daemon_compose_node(d, &node);
+        node.guest = daemon_health_listener(d);
+        node.agents = daemon_ha_agents(d);
+        struct node_events events = daemon_node_events(d);
+        d->node = node_open(linux_world_table(d->lw), &node, &events);
+        etcd_api_attach(d->api, d->node);
+    }
     daemon_ha_attach(d);
     TRY(daemon_open_tracing(d, why));
     TRY(open_server(d, why));
@@ -137,6 +141,9 @@ static void stop_on_closed(void *arg)
 /* Does somebody else lead, or nobody who could? */
 static bool stop_is_led_away(const struct daemon *d)
 {
+    if (d->node == NULL) {
+        return true;
+    }
     struct raft_status status =
         node_is_ready(d->node) ? node_status(d->node) : (struct raft_status){0};
     return !node_is_ready(d->node) || status.role != RAFT_LEADER ||
@@ -177,7 +184,7 @@ void daemon_stop(struct daemon *d)
         return;
     }
     daemon_tell_systemd("STOPPING=1");
-    if (node_is_ready(d->node)) {
+    if (d->node != NULL && node_is_ready(d->node)) {
         node_stop(d->node);
     }
     if (d->health.host != NULL) {
@@ -260,7 +267,12 @@ enum daemon_exit daemon_run(struct daemon_config *config, const char *restore)
             log_text("clients", config->settings->client.listen),
             log_text("peers", config->settings->peer.listen),
             log_text("data_dir", config->settings->data_dir),
-            log_text("known", d->disk.is_member ? "was a member" : "was never a member"));
+            log_text("known", d->config->is_agent ? "never votes"
+                              : d->disk.is_member ? "was a member"
+                                                  : "was never a member"));
+    if (d->config->is_agent) {
+        daemon_agent_ready(d);
+    }
     linux_world_run(d->lw);
     enum daemon_exit status = d->exit;
     if (status == DAEMON_EXIT_HALTED) {

@@ -7,6 +7,7 @@
 #include "core/base/le.h"
 #include "core/base/mem.h"
 #include "novacrond/daemon.h"
+#include "novacrond/daemon_agent.h"
 
 /* Of log entries in memory; half of it stays when all are caught up. A member that is further
  * behind is served from the disk. */
@@ -232,11 +233,15 @@ void daemon_compose_server(struct daemon *d, struct rpc_config *ret)
     };
     c.refused = daemon_client_refused;
     c.limits.connections_max = compose_connections(c.limits.connections_max);
-    const struct rpc_page *etcd = etcd_api_pages(&d->page_count);
+    const struct rpc_page *first =
+        d->config->is_agent ? daemon_agent_pages(&d->page_count) : etcd_api_pages(&d->page_count);
     CHECK(d->page_count + COUNT_OF(own) <= DAEMON_PAGES_MAX);
-    memcpy(d->pages, etcd, d->page_count * sizeof d->pages[0]);
-    memcpy(d->pages + d->page_count, own, sizeof own);
-    d->page_count += COUNT_OF(own);
+    memcpy(d->pages, first, d->page_count * sizeof d->pages[0]);
+    for (size_t i = 0; i < COUNT_OF(own); i++) {
+        if (!d->config->is_agent || own[i].serve != daemon_page_raft) {
+            d->pages[d->page_count++] = own[i];
+        }
+    }
     c.pages = d->pages;
     c.page_count = d->page_count;
     c.methods = daemon_health_methods(d, &c.method_count);

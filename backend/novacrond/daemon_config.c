@@ -12,6 +12,7 @@
 #include "core/base/hash.h"
 #include "core/base/mem.h"
 #include "core/ha/ha_record.h"
+#include "core/ha/ha_session.h"
 #include "core/monitoring/health/swim.h"
 #include "novacrond/daemon_config_int.h"
 
@@ -257,6 +258,40 @@ static enum err check_founders(const struct checking *c)
     return OK;
 }
 
+/* An agent names the members that may serve it, and is none of them; its id is made of the
+ * cluster's and its name, which its certificate bears. */
+static enum err check_agent(const struct checking *c, bool is_listed)
+{
+    struct daemon_config *config = c->config;
+    const struct daemon_settings *s = config->settings;
+    if (is_listed) {
+        return complain(c, "cluster.members",
+                        "%.64s is among them; a host that is a member runs machines as such: take "
+                        "\"role: agent\" out",
+                        s->name);
+    }
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < s->cluster.members_count; i++) {
+        n += s->cluster.members[i].witness ? 0 : 1;
+    }
+    if (n == 0 || n > HA_SESSION_VOTERS_MAX) {
+        return complain(c, "cluster.members",
+                        "has %u that hold data; write the members that vote, from one to %d", n,
+                        HA_SESSION_VOTERS_MAX);
+    }
+    if (s->id != NULL) {
+        return complain(c, "id", "is of no use: that of an agent is made of its name; take it out");
+    }
+    if (s->machines.run_dir == NULL) {
+        return complain(c, "machines.run_dir",
+                        "is missing; an agent is there to run machines: write a directory, better "
+                        "on a tmpfs, as in /run/novacron-machines");
+    }
+    config->is_agent = true;
+    config->id = ha_session_id(config->cluster, s->name);
+    return OK;
+}
+
 static enum err check_members(const struct checking *c)
 {
     struct daemon_config *config = c->config;
@@ -267,6 +302,9 @@ static enum err check_members(const struct checking *c)
         own = strcmp(s->cluster.members[i].name, s->name) == 0 ? i : own;
     }
     config->peer_count = s->cluster.members_count;
+    if (s->role == DAEMON_ROLE_AGENT) {
+        return check_agent(c, own != UINT32_MAX);
+    }
     if (own == UINT32_MAX && s->id == NULL && s->cluster.name == NULL) {
         return complain(c, "id", "is missing; write that which `novacron cluster join` got");
     }

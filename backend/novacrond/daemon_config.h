@@ -38,6 +38,7 @@ struct daemon_member_settings {
 };
 
 enum daemon_state { DAEMON_STATE_NEW, DAEMON_STATE_EXISTING };
+enum daemon_role { DAEMON_ROLE_MEMBER, DAEMON_ROLE_AGENT };
 enum daemon_timing { DAEMON_TIMING_LAN, DAEMON_TIMING_STRETCH };
 enum daemon_level { DAEMON_INFO, DAEMON_WARN, DAEMON_ERROR, DAEMON_DEBUG }; /* 0 is the default */
 enum daemon_format { DAEMON_TEXT, DAEMON_JSON };
@@ -116,6 +117,7 @@ struct daemon_health_settings {
 
 struct daemon_settings {
     char *name;
+    enum daemon_role role;
     char *id;
     char *data_dir;
     struct daemon_cluster_settings cluster;
@@ -140,7 +142,8 @@ struct daemon_config {
     struct world_endpoint peer_listen;
     struct world_endpoint peer_advertise;
     struct world_endpoint client_listen;
-    bool founds; /* this member is among those that found the cluster */
+    bool founds;   /* this member is among those that found the cluster */
+    bool is_agent; /* it is no member: it runs machines, and members serve it */
     struct raft_membership founders;
     struct node_peer peers[NODE_PEERS_MAX];
     uint32_t peer_count;

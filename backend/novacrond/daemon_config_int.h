@@ -23,6 +23,7 @@ MUST_USE enum err daemon_config_check_probes(const char *name, struct bytes text
 char *daemon_string(const char *text, size_t len);
 
 /* Of enums; NULL ends. */
+extern const char *const daemon_role_names[];
 extern const char *const daemon_state_names[];
 extern const char *const daemon_timing_names[];
 extern const char *const daemon_level_names[];

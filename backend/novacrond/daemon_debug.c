@@ -315,6 +315,7 @@ void daemon_page_config(struct rpc_call *call)
     (void)snprintf(ratio, sizeof ratio, "%g", d->config->trace_ratio);
     daemon_page_begin(&p, call);
     page_text(&p, "name", s->name);
+    page_text(&p, "role", daemon_role_names[s->role]);
     page_text(&p, "data_dir", s->data_dir);
     page_text(&p, "cluster", s->cluster.name);
     page_text(&p, "peer_listen", s->peer.listen);

@@ -22,6 +22,7 @@ struct variable {
 
 static const struct variable variables[] = {
     {"NAME", VARIABLE_TEXT, AT(name), NULL},
+    {"ROLE", VARIABLE_CHOICE, AT(role), daemon_role_names},
     {"ID", VARIABLE_TEXT, AT(id), NULL},
     {"DATA_DIR", VARIABLE_TEXT, AT(data_dir), NULL},
     {"CLUSTER_NAME", VARIABLE_TEXT, AT(cluster.name), NULL},

@@ -10,6 +10,7 @@
 #include "drivers/guard/guard_client.h"
 #include "drivers/qemu/qemu.h"
 #include "novacrond/daemon.h"
+#include "novacrond/daemon_agent.h"
 #include "novacrond/incident_trace.h"
 #include "world/linux/linux_command.h"
 
@@ -55,6 +56,15 @@ static void ha_fence_told(void *ctx, const char *device, enum fence_news news, c
     d->ha.fence_failed += is_bad;
     LOG_SAY(&d->log, is_bad ? DAEMON_WARN : DAEMON_INFO, texts[news], log_text("device", device),
             log_text("why", why));
+}
+
+static void ha_agent_told(void *ctx, const char *host, const struct world_endpoint *at,
+                          const char *how)
+{
+    struct daemon *d = ctx;
+
+    LOG_SAY(&d->log, DAEMON_INFO, "agent", log_text("host", host), log_text("is", how),
+            log_text("at", at->host), log_u64("port", at->port));
 }
 
 static void ha_qemu_told(void *ctx, const char *machine, const char *text)
@@ -179,12 +189,18 @@ static bool open_machines(struct daemon *d, char *why, size_t n)
 bool daemon_ha_prepare(struct daemon *d, char *why, size_t n)
 {
     const struct fence_listener listener = {.told = ha_fence_told, .ctx = d};
+    const struct node_sessions_events told = {.ctx = d, .told = ha_agent_told};
     const struct world *world = linux_world_table(d->lw);
 
-    d->ha.commands = linux_commands_open(d->lw);
-    d->ha.fence = fence_driver_open(world, &linux_command_ops, d->ha.commands, &listener);
-    linux_world_plug_power(d->lw, &ha_power_ops, d);
-    d->ha.store = node_ha_open(world, d->config->id);
+    if (d->config->is_agent) {
+        daemon_agent_prepare(d);
+    } else {
+        d->ha.commands = linux_commands_open(d->lw);
+        d->ha.fence = fence_driver_open(world, &linux_command_ops, d->ha.commands, &listener);
+        linux_world_plug_power(d->lw, &ha_power_ops, d);
+        d->ha.store = node_ha_open(world, d->config->id);
+        d->ha.sessions = node_sessions_open(world, d->ha.store, d->config->cluster, &told);
+    }
     return d->config->settings->machines.run_dir == NULL || open_machines(d, why, n);
 }
 
@@ -212,7 +228,12 @@ void daemon_ha_attach(struct daemon *d)
         .ctx = d, .said = ha_said, .incident = ha_incident_closed};
     struct ha_member_config *config = mem_alloc_zero(sizeof *config);
 
-    node_ha_attach(d->ha.store, d->node);
+    const struct ha_store *store =
+        d->config->is_agent ? ha_session_store(d->ha.session) : node_ha_store(d->ha.store);
+    if (!d->config->is_agent) {
+        node_ha_attach(d->ha.store, d->node);
+        node_sessions_attach(d->ha.sessions, d->node);
+    }
     if (d->ha.qemu != NULL) {
         struct ha_agent_config *agent = &config->agent;
         ha_text_set(agent->host, sizeof agent->host, d->config->settings->name);
@@ -224,8 +245,7 @@ void daemon_ha_attach(struct daemon *d)
         agent->probe = &daemon_probe_ops;
         agent->probe_self = d;
     }
-    d->ha.member =
-        ha_member_open(linux_world_table(d->lw), node_ha_store(d->ha.store), config, &events);
+    d->ha.member = ha_member_open(linux_world_table(d->lw), store, config, &events);
     mem_free(config);
 }
 
@@ -251,9 +271,18 @@ void daemon_ha_close(struct daemon *d)
         ha_member_close(d->ha.member);
     }
     if (d->ha.store != NULL) {
+        node_sessions_close(d->ha.sessions);
         node_ha_close(d->ha.store);
     }
+    if (d->ha.session != NULL) {
+        ha_session_close(d->ha.session);
+    }
     d->ha = (struct daemon_ha){0};
+}
+
+struct world_listener *daemon_ha_agents(struct daemon *d)
+{
+    return node_sessions_listener(d->ha.sessions);
 }
 
 /* --- what the node and health tell ------------------------------------------------------------ */
@@ -262,6 +291,7 @@ void daemon_ha_ready(struct daemon *d)
 {
     if (d->ha.store != NULL) { /* the node outlives it */
         node_ha_ready(d->ha.store);
+        node_sessions_leader_changed(d->ha.sessions);
     }
 }
 
@@ -269,6 +299,7 @@ void daemon_ha_advanced(struct daemon *d)
 {
     if (d->ha.store != NULL) { /* the node outlives it */
         node_ha_advanced(d->ha.store);
+        node_sessions_advanced(d->ha.sessions);
     }
 }
 
@@ -276,12 +307,14 @@ void daemon_ha_leader_changed(struct daemon *d)
 {
     if (d->ha.store != NULL) { /* the node outlives it */
         node_ha_leader_changed(d->ha.store);
+        node_sessions_leader_changed(d->ha.sessions);
     }
 }
 
 bool daemon_ha_note(struct daemon *d, node_id from, struct bytes note)
 {
-    return d->ha.store != NULL && node_ha_note(d->ha.store, from, note);
+    return d->ha.store != NULL && (node_sessions_note(d->ha.sessions, from, note) ||
+                                   node_ha_note(d->ha.store, from, note));
 }
 
 void daemon_ha_cut(struct daemon *d, const struct cut_change *change)

@@ -18,7 +18,9 @@
 
 #include "core/base/buf.h"
 #include "core/ha/ha_member.h"
+#include "core/ha/ha_session.h"
 #include "core/node/node_ha.h"
+#include "core/node/node_session.h"
 #include "core/world/world.h"
 
 struct cut_change; /* monitoring/health/cut.h */
@@ -30,7 +32,9 @@ struct qemu_driver;
 struct rpc_call;
 
 struct daemon_ha {
-    struct node_ha *store;
+    struct node_ha *store;          /* of a member */
+    struct node_sessions *sessions; /* likewise: the agents that it serves */
+    struct ha_session *session;     /* of an agent (daemon_agent.h) */
     struct ha_member *member;
     struct linux_commands *commands; /* of fence agents alone */
     struct fence_driver *fence;
@@ -44,6 +48,9 @@ struct daemon_ha {
 bool daemon_ha_prepare(struct daemon *d, char *why, size_t n);
 void daemon_ha_attach(struct daemon *d);
 void daemon_ha_close(struct daemon *d);
+
+/* Takes the streams of agents from the node. */
+struct world_listener *daemon_ha_agents(struct daemon *d);
 
 /* What the node and health tell. */
 void daemon_ha_ready(struct daemon *d);

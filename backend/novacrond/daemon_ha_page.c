@@ -19,6 +19,31 @@ static void page_agent(struct daemon_page *p, const struct ha_member_status *s)
     page_end(p);
 }
 
+/* Who serves this host; or the agents that this member serves. */
+static void page_sessions(struct daemon_page *p, const struct daemon *d)
+{
+    if (d->ha.session != NULL) {
+        struct ha_session_status s;
+        ha_session_status(d->ha.session, &s);
+        page_object(p, "session");
+        page_flag(p, "served", s.is_served);
+        page_text(p, "by", s.voter);
+        page_number(p, "revision", s.revision);
+        page_id(p, "leader", s.leader);
+        page_number(p, "losses", s.losses);
+        page_number(p, "told_everything", s.beginnings);
+        page_text(p, "refused", s.refusals > 0 ? ha_farewell_text(s.refusal) : "");
+        page_end(p);
+    }
+    if (d->ha.sessions != NULL) {
+        page_list(p, "agents");
+        for (size_t i = 0; node_sessions_host(d->ha.sessions, i) != NULL; i++) {
+            page_text(p, NULL, node_sessions_host(d->ha.sessions, i));
+        }
+        page_end(p);
+    }
+}
+
 static void page_machines(struct daemon_page *p, const struct ha_view *view)
 {
     page_list(p, "machines");
@@ -79,9 +104,34 @@ void daemon_page_ha(struct rpc_call *call)
     if (s.has_agent) {
         page_agent(&p, &s);
     }
+    page_sessions(&p, d);
     page_machines(&p, ha_member_view(d->ha.member));
     page_hosts(&p, ha_member_view(d->ha.member));
     daemon_page_send(&p, call);
+}
+
+static void metrics_put_sessions(struct buf *b, const struct daemon *d)
+{
+    if (d->ha.session != NULL) {
+        struct ha_session_status s;
+        ha_session_status(d->ha.session, &s);
+        GAUGE("novacron_agent_is_served", "1: a member serves this host, which does not vote.",
+              s.is_served);
+        COUNTER("novacron_agent_members_lost_total",
+                "Times that the member which served this host was of no use any more.", s.losses);
+    } else if (d->ha.sessions != NULL) {
+        struct node_sessions_figures f;
+        node_sessions_figures(d->ha.sessions, &f);
+        GAUGE("novacron_agents_served", "Hosts that do not vote, and are served by this member.",
+              f.sessions);
+        COUNTER("novacron_agents_refused_total", "Agents that were sent away as they came.",
+                f.refused);
+        COUNTER("novacron_agents_cut_off_total",
+                "Agents that took too long to read, or broke the protocol.", f.cut_off);
+        COUNTER("novacron_agent_notes_relayed_total",
+                "Renewals and answers that went between an agent and a leader elsewhere.",
+                f.relayed);
+    }
 }
 
 void daemon_ha_metrics(struct buf *b, const struct daemon *d)
@@ -92,6 +142,7 @@ void daemon_ha_metrics(struct buf *b, const struct daemon *d)
         return;
     }
     ha_member_status(d->ha.member, &s);
+    metrics_put_sessions(b, d);
     metric_head(b, "novacron_machines", "gauge", "Machines by phase, as this member sees them.");
     for (int i = 0; i < HA_PHASES; i++) {
         metric_line(b, "novacron_machines{phase=\"%s\"} %u\n", ha_phase_name((enum ha_phase)i),

@@ -146,7 +146,8 @@ static void health_on_judging(void *ctx)
 {
     struct daemon *d = ctx;
     nanos now = daemon_now(d);
-    bool takes_part = node_is_ready(d->node) && d->leader != NODE_NONE;
+    bool is_there = d->node == NULL || node_is_ready(d->node); /* an agent has none */
+    bool takes_part = is_there && d->leader != NODE_NONE;
 
     if (takes_part || d->health.took_part_at == 0) {
         d->health.took_part_at = now;
@@ -197,7 +198,7 @@ static void health_compose(const struct daemon *d, const struct seal_ring *ring,
     c->cipher = (struct seal_cipher){d->health.seal, &linux_seal_ops};
     c->ring = *ring;
     c->port = config->peer_listen.port;
-    c->shares_port = true;
+    c->shares_port = !config->is_agent; /* who has no node listens itself */
     for (uint32_t i = 0; i < config->peer_count && c->n_seeds < HEALTH_SEEDS_MAX; i++) {
         if (config->peers[i].id != config->id) {
             c->seeds[c->n_seeds++] = config->peers[i].at;

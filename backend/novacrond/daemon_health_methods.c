@@ -295,11 +295,13 @@ static const struct rpc_method health_host_method = {
     .message = health_on_host,
 };
 
+/* An agent holds no store, and answers for its host alone. */
 const struct rpc_method *const *daemon_health_methods(struct daemon *d, size_t *ret_count)
 {
     size_t n = 0;
     const struct rpc_method *const *etcd = etcd_api_methods(&n);
 
+    n = d->config->is_agent ? 0 : n;
     CHECK(n + 2 <= DAEMON_METHODS_MAX);
     memcpy(d->health.methods, etcd, n * sizeof(d->health.methods[0]));
     d->health.methods[n++] = &health_members_method;

@@ -306,16 +306,18 @@ static void put_traces(struct buf *b, const struct daemon *d)
 void daemon_page_metrics(struct rpc_call *call)
 {
     struct daemon *d = etcd_api_owner(rpc_ctx(call));
-    struct node_figures figures = node_figures(d->node);
     struct buf b;
     buf_init(&b);
     put_identity(&b, d);
-    put_raft(&b, d);
-    put_disk(&b, d);
-    put_requests(&b, &figures);
-    put_snapshots(&b, &figures);
-    put_peers(&b, d);
-    put_store(&b, d);
+    if (!d->config->is_agent) {
+        struct node_figures figures = node_figures(d->node);
+        put_raft(&b, d);
+        put_disk(&b, d);
+        put_requests(&b, &figures);
+        put_snapshots(&b, &figures);
+        put_peers(&b, d);
+        put_store(&b, d);
+    }
     put_own(&b, d);
     put_traces(&b, d);
     daemon_health_metrics(&b, d);

@@ -26,11 +26,13 @@
 #define TEXT(key, type, member)                                                                    \
     CYAML_FIELD_STRING_PTR(key, OPTIONAL_PTR, struct type, member, 1, STRING_MAX)
 
+const char *const daemon_role_names[] = {"member", "agent", NULL};
 const char *const daemon_state_names[] = {"new", "existing", NULL};
 const char *const daemon_timing_names[] = {"lan", "stretch", NULL};
 const char *const daemon_level_names[] = {"info", "warn", "error", "debug", NULL};
 const char *const daemon_format_names[] = {"text", "json", NULL};
 
+static const cyaml_strval_t role_values[] = {{"member", 0}, {"agent", 1}};
 static const cyaml_strval_t state_values[] = {{"new", 0}, {"existing", 1}};
 static const cyaml_strval_t timing_values[] = {{"lan", 0}, {"stretch", 1}};
 static const cyaml_strval_t level_values[] = {{"info", 0}, {"warn", 1}, {"error", 2}, {"debug", 3}};
@@ -159,6 +161,8 @@ static const cyaml_schema_field_t machines_fields[] = {
 
 static const cyaml_schema_field_t top_fields[] = {
     TEXT("name", daemon_settings, name),
+    CYAML_FIELD_ENUM("role", OPTIONAL | CYAML_FLAG_STRICT, struct daemon_settings, role,
+                     role_values, COUNT_OF(role_values)),
     TEXT("id", daemon_settings, id),
     TEXT("data_dir", daemon_settings, data_dir),
     CYAML_FIELD_MAPPING("cluster", OPTIONAL, struct daemon_settings, cluster, cluster_fields),
@@ -296,6 +300,7 @@ static void say_values(const char *field, char *text, size_t n)
         const char *field;
         const char *values;
     } known[] = {
+        {"role", "write member or agent"},
         {"state", "write new or existing"},
         {"timing", "write lan or stretch"},
         {"level", "write error, warn, info or debug"},

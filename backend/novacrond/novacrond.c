@@ -51,11 +51,13 @@ static void tame_memory(void)
 static void print_meaning(const struct daemon_config *c)
 {
     const char *cluster = c->settings->cluster.name;
-    (void)printf("member %s, id %llx, of cluster %s, id %llx\n", c->settings->name,
-                 (unsigned long long)c->id, cluster != NULL ? cluster : "(no name)",
-                 (unsigned long long)c->cluster);
+    (void)printf("%s %s, id %llx, of cluster %s, id %llx\n", c->is_agent ? "agent" : "member",
+                 c->settings->name, (unsigned long long)c->id,
+                 cluster != NULL ? cluster : "(no name)", (unsigned long long)c->cluster);
     (void)printf("%s with %u members named\n",
-                 c->founds ? "founds the cluster" : "joins, or belongs to, a running cluster",
+                 c->is_agent ? "does not vote, and is served by a member of a running cluster"
+                 : c->founds ? "founds the cluster"
+                             : "joins, or belongs to, a running cluster",
                  c->peer_count);
     for (uint32_t i = 0; i < c->peer_count; i++) {
         (void)printf("  %s, id %llx, at %s port %u%s\n", c->settings->cluster.members[i].name,

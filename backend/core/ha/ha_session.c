@@ -61,6 +61,7 @@ struct ha_session {
     uint32_t lineage;
     node_id leader;
     uint64_t term;
+    uint64_t led_term; /* the latest in which somebody led: a quorum knows it */
 
     struct session_deal *deals; /* owned, oldest first */
     struct session_ask *asks;   /* owned */
@@ -71,6 +72,7 @@ struct ha_session {
     uint64_t beginnings;
     uint64_t refusals;
     enum ha_farewell refusal;
+    const char *told_why; /* it was lost, or not served, last */
 };
 
 static const struct ha_session_voter *session_voter(const struct ha_session *h)
@@ -101,6 +103,7 @@ static void session_led(struct ha_session *h, node_id leader, uint64_t term)
     h->term = term;
     if (leader != NODE_NONE) {
         h->leaderless_since = NANOS_FOREVER;
+        h->led_term = u64_max(h->led_term, term);
     } else if (h->leaderless_since == NANOS_FOREVER) {
         h->leaderless_since = world_now(h->world);
     }
@@ -170,7 +173,10 @@ static void session_lost(struct ha_session *h, const char *why)
         h->losses++;
         h->tried = 1U << h->voter; /* the others first */
     }
-    session_say(h, was_served ? "lost" : "not served", why);
+    if (was_served || why != h->told_why) { /* the same again is no news; texts are static */
+        session_say(h, was_served ? "lost" : "not served", why);
+    }
+    h->told_why = why;
     session_led(h, NODE_NONE, h->term);
     session_plan_call(h);
 }
@@ -202,7 +208,8 @@ static void session_hello(struct ha_session *h)
                              .as.hello = {.version = HA_SESSION_VERSION,
                                           .cluster = h->config.cluster,
                                           .lineage = h->lineage,
-                                          .revision = h->revision}};
+                                          .revision = h->revision,
+                                          .term = h->led_term}};
     struct buf b;
 
     memcpy(hello.as.hello.host, h->config.host, sizeof(hello.as.hello.host));
@@ -430,6 +437,7 @@ static void session_take_welcome(struct ha_session *h, const struct ha_welcome *
     h->unanswered_since = NANOS_FOREVER;
     h->behind_since = NANOS_FOREVER;
     buf_clear(&h->batch);
+    h->told_why = NULL;
     session_say(h, "served", "");
 }
 

@@ -50,6 +50,7 @@ static void wire_hello(const struct ha_hello *h, struct buf *b)
     buf_put_u64(b, h->cluster);
     buf_put_u32(b, h->lineage);
     buf_put_u64(b, h->revision);
+    buf_put_u64(b, h->term);
     buf_put_bytes(b, (struct bytes){(const uint8_t *)h->host, strlen(h->host)});
 }
 
@@ -135,6 +136,7 @@ static enum err wire_read_hello(struct cursor *c, struct ha_hello *h)
     }
     h->lineage = cursor_u32(c);
     h->revision = cursor_u64(c);
+    h->term = cursor_u64(c);
     struct bytes host = cursor_bytes(c, HA_NAME_BYTES - 1);
     TRY(wire_ended(c));
     if (h->revision > INT64_MAX || !ha_name_is_valid(host)) {

@@ -70,7 +70,10 @@ enum ha_frame_kind {
     X(HA_FAREWELL_SLOW, 9, "this agent takes too long to read")                                    \
     X(HA_FAREWELL_PROTOCOL, 10, "this agent broke the protocol, or asked for what is not its own") \
     X(HA_FAREWELL_ANEW, 11, "what was to be told was compacted")                                   \
-    X(HA_FAREWELL_REPLACED, 12, "another agent has come under the name of this host")
+    X(HA_FAREWELL_REPLACED, 12, "another agent has come under the name of this host")              \
+    X(HA_FAREWELL_TERM, 13,                                                                        \
+      "it knows no term as late as this agent's leader had: it lags, or the cluster was restored " \
+      "from a backup, and this daemon is to be started anew")
 
 enum ha_farewell {
     HA_FAREWELL_NONE = 0,
@@ -88,6 +91,7 @@ struct ha_hello {
     uint64_t cluster;
     uint32_t lineage;  /* of the members that told it that */
     uint64_t revision; /* of its view; 0: none */
+    uint64_t term;     /* the latest in which it knew of a leader; 0: none */
     char host[HA_NAME_BYTES];
 };
 

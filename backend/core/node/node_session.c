@@ -115,6 +115,9 @@ static enum ha_farewell agent_judge(const struct agent_session *a, const struct 
         RAFT_LINEAGE_COUNT(hello->lineage) > RAFT_LINEAGE_COUNT(ms->lineage)) {
         return HA_FAREWELL_LINEAGE;
     }
+    if (hello->revision > 0 && hello->term > node_status(s->node).term) {
+        return HA_FAREWELL_TERM;
+    }
     if (raft_membership_lookup(ms, ha_session_id(s->cluster, hello->host)) != NULL) {
         return HA_FAREWELL_MEMBER;
     }

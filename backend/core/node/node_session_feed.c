@@ -2,6 +2,10 @@
  * What an agent is told: at first everything, page by page at one revision, if it has nothing that
  * one can go on from; then what the watch tells. A step reads one page or one response, and only
  * while less than the window is on its way to the agent.
+ *
+ * That a revision is reached is told behind changes, and when the agent waits for it; of what else
+ * the store has applied, which is none of the agent's business and may be thousands of revisions a
+ * second, it hears with the next beat.
  */
 #include <string.h>
 
@@ -45,6 +49,7 @@ void agent_frame_out(struct agent_session *a, const struct ha_frame *frame)
 static void feed_close_frame(struct agent_session *a)
 {
     if (a->gathered.len > 0) {
+        a->has_news = true;
         const struct ha_frame frame = {.kind = HA_FRAME_CHANGES,
                                        .as.changes = buf_view(&a->gathered)};
         agent_frame_out(a, &frame);
@@ -138,6 +143,7 @@ static void feed_say_reached(struct agent_session *a)
                        .leader = status.leader}};
 
     a->told = (int64_t)frame.as.reached.revision;
+    a->has_news = false;
     a->said_at = world_now(a->sessions->world);
     agent_frame_out(a, &frame);
 }
@@ -179,8 +185,9 @@ bool agent_feed_pump(struct agent_session *a, bool says_reached)
         agent_send_away(a, HA_FAREWELL_ANEW);
         return false;
     }
-    if (e == ERR_PENDING &&
-        (says_reached || store_revision(node_store(a->sessions->node)) > a->told)) {
+    const int64_t here = store_revision(node_store(a->sessions->node));
+    const bool is_awaited = a->owed > a->told && here >= a->owed;
+    if (e == ERR_PENDING && (says_reached || a->has_news || is_awaited)) {
         feed_say_reached(a);
     }
     if (a->is_host_gone) {
@@ -189,6 +196,12 @@ bool agent_feed_pump(struct agent_session *a, bool says_reached)
     }
     feed_say_outcomes(a);
     return true;
+}
+
+void agent_owe(struct agent_session *a, int64_t revision)
+{
+    a->owed = revision > a->owed ? revision : a->owed;
+    (void)agent_feed_pump(a, false);
 }
 
 /* --- what it asks for --------------------------------------------------------------------------
@@ -215,7 +228,7 @@ static void deal_on_done(struct ha_txn *txn)
     }
     d->is_over = true;
     d->revision = txn->outcome == HA_TXN_APPLIED ? txn->revision : 0;
-    (void)agent_feed_pump(a, false);
+    agent_owe(a, d->revision);
 }
 
 enum ha_farewell agent_take_txn(struct agent_session *a, uint64_t number, struct bytes body)

@@ -50,6 +50,8 @@ struct agent_session {
     uint64_t taken;
     nanos taken_at; /* when it took something last, or had nothing to take */
     int64_t told;   /* the revision of the newest REACHED */
+    int64_t owed;   /* one that is to be told as soon as it is here: of a grant, of an outcome */
+    bool has_news;  /* changes were told since that REACHED */
     bool is_host_gone;
     struct agent_deal *deals; /* owned, oldest first */
     uint32_t deal_count;
@@ -93,6 +95,8 @@ void agent_frame_out(struct agent_session *a, const struct ha_frame *frame);
 void agent_feed_begin(struct agent_session *a, const struct ha_hello *hello);
 /* Tells what there is room for. False: the session was sent away. */
 bool agent_feed_pump(struct agent_session *a, bool says_reached);
+/* It waits for this revision: tells it, now or as soon as it is here. */
+void agent_owe(struct agent_session *a, int64_t revision);
 /* HA_FAREWELL_NONE: it is under way. */
 enum ha_farewell agent_take_txn(struct agent_session *a, uint64_t number, struct bytes body);
 void agent_feed_end(struct agent_session *a);

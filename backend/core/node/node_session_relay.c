@@ -101,11 +101,17 @@ static void route_learn(struct node_sessions *s, node_id agent, node_id via)
 /* --- the way back ------------------------------------------------------------------------------
  */
 
-static void answer_here(struct agent_session *a, struct bytes note)
+/* A grant says how new a picture must be to act on it. */
+static void answer_here(struct agent_session *a, struct bytes bytes)
 {
-    const struct ha_frame frame = {.kind = HA_FRAME_ANSWER, .as.note = note};
+    const struct ha_frame frame = {.kind = HA_FRAME_ANSWER, .as.note = bytes};
+    struct ha_note note;
 
     agent_frame_out(a, &frame);
+    if (ha_note_decode(bytes, &note) == OK && note.kind == HA_NOTE_GRANT &&
+        note.as.grant.revision <= INT64_MAX) {
+        agent_owe(a, (int64_t)note.as.grant.revision);
+    }
 }
 
 /* To an agent that this member serves, or that another does. */

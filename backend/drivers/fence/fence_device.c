@@ -116,6 +116,7 @@ static void run_switch(struct fence_device *dev)
     nanos left = u64_sub_sat(request->deadline, now);
 
     dev->pause_span = FENCE_PAUSE_FIRST;
+    dev->off_read_at = 0;
     device_run(dev, FENCE_SWITCHING, request->op == WORLD_POWER_OFF ? FENCE_OFF : FENCE_ON,
                u64_add_sat(now, left / 2));
 }
@@ -132,6 +133,10 @@ static void begin_first(struct fence_device *dev)
     dev->switched = OK;
     switch (request->op) {
     case WORLD_POWER_STATUS:
+        if (dev->off_read_at != 0 && now < dev->off_read_at + FENCE_READING_GOOD) {
+            answer_first(dev, OK, WORLD_POWER_IS_OFF);
+            break;
+        }
         device_run(dev, FENCE_ASKING, FENCE_STATUS, request->deadline);
         break;
     case WORLD_POWER_OFF:
@@ -209,6 +214,7 @@ static void after_reading(struct fence_device *dev)
     struct fence_reading reading = take_reading(dev);
     switch (fence_after_reading(wanted, dev->switched, &reading, &e)) {
     case FENCE_DONE:
+        dev->off_read_at = wanted == WORLD_POWER_IS_OFF ? world_now(dev->driver->world) : 0;
         answer_first(dev, OK, WORLD_POWER_UNKNOWN);
         break;
     case FENCE_AGAIN:
@@ -360,6 +366,7 @@ void fence_device_configure(struct fence_device *dev, struct fence_setup *setup,
     dev->step = FENCE_IDLE;
     dev->is_stale = dev->run.is_under_way;
     dev->is_seen_on = is_seen_on;
+    dev->off_read_at = 0;
     dev->state = FENCE_CHECKING;
     dev->reads_before = setup->agent->reads;
     dev->why[0] = '\0';

@@ -20,7 +20,8 @@
  *                seen on                        `----------`--> done, failed, or the deadline
  *
  * So OK means that the device was read back as off, by a run of its own after the switch, and that
- * it is known to be able to say on. STATUS is one run.
+ * it is known to be able to say on. STATUS is one run; but whoever asks at once after an OFF that
+ * was OK, as a fence does, is told what that reading said: it is not FENCE_READING_GOOD old.
  *
  * A DEVICE:
  *                    metadata read, parameters fit
@@ -55,6 +56,9 @@
 /* Between two readings of the power: the first, and how long it gets by doubling. */
 #define FENCE_PAUSE_FIRST (50 * NANOS_PER_MS)
 #define FENCE_PAUSE_MAX   (500 * NANOS_PER_MS)
+
+/* An agent takes as long to start: a further reading would be no newer in any way that counts. */
+#define FENCE_READING_GOOD (100 * NANOS_PER_MS)
 
 struct fence_driver; /* opaque */
 

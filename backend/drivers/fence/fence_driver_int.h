@@ -87,6 +87,7 @@ struct fence_device {
     enum fence_step step;        /* of the first */
     enum err switched;
     nanos pause_span;
+    nanos off_read_at; /* when the last switch was read back as off; 0: nothing since was */
     struct world_timer pause;
     struct fence_run run;
 };

@@ -88,6 +88,30 @@ static void off_is_read_back_by_a_run_of_its_own(void **state)
     bench_end(&b);
 }
 
+/* An interpreter starts in 0.2 s: nobody learns anything by starting it again at once. */
+static void who_asks_at_once_after_an_off_is_told_what_was_read(void **state)
+{
+    (void)state;
+    struct fence_bench b;
+
+    bench_open(&b);
+    bench_configure(&b);
+    (void)ask_state(&b);
+    assert_int_equal(ask_result(&b, WORLD_POWER_OFF), OK);
+    size_t runs = b.run_count;
+    assert_int_equal(ask_state(&b), WORLD_POWER_IS_OFF);
+    assert_int_equal(b.run_count, runs);
+    bench_pass(&b, FENCE_READING_GOOD);
+    b.model.is_on = true;
+    assert_int_equal(ask_state(&b), WORLD_POWER_IS_ON);
+    assert_int_equal(b.run_count, runs + 1);
+    /* A reading is of the switch before it, and of nothing later. */
+    assert_int_equal(ask_result(&b, WORLD_POWER_OFF), OK);
+    assert_int_equal(ask_result(&b, WORLD_POWER_ON), OK);
+    assert_int_equal(ask_state(&b), WORLD_POWER_IS_ON);
+    bench_end(&b);
+}
+
 static void no_answer_before_the_call_returns_and_unknown_devices_are_not_found(void **state)
 {
     (void)state;
@@ -515,6 +539,7 @@ int main(void)
         cmocka_unit_test(tells_the_power_and_switches_it),
         cmocka_unit_test(sends_parameters_as_lines_and_turns_waits_off),
         cmocka_unit_test(off_is_read_back_by_a_run_of_its_own),
+        cmocka_unit_test(who_asks_at_once_after_an_off_is_told_what_was_read),
         cmocka_unit_test(no_answer_before_the_call_returns_and_unknown_devices_are_not_found),
         cmocka_unit_test(fencing_01_unreachable_device_is_never_off_and_ends_by_the_deadline),
         cmocka_unit_test(fencing_02_lost_acknowledgement_is_read_back),

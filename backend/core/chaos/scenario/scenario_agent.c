@@ -47,6 +47,7 @@ void scenario_agent_host_lost(struct stage *st)
     STAGE_UNTIL(st, STAGE_FENCED_WITHIN, stage_runs_off(st, 0, m), "it runs elsewhere");
     stage_switch_on(st, m);
     STAGE_UNTIL(st, 60 * NANOS_PER_S, stage_fate(st, m) == HA_HOST_UP, "the host is back");
+    stage_pass(st, 120 * NANOS_PER_S); /* until it is believed to stay */
     stage_move(st, 0, m);
 }
 
