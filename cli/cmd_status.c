@@ -12,9 +12,46 @@
 /* Placements that may be tried to find what losses are survived. */
 #define STATUS_BUDGET 1000000
 
-/* Voters that may be lost beside the hosts that are, which count as voters to be on the safe side;
- * and the name of the manager. Nothing is known where nobody says who the members are. */
-static void situation_take_members(struct remote *r, struct situation *s)
+static bool host_is_up(const struct ha_view *view, const char *name)
+{
+    const struct ha_fate *fate = ha_view_fate(view, name);
+
+    return ha_view_agent(view, name) != NULL && (fate == NULL || fate->phase == HA_HOST_UP);
+}
+
+/* Is it certain that the host does not vote? */
+static bool host_has_no_vote(const struct ha_view *view, const char *host,
+                             const Etcdserverpb__MemberListResponse *list)
+{
+    const struct ha_agent_record *agent = ha_view_agent(view, host);
+
+    if (agent == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < list->n_members; i++) {
+        if (list->members[i]->id == agent->member) {
+            return list->members[i]->islearner;
+        }
+    }
+    return true;
+}
+
+/* Hosts that are lost, and may have had a vote: on the safe side. */
+static uint32_t lost_votes(const struct ha_view *view, const Etcdserverpb__MemberListResponse *list)
+{
+    uint32_t lost = 0;
+
+    for (size_t i = 0; i < ha_view_count(view, HA_HOST); i++) {
+        const char *name = ha_view_at(view, HA_HOST, i)->key.name;
+        lost += !host_is_up(view, name) && !host_has_no_vote(view, name, list);
+    }
+    return lost;
+}
+
+/* Voters that may be lost beside those that are; and the name of the manager. Nothing is known
+ * where nobody says who the members are. */
+static void situation_take_members(struct remote *r, const struct ha_view *view,
+                                   struct situation *s)
 {
     uint32_t voters = 0;
     char why[512];
@@ -36,9 +73,9 @@ static void situation_take_members(struct remote *r, struct situation *s)
             ha_text_set(s->manager, sizeof s->manager, member->name);
         }
     }
-    etcdserverpb__member_list_response__free_unpacked(list, NULL);
     s->spare_voters =
-        voters > 0 ? (uint32_t)u64_sub_sat((voters - 1) / 2, s->hosts - s->hosts_up) : 0;
+        voters > 0 ? (uint32_t)u64_sub_sat((voters - 1) / 2, lost_votes(view, list)) : 0;
+    etcdserverpb__member_list_response__free_unpacked(list, NULL);
 }
 
 static void situation_count_machines(const struct ha_view *view, struct situation *s)
@@ -66,8 +103,7 @@ static void situation_count(const struct ha_view *view, struct situation *s)
     for (size_t i = 0; i < s->hosts; i++) {
         const char *name = ha_view_at(view, HA_HOST, i)->key.name;
         const struct ha_fate *fate = ha_view_fate(view, name);
-        s->hosts_up +=
-            ha_view_agent(view, name) != NULL && (fate == NULL || fate->phase == HA_HOST_UP);
+        s->hosts_up += host_is_up(view, name);
         s->avoided += fate != NULL && (fate->is_quarantined || fate->is_tripped);
     }
     situation_count_machines(view, s);
@@ -133,7 +169,7 @@ enum cli_exit cmd_status(const struct cli_call *call)
     e = records_load_any(&r, &view, &s.head);
     if (e == CLI_OK) {
         situation_count(&view, &s);
-        situation_take_members(&r, &s);
+        situation_take_members(&r, &view, &s);
         situation_judge(&s);
         if (r.json) {
             situation_print_json(&s);
