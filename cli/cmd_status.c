@@ -80,6 +80,8 @@ static void situation_take_members(struct remote *r, const struct ha_view *view,
 
 static void situation_count_machines(const struct ha_view *view, struct situation *s)
 {
+    char why[STATUS_WHY_BYTES];
+
     s->machines = (uint32_t)ha_view_count(view, HA_VM);
     for (size_t i = 0; i < s->machines; i++) {
         const struct ha_vm *vm = ha_view_at(view, HA_VM, i)->record;
@@ -87,7 +89,7 @@ static void situation_count_machines(const struct ha_view *view, struct situatio
         s->unknown += vm == NULL;
         s->wanted += vm != NULL && vm->is_wanted;
         s->running += vm != NULL && vm->is_wanted && owner != NULL && owner->phase == HA_RUNNING;
-        s->impeded += owner != NULL && status_impediment(view, owner) != NULL;
+        s->impeded += owner != NULL && vm->is_wanted && status_impediment(view, vm, owner, why);
     }
 }
 

@@ -50,6 +50,9 @@ void records_print(enum ha_kind kind, const void *record, bool in_one_line);
 /* One that cannot be read, as JSON in one line: {"key":...,"unreadable":...}. */
 void records_print_unreadable(const struct ha_entry *entry);
 
+/* What `health` says of a machine of that name; where there is none, it complains with `unless`. */
+enum cli_exit vm_health_of(struct remote *r, const char *name, const char *unless);
+
 /* The commands. */
 enum cli_exit cmd_apply(const struct cli_call *call);
 enum cli_exit cmd_vm_apply(const struct cli_call *call);
@@ -59,6 +62,7 @@ enum cli_exit cmd_vm_start(const struct cli_call *call);
 enum cli_exit cmd_vm_stop(const struct cli_call *call);
 enum cli_exit cmd_vm_migrate(const struct cli_call *call);
 enum cli_exit cmd_vm_delete(const struct cli_call *call);
+enum cli_exit cmd_vm_health(const struct cli_call *call);
 enum cli_exit cmd_vm_explain(const struct cli_call *call);
 enum cli_exit cmd_host_apply(const struct cli_call *call);
 enum cli_exit cmd_host_list(const struct cli_call *call);

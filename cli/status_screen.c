@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "core/base/say.h"
+#include "core/ha/ha_ladder_view.h"
 
 /* Of hosts, and of machines, so many lines at most: it is one screen. */
 #define TROUBLES_MAX 12
@@ -192,16 +193,17 @@ static bool print_machine(const struct ha_view *view, const struct ha_vm *vm, bo
 {
     const struct ha_owner *owner = ha_view_owner(view, vm->name);
     const bool runs = owner != NULL && owner->phase == HA_RUNNING;
-    const char *impediment = runs ? status_impediment(view, owner) : NULL;
+    char why[STATUS_WHY_BYTES];
+    const bool is_impeded = runs && status_impediment(view, vm, owner, why);
 
-    if (!vm->is_wanted || (runs && impediment == NULL)) {
+    if (!vm->is_wanted || (runs && !is_impeded)) {
         return false;
     }
     if (may_print) {
         print_trouble("vm", vm->name, owner != NULL ? ha_phase_name(owner->phase) : "new",
-                      owner == NULL        ? "the manager has not looked at it yet"
-                      : impediment != NULL ? impediment
-                                           : owner->reason);
+                      owner == NULL ? "the manager has not looked at it yet"
+                      : is_impeded  ? why
+                                    : owner->reason);
     }
     return true;
 }
@@ -248,14 +250,28 @@ static void print_notes(struct situation *s)
 /* --- from outside ------------------------------------------------------------------------------
  */
 
-const char *status_impediment(const struct ha_view *view, const struct ha_owner *owner)
+bool status_impediment(const struct ha_view *view, const struct ha_vm *vm,
+                       const struct ha_owner *owner, char ret_why[STATUS_WHY_BYTES])
 {
-    const struct ha_report *report =
-        owner->phase == HA_RUNNING ? ha_view_report(view, owner->host, owner->vm) : NULL;
+    const struct ha_report *report = ha_view_report(view, owner->host, owner->vm);
     const bool is_its = report != NULL && report->epoch == owner->epoch &&
                         report->state == HA_REPORT_RUNS && report->detail[0] != '\0';
+    struct ha_ladder_view ladder;
 
-    return is_its ? report->detail : NULL;
+    if (owner->phase != HA_RUNNING) {
+        return false;
+    }
+    if (is_its) {
+        (void)snprintf(ret_why, STATUS_WHY_BYTES, "%s", report->detail);
+        return true;
+    }
+    ha_ladder_look(view, vm, &ladder);
+    if (ladder.first_bad == NULL) {
+        return false;
+    }
+    (void)snprintf(ret_why, STATUS_WHY_BYTES, "not well: %s: %s", ladder.first_bad->name,
+                   ladder.first_bad->answer);
+    return true;
 }
 
 static bool device_is_sighted(const struct ha_view *view, const char *device)

@@ -34,8 +34,12 @@ struct situation {
     bool is_well;
 };
 
-/* What its agent says of a machine that runs and is not well; NULL: nothing. */
-const char *status_impediment(const struct ha_view *view, const struct ha_owner *owner);
+#define STATUS_WHY_BYTES (HA_TEXT_BYTES + 64)
+
+/* Is the machine one that runs, and is not well? What its agent says of it, or the first rung of
+ * its ladder that is bad. */
+bool status_impediment(const struct ha_view *view, const struct ha_vm *vm,
+                       const struct ha_owner *owner, char ret_why[STATUS_WHY_BYTES]);
 
 /* Fence devices of hosts whose "off" would prove nothing, since they never said "on"; a line each.
  */
