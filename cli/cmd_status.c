@@ -12,46 +12,10 @@
 /* Placements that may be tried to find what losses are survived. */
 #define STATUS_BUDGET 1000000
 
-static bool host_is_up(const struct ha_view *view, const char *name)
-{
-    const struct ha_fate *fate = ha_view_fate(view, name);
-
-    return ha_view_agent(view, name) != NULL && (fate == NULL || fate->phase == HA_HOST_UP);
-}
-
-/* Is it certain that the host does not vote? */
-static bool host_has_no_vote(const struct ha_view *view, const char *host,
-                             const Etcdserverpb__MemberListResponse *list)
-{
-    const struct ha_agent_record *agent = ha_view_agent(view, host);
-
-    if (agent == NULL) {
-        return false;
-    }
-    for (size_t i = 0; i < list->n_members; i++) {
-        if (list->members[i]->id == agent->member) {
-            return list->members[i]->islearner;
-        }
-    }
-    return true;
-}
-
-/* Hosts that are lost, and may have had a vote: on the safe side. */
-static uint32_t lost_votes(const struct ha_view *view, const Etcdserverpb__MemberListResponse *list)
-{
-    uint32_t lost = 0;
-
-    for (size_t i = 0; i < ha_view_count(view, HA_HOST); i++) {
-        const char *name = ha_view_at(view, HA_HOST, i)->key.name;
-        lost += !host_is_up(view, name) && !host_has_no_vote(view, name, list);
-    }
-    return lost;
-}
-
-/* Voters that may be lost beside those that are; and the name of the manager. Nothing is known
- * where nobody says who the members are. */
-static void situation_take_members(struct remote *r, const struct ha_view *view,
-                                   struct situation *s)
+/* Voters that may be lost beside the hosts that are, which count as voters to be on the safe side,
+ * unless it is known that they do not vote; and the name of the manager. Nothing is known where
+ * nobody says who the members are. */
+static void situation_take_members(struct remote *r, struct situation *s)
 {
     uint32_t voters = 0;
     char why[512];
@@ -73,9 +37,9 @@ static void situation_take_members(struct remote *r, const struct ha_view *view,
             ha_text_set(s->manager, sizeof s->manager, member->name);
         }
     }
-    s->spare_voters =
-        voters > 0 ? (uint32_t)u64_sub_sat((voters - 1) / 2, lost_votes(view, list)) : 0;
     etcdserverpb__member_list_response__free_unpacked(list, NULL);
+    const uint32_t lost = (s->hosts - s->agents) - (s->hosts_up - s->agents_up);
+    s->spare_voters = voters > 0 ? (uint32_t)u64_sub_sat((voters - 1) / 2, lost) : 0;
 }
 
 static void situation_count_machines(const struct ha_view *view, struct situation *s)
@@ -93,7 +57,7 @@ static void situation_count_machines(const struct ha_view *view, struct situatio
     }
 }
 
-static void situation_count(const struct ha_view *view, struct situation *s)
+static void situation_count(const struct remote *r, const struct ha_view *view, struct situation *s)
 {
     struct ha_ledger ledger;
 
@@ -105,7 +69,12 @@ static void situation_count(const struct ha_view *view, struct situation *s)
     for (size_t i = 0; i < s->hosts; i++) {
         const char *name = ha_view_at(view, HA_HOST, i)->key.name;
         const struct ha_fate *fate = ha_view_fate(view, name);
-        s->hosts_up += host_is_up(view, name);
+        const struct ha_agent_record *agent = ha_view_agent(view, name);
+        const bool is_up = agent != NULL && (fate == NULL || fate->phase == HA_HOST_UP);
+        const bool is_agent = agent != NULL && !records_host_votes(r, agent);
+        s->hosts_up += is_up;
+        s->agents += is_agent;
+        s->agents_up += is_agent && is_up;
         s->avoided += fate != NULL && (fate->is_quarantined || fate->is_tripped);
     }
     situation_count_machines(view, s);
@@ -148,10 +117,11 @@ static void situation_judge(struct situation *s)
 
 static void situation_print_json(const struct situation *s)
 {
-    (void)printf("{\"hosts\":%u,\"hosts_up\":%u,\"machines\":%u,\"machines_wanted\":%u,"
+    (void)printf("{\"hosts\":%u,\"hosts_up\":%u,\"hosts_not_voting\":%u,\"machines\":%u,"
+                 "\"machines_wanted\":%u,"
                  "\"machines_running\":%u,\"losses_survived\":%u,\"incidents_open\":%u,"
                  "\"unreadable\":%zu,\"has_quorum\":%s,\"manager\":\"%s\",\"is_well\":%s}\n",
-                 s->hosts, s->hosts_up, s->machines, s->wanted, s->running, s->survived,
+                 s->hosts, s->hosts_up, s->agents, s->machines, s->wanted, s->running, s->survived,
                  s->incidents, s->unreadable, s->has_quorum ? "true" : "false",
                  s->has_quorum && s->is_managed ? s->manager : "", s->is_well ? "true" : "false");
 }
@@ -170,8 +140,8 @@ enum cli_exit cmd_status(const struct cli_call *call)
     buf_init(&s.notes);
     e = records_load_any(&r, &view, &s.head);
     if (e == CLI_OK) {
-        situation_count(&view, &s);
-        situation_take_members(&r, &view, &s);
+        situation_count(&r, &view, &s);
+        situation_take_members(&r, &s);
         situation_judge(&s);
         if (r.json) {
             situation_print_json(&s);

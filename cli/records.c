@@ -11,6 +11,7 @@
 #include "core/base/check.h"
 #include "core/base/json.h"
 #include "core/base/say.h"
+#include "core/ha/ha_session.h"
 
 /* Keys of one answer. */
 #define PAGE_KEYS 500
@@ -173,6 +174,11 @@ enum cli_exit records_open(struct remote *r, struct ha_view *view, const char *c
         records_close(r, view);
     }
     return e;
+}
+
+bool records_host_votes(const struct remote *r, const struct ha_agent_record *agent)
+{
+    return agent->member != ha_session_id(r->cluster, agent->host);
 }
 
 void records_close(struct remote *r, struct ha_view *view)

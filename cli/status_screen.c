@@ -322,7 +322,11 @@ static void print_judgment(const struct situation *s)
 void status_show(const struct ha_view *view, struct situation *s)
 {
     print_quorum(s);
-    (void)printf("hosts      %u of %u up\n", s->hosts_up, s->hosts);
+    (void)printf("hosts      %u of %u up", s->hosts_up, s->hosts);
+    if (s->agents > 0) {
+        (void)printf("; %u of them do not vote", s->agents);
+    }
+    (void)printf("\n");
     print_machines(s);
     print_losses(s);
     print_manager(s);

@@ -17,7 +17,9 @@ struct situation {
     char manager[HA_NAME_BYTES]; /* the name of its member; "": not known */
     uint32_t hosts;
     uint32_t hosts_up;
-    uint32_t avoided; /* quarantined, or tripped: they get no machines */
+    uint32_t agents;    /* hosts that do not vote */
+    uint32_t agents_up; /* of those */
+    uint32_t avoided;   /* quarantined, or tripped: they get no machines */
     uint32_t machines;
     uint32_t unknown; /* of those, whose records cannot be read */
     uint32_t wanted;
