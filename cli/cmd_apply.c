@@ -48,11 +48,12 @@ static bool read_whole_file(const char *command, const char *path, struct buf *r
         buf_put(ret, block, n);
     } while (n > 0 && ret->len <= MANIFEST_BYTES_MAX);
     const bool failed = ferror(file) != 0;
+    const int error = errno;
     if (file != stdin) {
         (void)fclose(file);
     }
     if (failed) {
-        (void)fprintf(stderr, "novacron %s: %s cannot be read\n", command, path);
+        (void)fprintf(stderr, "novacron %s: %s: %s\n", command, path, strerror(error));
     }
     return !failed;
 }
