@@ -28,7 +28,7 @@ test-long: setup ## the same with long tests, fresh seeds, more rounds, and fuzz
 bench: ## run all benches, or one: BENCH=name
 	@scripts/bench.sh $(BENCH)
 
-demo: ## watch virtual machines survive their hosts, for a minute; KEEP=1 leaves it running, GUEST=linux boots Debian's kernel
+demo: ## watch virtual machines survive their hosts, half a minute long; KEEP=1 leaves it running, GUEST=linux boots Debian's kernel
 	@scripts/setup.sh build demo
 	@scripts/configure.sh build demo-programs
 	@scripts/demo.py --guest $(GUEST) $(if $(KEEP),--keep)

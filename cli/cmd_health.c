@@ -1,5 +1,5 @@
 /* `novacron members` and `novacron health HOST`: the hosts as gossip has them at the member that
- * answers. */
+ * answers. Of a machine, `health` is in cmd_vm_health.c. */
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -8,6 +8,7 @@
 
 #include "api/pb_wire.h"
 #include "cli/plain.h"
+#include "cli/records.h"
 #include "cli/remote.h"
 
 /* Lines of the chart, and what one of them stands for. */
@@ -252,13 +253,19 @@ enum cli_exit cmd_health(const struct cli_call *call)
     struct remote r;
     Novacronpb__HostResponse *host = NULL;
     const char *name = call->arguments[0];
+    char why[512];
     enum cli_exit e = remote_open(&r, "health", call);
 
     if (e != CLI_OK) {
         return e;
     }
     pb_put_bytes(&r.request, 1, (struct bytes){(const uint8_t *)name, strlen(name)});
-    e = remote_call(&r, "/novacronpb.Health/Host");
+    /* A host that is known goes first, so that it is told of without a quorum, too. */
+    if (!remote_try(&r, "/novacronpb.Health/Host", why, sizeof why)) {
+        e = vm_health_of(&r, name, why);
+        remote_close(&r);
+        return e;
+    }
     if (e == CLI_OK) {
         host = novacronpb__host_response__unpack(NULL, r.response.len, r.response.data);
         e = host != NULL && host->member != NULL ? CLI_OK

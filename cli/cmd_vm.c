@@ -8,6 +8,7 @@
 #include "core/base/mem.h"
 #include "core/base/say.h"
 #include "core/ha/ha_explain.h"
+#include "core/ha/ha_ladder_view.h"
 
 enum { CHANGE_WAIT = REMOTE_OPTIONS };
 
@@ -23,22 +24,40 @@ static const char *or_dash(const char *text)
 
 /* --- looking ---------------------------------------------------------------------------------- */
 
+/* Why it is as it is; of one that runs, which rung of its ladder is bad. */
+static const char *vm_why(const struct ha_view *view, const struct ha_vm *vm,
+                          const struct ha_owner *owner, char why[HA_TEXT_BYTES + 32])
+{
+    struct ha_ladder_view ladder;
+
+    if (owner == NULL) {
+        return "the manager has not looked at it yet";
+    }
+    ha_ladder_look(view, vm, &ladder);
+    if (owner->phase != HA_RUNNING || ladder.first_bad == NULL) {
+        return owner->reason;
+    }
+    (void)snprintf(why, HA_TEXT_BYTES + 32, "not well: %s: %s", ladder.first_bad->name,
+                   ladder.first_bad->answer);
+    return why;
+}
+
 static void vm_print_row(const struct ha_view *view, const struct ha_entry *entry)
 {
     const struct ha_vm *vm = entry->record;
     const struct ha_owner *owner = ha_view_owner(view, entry->key.name);
+    char why[HA_TEXT_BYTES + 32];
 
     if (vm == NULL) {
         (void)printf("%-20s unreadable: %s\n", entry->key.name, entry->why);
         return;
     }
-    (void)printf("%-20s %-8s %-10s %-16s %6llu %8llu  %s\n", vm->name,
-                 vm->is_wanted ? "running" : "stopped",
-                 owner != NULL ? ha_phase_name(owner->phase) : "new",
-                 owner != NULL ? or_dash(owner->host) : "-",
-                 owner != NULL ? (unsigned long long)owner->epoch : 0,
-                 owner != NULL ? (unsigned long long)owner->restarts : 0,
-                 owner != NULL ? owner->reason : "the manager has not looked at it yet");
+    (void)printf(
+        "%-20s %-8s %-10s %-16s %6llu %8llu  %s\n", vm->name, vm->is_wanted ? "running" : "stopped",
+        owner != NULL ? ha_phase_name(owner->phase) : "new",
+        owner != NULL ? or_dash(owner->host) : "-",
+        owner != NULL ? (unsigned long long)owner->epoch : 0,
+        owner != NULL ? (unsigned long long)owner->restarts : 0, vm_why(view, vm, owner, why));
 }
 
 /* Does it do what is wanted of it? */

@@ -390,6 +390,18 @@ static const struct cli_command novacron_commands[] = {
     },
     {
         .group = "vm",
+        .name = "health",
+        .arguments = {"MACHINE"},
+        .options = {REMOTE_OPTION_TABLE},
+        .summary = "show the ladder of a machine: what it is asked, and what it answers",
+        .help = "From its process up, as its host has reported it last: each rung, what is asked, "
+                "what was\nanswered, since when, and what follows where it fails. Exit status: 0 "
+                "all that is asked of it is\nwell, 1 something is not, or not yet, 2 there is no "
+                "such machine.",
+        .run = cmd_vm_health,
+    },
+    {
+        .group = "vm",
         .name = "explain",
         .arguments = {"MACHINE"},
         .options = {REMOTE_OPTION_TABLE},
@@ -481,10 +493,11 @@ static const struct cli_command novacron_commands[] = {
         .name = "health",
         .arguments = {"HOST"},
         .options = {REMOTE_OPTION_TABLE},
-        .summary = "say how a host is, and draw how regularly it was heard",
+        .summary = "say how a host is, and draw how regularly it was heard; or how a machine is",
         .help = "HOST is a name or an id of `members`. What the member that answers can tell: ask "
-                "several, and\nyou see what one of them does not. Exit status: 0 it lives, 1 it "
-                "does not.",
+                "several, and\nyou see what one of them does not. Where no host has the name, it "
+                "is a machine's, as for `vm\nhealth`. Exit status: 0 it is well, 1 it is not, 2 "
+                "there is none.",
         .run = cmd_health,
     },
     {

@@ -35,6 +35,9 @@ const struct ha_entry *records_get(const struct remote *r, const struct ha_view 
 /* A record as JSON, indented, or in one line. */
 void records_print(enum ha_kind kind, const void *record, bool in_one_line);
 
+/* What `health` says of a machine of that name; where there is none, it complains with `unless`. */
+enum cli_exit vm_health_of(struct remote *r, const char *name, const char *unless);
+
 /* The commands. */
 enum cli_exit cmd_apply(const struct cli_call *call);
 enum cli_exit cmd_vm_apply(const struct cli_call *call);
@@ -44,6 +47,7 @@ enum cli_exit cmd_vm_start(const struct cli_call *call);
 enum cli_exit cmd_vm_stop(const struct cli_call *call);
 enum cli_exit cmd_vm_migrate(const struct cli_call *call);
 enum cli_exit cmd_vm_delete(const struct cli_call *call);
+enum cli_exit cmd_vm_health(const struct cli_call *call);
 enum cli_exit cmd_vm_explain(const struct cli_call *call);
 enum cli_exit cmd_host_apply(const struct cli_call *call);
 enum cli_exit cmd_host_list(const struct cli_call *call);

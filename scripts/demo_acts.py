@@ -9,6 +9,7 @@ from local_hosts import Witness
 from machine_watch import MachineWatch
 
 MACHINES = ["vm-1", "vm-2", "vm-3", "vm-4"]
+RESTART_S = 0.1  # systemd's RestartSec
 PATIENCE = 60  # s, for whatever takes 15 at most
 
 
@@ -77,8 +78,9 @@ class Demo:
             self.quote(said)
             if "its lease has ended" in said:
                 say("   (A host that was away within the last minute is not believed as a witness "
-                    "yet. So it was not\n   two witnesses who decided here, but the lease of "
-                    f"{host}: 9 s. Half of that had asked its guests to stop.)")
+                    "yet: so it was not two\n   witnesses who decided here, but the end of "
+                    f"{host}'s lease of 9 s. By then its machines had been\n   stopped on the host "
+                    "itself.)")
 
     # --- what it waits for ------------------------------------------------------------------------
 
@@ -147,15 +149,19 @@ class Demo:
 
     def a_daemon_dies(self):
         host = self.farm.owner(MACHINES[1])["host"]
-        self.title(f"The daemon of {host} is killed (kill -9), and started again a second later",
-                   "Its machines are to run on, and the next daemon is to take them for its own.")
+        self.title(f"The daemon of {host} is killed (kill -9), and started anew at once",
+                   f"As systemd would do it, {RESTART_S} s later. Its machines are to run on, and "
+                   "the next daemon is to take them",
+                   "for its own. (One that stays away for longer than a second is a lost host, "
+                   "as in the next act.)")
         mine = [m for m in MACHINES if self.homes()[m] == host]
         watch = MachineWatch(self.farm, mine)
         self.farm.kill_daemon(host)
-        watch.wait(lambda: False, 1)
+        watch.wait(lambda: False, RESTART_S)
         self.farm.boot(host)
+        booted = time.monotonic()
         is_adopted = watch.wait(lambda: self.has_adopted(host), PATIENCE)
-        took = time.monotonic() - watch.moment - 1
+        took = time.monotonic() - booted
         self.check(f"the next daemon found {', '.join(mine)} {took:.2f} s after it was started, and "
                    "goes on with them", is_adopted)
         self.until("all is well", self.is_well)
@@ -197,16 +203,20 @@ class Demo:
         leader = self.farm.leader()
         return next((h for h in homes.values() if h != leader), leader)
 
+    def how_it_is_cut_off(self):
+        return ("Its cable is pulled out of the switch." if self.farm.lab else
+                "Its daemon is stopped, since there is no network here that could be cut.")
+
     def host_is_cut_off(self):
         homes = self.homes()
         host = self.one_to_cut_off(homes)
         lost = [m for m in MACHINES if homes[m] == host]
         self.title(f"{host} is cut off from the network, while its machines run on",
-                   "Its cable is pulled out of the switch. From outside this looks like a power "
-                   "loss; but its machines",
-                   "write to their disks as before. Started elsewhere now they would run twice: the "
-                   "host has to be",
-                   "switched off first, by its controller, which is on a network of its own.")
+                   f"{self.how_it_is_cut_off()} From outside this looks like a power loss;",
+                   "but its machines write to their disks as before. Started elsewhere now they "
+                   "would run twice: the",
+                   "host has to be switched off first, by its controller, which is on a network of "
+                   "its own.")
         watch = MachineWatch(self.farm, lost)
         self.farm.cut_off(host)
         is_back = watch.wait(watch.all_count, PATIENCE)

@@ -27,9 +27,13 @@ fi
 exec {enter} ip link set "$port" $how
 """
 
-# Guards do not end on SIGTERM, by design; and who is killed first is missed by others.
+# Guards do not end on SIGTERM, by design. What else works below the directory are controllers and
+# what holds the networks.
 END = """\
 cd /
+for switch in "{dir}"/bmc-*/switch; do
+    {enter} "$switch" 0x20 set power 0
+done
 for tries in 1 2 3; do
     for at in $(find /proc/[0-9]*/cwd -maxdepth 0 -lname "{dir}" -o -lname "{dir}/*" 2>/dev/null); do
         pid=${{at#/proc/}}

@@ -17,8 +17,10 @@ A HOST is what was added to it, one line each in the file `host`, read at each s
     pidfile GLOB   the processes that these files name, once a line
     mark NAME=V    every process with this in its environment, which children inherit
     below DIR      every process that works in DIR, or below it
-Whoever is a part of it is looked for again until nobody is found, so a process that is born
-meanwhile does not escape.
+    network N      every process in the network namespace of the process N, which is not a part itself
+With each go those that it has started, as far as they are still its children: fence agents that a
+daemon runs, say. Whoever is a part of it is looked for again until nobody is found, so a process
+that is born meanwhile does not escape.
 
 FAULTS, which the power switch has until told otherwise (the file `faults`):
     stays_on=1         commands are accepted, and do nothing
@@ -56,6 +58,24 @@ stays_on= lies= refuses= blind= delay= lag= loses_answers=
 [ -f "$dir/faults" ] && . "$dir/faults"
 [ -n "$delay" ] && sleep "$delay"
 
+alive() {
+    case $(cat "/proc/$1/stat" 2>/dev/null) in
+    *') Z '*|*') X '*|'') ;;
+    *) [ "$1" != $$ ] && echo "$1" ;;
+    esac
+}
+
+# Whose link /proc/N/NAME fits. One find for all processes: a readlink for each takes longer than
+# all the rest.
+linked() {
+    name=$1
+    shift
+    for at in $(find /proc/[0-9]*/"$name" -maxdepth 0 "$@" 2>/dev/null); do
+        pid=${at#/proc/}
+        alive "${pid%%/*}"
+    done
+}
+
 members() {
     while read -r kind value; do
         case $kind in
@@ -68,25 +88,33 @@ members() {
         mark)
             for file in $(grep -lzsxF -- "$value" /proc/[0-9]*/environ); do
                 pid=${file#/proc/}
-                pid=${pid%/environ}
-                case $(cat "/proc/$pid/stat" 2>/dev/null) in
-                *') Z '*|*') X '*|'') ;;
-                *) [ "$pid" != $$ ] && echo "$pid" ;;
-                esac
+                alive "${pid%/environ}"
             done ;;
-        below)
-            # One program for all processes: a readlink for each would take longer than the rest.
-            found=$(find /proc/[0-9]*/cwd -maxdepth 0 -lname "$value" -o -lname "$value/*" 2>/dev/null)
-            for at in $found; do
-                pid=${at#/proc/}
-                pid=${pid%/cwd}
-                case $(cat "/proc/$pid/stat" 2>/dev/null) in
-                *') Z '*|*') X '*|'') ;;
-                *) [ "$pid" != $$ ] && echo "$pid" ;;
-                esac
-            done ;;
+        below) linked cwd -lname "$value" -o -lname "$value/*" ;;
+        network)
+            network=$(readlink "/proc/$value/ns/net") || continue
+            network=${network#*[}
+            linked ns/net -lname "net:?${network%]}?" | grep -vx "$value" ;;
         esac
     done < "$dir/host"
+}
+
+descendants() {
+    cat /proc/[0-9]*/stat 2>/dev/null | sed 's/ (.*) . / /' | awk -v roots="$*" '
+        { child[NR] = $1; parent[NR] = $2 }
+        END {
+            n = split(roots, root)
+            for (i = 1; i <= n; i++) is_one[root[i]] = 1
+            do {
+                grew = 0
+                for (i = 1; i <= NR; i++) {
+                    if (parent[i] in is_one && !(child[i] in is_one)) {
+                        is_one[child[i]] = grew = 1
+                        print child[i]
+                    }
+                }
+            } while (grew)
+        }'
 }
 
 switch_off() {
@@ -95,7 +123,7 @@ switch_off() {
     while [ $tries -lt 50 ]; do
         found=$(members)
         [ -z "$found" ] && break
-        for member in $found; do
+        for member in $found $(descendants $found); do
             kill -9 "$member" 2>/dev/null
         done
         tries=$((tries + 1))

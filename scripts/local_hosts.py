@@ -10,7 +10,7 @@ and real QEMU machines of the tiny guest on shared storage. For `make demo`, tes
 
 A host is what its script `boot` starts: its guard, and its daemon, and the QEMU processes that the
 daemon starts. They work below the host's directory, or have DEMO_HOST=DIRECTORY in their
-environment, and switching the host off kills all of that.
+environment, and switching the host off kills all of that, and what it has started.
 
 With a net_lab each host is in a namespace of its own, and can be cut off from the others while its
 machines, its disk and its controller go on. Without one its daemon is stopped in the place of that.
@@ -87,8 +87,11 @@ class HostFarm:
             boot.chmod(0o755)
             bmc = LocalBmc(self.dir / f"bmc-{member.name}", member.name,
                            **({"address": lab.controllers[i], "port": 623} if lab else {}))
-            bmc.add("mark", f"{MARK}={member.dir}")
-            bmc.add("below", member.dir)
+            if lab:
+                bmc.add("network", lab.holder(i).pid)
+            else:
+                bmc.add("mark", f"{MARK}={member.dir}")
+                bmc.add("below", member.dir)
             bmc.boots_by(str(boot))
             self.bmcs[member.name] = bmc
 
@@ -158,6 +161,9 @@ class HostFarm:
         self.member(name).process = True
 
     def close(self):
+        for bmc in self.bmcs.values():
+            bmc.set_faults()
+            bmc.lose_power()
         for _ in range(2):  # what was started meanwhile, too
             for entry in os.scandir("/proc"):
                 if entry.name.isdigit() and self.is_ours(int(entry.name)):

@@ -104,9 +104,13 @@ class NetLab:
         self.holders.append(holder)
         return holder
 
+    def holder(self, number):
+        """The process that holds a host's namespace, and is there as long as this is."""
+        return self.holders[number + 1]
+
     def prefix(self, number):
         """What runs a command on a host."""
-        return ["nsenter", "-t", str(self.holders[number + 1].pid), "-n"]
+        return ["nsenter", "-t", str(self.holder(number).pid), "-n"]
 
     def prefix_from_outside(self):
         """What runs a command where this process is."""
@@ -134,9 +138,8 @@ class NetLab:
         self.run(*self.prefix(number), "ip", "link", "set", "lo", "up")
 
     def add_cable(self, number, port, bridge, device, address):
-        holder = self.holders[number + 1].pid
         self.run("ip", "link", "add", port, "type", "veth", "peer", "name", device, "netns",
-                 str(holder))
+                 str(self.holder(number).pid))
         self.run("ip", "link", "set", port, "master", bridge, "up")
         inside = self.prefix(number)
         self.run(*inside, "ip", "addr", "add", f"{address}/24", "dev", device)

@@ -11,7 +11,8 @@
  * | RUNNING  | it takes part, and systemd was told                                              |
  * | STOPPING | it proposes nothing, leads nobody or hands over, and says goodbye to its clients |
  *
- * All of it happens on the world's thread.
+ * All of it happens on the world's thread. On a host that does not vote (daemon_agent.h) there is
+ * no node: it is RUNNING at once.
  */
 #ifndef NOVACRON_NOVACROND_DAEMON_H
 #define NOVACRON_NOVACROND_DAEMON_H
@@ -65,7 +66,7 @@ struct daemon {
     struct rpc_tls *client_tls;  /* likewise */
     struct bytes backup;         /* mapped, until the node is ready; empty: none */
     struct bytes founding_state; /* in it */
-    struct node *node;
+    struct node *node;           /* NULL: this host does not vote */
     struct etcd_api *api;
     struct rpc_server *server;
     struct otlp *otlp; /* NULL: nothing is traced */

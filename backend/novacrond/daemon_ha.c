@@ -251,6 +251,9 @@ void daemon_ha_attach(struct daemon *d)
 
 void daemon_ha_close(struct daemon *d)
 {
+    if (d->ha.member != NULL) {
+        ha_member_stop(d->ha.member);
+    }
     while (d->ha.probes > 0) {
         (void)linux_world_poll(d->lw, 10 * NANOS_PER_MS);
     }

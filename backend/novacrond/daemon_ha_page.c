@@ -110,6 +110,27 @@ void daemon_page_ha(struct rpc_call *call)
     daemon_page_send(&p, call);
 }
 
+/* Of the machines that live here: each rung that is asked, and has a verdict. */
+static void metrics_of_ladders(struct buf *b, const struct ha_agent *agent)
+{
+    char vm[HA_NAME_BYTES];
+    uint64_t epoch = 0;
+    bool is_mute = false;
+
+    metric_head(b, "novacron_vm_health", "gauge",
+                "Rungs of the machines of this host: 1 well, 0 bad; those without a verdict are "
+                "left out.");
+    for (size_t i = 0; ha_agent_machine_at(agent, i, vm, &epoch, &is_mute); i++) {
+        const struct ha_rung_view *rungs = ha_agent_rungs(agent, vm);
+        for (enum ha_rung rung = 0; rungs != NULL && rung < HA_RUNGS; rung++) {
+            if (rungs[rung].state == HA_RUNG_WELL || rungs[rung].state == HA_RUNG_BAD) {
+                metric_line(b, "novacron_vm_health{vm=\"%s\",rung=\"%s\"} %d\n", vm,
+                            ha_rung_name(rung), rungs[rung].state == HA_RUNG_WELL);
+            }
+        }
+    }
+}
+
 static void metrics_put_sessions(struct buf *b, const struct daemon *d)
 {
     if (d->ha.session != NULL) {
@@ -170,5 +191,9 @@ void daemon_ha_metrics(struct buf *b, const struct daemon *d)
         metric_head(b, "novacron_host_lease_seconds", "gauge",
                     "How long this host may still run machines without a renewal.");
         metric_line(b, "novacron_host_lease_seconds %.3f\n", (double)s.agent.lease_left / 1e9);
+        metrics_of_ladders(b, ha_member_agent(d->ha.member));
+        COUNTER("novacron_vm_unwell_ends_total",
+                "Machines of this host that were ended since they failed a probe.",
+                s.agent.unwell_ends);
     }
 }

@@ -10,6 +10,9 @@ import os
 import random
 import sys
 import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "scripts"))
 
 import net_lab
 from history_clients import SETTLE_PATIENCE, begin, judge, put_works, report, states_agree

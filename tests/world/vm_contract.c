@@ -289,13 +289,13 @@ static void a_guest_that_is_asked_to_shuts_down(void **state)
 static void a_guest_that_boots_is_asked_again_until_it_hears(void **state)
 {
     struct yard *y = *state;
-    bool is_asked = true;
 
     assert_int_equal(begin_on(y, "vm", "disk", 3), OK);
     for (int i = 0; y->exit_count == 0; i++) {
         assert_true(i < STEPS_MAX);
-        /* One that is on its way out cannot be asked any more: then its end must follow. */
-        is_asked = is_asked && vm_ask(y, WORLD_VM_STOP, "vm", 3) == OK;
+        /* Where it ended meanwhile, its exit was told before the answer. */
+        const enum err pressed = vm_ask(y, WORLD_VM_STOP, "vm", 3);
+        assert_true(pressed == OK || y->exit_count == 1);
         vm_place->step(&y->bench);
     }
     exit_is(&y->exits[0], "vm", 3, WORLD_VM_SHUT_DOWN);

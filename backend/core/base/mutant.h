@@ -179,6 +179,11 @@
       "that an earlier epoch has stopped counts for the present one", "docs/ha.md, epochs")        \
     X(HA_BACKOFF_RESET, "backoff-reset-by-leader", "ha",                                           \
       "a new leader counts the failures of a machine from none", "docs/ha.md, restarts")           \
+    X(HA_UNREADY_ENDS, "unready-is-ended", "ha",                                                   \
+      "a machine that fails its readiness is ended, as if that were its liveness",                 \
+      "docs/ha.md, the ladder")                                                                    \
+    X(HA_BOOT_UNPROTECTED, "boot-unprotected", "ha",                                               \
+      "a guest that still boots is ended, since it does not answer yet", "docs/ha.md, the ladder") \
     X(HA_STORM_UNCAPPED, "fence-storm-uncapped", "ha", "as many hosts are fenced as seem lost",    \
       "corosync#705; kubernetes/community#1416")                                                   \
     X(HA_NO_QUARANTINE, "host-never-quarantined", "ha",                                            \
@@ -191,6 +196,9 @@
     X(HA_OFF_UNCONFIRMED, "off-after-a-delay-unconfirmed", "ha",                                   \
       "a leader that has waited before a fence does not ask whether it still leads",               \
       "pacemaker, priority-fencing-delay; docs/ha.md, fence races")                                \
+    X(HA_STORAGE_IMPATIENT, "storage-loss-at-once", "ha",                                          \
+      "a machine whose storage fails is ended without the delay of its rule",                      \
+      "VMCP, delay for APD; docs/ha.md, storages")                                                 \
     X(HA_AGENT_STAYS, "agent-stays-with-its-voter", "ha",                                          \
       "an agent stays with a voter through which it finds no leader",                              \
       "docs/ha.md, hosts that do not vote")

@@ -57,10 +57,10 @@ static void take_turn(void *arg)
     }
     if (vm->shutdown_at != 0 && vm->shutdown_at <= vm->host->sim->now) {
         simvm_end(vm, WORLD_VM_SHUT_DOWN);
-    } else if (vm->faults.has_no_room) {
+    } else if (vm->faults.has_no_room || simvolume_is_cut(vm->volume, vm->host)) {
         vm->is_paused = true;
         vm->stands = true;
-    } else if (!simvolume_is_cut(vm->volume, vm->host)) {
+    } else {
         simvolume_write(vm->volume, vm);
     }
 }
@@ -87,6 +87,7 @@ enum err simvm_spawn(struct simhost *host, const struct world_vm_spec *spec, str
     vm->epoch = spec->epoch;
     vm->hears_at = host->sim->now + SIMVM_DEAF_TIME;
     memcpy(vm->name, spec->name, strlen(spec->name) + 1);
+    vm->agent_from = simworld_now(host->sim) + host->vms->agent_boot;
     vm->is_waiting = spec->is_incoming;
     if (vm->is_waiting) {
         vm->port = ++host->vms->ports;
@@ -199,6 +200,7 @@ void simvm_lose_power(struct simhost *host)
 {
     forget_unseen(host);
     while (host->vms->machines != NULL) {
+        simvolume_orphan(host->vms->machines->volume, host->vms->machines);
         bury(host->vms->machines);
     }
 }
@@ -252,6 +254,8 @@ void simvm_set_faults(struct simhost *host, const char *name, const struct simvm
     struct simvm *vm = simvm_find(host, name);
 
     if (vm != NULL) {
+        bool was_sick = vm->faults.is_mute || vm->faults.is_frozen || vm->faults.is_unkillable;
+        vm->sick_process = was_sick ? simworld_now(host->sim) : vm->sick_process;
         vm->faults = *faults;
     }
 }

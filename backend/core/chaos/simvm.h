@@ -5,7 +5,8 @@
  * A machine is a process of its host: it outlives the node's process (simhost_kill), is found again
  * by LIST, and ends with the host's power. While it runs it writes to its volume, each
  * SIMVM_WRITE_PERIOD, under the epoch with which it was started; a host that is suspended runs no
- * machines, a node that is paused or dead does not hinder them.
+ * machines, a node that is paused or dead does not hinder them. A write to a volume that its host
+ * has lost fails, and stalls it until it is told to go on.
  *
  * A VOLUME is shared by all hosts. The process that has it open holds its lock for writing, as QEMU
  * does, and whoever else wants it is refused; the lock ends with the process. It knows nothing of
@@ -58,9 +59,15 @@ struct simvolume *simvolume_find(const struct simworld *sim, const char *name);
 /* While cut, the host's machines cannot write, and none can be started there. */
 void simvolume_cut(struct simvolume *volume, const struct simhost *host, bool is_cut);
 
+bool simvolume_is_lost(const struct simvolume *volume, const struct simhost *host);
+
 /* The storage forgets who holds the lock; or, while set, grants it to everybody. */
 void simvolume_forget_lock(struct simvolume *volume);
 void simvolume_grant_all(struct simvolume *volume, bool grants_all);
+
+/* The storage keeps the lock of whoever loses its power for so long, as a server does that waits
+ * for its client to come back. At first zero. */
+void simvolume_set_linger(struct simvolume *volume, nanos linger);
 
 /* A write arrives so long after it was made, whatever became of who made it. At first zero. */
 void simvolume_set_flight(struct simvolume *volume, nanos flight);
@@ -115,6 +122,13 @@ struct simvm_agent {
 };
 
 void simvm_set_agent(struct simhost *host, const char *name, const struct simvm_agent *agent);
+
+/* Machines that start here from now on have an agent that answers after this. */
+void simvm_set_agent_boot(struct simhost *host, nanos boot);
+
+/* Has its process, or its guest, not been well by what was set, at any time in the last `span`?
+ * False where there is none of that name. */
+bool simvm_was_sick(const struct simhost *host, const char *name, bool is_process, nanos span);
 
 /* Its process dies by itself; its guest shuts it down. */
 void simvm_crash(struct simhost *host, const char *name);

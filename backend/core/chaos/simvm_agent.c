@@ -3,19 +3,48 @@
 
 #include "core/chaos/simvm_int.h"
 
+static bool agent_is_sick(const struct simvm_agent *agent)
+{
+    return agent->is_missing || agent->is_mute || agent->status != 0 || agent->span != 0;
+}
+
 void simvm_set_agent(struct simhost *host, const char *name, const struct simvm_agent *agent)
 {
     struct simvm *vm = simvm_find(host, name);
 
     if (vm != NULL) {
+        vm->sick_guest = agent_is_sick(&vm->agent) ? simworld_now(host->sim) : vm->sick_guest;
         vm->agent = *agent;
     }
+}
+
+void simvm_set_agent_boot(struct simhost *host, nanos boot)
+{
+    host->vms->agent_boot = boot;
+}
+
+bool simvm_was_sick(const struct simhost *host, const char *name, bool is_process, nanos span)
+{
+    const struct simvm *vm = simvm_find(host, name);
+
+    if (vm == NULL) {
+        return false;
+    }
+    const struct simvm_faults *f = &vm->faults;
+    bool is_sick = f->is_mute || f->is_frozen || f->is_unkillable;
+    nanos last = vm->sick_process;
+    if (!is_process) {
+        is_sick = is_sick || agent_is_sick(&vm->agent);
+        last = u64_max(last, vm->sick_guest);
+    }
+    return is_sick || (last != 0 && last + span >= simworld_now(host->sim));
 }
 
 static bool agent_answers(const struct simvm *vm)
 {
     return simvm_has_guest(vm) && !vm->is_paused && !vm->faults.is_frozen && !vm->faults.is_mute &&
-           !vm->faults.is_unkillable && !vm->agent.is_mute && !vm->host->is_asleep;
+           !vm->faults.is_unkillable && !vm->agent.is_mute && !vm->host->is_asleep &&
+           simworld_now(vm->host->sim) >= vm->agent_from;
 }
 
 static void says(struct world_command_says *says, const char *text)

@@ -11,9 +11,12 @@ struct simvm {
     struct simhost *host;
     struct simvolume *volume;
     uint64_t epoch;
-    nanos shutdown_at; /* 0: no */
-    nanos hears_at;    /* its guest has booted, and notices its power button */
-    bool stands;       /* paused by itself: its disk had no room */
+    nanos shutdown_at;  /* 0: no */
+    nanos agent_from;   /* its agent has started by then */
+    nanos sick_process; /* the newest time at which it was known not to be well; 0: never */
+    nanos sick_guest;   /* likewise, its guest */
+    nanos hears_at;     /* its guest has booted, and notices its power button */
+    bool stands;        /* paused by itself: its disk had no room */
     struct simvm_faults faults;
     struct simvm_agent agent;
     char name[WORLD_NAME_MAX_BYTES];
@@ -39,7 +42,8 @@ struct simvms {
     struct simcall *calls;       /* owned */
     struct world_vm_sink *sink;
     uint32_t failing_starts;
-    uint16_t ports; /* given to machines that wait */
+    nanos agent_boot; /* of guests that start here */
+    uint16_t ports;   /* given to machines that wait */
 };
 
 /* Who opened a volume with an epoch. */
@@ -54,6 +58,8 @@ struct simvolume {
     const struct simvm *holder; /* of the lock */
     char name[WORLD_NAME_MAX_BYTES];
     nanos flight;
+    nanos linger;
+    nanos held_until; /* by nobody who lives */
     uint64_t writes;
     uint64_t contentions;
     uint64_t epoch;                 /* the newest it was opened with */
@@ -101,6 +107,8 @@ void simvm_answer(struct simcall *call, enum err result, enum world_vm_state sta
 /* Takes the lock for the machine, and notes the opening. ERR_REFUSED: somebody holds it. */
 MUST_USE enum err simvolume_open(struct simvolume *volume, const struct simvm *vm);
 void simvolume_close(struct simvolume *volume, const struct simvm *vm);
+/* Its host's power is gone, and nothing has closed it. */
+void simvolume_orphan(struct simvolume *volume, const struct simvm *vm);
 
 /* A write leaves the machine's host. */
 void simvolume_write(struct simvolume *volume, const struct simvm *vm);

@@ -24,7 +24,8 @@ static void answer_why(const struct simcall *call, enum err result, enum world_v
     } else if (request->op == WORLD_VM_START && result == ERR_EXISTS) {
         before = "a machine of this name lives here already";
     } else if (vm != NULL && state == WORLD_VM_PAUSED && vm->stands) {
-        before = "its disk fails: no room left";
+        before = vm->faults.has_no_room ? "its disk fails: no room left"
+                                        : "its disk fails: input/output error";
     }
     const size_t n = strlen(before);
     const size_t m = strlen(after);

@@ -48,6 +48,11 @@ bool simvolume_is_cut(const struct simvolume *volume, const struct simhost *host
     return false;
 }
 
+bool simvolume_is_lost(const struct simvolume *volume, const struct simhost *host)
+{
+    return simvolume_is_cut(volume, host);
+}
+
 void simvolume_cut(struct simvolume *volume, const struct simhost *host, bool is_cut)
 {
     size_t kept = 0;
@@ -72,6 +77,11 @@ void simvolume_forget_lock(struct simvolume *volume)
 void simvolume_grant_all(struct simvolume *volume, bool grants_all)
 {
     volume->grants_all = grants_all;
+}
+
+void simvolume_set_linger(struct simvolume *volume, nanos linger)
+{
+    volume->linger = linger;
 }
 
 void simvolume_set_flight(struct simvolume *volume, nanos flight)
@@ -148,6 +158,9 @@ enum err simvolume_open(struct simvolume *volume, const struct simvm *vm)
         volume->contentions += volume->holder->host != vm->host;
         return ERR_REFUSED;
     }
+    if (volume->sim->now < volume->held_until) {
+        return ERR_REFUSED;
+    }
     volume->holder = vm;
     note_opening(volume, vm);
     return OK;
@@ -157,6 +170,13 @@ void simvolume_close(struct simvolume *volume, const struct simvm *vm)
 {
     if (volume->holder == vm) {
         volume->holder = NULL;
+    }
+}
+
+void simvolume_orphan(struct simvolume *volume, const struct simvm *vm)
+{
+    if (volume->holder == vm) {
+        volume->held_until = volume->sim->now + volume->linger;
     }
 }
 

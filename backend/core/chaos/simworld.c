@@ -444,3 +444,9 @@ void simhost_slow_cpu(struct simhost *host, nanos per_event)
     simworld_tell(host->sim, host, SIMTRACE_SLOW_CPU, NULL, per_event);
     simhost_refresh(host);
 }
+
+void simhost_later(struct simhost *host, nanos span, void (*run)(void *), void (*drop)(void *),
+                   void *arg)
+{
+    simworld_schedule(host->sim, host, host->sim->now + span, run, drop, arg);
+}

@@ -141,6 +141,11 @@ void simhost_replace_disk(struct simhost *host, struct simdisk *disk);
  */
 void simhost_kill(struct simhost *host);
 
+/* Something that its process waits for happens after so long: `run`, or, if the process dies first,
+ * `drop`. */
+void simhost_later(struct simhost *host, nanos span, void (*run)(void *), void (*drop)(void *),
+                   void *arg);
+
 /* Power is lost: the process dies, nobody is told of it, and of what is not durable each unit
  * survives in `num` of `den` cases, drawn from the disk's generator. */
 void simhost_cut_power(struct simhost *host, uint64_t num, uint64_t den);

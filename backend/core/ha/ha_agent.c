@@ -318,6 +318,7 @@ void ha_agent_pass(struct ha_agent *a)
 
     a->wanted = NANOS_FOREVER;
     ha_lessee_clocks(&a->lessee, now, world_awake(a->world));
+    ha_ladders_notice(a);
     if (a->phase == HA_AGENT_DISPLACED) {
         return;
     }
@@ -337,8 +338,10 @@ void ha_agent_pass(struct ha_agent *a)
     }
     if (a->phase != HA_AGENT_DISPLACED) {
         ha_runs_pass(a);
+        ha_ladders_pass(a, now);
         ha_reports_pass(a);
     }
+    ha_ladders_expect(a);
 }
 
 nanos ha_agent_deadline(const struct ha_agent *a)
@@ -365,8 +368,17 @@ struct ha_agent *ha_agent_open(const struct world *world, const struct ha_store 
     ha_txn_init(&a->tidy);
     a->sink.exited = ha_run_on_exit;
     a->sink.owner = a;
+    ha_ladders_open(a);
     world->vm->watch(world->self, &a->sink);
     return a;
+}
+
+void ha_agent_stop(struct ha_agent *a)
+{
+    a->is_stopped = true;
+    for (size_t i = 0; i < a->n_runs; i++) {
+        ha_ladder_stop(a->runs[i]);
+    }
 }
 
 void ha_agent_close(struct ha_agent *a)
@@ -376,6 +388,7 @@ void ha_agent_close(struct ha_agent *a)
         ha_run_free(a->runs[i]);
     }
     mem_free(a->runs);
+    ha_ladders_close(a);
     ha_txn_deinit(&a->record_txn);
     ha_txn_deinit(&a->tidy);
     mem_free(a);
@@ -402,6 +415,7 @@ void ha_agent_status(const struct ha_agent *a, struct ha_agent_status *ret)
     ret->slept = a->lessee.slept;
     ret->starts = a->starts;
     ret->kills = a->kills;
+    ret->unwell_ends = ha_ladders_ended(a);
     for (size_t i = 0; i < a->n_runs; i++) {
         ret->machines += a->runs[i]->phase == HA_RUN_ALIVE;
         ret->mute += a->runs[i]->phase == HA_RUN_ALIVE && a->runs[i]->misses >= HA_QUERY_MISSES;
@@ -426,4 +440,11 @@ bool ha_agent_machine_at(const struct ha_agent *a, size_t at, char vm[HA_NAME_BY
         at--;
     }
     return false;
+}
+
+const struct ha_rung_view *ha_agent_rungs(const struct ha_agent *a, const char *vm)
+{
+    const struct ha_run *run = ha_run_of(a, vm);
+
+    return run != NULL ? ha_ladder_rungs(run) : NULL;
 }

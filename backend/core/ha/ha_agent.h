@@ -98,6 +98,10 @@ struct ha_agent *ha_agent_open(const struct world *world, const struct ha_store 
                                const struct ha_view *view, const struct ha_agent_config *config,
                                const struct ha_agent_events *events);
 
+/* While the world is there: machines are not asked any more how they are, and the connections that
+ * ask them are closed. */
+void ha_agent_stop(struct ha_agent *a);
+
 /* As node_close: the world is idle, or was torn down. Machines run on. */
 void ha_agent_close(struct ha_agent *a);
 
@@ -132,6 +136,7 @@ struct ha_agent_status {
     uint32_t reports_waiting;
     uint64_t starts;
     uint64_t kills;
+    uint64_t unwell_ends; /* machines that were ended since they failed a probe */
 };
 
 void ha_agent_status(const struct ha_agent *a, struct ha_agent_status *ret);
@@ -139,5 +144,9 @@ void ha_agent_status(const struct ha_agent *a, struct ha_agent_status *ret);
 /* The machines that live here, in the order of their names; false behind the last. */
 bool ha_agent_machine_at(const struct ha_agent *a, size_t at, char vm[HA_NAME_BYTES],
                          uint64_t *epoch, bool *is_mute);
+
+/* What is known of the rungs of a machine that lives here: HA_RUNGS of them, borrowed until the
+ * next pass; NULL: nothing. */
+const struct ha_rung_view *ha_agent_rungs(const struct ha_agent *a, const char *vm);
 
 #endif

@@ -4,6 +4,9 @@
  *     ha_agent.c         life: what is found, registration, storages, the pass
  *     ha_agent_lease.c   renewals, and the guard
  *     ha_agent_run.c     machines: starts, ends, what their driver answers
+ *     ha_agent_storage.c machines whose disk fails
+ *     ha_agent_ladder.c  how machines are: what is asked of them, and what follows
+ *     ha_agent_ask.c     ... carried out
  *     ha_agent_report.c  reports into the store, and out of it again
  */
 #ifndef NOVACRON_HA_AGENT_INT_H
@@ -16,6 +19,9 @@
 #define HA_REQUEST_PATIENCE (10 * NANOS_PER_S)
 #define HA_REQUEST_AGAIN    NANOS_PER_S
 #define HA_REPORT_AGAIN     (200 * NANOS_PER_MS)
+
+/* Between two reports of a machine whose rungs alone have changed, at least. */
+#define HA_RUNGS_EVERY (5 * NANOS_PER_S)
 
 /*
  *     NEW --START--> STARTING --OK--> ALIVE --its process has ended--> ENDED
@@ -37,16 +43,22 @@ struct ha_run {
     enum ha_policy policy;
     nanos stop_time;  /* stop_ms of its machine */
     bool has_exited;  /* while its START is under way */
-    bool is_stopping; /* its button was pressed, since: */
+    bool was_asked;   /* its button was pressed, at some time */
+    bool is_stopping; /* ... and it is to end by that, since: */
     nanos stopped_at;
-    nanos press_at;   /* and is again, from then on */
-    bool is_paused;   /* by us, for want of a lease */
-    bool must_die;    /* KILL until it is gone */
-    nanos kill_again; /* not before */
-    uint32_t misses;  /* QUERYs in a row without an answer */
-    nanos query_at;
+    nanos press_at;             /* and is again, from then on */
+    bool is_paused;             /* by us, for want of a lease */
+    bool must_die;              /* KILL until it is gone */
+    nanos kill_again;           /* not before */
+    uint32_t misses;            /* QUERYs in a row without an answer */
+    nanos query_from;           /* no QUERY before */
     char stands[HA_TEXT_BYTES]; /* why its guest stands still, though nobody asked for it; or "" */
     nanos resume_at;            /* when it is tried again */
+    struct ha_ladder *ladder;   /* owned; NULL: it was never asked anything */
+    char unwell[HA_TEXT_BYTES]; /* why it must die, if for that; "" otherwise */
+
+    nanos stalled_at;      /* since when it stands still; 0: it does not */
+    bool has_lost_storage; /* it must die for that */
 
     /* What it ended as. */
     enum world_vm_end end;
@@ -57,6 +69,7 @@ struct ha_run {
     bool has_report_txn;
     bool is_report_due;
     nanos report_again;
+    nanos rungs_again; /* not before, where its rungs alone have changed */
     struct ha_txn txn;
 
     struct buf definition; /* owned, of START */
@@ -87,6 +100,7 @@ struct ha_agent {
     struct ha_agent_config config;
     struct ha_agent_events events;
     enum ha_agent_phase phase;
+    bool is_stopped; /* asks no machine any more */
     nanos opened_at;
     nanos wanted; /* the least time at which something is due; rebuilt in each pass */
 
@@ -110,13 +124,15 @@ struct ha_agent {
     bool has_reconciled; /* what the host owned before was told */
 
     /* The lease. */
-    nanos relied; /* the lease ends then, and the guard knows */
+    nanos relied;       /* the lease ends then, and the guard knows */
+    nanos relied_lease; /* how long it was granted for; 0: to a process before this one */
     nanos renew_at;
     node_id leader;
     struct world_guard_request guard;
     bool is_guard_busy;
     bool is_guard_asked; /* it has answered, or said that it is not there, once */
     bool has_guard;
+    nanos guard_lease;
     nanos guard_told; /* the lease's end that it was told, or is being told */
     nanos guard_at;
     enum world_watchdog watchdog;
@@ -127,6 +143,8 @@ struct ha_agent {
     struct ha_run **runs; /* owned, by name, then epoch */
     size_t n_runs;
     size_t runs_cap;
+
+    struct ha_ladders *ladders; /* owned */
 
     struct ha_txn tidy;
     bool is_tidy_busy;
@@ -158,6 +176,27 @@ void ha_run_free(struct ha_run *run);
 void ha_run_ended(struct ha_run *run, enum world_vm_end end, enum err error, const char *detail);
 void ha_runs_pass(struct ha_agent *a);
 void ha_run_on_exit(struct world_vm_sink *sink, const struct world_vm_exit *exit);
+
+/* ha_agent_storage.c: its guest stands still since its disk fails, or does no more. */
+void ha_run_stalls(struct ha_run *run, bool is_stalled);
+/* One that is wanted here: has it lasted for so long that it must be ended, to run elsewhere? */
+bool ha_run_stall_is_over(struct ha_run *run, nanos now);
+
+/* ha_agent_ladder.c */
+void ha_ladders_open(struct ha_agent *a);
+void ha_ladders_close(struct ha_agent *a);
+void ha_ladders_pass(struct ha_agent *a, nanos now);
+/* Whatever happens begins with this: was this process paused? And the pass ends with that. */
+void ha_ladders_notice(struct ha_agent *a);
+void ha_ladders_expect(struct ha_agent *a);
+/* QMP has answered, or not. */
+void ha_ladder_queried(struct ha_run *run, bool answers, const char *answer);
+/* HA_RUNGS of them; NULL: nothing is known of any. */
+const struct ha_rung_view *ha_ladder_rungs(const struct ha_run *run);
+uint64_t ha_ladders_ended(const struct ha_agent *a);
+bool ha_ladder_is_busy(const struct ha_run *run);
+void ha_ladder_stop(struct ha_run *run);
+void ha_ladder_free(struct ha_run *run);
 
 /* ha_agent_report.c */
 void ha_reports_pass(struct ha_agent *a);

@@ -11,6 +11,15 @@
 #include "core/base/mutant.h"
 #include "core/ha/ha_agent_int.h"
 
+/* How long it is belongs to its end: what is left of it is compared with that. */
+static void lease_rely(struct ha_agent *a, nanos until, nanos lease)
+{
+    if (until > a->relied) {
+        a->relied = until;
+        a->relied_lease = lease;
+    }
+}
+
 static void lease_on_guard(struct world_guard_request *request)
 {
     struct ha_agent *a = request->owner;
@@ -26,7 +35,7 @@ static void lease_on_guard(struct world_guard_request *request)
         a->watchdog_timeout = request->watchdog_timeout;
     }
     if (request->result == OK && request->op == WORLD_GUARD_LEASE) {
-        a->relied = u64_max(a->relied, request->until);
+        lease_rely(a, request->until, a->guard_lease);
     } else if (request->result == OK && a->has_guard) {
         a->relied = u64_max(a->relied, request->lease_until);
     }
@@ -57,6 +66,7 @@ static void lease_guard(struct ha_agent *a, nanos now)
     memset(&a->guard, 0, sizeof(a->guard));
     a->guard.op = tells ? WORLD_GUARD_LEASE : WORLD_GUARD_STATUS;
     a->guard.until = a->lessee.until;
+    a->guard_lease = a->lessee.lease;
     a->guard.deadline = now + NANOS_PER_S;
     a->guard.done = lease_on_guard;
     a->guard.owner = a;
@@ -99,7 +109,7 @@ void ha_agent_lease_pass(struct ha_agent *a)
 
     lease_guard(a, now);
     if (a->is_guard_asked && !a->has_guard && !a->is_guard_busy) {
-        a->relied = u64_max(a->relied, a->lessee.until);
+        lease_rely(a, a->lessee.until, a->lessee.lease);
     }
     lease_renew(a, now);
 }

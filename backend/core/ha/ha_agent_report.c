@@ -25,18 +25,39 @@ static void report_fill(const struct ha_run *run, struct ha_report *r)
         r->state = HA_REPORT_STOPPED;
         r->end = run->end;
         r->error = run->error;
+        r->lost_storage = run->has_lost_storage && run->end == WORLD_VM_KILLED;
         memcpy(r->detail, run->detail, sizeof(r->detail));
+        r->is_unwell = run->unwell[0] != '\0' && run->end == WORLD_VM_KILLED;
     } else {
         r->state = HA_REPORT_RUNS;
         ha_text_set(r->detail, sizeof(r->detail),
                     run->misses >= HA_QUERY_MISSES ? "its process does not answer" : run->stands);
+        const struct ha_rung_view *rungs = ha_ladder_rungs(run);
+        if (rungs != NULL) {
+            memcpy(r->rungs, rungs, sizeof(r->rungs));
+        }
     }
+}
+
+/* Whatever its rungs are. */
+static bool report_says_the_same(const struct ha_report *x, const struct ha_report *y)
+{
+    return x->epoch == y->epoch && x->state == y->state && x->end == y->end &&
+           x->error == y->error && x->is_unwell == y->is_unwell &&
+           x->lost_storage == y->lost_storage && strcmp(x->detail, y->detail) == 0;
 }
 
 static bool report_is_same(const struct ha_report *x, const struct ha_report *y)
 {
-    return x->epoch == y->epoch && x->state == y->state && x->end == y->end &&
-           x->error == y->error && strcmp(x->detail, y->detail) == 0;
+    for (int i = 0; i < HA_RUNGS; i++) {
+        const struct ha_rung_view *p = &x->rungs[i];
+        const struct ha_rung_view *q = &y->rungs[i];
+        if (p->state != q->state || p->since_ms != q->since_ms ||
+            strcmp(p->answer, q->answer) != 0) {
+            return false;
+        }
+    }
+    return report_says_the_same(x, y);
 }
 
 static void report_on_done(struct ha_txn *txn)
@@ -87,7 +108,8 @@ static bool report_may_forget(const struct ha_run *run, const struct ha_report *
     bool is_over = entry == NULL || (owner != NULL && owner->epoch > run->epoch);
 
     return run->phase == HA_RUN_ENDED && is_told && is_over && !run->has_report_txn &&
-           !run->is_start_busy && !run->is_order_busy && !run->is_kill_busy;
+           !run->is_start_busy && !run->is_order_busy && !run->is_kill_busy &&
+           !ha_ladder_is_busy(run);
 }
 
 static void report_pass(struct ha_agent *a, struct ha_run *run, nanos now)
@@ -103,10 +125,15 @@ static void report_pass(struct ha_agent *a, struct ha_run *run, nanos now)
         run->is_report_due = false;
         return;
     }
-    if (now < run->report_again) {
-        ha_agent_want(a, run->report_again);
+    nanos due = run->report_again;
+    if (seen != NULL && report_says_the_same(&report, seen)) {
+        due = u64_max(due, run->rungs_again);
+    }
+    if (now < due) {
+        ha_agent_want(a, due);
         return;
     }
+    run->rungs_again = now + HA_RUNGS_EVERY;
     report_put(run, &report);
 }
 

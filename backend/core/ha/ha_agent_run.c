@@ -6,7 +6,7 @@
 #include "core/base/check.h"
 #include "core/base/mem.h"
 #include "core/base/say.h"
-#include "core/ha/ha_agent_int.h"
+#include "core/ha/ha_agent_ladder.h"
 
 /* --- the list -----------------------------------------------------------------------------------
  */
@@ -63,7 +63,6 @@ struct ha_run *ha_run_add(struct ha_agent *a, const char *vm, uint64_t epoch)
     ha_text_set(run->vm, sizeof(run->vm), vm);
     run->epoch = epoch;
     run->policy = HA_POLICY_STOP;
-    run->query_at = ha_agent_now(a) + HA_QUERY_EVERY;
     ha_txn_init(&run->txn);
     buf_init(&run->definition);
     return run;
@@ -73,6 +72,7 @@ void ha_run_free(struct ha_run *run)
 {
     ha_txn_deinit(&run->txn);
     buf_deinit(&run->definition);
+    ha_ladder_free(run);
     mem_free(run);
 }
 
@@ -81,7 +81,7 @@ void ha_run_remove(struct ha_agent *a, struct ha_run *run)
     size_t at = run_place(a, run->vm, run->epoch);
 
     CHECK(a->runs[at] == run && !run->has_report_txn && !run->is_start_busy &&
-          !run->is_order_busy && !run->is_kill_busy);
+          !run->is_order_busy && !run->is_kill_busy && !ha_ladder_is_busy(run));
     a->n_runs--;
     memmove(&a->runs[at], &a->runs[at + 1], (a->n_runs - at) * sizeof(*a->runs));
     ha_run_free(run);
@@ -108,10 +108,10 @@ static const char *run_end_text(const struct ha_run *run, enum world_vm_end end)
 {
     switch (end) {
     case WORLD_VM_SHUT_DOWN:
-        return run->is_stopping ? "its guest was asked to shut down, and did"
-                                : "its guest has shut it down";
+        return run->was_asked ? "its guest was asked to shut down, and did"
+                              : "its guest has shut it down";
     case WORLD_VM_KILLED:
-        return "it was killed";
+        return run->unwell[0] != '\0' ? run->unwell : "it was killed";
     case WORLD_VM_CRASHED:
     default:
         return "its process has ended by itself";
@@ -134,8 +134,10 @@ void ha_run_on_exit(struct world_vm_sink *sink, const struct world_vm_exit *exit
         run->end = exit->end;
         return;
     }
+    /* One that we have asked to end has not failed by it. */
+    bool was_asked = exit->end == WORLD_VM_SHUT_DOWN && run->was_asked;
     ha_agent_say(a, "ended", run->vm, run_end_text(run, exit->end));
-    ha_run_ended(run, exit->end, OK, run_end_text(run, exit->end));
+    ha_run_ended(run, was_asked ? WORLD_VM_KILLED : exit->end, OK, run_end_text(run, exit->end));
     ha_agent_due(a);
 }
 
@@ -157,7 +159,6 @@ static void run_on_started(struct world_vm_request *request)
     } else if (request->result == OK) {
         run->phase = HA_RUN_ALIVE;
         run->is_report_due = true;
-        run->query_at = ha_agent_now(a) + HA_QUERY_EVERY;
         ha_agent_say(a, "started", run->vm, "");
     } else {
         /* Whatever the driver says, nothing may live of this epoch before it is told to be over. */
@@ -198,6 +199,7 @@ static void run_on_state(struct ha_run *run, const struct world_vm_request *requ
         return;
     }
     ha_text_set(run->stands, sizeof(run->stands), why);
+    ha_run_stalls(run, stands);
     run->resume_at = ha_agent_now(run->agent) + HA_RESUME_EVERY;
     run->is_report_due = true;
     ha_agent_say(run->agent, stands ? "stands still" : "goes on", run->vm, why);
@@ -210,15 +212,10 @@ static void run_on_order(struct world_vm_request *request)
     run->is_order_busy = false;
     if (request->op == WORLD_VM_QUERY) {
         bool answers = request->result == OK && request->state != WORLD_VM_UNKNOWN;
-        bool was_mute = run->misses >= HA_QUERY_MISSES;
-        run->misses = answers ? 0 : run->misses + 1;
         run_on_state(run, request);
-        if (was_mute != (run->misses >= HA_QUERY_MISSES) && run->phase == HA_RUN_ALIVE) {
-            ha_agent_say(run->agent, was_mute ? "answers again" : "does not answer", run->vm, "");
-            run->is_report_due = true;
-        }
+        ha_ladder_queried(run, answers, answers ? "it answers" : err_text(request->result));
     } else if (request->op == WORLD_VM_RESUME) {
-        run->is_paused = request->result != OK;
+        run->is_paused = run->is_paused && request->result != OK;
     }
     ha_agent_due(run->agent);
 }
@@ -239,6 +236,15 @@ static void run_order(struct ha_run *run, enum world_vm_op op, nanos patience)
     run->order.owner = run;
     run->is_order_busy = true;
     a->world->vm->submit(a->world->self, &run->order);
+}
+
+bool ha_run_query(struct ha_run *run)
+{
+    if (run->is_order_busy || ha_agent_now(run->agent) < run->query_from) {
+        return false; /* requests of one machine wait for each other: that would be no answer */
+    }
+    run_order(run, WORLD_VM_QUERY, HA_QUERY_PATIENCE);
+    return true;
 }
 
 static void run_kill(struct ha_run *run, nanos now)
@@ -283,6 +289,7 @@ static void run_begin_to_stop(struct ha_run *run, nanos now)
 {
     if (!run->is_stopping) {
         run->is_stopping = true;
+        run->was_asked = true;
         run->stopped_at = now;
         run->press_at = now;
     }
@@ -296,12 +303,15 @@ static bool run_isolate(struct ha_run *run, nanos now)
 {
     struct ha_agent *a = run->agent;
     nanos until = ha_agent_isolation(a);
-    nanos lease = a->lessee.lease;
+    nanos lease = a->relied_lease;
 
     if (lease == 0) {
         /* Nothing was granted to this agent yet, and how long leases are it does not know. Of what
          * was left when it began, most is for hearing from the leader. */
         lease = u64_min(HA_ADOPT_GRACE, u64_sub_sat(until, a->opened_at));
+    }
+    if (a->lessee.lease > 0) {
+        lease = u64_min(lease, a->lessee.lease); /* from now on they are shorter: so is its share */
     }
     nanos stop_from = u64_sub_sat(until, lease / HA_STOP_SHARE);
     nanos kill_from = u64_sub_sat(until, lease / HA_KILL_SHARE);
@@ -408,20 +418,15 @@ static void run_pass(struct ha_run *run, nanos now)
             run_end_in_order(run, now, u64_add_sat(run->stopped_at, run->stop_time));
         } else if (claim == RUN_WANTED) {
             run->is_stopping = false; /* it was, for want of a lease */
-            if (run->is_paused && !run->is_order_busy) {
+            if (ha_run_stall_is_over(run, now)) {
+                run->must_die = true;
+            } else if (run->is_paused && !run->is_order_busy) {
                 run_order(run, WORLD_VM_RESUME, HA_QUERY_PATIENCE);
             } else if (run->stands[0] != '\0' && !run->is_order_busy && now >= run->resume_at) {
                 run->resume_at = now + HA_RESUME_EVERY; /* its disk may have room again */
-                run->query_at = now + HA_QUERY_EVERY;   /* by then it has tried to write */
+                run->query_from = now + HA_QUERY_EVERY; /* by then it has tried to write */
                 run_order(run, WORLD_VM_RESUME, HA_QUERY_PATIENCE);
             }
-        }
-        if (!run->is_order_busy) { /* its answer brings us here again */
-            if (now >= run->query_at) {
-                run->query_at = now + HA_QUERY_EVERY;
-                run_order(run, WORLD_VM_QUERY, HA_QUERY_PATIENCE);
-            }
-            ha_agent_want(a, run->query_at);
         }
     }
     if (run->must_die && !run->is_start_busy) {

@@ -5,6 +5,7 @@
 #include "core/base/check.h"
 #include "core/base/mem.h"
 #include "core/base/say.h"
+#include "core/ha/ha_ladder_view.h"
 #include "core/ha/ha_place_int.h"
 #include "core/ha/ha_proof.h"
 
@@ -205,6 +206,23 @@ static void tell_place(const struct ha_owner *owner, struct buf *text)
     tell_count(text, ", in epoch ", owner->epoch, ".\n");
 }
 
+/* The rungs of its ladder that are bad, from the lowest. */
+static void tell_ladder(const struct ha_view *view, const struct ha_vm *vm, struct buf *text)
+{
+    struct ha_ladder_view ladder;
+
+    ha_ladder_look(view, vm, &ladder);
+    if (ladder.first_bad != NULL) {
+        TELL(text, "It is not well (`novacron health ", vm->name, "`):");
+    }
+    for (int i = 1; i < HA_LADDER_LINES; i++) { /* of the process its phase tells */
+        const struct ha_ladder_line *line = &ladder.lines[i];
+        if (line->state == HA_RUNG_BAD) {
+            TELL(text, "  ", line->name, ": ", line->answer, "; ", line->then, ".");
+        }
+    }
+}
+
 /* What its agent sees of it, where that is not well. */
 static void tell_report(const struct ha_view *view, const struct ha_owner *owner, struct buf *text)
 {
@@ -286,6 +304,7 @@ static void tell_phase(const struct ha_ledger *l, const struct ha_vm *vm,
     case HA_STARTING:
     case HA_RUNNING:
         tell_place(owner, text);
+        tell_ladder(l->view, vm, text);
         tell_report(l->view, owner, text);
         tell_move(l, vm, owner, text);
         tell_refuge(l, vm, owner->host, text);

@@ -135,7 +135,11 @@ static void vm_failed(struct vm_case *c)
     struct buf how;
 
     buf_init(&how);
-    if (r->error != OK) {
+    if (r->lost_storage) {
+        say(&how, "lost its storage there");
+    } else if (r->is_unwell) {
+        say(&how, r->detail);
+    } else if (r->error != OK) {
         ha_trip_failed(c->m, c->o->host, c->s->name);
         say(&how, "could not be started: ");
         say(&how, r->detail[0] != '\0' ? r->detail : err_text(r->error));
@@ -147,9 +151,15 @@ static void vm_failed(struct vm_case *c)
     enum ha_restart_course course =
         ha_restart_after_failure(&c->vm->restart, say_end(&how), is_bound, &owner);
     owner.phase = course == HA_RESTART_GIVE_UP ? HA_FAILED : HA_RESTARTING;
+    if (r->lost_storage) {
+        const uint32_t here_max = c->vm->restart.here_max;
+        owner.here = owner.here > here_max ? owner.here : here_max; /* elsewhere, if it may be */
+    }
     c->m->figures.restarts += course != HA_RESTART_GIVE_UP;
-    ha_owner_write(c->m, c->s, &owner, course == HA_RESTART_GIVE_UP ? "vm-failed" : "vm-ended",
-                   owner.reason);
+    const char *what = course == HA_RESTART_GIVE_UP ? "vm-failed"
+                       : r->is_unwell               ? "vm-unwell"
+                                                    : "vm-ended";
+    ha_owner_write(c->m, c->s, &owner, what, owner.reason);
     buf_deinit(&how);
 }
 
@@ -159,10 +169,13 @@ static bool vm_is_stopped(const struct vm_case *c)
 }
 
 /* An agent that was told to kill, or whose lease has ended, does so: that is no fault of the
- * machine's. Nor is it that it does not live when its agent begins. */
+ * machine's, but where it had failed a probe. Nor is it that it does not live when its agent
+ * begins. */
 static void vm_ended(struct vm_case *c)
 {
-    bool was_killed = c->report->error == OK && c->report->end == WORLD_VM_KILLED;
+    bool was_killed =
+        c->report->error == OK && c->report->end == WORLD_VM_KILLED && !c->report->lost_storage &&
+        !c->report->is_unwell;
 
     if (c->vm == NULL || !c->is_wanted) {
         vm_release(c, c->report->detail, HA_PROOF_STOPPED, "vm-stopped");

@@ -387,6 +387,13 @@ struct ha_member *ha_member_open(const struct world *world, const struct ha_stor
     return h;
 }
 
+void ha_member_stop(struct ha_member *h)
+{
+    if (h->agent != NULL) {
+        ha_agent_stop(h->agent);
+    }
+}
+
 void ha_member_close(struct ha_member *h)
 {
     h->store->ops->feed(h->store->self, NULL);

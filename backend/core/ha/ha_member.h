@@ -46,6 +46,10 @@ struct ha_member *ha_member_open(const struct world *world, const struct ha_stor
                                  const struct ha_member_config *config,
                                  const struct ha_member_events *events);
 
+/* While the world is there, and before it is closed: asks nobody anything any more whom the world
+ * would let call us. */
+void ha_member_stop(struct ha_member *h);
+
 /* As node_close: the world is idle, or was torn down. Machines run on. */
 void ha_member_close(struct ha_member *h);
 

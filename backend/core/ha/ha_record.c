@@ -4,6 +4,7 @@
 
 #include "core/base/check.h"
 #include "core/base/json.h"
+#include "core/base/say.h"
 #include "core/ha/ha_record_int.h"
 
 /* --- names ------------------------------------------------------------------------------------ */
@@ -44,6 +45,13 @@ const char *ha_policy_name(enum ha_policy policy)
     static const char *const names[] = {"stop", "pause", "keep"};
 
     return NAME_AT(names, policy);
+}
+
+const char *ha_loss_name(enum ha_loss loss)
+{
+    static const char *const names[] = {"restart", "keep"};
+
+    return NAME_AT(names, loss);
 }
 
 const char *ha_phase_name(enum ha_phase phase)
@@ -92,6 +100,81 @@ const char *ha_watchdog_name(enum world_watchdog watchdog)
     _Static_assert(COUNT_OF(names) == WORLD_WATCHDOG_STATES, "each state has a name");
 
     return NAME_AT(names, watchdog);
+}
+
+const char *ha_ask_name(enum ha_ask ask)
+{
+    static const char *const names[] = {"nothing", "agent", "exec", "tcp", "http"};
+    _Static_assert(COUNT_OF(names) == HA_ASKS, "each question has a name");
+
+    return NAME_AT(names, ask);
+}
+
+const char *ha_rung_name(enum ha_rung rung)
+{
+    static const char *const names[] = {"qmp", "agent", "startup", "liveness", "readiness"};
+    _Static_assert(COUNT_OF(names) == HA_RUNGS, "each rung has a name");
+
+    return NAME_AT(names, rung);
+}
+
+const char *ha_rung_state_name(enum ha_rung_state state)
+{
+    static const char *const names[] = {"unasked", "waiting", "well", "bad"};
+    _Static_assert(COUNT_OF(names) == HA_RUNG_STATES, "each state has a name");
+
+    return NAME_AT(names, state);
+}
+
+const struct ha_check *ha_vm_check(const struct ha_vm *vm, enum ha_rung rung)
+{
+    switch (rung) {
+    case HA_RUNG_STARTUP:
+        return &vm->startup;
+    case HA_RUNG_LIVENESS:
+        return &vm->liveness;
+    case HA_RUNG_READINESS:
+        return &vm->readiness;
+    case HA_RUNG_QMP:
+    case HA_RUNG_AGENT:
+    case HA_RUNGS:
+    default:
+        return NULL;
+    }
+}
+
+void ha_check_say(struct buf *text, const struct ha_check *check)
+{
+    bool is_v6 = strchr(check->address, ':') != NULL;
+
+    switch (check->ask) {
+    case HA_ASK_AGENT:
+        say(text, "ping its guest agent");
+        break;
+    case HA_ASK_EXEC:
+        say(text, "run");
+        for (uint32_t i = 0; i < check->command.n; i++) {
+            say(text, " ");
+            say(text, check->command.word[i]);
+        }
+        break;
+    case HA_ASK_TCP:
+    case HA_ASK_HTTP:
+        say(text, check->ask == HA_ASK_TCP ? "connect to " : "GET http://");
+        say(text, is_v6 ? "[" : "");
+        say(text, check->address);
+        say(text, is_v6 ? "]:" : ":");
+        say_u64(text, check->port);
+        if (check->ask == HA_ASK_HTTP) {
+            say(text, check->path[0] != '\0' ? check->path : "/");
+        }
+        break;
+    case HA_ASK_NOTHING:
+    case HA_ASKS:
+    default:
+        say(text, "nothing");
+        break;
+    }
 }
 
 static bool is_letter_or_digit(uint8_t c)

@@ -30,6 +30,8 @@
 /* Texts for people: reasons and evidence. Longer ones are cut. */
 #define HA_TEXT_BYTES 256
 
+/* Values of parameters, words of commands, addresses. */
+#define HA_VALUE_BYTES 256
 /* The path of a field in a record, "restart.limit" or "levels[0][1]", with its zero. */
 #define HA_PATH_BYTES 128
 
@@ -41,6 +43,9 @@
 /* Levels of fence devices of a host, and devices of a level: all of a level must say off. */
 #define HA_FENCE_LEVELS_MAX  4
 #define HA_FENCE_DEVICES_MAX 4
+
+/* A command within a guest, the program's path first. */
+#define HA_COMMAND_WORDS_MAX 8
 
 /* The largest value of a record, in bytes. */
 #define HA_RECORD_BYTES_MAX (64 * 1024)
@@ -75,6 +80,9 @@ enum ha_kind {
 /* What becomes of a machine when its host has lost its lease. */
 enum ha_policy { HA_POLICY_STOP, HA_POLICY_PAUSE, HA_POLICY_KEEP, HA_POLICIES };
 
+/* What becomes of a machine that stands still since its shared storage fails on its host. */
+enum ha_loss { HA_LOSS_RESTART, HA_LOSS_KEEP, HA_LOSSES };
+
 struct ha_restart_rule {
     uint32_t delay_ms;     /* before the first restart; doubled each time, with jitter ... */
     uint32_t delay_max_ms; /* ... up to this */
@@ -84,13 +92,44 @@ struct ha_restart_rule {
     uint32_t stable_s;     /* a run so long forgives all */
 };
 
+/* What a machine is asked, to learn whether it does what it is for. */
+enum ha_ask {
+    HA_ASK_NOTHING,
+    HA_ASK_AGENT, /* does the agent within its guest answer? */
+    HA_ASK_EXEC,  /* does a command, run by that agent, exit with 0? */
+    HA_ASK_TCP,   /* does anybody take a connection? */
+    HA_ASK_HTTP,  /* is the answer to a GET as expected? */
+    HA_ASKS
+};
+
+/* One question, how often it is asked, and what its answers mean (monitoring/health/probe_set.h).
+ */
+struct ha_check {
+    enum ha_ask ask;
+    struct {
+        uint32_t n;
+        char word[HA_COMMAND_WORDS_MAX][HA_VALUE_BYTES];
+    } command;                    /* EXEC */
+    char address[HA_VALUE_BYTES]; /* TCP, HTTP: a name or address, as the machine's host sees it */
+    uint32_t port;                /* likewise */
+    char path[HA_VALUE_BYTES];    /* HTTP; empty: "/" */
+    uint32_t status;              /* HTTP; 0: 200 to 399 */
+    uint32_t delay_ms;            /* before the first time */
+    uint32_t period_ms;
+    uint32_t timeout_ms;
+    uint32_t failures;  /* in a row, and it has failed */
+    uint32_t successes; /* in a row, and it is well */
+};
+
 struct ha_vm {
     char name[HA_NAME_BYTES];
     bool is_wanted;              /* "desired": "running" or "stopped" */
     uint64_t start_count;        /* raised by `vm start`: a FAILED machine is tried anew */
     char move_to[HA_NAME_BYTES]; /* by `vm migrate`: empty, or where it shall go */
     enum ha_policy policy;
-    uint32_t priority; /* the higher, the sooner; 100 unless said */
+    enum ha_loss on_storage_loss;
+    uint32_t storage_loss_ms; /* for so long it must stand still first */
+    uint32_t priority;        /* the higher, the sooner; 100 unless said */
     uint32_t memory_mib;
     uint32_t cpus;
     char volume[WORLD_NAME_MAX_BYTES];
@@ -103,9 +142,15 @@ struct ha_vm {
     struct ha_names apart;       /* machines: never on the same host as these */
     struct ha_names after;       /* machines that run before this one is started */
     struct ha_restart_rule restart;
-    uint32_t stop_ms;        /* an ordered stop may take so long; then it is killed */
-    uint32_t start_ms;       /* a start may take so long */
-    struct bytes definition; /* JSON of the driver's (world_vm_spec); borrowed from the record */
+    uint32_t stop_ms;  /* an ordered stop may take so long; then it is killed */
+    uint32_t start_ms; /* a start may take so long */
+    uint32_t mute_ms;  /* its process may leave QMP unanswered for so long; then it is ended as a
+                          failure. 0: for ever */
+    struct ha_check startup;   /* until it is well the two others are not asked; too many failures
+                                  end the machine, as ... */
+    struct ha_check liveness;  /* ... do those of this one */
+    struct ha_check readiness; /* is only told */
+    struct bytes definition;   /* JSON of the driver's (world_vm_spec); borrowed from the record */
 };
 
 struct ha_fence_level {
@@ -128,7 +173,6 @@ struct ha_host {
 };
 
 #define HA_PARAMETERS_MAX 32
-#define HA_VALUE_BYTES    256
 
 struct ha_device {
     char name[HA_NAME_BYTES];
@@ -299,6 +343,30 @@ enum ha_report_state {
     HA_REPORT_STATES
 };
 
+/* The rungs of a machine's ladder above its process, from the lowest. */
+enum ha_rung {
+    HA_RUNG_QMP,   /* its process answers on QMP */
+    HA_RUNG_AGENT, /* the agent within its guest answers */
+    HA_RUNG_STARTUP,
+    HA_RUNG_LIVENESS,
+    HA_RUNG_READINESS,
+    HA_RUNGS
+};
+
+enum ha_rung_state {
+    HA_RUNG_UNASKED, /* nobody asks */
+    HA_RUNG_WAITING, /* there is no verdict yet */
+    HA_RUNG_WELL,
+    HA_RUNG_BAD,
+    HA_RUNG_STATES
+};
+
+struct ha_rung_view {
+    enum ha_rung_state state;
+    uint64_t since_ms;          /* the wall clock of its host when it became so */
+    char answer[HA_TEXT_BYTES]; /* the last one then */
+};
+
 struct ha_report {
     char host[HA_NAME_BYTES];
     char vm[HA_NAME_BYTES];
@@ -306,7 +374,11 @@ struct ha_report {
     uint64_t boot;
     enum ha_report_state state;
     enum world_vm_end end; /* of STOPPED: how its process ended, if it ever ran */
+    bool lost_storage;     /* of STOPPED: its agent has killed it, since its storage failed here */
     enum err error;        /* of STOPPED: why it could not be started; OK: it ran */
+    bool is_unwell;        /* of STOPPED: its agent has killed it, since it had failed a probe; or
+                              did not answer for mute_ms */
+    struct ha_rung_view rungs[HA_RUNGS]; /* of RUNS */
     char detail[HA_TEXT_BYTES];
 };
 
@@ -319,12 +391,23 @@ const char *ha_kind_name(enum ha_kind kind);
 /* What a record of the kind is of, as people call it: "machine", "fence device". */
 const char *ha_kind_word(enum ha_kind kind);
 const char *ha_policy_name(enum ha_policy policy);
+const char *ha_loss_name(enum ha_loss loss);
 const char *ha_phase_name(enum ha_phase phase);
 const char *ha_proof_name(enum ha_proof proof);
 const char *ha_fate_phase_name(enum ha_fate_phase phase);
 const char *ha_report_state_name(enum ha_report_state state);
 const char *ha_vm_end_name(enum world_vm_end end);
 const char *ha_watchdog_name(enum world_watchdog watchdog);
+const char *ha_ask_name(enum ha_ask ask);
+const char *ha_rung_name(enum ha_rung rung);
+const char *ha_rung_state_name(enum ha_rung_state state);
+
+/* The check of a machine that a rung stands for; NULL: of QMP and AGENT, which every machine is
+ * asked. */
+const struct ha_check *ha_vm_check(const struct ha_vm *vm, enum ha_rung rung);
+
+/* Appends what is asked, in words: "GET http://HOST:80/health", "run /usr/bin/check". */
+void ha_check_say(struct buf *text, const struct ha_check *check);
 
 /* Is it a name, as the top of this file has them? */
 bool ha_name_is_valid(struct bytes name);

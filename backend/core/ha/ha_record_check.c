@@ -4,9 +4,14 @@
 #include <string.h>
 
 #include "core/base/check.h"
+#include "core/base/mem.h"
 #include "core/base/say.h"
 
 _Static_assert(HA_RECORD_BYTES_MAX == 65536, "ha_record_decode says this number");
+
+/* The least of mute_ms: some questions' worth. */
+#define HA_MUTE_LEAST_MS 10000U
+_Static_assert(HA_MUTE_LEAST_MS == 10000, "record_check_vm says this number");
 
 /* --- faults ----------------------------------------------------------------------------------- */
 
@@ -70,6 +75,16 @@ void ha_fault_names(struct buf *text, const char *(*name_of)(uint32_t value), ui
 static bool record_chars_end(const char *at, size_t size)
 {
     return memchr(at, '\0', size) != NULL;
+}
+
+static bool record_is_printable(const char *at)
+{
+    for (; *at != '\0'; at++) {
+        if (*at < ' ' || *at > '~') {
+            return false;
+        }
+    }
+    return true;
 }
 
 static bool record_is_word(const char *at)
@@ -171,17 +186,27 @@ static enum err record_check_parameters(const struct ha_fault *fault,
             return ha_fault_tell(&inner, key,
                                  "what the agent does is not a parameter; leave it out");
         }
-        bool is_printable = record_chars_end(value, HA_VALUE_BYTES);
-        for (size_t at = 0; is_printable && value[at] != '\0'; at++) {
-            is_printable = value[at] >= ' ' && value[at] <= '~';
-        }
-        if (!is_printable) {
+        if (!record_chars_end(value, HA_VALUE_BYTES) || !record_is_printable(value)) {
             return ha_fault_tell(&inner, key, "printable ASCII was expected");
         }
         for (uint32_t j = 0; j < i; j++) {
             if (strcmp(key, device->parameters[j].key) == 0) {
                 return ha_fault_tell(&inner, key, "it is there twice");
             }
+        }
+    }
+    return OK;
+}
+
+static enum err record_check_command(const struct ha_fault *fault, const struct ha_check *check)
+{
+    if (check->command.n > HA_COMMAND_WORDS_MAX) {
+        return ha_fault_tell(fault, "command", "too many");
+    }
+    for (uint32_t i = 0; i < check->command.n; i++) {
+        const char *word = check->command.word[i];
+        if (!record_chars_end(word, HA_VALUE_BYTES) || !record_is_printable(word)) {
+            return ha_fault_tell(fault, "command", "printable ASCII was expected");
         }
     }
     return OK;
@@ -215,6 +240,9 @@ static enum err record_check_field(const struct ha_fault *fault, const struct ha
 {
     const void *at = (const char *)record + field->offset;
 
+    if (field->applies != NULL && !field->applies(record)) {
+        return OK;
+    }
     switch (field->type) {
     case HA_TYPE_NAME:
     case HA_TYPE_WORD:
@@ -241,6 +269,8 @@ static enum err record_check_field(const struct ha_fault *fault, const struct ha
         return record_check_parameters(fault, record);
     case HA_TYPE_STEPS:
         return record_check_steps(fault, field, record);
+    case HA_TYPE_COMMAND:
+        return record_check_command(fault, record);
     case HA_TYPE_BOOL:
     case HA_TYPE_WANTED:
     case HA_TYPE_RAW:
@@ -266,6 +296,57 @@ static enum err record_check_restart(const struct ha_fault *fault,
     if (rule->delay_max_ms < rule->delay_ms) {
         return ha_fault_tell(fault, "restart.delay_max_ms",
                              "it is less than restart.delay_ms, which it is to bound");
+    }
+    return OK;
+}
+
+/* Is nothing said of it? */
+static bool record_is_untouched(const struct ha_check *check)
+{
+    const struct ha_table *table = ha_table_of(HA_VM);
+    struct ha_vm *vm = mem_alloc_zero(table->size);
+
+    ha_record_defaults(HA_VM, vm);
+    const struct ha_check *given = &vm->startup;
+    bool is_same = check->command.n == 0 && check->address[0] == '\0' && check->port == 0 &&
+                   check->path[0] == '\0' && check->status == 0 &&
+                   check->delay_ms == given->delay_ms && check->period_ms == given->period_ms &&
+                   check->timeout_ms == given->timeout_ms && check->failures == given->failures &&
+                   check->successes == given->successes;
+    mem_free(vm);
+    return is_same;
+}
+
+/* What a check asks must be whole; what of it does not belong to its question is refused, for
+ * somebody has meant something by it. */
+static enum err record_check_check(const struct ha_fault *outer, const char *name,
+                                   const struct ha_check *check)
+{
+    const struct ha_fault fault = {.why = outer->why, .outer = name};
+    bool is_call = check->ask == HA_ASK_TCP || check->ask == HA_ASK_HTTP;
+
+    if (check->ask == HA_ASK_NOTHING && !record_is_untouched(check)) {
+        return ha_fault_tell(&fault, "ask", "it is missing, or nothing: agent, exec, tcp, http");
+    }
+    if ((check->ask == HA_ASK_EXEC) != (check->command.n > 0)) {
+        return ha_fault_tell(&fault, "command", "exec, and nothing else, has one");
+    }
+    if (check->command.n > 0 && check->command.word[0][0] != '/') {
+        return ha_fault_tell(&fault, "command", "the absolute path of the program comes first");
+    }
+    if (is_call != (check->address[0] != '\0') || is_call != (check->port != 0)) {
+        return ha_fault_tell(&fault, check->port != 0 ? "address" : "port",
+                             "tcp and http, and nothing else, have an address and a port");
+    }
+    if (check->ask != HA_ASK_HTTP && (check->path[0] != '\0' || check->status != 0)) {
+        return ha_fault_tell(&fault, check->path[0] != '\0' ? "path" : "status",
+                             "http alone has one");
+    }
+    if (check->path[0] != '\0' && check->path[0] != '/') {
+        return ha_fault_tell(&fault, "path", "it begins with \"/\"");
+    }
+    if (check->status != 0 && check->status < 100) {
+        return ha_fault_tell(&fault, "status", "statuses are from 100 to 599");
     }
     return OK;
 }
@@ -299,6 +380,14 @@ static enum err record_check_vm(const struct ha_fault *fault, const struct ha_vm
         return ha_fault_tell(fault, "storage",
                              "name the shared storage; or, for a disk that one host has, give "
                              "that host alone in `allowed`: the machine is not protected then");
+    }
+    for (enum ha_rung rung = HA_RUNG_STARTUP; rung < HA_RUNGS; rung++) {
+        TRY(record_check_check(fault, ha_rung_name(rung), ha_vm_check(vm, rung)));
+    }
+    if (vm->mute_ms != 0 && vm->mute_ms < HA_MUTE_LEAST_MS) {
+        return ha_fault_tell(fault, "mute_ms",
+                             "below 10000 a busy machine would be taken for one that hangs; 0 "
+                             "waits for ever");
     }
     return record_check_restart(fault, &vm->restart);
 }

@@ -240,6 +240,26 @@ static enum err intake_parameters(struct intake *in, struct bytes value, struct 
     return OK;
 }
 
+static enum err intake_command(struct intake *in, struct bytes value, struct ha_check *check)
+{
+    struct json_walk walk;
+    struct bytes key;
+    struct bytes item;
+
+    TRY(intake_expects(in, "command", value, JSON_IS_ARRAY));
+    json_walk_begin(&walk, value);
+    while (json_walk_next(&walk, &key, &item)) {
+        uint32_t n = check->command.n;
+        if (n == HA_COMMAND_WORDS_MAX) {
+            return intake_list_full(in, "command", HA_COMMAND_WORDS_MAX);
+        }
+        TRY(intake_chars(in, "command", item, HA_TYPE_WORD, check->command.word[n],
+                         sizeof check->command.word[n]));
+        check->command.n++;
+    }
+    return OK;
+}
+
 /* --- structs ---------------------------------------------------------------------------------- */
 
 static enum err intake_fields(struct intake *in, const struct ha_table *table, struct bytes value,
@@ -317,6 +337,8 @@ static enum err intake_field(struct intake *in, const struct ha_field *field, st
         return intake_parameters(in, value, record);
     case HA_TYPE_STEPS:
         return intake_steps(in, field, value, record);
+    case HA_TYPE_COMMAND:
+        return intake_command(in, value, record);
     }
     CHECK_UNREACHABLE("a type of field");
 }

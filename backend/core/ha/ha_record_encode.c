@@ -29,6 +29,16 @@ static void record_put_levels(struct buf *json, const struct ha_host *host)
     say(json, "]");
 }
 
+static void record_put_command(struct buf *json, const struct ha_check *check)
+{
+    say(json, "[");
+    for (uint32_t i = 0; i < check->command.n; i++) {
+        say(json, i > 0 ? "," : "");
+        json_put_string(json, check->command.word[i]);
+    }
+    say(json, "]");
+}
+
 static void record_put_parameters(struct buf *json, const struct ha_device *device)
 {
     say(json, "{");
@@ -57,6 +67,7 @@ static bool record_field_is_empty(const struct ha_field *field, const void *reco
     case HA_TYPE_LEVELS:
     case HA_TYPE_PARAMETERS:
     case HA_TYPE_STEPS:
+    case HA_TYPE_COMMAND:
         return *(const uint32_t *)(const void *)at == 0;
     case HA_TYPE_U32:
     case HA_TYPE_U64:
@@ -156,6 +167,9 @@ static void record_put_field(struct buf *json, const struct ha_field *field, con
         break;
     case HA_TYPE_STEPS:
         record_put_steps(json, record, field->table);
+        break;
+    case HA_TYPE_COMMAND:
+        record_put_command(json, record);
         break;
     case HA_TYPE_U32:
     case HA_TYPE_U64:

@@ -22,7 +22,8 @@ enum ha_type {
     HA_TYPE_RAW,        /* struct bytes, any object */
     HA_TYPE_LEVELS,     /* n_levels and levels of a host, an array of arrays of names */
     HA_TYPE_PARAMETERS, /* n_parameters and parameters of a device, an object of strings */
-    HA_TYPE_STEPS       /* n_steps and steps of an incident, an array of objects */
+    HA_TYPE_STEPS,      /* n_steps and steps of an incident, an array of objects */
+    HA_TYPE_COMMAND     /* the command of a check, an array of strings */
 };
 
 struct ha_field {

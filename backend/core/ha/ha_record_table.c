@@ -62,6 +62,7 @@
     }
 
 NAMES_OF(policy_name_at, ha_policy_name, ha_policy)
+NAMES_OF(loss_name_at, ha_loss_name, ha_loss)
 NAMES_OF(phase_name_at, ha_phase_name, ha_phase)
 NAMES_OF(proof_name_at, ha_proof_name, ha_proof)
 NAMES_OF(fate_phase_name_at, ha_fate_phase_name, ha_fate_phase)
@@ -69,6 +70,8 @@ NAMES_OF(report_state_name_at, ha_report_state_name, ha_report_state)
 NAMES_OF(vm_end_name_at, ha_vm_end_name, world_vm_end)
 NAMES_OF(watchdog_name_at, ha_watchdog_name, world_watchdog)
 NAMES_OF(err_name_at, err_name, err)
+NAMES_OF(ask_name_at, ha_ask_name, ha_ask)
+NAMES_OF(rung_state_name_at, ha_rung_state_name, ha_rung_state)
 
 /* The error of a report is an enum of another header, as wide as the others here. */
 _Static_assert(sizeof(enum err) == sizeof(uint32_t) && sizeof(enum ha_phase) == sizeof(uint32_t),
@@ -83,6 +86,60 @@ static const struct ha_field restart_fields[] = {
     NUMBER(ha_restart_rule, stable_s, HA_TYPE_U32, 1, DAY_S, 600),
 };
 
+static bool check_asks(const void *check)
+{
+    return ((const struct ha_check *)check)->ask != HA_ASK_NOTHING;
+}
+
+static bool check_is_call(const void *check)
+{
+    enum ha_ask ask = ((const struct ha_check *)check)->ask;
+
+    return ask == HA_ASK_TCP || ask == HA_ASK_HTTP;
+}
+
+static bool check_is_http(const void *check)
+{
+    return ((const struct ha_check *)check)->ask == HA_ASK_HTTP;
+}
+
+#define CHECK_NUMBER(member, low, high, given, when)                                               \
+    {                                                                                              \
+        FIELD(ha_check, member, #member, HA_TYPE_U32), .least = (low), .most = (high),             \
+                                                       .preset = (given), .applies = (when)        \
+    }
+
+static const struct ha_field check_fields[] = {
+    CHOICE(ha_check, ask, ask_name_at, HA_ASKS),
+    {FIELD(ha_check, command, "command", HA_TYPE_COMMAND)},
+    CHARS(ha_check, address, HA_TYPE_WORD),
+    CHECK_NUMBER(port, 0, 65535, 0, check_is_call),
+    CHARS(ha_check, path, HA_TYPE_WORD),
+    CHECK_NUMBER(status, 0, 599, 0, check_is_http),
+    CHECK_NUMBER(delay_ms, 0, HOUR_MS, 0, check_asks),
+    CHECK_NUMBER(period_ms, 500, HOUR_MS, 10000, check_asks),
+    CHECK_NUMBER(timeout_ms, 100, HOUR_MS, 3000, check_asks),
+    CHECK_NUMBER(failures, 1, 1000, 3, check_asks),
+    CHECK_NUMBER(successes, 1, 1000, 1, check_asks),
+};
+
+static const struct ha_table check_table = TABLE(ha_check, check_fields, true);
+
+static bool vm_has_startup(const void *vm)
+{
+    return check_asks(&((const struct ha_vm *)vm)->startup);
+}
+
+static bool vm_has_liveness(const void *vm)
+{
+    return check_asks(&((const struct ha_vm *)vm)->liveness);
+}
+
+static bool vm_has_readiness(const void *vm)
+{
+    return check_asks(&((const struct ha_vm *)vm)->readiness);
+}
+
 static const struct ha_table restart_table = TABLE(ha_restart_rule, restart_fields, true);
 
 static const struct ha_field vm_fields[] = {
@@ -91,6 +148,8 @@ static const struct ha_field vm_fields[] = {
     COUNTER(ha_vm, start_count),
     CHARS(ha_vm, move_to, HA_TYPE_NAME),
     CHOICE(ha_vm, policy, policy_name_at, HA_POLICIES),
+    CHOICE(ha_vm, on_storage_loss, loss_name_at, HA_LOSSES),
+    NUMBER(ha_vm, storage_loss_ms, HA_TYPE_U32, 0, HOUR_MS, 60000),
     NUMBER(ha_vm, priority, HA_TYPE_U32, 0, 1000, 100),
     NUMBER_NEEDED(ha_vm, memory_mib, HA_TYPE_U32, 1, MEMORY_MIB_MAX),
     NUMBER(ha_vm, cpus, HA_TYPE_U32, 1, CPUS_MAX, 1),
@@ -105,6 +164,13 @@ static const struct ha_field vm_fields[] = {
     {FIELD(ha_vm, restart, "restart", HA_TYPE_OBJECT), .table = &restart_table},
     NUMBER(ha_vm, stop_ms, HA_TYPE_U32, 0, HOUR_MS, 30000),
     NUMBER(ha_vm, start_ms, HA_TYPE_U32, 100, HOUR_MS, 60000),
+    NUMBER(ha_vm, mute_ms, HA_TYPE_U32, 0, HOUR_MS, 60000),
+    {FIELD(ha_vm, startup, "startup", HA_TYPE_OBJECT), .table = &check_table,
+     .applies = vm_has_startup},
+    {FIELD(ha_vm, liveness, "liveness", HA_TYPE_OBJECT), .table = &check_table,
+     .applies = vm_has_liveness},
+    {FIELD(ha_vm, readiness, "readiness", HA_TYPE_OBJECT), .table = &check_table,
+     .applies = vm_has_readiness},
     {FIELD(ha_vm, definition, "definition", HA_TYPE_RAW)},
 };
 
@@ -206,6 +272,34 @@ static bool report_has_ended(const void *record)
     return ((const struct ha_report *)record)->state == HA_REPORT_STOPPED;
 }
 
+static const struct ha_field rung_fields[] = {
+    CHOICE(ha_rung_view, state, rung_state_name_at, HA_RUNG_STATES),
+    COUNTER(ha_rung_view, since_ms),
+    CHARS(ha_rung_view, answer, HA_TYPE_TEXT),
+};
+
+static const struct ha_table rung_table = TABLE(ha_rung_view, rung_fields, false);
+
+/* One that nobody asks is left out, and so are those of a machine that does not run. */
+#define RUNG_APPLIES(function, rung)                                                               \
+    static bool function(const void *record)                                                       \
+    {                                                                                              \
+        const struct ha_report *r = record;                                                        \
+        return !report_has_ended(r) && r->rungs[rung].state != HA_RUNG_UNASKED;                    \
+    }
+
+RUNG_APPLIES(report_has_qmp, HA_RUNG_QMP)
+RUNG_APPLIES(report_has_agent, HA_RUNG_AGENT)
+RUNG_APPLIES(report_has_startup, HA_RUNG_STARTUP)
+RUNG_APPLIES(report_has_liveness, HA_RUNG_LIVENESS)
+RUNG_APPLIES(report_has_readiness, HA_RUNG_READINESS)
+
+#define RUNG(rung, key, when)                                                                      \
+    {                                                                                              \
+        FIELD(ha_report, rungs[rung], key, HA_TYPE_OBJECT), .table = &rung_table,                  \
+                                                            .applies = (when)                      \
+    }
+
 static const struct ha_field report_fields[] = {
     CHARS_NEEDED(ha_report, host, HA_TYPE_NAME),
     CHARS_NEEDED(ha_report, vm, HA_TYPE_NAME),
@@ -216,7 +310,14 @@ static const struct ha_field report_fields[] = {
      .values = WORLD_VM_CRASHED + 1, .applies = report_has_ended},
     {FIELD(ha_report, error, "error", HA_TYPE_ENUM), .name_of = err_name_at, .values = ERR_COUNT,
      .applies = report_has_ended},
+    FLAG(ha_report, lost_storage, "lost_storage", false),
+    {FIELD(ha_report, is_unwell, "unwell", HA_TYPE_BOOL), .applies = report_has_ended},
     CHARS(ha_report, detail, HA_TYPE_TEXT),
+    RUNG(HA_RUNG_QMP, "qmp", report_has_qmp),
+    RUNG(HA_RUNG_AGENT, "agent", report_has_agent),
+    RUNG(HA_RUNG_STARTUP, "startup", report_has_startup),
+    RUNG(HA_RUNG_LIVENESS, "liveness", report_has_liveness),
+    RUNG(HA_RUNG_READINESS, "readiness", report_has_readiness),
 };
 
 static const struct ha_field step_fields[] = {

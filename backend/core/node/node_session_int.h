@@ -37,7 +37,8 @@ struct agent_session {
     char host[HA_NAME_BYTES];
     node_id id;
     nanos heard_at;
-    nanos said_at; /* REACHED, last */
+    nanos said_at;    /* REACHED, last */
+    nanos renewed_at; /* a renewal came this way, last */
 
     /* The feed. */
     struct store_stream *watch; /* owned */
@@ -60,6 +61,7 @@ struct agent_session {
 struct agent_route {
     node_id agent;
     node_id via;
+    nanos renewed_at; /* a renewal came that way, last */
 };
 
 struct node_sessions {

@@ -7,8 +7,10 @@
  *     RELAYED  from the leader to that member: kind u8 = 36, version u8 = 1, the agent u64, a GRANT
  *              or a REFUSE
  *
- * The leader learns by the first which way the second takes. A renewal arrives later by the relay
- * than it was sent, and so counts from later: that is on the safe side, as any delay is.
+ * The leader learns by the first which way the second takes: an answer goes where the newest
+ * renewal came from, since a stream whose other end has gone elsewhere may not know it yet. A
+ * renewal arrives later by the relay than it was sent, and so counts from later: that is on the
+ * safe side, as any delay is.
  */
 #include <string.h>
 
@@ -51,6 +53,7 @@ enum ha_farewell agent_take_renewal(struct agent_session *a, struct bytes bytes)
     if (e != OK || note.kind != HA_NOTE_RENEW || strcmp(note.as.renew.host, a->host) != 0) {
         return HA_FAREWELL_PROTOCOL;
     }
+    a->renewed_at = world_now(s->world);
     if (!agent_node_serves(s)) {
         return HA_FAREWELL_NONE;
     }
@@ -96,6 +99,7 @@ static void route_learn(struct node_sessions *s, node_id agent, node_id via)
         s->routes[at].agent = agent;
     }
     s->routes[at].via = via;
+    s->routes[at].renewed_at = world_now(s->world);
 }
 
 /* --- the way back ------------------------------------------------------------------------------
@@ -120,11 +124,13 @@ void agent_answer(void *ctx, node_id to, struct bytes note)
     struct node_sessions *s = ctx;
     struct agent_session *a = agent_find(s, to);
     const size_t at = route_place(s, to);
+    const struct agent_route *route =
+        at < s->n_routes && s->routes[at].agent == to ? &s->routes[at] : NULL;
 
-    if (a != NULL) {
+    if (a != NULL && (route == NULL || a->renewed_at >= route->renewed_at)) {
         answer_here(a, note);
-    } else if (at < s->n_routes && s->routes[at].agent == to) {
-        relay_send(s, s->routes[at].via, NOTE_RELAYED, to, note);
+    } else if (route != NULL) {
+        relay_send(s, route->via, NOTE_RELAYED, to, note);
     }
 }
 

@@ -36,8 +36,9 @@
  * HOW IT ENDS. Its process is watched by a pidfd. QEMU runs with -no-shutdown: when its guest has
  * shut down, it stays until we have seen it, and end it; so WORLD_VM_SHUT_DOWN is told apart from a
  * crash also when it happened while no process of ours was there. A guest that panicked, or a
- * processor that KVM could not run on, is a crash, whose process is killed. An image without room
- * left (io-error) is a pause.
+ * processor that KVM could not run on, is a crash, whose process is killed. An image that fails, or
+ * has no room left (io-error), stops its guest, which hears nothing of it: a pause, and QUERY says
+ * why.
  *
  * HOW IT IS MOVED. The machine that waits is a QEMU with -incoming and -S: when all has arrived, it
  * stands still until RESUME, which takes the image's lock (late-block-activate). The one that sends

@@ -80,6 +80,9 @@ static void add_image(struct qemu_args *args, const struct qemu_launch *launch,
     json_decref(node);
 }
 
+/* A write or read that fails stops the guest, which hears nothing of it, and goes on at RESUME. */
+#define STOPS_ON_ERRORS ",werror=stop,rerror=stop"
+
 static void add_disk(struct qemu_args *args, const struct qemu_definition *d)
 {
     const char *write_cache = d->cache == QEMU_CACHE_DIRECTSYNC ? "off" : "on";
@@ -87,15 +90,17 @@ static void add_disk(struct qemu_args *args, const struct qemu_definition *d)
 
     switch (d->bus) {
     case QEMU_BUS_IDE:
-        ADD(args, "-device", "ide-hd,id=ide0,drive=disk0,bus=ide.0,unit=0,write-cache=%s",
+        ADD(args, "-device",
+            "ide-hd,id=ide0,drive=disk0,bus=ide.0,unit=0,write-cache=%s" STOPS_ON_ERRORS,
             write_cache);
         break;
     case QEMU_BUS_SCSI:
         ADD(args, "-device", "virtio-scsi-%s,id=scsi", is_micro ? "device" : "pci");
-        ADD(args, "-device", "scsi-hd,id=scsi0,drive=disk0,bus=scsi.0,write-cache=%s", write_cache);
+        ADD(args, "-device",
+            "scsi-hd,id=scsi0,drive=disk0,bus=scsi.0,write-cache=%s" STOPS_ON_ERRORS, write_cache);
         break;
     case QEMU_BUS_VIRTIO:
-        ADD(args, "-device", "virtio-blk-%s,id=virtio0,drive=disk0,write-cache=%s",
+        ADD(args, "-device", "virtio-blk-%s,id=virtio0,drive=disk0,write-cache=%s" STOPS_ON_ERRORS,
             is_micro ? "device" : "pci", write_cache);
         break;
     }

@@ -382,9 +382,18 @@ static void a_start_fails_or_waits_for_its_storage(void **state)
     uint64_t writes = simvolume_writes(f.volume);
     farm_run(&f, MINUTE);
     assert_int_equal(simvolume_writes(f.volume), writes);
+    /* Its write has failed, and so it stands still until it is told to go on. */
+    assert_int_equal(command_wait(&f, f.a, WORLD_VM_QUERY, 1).request.state, WORLD_VM_PAUSED);
+    assert_int_equal(try_on(&f, f.a, WORLD_VM_RESUME, 1), OK);
+    farm_run(&f, NANOS_PER_S);
+    assert_int_equal(command_wait(&f, f.a, WORLD_VM_QUERY, 1).request.state, WORLD_VM_PAUSED);
     simvolume_cut(f.volume, f.a, false);
     farm_run(&f, NANOS_PER_S);
+    assert_int_equal(simvolume_writes(f.volume), writes);
+    assert_int_equal(try_on(&f, f.a, WORLD_VM_RESUME, 1), OK);
+    farm_run(&f, NANOS_PER_S);
     assert_true(simvolume_writes(f.volume) > writes);
+    assert_int_equal(command_wait(&f, f.a, WORLD_VM_QUERY, 1).request.state, WORLD_VM_RUNNING);
     simworld_free(f.sim);
 }
 

@@ -93,8 +93,10 @@ static void page_check_fields(enum ha_kind kind, const struct ha_table *table, c
         } else if (field->type == HA_TYPE_ENUM && strcmp(field->name, "error") != 0) {
             page_check_choice(kind, field, line);
         }
-        if (field->type == HA_TYPE_OBJECT) {
-            page_check_fields(kind, field->table, "restart.", section);
+        bool was_told = i > 0 && field->table == table->fields[i - 1].table;
+        if (field->type == HA_TYPE_OBJECT && !was_told) {
+            snprintf(name, sizeof name, "%s.", field->name);
+            page_check_fields(kind, field->table, name, section);
         }
         free(line);
     }

@@ -59,6 +59,13 @@ static void sample_inner(struct prng *p, const struct ha_field *field, void *rec
         sample_names(p, names->name, 0, HA_LIST_MAX, &names->n);
     } else if (field->type == HA_TYPE_OBJECT) {
         sample_fields(p, field->table, at);
+    } else if (field->type == HA_TYPE_COMMAND) {
+        struct ha_check *check = record;
+        check->command.n =
+            check->ask == HA_ASK_EXEC ? (uint32_t)prng_range(p, 1, HA_COMMAND_WORDS_MAX) : 0;
+        for (uint32_t i = 0; i < check->command.n; i++) {
+            ha_text_set(check->command.word[i], HA_VALUE_BYTES, "/bin/a \"b\" \\c");
+        }
     } else if (field->type == HA_TYPE_RAW) {
         static const char text[] = "{\"disk\": {\"x\":[1.5, null]}}";
         bool is_empty = prng_chance(p, 1, 2);
@@ -95,7 +102,8 @@ static void sample_fields(struct prng *p, const struct ha_table *table, void *re
         void *at = (char *)record + field->offset;
         uint64_t edge = prng_chance(p, 1, 2) ? field->least : field->most;
         bool is_edge = prng_chance(p, 1, 4);
-        if (field->applies != NULL && !field->applies(record)) {
+        bool is_object = field->type == HA_TYPE_OBJECT; /* what is in it says whether it applies */
+        if (!is_object && field->applies != NULL && !field->applies(record)) {
             continue;
         }
         if (field->type <= HA_TYPE_TEXT) {
@@ -116,6 +124,23 @@ static void sample_fields(struct prng *p, const struct ha_table *table, void *re
     }
 }
 
+/* What is of another question's is nothing. */
+static void make_check_sensible(struct ha_check *check)
+{
+    if (check->ask == HA_ASK_TCP || check->ask == HA_ASK_HTTP) {
+        ha_text_set(check->address, sizeof check->address, "10.0.0.7");
+        check->port = check->port == 0 ? 80 : check->port;
+    } else {
+        memset(check->address, 0, sizeof check->address);
+    }
+    if (check->ask == HA_ASK_HTTP && check->path[0] != '\0') {
+        check->path[0] = '/';
+    } else if (check->ask != HA_ASK_HTTP) {
+        memset(check->path, 0, sizeof check->path);
+    }
+    check->status = check->status < 100 ? 0 : check->status;
+}
+
 /* Brings a machine into accord with what is checked across its fields. */
 static void make_vm_sensible(struct ha_vm *vm)
 {
@@ -124,6 +149,10 @@ static void make_vm_sensible(struct ha_vm *vm)
     vm->restart.delay_max_ms = vm->restart.delay_max_ms < vm->restart.delay_ms
                                    ? vm->restart.delay_ms
                                    : vm->restart.delay_max_ms;
+    vm->mute_ms = vm->mute_ms < 10000 ? 0 : vm->mute_ms;
+    make_check_sensible(&vm->startup);
+    make_check_sensible(&vm->liveness);
+    make_check_sensible(&vm->readiness);
     if (vm->allowed.n > 0) {
         vm->preferred = vm->allowed;
         ha_text_set(vm->move_to, sizeof vm->move_to, vm->allowed.name[0]);
@@ -133,12 +162,24 @@ static void make_vm_sensible(struct ha_vm *vm)
     }
 }
 
+/* Whoever has ended stands on no rung; and of one that nobody asks nothing is said. */
+static void make_report_sensible(struct ha_report *report)
+{
+    for (enum ha_rung i = 0; i < HA_RUNGS; i++) {
+        if (report->state != HA_REPORT_RUNS || report->rungs[i].state == HA_RUNG_UNASKED) {
+            memset(&report->rungs[i], 0, sizeof report->rungs[i]);
+        }
+    }
+}
+
 void sample_record(struct prng *p, enum ha_kind kind, void *record)
 {
     ha_record_defaults(kind, record);
     sample_fields(p, ha_table_of(kind), record);
     if (kind == HA_VM) {
         make_vm_sensible(record);
+    } else if (kind == HA_REPORT) {
+        make_report_sensible(record);
     } else if (kind == HA_FATE) {
         struct ha_fate *fate = record;
         fate->proof = fate->phase == HA_HOST_GONE ? HA_PROOF_FENCED : HA_PROOF_NONE;

@@ -715,6 +715,35 @@ static void policy_says_what_becomes_of_a_machine_without_a_lease(void **state)
 
 /* So short that nobody has noticed: what it ran is gone all the same, and it is for its agent to
  * say so. */
+/* All processes stand still for more than half a lease. As they go on, its guest is asked to shut
+ * down, and the lease is renewed at once. */
+static void machine_that_was_stopped_for_want_of_a_lease_has_not_failed(void **state)
+{
+    struct ha_cluster c;
+    (void)state;
+    struct ha_box *b = cluster_with(&c, 41, WORLD_WATCHDOG_READY, false, "web");
+    c.is_loud = true;
+    struct ha_settings settings = *ha_view_settings(ha_cluster_view(&c));
+    settings.lease_ms = 30000;
+    settings.expiry_max_ms = 120000;
+    HA_APPLY(&c, &settings);
+    ha_cluster_run(&c, 40 * NANOS_PER_S);
+    assert_int_equal(ha_cluster_starts(&c, "web"), 1); /* a longer lease is no end of the old one */
+    for (uint32_t i = 0; i < c.n; i++) {
+        simhost_pause(c.box[i].host, simworld_now(c.sim) + 16 * NANOS_PER_S);
+    }
+    for (int i = 0; i < 300 && ha_cluster_lives_on(&c, "web") != NULL; i++) {
+        ha_cluster_run(&c, 100 * NANOS_PER_MS);
+    }
+    assert_null(ha_cluster_lives_on(&c, "web"));
+    ha_cluster_run(&c, NANOS_PER_S);
+    assert_true(ha_cluster_wait_vm(&c, "web", HA_RUNNING, NULL, 30 * NANOS_PER_S));
+    assert_int_equal(ha_cluster_owner(&c, "web")->failures, 0);
+    assert_int_equal(ha_cluster_starts(&c, "web"), 2);
+    assert_string_equal(ha_cluster_owner(&c, "web")->host, b->name);
+    ha_cluster_deinit(&c);
+}
+
 static void host_that_was_off_for_a_moment_tells_what_it_has_lost(void **state)
 {
     struct ha_cluster c;
@@ -906,6 +935,7 @@ int main(void)
         cmocka_unit_test(host_that_is_heard_again_is_not_switched_off),
         cmocka_unit_test(token_that_somebody_wrote_over_is_taken_again),
         cmocka_unit_test(policy_says_what_becomes_of_a_machine_without_a_lease),
+        cmocka_unit_test(machine_that_was_stopped_for_want_of_a_lease_has_not_failed),
         cmocka_unit_test(host_that_was_off_for_a_moment_tells_what_it_has_lost),
         cmocka_unit_test(host_that_is_to_be_fenced_gets_no_lease),
         cmocka_unit_test(fence_that_is_asked_for_while_the_host_is_lost_is_made_once),

@@ -4,6 +4,7 @@
 
 #include "core/base/mem.h"
 #include "core/base/say.h"
+#include "core/ha/ha_ladder_view.h"
 #include "tests/core/ha/ha_samples.h"
 #include "tests/support/test.h"
 
@@ -564,9 +565,127 @@ static void whatever_the_records_say_there_is_an_explanation(void **state)
     }
 }
 
+/* "web" runs on "a", with a check of each kind, and its host has reported its rungs. */
+static void ladder_scene(struct ha_view *v, struct ha_report *report)
+{
+    struct ha_vm vm = vm_named("web", 400);
+
+    explain_scene(v);
+    vm.liveness.ask = HA_ASK_EXEC;
+    vm.liveness.command.n = 1;
+    ha_text_set(vm.liveness.command.word[0], HA_VALUE_BYTES, "/bin/check");
+    vm.readiness.ask = HA_ASK_AGENT;
+    VIEW_PUT(v, &vm);
+    explain_put_owner(v, HA_RUNNING, "a", 7, "");
+    ha_record_defaults(HA_REPORT, report);
+    ha_text_set(report->host, sizeof report->host, "a");
+    ha_text_set(report->vm, sizeof report->vm, "web");
+    report->epoch = 7;
+    for (enum ha_rung rung = 0; rung < HA_RUNGS; rung++) {
+        bool is_asked = rung != HA_RUNG_STARTUP;
+        report->rungs[rung].state = is_asked ? HA_RUNG_WELL : HA_RUNG_UNASKED;
+        report->rungs[rung].since_ms = is_asked ? 1000 : 0;
+    }
+    VIEW_PUT(v, report);
+}
+
+static void ladder_of(const struct ha_view *v, struct ha_ladder_view *ret)
+{
+    ha_ladder_look(v, ha_view_vm(v, "web"), ret);
+}
+
+static void the_first_rung_that_is_bad_is_told_and_what_follows(void **state)
+{
+    struct ha_view v;
+    struct ha_report report;
+    struct ha_ladder_view l;
+    (void)state;
+    ladder_scene(&v, &report);
+    ladder_of(&v, &l);
+    assert_true(l.is_well);
+    assert_null(l.first_bad);
+    assert_string_equal(l.lines[0].name, "process");
+    assert_int_equal(l.lines[0].state, HA_RUNG_WELL);
+    assert_string_equal(l.lines[1 + HA_RUNG_QMP].then,
+                        "it is ended after 60 s without an answer, and started anew");
+    assert_string_equal(l.lines[1 + HA_RUNG_LIVENESS].asks, "run /bin/check, every 10 s");
+    assert_string_equal(l.lines[1 + HA_RUNG_LIVENESS].then,
+                        "it is ended after 3 failures in a row, and started anew");
+    assert_string_equal(l.lines[1 + HA_RUNG_READINESS].then, "it is only told");
+    assert_string_equal(l.lines[1 + HA_RUNG_STARTUP].asks, "");
+    assert_string_equal(l.lines[1 + HA_RUNG_STARTUP].then, "");
+
+    report.rungs[HA_RUNG_READINESS].state = HA_RUNG_BAD;
+    report.rungs[HA_RUNG_LIVENESS].state = HA_RUNG_BAD;
+    ha_text_set(report.rungs[HA_RUNG_LIVENESS].answer, HA_TEXT_BYTES, "exit 3");
+    VIEW_PUT(&v, &report);
+    ladder_of(&v, &l);
+    assert_false(l.is_well);
+    assert_ptr_equal(l.first_bad, &l.lines[1 + HA_RUNG_LIVENESS]);
+    assert_string_equal(l.first_bad->answer, "exit 3");
+    assert_explains(&v, ha_explain_vm, "web",
+                    "web is running on a, in epoch 7.\n"
+                    "It is not well (`novacron health web`):\n"
+                    "  liveness: exit 3; it is ended after 3 failures in a row, and started anew.\n"
+                    "  readiness: ; it is only told.\n"
+                    "If a were lost, it would come back on b.\n");
+    ha_view_deinit(&v);
+}
+
+static void what_waits_is_not_well_yet_but_for_an_agent_that_never_spoke(void **state)
+{
+    struct ha_view v;
+    struct ha_report report;
+    struct ha_ladder_view l;
+    (void)state;
+    ladder_scene(&v, &report);
+    report.rungs[HA_RUNG_AGENT].state = HA_RUNG_WAITING;
+    VIEW_PUT(&v, &report);
+    ladder_of(&v, &l);
+    assert_true(l.is_well);
+    report.rungs[HA_RUNG_READINESS].state = HA_RUNG_WAITING;
+    VIEW_PUT(&v, &report);
+    ladder_of(&v, &l);
+    assert_false(l.is_well);
+    assert_null(l.first_bad);
+    ha_view_deinit(&v);
+}
+
+/* What was reported of an earlier epoch, or before the host was lost, is of no rung now. */
+static void rungs_are_those_of_the_present_epoch_on_a_host_that_is_there(void **state)
+{
+    struct ha_view v;
+    struct ha_report report;
+    struct ha_ladder_view l;
+    (void)state;
+    ladder_scene(&v, &report);
+    explain_put_owner(&v, HA_RUNNING, "a", 8, "");
+    ladder_of(&v, &l);
+    assert_int_equal(l.lines[0].state, HA_RUNG_WAITING);
+    assert_int_equal(l.lines[1 + HA_RUNG_QMP].state, HA_RUNG_UNASKED);
+    assert_false(l.is_well);
+    explain_put_owner(&v, HA_RECOVERING, "a", 7, "its host a is lost");
+    ladder_of(&v, &l);
+    assert_int_equal(l.lines[0].state, HA_RUNG_WAITING);
+    assert_string_equal(l.lines[0].answer, "its host a is lost");
+    explain_put_owner(&v, HA_FAILED, "a", 7, "it crashed");
+    ladder_of(&v, &l);
+    assert_ptr_equal(l.first_bad, &l.lines[0]);
+    struct ha_vm vm = *ha_view_vm(&v, "web");
+    vm.is_wanted = false;
+    VIEW_PUT(&v, &vm);
+    explain_put_owner(&v, HA_STOPPED, "a", 7, "");
+    ladder_of(&v, &l);
+    assert_true(l.is_well);
+    ha_view_deinit(&v);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_first_rung_that_is_bad_is_told_and_what_follows),
+        cmocka_unit_test(what_waits_is_not_well_yet_but_for_an_agent_that_never_spoke),
+        cmocka_unit_test(rungs_are_those_of_the_present_epoch_on_a_host_that_is_there),
         cmocka_unit_test(a_machine_that_runs_tells_where_it_would_come_back),
         cmocka_unit_test(a_machine_that_is_to_move_tells_what_is_in_its_way),
         cmocka_unit_test(a_machine_on_a_disk_of_its_host_is_not_protected),

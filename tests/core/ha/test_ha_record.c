@@ -1,5 +1,6 @@
 #include "core/ha/ha_record.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "core/base/mem.h"
@@ -314,6 +315,62 @@ static void parameters_cannot_tell_a_fence_agent_what_to_do(void **state)
         "parameters.ip: it is there twice");
 }
 
+static void checks_of_machines_are_whole_or_refused(void **state)
+{
+    static const struct {
+        const char *check;
+        const char *says;
+    } cases[] = {
+        {"{\"ask\":\"agent\"}", ""},
+        {"{\"ask\":\"exec\",\"command\":[\"/bin/true\",\"a b\"]}", ""},
+        {"{\"ask\":\"http\",\"address\":\"::1\",\"port\":80,\"path\":\"/x\",\"status\":204}", ""},
+        {"{}", ""},
+        {"{\"period_ms\":5000}", "ask: it is missing, or nothing: agent, exec, tcp, http"},
+        {"{\"ask\":\"exec\"}", "command: exec, and nothing else, has one"},
+        {"{\"ask\":\"agent\",\"command\":[\"/x\"]}", "command: exec, and nothing else, has one"},
+        {"{\"ask\":\"exec\",\"command\":[\"true\"]}",
+         "command: the absolute path of the program comes first"},
+        {"{\"ask\":\"exec\",\"command\":[\"/a\\nb\"]}", "command: printable ASCII was expected"},
+        {"{\"ask\":\"exec\",\"command\":[1]}", "command: a string was expected"},
+        {"{\"ask\":\"exec\",\"command\":[\"/a\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\"]}",
+         "command: too many; at most 8 are allowed"},
+        {"{\"ask\":\"tcp\",\"address\":\"10.0.0.7\"}",
+         "port: tcp and http, and nothing else, have an address and a port"},
+        {"{\"ask\":\"tcp\",\"port\":80}",
+         "address: tcp and http, and nothing else, have an address and a port"},
+        {"{\"ask\":\"agent\",\"port\":80}",
+         "address: tcp and http, and nothing else, have an address and a port"},
+        {"{\"ask\":\"tcp\",\"address\":\"a\",\"port\":65536}",
+         "port: 65536 is too large; 0 to 65535 is allowed"},
+        {"{\"ask\":\"tcp\",\"address\":\"a\",\"port\":80,\"path\":\"/\"}",
+         "path: http alone has one"},
+        {"{\"ask\":\"http\",\"address\":\"a\",\"port\":80,\"path\":\"x\"}",
+         "path: it begins with \"/\""},
+        {"{\"ask\":\"http\",\"address\":\"a\",\"port\":80,\"status\":99}",
+         "status: statuses are from 100 to 599"},
+        {"{\"ask\":\"agent\",\"failures\":0}", "failures: 0 is too small; 1 to 1000 is allowed"},
+        {"{\"ask\":\"agent\",\"period_ms\":100}",
+         "period_ms: 100 is too small; 500 to 3600000 is allowed"},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        for (enum ha_rung rung = HA_RUNG_STARTUP; rung < HA_RUNGS; rung++) {
+            char json[512];
+            char says[256] = "";
+            snprintf(json, sizeof(json), "{" VM_MINIMUM ",\"%s\":%s}", ha_rung_name(rung),
+                     cases[i].check);
+            if (cases[i].says[0] != '\0') {
+                snprintf(says, sizeof(says), "%s.%s", ha_rung_name(rung), cases[i].says);
+            }
+            assert_record_says(HA_VM, json, says);
+        }
+    }
+    assert_record_says(HA_VM, "{" VM_MINIMUM ",\"mute_ms\":9999}",
+                       "mute_ms: below 10000 a busy machine would be taken for one that hangs; 0 "
+                       "waits for ever");
+    assert_record_says(HA_VM, "{" VM_MINIMUM ",\"mute_ms\":0}", "");
+}
+
 static void unknown_fields_are_errors_for_operators_alone(void **state)
 {
     (void)state;
@@ -488,6 +545,7 @@ int main(void)
         cmocka_unit_test(says_which_field_is_wrong_and_what_is_allowed),
         cmocka_unit_test(a_machine_without_shared_storage_names_its_one_host),
         cmocka_unit_test(parameters_cannot_tell_a_fence_agent_what_to_do),
+        cmocka_unit_test(checks_of_machines_are_whole_or_refused),
         cmocka_unit_test(unknown_fields_are_errors_for_operators_alone),
         cmocka_unit_test(a_phase_has_the_host_and_epoch_that_it_needs),
         cmocka_unit_test(texts_have_no_control_characters_whoever_wrote_them),

@@ -140,6 +140,35 @@ static void voter_without_a_leader_is_left(void **state)
     ha_cluster_deinit(&c);
 }
 
+/* The link to the leader that serves it is cut, and neither end is told: answers must go the way
+ * that renewals come, and not into the stream that nobody reads any more. */
+static void link_to_the_leader_is_lost_without_a_word(void **state)
+{
+    uint32_t seen = 0;
+    (void)state;
+    for (uint64_t seed = 40; seed < 52; seed++) {
+        struct ha_cluster c;
+        struct ha_box *b = agents_with(&c, seed, 1, "web");
+        struct ha_box *voter = voter_of(&c, b);
+        const nanos lease = (nanos)ha_view_settings(ha_cluster_view(&c))->lease_ms * NANOS_PER_MS;
+        nanos least = lease;
+        if (voter == ha_cluster_leader(&c)) {
+            seen++;
+            simnet_cut(voter->host, b->host, true);
+            simnet_cut(b->host, voter->host, true);
+            for (uint32_t i = 0; i < 1200; i++) {
+                ha_cluster_run(&c, 10 * NANOS_PER_MS);
+                least = u64_min(least, lease_left(b));
+            }
+            assert_true(least > lease / HA_STOP_SHARE);
+            assert_int_equal(ha_box_session(b).losses, 1);
+            assert_int_equal(ha_cluster_starts(&c, "web"), 1);
+        }
+        ha_cluster_deinit(&c);
+    }
+    assert_true(seen > 1);
+}
+
 /* The daemon of the host alone dies: it comes back within its lease, and finds its machine. */
 static void its_daemon_restarts_and_adopts(void **state)
 {
@@ -242,6 +271,7 @@ int main(void)
         cmocka_unit_test(its_power_is_lost_and_the_machine_runs_elsewhere),
         cmocka_unit_test(voter_dies_and_no_machine_stops),
         cmocka_unit_test(voter_without_a_leader_is_left),
+        cmocka_unit_test(link_to_the_leader_is_lost_without_a_word),
         cmocka_unit_test(its_daemon_restarts_and_adopts),
         cmocka_unit_test(partitioned_host_ends_its_machines_in_time),
         cmocka_unit_test(quorum_is_lost_and_comes_back),

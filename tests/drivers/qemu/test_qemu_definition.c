@@ -150,6 +150,7 @@ static void makes_a_command_line_of_all_parts(void **state)
     assert_true(has_words(&args, "-blockdev", "\"driver\":\"qcow2\""));
     assert_true(
         has_words(&args, "-device", "scsi-hd,id=scsi0,drive=disk0,bus=scsi.0,write-cache=off"));
+    assert_true(has_words(&args, "-device", "werror=stop,rerror=stop"));
     assert_true(has_words(&args, "-netdev", "tap,id=net0,ifname=tap0,script=no"));
     assert_true(has_words(&args, "-device", "e1000,netdev=net1"));
     assert_true(has_words(&args, "-device", "name=" QEMU_AGENT_PORT));

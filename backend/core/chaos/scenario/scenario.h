@@ -277,6 +277,18 @@ struct stage;
       "Proxmox test-basic5, test-shutdown4", "the leader is cut off, with machines on its host")   \
     X(even_split, "even-split", "nobody is fenced; all run within 30 s of the heal", 560, "",      \
       "qdevice#7, #10", "a cluster of four falls into two halves")                                 \
+    X(witness_lost, "witness-lost",                                                                \
+      "no host is fenced and no machine stops while the two hear each other; after a split all "   \
+      "run "                                                                                       \
+      "within 30 s of the heal",                                                                   \
+      760, "", "qdevice#7, #10",                                                                   \
+      "the witness of two hosts comes and goes, and is down; then the two do not hear each other") \
+    X(witness_on_one_side, "witness-on-one-side",                                                  \
+      "the leader's side runs all within 90 s; nobody of it is fenced", 660, "",                   \
+      "qdevice, ffsplit", "one of two hosts hears neither the other nor the witness")              \
+    X(witness_on_both_sides, "witness-on-both-sides",                                              \
+      "one host is fenced, and the other runs all within 90 s", 760, "", "qdevice#7, ffsplit",     \
+      "two hosts do not hear each other, and both hear the witness")                               \
     X(odd_split, "odd-split",                                                                      \
       "the majority runs everything within 90 s, and nobody of it is fenced", 560, "",             \
       "corosync#74", "a cluster of five falls apart, two and three")                               \
@@ -292,6 +304,10 @@ struct stage;
     X(storage_lost, "storage-lost",                                                                \
       "no host is reset; what has ended is started elsewhere within 90 s", 560, "",                \
       "VMCP; cloudstack#2657", "one host loses one volume")                                        \
+    X(storage_loss_rule, "storage-loss-rule",                                                      \
+      "restarted elsewhere once, after 40 s and not before; or kept; no host is reset", 660,       \
+      "storage-loss-at-once", "VMCP, APD and PDL; oVirt, resume behaviour",                        \
+      "a host loses the volumes of two machines with different rules")                             \
     X(start_asked_twice, "start-asked-twice", "it is started once", 500, "",                       \
       "kubevirt#16622; pacemaker, multi1",                                                         \
       "a start is asked for again and again, while the leader changes")                            \
@@ -337,6 +353,10 @@ struct stage;
       "the lock is not broken; it runs within 60 s of its end", 500, "",                           \
       "Proxmox test-locked-service1, 2; kubevirt#16622",                                           \
       "somebody has opened the volume of a machine that is to start")                              \
+    X(lock_of_the_dead, "lock-of-the-dead",                                                        \
+      "not broken; it runs within 65 s of the lock's end, and has not failed", 760, "",            \
+      "Proxmox test-locked-service1, 2; NFSv4 leases",                                             \
+      "the storage keeps the lock of a host that was fenced for 70 s")                             \
     X(fenced_host_returns, "fenced-host-returns", "each machine is started once", 500, "",         \
       "Proxmox test-recovery3", "a fenced host comes back while its machines are being started")   \
     X(messages_lost_and_late, "messages-lost-and-late", "its machine runs elsewhere within 120 s", \
@@ -351,6 +371,30 @@ struct stage;
     X(host_dies_while_moving, "host-dies-while-moving",                                            \
       "it runs on a survivor within 30 s, each time", 660, "", "pacemaker, migrate-fail-2..9",     \
       "a machine is moved, and the host that it leaves dies, and then the one that it goes to")    \
+    X(guest_hangs, "guest-hangs",                                                                  \
+      "it is ended and runs again within 30 s, once; nobody is fenced", 500, "",                   \
+      "vSphere, VM monitoring; Nova, masakari-introspectiveinstancemonitor",                       \
+      "a guest answers nothing any more, and its process does")                                    \
+    X(process_hangs, "process-hangs", "not before mute_ms, within 30 s then, once", 560, "",       \
+      "libvirt, keepalive; docs/ha.md, the ladder", "a process of QEMU stands still")              \
+    X(guest_slow, "guest-slow", "it runs on, in its epoch", 500, "", "vSphere, VM monitoring",     \
+      "a guest under load answers late, some of the time too late")                                \
+    X(guest_boots_long, "guest-boots-long", "it is waited for; later it is ended as soon as any",  \
+      700, "boot-unprotected", "kubernetes#27114, start-up probes",                                \
+      "a guest boots for 200 s, and no start-up check was declared")                               \
+    X(guest_unready, "guest-unready", "it is told, and runs on", 500, "unready-is-ended",          \
+      "docs/ha.md, the ladder", "a guest fails its readiness for two minutes")                     \
+    X(guest_hangs_while_moved, "guest-hangs-while-moved",                                          \
+      "it is moved, and counted as no failure", 500, "", "docs/ha.md, the ladder",                 \
+      "a guest hangs when it is to be moved")                                                      \
+    X(asker_stands_still, "asker-stands-still", "no machine is ended", 600, "",                    \
+      "docs/detection.md, pauses",                                                                 \
+      "a daemon, or its host, stands still for longer than its checks wait, ten times each")       \
+    X(guest_hangs_leader_dies, "guest-hangs-leader-dies", "it runs again within 30 s, once", 500,  \
+      "", "docs/ha.md, the ladder", "the leader dies when a guest that hangs has been ended")      \
+    X(guests_hang_together, "guests-hang-together",                                                \
+      "nobody is ended if it passes; else one at a time, and each once", 900, "",                  \
+      "kubernetes, cascading restarts by liveness", "all six guests of a host hang at once")       \
     X(agent_host_lost, "agent-host-lost", "its machine runs elsewhere within 15 s", 500, "",       \
       "docs/ha.md, hosts that do not vote",                                                        \
       "a host that never votes loses its power, and is back")                                      \

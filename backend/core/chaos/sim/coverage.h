@@ -44,6 +44,8 @@
     X(REACHED_VM_RESTARTED, "vm-restarted", "a machine that had ended started again")              \
     X(REACHED_VM_FENCED, "vm-fenced", "a machine started elsewhere, by a fence")                   \
     X(REACHED_VM_EXPIRED, "vm-expired", "a machine started elsewhere, by time")                    \
+    X(REACHED_VM_UNWELL, "vm-unwell", "a guest that failed its liveness was ended")                \
+    X(REACHED_VM_HUNG, "vm-hung", "a process that did not answer was ended")                       \
     X(REACHED_AGENT_SERVED, "agent-served", "a host that does not vote was served by a voter")     \
     X(REACHED_AGENT_MOVED, "agent-moved", "and by another, when that one was of no use")           \
     X(REACHED_CORE_ONLY, "core-only", "only a quorum came back, and that was enough")              \

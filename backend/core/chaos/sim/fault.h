@@ -121,6 +121,8 @@ enum fault_family {
     X(FAULT_VM_MUTE, FAMILY_MACHINE, "vm-mute", "a machine runs, and answers nothing")             \
     X(FAULT_VM_STUCK, FAMILY_MACHINE, "vm-stuck", "a machine is in uninterruptible sleep")         \
     X(FAULT_VM_STUBBORN, FAMILY_MACHINE, "vm-stubborn", "a guest ignores its power button")        \
+    X(FAULT_VM_AGENT, FAMILY_MACHINE, "vm-agent",                                                  \
+      "a guest's agent fails; mode: is mute, its programs fail, end late, hang")                   \
     X(FAULT_VM_NO_START, FAMILY_MACHINE, "vm-no-start", "`number` starts on a host fail")          \
     X(FAULT_DEVICE, FAMILY_FENCE, "device", "a host's fence device fails; mode: how")              \
     X(FAULT_NO_DEVICES, FAMILY_FENCE, "no-devices", "a host reaches no fence device")              \

@@ -80,6 +80,17 @@ static void begin_disk(struct inject_active *a)
     }
 }
 
+/* A leader measures P, by which a host is proved gone, on a clock whose rate is bounded, where
+ * hosts are declared bare metal (docs/ha.md, "Proofs"): a jump would be so much time that never
+ * passed. A host that sleeps is another thing; that time has passed for all. */
+static bool counts_leases(const struct inject_active *a)
+{
+    const struct sim_settings *s = a->inject->cluster->settings;
+
+    return s->machines > 0 && !s->hosts_sleep && simmember_serves(a->at) &&
+           node_status(a->at->node).role == RAFT_LEADER;
+}
+
 enum inject_outcome inject_begin_host(struct inject_active *a)
 {
     enum fault_family family = fault_family_of(a->row.kind);
@@ -90,7 +101,8 @@ enum inject_outcome inject_begin_host(struct inject_active *a)
     }
     /* A voter whose clock jumps ends its promise to a leader early: leases rest on clocks whose
      * rate is bounded (docs/raft.md, "Reads"). */
-    if (a->row.kind == FAULT_STEP && a->inject->cluster->settings->raft.lease_reads) {
+    if (a->row.kind == FAULT_STEP &&
+        (a->inject->cluster->settings->raft.lease_reads || counts_leases(a))) {
         return INJECT_SPARED;
     }
     begin_process(a);

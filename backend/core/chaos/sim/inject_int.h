@@ -15,6 +15,7 @@ enum inject_outcome inject_begin_vm(struct inject_active *a);
 
 /* The ways in which a fence device fails, one a mode. */
 #define INJECT_DEVICE_FAULTS 9
+#define INJECT_AGENT_FAULTS  4
 
 /* Ends it. */
 void inject_end_net(struct inject_active *a);

@@ -24,9 +24,21 @@ static struct simvm_faults machine_faults(enum fault_kind kind)
                                  .ignores_stop = kind == FAULT_VM_STUBBORN};
 }
 
+static struct simvm_agent agent_faults(uint32_t mode)
+{
+    struct simvm_agent agent = {.is_mute = mode == 0, .status = mode == 1 ? 1 : 0};
+
+    _Static_assert(INJECT_AGENT_FAULTS == 4, "one of these a mode");
+    if (mode >= 2) {
+        agent.span = mode == 2 ? 1200 * NANOS_PER_MS : NANOS_FOREVER;
+    }
+    return agent;
+}
+
 static enum inject_outcome begin_machine(struct inject_active *a)
 {
     const struct simvm_faults faults = machine_faults(a->row.kind);
+    const struct simvm_agent agent = agent_faults(a->row.mode % INJECT_AGENT_FAULTS);
     struct world_vm_found found;
 
     if (a->row.kind == FAULT_VM_NO_START) {
@@ -40,6 +52,8 @@ static enum inject_outcome begin_machine(struct inject_active *a)
         simvm_crash(a->at->host, found.name);
     } else if (a->row.kind == FAULT_VM_SHUT_DOWN) {
         simvm_shut_down(a->at->host, found.name);
+    } else if (a->row.kind == FAULT_VM_AGENT) {
+        simvm_set_agent(a->at->host, found.name, &agent);
     } else {
         simvm_set_faults(a->at->host, found.name, &faults);
     }
@@ -109,10 +123,15 @@ enum inject_outcome inject_begin_vm(struct inject_active *a)
 static void end_machine(struct inject_active *a)
 {
     const struct simvm_faults none = {0};
+    const struct simvm_agent well = {0};
     struct world_vm_found found;
 
     for (size_t i = 0; simvm_at(a->at->host, i, &found); i++) {
-        simvm_set_faults(a->at->host, found.name, &none);
+        if (a->row.kind == FAULT_VM_AGENT) {
+            simvm_set_agent(a->at->host, found.name, &well);
+        } else {
+            simvm_set_faults(a->at->host, found.name, &none);
+        }
     }
 }
 
@@ -123,6 +142,7 @@ void inject_end_vm(struct inject_active *a)
     case FAULT_VM_MUTE:
     case FAULT_VM_STUCK:
     case FAULT_VM_STUBBORN:
+    case FAULT_VM_AGENT:
         end_machine(a);
         break;
     case FAULT_DEVICE:

@@ -83,6 +83,7 @@ static const struct plan_kind plan_kinds[FAULT_KINDS] = {
     [FAULT_VM_MUTE] = {2, {100, 20000}, {0, 0}, 1},
     [FAULT_VM_STUCK] = {2, {100, 20000}, {0, 0}, 1},
     [FAULT_VM_STUBBORN] = {1, {100, 20000}, {0, 0}, 1},
+    [FAULT_VM_AGENT] = {4, {100, 20000}, {0, 0}, INJECT_AGENT_FAULTS},
     [FAULT_VM_NO_START] = {2, {0, 0}, {1, 6}, 1},
     [FAULT_DEVICE] = {4, {1000, 30000}, {0, 0}, INJECT_DEVICE_FAULTS},
     [FAULT_NO_DEVICES] = {1, {1000, 30000}, {0, 0}, 1},

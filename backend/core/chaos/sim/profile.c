@@ -220,6 +220,7 @@ void sim_settings_draw(struct sim_settings *s, enum sim_profile profile, const s
     struct prng history = prng_fork(&p, 7);
     struct prng sleep = prng_fork(&p, 8);
     struct prng agents = prng_fork(&p, 9);
+    struct prng ladder = prng_fork(&p, 10);
 
     CHECK(profile < SIM_PROFILES);
     memset(s, 0, sizeof *s);
@@ -235,6 +236,8 @@ void sim_settings_draw(struct sim_settings *s, enum sim_profile profile, const s
         s->agents = (uint32_t)prng_range(&agents, 1, 3);
     }
     s->hosts_sleep = s->machines == 0 || prng_chance(&sleep, 1, 3);
+    s->machines_are_asked = s->machines > 0 && prng_chance(&ladder, 3, 4);
+    s->agent_boot = prng_range(&ladder, 0, 20) * NANOS_PER_S;
     s->fault_time = prng_range(&times, 10, 40) * NANOS_PER_S;
     s->heal_bound = (s->is_stretch ? 120 : 60) * NANOS_PER_S;
     s->latency = (s->is_stretch ? prng_range(&times, 1000, 20000) : prng_range(&times, 20, 500)) *

@@ -95,7 +95,9 @@ struct sim_settings {
     uint32_t weight_swap;
     uint32_t weight_delete;
 
-    uint32_t machines;  /* that the hosts are to run; 0: they run none */
+    uint32_t machines;       /* that the hosts are to run; 0: they run none */
+    bool machines_are_asked; /* they have checks, and guests take `agent_boot` to start an agent */
+    nanos agent_boot;
     bool hosts_sleep;   /* they may be suspended, and so are not declared bare metal */
     bool watches_hosts; /* each host runs a health agent beside the node */
 

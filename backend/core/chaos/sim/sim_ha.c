@@ -7,6 +7,7 @@
  *          proof that is true
  *     I14  epochs and counted restarts of a machine never go back, whoever leads
  *     I44  no host is switched off without a committed record that says so
+ *     I48  sim_ladder.c: no machine is ended by its ladder that was well
  *     I16  once the faults are over, every machine runs, once, on a host that is up, as its record
  *          says, within a bound
  */
@@ -33,6 +34,9 @@ void sim_ha_said(void *ctx, struct simmember *m, enum ha_saying who, const char 
     struct sim *s = ctx;
     struct buf *line = sim_line(s);
 
+    if (who == HA_SAYS_AGENT && strcmp(what, "is ended") == 0) {
+        sim_ladder_ended(s, m, subject, detail);
+    }
     if (line != NULL) {
         say(line, m->name);
         say(line, whose[who]);
@@ -213,6 +217,13 @@ bool sim_ha_is_well(const struct sim *s, const struct ha_view *view, uint32_t ma
            at->state == MEMBER_UP && strcmp(at->name, owner->host) == 0;
 }
 
+/* ... and, where machines are asked how they are, that is told. */
+static bool is_well_and_told(const struct sim *s, const struct ha_view *view, uint32_t machine)
+{
+    return sim_ha_is_well(s, view, machine) &&
+           (!s->settings.machines_are_asked || sim_ladder_is_well(view, machine));
+}
+
 /* The first machine that is not as it should be; n_machines: all are. */
 static uint32_t first_unwell(struct sim *s)
 {
@@ -222,7 +233,7 @@ static uint32_t first_unwell(struct sim *s)
     if (m == NULL || !s->operator.is_declared || !simoperator_retry(&s->operator, m)) {
         return 0;
     }
-    while (i < s->cluster.n_machines && sim_ha_is_well(s, ha_member_view(m->ha), i)) {
+    while (i < s->cluster.n_machines && is_well_and_told(s, ha_member_view(m->ha), i)) {
         i++;
     }
     return i;

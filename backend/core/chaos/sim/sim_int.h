@@ -108,6 +108,12 @@ const struct simmember *sim_ha_newest(const struct sim *s);
 /* On how many hosts a machine lives; the last of them. */
 uint32_t sim_ha_lives(const struct sim *s, const char *name, const struct simmember **ret);
 
+/* sim_ladder.c: an agent ends a machine, with this reason; and is the ladder of a machine told to
+ * be well? */
+void sim_ladder_ended(struct sim *s, const struct simmember *m, const char *machine,
+                      const char *reason);
+bool sim_ladder_is_well(const struct ha_view *view, uint32_t machine);
+
 /* It runs, once, on a host that is up, as its record says. */
 bool sim_ha_is_well(const struct sim *s, const struct ha_view *view, uint32_t machine);
 

@@ -198,6 +198,16 @@ void simcluster_cut_volumes(struct simcluster *c, struct simmember *m, bool is_c
     }
 }
 
+bool simcluster_has_volume(const struct simcluster *c, const struct simmember *m)
+{
+    bool has = false;
+
+    for (uint32_t i = 0; i < c->n_machines; i++) {
+        has = has || !simvolume_is_lost(c->volume[i], m->host);
+    }
+    return has;
+}
+
 /* --- life ------------------------------------------------------------------------------------- */
 
 void simcluster_init(struct simcluster *c, struct simworld *world, const struct sim_settings *s)
@@ -218,6 +228,7 @@ void simcluster_init(struct simcluster *c, struct simworld *world, const struct 
         m->is_old_release = i < s->founders && s->feature_level < STORE_FEATURE_LEVEL_MAX;
         if (s->machines > 0) {
             member_runs_machines(m);
+            simvm_set_agent_boot(m->host, s->agent_boot);
         }
     }
     c->n_machines = s->machines;

@@ -120,6 +120,8 @@ void simmember_kill(struct simmember *m, bool power, uint64_t num);
 bool simmember_switch_on(struct simmember *m);
 
 /* The host does not reach the volumes of the machines, or reaches them again. */
+/* Does the host reach any volume? */
+bool simcluster_has_volume(const struct simcluster *c, const struct simmember *m);
 void simcluster_cut_volumes(struct simcluster *c, struct simmember *m, bool is_cut);
 
 /* The name of a machine, and of its volume. Borrowed: static. */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/base/check.h"
+#include "core/base/mem.h"
 #include "core/chaos/simpower.h"
 
 #define STORAGE "pool"
@@ -70,6 +71,37 @@ static void member_said(void *ctx, enum ha_saying who, const char *what, const c
     }
 }
 
+/* --- can the host use the storage? ------------------------------------------------------------ */
+
+#define PROBE_TIME (5 * NANOS_PER_MS)
+
+struct sim_probe {
+    const struct simmember *member;
+    struct ha_probe *probe; /* the agent's */
+};
+
+static void probe_ends(void *arg)
+{
+    struct sim_probe *p = arg;
+    struct ha_probe *probe = p->probe;
+
+    probe->result = simcluster_has_volume(p->member->cluster, p->member) ? OK : ERR_IO;
+    mem_free(p);
+    probe->done(probe);
+}
+
+static void probe_begins(void *self, struct ha_probe *probe)
+{
+    struct simmember *m = self;
+    struct sim_probe *p = mem_alloc_zero(sizeof *p);
+
+    p->member = m;
+    p->probe = probe;
+    simhost_later(m->host, PROBE_TIME, probe_ends, mem_free, p);
+}
+
+static const struct ha_probe_ops probe_ops = {probe_begins};
+
 void simmachines_attach(struct simmember *m)
 {
     const struct ha_member_events events = {.ctx = m, .said = member_said};
@@ -89,6 +121,8 @@ void simmachines_attach(struct simmember *m)
     config.agent.cpus = 16;
     config.agent.storages.n = 1;
     ha_text_set(config.agent.storages.name[0], HA_NAME_BYTES, STORAGE);
+    config.agent.probe = &probe_ops;
+    config.agent.probe_self = m;
     m->ha = ha_member_open(simhost_world(m->host), store, &config, &events);
 }
 
@@ -168,6 +202,35 @@ static void put_host(struct simoperator *o, const struct simmember *m)
     operator_put(o, HA_HOST, &host);
 }
 
+static void ask_in_guest(struct ha_check *check, enum ha_ask ask, uint32_t period_ms)
+{
+    check->ask = ask;
+    check->period_ms = period_ms;
+    check->timeout_ms = period_ms / 2;
+    if (ask == HA_ASK_EXEC) {
+        check->command.n = 1;
+        ha_text_set(check->command.word[0], HA_VALUE_BYTES, "/bin/check");
+    }
+}
+
+/* Of four, the first has liveness without a start-up check, the second both; the third is told to
+ * be ready or not, and ended for its process alone; the last one is asked nothing of its own. */
+static void ask_machine(struct ha_vm *vm, uint32_t machine)
+{
+    if (machine % 4 == 0) {
+        ask_in_guest(&vm->liveness, HA_ASK_AGENT, 1000);
+    } else if (machine % 4 == 1) {
+        ask_in_guest(&vm->startup, HA_ASK_AGENT, 1000);
+        ask_in_guest(&vm->liveness, HA_ASK_EXEC, 2000);
+        vm->startup.failures = 60;
+    } else if (machine % 4 == 2) {
+        vm->mute_ms = 12000;
+    }
+    if (machine % 4 != 3) {
+        ask_in_guest(&vm->readiness, HA_ASK_EXEC, 1000);
+    }
+}
+
 void simoperator_machine(const struct simoperator *o, uint32_t machine, struct ha_vm *vm)
 {
     ha_record_defaults(HA_VM, vm);
@@ -181,6 +244,9 @@ void simoperator_machine(const struct simoperator *o, uint32_t machine, struct h
                  : machine % 4 == 2 ? HA_POLICY_PAUSE
                                     : HA_POLICY_STOP;
     vm->start_count = o->start_count[machine];
+    if (o->cluster->settings->machines_are_asked) {
+        ask_machine(vm, machine);
+    }
 }
 
 static void put_machine(struct simoperator *o, uint32_t machine)

@@ -323,3 +323,9 @@ void app_probe_stop(struct app_probe *p)
     http_answer_free(p->answer);
     p->answer = NULL;
 }
+
+void app_probe_free(struct app_probe *p)
+{
+    http_answer_free(p->answer);
+    p->answer = NULL;
+}

@@ -92,6 +92,9 @@ enum err app_probe_ask(struct app_probe *probe, nanos deadline) MUST_USE;
  * called or forgotten it. */
 void app_probe_stop(struct app_probe *probe);
 
+/* Frees what it has, and leaves the world alone, which was torn down: instead of app_probe_stop. */
+void app_probe_free(struct app_probe *probe);
+
 const char *app_kind_name(enum app_kind kind);
 
 #endif

@@ -202,7 +202,8 @@ static void set_well(struct probe_set *set, struct target_probe *p, bool is_well
 
 /* A target that could not be saved by waiting is to be restarted, no sooner than the last restart
  * allows. */
-static void fail_target(struct probe_set *set, struct probe_target *t, uint32_t failures)
+static void fail_target(struct probe_set *set, struct probe_target *t, enum probe_purpose purpose,
+                        uint32_t failures)
 {
     nanos ran = set->latest - t->entered;
 
@@ -217,6 +218,7 @@ static void fail_target(struct probe_set *set, struct probe_target *t, uint32_t 
     enter_probe_state(set, t, PROBE_FAILED);
     t->restart_from = u64_add_sat(set->latest, apart);
     t->failures = failures;
+    t->failed_by = purpose;
 }
 
 static void take_outcome(struct probe_set *set, struct probe_target *t, enum probe_purpose purpose,
@@ -234,7 +236,7 @@ static void take_outcome(struct probe_set *set, struct probe_target *t, enum pro
     } else if (!is_ok && p->failed >= p->config.failures) {
         set_well(set, p, false);
         if (purpose != PROBE_READINESS) {
-            fail_target(set, t, p->failed);
+            fail_target(set, t, purpose, p->failed);
         }
     }
 }

@@ -70,7 +70,7 @@ enum probe_outcome {
 };
 
 /* Targets of one set; probes under way at once; restarts that a budget counts: at most. */
-#define PROBE_TARGETS_MAX  512
+#define PROBE_TARGETS_MAX  1024
 #define PROBE_FLIGHTS_MAX  64
 #define PROBE_RESTARTS_MAX 32
 
@@ -119,7 +119,8 @@ struct probe_target {
     struct target_probe probes[PROBE_PURPOSES];
     nanos restart_from; /* FAILED: not before this */
     uint32_t restarts;  /* in a row, without a stable time between them */
-    uint32_t failures;  /* FAILED: in a row, which led there */
+    uint32_t failures;  /* FAILED: in a row, which led there, and of which purpose */
+    enum probe_purpose failed_by;
 };
 
 struct probe_set {
