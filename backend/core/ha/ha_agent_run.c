@@ -250,7 +250,9 @@ void ha_run_order(struct ha_run *run, enum world_vm_op op, nanos patience)
 
 bool ha_run_query(struct ha_run *run)
 {
-    if (run->is_order_busy || ha_agent_now(run->agent) < run->query_at) {
+    bool is_early = run->stands[0] != '\0' && ha_agent_now(run->agent) < run->query_at;
+
+    if (run->is_order_busy || is_early) {
         return false; /* requests of one machine wait for each other: that would be no answer */
     }
     ha_run_order(run, WORLD_VM_QUERY, HA_QUERY_PATIENCE);
