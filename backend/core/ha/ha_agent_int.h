@@ -213,7 +213,8 @@ void ha_moves_adopt(struct ha_agent *a); /* once, of what an agent before this o
 void ha_move_seen(struct ha_run *run, enum world_vm_state state);
 void ha_move_resumed(struct ha_run *run, enum err result);
 
-/* ha_agent_storage.c: its guest stands still since its disk fails, or does no more. */
+/* ha_agent_storage.c: its guest stands still since its disk fails, and not for want of room; or it
+ * does no more. */
 void ha_run_stalls(struct ha_run *run, bool is_stalled);
 /* One that is wanted here: has it lasted for so long that it must be ended, to run elsewhere? */
 bool ha_run_stall_is_over(struct ha_run *run, nanos now);
