@@ -56,7 +56,7 @@ struct ha_run {
     bool must_die;              /* KILL until it is gone */
     nanos kill_again;           /* not before */
     uint32_t misses;            /* QUERYs in a row without an answer */
-    nanos query_from;           /* no QUERY before */
+    nanos query_at;             /* no QUERY before */
     char stands[HA_TEXT_BYTES]; /* why its guest stands still, though nobody asked for it; or "" */
     nanos resume_at;            /* when it is tried again */
     struct ha_ladder *ladder;   /* owned; NULL: it was never asked anything */
@@ -226,7 +226,9 @@ void ha_ladders_pass(struct ha_agent *a, nanos now);
 /* Whatever happens begins with this: was this process paused? And the pass ends with that. */
 void ha_ladders_notice(struct ha_agent *a);
 void ha_ladders_expect(struct ha_agent *a);
-/* QMP has answered, or not. */
+/* Is it asked how it is, on the schedule of its ladder? */
+bool ha_ladder_asks(const struct ha_run *run);
+/* QMP has answered, or not, whoever asked. */
 void ha_ladder_queried(struct ha_run *run, bool answers, const char *answer);
 /* HA_RUNGS of them; NULL: nothing is known of any. */
 const struct ha_rung_view *ha_ladder_rungs(const struct ha_run *run);

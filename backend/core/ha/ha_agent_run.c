@@ -160,6 +160,7 @@ static void run_on_started(struct world_vm_request *request)
     } else if (request->result == OK) {
         run->phase = HA_RUN_ALIVE;
         run->is_report_due = true;
+        run->query_at = ha_agent_now(a) + HA_QUERY_EVERY;
         run->port = request->port;
         run->has_run = !run->is_incoming;
         ha_agent_say(a, run->is_incoming ? "waits" : "started", run->vm, "");
@@ -249,7 +250,7 @@ void ha_run_order(struct ha_run *run, enum world_vm_op op, nanos patience)
 
 bool ha_run_query(struct ha_run *run)
 {
-    if (run->is_order_busy || ha_agent_now(run->agent) < run->query_from) {
+    if (run->is_order_busy || ha_agent_now(run->agent) < run->query_at) {
         return false; /* requests of one machine wait for each other: that would be no answer */
     }
     ha_run_order(run, WORLD_VM_QUERY, HA_QUERY_PATIENCE);
@@ -460,7 +461,7 @@ static void run_goes_on(struct ha_run *run, const struct ha_owner *owner, nanos 
         ha_run_order(run, WORLD_VM_RESUME, HA_QUERY_PATIENCE);
     } else if (run->stands[0] != '\0' && !run->is_order_busy && now >= run->resume_at) {
         run->resume_at = now + HA_RESUME_EVERY; /* its disk may have room again */
-        run->query_from = now + HA_QUERY_EVERY; /* by then it has tried to write */
+        run->query_at = now + HA_QUERY_EVERY;   /* by then it has tried to write */
         ha_run_order(run, WORLD_VM_RESUME, HA_QUERY_PATIENCE);
     } else if (owner->phase == HA_RUNNING) {
         ha_move_take_back(run, now);
@@ -501,6 +502,14 @@ static void run_pass(struct ha_run *run, nanos now)
     run_learn(run);
     if (run->phase == HA_RUN_ALIVE && !run->must_die && !run_isolate(run, now)) {
         run_follow(run, now);
+        /* Its answer brings us here again; what is asked while a guest is sent waits for that. */
+        if (!ha_ladder_asks(run) && !run->is_order_busy && !run->is_move_busy) {
+            if (now >= run->query_at) {
+                run->query_at = now + HA_QUERY_EVERY;
+                ha_run_order(run, WORLD_VM_QUERY, HA_QUERY_PATIENCE);
+            }
+            ha_agent_want(run->agent, run->query_at);
+        }
     }
     if (run->must_die && !run->is_start_busy) {
         run_kill(run, now);
