@@ -504,7 +504,8 @@ static void run_pass(struct ha_run *run, nanos now)
     run_learn(run);
     if (run->phase == HA_RUN_ALIVE && !run->must_die && !run_isolate(run, now)) {
         run_follow(run, now);
-        if (!ha_ladder_asks(run) && !run->is_order_busy) { /* its answer brings us here again */
+        /* Its answer brings us here again; what is asked while a guest is sent waits for that. */
+        if (!ha_ladder_asks(run) && !run->is_order_busy && !run->is_move_busy) {
             if (now >= run->query_at) {
                 run->query_at = now + HA_QUERY_EVERY;
                 ha_run_order(run, WORLD_VM_QUERY, HA_QUERY_PATIENCE);
