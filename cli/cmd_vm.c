@@ -11,7 +11,7 @@
 #include "core/ha/ha_explain.h"
 #include "core/ha/ha_ladder_view.h"
 
-enum { CHANGE_WAIT = REMOTE_OPTIONS };
+enum { CHANGE_WAIT = REMOTE_OPTIONS, CHANGE_OFFLINE };
 
 /* How often a machine is looked at that is waited for. */
 #define VM_LOOK_MS 100
@@ -236,7 +236,10 @@ static bool vm_is_there(const struct ha_view *view, const char *name, enum vm_ch
         return false;
     }
     if (change == VM_CHANGE_MOVE) {
-        return strcmp(owner->host, asked->move_to) == 0;
+        bool is_there = strcmp(owner->host, asked->move_to) == 0;
+        bool is_refused = !is_there && vm->move_to[0] == '\0';
+        *ret = is_refused ? CLI_DAMAGED : CLI_OK;
+        return is_there || is_refused;
     }
     return owner->start_count == asked->start_count;
 }
@@ -372,6 +375,8 @@ static enum cli_exit vm_change_with(const struct cli_call *call, const char *com
         vm = *(const struct ha_vm *)entry->record;
         e = host != NULL ? move_check(&r, &view, &vm, host) : CLI_OK;
         vm_change_apply(&vm, change, host);
+        vm.moves_offline =
+            change == VM_CHANGE_MOVE ? call->options[CHANGE_OFFLINE] != NULL : vm.moves_offline;
         const struct records_change written = {
             .kind = HA_VM, .name = name, .record = &vm, .mod_revision = entry->mod_revision};
         e = e == CLI_OK ? records_write(&r, &written, 1) : e;

@@ -223,20 +223,19 @@ static void ladder_query(struct ha_run *run, const struct probe_order *order)
 
 void ha_ladder_queried(struct ha_run *run, bool answers, const char *answer)
 {
+    struct ha_ladder *l = run->ladder;
     bool was_mute = run->misses >= HA_QUERY_MISSES;
 
     ha_ladders_notice(run->agent);
-    if (run->ladder == NULL || !run->ladder->is_asked || run->ladder->query.ticket == 0) {
-        return; /* it has left the ladder since */
-    }
     run->misses = answers ? 0 : run->misses + 1;
     if (was_mute != (run->misses >= HA_QUERY_MISSES) && run->phase == HA_RUN_ALIVE) {
         ha_agent_say(run->agent, was_mute ? "answers again" : "does not answer", run->vm, "");
         run->is_report_due = true;
     }
-    ha_ladder_answer(run, HA_RUNG_QMP, &run->ladder->query, answers ? PROBE_OK : PROBE_FAILURE,
-                     answer);
-    run->ladder->query.ticket = 0;
+    if (l != NULL && l->is_asked && l->query.ticket != 0) {
+        ha_ladder_answer(run, HA_RUNG_QMP, &l->query, answers ? PROBE_OK : PROBE_FAILURE, answer);
+        l->query.ticket = 0;
+    }
 }
 
 /* --- who is asked -------------------------------------------------------------------------------
@@ -248,7 +247,8 @@ static bool ladder_is_asked(const struct ha_run *run)
     const struct ha_owner *owner = ha_view_owner(a->view, run->vm);
 
     if (a->phase != HA_AGENT_SERVING || run->phase != HA_RUN_ALIVE || run->must_die ||
-        run->is_stopping || run->is_paused || owner == NULL) {
+        run->is_stopping || run->is_paused || run->is_move_busy || run->is_moved ||
+        run->is_incoming || owner == NULL) {
         return false;
     }
     return owner->epoch == run->epoch && strcmp(owner->host, a->config.host) == 0 &&
@@ -332,7 +332,6 @@ static void ladder_leave(struct ha_run *run)
         probe_set_remove(run->agent->ladders->sets[i], l->id);
     }
     ha_asks_stop(run, HA_RUNG_QMP);
-    run->misses = 0;
 }
 
 static void ladder_add(struct ha_run *run, enum ha_ladder_set set, nanos now)
@@ -651,6 +650,11 @@ void ha_ladders_close(struct ha_agent *a)
 uint64_t ha_ladders_ended(const struct ha_agent *a)
 {
     return a->ladders->ended;
+}
+
+bool ha_ladder_asks(const struct ha_run *run)
+{
+    return run->ladder != NULL && run->ladder->is_asked;
 }
 
 bool ha_ladder_is_busy(const struct ha_run *run)
