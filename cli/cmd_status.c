@@ -52,7 +52,7 @@ static void situation_count_machines(const struct ha_view *view, struct situatio
         const struct ha_owner *owner = vm != NULL ? ha_view_owner(view, vm->name) : NULL;
         s->unknown += vm == NULL;
         s->wanted += vm != NULL && vm->is_wanted;
-        s->running += vm != NULL && vm->is_wanted && owner != NULL && owner->phase == HA_RUNNING;
+        s->running += vm != NULL && vm->is_wanted && owner != NULL && status_is_running(owner);
         s->impeded += owner != NULL && vm->is_wanted && status_impediment(view, vm, owner, why);
     }
 }

@@ -72,7 +72,8 @@ static bool vm_is_well(const struct ha_view *view, const struct ha_entry *entry)
     if (vm == NULL || owner == NULL) {
         return vm != NULL && !vm->is_wanted; /* it has never run */
     }
-    return owner->phase == (vm->is_wanted ? HA_RUNNING : HA_STOPPED);
+    return vm->is_wanted ? owner->phase == HA_RUNNING || owner->phase == HA_MOVING
+                         : owner->phase == HA_STOPPED;
 }
 
 /* The specification and what the manager has of it, as one object. */

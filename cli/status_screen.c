@@ -192,7 +192,7 @@ static void print_hosts(const struct ha_view *view)
 static bool print_machine(const struct ha_view *view, const struct ha_vm *vm, bool may_print)
 {
     const struct ha_owner *owner = ha_view_owner(view, vm->name);
-    const bool runs = owner != NULL && owner->phase == HA_RUNNING;
+    const bool runs = owner != NULL && status_is_running(owner);
     char why[STATUS_WHY_BYTES];
     const bool is_impeded = runs && status_impediment(view, vm, owner, why);
 

@@ -36,6 +36,12 @@ struct situation {
     bool is_well;
 };
 
+/* While it is moved it runs on. */
+static inline bool status_is_running(const struct ha_owner *owner)
+{
+    return owner->phase == HA_RUNNING || owner->phase == HA_MOVING;
+}
+
 #define STATUS_WHY_BYTES (HA_TEXT_BYTES + 64)
 
 /* Is the machine one that runs, and is not well? What its agent says of it, or the first rung of
