@@ -173,9 +173,8 @@ static bool vm_is_stopped(const struct vm_case *c)
  * begins. */
 static void vm_ended(struct vm_case *c)
 {
-    bool was_killed =
-        c->report->error == OK && c->report->end == WORLD_VM_KILLED && !c->report->lost_storage &&
-        !c->report->is_unwell;
+    bool was_killed = c->report->error == OK && c->report->end == WORLD_VM_KILLED &&
+                      !c->report->lost_storage && !c->report->is_unwell;
 
     if (c->vm == NULL || !c->is_wanted) {
         vm_release(c, c->report->detail, HA_PROOF_STOPPED, "vm-stopped");
