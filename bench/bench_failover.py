@@ -90,12 +90,18 @@ class Bench:
         mine = [i for i in map(json.loads, lines) if i["host"] == host]
         return mine[-1] if mine else None
 
+    def is_ready(self, host):
+        """Its controller has answered, and its agent has tried the storage."""
+        agent = self.farm.read(f"/novacron/agents/{host}") or {}
+        return self.farm.read(f"/novacron/sights/bmc-{host}") and agent.get("storages")
+
     def loss(self, number, dice):
         farm = self.farm
         leader = farm.start()
         others = [n for n in farm.names if n != leader]
         host = others[number // 2 % 2] if number % 2 else leader
         farm.apply(farm.hosts_manifest())
+        until(f"machines may go to {host}", lambda: self.is_ready(host))
         farm.apply([farm.machine(VM, f"preferred: [{host}]\n")])
         until(f"{VM} runs", lambda: self.runs_at())
         host = self.runs_at()  # the first that was ready, if that was another

@@ -7,15 +7,8 @@
 #include "cli/records.h"
 #include "core/base/say.h"
 #include "core/ha/ha_explain.h"
-#include "core/ha/ha_session.h"
 
 enum { CONFIRM_REASON = REMOTE_OPTIONS, CONFIRM_BY };
-
-/* Is its agent a member's? That of a host which does not vote has an id made of its name. */
-static bool host_votes(const struct remote *r, const struct ha_agent_record *agent)
-{
-    return agent->member != ha_session_id(r->cluster, agent->host);
-}
 
 static void host_print_row(const struct remote *r, const struct ha_view *view,
                            const struct ha_entry *entry)
@@ -38,9 +31,9 @@ static void host_print_row(const struct remote *r, const struct ha_view *view,
                  fate != NULL    ? ha_fate_phase_name(fate->phase)
                  : agent != NULL ? "up"
                                  : "unheard",
-                 agent == NULL          ? "-"
-                 : host_votes(r, agent) ? "member"
-                                        : "agent",
+                 agent == NULL                  ? "-"
+                 : records_host_votes(r, agent) ? "member"
+                                                : "agent",
                  host->site[0] != '\0' ? host->site : "-", machines,
                  host->memory_mib != 0 ? host->memory_mib
                  : agent != NULL       ? agent->memory_mib
@@ -60,7 +53,7 @@ static void host_print_json(const struct remote *r, const struct ha_view *view,
     say(&json, "{\"spec\":");
     ha_record_encode(HA_HOST, entry->record, &json);
     if (agent != NULL) {
-        say(&json, host_votes(r, agent) ? ",\"votes\":true" : ",\"votes\":false");
+        say(&json, records_host_votes(r, agent) ? ",\"votes\":true" : ",\"votes\":false");
         say(&json, ",\"agent\":");
         ha_record_encode(HA_AGENT, agent, &json);
     }

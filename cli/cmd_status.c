@@ -14,6 +14,8 @@
 struct situation {
     uint32_t hosts;
     uint32_t hosts_up;
+    uint32_t agents;    /* hosts that do not vote */
+    uint32_t agents_up; /* of those */
     uint32_t machines;
     uint32_t wanted;
     uint32_t running; /* of those that are wanted */
@@ -26,8 +28,8 @@ struct situation {
     uint32_t survived;       /* losses of hosts: the smaller of the two */
 };
 
-/* Voters that may be lost beside the hosts that are, which count as voters to be on the safe side.
- */
+/* Voters that may be lost beside the hosts that are, which count as voters to be on the safe side,
+ * unless it is known that they do not vote. */
 static enum cli_exit count_voters(struct remote *r, struct situation *s)
 {
     uint32_t voters = 0;
@@ -46,13 +48,29 @@ static enum cli_exit count_voters(struct remote *r, struct situation *s)
         voters += !list->members[i]->islearner;
     }
     etcdserverpb__member_list_response__free_unpacked(list, NULL);
-    s->spare_voters =
-        voters > 0 ? (uint32_t)u64_sub_sat((voters - 1) / 2, s->hosts - s->hosts_up) : 0;
+    const uint32_t down = (s->hosts - s->agents) - (s->hosts_up - s->agents_up);
+    s->spare_voters = voters > 0 ? (uint32_t)u64_sub_sat((voters - 1) / 2, down) : 0;
     s->survived = s->losses.survived < s->spare_voters ? s->losses.survived : s->spare_voters;
     return CLI_OK;
 }
 
-static void situation_count(const struct ha_view *view, struct situation *s)
+static void situation_count_hosts(const struct remote *r, const struct ha_view *view,
+                                  struct situation *s)
+{
+    s->hosts = (uint32_t)ha_view_count(view, HA_HOST);
+    for (size_t i = 0; i < s->hosts; i++) {
+        const char *name = ha_view_at(view, HA_HOST, i)->key.name;
+        const struct ha_fate *fate = ha_view_fate(view, name);
+        const struct ha_agent_record *agent = ha_view_agent(view, name);
+        const bool is_up = agent != NULL && (fate == NULL || fate->phase == HA_HOST_UP);
+        const bool is_agent = agent != NULL && !records_host_votes(r, agent);
+        s->hosts_up += is_up;
+        s->agents += is_agent;
+        s->agents_up += is_agent && is_up;
+    }
+}
+
+static void situation_count(const struct remote *r, const struct ha_view *view, struct situation *s)
 {
     struct ha_ledger ledger;
 
@@ -61,13 +79,7 @@ static void situation_count(const struct ha_view *view, struct situation *s)
     ha_explain_unreadable(view, &s->notes);
     ha_explain_settings(view, &s->notes);
     ha_explain_references(view, &s->notes);
-    s->hosts = (uint32_t)ha_view_count(view, HA_HOST);
-    for (size_t i = 0; i < s->hosts; i++) {
-        const char *name = ha_view_at(view, HA_HOST, i)->key.name;
-        const struct ha_fate *fate = ha_view_fate(view, name);
-        s->hosts_up +=
-            ha_view_agent(view, name) != NULL && (fate == NULL || fate->phase == HA_HOST_UP);
-    }
+    situation_count_hosts(r, view, s);
     s->machines = (uint32_t)ha_view_count(view, HA_VM);
     for (size_t i = 0; i < s->machines; i++) {
         const struct ha_vm *vm = ha_view_at(view, HA_VM, i)->record;
@@ -149,7 +161,11 @@ static void status_print_troubles(const struct ha_view *view)
 
 static void situation_print(const struct ha_view *view, struct situation *s)
 {
-    (void)printf("hosts      %u of %u up\n", s->hosts_up, s->hosts);
+    (void)printf("hosts      %u of %u up", s->hosts_up, s->hosts);
+    if (s->agents > 0) {
+        (void)printf("; %u of them do not vote", s->agents);
+    }
+    (void)printf("\n");
     (void)printf("machines   %u of %u wanted ones run; %u more are not wanted\n", s->running,
                  s->wanted, s->machines - s->wanted);
     status_print_losses(s);
@@ -161,10 +177,11 @@ static void situation_print(const struct ha_view *view, struct situation *s)
 
 static void situation_print_json(const struct situation *s)
 {
-    (void)printf("{\"hosts\":%u,\"hosts_up\":%u,\"machines\":%u,\"machines_wanted\":%u,"
+    (void)printf("{\"hosts\":%u,\"hosts_up\":%u,\"hosts_not_voting\":%u,\"machines\":%u,\"machines_"
+                 "wanted\":%u,"
                  "\"machines_running\":%u,\"losses_survived\":%u,\"incidents_open\":%u,"
                  "\"unreadable\":%zu,\"is_well\":%s}\n",
-                 s->hosts, s->hosts_up, s->machines, s->wanted, s->running, s->survived,
+                 s->hosts, s->hosts_up, s->agents, s->machines, s->wanted, s->running, s->survived,
                  s->incidents, s->unreadable, status_is_well(s) ? "true" : "false");
 }
 
@@ -178,7 +195,7 @@ enum cli_exit cmd_status(const struct cli_call *call)
     if (e != CLI_OK) {
         return e;
     }
-    situation_count(&view, &s);
+    situation_count(&r, &view, &s);
     e = count_voters(&r, &s);
     if (e == CLI_OK && r.json) {
         situation_print_json(&s);

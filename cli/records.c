@@ -9,6 +9,7 @@
 
 #include "api/pb_wire.h"
 #include "core/base/check.h"
+#include "core/ha/ha_session.h"
 #include "core/base/say.h"
 
 /* Keys of one answer. */
@@ -105,6 +106,11 @@ enum cli_exit records_open(struct remote *r, struct ha_view *view, const char *c
         records_close(r, view);
     }
     return e;
+}
+
+bool records_host_votes(const struct remote *r, const struct ha_agent_record *agent)
+{
+    return agent->member != ha_session_id(r->cluster, agent->host);
 }
 
 void records_close(struct remote *r, struct ha_view *view)

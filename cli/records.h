@@ -32,6 +32,10 @@ enum cli_exit records_write(struct remote *r, const struct records_change *chang
 const struct ha_entry *records_get(const struct remote *r, const struct ha_view *view,
                                    enum ha_kind kind, const char *name);
 
+/* Is this agent a member's? That of a host which does not vote has an id made of its name. The
+ * records were loaded. */
+bool records_host_votes(const struct remote *r, const struct ha_agent_record *agent);
+
 /* A record as JSON, indented, or in one line. */
 void records_print(enum ha_kind kind, const void *record, bool in_one_line);
 

@@ -7,8 +7,9 @@ scripts/configure.sh build-release
 
 # One that runs whole processes is a script, which is told the build folder.
 run() {
-    if [ -e "bench/bench_$1.py" ]; then
-        "bench/bench_$1.py" build-release
+    script=bench/bench_$(echo "$1" | tr - _).py
+    if [ -e "$script" ]; then
+        "$script" build-release
     else
         "build-release/bench/bench-$1"
     fi

@@ -101,6 +101,7 @@ def hosts_that_do_not_vote_are_served(farm):
            {n: n not in AGENTS for n in farm.names})
     said = json.loads(farm.run("status", "--json").stdout)
     expect((said["hosts"], said["hosts_up"], said["is_well"]), (5, 5, True))
+    expect(said["hosts_not_voting"], 2)
     expect(said["losses_survived"], 1)  # of any hosts: of three that vote one may be lost
 
 
@@ -147,6 +148,8 @@ def its_power_is_lost_and_the_machine_runs_elsewhere(farm):
           2 * PATIENCE)
     expect(len(farm.pids("vm-a")), 1)
     assert farm.incidents(AGENTS[0])
+    said = json.loads(farm.run("status", "--json").stdout)
+    expect((said["hosts_up"], said["losses_survived"]), (4, 1))  # all three that vote are there
     farm.is_back(AGENTS[0])
     until("it is served again", lambda: farm.is_served(AGENTS[0]), PATIENCE)
     assert farm.runs_at("vm-a") != AGENTS[0]

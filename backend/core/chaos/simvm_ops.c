@@ -41,6 +41,9 @@ void simvm_answer(struct simcall *call, enum err result, enum world_vm_state sta
 
     request->result = result;
     request->state = state;
+    const struct simvm *vm =
+        result == OK && state == WORLD_VM_PAUSED ? simvm_find(host, request->spec.name) : NULL;
+    request->is_disk_lost = vm != NULL && vm->stands && !vm->faults.has_no_room;
     answer_why(call, result, state, request->why);
     simworld_mix(host->sim, (uint64_t)request->op << 32 | (uint64_t)result);
     simcall_close(call);

@@ -177,7 +177,8 @@ void ha_run_ended(struct ha_run *run, enum world_vm_end end, enum err error, con
 void ha_runs_pass(struct ha_agent *a);
 void ha_run_on_exit(struct world_vm_sink *sink, const struct world_vm_exit *exit);
 
-/* ha_agent_storage.c: its guest stands still since its disk fails, or does no more. */
+/* ha_agent_storage.c: its guest stands still since its disk fails, and not for want of room; or it
+ * does no more. */
 void ha_run_stalls(struct ha_run *run, bool is_stalled);
 /* One that is wanted here: has it lasted for so long that it must be ended, to run elsewhere? */
 bool ha_run_stall_is_over(struct ha_run *run, nanos now);

@@ -199,7 +199,6 @@ static void run_on_state(struct ha_run *run, const struct world_vm_request *requ
         return;
     }
     ha_text_set(run->stands, sizeof(run->stands), why);
-    ha_run_stalls(run, stands);
     run->resume_at = ha_agent_now(run->agent) + HA_RESUME_EVERY;
     run->is_report_due = true;
     ha_agent_say(run->agent, stands ? "stands still" : "goes on", run->vm, why);
@@ -213,6 +212,9 @@ static void run_on_order(struct world_vm_request *request)
     if (request->op == WORLD_VM_QUERY) {
         bool answers = request->result == OK && request->state != WORLD_VM_UNKNOWN;
         run_on_state(run, request);
+        if (answers) {
+            ha_run_stalls(run, request->is_disk_lost && !run->is_paused);
+        }
         ha_ladder_queried(run, answers, answers ? "it answers" : err_text(request->result));
     } else if (request->op == WORLD_VM_RESUME) {
         run->is_paused = run->is_paused && request->result != OK;

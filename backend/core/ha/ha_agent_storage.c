@@ -1,5 +1,5 @@
 /*
- * Machines whose disk fails while their host is well: a store that is gone for this host, or full.
+ * Machines whose disk fails while their host is well: a store that is gone for this host.
  * QEMU stops the guest at the first I/O that fails, before the guest hears of it, and keeps what it
  * was about to write; so nothing is lost while the store is away, and the guest goes on where it
  * stood when it is told to.
@@ -8,7 +8,8 @@
  *                                 |
  *                                 +--for storage_loss_ms, and another host has the store--> KILL
  *
- * RESUME is tried every HA_RESUME_EVERY (ha_agent_run.c).
+ * RESUME is tried every HA_RESUME_EVERY (ha_agent_run.c). A store that is full stays WELL here: it
+ * is as full elsewhere, and its machine waits for room.
  *
  * The last for machines that are on shared storage and whose rule is `restart`. It is reported as
  * STOPPED like any end, which is the proof by which the machine is started elsewhere; and as the

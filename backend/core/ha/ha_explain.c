@@ -425,7 +425,7 @@ static const char *room_state_text(const struct ha_room *room)
         return "it is not up";
     }
     if (room->is_tripped) {
-        return "machines keep failing there";
+        return "machines cannot be started there, and it is tried again after a while";
     }
     return room->agent == NULL ? "its agent has not said yet what it has" : "";
 }

@@ -295,7 +295,7 @@ const char *ha_place_find(const struct ha_ledger *l, const struct ha_vm *vm,
     X(HA_NOT_ENABLED, "it is disabled")                                                            \
     X(HA_NOT_UP, "it is not up")                                                                   \
     X(HA_NOT_TRUSTED, "it is quarantined: it was lost too often of late")                          \
-    X(HA_NOT_TRIPPED, "machines keep failing there")                                               \
+    X(HA_NOT_TRIPPED, "machines cannot be started there")                                          \
     X(HA_NOT_HEARD, "its agent has not said yet what it has")                                      \
     X(HA_NOT_AVOIDED, "another host is wanted")                                                    \
     X(HA_NOT_ALLOWED, "`allowed` does not name it")                                                \

@@ -425,6 +425,8 @@ struct world_vm_request {
     enum err result;
     enum world_vm_state state; /* of QUERY */
     uint16_t port;             /* of START with is_incoming */
+    bool is_disk_lost;         /* of QUERY: its guest stands still since its disk has failed, and
+                                  not for want of room */
     char why[WORLD_WHY_BYTES]; /* why it failed, which file or whose word it was; of a QUERY that is
                                   OK: what keeps its guest from running, such as a disk without
                                   room, and RESUME may try again. "": no more than `result` says */

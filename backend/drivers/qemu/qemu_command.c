@@ -43,6 +43,7 @@ static void command_answered(struct qmp_command *command, enum err result, const
     }
     if (result == OK && call->request->op == WORLD_VM_QUERY) {
         state = qemu_state_of(body);
+        call->request->is_disk_lost = qemu_is_io_error(body) && m->is_disk_lost;
         if (qemu_is_io_error(body)) {
             (void)snprintf(call->why, sizeof call->why, "its disk fails: %s",
                            m->io_error[0] != '\0' ? m->io_error

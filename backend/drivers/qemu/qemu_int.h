@@ -68,6 +68,7 @@ struct qemu_machine {
     bool is_new;       /* its directory was made by the START that is under way */
     bool is_doomed;    /* PREPARED: killed once it is there */
     char *image;       /* where its image is in truth, behind all links; owned; NULL: not known */
+    bool is_disk_lost; /* ... and it was not for want of room */
     char io_error[96]; /* what QEMU last said of a disk that fails; "": nothing */
 };
 

@@ -89,6 +89,7 @@ static void machine_event(void *owner, const char *name, const json_t *data)
         qemu_move_event(m);
     } else if (strcmp(name, "BLOCK_IO_ERROR") == 0) {
         const char *reason = json_string_value(json_object_get(data, "reason"));
+        m->is_disk_lost = json_is_false(json_object_get(data, "nospace"));
         (void)snprintf(m->io_error, sizeof m->io_error, "%s", reason != NULL ? reason : "");
     } else if (strcmp(name, "WATCHDOG") == 0) {
         qemu_tell(m->driver, m->record.name, "its watchdog has run out");

@@ -383,7 +383,9 @@ static void a_start_fails_or_waits_for_its_storage(void **state)
     farm_run(&f, MINUTE);
     assert_int_equal(simvolume_writes(f.volume), writes);
     /* Its write has failed, and so it stands still until it is told to go on. */
-    assert_int_equal(command_wait(&f, f.a, WORLD_VM_QUERY, 1).request.state, WORLD_VM_PAUSED);
+    const struct command query = command_wait(&f, f.a, WORLD_VM_QUERY, 1);
+    assert_int_equal(query.request.state, WORLD_VM_PAUSED);
+    assert_true(query.request.is_disk_lost);
     assert_int_equal(try_on(&f, f.a, WORLD_VM_RESUME, 1), OK);
     farm_run(&f, NANOS_PER_S);
     assert_int_equal(command_wait(&f, f.a, WORLD_VM_QUERY, 1).request.state, WORLD_VM_PAUSED);

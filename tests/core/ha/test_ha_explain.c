@@ -440,6 +440,24 @@ static void a_host_tells_what_it_has_and_what_covers_it(void **state)
     ha_view_deinit(&v);
 }
 
+static void a_host_that_is_tripped_tells_so(void **state)
+{
+    (void)state;
+    struct ha_view v;
+    struct ha_fate fate;
+    explain_scene(&v);
+    ha_record_defaults(HA_FATE, &fate);
+    ha_text_set(fate.host, sizeof fate.host, "a");
+    fate.is_tripped = true;
+    VIEW_PUT(&v, &fate);
+    assert_explains(&v, ha_explain_host, "a",
+                    "a gets no machines: machines cannot be started there, and it is tried again "
+                    "after a while.\n"
+                    "Fenced by a.\n"
+                    "Machines take 0 of 1000 MiB, and 0 of 16 processors.\n");
+    ha_view_deinit(&v);
+}
+
 /* --- any records ------------------------------------------------------------------------------ */
 
 #define LETTERS 5
@@ -690,6 +708,7 @@ int main(void)
         cmocka_unit_test(a_machine_that_is_to_move_tells_what_is_in_its_way),
         cmocka_unit_test(a_machine_on_a_disk_of_its_host_is_not_protected),
         cmocka_unit_test(a_machine_without_a_host_tells_each_host_why_not),
+        cmocka_unit_test(a_host_that_is_tripped_tells_so),
         cmocka_unit_test(a_machine_that_waits_tells_for_whom),
         cmocka_unit_test(a_machine_of_a_lost_host_tells_what_is_missing_and_what_would_help),
         cmocka_unit_test(a_machine_that_failed_tells_its_counters_and_its_reason),

@@ -20,6 +20,8 @@ static void stall_limit(const struct qemu_lab *lab, rlim_t bytes)
     assert_int_equal(prlimit(qemu_lab_pid(lab, "vm"), RLIMIT_FSIZE, &limit, NULL), 0);
 }
 
+static bool is_disk_lost; /* by the last answer */
+
 static enum world_vm_state stall_state(struct qemu_lab *lab)
 {
     struct qemu_lab_call query;
@@ -28,6 +30,7 @@ static enum world_vm_state stall_state(struct qemu_lab *lab)
                   QEMU_LAB_PATIENCE);
     qemu_lab_await(&query);
     assert_int_equal(query.request.result, OK);
+    is_disk_lost = query.request.is_disk_lost;
     return query.request.state;
 }
 
@@ -83,6 +86,7 @@ static void a_disk_that_fails_stops_the_guest_until_it_is_told_to_go_on(void **s
     stall_limit(&lab, 0);
     stall_await(&lab, WORLD_VM_PAUSED);
     assert_non_null(strstr(lab.told, "since its disk fails"));
+    assert_true(is_disk_lost); /* for it was no want of room */
     /* As long as it fails it does not get far. */
     assert_int_equal(qemu_lab_ask(&lab, WORLD_VM_RESUME, "vm"), OK);
     stall_await(&lab, WORLD_VM_PAUSED);
@@ -91,6 +95,7 @@ static void a_disk_that_fails_stops_the_guest_until_it_is_told_to_go_on(void **s
     const unsigned long ticks = stall_ticks(&lab);
     assert_int_equal(qemu_lab_ask(&lab, WORLD_VM_RESUME, "vm"), OK);
     stall_await(&lab, WORLD_VM_RUNNING);
+    assert_false(is_disk_lost);
     char next[32];
     (void)snprintf(next, sizeof next, "tick %lu\n", ticks + 3);
     qemu_lab_await_console(&lab, "vm", next);
