@@ -257,7 +257,7 @@ static bool ladder_is_asked(const struct ha_run *run)
 
     if (a->phase != HA_AGENT_SERVING || run->phase != HA_RUN_ALIVE || run->must_die ||
         run->is_stopping || run->is_paused || run->is_move_busy || run->is_moved ||
-        run->is_incoming || run->is_moved || owner == NULL) {
+        run->is_incoming || owner == NULL) {
         return false;
     }
     return owner->epoch == run->epoch && strcmp(owner->host, a->config.host) == 0 &&
