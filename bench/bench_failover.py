@@ -3,10 +3,10 @@
 processes: three hosts on loopback with default settings, fence_ipmilan against ipmi_sim, one QEMU
 machine of the tiny guest on shared storage whose writes in flight need no wait (flight_ms 0).
 
-Each run has a cluster of its own, for a host that was lost counts as an observer again only after a
-minute. It switches off the host that runs the machine, in turns one that leads and one that follows,
-and looks for a QEMU process elsewhere every 5 ms. In every other pair of runs daemons of the other
-hosts are stopped for 800 ms, at random, all the time. RUNS=30 unless said; a run takes some 9 s.
+Each run has a cluster of its own, so that all have the same history. It switches off the host that
+runs the machine, in turns one that leads and one that follows, and looks for a QEMU process
+elsewhere every 5 ms. In every other pair of runs daemons of the other hosts are stopped for 800 ms,
+at random, all the time. RUNS=30 unless said; a run takes some 9 s.
 """
 
 import json

@@ -48,11 +48,12 @@ static bool read_whole_file(const char *command, const char *path, struct buf *r
         buf_put(ret, block, n);
     } while (n > 0 && ret->len <= MANIFEST_BYTES_MAX);
     const bool failed = ferror(file) != 0;
+    const int error = errno;
     if (file != stdin) {
         (void)fclose(file);
     }
     if (failed) {
-        (void)fprintf(stderr, "novacron %s: %s cannot be read\n", command, path);
+        (void)fprintf(stderr, "novacron %s: %s: %s\n", command, path, strerror(error));
     }
     return !failed;
 }
@@ -66,7 +67,7 @@ static enum cli_exit complain_of(const struct application *a, size_t line, const
 /* --- what a manifest does not say ------------------------------------------------------------- */
 
 /* What commands write into a record, and no manifest: it stays as it was. */
-static const char *const of_commands[] = {"start_count", "move_to", "fence_count"};
+static const char *const of_commands[] = {"start_count", "move_to", "move_offline", "fence_count"};
 
 static void keep_vm(const struct manifest_document *d, struct ha_vm *vm, const struct ha_vm *before)
 {
@@ -77,6 +78,7 @@ static void keep_vm(const struct manifest_document *d, struct ha_vm *vm, const s
     /* A move that the manifest no longer allows is over: its word is the newer one. */
     if (vm->allowed.n == 0 || ha_names_have(&vm->allowed, before->move_to)) {
         memcpy(vm->move_to, before->move_to, sizeof vm->move_to);
+        vm->moves_offline = before->moves_offline;
     }
     if (!manifest_has(d, "desired")) {
         vm->is_wanted = before->is_wanted;

@@ -17,6 +17,10 @@ enum { CREATE_KEY = 1, CREATE_END, CREATE_REVISION };
 /* Unless told otherwise. */
 #define EVENTS_SHOWN 50
 
+/* Where the member is gone that one follows, the others are tried, for half a minute. */
+#define FOLLOW_AGAIN_MS 250
+#define FOLLOW_TRIES    120
+
 static void print_wall(uint64_t wall_ms)
 {
     const time_t seconds = (time_t)(wall_ms / 1000);
@@ -43,17 +47,27 @@ static void event_print(const struct ha_event *event, bool is_json)
 
 /* --- following -------------------------------------------------------------------------------- */
 
+/* A watch, over the loss of the members that serve it. */
+struct follow {
+    struct remote *remote;
+    uint64_t revision; /* up to which all was printed */
+    unsigned failures; /* since anything was heard */
+};
+
 static bool event_arrived(void *ctx, struct bytes message)
 {
-    const struct remote *r = ctx;
+    struct follow *f = ctx;
+    const struct remote *r = f->remote;
     Etcdserverpb__WatchResponse *answer =
         etcdserverpb__watch_response__unpack(NULL, message.len, message.data);
 
     if (answer == NULL) {
         return false;
     }
+    f->failures = 0;
     for (size_t i = 0; i < answer->n_events; i++) {
         const Mvccpb__KeyValue *kv = answer->events[i]->kv;
+        f->revision = kv != NULL ? u64_max(f->revision, (uint64_t)kv->mod_revision) : f->revision;
         struct ha_event event;
         if (kv != NULL && kv->value.len > 0 &&
             ha_record_decode(HA_EVENT, (struct bytes){kv->value.data, kv->value.len}, &event,
@@ -67,8 +81,9 @@ static bool event_arrived(void *ctx, struct bytes message)
     return goes_on;
 }
 
-static enum cli_exit events_follow(struct remote *r, uint64_t revision)
+static enum cli_exit events_watch(struct follow *f)
 {
+    struct remote *r = f->remote;
     char from[HA_KEY_BYTES];
     char end[HA_KEY_BYTES];
 
@@ -79,9 +94,25 @@ static enum cli_exit events_follow(struct remote *r, uint64_t revision)
     const size_t begun = pb_begin(&r->request, WATCH_CREATE);
     pb_put_text(&r->request, CREATE_KEY, from);
     pb_put_text(&r->request, CREATE_END, end);
-    pb_put_varint(&r->request, CREATE_REVISION, revision + 1);
+    pb_put_varint(&r->request, CREATE_REVISION, f->revision + 1);
     pb_end(&r->request, begun);
-    return remote_stream(r, "/etcdserverpb.Watch/Watch", event_arrived, r);
+    return remote_stream(r, "/etcdserverpb.Watch/Watch", event_arrived, f);
+}
+
+/* Until it is interrupted, or nobody has served it for too long. Each event is printed once. */
+static enum cli_exit events_follow(struct remote *r, uint64_t revision)
+{
+    const struct timespec pause = {.tv_nsec = FOLLOW_AGAIN_MS * 1000000L};
+    struct follow f = {.remote = r, .revision = revision};
+    enum cli_exit e = CLI_OK;
+
+    r->is_quiet = true;
+    while ((e = events_watch(&f)) != CLI_OK && r->status == RPC_UNAVAILABLE &&
+           f.failures++ < FOLLOW_TRIES) {
+        (void)nanosleep(&pause, NULL);
+    }
+    r->is_quiet = false;
+    return e == CLI_OK ? e : remote_failed(r, r->kept);
 }
 
 enum cli_exit cmd_events(const struct cli_call *call)

@@ -91,6 +91,8 @@ enum cli_exit cmd_host_list(const struct cli_call *call)
             host_print_row(&r, &view, entry);
         } else if (entry->record != NULL) {
             host_print_json(&r, &view, entry);
+        } else {
+            records_print_unreadable(entry);
         }
     }
     records_close(&r, &view);
@@ -131,16 +133,25 @@ enum cli_exit cmd_host_fence(const struct cli_call *call)
 {
     struct remote r;
     struct ha_view view;
+    struct ha_host host;
     enum cli_exit e = records_open(&r, &view, "host fence", call);
 
     if (e != CLI_OK) {
         return e;
     }
     const struct ha_entry *entry = records_get(&r, &view, HA_HOST, call->arguments[0]);
-    if (entry == NULL) {
+    const struct ha_host *declared = entry != NULL ? entry->record : NULL;
+    if (declared == NULL) {
+        e = CLI_UNREADABLE;
+    } else if (declared->n_levels == 0) {
+        /* It would be refused its lease, and wait for a device for ever. */
+        (void)fprintf(stderr,
+                      "novacron host fence: %s has no fence device, and nothing was changed: give "
+                      "it one in `levels`, or see to its machines and switch it off by hand\n",
+                      declared->name);
         e = CLI_UNREADABLE;
     } else {
-        struct ha_host host = *(const struct ha_host *)entry->record;
+        host = *declared;
         host.fence_count++;
         e = records_write(&r,
                           &(struct records_change){.kind = HA_HOST,
@@ -149,7 +160,9 @@ enum cli_exit cmd_host_fence(const struct cli_call *call)
                                                    .mod_revision = entry->mod_revision},
                           1);
     }
-    if (e == CLI_OK) {
+    if (e == CLI_OK && r.json) {
+        records_print(HA_HOST, &host, true);
+    } else if (e == CLI_OK) {
         (void)printf("The leader switches %s off; `novacron host show %s` says how far it is.\n",
                      call->arguments[0], call->arguments[0]);
     }
@@ -185,9 +198,14 @@ enum cli_exit cmd_host_confirm_off(const struct cli_call *call)
     struct remote r;
     struct ha_view view;
 
-    if (reason == NULL || reason[0] == '\0' || by == NULL || by[0] == '\0') {
-        (void)fprintf(stderr, "novacron host confirm-off: --reason says how you know that it is "
-                              "off, and --by who you are\n");
+    if (reason == NULL || reason[0] == '\0') {
+        (void)fprintf(stderr, "novacron host confirm-off: --reason TEXT is missing: how you know "
+                              "that it is off\n");
+        return CLI_USAGE;
+    }
+    if (by == NULL || by[0] == '\0') {
+        (void)fprintf(stderr, "novacron host confirm-off: --by NAME is missing: who you are ($USER "
+                              "says nothing here)\n");
         return CLI_USAGE;
     }
     enum cli_exit e = records_open(&r, &view, "host confirm-off", call);
@@ -212,7 +230,9 @@ enum cli_exit cmd_host_confirm_off(const struct cli_call *call)
                                                        &view, HA_CONFIRMED, name, NULL)},
                           1);
     }
-    if (e == CLI_OK) {
+    if (e == CLI_OK && r.json) {
+        records_print(HA_CONFIRMED, &word, true);
+    } else if (e == CLI_OK) {
         (void)printf("Noted: %s says that %s is off. Its machines start elsewhere now. If it still "
                      "runs,\nswitch it off at once: two hosts may write to one disk.\n",
                      by, name);

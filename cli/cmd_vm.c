@@ -5,12 +5,13 @@
 #include <unistd.h>
 
 #include "cli/records.h"
+#include "core/base/json.h"
 #include "core/base/mem.h"
 #include "core/base/say.h"
 #include "core/ha/ha_explain.h"
 #include "core/ha/ha_ladder_view.h"
 
-enum { CHANGE_WAIT = REMOTE_OPTIONS };
+enum { CHANGE_WAIT = REMOTE_OPTIONS, CHANGE_OFFLINE };
 
 /* How often a machine is looked at that is waited for. */
 #define VM_LOOK_MS 100
@@ -31,7 +32,7 @@ static const char *vm_why(const struct ha_view *view, const struct ha_vm *vm,
     struct ha_ladder_view ladder;
 
     if (owner == NULL) {
-        return "the manager has not looked at it yet";
+        return vm->is_wanted ? "the manager has not looked at it yet" : "";
     }
     ha_ladder_look(view, vm, &ladder);
     if (owner->phase != HA_RUNNING || ladder.first_bad == NULL) {
@@ -54,7 +55,9 @@ static void vm_print_row(const struct ha_view *view, const struct ha_entry *entr
     }
     (void)printf(
         "%-20s %-8s %-10s %-16s %6llu %8llu  %s\n", vm->name, vm->is_wanted ? "running" : "stopped",
-        owner != NULL ? ha_phase_name(owner->phase) : "new",
+        owner != NULL   ? ha_phase_name(owner->phase)
+        : vm->is_wanted ? "new"
+                        : "stopped",
         owner != NULL ? or_dash(owner->host) : "-",
         owner != NULL ? (unsigned long long)owner->epoch : 0,
         owner != NULL ? (unsigned long long)owner->restarts : 0, vm_why(view, vm, owner, why));
@@ -67,9 +70,10 @@ static bool vm_is_well(const struct ha_view *view, const struct ha_entry *entry)
     const struct ha_owner *owner = ha_view_owner(view, entry->key.name);
 
     if (vm == NULL || owner == NULL) {
-        return false;
+        return vm != NULL && !vm->is_wanted; /* it has never run */
     }
-    return owner->phase == (vm->is_wanted ? HA_RUNNING : HA_STOPPED);
+    return vm->is_wanted ? owner->phase == HA_RUNNING || owner->phase == HA_MOVING
+                         : owner->phase == HA_STOPPED;
 }
 
 /* The specification and what the manager has of it, as one object. */
@@ -113,6 +117,8 @@ enum cli_exit cmd_vm_list(const struct cli_call *call)
             vm_print_row(&view, entry);
         } else if (entry->record != NULL) {
             vm_print_json(&view, entry);
+        } else {
+            records_print_unreadable(entry);
         }
     }
     records_close(&r, &view);
@@ -153,6 +159,26 @@ enum cli_exit cmd_vm_show(const struct cli_call *call)
     return e;
 }
 
+/* The explanation for programs: its lines. */
+static void vm_print_lines(const char *vm, const char *text)
+{
+    struct buf json;
+
+    buf_init(&json);
+    say(&json, "{\"vm\":");
+    json_put_string(&json, vm);
+    say(&json, ",\"lines\":[");
+    for (const char *line = text; *line != '\0';) {
+        const size_t n = strcspn(line, "\n");
+        say(&json, line > text ? "," : "");
+        json_put_bytes_string(&json, (struct bytes){(const uint8_t *)line, n});
+        line += n + (line[n] == '\n');
+    }
+    say(&json, "]}");
+    (void)puts(say_end(&json));
+    buf_deinit(&json);
+}
+
 enum cli_exit cmd_vm_explain(const struct cli_call *call)
 {
     struct remote r;
@@ -170,7 +196,11 @@ enum cli_exit cmd_vm_explain(const struct cli_call *call)
         buf_init(&text);
         ha_ledger_init(&ledger, &view, NULL, 0);
         ha_explain_vm(&ledger, call->arguments[0], &text);
-        (void)fputs(say_end(&text), stdout);
+        if (r.json) {
+            vm_print_lines(call->arguments[0], say_end(&text));
+        } else {
+            (void)fputs(say_end(&text), stdout);
+        }
         ha_ledger_deinit(&ledger);
         buf_deinit(&text);
     }
@@ -207,9 +237,22 @@ static bool vm_is_there(const struct ha_view *view, const char *name, enum vm_ch
         return false;
     }
     if (change == VM_CHANGE_MOVE) {
-        return strcmp(owner->host, asked->move_to) == 0;
+        bool is_there = strcmp(owner->host, asked->move_to) == 0;
+        bool is_refused = !is_there && vm->move_to[0] == '\0';
+        *ret = is_refused ? CLI_DAMAGED : CLI_OK;
+        return is_there || is_refused;
     }
     return owner->start_count == asked->start_count;
+}
+
+/* For programs: who owns it now; nobody knows of one that was deleted. */
+static void vm_print_outcome(const char *name, const struct ha_owner *owner)
+{
+    if (owner != NULL) {
+        records_print(HA_OWNER, owner, true);
+    } else {
+        (void)printf("{\"vm\":\"%s\",\"is_forgotten\":true}\n", name);
+    }
 }
 
 static enum cli_exit vm_wait(struct remote *r, const char *name, enum vm_change change,
@@ -227,7 +270,9 @@ static enum cli_exit vm_wait(struct remote *r, const char *name, enum vm_change 
             is_there = vm_is_there(&view, name, change, asked, &e);
         }
         const struct ha_owner *owner = ha_view_owner(&view, name);
-        if (is_there && owner == NULL) {
+        if (is_there && r->json) {
+            vm_print_outcome(name, owner);
+        } else if (is_there && owner == NULL) {
             (void)printf("%s is forgotten\n", name);
         } else if (is_there) {
             (void)printf("%s is %s on %s, epoch %llu%s%s\n", name, ha_phase_name(owner->phase),
@@ -316,17 +361,30 @@ static enum cli_exit vm_change_with(const struct cli_call *call, const char *com
         return e;
     }
     const struct ha_entry *entry = records_get(&r, &view, HA_VM, name);
+    const struct ha_owner *owner = ha_view_owner(&view, name);
     if (entry == NULL || (host != NULL && records_get(&r, &view, HA_HOST, host) == NULL)) {
         e = CLI_UNREADABLE;
+    } else if (host != NULL && owner != NULL && owner->phase == HA_RUNNING &&
+               strcmp(owner->host, host) == 0 &&
+               ((const struct ha_vm *)entry->record)->move_to[0] == '\0') {
+        if (r.json) {
+            records_print(HA_VM, entry->record, true);
+        } else {
+            (void)printf("%s runs on %s already\n", name, host);
+        }
     } else if ((e = wait_option(&r, call, &seconds)) == CLI_OK) {
         vm = *(const struct ha_vm *)entry->record;
         e = host != NULL ? move_check(&r, &view, &vm, host) : CLI_OK;
         vm_change_apply(&vm, change, host);
+        vm.moves_offline =
+            change == VM_CHANGE_MOVE ? call->options[CHANGE_OFFLINE] != NULL : vm.moves_offline;
         const struct records_change written = {
             .kind = HA_VM, .name = name, .record = &vm, .mod_revision = entry->mod_revision};
         e = e == CLI_OK ? records_write(&r, &written, 1) : e;
         if (e == CLI_OK && call->options[CHANGE_WAIT] != NULL) {
             e = vm_wait(&r, name, change, &vm, seconds);
+        } else if (e == CLI_OK && r.json) {
+            records_print(HA_VM, &vm, true);
         }
     }
     records_close(&r, &view);
@@ -371,6 +429,8 @@ enum cli_exit cmd_vm_delete(const struct cli_call *call)
                           1);
         if (e == CLI_OK && call->options[CHANGE_WAIT] != NULL) {
             e = vm_wait(&r, call->arguments[0], VM_CHANGE_DELETE, NULL, seconds);
+        } else if (e == CLI_OK && r.json) {
+            (void)printf("{\"vm\":\"%s\",\"is_deleted\":true}\n", call->arguments[0]);
         }
     }
     records_close(&r, &view);

@@ -1,7 +1,10 @@
 #include "cli/command.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* "novacron wal inspect", or "novacron-sim check" where there is no group. */
 static void print_name(FILE *out, const struct cli_program *p, const struct cli_command *c)
@@ -148,7 +151,34 @@ static bool names_group(const struct cli_program *p, const char *word)
     return false;
 }
 
-enum cli_exit cli_main(const struct cli_program *program, int argc, char **argv)
+/* Where one of the three is closed, the first socket or file of ours would be it. */
+static void hold_standard_files(void)
+{
+    int fd = open("/dev/null", O_RDWR);
+
+    while (fd >= 0 && fd <= STDERR_FILENO) {
+        fd = open("/dev/null", O_RDWR);
+    }
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+}
+
+/* An answer that could not be written was not given. Whoever stops reading it has enough of it. */
+static enum cli_exit tell_whole(const struct cli_program *p, enum cli_exit e)
+{
+    errno = 0;
+    const bool is_whole = fflush(stdout) == 0 && ferror(stdout) == 0;
+
+    if (is_whole || errno == EPIPE) {
+        return e;
+    }
+    (void)fprintf(stderr, "%s: its answer cannot be written: %s\n", p->name,
+                  errno != 0 ? strerror(errno) : "standard output fails");
+    return CLI_UNREADABLE;
+}
+
+static enum cli_exit main_command(const struct cli_program *program, int argc, char **argv)
 {
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
         print_overview(argc < 2 ? stderr : stdout, program);
@@ -165,4 +195,10 @@ enum cli_exit cli_main(const struct cli_program *program, int argc, char **argv)
                   program->name, argv[1], two_words ? " " : "", two_words ? argv[2] : "",
                   program->name);
     return CLI_USAGE;
+}
+
+enum cli_exit cli_main(const struct cli_program *program, int argc, char **argv)
+{
+    hold_standard_files();
+    return tell_whole(program, main_command(program, argc, argv));
 }

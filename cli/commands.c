@@ -374,9 +374,12 @@ static const struct cli_command novacron_commands[] = {
         .group = "vm",
         .name = "migrate",
         .arguments = {"MACHINE", "MACHINE_HOST"},
-        .options = {REMOTE_OPTION_TABLE, WAIT_OPTION},
-        .summary = "move a machine to another host",
-        .help = "Where it cannot be there, it stays, and `vm explain` says why.",
+        .options = {REMOTE_OPTION_TABLE,
+                    WAIT_OPTION,
+                    {"--offline", NULL, "stop it here, and start it there"}},
+        .summary = "move a machine to another host, while it runs",
+        .help = "Where it cannot be there, or cannot be moved, it stays and runs on, and `vm "
+                "explain` says why.",
         .run = cmd_vm_migrate,
     },
     {

@@ -21,6 +21,8 @@ static const struct {
                             "is not known: look before "
                             "you try again"},
     {"no leader", "`novacron cluster status` shows who is up; see docs/runbooks/quorum-lost.md"},
+    {"no answer in time", "there may be no quorum: `novacron cluster status` shows who is up; see "
+                          "docs/runbooks/quorum-lost.md"},
     {"request timed out",
      "whether it was done is not known; `novacron cluster status` shows who is up"},
     {"context deadline exceeded",

@@ -145,7 +145,7 @@ static void put_scalar(struct reader *r)
     const size_t n = r->event.data.scalar.length;
     const bool is_plain = r->event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
 
-    if (!is_plain || strlen(text) != n) {
+    if (!is_plain) {
         put_string(json, r->event.data.scalar.value, n);
     } else if (n == 0 || word_is_one_of(text, "null", "Null", "NULL") || strcmp(text, "~") == 0) {
         say(json, "null");
@@ -271,6 +271,9 @@ static enum err read_value(struct reader *r, unsigned depth)
     switch ((int)r->event.type) {
     case YAML_SCALAR_EVENT:
         e = check_tag(r, r->event.data.scalar.tag, r->event.data.scalar.anchor);
+        if (e == OK && memchr(r->event.data.scalar.value, '\0', r->event.data.scalar.length)) {
+            return manifest_complain(r, "a text has no zero byte");
+        }
         if (e == OK) {
             put_scalar(r);
         }
@@ -336,8 +339,8 @@ enum err manifest_read(struct bytes text, enum ha_kind assumed, struct manifest 
     struct reader r = {.assumed = assumed, .why = why};
     struct manifest m = {0};
 
-    if (text.len > MANIFEST_BYTES_MAX) {
-        say(why, "1: a manifest has 1 MiB at most");
+    if (text.len > MANIFEST_BYTES_MAX || text.len == 0) {
+        say(why, text.len == 0 ? "1: there is nothing in it" : "1: a manifest has 1 MiB at most");
         return ERR_INVALID;
     }
     CHECK(yaml_parser_initialize(&r.parser));

@@ -9,14 +9,21 @@
 
 #include "api/pb_wire.h"
 #include "core/base/check.h"
-#include "core/ha/ha_session.h"
+#include "core/base/json.h"
 #include "core/base/say.h"
+#include "core/ha/ha_session.h"
 
 /* Keys of one answer. */
 #define PAGE_KEYS 500
 
+/* What one member has to say what it knows by itself. */
+#define STALE_TIMEOUT NANOS_PER_S
+
+/* An election is over within this. */
+#define QUORUM_TIMEOUT (2 * NANOS_PER_S)
+
 /* Fields of etcd's messages. */
-enum { RANGE_KEY = 1, RANGE_END, RANGE_LIMIT, RANGE_REVISION };
+enum { RANGE_KEY = 1, RANGE_END, RANGE_LIMIT, RANGE_REVISION, RANGE_SERIALIZABLE = 7 };
 enum { TXN_COMPARE = 1, TXN_SUCCESS };
 enum { COMPARE_RESULT = 1, COMPARE_TARGET, COMPARE_KEY, COMPARE_MOD_REVISION = 6 };
 enum { OP_PUT = 2, OP_DELETE = 3 };
@@ -27,69 +34,130 @@ enum { DELETE_KEY = 1 };
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-static void view_take(struct ha_view *view, const Etcdserverpb__RangeResponse *page)
+/* The manager's token: {"term":3,"member":"8745653e46ac16b","lease_ms":9000}. */
+static void head_take_token(struct records_head *head, const Mvccpb__KeyValue *kv)
 {
+    json_t *token = json_loadb((const char *)kv->value.data, kv->value.len, 0, NULL);
+    const char *member = json_string_value(json_object_get(token, "member"));
+
+    head->token_term = (uint64_t)json_integer_value(json_object_get(token, "term"));
+    if (member == NULL || !remote_id(member, &head->token_member)) {
+        head->token_member = 0;
+    }
+    json_decref(token);
+}
+
+static void view_take(struct ha_view *view, struct records_head *head,
+                      const Etcdserverpb__RangeResponse *page)
+{
+    static const char leader[] = HA_PREFIX "leader";
+
     for (size_t i = 0; i < page->n_kvs; i++) {
         const Mvccpb__KeyValue *kv = page->kvs[i];
 
         ha_view_put(view, (struct bytes){kv->key.data, kv->key.len},
                     (struct bytes){kv->value.data, kv->value.len}, (uint64_t)kv->create_revision,
                     (uint64_t)kv->mod_revision);
+        if (kv->key.len == sizeof leader - 1 && memcmp(kv->key.data, leader, kv->key.len) == 0) {
+            head_take_token(head, kv);
+        }
     }
+    head->term = page->header->raft_term;
     ha_view_advance(view, (uint64_t)page->header->revision);
 }
 
-/* The keys from `from` on, at `revision`; 0: the newest, which is told. */
-static enum cli_exit load_page(struct remote *r, struct ha_view *view, struct buf *from,
-                               int64_t *revision, bool *has_more)
-{
-    static const char end[] = "/novacron0"; /* behind all that begins with HA_PREFIX */
+struct load {
+    struct buf from;  /* the next page's first key */
+    int64_t revision; /* 0: the newest, which is told */
+    bool has_more;
+    bool is_stale; /* what this one member knows */
+    nanos share;   /* of each member, to answer; 0: as usual */
+};
 
-    buf_clear(&r->request);
-    pb_put_bytes(&r->request, RANGE_KEY, buf_view(from));
-    pb_put_text(&r->request, RANGE_END, end);
-    pb_put_varint(&r->request, RANGE_LIMIT, PAGE_KEYS);
-    pb_put_varint(&r->request, RANGE_REVISION, (uint64_t)*revision);
-    enum cli_exit e = remote_call(r, "/etcdserverpb.KV/Range");
-    if (e != CLI_OK) {
-        return e;
-    }
+static enum cli_exit load_take(struct remote *r, struct ha_view *view, struct records_head *head,
+                               struct load *l)
+{
     Etcdserverpb__RangeResponse *page =
         etcdserverpb__range_response__unpack(NULL, r->response.len, r->response.data);
+
     if (page == NULL || page->header == NULL) {
         return remote_failed(r, "the answer makes no sense");
     }
-    view_take(view, page);
+    view_take(view, head, page);
     r->cluster = page->header->cluster_id;
-    *revision = *revision == 0 ? page->header->revision : *revision;
-    *has_more = page->more && page->n_kvs > 0;
-    if (*has_more) {
+    l->revision = l->revision == 0 ? page->header->revision : l->revision;
+    l->has_more = page->more && page->n_kvs > 0;
+    if (l->has_more) {
         const Mvccpb__KeyValue *last = page->kvs[page->n_kvs - 1];
-        buf_clear(from);
-        buf_put(from, last->key.data, last->key.len);
-        buf_put(from, "\0", 1);
+        buf_clear(&l->from);
+        buf_put(&l->from, last->key.data, last->key.len);
+        buf_put(&l->from, "\0", 1);
     }
     etcdserverpb__range_response__free_unpacked(page, NULL);
     return CLI_OK;
 }
 
-enum cli_exit records_load(struct remote *r, struct ha_view *view)
+static enum cli_exit load_page(struct remote *r, struct ha_view *view, struct records_head *head,
+                               struct load *l)
 {
-    struct buf from;
-    int64_t revision = 0;
-    bool has_more = true;
+    static const char end[] = "/novacron0"; /* behind all that begins with HA_PREFIX */
+    static const char path[] = "/etcdserverpb.KV/Range";
+    char why[512];
+
+    buf_clear(&r->request);
+    pb_put_bytes(&r->request, RANGE_KEY, buf_view(&l->from));
+    pb_put_text(&r->request, RANGE_END, end);
+    pb_put_varint(&r->request, RANGE_LIMIT, PAGE_KEYS);
+    pb_put_varint(&r->request, RANGE_REVISION, (uint64_t)l->revision);
+    if (l->is_stale) {
+        pb_put_varint(&r->request, RANGE_SERIALIZABLE, 1);
+        return remote_try_for(r, path, STALE_TIMEOUT, why, sizeof why) ? load_take(r, view, head, l)
+                                                                       : CLI_UNREADABLE;
+    }
+    const enum cli_exit e = remote_read(r, path, l->share);
+    return e == CLI_OK ? load_take(r, view, head, l) : e;
+}
+
+static enum cli_exit load_all(struct remote *r, struct ha_view *view, struct records_head *head,
+                              bool is_stale, nanos share)
+{
+    struct load l = {.has_more = true, .is_stale = is_stale, .share = share};
     enum cli_exit e = CLI_OK;
 
-    buf_init(&from);
-    buf_put(&from, HA_PREFIX, strlen(HA_PREFIX));
-    while (e == CLI_OK && has_more) {
-        e = load_page(r, view, &from, &revision, &has_more);
+    buf_init(&l.from);
+    buf_put(&l.from, HA_PREFIX, strlen(HA_PREFIX));
+    while (e == CLI_OK && l.has_more) {
+        e = load_page(r, view, head, &l);
     }
-    buf_deinit(&from);
+    buf_deinit(&l.from);
     if (e == CLI_OK && view->is_incomplete) {
         return remote_failed(r, "there are more records than this program can look at");
     }
     return e;
+}
+
+enum cli_exit records_load(struct remote *r, struct ha_view *view)
+{
+    struct records_head head = {0};
+    return load_all(r, view, &head, false, 0);
+}
+
+enum cli_exit records_load_any(struct remote *r, struct ha_view *view, struct records_head *head)
+{
+    *head = (struct records_head){0};
+    r->is_quiet = true;
+    enum cli_exit e = load_all(r, view, head, false, r->endpoint_count > 1 ? QUORUM_TIMEOUT : 0);
+    const bool has_no_quorum =
+        e != CLI_OK && (r->status == RPC_DEADLINE_EXCEEDED || r->status == RPC_UNAVAILABLE);
+
+    for (size_t i = 0; has_no_quorum && e != CLI_OK && i < r->endpoint_count; i++) {
+        *head = (struct records_head){.endpoint = r->endpoints[i]};
+        ha_view_clear(view);
+        e = remote_aim(r, i);
+        e = e == CLI_OK ? load_all(r, view, head, true, 0) : e;
+    }
+    r->is_quiet = false;
+    return e == CLI_OK ? e : remote_failed(r, r->kept);
 }
 
 enum cli_exit records_open(struct remote *r, struct ha_view *view, const char *command,
@@ -233,5 +301,19 @@ void records_print(enum ha_kind kind, const void *record, bool in_one_line)
     }
     free(text);
     json_decref(tree);
+    buf_deinit(&json);
+}
+
+void records_print_unreadable(const struct ha_entry *entry)
+{
+    struct buf json;
+
+    buf_init(&json);
+    say(&json, "{\"key\":");
+    json_put_string(&json, entry->text);
+    say(&json, ",\"unreadable\":");
+    json_put_string(&json, entry->why);
+    say(&json, "}");
+    (void)puts(say_end(&json));
     buf_deinit(&json);
 }

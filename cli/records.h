@@ -11,6 +11,18 @@
 /* All that lies under /novacron/, at one revision. `view` is empty, and the caller's. */
 enum cli_exit records_load(struct remote *r, struct ha_view *view);
 
+/* Who manages, and what else is known of the answer. */
+struct records_head {
+    uint64_t term;         /* of the cluster, as who answered knows it */
+    uint64_t token_term;   /* of /novacron/leader, the newest manager's; 0: nobody has begun */
+    uint64_t token_member; /* who it is */
+    const char *endpoint;  /* of a stale answer: whose it is; else NULL */
+};
+
+/* The same, with its head. Where no quorum can be had for it, what the first member that answers
+ * knows by itself, which may be old: `endpoint` says so. */
+enum cli_exit records_load_any(struct remote *r, struct ha_view *view, struct records_head *head);
+
 /* Opens a connection, and loads. On anything but CLI_OK it has said why, and nothing is open. */
 enum cli_exit records_open(struct remote *r, struct ha_view *view, const char *command,
                            const struct cli_call *call);
@@ -38,6 +50,9 @@ bool records_host_votes(const struct remote *r, const struct ha_agent_record *ag
 
 /* A record as JSON, indented, or in one line. */
 void records_print(enum ha_kind kind, const void *record, bool in_one_line);
+
+/* One that cannot be read, as JSON in one line: {"key":...,"unreadable":...}. */
+void records_print_unreadable(const struct ha_entry *entry);
 
 /* What `health` says of a machine of that name; where there is none, it complains with `unless`. */
 enum cli_exit vm_health_of(struct remote *r, const char *name, const char *unless);

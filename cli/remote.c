@@ -13,6 +13,9 @@
 
 #define CALL_TIMEOUT (10 * NANOS_PER_S)
 
+/* What one of many members has, at least, to answer a call that reads. */
+#define READ_TIMEOUT_MIN (2 * NANOS_PER_S)
+
 /* Fields of AuthenticateRequest and -Response. */
 enum { AUTH_NAME = 1, AUTH_PASSWORD = 2, AUTH_TOKEN = 2 };
 
@@ -215,7 +218,7 @@ static void remote_wait(struct remote_wait *w, const char *path, nanos timeout, 
     size_t len = strlen(w->text);
     if (w->status != RPC_OK && w->reason[0] != '\0') {
         (void)snprintf(w->text + len, sizeof w->text - len, " (%s)", w->reason);
-    } else if (w->is_stale) {
+    } else if (w->is_stale && !w->remote->is_quiet) {
         (void)fprintf(
             stderr, "novacron %s: %s knows of no leader: this may be older than what others have\n",
             w->remote->command, rpc_client_endpoint(w->remote->client));
@@ -229,20 +232,31 @@ static bool remote_keep(void *ctx, struct bytes message)
     return true;
 }
 
-bool remote_try(struct remote *r, const char *path, char *why, size_t n)
+bool remote_try_for(struct remote *r, const char *path, nanos timeout, char *why, size_t n)
 {
     struct remote_wait w = {.remote = r, .message = remote_keep, .ctx = r};
     buf_clear(&r->response);
-    remote_wait(&w, path, CALL_TIMEOUT, true);
+    remote_wait(&w, path, timeout != 0 ? timeout : CALL_TIMEOUT, true);
+    r->status = w.status;
     if (w.status != RPC_OK) {
         (void)snprintf(why, n, "%s", w.text);
     }
     return w.status == RPC_OK;
 }
 
-enum cli_exit remote_failed(const struct remote *r, const char *why)
+bool remote_try(struct remote *r, const char *path, char *why, size_t n)
+{
+    return remote_try_for(r, path, 0, why, n);
+}
+
+enum cli_exit remote_failed(struct remote *r, const char *why)
 {
     const char *hint = hint_for(why);
+
+    if (r->is_quiet) {
+        (void)snprintf(r->kept, sizeof r->kept, "%s", why);
+        return CLI_UNREADABLE;
+    }
     (void)fprintf(stderr, "novacron %s: %s: %s%s%s\n", r->command, rpc_client_endpoint(r->client),
                   why, hint != NULL ? "; " : "", hint != NULL ? hint : "");
     return CLI_UNREADABLE;
@@ -252,6 +266,29 @@ enum cli_exit remote_call(struct remote *r, const char *path)
 {
     char why[512];
     return remote_try(r, path, why, sizeof why) ? CLI_OK : remote_failed(r, why);
+}
+
+enum cli_exit remote_read(struct remote *r, const char *path, nanos share)
+{
+    char why[512] = "";
+
+    share = share != 0 ? share : u64_max(CALL_TIMEOUT / r->endpoint_count, READ_TIMEOUT_MIN);
+
+    for (size_t i = 0; i < r->endpoint_count; i++) {
+        if (remote_try_for(r, path, share, why, sizeof why)) {
+            return CLI_OK;
+        }
+        if (r->status != RPC_DEADLINE_EXCEEDED && r->status != RPC_UNAVAILABLE) {
+            return remote_failed(r, why);
+        }
+        if (i + 1 < r->endpoint_count) {
+            rpc_client_next_endpoint(r->client);
+        }
+    }
+    if (r->status == RPC_DEADLINE_EXCEEDED) {
+        return remote_failed(r, "no answer in time, though it only had to read");
+    }
+    return remote_failed(r, why);
 }
 
 enum cli_exit remote_add_member(struct remote *r, const struct remote_added *member)
@@ -270,6 +307,7 @@ enum cli_exit remote_stream(struct remote *r, const char *path,
 {
     struct remote_wait w = {.remote = r, .message = message, .ctx = ctx};
     remote_wait(&w, path, 0, strstr(path, "Watch") == NULL);
+    r->status = w.status;
     return w.status == RPC_OK ? CLI_OK : remote_failed(r, w.text);
 }
 

@@ -49,6 +49,9 @@ struct remote {
     char token[256]; /* of REMOTE_USER; "": none */
     struct buf request;
     struct buf response;
+    int status;     /* of the last call, an enum of api/rpc.h */
+    bool is_quiet;  /* complaints, and that an answer may be old, are kept for the caller to tell */
+    char kept[512]; /* the newest of those complaints */
     uint64_t cluster; /* its id, once records were loaded; 0: not known */
 };
 
@@ -66,11 +69,16 @@ enum cli_exit remote_aim(struct remote *r, size_t endpoint);
 /* Calls `path` with r->request, and waits; the answer is in r->response. */
 enum cli_exit remote_call(struct remote *r, const char *path);
 
-/* Complains about what a call answered, with what to do about it; returns CLI_UNREADABLE. */
-enum cli_exit remote_failed(const struct remote *r, const char *why);
+/* The same of a call that changes nothing: where a member has gone, or does not answer within
+ * `share`, the next one is asked, each of them once. 0: its share of the time that a call has. */
+enum cli_exit remote_read(struct remote *r, const char *path, nanos share);
 
-/* The same as remote_call, and says nothing where it fails. */
+/* Complains about what a call answered, with what to do about it; returns CLI_UNREADABLE. */
+enum cli_exit remote_failed(struct remote *r, const char *why);
+
+/* The same as remote_call, and says nothing where it fails; with a time of its own, 0: as usual. */
 bool remote_try(struct remote *r, const char *path, char *why, size_t n);
+bool remote_try_for(struct remote *r, const char *path, nanos timeout, char *why, size_t n);
 
 /* A call with any number of answers, each told to `message` as it comes; false from there ends it.
  */

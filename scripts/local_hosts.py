@@ -62,6 +62,7 @@ class HostCluster(Cluster):
         return text + (f"machines:\n  run_dir: {self.dir / name / 'machines'}\n"
                        f"  folders: [{folders}]\n  storages: [pool]\n"
                        f"  guard: {self.dir / name / 'guard.sock'}\n"
+                       "  move_address: 127.0.0.1\n"
                        "  memory_mib: 2048\n  cpus: 8\n  accel: tcg\n")
 
 
@@ -268,6 +269,27 @@ class HostFarm:
                     found.setdefault(image.stem, []).append(int(entry.name))
         return found
 
+    def lives_twice(self, pids):
+        """Of the processes of one image, were two started by themselves, or have two a guest? One
+        that waits for a guest, or whose guest has left, has no lock of its image."""
+        begun = [p for p in pids if not self.is_incoming(p)]
+        return len(begun) > 1 or len([p for p in pids if self.has_lock(p)]) > 1
+
+    @staticmethod
+    def is_incoming(pid):
+        try:
+            return b"-incoming" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except OSError:
+            return True
+
+    @staticmethod
+    def has_lock(pid):
+        try:
+            return any("OFDLCK" in Path(f.path).read_text()
+                       for f in os.scandir(f"/proc/{pid}/fdinfo"))
+        except OSError:
+            return False
+
     def counter(self, machine):
         sector = (self.pool / f"{machine}.img").read_bytes()[:16]
         return int.from_bytes(sector[8:], "little") if sector.startswith(COUNTER_MARK) else 0
@@ -294,7 +316,8 @@ class Witness(threading.Thread):
         self.samples += 1
         for machine, pids in self.farm.machine_pids().items():
             # One that is refused the image's lock lives for a moment, too.
-            self.doubles[machine] = self.doubles.get(machine, 0) + 1 if len(pids) > 1 else 0
+            is_double = len(pids) > 1 and self.farm.lives_twice(pids)
+            self.doubles[machine] = self.doubles.get(machine, 0) + 1 if is_double else 0
             if self.doubles[machine] == 3:
                 self.troubles.append(f"{machine} lived twice: processes {pids}")
         for image in self.farm.pool.glob("*.img"):

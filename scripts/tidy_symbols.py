@@ -15,7 +15,7 @@ from collections import namedtuple
 # Imports that every object of the core may have.
 ALLOWED = {
     "memccpy", "memchr", "memcmp", "memcpy", "memmove", "memset", "bcmp",
-    "strcmp", "strlen", "strncmp", "strnlen",
+    "strcmp", "strlen", "strncmp", "strnlen", "strchr", "strstr",
     # what the compiler itself calls
     "_GLOBAL_OFFSET_TABLE_", "__popcountdi2", "__stack_chk_fail", "__divti3", "__udivti3", "__umodti3",
 }

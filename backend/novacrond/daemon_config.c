@@ -1,5 +1,6 @@
 #include "novacrond/daemon_config.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -476,11 +477,23 @@ static enum err check_paths(const struct checking *c, const char *path, char *co
     return OK;
 }
 
+/* One at which others find this host: not "any". */
+static bool is_numeric_address(const char *text)
+{
+    struct in6_addr v6;
+    struct in_addr v4;
+
+    if (inet_pton(AF_INET, text, &v4) == 1) {
+        return v4.s_addr != INADDR_ANY;
+    }
+    return inet_pton(AF_INET6, text, &v6) == 1 && !IN6_IS_ADDR_UNSPECIFIED(&v6);
+}
+
 static enum err check_machines(const struct checking *c)
 {
     struct daemon_machines_settings *m = &c->config->settings->machines;
     const bool says_more = m->folders_count > 0 || m->storages_count > 0 || m->guard != NULL ||
-                           m->memory_mib != 0 || m->cpus != 0;
+                           m->move_address != NULL || m->memory_mib != 0 || m->cpus != 0;
 
     if (m->run_dir == NULL && says_more) {
         return complain(c, "machines.run_dir",
@@ -503,6 +516,12 @@ static enum err check_machines(const struct checking *c)
             return complain(c, "machines.storages", "\"%.64s\" is no name of a storage",
                             m->storages[i]);
         }
+    }
+    if (m->move_address != NULL && !is_numeric_address(m->move_address)) {
+        return complain(c, "machines.move_address",
+                        "\"%.64s\" is no numeric address; write one of this host, of a network "
+                        "that is trusted",
+                        m->move_address);
     }
     const struct bytes host = {(const uint8_t *)c->config->settings->name,
                                strlen(c->config->settings->name)};

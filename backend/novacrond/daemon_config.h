@@ -86,6 +86,8 @@ struct daemon_machines_settings {
     char **storages; /* names of shared storages that are mounted here */
     uint32_t storages_count;
     char *guard;         /* the socket of novacron-guard; NULL: there is none */
+    char *move_address;  /* numeric, of a network that is trusted: where guests that are moved here
+                            come in; NULL: none does */
     uint32_t memory_mib; /* for machines; 0: all of the host's */
     uint32_t cpus;
     enum daemon_accel accel;

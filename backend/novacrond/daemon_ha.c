@@ -164,8 +164,11 @@ static void ha_hold(void *ctx, struct qemu_hold *asked)
 static bool open_machines(struct daemon *d, char *why, size_t n)
 {
     const struct daemon_machines_settings *s = &d->config->settings->machines;
-    struct qemu_config config = {
-        .run_dir = s->run_dir, .accel = (enum qemu_accel)s->accel, .told = ha_qemu_told, .ctx = d};
+    struct qemu_config config = {.run_dir = s->run_dir,
+                                 .accel = (enum qemu_accel)s->accel,
+                                 .move_bind = s->move_address,
+                                 .told = ha_qemu_told,
+                                 .ctx = d};
 
     if (s->guard != NULL) {
         d->ha.guard =
@@ -241,6 +244,9 @@ void daemon_ha_attach(struct daemon *d)
         agent->cpus = s->cpus != 0 ? s->cpus : host_cpus();
         for (uint32_t i = 0; i < s->storages_count && i < HA_LIST_MAX; i++) {
             ha_text_set(agent->storages.name[agent->storages.n++], HA_NAME_BYTES, s->storages[i]);
+        }
+        if (s->move_address != NULL) {
+            ha_text_set(agent->move_address, sizeof agent->move_address, s->move_address);
         }
         agent->probe = &daemon_probe_ops;
         agent->probe_self = d;

@@ -152,6 +152,7 @@ static const cyaml_schema_field_t machines_fields[] = {
     CYAML_FIELD_SEQUENCE("storages", OPTIONAL_PTR, struct daemon_machines_settings, storages,
                          &string_value, 0, MACHINE_STORAGES_MAX),
     TEXT("guard", daemon_machines_settings, guard),
+    TEXT("move_address", daemon_machines_settings, move_address),
     CYAML_FIELD_UINT("memory_mib", OPTIONAL, struct daemon_machines_settings, memory_mib),
     CYAML_FIELD_UINT("cpus", OPTIONAL, struct daemon_machines_settings, cpus),
     CYAML_FIELD_ENUM("accel", OPTIONAL | CYAML_FLAG_STRICT, struct daemon_machines_settings, accel,

@@ -40,7 +40,8 @@ process_resident_memory_bytes process_start_time_seconds process_virtual_memory_
 WITH_TLS = {"novacron_peer_certificate_expiry_timestamp_seconds"}
 
 # Of a member that runs machines alone.
-WITH_MACHINES = {"novacron_host_lease_seconds"}
+WITH_MACHINES = {"novacron_agent_is_served", "novacron_host_lease_seconds", "novacron_vm_health",
+                 "novacron_vm_unwell_ends_total"}
 
 # Those of Prometheus itself, about what it asks.
 OF_PROMETHEUS = {"up"}

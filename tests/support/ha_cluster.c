@@ -84,6 +84,7 @@ static void box_start_member(struct ha_box *b, const struct ha_store *store)
         .ctx = b, .said = box_on_said, .incident = box_on_incident};
 
     ha_text_set(ha.agent.host, sizeof(ha.agent.host), b->name);
+    ha_text_set(ha.agent.move_address, sizeof(ha.agent.move_address), b->name);
     ha.agent.memory_mib = 16384;
     ha.agent.cpus = 16;
     ha.agent.storages.n = 1;

@@ -179,6 +179,14 @@
       "that an earlier epoch has stopped counts for the present one", "docs/ha.md, epochs")        \
     X(HA_BACKOFF_RESET, "backoff-reset-by-leader", "ha",                                           \
       "a new leader counts the failures of a machine from none", "docs/ha.md, restarts")           \
+    X(HA_TARGET_EAGER, "target-goes-on-early", "ha",                                               \
+      "a guest that was moved goes on at its new host before the switch-over is decided",          \
+      "kubevirt#16622")                                                                            \
+    X(HA_PROMISE_TAKEN_BACK, "promise-taken-back", "ha",                                           \
+      "a guest that was moved goes on at its old host while nobody has confirmed hearing of it",   \
+      "docs/ha.md, moving, rule 3")                                                                \
+    X(HA_MOVED_EARLIER, "moved-in-an-earlier-move", "ha",                                          \
+      "that a guest was moved counts for a later move of it", "docs/ha.md, moving, rule 4")        \
     X(HA_UNREADY_ENDS, "unready-is-ended", "ha",                                                   \
       "a machine that fails its readiness is ended, as if that were its liveness",                 \
       "docs/ha.md, the ladder")                                                                    \

@@ -17,7 +17,8 @@
  *   I11  in an epoch a volume is opened by one host only, and the epochs of its openings only grow;
  *   I12  no machine lives, and no write arrives, under an older epoch than the newest that the
  *        volume was opened with. A machine that is paused, frozen or in uninterruptible sleep
- *        lives; one that waits for a guest, or whose guest was moved, does not: it has no lock.
+ *        lives; one that waits for a guest, or whose guest was moved or has not gone on after
+ *        it was, does not: it has no lock.
  */
 #ifndef NOVACRON_CHAOS_SIMVM_H
 #define NOVACRON_CHAOS_SIMVM_H
@@ -37,8 +38,10 @@
 /* A guest that boots, from its process on, does not notice its power button: a press is lost. */
 #define SIMVM_DEAF_TIME (2 * NANOS_PER_S)
 
-/* How long a guest is moved. The hosts have to reach each other when it begins and when it ends. */
-#define SIMVM_MOVE_TIME NANOS_PER_S
+/* How long a guest is moved, and stands still at the end. The hosts have to reach each other when
+ * it begins and when it ends; the process that has asked for it need not live. */
+#define SIMVM_MOVE_PAUSE (20 * NANOS_PER_MS)
+#define SIMVM_MOVE_TIME  NANOS_PER_S
 
 /* How often a process that cannot be killed is looked at again. */
 #define SIMVM_KILL_RETRY (10 * NANOS_PER_MS)

@@ -23,6 +23,8 @@ struct simvm {
     uint16_t port;   /* at which it waits, or waited, for a guest; 0: never */
     bool is_waiting; /* has no guest yet */
     bool is_moved;   /* has none any more */
+    bool is_arrived; /* has one, which has not gone on here, and has no lock yet */
+    uint64_t moving; /* the number of the move of its guest that is under way; 0: none */
     bool is_paused;
     bool is_held; /* by the guard */
     bool is_told; /* the node's process hears of its exit */
@@ -42,6 +44,7 @@ struct simvms {
     struct simcall *calls;       /* owned */
     struct world_vm_sink *sink;
     uint32_t failing_starts;
+    uint64_t moves;   /* begun here */
     nanos agent_boot; /* of guests that start here */
     uint16_t ports;   /* given to machines that wait */
 };
@@ -97,8 +100,10 @@ bool simvolume_is_cut(const struct simvolume *volume, const struct simhost *host
 /* Is there a guest in it? */
 bool simvm_has_guest(const struct simvm *vm);
 
-/* simvm_move.c: MIGRATE, of a machine that is there; and the answer to any request. */
+/* simvm_move.c: MIGRATE, of a machine that is there; called off at its deadline; and the answer to
+ * any request. */
 void simvm_move_begin(struct simcall *call);
+void simvm_move_expired(struct simcall *call);
 
 /* simvm_agent.c: PING and EXEC, likewise. */
 void simvm_agent_begin(struct simcall *call);

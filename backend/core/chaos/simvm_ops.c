@@ -53,6 +53,11 @@ void simvm_answer(struct simcall *call, enum err result, enum world_vm_state sta
 
 static void vm_expired(struct simcall *call)
 {
+    const struct world_vm_request *request = call->request;
+
+    if (request->op == WORLD_VM_MIGRATE && call->is_begun) {
+        simvm_move_expired(call);
+    }
     simvm_answer(call, ERR_TIMEOUT, WORLD_VM_UNKNOWN);
 }
 
@@ -183,6 +188,7 @@ static enum err resume_machine(struct simvm *vm)
         TRY(simvolume_open(vm->volume, vm));
     }
     vm->is_moved = false;
+    vm->is_arrived = false;
     vm->is_paused = false;
     vm->stands = false;
     return OK;

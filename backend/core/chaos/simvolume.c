@@ -144,7 +144,7 @@ static void note_opening(struct simvolume *volume, const struct simvm *vm)
         const struct simvm *other = volume->sim->hosts[i]->vms->machines;
         for (; other != NULL; other = other->next) {
             if (other->volume == volume && other != vm && simvm_has_guest(other) &&
-                other->epoch < volume->epoch) {
+                !other->is_arrived && other->epoch < volume->epoch) {
                 note_violation(volume, "I12", other->host, " still runs epoch ", other->epoch,
                                " beside ", volume->epoch);
             }

@@ -49,6 +49,9 @@ static void agent_on_found(struct world_vm_request *request, const struct world_
     }
     run->phase = HA_RUN_ALIVE;
     run->is_paused = found->state == WORLD_VM_PAUSED;
+    run->is_moved = found->state == WORLD_VM_MOVED;
+    run->is_incoming = found->state == WORLD_VM_WAITING;
+    run->has_run = found->state == WORLD_VM_RUNNING;
     run->is_report_due = true;
 }
 
@@ -288,24 +291,35 @@ static void agent_record_pass(struct ha_agent *a, nanos now)
  * Everything that is assigned to this host by the view that has our record, and that does not live
  * here, has ended or was never started: by an earlier agent, or before the host was switched on. It
  * is reported as stopped, once, before anything is started. */
+static void agent_miss(struct ha_agent *a, const char *vm, uint64_t epoch)
+{
+    const struct ha_report *report = ha_view_report(a->view, a->config.host, vm);
+    bool was_told = report != NULL && report->epoch == epoch && report->state == HA_REPORT_STOPPED;
+
+    if (epoch > 0 && !was_told && ha_run_find(a, vm, epoch) == NULL) {
+        ha_run_ended(ha_run_add(a, vm, epoch), WORLD_VM_CRASHED, OK,
+                     "it did not live when the host's agent began");
+    }
+}
+
 static void agent_reconcile(struct ha_agent *a)
 {
     for (size_t i = 0; i < ha_view_count(a->view, HA_OWNER); i++) {
         const struct ha_owner *owner = ha_view_at(a->view, HA_OWNER, i)->record;
-        if (owner == NULL || owner->epoch == 0 || strcmp(owner->host, a->config.host) != 0 ||
-            ha_run_find(a, owner->vm, owner->epoch) != NULL) {
+        if (owner == NULL) {
             continue;
         }
         bool may_live = owner->phase == HA_STARTING || owner->phase == HA_RUNNING ||
-                        owner->phase == HA_STOPPING || owner->phase == HA_RECOVERING;
-        const struct ha_report *report = ha_view_report(a->view, a->config.host, owner->vm);
-        bool was_told =
-            report != NULL && report->epoch == owner->epoch && report->state == HA_REPORT_STOPPED;
-        if (may_live && !was_told) {
-            struct ha_run *run = ha_run_add(a, owner->vm, owner->epoch);
-            ha_run_ended(run, WORLD_VM_CRASHED, OK, "it did not live when the host's agent began");
+                        owner->phase == HA_MOVING || owner->phase == HA_STOPPING ||
+                        owner->phase == HA_RECOVERING;
+        if (may_live && strcmp(owner->host, a->config.host) == 0) {
+            agent_miss(a, owner->vm, owner->epoch);
+        }
+        if (owner->phase == HA_MOVING && strcmp(owner->to, a->config.host) == 0) {
+            agent_miss(a, owner->vm, owner->issued);
         }
     }
+    ha_moves_adopt(a);
     a->has_reconciled = true;
 }
 

@@ -77,6 +77,8 @@ struct ha_agent_config {
     uint32_t memory_mib; /* for machines */
     uint32_t cpus;
     struct ha_names storages; /* that are mounted here */
+    /* At which other hosts reach machines that wait here for a guest; "": at none. */
+    char move_address[WORLD_HOST_MAX_BYTES];
     void *probe_self;
     const struct ha_probe_ops *probe; /* NULL: what is mounted is usable */
 };

@@ -4,6 +4,7 @@
  *     ha_agent.c         life: what is found, registration, storages, the pass
  *     ha_agent_lease.c   renewals, and the guard
  *     ha_agent_run.c     machines: starts, ends, what their driver answers
+ *     ha_agent_move.c    those that are moved while they run
  *     ha_agent_storage.c machines whose disk fails
  *     ha_agent_ladder.c  how machines are: what is asked of them, and what follows
  *     ha_agent_ask.c     ... carried out
@@ -33,6 +34,10 @@
  */
 enum ha_run_phase { HA_RUN_STARTING, HA_RUN_ALIVE, HA_RUN_ENDED };
 
+/* What was made of sending its guest, in the newest move that this agent knows it was in. DONE is a
+ * promise: it goes on only when the record says that this move is over. UNCLEAR: it is asked. */
+enum ha_sending { HA_SEND_NONE, HA_SEND_BUSY, HA_SEND_UNCLEAR, HA_SEND_DONE, HA_SEND_FAILED };
+
 /* One epoch of one machine on this host. At most one of a machine is not ENDED, or the driver has
  * let two of a name live. */
 struct ha_run {
@@ -51,7 +56,7 @@ struct ha_run {
     bool must_die;              /* KILL until it is gone */
     nanos kill_again;           /* not before */
     uint32_t misses;            /* QUERYs in a row without an answer */
-    nanos query_from;           /* no QUERY before */
+    nanos query_at;             /* no QUERY before */
     char stands[HA_TEXT_BYTES]; /* why its guest stands still, though nobody asked for it; or "" */
     nanos resume_at;            /* when it is tried again */
     struct ha_ladder *ladder;   /* owned; NULL: it was never asked anything */
@@ -59,6 +64,19 @@ struct ha_run {
 
     nanos stalled_at;      /* since when it stands still; 0: it does not */
     bool has_lost_storage; /* it must die for that */
+
+    /* Moves. */
+    bool is_incoming; /* it waits for a guest, or has one that never ran in this epoch */
+    bool has_run;     /* its guest was seen to run here */
+    bool is_moved;    /* its guest is elsewhere, too, and stands still here */
+    uint16_t port;    /* of one that waits; 0: it is not known */
+    uint64_t attempt; /* the epoch of the machine that its guest was sent to last */
+    enum ha_sending sending;
+    nanos ask_at;     /* UNCLEAR: when its machine is asked next */
+    uint32_t move_ms; /* what that took */
+    uint32_t move_pause_ms;
+    uint32_t land_misses; /* times it was told to go on */
+    nanos land_again;
 
     /* What it ended as. */
     enum world_vm_end end;
@@ -78,9 +96,11 @@ struct ha_run {
     struct world_vm_request start;
     struct world_vm_request order; /* STOP, PAUSE, RESUME or QUERY */
     struct world_vm_request kill;
+    struct world_vm_request move;
     bool is_start_busy;
     bool is_order_busy;
     bool is_kill_busy;
+    bool is_move_busy;
 };
 
 struct ha_probed {
@@ -174,8 +194,24 @@ struct ha_run *ha_run_add(struct ha_agent *a, const char *vm, uint64_t epoch);
 void ha_run_remove(struct ha_agent *a, struct ha_run *run);
 void ha_run_free(struct ha_run *run);
 void ha_run_ended(struct ha_run *run, enum world_vm_end end, enum err error, const char *detail);
+void ha_run_start(struct ha_agent *a, const struct ha_vm *vm, uint64_t epoch, bool is_incoming);
+void ha_run_order(struct ha_run *run, enum world_vm_op op, nanos patience);
 void ha_runs_pass(struct ha_agent *a);
 void ha_run_on_exit(struct world_vm_sink *sink, const struct world_vm_exit *exit);
+
+/* ha_agent_move.c: in each pass, of a machine whose record is `owner` */
+void ha_move_learn(struct ha_run *run, const struct ha_owner *owner);
+void ha_move_source(struct ha_run *run, const struct ha_owner *owner, nanos now);
+/* It runs here, and no move is under way. */
+void ha_move_take_back(struct ha_run *run, nanos now);
+void ha_move_land(struct ha_run *run, const struct ha_owner *owner, nanos now);
+void ha_move_wait(struct ha_run *run, nanos now);
+/* ... and of all: */
+void ha_moves_start(struct ha_agent *a);
+void ha_moves_adopt(struct ha_agent *a); /* once, of what an agent before this one has left */
+/* What QUERY has said, and RESUME. */
+void ha_move_seen(struct ha_run *run, enum world_vm_state state);
+void ha_move_resumed(struct ha_run *run, enum err result);
 
 /* ha_agent_storage.c: its guest stands still since its disk fails, and not for want of room; or it
  * does no more. */
@@ -190,7 +226,9 @@ void ha_ladders_pass(struct ha_agent *a, nanos now);
 /* Whatever happens begins with this: was this process paused? And the pass ends with that. */
 void ha_ladders_notice(struct ha_agent *a);
 void ha_ladders_expect(struct ha_agent *a);
-/* QMP has answered, or not. */
+/* Is it asked how it is, on the schedule of its ladder? */
+bool ha_ladder_asks(const struct ha_run *run);
+/* QMP has answered, or not, whoever asked. */
 void ha_ladder_queried(struct ha_run *run, bool answers, const char *answer);
 /* HA_RUNGS of them; NULL: nothing is known of any. */
 const struct ha_rung_view *ha_ladder_rungs(const struct ha_run *run);

@@ -34,6 +34,9 @@
  * another time. */
 #define BOOT_GRACE (300 * NANOS_PER_S)
 
+/* Until its process is looked at again, where another order was under way. */
+#define LOOK_AGAIN (100 * NANOS_PER_MS)
+
 /* Between machines that are ended though most of the others fail, too. */
 #define HOLD (30 * NANOS_PER_S)
 
@@ -203,9 +206,10 @@ void ha_ladder_answer(struct ha_run *run, enum ha_rung rung, const struct probe_
         ha_text_set(l->heard[rung], sizeof(l->heard[rung]), answer);
     }
     l->was_agent_heard |= rung == HA_RUNG_AGENT && outcome == PROBE_OK;
-    if (!is_process && outcome == PROBE_FAILURE) { /* QEMU may have stopped its guest */
-        probe_set_hurry(a->ladders->sets[HA_LADDER_PROCESSES], l->id, PROBE_LIVENESS,
-                        ha_agent_now(a));
+    if (!is_process && order->purpose != PROBE_READINESS && outcome != PROBE_NOT_ASKED) {
+        l->must_look = outcome == PROBE_FAILURE; /* QEMU may have stopped its guest */
+        l->is_looked_for = false;
+        l->is_condemned = l->is_condemned && outcome == PROBE_FAILURE;
     }
     probe_set_answer(a->ladders->sets[is_process ? HA_LADDER_PROCESSES : HA_LADDER_GUESTS],
                      order->id, order->purpose, order->ticket, outcome, ha_agent_now(a));
@@ -216,6 +220,7 @@ static void ladder_query(struct ha_run *run, const struct probe_order *order)
 {
     if (ha_run_query(run)) {
         run->ladder->query = *order;
+        run->ladder->is_looked_for = run->ladder->must_look;
     } else {
         ha_ladder_answer(run, HA_RUNG_QMP, order, PROBE_NOT_ASKED, "");
     }
@@ -223,20 +228,23 @@ static void ladder_query(struct ha_run *run, const struct probe_order *order)
 
 void ha_ladder_queried(struct ha_run *run, bool answers, const char *answer)
 {
+    struct ha_ladder *l = run->ladder;
     bool was_mute = run->misses >= HA_QUERY_MISSES;
 
     ha_ladders_notice(run->agent);
-    if (run->ladder == NULL || !run->ladder->is_asked || run->ladder->query.ticket == 0) {
-        return; /* it has left the ladder since */
-    }
     run->misses = answers ? 0 : run->misses + 1;
     if (was_mute != (run->misses >= HA_QUERY_MISSES) && run->phase == HA_RUN_ALIVE) {
         ha_agent_say(run->agent, was_mute ? "answers again" : "does not answer", run->vm, "");
         run->is_report_due = true;
     }
-    ha_ladder_answer(run, HA_RUNG_QMP, &run->ladder->query, answers ? PROBE_OK : PROBE_FAILURE,
-                     answer);
-    run->ladder->query.ticket = 0;
+    if (l != NULL && l->is_asked && l->query.ticket != 0) {
+        ha_ladder_answer(run, HA_RUNG_QMP, &l->query, answers ? PROBE_OK : PROBE_FAILURE, answer);
+        l->query.ticket = 0;
+    }
+    if (l != NULL && l->is_looked_for) {
+        l->must_look = false;
+        l->is_looked_for = false;
+    }
 }
 
 /* --- who is asked -------------------------------------------------------------------------------
@@ -248,7 +256,8 @@ static bool ladder_is_asked(const struct ha_run *run)
     const struct ha_owner *owner = ha_view_owner(a->view, run->vm);
 
     if (a->phase != HA_AGENT_SERVING || run->phase != HA_RUN_ALIVE || run->must_die ||
-        run->is_stopping || run->is_paused || owner == NULL) {
+        run->is_stopping || run->is_paused || run->is_move_busy || run->is_moved ||
+        run->is_incoming || run->is_moved || owner == NULL) {
         return false;
     }
     return owner->epoch == run->epoch && strcmp(owner->host, a->config.host) == 0 &&
@@ -327,12 +336,13 @@ static void ladder_leave(struct ha_run *run)
         return;
     }
     l->is_asked = false;
+    l->is_condemned = false;
+    l->must_look = false;
     l->query.ticket = 0;
     for (int i = 0; i < HA_LADDER_SETS; i++) {
         probe_set_remove(run->agent->ladders->sets[i], l->id);
     }
     ha_asks_stop(run, HA_RUNG_QMP);
-    run->misses = 0;
 }
 
 static void ladder_add(struct ha_run *run, enum ha_ladder_set set, nanos now)
@@ -493,6 +503,17 @@ static void ladder_end(struct ha_run *run, enum ha_ladder_set set)
     ha_agent_due(run->agent); /* it is killed in the next pass */
 }
 
+/* It is ended, or, as its guest has failed, as soon as it was looked what its process does. Its
+ * target stays as it is, so that it is not judged again meanwhile. */
+static void ladder_condemn(struct ha_run *run, enum ha_ladder_set set)
+{
+    if (set == HA_LADDER_PROCESSES) {
+        ladder_end(run, set);
+    } else {
+        run->ladder->is_condemned = true;
+    }
+}
+
 /* Its last answer was none, or a bad one, or it is asked anew and has not answered yet. Who only
  * begins is not counted. */
 static bool ladder_fails(const struct ha_ladder *l, enum ha_ladder_set set,
@@ -538,13 +559,13 @@ static void ladder_hold(struct ha_agent *a, enum ha_ladder_set set, bool may_end
         struct ha_run *run = a->runs[i];
         struct ha_ladder *l = run->ladder;
         const struct probe_target *t = l != NULL ? probe_set_find(all->sets[set], l->id) : NULL;
-        if (t == NULL || t->state != PROBE_FAILED) {
+        if (t == NULL || t->state != PROBE_FAILED || l->is_condemned) {
             continue;
         }
         if (may_end && l->was_held[set] && now >= due) {
             all->tried_at = now;
             due = u64_add_sat(now, HOLD);
-            ladder_end(run, set);
+            ladder_condemn(run, set);
         } else {
             bool is_first = may_end && !l->was_held[set];
             ladder_ask_anew(run, set, u64_add_sat(now, is_first ? HOLD : 0), now);
@@ -559,9 +580,28 @@ static void ladder_end_failed(struct ha_agent *a, enum ha_ladder_set set, nanos 
 
     while (may_end && !ladders_fail_together(a, set) &&
            probe_set_restart(a->ladders->sets[set], now, &id)) {
-        ladder_end(ladder_run_of(a, id), set);
+        ladder_condemn(ladder_run_of(a, id), set);
     }
     ladder_hold(a, set, may_end, now);
+}
+
+/* Those whose process has been looked at since they failed: a guest that QEMU has stopped is not
+ * dead, and is asked again when it goes on. */
+static void ladder_execute(struct ha_run *run, nanos now)
+{
+    struct ha_ladder *l = run->ladder;
+    struct probe_set *processes = run->agent->ladders->sets[HA_LADDER_PROCESSES];
+
+    if (l->must_look && l->is_asked) {
+        if (l->query.ticket == 0) {
+            probe_set_hurry(processes, l->id, PROBE_LIVENESS, now + LOOK_AGAIN);
+        }
+    } else if (l->is_condemned) {
+        l->is_condemned = false;
+        if (run->stands[0] == '\0' && ha_agent_may_start(run->agent)) {
+            ladder_end(run, HA_LADDER_GUESTS);
+        }
+    }
 }
 
 /* --- the pass -----------------------------------------------------------------------------------
@@ -601,6 +641,13 @@ void ha_ladders_pass(struct ha_agent *a, nanos now)
     }
     for (enum ha_ladder_set set = 0; set < HA_LADDER_SETS; set++) {
         ladder_end_failed(a, set, now);
+    }
+    for (size_t i = 0; i < a->n_runs; i++) {
+        if (a->runs[i]->ladder != NULL) {
+            ladder_execute(a->runs[i], now);
+        }
+    }
+    for (enum ha_ladder_set set = 0; set < HA_LADDER_SETS; set++) {
         ha_agent_want(a, probe_set_deadline(a->ladders->sets[set]));
     }
 }
@@ -651,6 +698,11 @@ void ha_ladders_close(struct ha_agent *a)
 uint64_t ha_ladders_ended(const struct ha_agent *a)
 {
     return a->ladders->ended;
+}
+
+bool ha_ladder_asks(const struct ha_run *run)
+{
+    return run->ladder != NULL && run->ladder->is_asked;
 }
 
 bool ha_ladder_is_busy(const struct ha_run *run)

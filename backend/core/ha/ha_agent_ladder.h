@@ -45,7 +45,10 @@ struct ha_ladder {
     bool was_agent_heard;
     bool has_started;              /* in this epoch: its start-up check was well once */
     bool was_held[HA_LADDER_SETS]; /* it is asked anew, since most others had failed, too */
-    uint32_t mute_ms;              /* as it is asked */
+    bool must_look;     /* its guest has failed, and QEMU was not asked since what it does */
+    bool is_looked_for; /* that was asked */
+    bool is_condemned;  /* it is to be ended, once that is known */
+    uint32_t mute_ms;   /* as it is asked */
     struct ha_check checks[PROBE_PURPOSES];
     struct ha_rung_view rungs[HA_RUNGS]; /* as they are told */
     char heard[HA_RUNGS][HA_TEXT_BYTES]; /* the last answer of each */

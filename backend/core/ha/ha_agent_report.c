@@ -12,6 +12,30 @@ static struct bytes report_bytes(const char *text)
     return (struct bytes){(const uint8_t *)text, strlen(text)};
 }
 
+/* What was promised is told for as long as it holds, and a move that has failed until the next. */
+static void report_fill_alive(const struct ha_run *run, struct ha_report *r)
+{
+    r->state = run->sending == HA_SEND_DONE ? HA_REPORT_MOVED : HA_REPORT_RUNS;
+    if (run->sending == HA_SEND_DONE) {
+        r->to_epoch = run->attempt;
+        r->move_ms = run->move_ms;
+        r->move_pause_ms = run->move_pause_ms;
+    } else if (run->misses >= HA_QUERY_MISSES) {
+        ha_text_set(r->detail, sizeof(r->detail), "its process does not answer");
+    } else if (run->stands[0] != '\0') {
+        memcpy(r->detail, run->stands, sizeof(r->detail));
+    } else if (run->sending == HA_SEND_FAILED) {
+        memcpy(r->detail, run->detail, sizeof(r->detail));
+    }
+    if (run->sending == HA_SEND_FAILED) {
+        r->to_epoch = run->attempt;
+    }
+    const struct ha_rung_view *rungs = ha_ladder_rungs(run);
+    if (rungs != NULL && r->state == HA_REPORT_RUNS) {
+        memcpy(r->rungs, rungs, sizeof(r->rungs));
+    }
+}
+
 static void report_fill(const struct ha_run *run, struct ha_report *r)
 {
     const struct ha_agent *a = run->agent;
@@ -28,14 +52,12 @@ static void report_fill(const struct ha_run *run, struct ha_report *r)
         r->lost_storage = run->has_lost_storage && run->end == WORLD_VM_KILLED;
         memcpy(r->detail, run->detail, sizeof(r->detail));
         r->is_unwell = run->unwell[0] != '\0' && run->end == WORLD_VM_KILLED;
+    } else if (run->is_incoming) {
+        r->state = HA_REPORT_WAITS;
+        memcpy(r->address, a->config.move_address, sizeof(r->address));
+        r->port = r->address[0] != '\0' ? run->port : 0;
     } else {
-        r->state = HA_REPORT_RUNS;
-        ha_text_set(r->detail, sizeof(r->detail),
-                    run->misses >= HA_QUERY_MISSES ? "its process does not answer" : run->stands);
-        const struct ha_rung_view *rungs = ha_ladder_rungs(run);
-        if (rungs != NULL) {
-            memcpy(r->rungs, rungs, sizeof(r->rungs));
-        }
+        report_fill_alive(run, r);
     }
 }
 
@@ -44,7 +66,8 @@ static bool report_says_the_same(const struct ha_report *x, const struct ha_repo
 {
     return x->epoch == y->epoch && x->state == y->state && x->end == y->end &&
            x->error == y->error && x->is_unwell == y->is_unwell &&
-           x->lost_storage == y->lost_storage && strcmp(x->detail, y->detail) == 0;
+           x->lost_storage == y->lost_storage && x->to_epoch == y->to_epoch && x->port == y->port &&
+           strcmp(x->address, y->address) == 0 && strcmp(x->detail, y->detail) == 0;
 }
 
 static bool report_is_same(const struct ha_report *x, const struct ha_report *y)
@@ -108,7 +131,7 @@ static bool report_may_forget(const struct ha_run *run, const struct ha_report *
     bool is_over = entry == NULL || (owner != NULL && owner->epoch > run->epoch);
 
     return run->phase == HA_RUN_ENDED && is_told && is_over && !run->has_report_txn &&
-           !run->is_start_busy && !run->is_order_busy && !run->is_kill_busy &&
+           !run->is_start_busy && !run->is_order_busy && !run->is_kill_busy && !run->is_move_busy &&
            !ha_ladder_is_busy(run);
 }
 

@@ -81,7 +81,8 @@ void ha_run_remove(struct ha_agent *a, struct ha_run *run)
     size_t at = run_place(a, run->vm, run->epoch);
 
     CHECK(a->runs[at] == run && !run->has_report_txn && !run->is_start_busy &&
-          !run->is_order_busy && !run->is_kill_busy && !ha_ladder_is_busy(run));
+          !run->is_order_busy && !run->is_kill_busy && !run->is_move_busy &&
+          !ha_ladder_is_busy(run));
     a->n_runs--;
     memmove(&a->runs[at], &a->runs[at + 1], (a->n_runs - at) * sizeof(*a->runs));
     ha_run_free(run);
@@ -159,7 +160,10 @@ static void run_on_started(struct world_vm_request *request)
     } else if (request->result == OK) {
         run->phase = HA_RUN_ALIVE;
         run->is_report_due = true;
-        ha_agent_say(a, "started", run->vm, "");
+        run->query_at = ha_agent_now(a) + HA_QUERY_EVERY;
+        run->port = request->port;
+        run->has_run = !run->is_incoming;
+        ha_agent_say(a, run->is_incoming ? "waits" : "started", run->vm, "");
     } else {
         /* Whatever the driver says, nothing may live of this epoch before it is told to be over. */
         run->error = request->result;
@@ -211,6 +215,9 @@ static void run_on_order(struct world_vm_request *request)
     run->is_order_busy = false;
     if (request->op == WORLD_VM_QUERY) {
         bool answers = request->result == OK && request->state != WORLD_VM_UNKNOWN;
+        if (answers && run->phase == HA_RUN_ALIVE) {
+            ha_move_seen(run, request->state);
+        }
         run_on_state(run, request);
         if (answers) {
             ha_run_stalls(run, request->is_disk_lost && !run->is_paused);
@@ -218,6 +225,7 @@ static void run_on_order(struct world_vm_request *request)
         ha_ladder_queried(run, answers, answers ? "it answers" : err_text(request->result));
     } else if (request->op == WORLD_VM_RESUME) {
         run->is_paused = run->is_paused && request->result != OK;
+        ha_move_resumed(run, request->result);
     }
     ha_agent_due(run->agent);
 }
@@ -225,7 +233,7 @@ static void run_on_order(struct world_vm_request *request)
 /* --- what is asked of it ------------------------------------------------------------------------
  */
 
-static void run_order(struct ha_run *run, enum world_vm_op op, nanos patience)
+void ha_run_order(struct ha_run *run, enum world_vm_op op, nanos patience)
 {
     struct ha_agent *a = run->agent;
 
@@ -242,10 +250,12 @@ static void run_order(struct ha_run *run, enum world_vm_op op, nanos patience)
 
 bool ha_run_query(struct ha_run *run)
 {
-    if (run->is_order_busy || ha_agent_now(run->agent) < run->query_from) {
+    bool is_early = run->stands[0] != '\0' && ha_agent_now(run->agent) < run->query_at;
+
+    if (run->is_order_busy || is_early) {
         return false; /* requests of one machine wait for each other: that would be no answer */
     }
-    run_order(run, WORLD_VM_QUERY, HA_QUERY_PATIENCE);
+    ha_run_order(run, WORLD_VM_QUERY, HA_QUERY_PATIENCE);
     return true;
 }
 
@@ -281,7 +291,7 @@ static void run_end_in_order(struct ha_run *run, nanos now, nanos until)
     }
     if (!run->is_order_busy && now >= run->press_at) {
         run->press_at = now + HA_PRESS_EVERY;
-        run_order(run, WORLD_VM_STOP, u64_max(until - now, NANOS_PER_S));
+        ha_run_order(run, WORLD_VM_STOP, u64_max(until - now, NANOS_PER_S));
     }
     ha_agent_want(run->agent, run->is_order_busy ? until : u64_min(until, run->press_at));
 }
@@ -333,9 +343,12 @@ static bool run_isolate(struct ha_run *run, nanos now)
         return false;
     }
     ha_agent_want(a, kill_from);
+    if (run->is_moved || run->is_incoming) {
+        return true; /* no guest runs in it */
+    }
     if (run->policy == HA_POLICY_PAUSE && !run->is_paused && !run->is_order_busy) {
         run->is_paused = true;
-        run_order(run, WORLD_VM_PAUSE, lease / HA_KILL_SHARE);
+        ha_run_order(run, WORLD_VM_PAUSE, lease / HA_KILL_SHARE);
     } else if (run->policy == HA_POLICY_STOP) {
         if (!run->is_stopping) {
             ha_agent_say(a, "isolated", run->vm, "the host's lease ends: its guest is asked");
@@ -352,9 +365,24 @@ static bool run_isolate(struct ha_run *run, nanos now)
 enum run_claim {
     RUN_WANTED,
     RUN_TO_STOP,
-    RUN_STALE,  /* its epoch is over, or it is nobody's */
-    RUN_UNCLEAR /* the view is older than the machine, or its record cannot be read */
+    RUN_TO_SEND, /* its guest, to where another machine waits for it */
+    RUN_TO_WAIT, /* for a guest */
+    RUN_STALE,   /* its epoch is over, or it is nobody's */
+    RUN_UNCLEAR  /* the view is older than the machine, or its record cannot be read */
 };
+
+/* A machine whose epoch is above its owner's waits for a guest, or did: the move is over then, and
+ * its epoch was for nothing. Or the view is older than it. */
+static enum run_claim run_claim_above(const struct ha_run *run, const struct ha_owner *owner)
+{
+    if (run->epoch > ha_owner_issued(owner)) {
+        return RUN_UNCLEAR;
+    }
+    return owner->phase == HA_MOVING && owner->issued == run->epoch &&
+                   strcmp(owner->to, run->agent->config.host) == 0
+               ? RUN_TO_WAIT
+               : RUN_STALE;
+}
 
 static enum run_claim run_claim_of(const struct ha_run *run)
 {
@@ -368,8 +396,11 @@ static enum run_claim run_claim_of(const struct ha_run *run)
     if (entry == NULL) {
         return RUN_STALE;
     }
-    if (owner == NULL || owner->epoch < run->epoch) {
+    if (owner == NULL) {
         return RUN_UNCLEAR;
+    }
+    if (owner->epoch < run->epoch) {
+        return run_claim_above(run, owner);
     }
     if (owner->epoch > run->epoch || strcmp(owner->host, a->config.host) != 0) {
         return RUN_STALE;
@@ -379,6 +410,8 @@ static enum run_claim run_claim_of(const struct ha_run *run)
     case HA_RUNNING:
     case HA_RECOVERING:
         return RUN_WANTED;
+    case HA_MOVING:
+        return RUN_TO_SEND;
     case HA_STOPPING:
         return RUN_TO_STOP;
     case HA_WAITING:
@@ -400,35 +433,84 @@ static void run_learn(struct ha_run *run)
     if (owner != NULL && owner->epoch == run->epoch) {
         run->policy = owner->policy; /* with which it was started, and the guard holds it or not */
     }
+    if (owner != NULL) {
+        ha_move_learn(run, owner);
+    }
     if (vm != NULL) {
         run->stop_time = (nanos)vm->stop_ms * NANOS_PER_MS;
     }
 }
 
+/* No guest runs in it that could be asked. */
+static void run_is_to_stop(struct ha_run *run, nanos now)
+{
+    if (run->is_moved || run->is_incoming) {
+        run->must_die = true;
+    } else {
+        run_begin_to_stop(run, now);
+        run_end_in_order(run, now, u64_add_sat(run->stopped_at, run->stop_time));
+    }
+}
+
+static void run_goes_on(struct ha_run *run, const struct ha_owner *owner, nanos now)
+{
+    run->is_stopping = false; /* it was, for want of a lease */
+    if (run->is_incoming) {
+        ha_move_land(run, owner, now);
+    } else if (ha_run_stall_is_over(run, now)) {
+        run->must_die = true;
+    } else if (run->is_paused && !run->is_order_busy) {
+        ha_run_order(run, WORLD_VM_RESUME, HA_QUERY_PATIENCE);
+    } else if (run->stands[0] != '\0' && !run->is_order_busy && now >= run->resume_at) {
+        run->resume_at = now + HA_RESUME_EVERY; /* its disk may have room again */
+        run->query_at = now + HA_QUERY_EVERY;   /* by then it has tried to write */
+        ha_run_order(run, WORLD_VM_RESUME, HA_QUERY_PATIENCE);
+    } else if (owner->phase == HA_RUNNING) {
+        ha_move_take_back(run, now);
+    }
+}
+
+static void run_follow(struct ha_run *run, nanos now)
+{
+    const struct ha_owner *owner = ha_view_owner(run->agent->view, run->vm);
+
+    switch (run_claim_of(run)) {
+    case RUN_STALE:
+        ha_agent_say(run->agent, "stale", run->vm,
+                     "it lives in an epoch that is over: it is killed");
+        run->must_die = true;
+        break;
+    case RUN_TO_STOP:
+        run_is_to_stop(run, now);
+        break;
+    case RUN_TO_SEND:
+        run->is_stopping = false;
+        ha_move_source(run, owner, now);
+        break;
+    case RUN_TO_WAIT:
+        ha_move_wait(run, now);
+        break;
+    case RUN_WANTED:
+        run_goes_on(run, owner, now);
+        break;
+    case RUN_UNCLEAR:
+    default:
+        break;
+    }
+}
+
 static void run_pass(struct ha_run *run, nanos now)
 {
-    struct ha_agent *a = run->agent;
-
     run_learn(run);
     if (run->phase == HA_RUN_ALIVE && !run->must_die && !run_isolate(run, now)) {
-        enum run_claim claim = run_claim_of(run);
-        if (claim == RUN_STALE) {
-            ha_agent_say(a, "stale", run->vm, "it lives in an epoch that is over: it is killed");
-            run->must_die = true;
-        } else if (claim == RUN_TO_STOP) {
-            run_begin_to_stop(run, now);
-            run_end_in_order(run, now, u64_add_sat(run->stopped_at, run->stop_time));
-        } else if (claim == RUN_WANTED) {
-            run->is_stopping = false; /* it was, for want of a lease */
-            if (ha_run_stall_is_over(run, now)) {
-                run->must_die = true;
-            } else if (run->is_paused && !run->is_order_busy) {
-                run_order(run, WORLD_VM_RESUME, HA_QUERY_PATIENCE);
-            } else if (run->stands[0] != '\0' && !run->is_order_busy && now >= run->resume_at) {
-                run->resume_at = now + HA_RESUME_EVERY; /* its disk may have room again */
-                run->query_from = now + HA_QUERY_EVERY; /* by then it has tried to write */
-                run_order(run, WORLD_VM_RESUME, HA_QUERY_PATIENCE);
+        run_follow(run, now);
+        /* Its answer brings us here again; what is asked while a guest is sent waits for that. */
+        if (!ha_ladder_asks(run) && !run->is_order_busy && !run->is_move_busy) {
+            if (now >= run->query_at) {
+                run->query_at = now + HA_QUERY_EVERY;
+                ha_run_order(run, WORLD_VM_QUERY, HA_QUERY_PATIENCE);
             }
+            ha_agent_want(run->agent, run->query_at);
         }
     }
     if (run->must_die && !run->is_start_busy) {
@@ -483,11 +565,12 @@ static void run_find_image(const struct ha_agent *a, struct ha_run *run, const s
     buf_deinit(&path);
 }
 
-static void run_start(struct ha_agent *a, const struct ha_vm *vm, uint64_t epoch)
+void ha_run_start(struct ha_agent *a, const struct ha_vm *vm, uint64_t epoch, bool is_incoming)
 {
     struct ha_run *run = ha_run_add(a, vm->name, epoch);
     nanos now = ha_agent_now(a);
 
+    run->is_incoming = is_incoming;
     run_learn(run);
     const char *refusal = run_refusal(a, vm, run->policy);
     if (refusal != NULL) {
@@ -504,6 +587,7 @@ static void run_start(struct ha_agent *a, const struct ha_vm *vm, uint64_t epoch
     run->start.spec.memory_mib = vm->memory_mib;
     run->start.spec.cpus = vm->cpus;
     run->start.spec.epoch = epoch;
+    run->start.spec.is_incoming = is_incoming;
     run->start.spec.is_guarded = a->has_guard && run->policy != HA_POLICY_KEEP;
     run->start.spec.definition = buf_view(&run->definition);
     run->start.deadline = now + u64_max(vm->start_ms, 1) * NANOS_PER_MS;
@@ -530,7 +614,7 @@ static void runs_start(struct ha_agent *a)
     }
     for (size_t i = 0; i < ha_view_count(a->view, HA_OWNER); i++) {
         const struct ha_owner *owner = ha_view_at(a->view, HA_OWNER, i)->record;
-        if (owner == NULL || owner->phase != HA_STARTING ||
+        if (owner == NULL || owner->phase != HA_STARTING || owner->proof == HA_PROOF_MOVED ||
             strcmp(owner->host, a->config.host) != 0 ||
             ha_run_find(a, owner->vm, owner->epoch) != NULL || ha_run_of(a, owner->vm) != NULL) {
             continue;
@@ -539,9 +623,10 @@ static void runs_start(struct ha_agent *a)
         const struct ha_report *report = ha_view_report(a->view, a->config.host, owner->vm);
         bool was_reported = report != NULL && report->epoch >= owner->epoch;
         if (vm != NULL && !was_reported) {
-            run_start(a, vm, owner->epoch);
+            ha_run_start(a, vm, owner->epoch, false);
         }
     }
+    ha_moves_start(a);
 }
 
 /* What is to be stopped and was never begun: it never will be. */

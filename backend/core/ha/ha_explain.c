@@ -294,6 +294,19 @@ static void tell_counters(const struct ha_vm *vm, const struct ha_owner *owner, 
                owner->failures == 1 ? " counts at present.\n" : " count at present.\n");
 }
 
+static void tell_moves(const struct ha_owner *owner, struct buf *text)
+{
+    if (owner->moves == 0) {
+        return;
+    }
+    say(text, "It was moved while it ran ");
+    say_u64(text, owner->moves);
+    say(text, " times, last from ");
+    say(text, owner->moved_from);
+    tell_count(text, ", in ", owner->move_ms, " ms; its guest stood still for ");
+    tell_count(text, "", owner->move_pause_ms, " ms.\n");
+}
+
 static void tell_phase(const struct ha_ledger *l, const struct ha_vm *vm,
                        const struct ha_owner *owner, struct buf *text)
 {
@@ -307,6 +320,12 @@ static void tell_phase(const struct ha_ledger *l, const struct ha_vm *vm,
         tell_ladder(l->view, vm, text);
         tell_report(l->view, owner, text);
         tell_move(l, vm, owner, text);
+        tell_refuge(l, vm, owner->host, text);
+        break;
+    case HA_MOVING:
+        tell_place(owner, text);
+        TELL(text, "It is being moved to ", owner->to, ", while it runs; ",
+             owner->port == 0 ? "no machine waits for it there yet." : "its guest is being sent.");
         tell_refuge(l, vm, owner->host, text);
         break;
     case HA_STOPPING:
@@ -335,6 +354,7 @@ static void tell_phase(const struct ha_ledger *l, const struct ha_vm *vm,
         CHECK_UNREACHABLE("a phase");
     }
     tell_counters(vm, owner, text);
+    tell_moves(owner, text);
     tell_if(text, "Reason: ", owner->reason);
     tell_if(text, "Incident: ", owner->incident);
 }

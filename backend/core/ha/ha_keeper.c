@@ -151,6 +151,7 @@ static void soft_forget(struct ha_keeper *m)
         struct ha_soft_vm fresh = {.hold = s->hold};
         memcpy(fresh.name, s->name, sizeof(fresh.name));
         memcpy(fresh.going_to, s->going_to, sizeof(fresh.going_to));
+        memcpy(fresh.coming_to, s->coming_to, sizeof(fresh.coming_to));
         *s = fresh;
     }
     for (size_t i = 0; i < m->n_hosts; i++) {

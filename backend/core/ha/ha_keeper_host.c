@@ -28,7 +28,8 @@ static bool owner_may_run(const struct ha_owner *owner)
 {
     return owner->epoch > 0 && owner->host[0] != '\0' &&
            (owner->phase == HA_STARTING || owner->phase == HA_RUNNING ||
-            owner->phase == HA_STOPPING || owner->phase == HA_RECOVERING);
+            owner->phase == HA_MOVING || owner->phase == HA_STOPPING ||
+            owner->phase == HA_RECOVERING);
 }
 
 /* A machine whose record cannot be read is left as it is, and keeps nobody waiting. */

@@ -8,6 +8,7 @@
  *     ha_keeper_trip.c   hosts on which nothing can be started
  *     ha_keeper_power.c  commands to fence devices, and their tests
  *     ha_keeper_vm.c     owners: what follows from reports, wishes and proofs
+ *     ha_keeper_move.c   those of them that are moved while they run
  *     ha_keeper_place.c  where machines start
  *     ha_keeper_tell.c   incidents and events
  */
@@ -67,8 +68,10 @@ struct ha_hold {
 struct ha_soft_vm {
     char name[HA_NAME_BYTES];
     struct ha_hold hold;
-    char going_to[HA_NAME_BYTES]; /* where a transaction under way starts it */
-    uint64_t seen_mod;            /* of its owner's record, and since when: */
+    char going_to[HA_NAME_BYTES];  /* where a transaction under way starts it */
+    char coming_to[HA_NAME_BYTES]; /* where one lets a machine wait for its guest */
+    nanos stands_since; /* when this leader saw that its guest stands still; 0: it has not */
+    uint64_t seen_mod;  /* of its owner's record, and since when: */
     nanos seen_at;
     enum ha_phase seen_phase;
     nanos phase_at; /* since when it is in this phase, in this epoch */
@@ -306,8 +309,24 @@ void ha_power_calls_release(struct ha_keeper *m);
 /* It leads no more: what is held is forgotten. */
 void ha_power_calls_drop(struct ha_keeper *m);
 
+/* One machine, as the present step looks at it. */
+struct ha_vm_case {
+    struct ha_keeper *m;
+    struct ha_soft_vm *s;
+    const struct ha_vm *vm; /* NULL: it was deleted */
+    const struct ha_owner *o;
+    const struct ha_report *report; /* of the owner's host and epoch; NULL: none */
+    bool is_wanted;
+};
+
 /* ha_keeper_vm.c */
 void ha_keeper_vms(struct ha_keeper *m);
+/* A transaction about the machine, guarded by its two records. */
+struct ha_deed *ha_vm_deed(struct ha_keeper *m, struct ha_soft_vm *s);
+/* To another phase on the same host in the same epoch; `what`: the event, "" for none. */
+void ha_vm_go(struct ha_vm_case *c, enum ha_phase phase, const char *reason, const char *what);
+/* Its host is lost. */
+void ha_vm_recover(struct ha_vm_case *c);
 /* The owner's record of this machine, for a transaction; without one, a new one. */
 void ha_owner_copy(const struct ha_keeper *m, const char *vm, struct ha_owner *ret);
 /* Puts the owner's record; holds the machine, and sends it off. */
@@ -316,6 +335,12 @@ void ha_owner_write(struct ha_keeper *m, struct ha_soft_vm *s, const struct ha_o
 
 /* May its reason alone be written now? If not, it is looked at again in time. */
 bool ha_owner_may_explain(struct ha_keeper *m, struct ha_soft_vm *s);
+
+/* ha_keeper_move.c */
+/* RUNNING, and wished elsewhere: begins, or refuses for good. False: it does not fit there now. */
+bool ha_move_wished(struct ha_vm_case *c);
+void ha_move_step(struct ha_vm_case *c); /* MOVING */
+void ha_move_done(struct ha_vm_case *c); /* STARTING after a switch-over, and it runs */
 
 /* ha_keeper_place.c */
 struct ha_ledger *ha_keeper_ledger(struct ha_keeper *m);

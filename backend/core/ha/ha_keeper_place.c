@@ -38,6 +38,9 @@ struct ha_ledger *ha_keeper_ledger(struct ha_keeper *m)
         if (ha_hold_is_open(m, &s->hold) && s->going_to[0] != '\0') {
             ha_ledger_take(&m->ledger, s->name, s->going_to);
         }
+        if (ha_hold_is_open(m, &s->hold) && s->coming_to[0] != '\0') {
+            ha_ledger_come(&m->ledger, s->name, s->coming_to);
+        }
     }
     return &m->ledger;
 }
@@ -71,7 +74,7 @@ void ha_place_start(struct ha_keeper *m, struct ha_soft_vm *s, const struct ha_v
          * about: each start of it took a revision of its own. */
         owner.epoch = m->view->revision;
     }
-    owner.epoch++;
+    owner.epoch = ha_owner_issued(&owner) + 1;
     owner.phase = HA_STARTING;
     /* Nobody else can open what is on a host's own disk: to end it with the lease helps nobody. */
     owner.policy = vm->storage[0] == '\0' ? HA_POLICY_KEEP : vm->policy;
@@ -82,6 +85,7 @@ void ha_place_start(struct ha_keeper *m, struct ha_soft_vm *s, const struct ha_v
     if (vm->move_to[0] != '\0') {
         struct ha_vm moved = *vm; /* the wish is fulfilled, or overtaken */
         moved.move_to[0] = '\0';
+        moved.moves_offline = false;
         ha_deed_put(d, HA_VM, &moved);
     }
     buf_init(&detail);

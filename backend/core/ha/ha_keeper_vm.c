@@ -10,16 +10,6 @@
 #include "core/base/say.h"
 #include "core/ha/ha_keeper_int.h"
 
-/* One machine, as the present step looks at it. */
-struct vm_case {
-    struct ha_keeper *m;
-    struct ha_soft_vm *s;
-    const struct ha_vm *vm; /* NULL: it was deleted */
-    const struct ha_owner *o;
-    const struct ha_report *report; /* of the owner's host and epoch; NULL: none */
-    bool is_wanted;
-};
-
 void ha_owner_copy(const struct ha_keeper *m, const char *vm, struct ha_owner *ret)
 {
     const struct ha_owner *owner = ha_view_owner(m->view, vm);
@@ -36,9 +26,12 @@ void ha_owner_copy(const struct ha_keeper *m, const char *vm, struct ha_owner *r
         ret->phase = HA_WAITING;
     }
     ret->term = m->term;
+    ret->to[0] = '\0'; /* whoever leaves MOVING is moved no more */
+    ret->address[0] = '\0';
+    ret->port = 0;
 }
 
-static struct ha_deed *vm_deed(struct ha_keeper *m, struct ha_soft_vm *s)
+struct ha_deed *ha_vm_deed(struct ha_keeper *m, struct ha_soft_vm *s)
 {
     struct ha_deed *d = ha_deed_new(m);
 
@@ -46,6 +39,7 @@ static struct ha_deed *vm_deed(struct ha_keeper *m, struct ha_soft_vm *s)
     ha_deed_guard(d, HA_VM, s->name, NULL);
     ha_deed_hold(d, &s->hold);
     s->going_to[0] = '\0';
+    s->coming_to[0] = '\0';
     d->vm = s;
     return d;
 }
@@ -53,7 +47,7 @@ static struct ha_deed *vm_deed(struct ha_keeper *m, struct ha_soft_vm *s)
 void ha_owner_write(struct ha_keeper *m, struct ha_soft_vm *s, const struct ha_owner *owner,
                     const char *what, const char *detail)
 {
-    struct ha_deed *d = vm_deed(m, s);
+    struct ha_deed *d = ha_vm_deed(m, s);
 
     ha_deed_put(d, HA_OWNER, owner);
     if (what[0] != '\0') {
@@ -63,7 +57,7 @@ void ha_owner_write(struct ha_keeper *m, struct ha_soft_vm *s, const struct ha_o
 }
 
 /* To another phase on the same host in the same epoch. */
-static void vm_go(struct vm_case *c, enum ha_phase phase, const char *reason, const char *what)
+void ha_vm_go(struct ha_vm_case *c, enum ha_phase phase, const char *reason, const char *what)
 {
     struct ha_owner owner;
 
@@ -86,20 +80,20 @@ bool ha_owner_may_explain(struct ha_keeper *m, struct ha_soft_vm *s)
 }
 
 /* The reason alone, where it is not what the record says. */
-static void vm_explain(struct vm_case *c, const char *reason)
+static void vm_explain(struct ha_vm_case *c, const char *reason)
 {
     char text[HA_TEXT_BYTES];
 
     ha_text_set(text, sizeof(text), reason);
     if (strcmp(text, c->o->reason) != 0 && ha_owner_may_explain(c->m, c->s)) {
-        vm_go(c, c->o->phase, reason, "");
+        ha_vm_go(c, c->o->phase, reason, "");
     }
 }
 
 /* Of a machine that was deleted nothing stays. */
-static void vm_forget(struct vm_case *c)
+static void vm_forget(struct ha_vm_case *c)
 {
-    struct ha_deed *d = vm_deed(c->m, c->s);
+    struct ha_deed *d = ha_vm_deed(c->m, c->s);
 
     ha_deed_delete(d, HA_OWNER, c->s->name, NULL);
     ha_event_put(d, "vm-deleted", c->o->host, c->s->name, "", "it is stopped, and gone");
@@ -107,7 +101,8 @@ static void vm_forget(struct vm_case *c)
 }
 
 /* It runs nowhere: stopped, deleted, or to be placed. `keeps_host`: STOPPED tells where it was. */
-static void vm_release(struct vm_case *c, const char *reason, enum ha_proof proof, const char *what)
+static void vm_release(struct ha_vm_case *c, const char *reason, enum ha_proof proof,
+                       const char *what)
 {
     struct ha_owner owner;
 
@@ -128,7 +123,7 @@ static void vm_release(struct vm_case *c, const char *reason, enum ha_proof proo
 /* --- it has ended -------------------------------------------------------------------------------
  */
 
-static void vm_failed(struct vm_case *c)
+static void vm_failed(struct ha_vm_case *c)
 {
     const struct ha_report *r = c->report;
     struct ha_owner owner;
@@ -151,6 +146,7 @@ static void vm_failed(struct vm_case *c)
     enum ha_restart_course course =
         ha_restart_after_failure(&c->vm->restart, say_end(&how), is_bound, &owner);
     owner.phase = course == HA_RESTART_GIVE_UP ? HA_FAILED : HA_RESTARTING;
+    owner.proof = HA_PROOF_STOPPED;
     if (r->lost_storage) {
         const uint32_t here_max = c->vm->restart.here_max;
         owner.here = owner.here > here_max ? owner.here : here_max; /* elsewhere, if it may be */
@@ -163,7 +159,7 @@ static void vm_failed(struct vm_case *c)
     buf_deinit(&how);
 }
 
-static bool vm_is_stopped(const struct vm_case *c)
+static bool vm_is_stopped(const struct ha_vm_case *c)
 {
     return c->report != NULL && c->report->state == HA_REPORT_STOPPED;
 }
@@ -171,7 +167,7 @@ static bool vm_is_stopped(const struct vm_case *c)
 /* An agent that was told to kill, or whose lease has ended, does so: that is no fault of the
  * machine's, but where it had failed a probe. Nor is it that it does not live when its agent
  * begins. */
-static void vm_ended(struct vm_case *c)
+static void vm_ended(struct ha_vm_case *c)
 {
     bool was_killed = c->report->error == OK && c->report->end == WORLD_VM_KILLED &&
                       !c->report->lost_storage && !c->report->is_unwell;
@@ -188,7 +184,7 @@ static void vm_ended(struct vm_case *c)
 /* --- RECOVERING ---------------------------------------------------------------------------------
  */
 
-static void vm_recover(struct vm_case *c)
+void ha_vm_recover(struct ha_vm_case *c)
 {
     const struct ha_fate *fate = ha_view_fate(c->m->view, c->o->host);
     struct ha_owner owner;
@@ -209,7 +205,7 @@ static void vm_recover(struct vm_case *c)
 }
 
 /* Without a proof; what would resolve it is said, unless time does. */
-static void vm_unproven(struct vm_case *c, const struct ha_ruling *ruling)
+static void vm_unproven(struct ha_vm_case *c, const struct ha_ruling *ruling)
 {
     const struct ha_fate *fate = ha_view_fate(c->m->view, c->o->host);
     const struct ha_soft_host *h = ha_soft_host_find(c->m, c->o->host);
@@ -236,14 +232,15 @@ static void vm_unproven(struct vm_case *c, const struct ha_ruling *ruling)
 }
 
 /* One that is wanted starts elsewhere in one transaction, in ha_keeper_place.c. */
-static void vm_recovering(struct vm_case *c)
+static void vm_recovering(struct ha_vm_case *c)
 {
     struct ha_ruling ruling;
 
     if (!vm_is_stopped(c) && ha_keeper_fate(c->m, c->o->host) == HA_HOST_UP) {
-        bool runs = c->report != NULL && c->report->state == HA_REPORT_RUNS;
-        vm_go(c, runs ? HA_RUNNING : HA_STARTING, "its host is back, and nothing was done to it",
-              "vm-kept");
+        bool runs = c->report != NULL &&
+                    (c->report->state == HA_REPORT_RUNS || c->report->state == HA_REPORT_MOVED);
+        ha_vm_go(c, runs ? HA_RUNNING : HA_STARTING, "its host is back, and nothing was done to it",
+                 "vm-kept");
         return;
     }
     ha_keeper_rule(c->m, c->o, &ruling);
@@ -257,27 +254,31 @@ static void vm_recovering(struct vm_case *c)
 /* --- the other phases ---------------------------------------------------------------------------
  */
 
-static void vm_starting(struct vm_case *c)
+static void vm_starting(struct ha_vm_case *c)
 {
     nanos due = c->s->phase_at + HA_START_GRACE +
                 (c->vm != NULL ? (nanos)c->vm->start_ms * NANOS_PER_MS : 0);
 
     if (c->report != NULL && c->report->state == HA_REPORT_RUNS) {
         ha_trip_started(c->m, c->o->host);
+        if (c->o->proof == HA_PROOF_MOVED) {
+            ha_move_done(c);
+            return;
+        }
         ha_incident_vm(c->m, c->o->incident, "started", c->s->name, c->o->host, c->o->epoch);
-        vm_go(c, HA_RUNNING, "", "vm-started");
+        ha_vm_go(c, HA_RUNNING, "", "vm-started");
     } else if (!c->is_wanted) {
-        vm_go(c, HA_STOPPING, c->vm == NULL ? "it was deleted" : "it is not wanted any more",
-              "vm-stopping");
+        ha_vm_go(c, HA_STOPPING, c->vm == NULL ? "it was deleted" : "it is not wanted any more",
+                 "vm-stopping");
     } else if (c->m->now >= due) {
-        vm_go(c, HA_STOPPING, "its host's agent has not started it in time", "vm-stopping");
+        ha_vm_go(c, HA_STOPPING, "its host's agent has not started it in time", "vm-stopping");
     } else {
         ha_keeper_want(c->m, due);
     }
 }
 
 /* Quiet times that this leader has measured whole. */
-static void vm_forgive(struct vm_case *c)
+static void vm_forgive(struct ha_vm_case *c)
 {
     nanos stable = u64_add_sat(c->s->phase_at, ha_restart_stable_after(&c->vm->restart));
     nanos forgive = u64_add_sat(c->s->quiet_at, ha_restart_forgive_after(&c->vm->restart));
@@ -302,14 +303,17 @@ static void vm_forgive(struct vm_case *c)
     }
 }
 
-/* It is stopped here once it fits there, and runs on until then. */
-static void vm_move(struct vm_case *c)
+/* It is moved, or stopped here, once it fits there, and runs on until then. */
+static void vm_move(struct ha_vm_case *c)
 {
     const struct ha_place_ask ask = {.only = c->vm->move_to};
     struct buf reason;
 
-    if (ha_place_find(ha_keeper_ledger(c->m), c->vm, &ask, NULL) != NULL) {
-        vm_go(c, HA_STOPPING, "it moves to another host", "vm-stopping");
+    if (!c->vm->moves_offline && ha_move_wished(c)) {
+        return;
+    }
+    if (c->vm->moves_offline && ha_place_find(ha_keeper_ledger(c->m), c->vm, &ask, NULL) != NULL) {
+        ha_vm_go(c, HA_STOPPING, "it moves to another host", "vm-stopping");
         return;
     }
     buf_init(&reason);
@@ -320,11 +324,11 @@ static void vm_move(struct vm_case *c)
     buf_deinit(&reason);
 }
 
-static void vm_running(struct vm_case *c)
+static void vm_running(struct ha_vm_case *c)
 {
     if (!c->is_wanted) {
-        vm_go(c, HA_STOPPING, c->vm == NULL ? "it was deleted" : "it is not wanted any more",
-              "vm-stopping");
+        ha_vm_go(c, HA_STOPPING, c->vm == NULL ? "it was deleted" : "it is not wanted any more",
+                 "vm-stopping");
     } else if (c->vm->move_to[0] != '\0' && strcmp(c->vm->move_to, c->o->host) != 0) {
         vm_move(c);
     } else {
@@ -332,14 +336,14 @@ static void vm_running(struct vm_case *c)
     }
 }
 
-static void vm_restarting(struct vm_case *c)
+static void vm_restarting(struct ha_vm_case *c)
 {
     if (!c->is_wanted) {
         vm_release(c, "it is not wanted any more", HA_PROOF_STOPPED, "vm-stopped");
     }
 }
 
-static void vm_failed_phase(struct vm_case *c)
+static void vm_failed_phase(struct ha_vm_case *c)
 {
     struct ha_owner owner;
 
@@ -358,7 +362,7 @@ static void vm_failed_phase(struct vm_case *c)
  */
 
 /* When was what is in the record seen to begin? */
-static void vm_observe(struct vm_case *c)
+static void vm_observe(struct ha_vm_case *c)
 {
     struct ha_soft_vm *s = c->s;
 
@@ -380,18 +384,21 @@ static void vm_observe(struct vm_case *c)
     s->seen_at = u64_max(c->m->now, 1);
 }
 
-static void vm_decide(struct vm_case *c)
+static void vm_decide(struct ha_vm_case *c)
 {
     bool is_lost = c->o->host[0] != '\0' && ha_keeper_fate(c->m, c->o->host) != HA_HOST_UP;
 
     switch (c->o->phase) {
     case HA_STARTING:
     case HA_RUNNING:
+    case HA_MOVING:
     case HA_STOPPING:
         if (vm_is_stopped(c)) {
             vm_ended(c);
+        } else if (c->o->phase == HA_MOVING) {
+            ha_move_step(c);
         } else if (is_lost) {
-            vm_recover(c);
+            ha_vm_recover(c);
         } else if (c->o->phase == HA_STARTING) {
             vm_starting(c);
         } else if (c->o->phase == HA_RUNNING) {
@@ -426,7 +433,7 @@ static void vm_pass(struct ha_keeper *m, struct ha_soft_vm *s)
 {
     const struct ha_entry *spec = ha_view_find(m->view, HA_VM, s->name, NULL);
     const struct ha_entry *owned = ha_view_find(m->view, HA_OWNER, s->name, NULL);
-    struct vm_case c = {.m = m, .s = s};
+    struct ha_vm_case c = {.m = m, .s = s};
 
     if ((spec != NULL && spec->record == NULL) || (owned != NULL && owned->record == NULL)) {
         return; /* what cannot be read is left as it is */

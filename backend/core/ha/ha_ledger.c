@@ -46,8 +46,49 @@ uint32_t ha_seat_index(const struct ha_ledger *l, const char *vm)
 
 static bool phase_has_place(enum ha_phase phase)
 {
-    return phase == HA_STARTING || phase == HA_RUNNING || phase == HA_STOPPING ||
-           phase == HA_RESTARTING || phase == HA_RECOVERING;
+    return phase == HA_STARTING || phase == HA_RUNNING || phase == HA_MOVING ||
+           phase == HA_STOPPING || phase == HA_RESTARTING || phase == HA_RECOVERING;
+}
+
+/* Its second place, where a machine waits for its guest: all of it is taken there, too, and it
+ * counts as one that starts. */
+static void seat_come(struct ha_ledger *l, uint32_t at, uint32_t room)
+{
+    struct ha_seat *seat = &l->seats[at];
+
+    if (room == HA_NOBODY || seat->to_room != HA_NOBODY) {
+        return;
+    }
+    struct ha_room *r = &l->rooms[room];
+    seat->to_room = room;
+    seat->next_coming = r->first_coming;
+    r->first_coming = at;
+    r->machines++;
+    r->starting++;
+    r->memory_taken += seat->vm != NULL ? seat->vm->memory_mib : 0;
+    r->cpus_taken += seat->vm != NULL ? seat->vm->cpus : 0;
+}
+
+static void seat_come_not(struct ha_ledger *l, uint32_t at)
+{
+    struct ha_seat *seat = &l->seats[at];
+    struct ha_room *r = seat->to_room != HA_NOBODY ? &l->rooms[seat->to_room] : NULL;
+
+    if (r == NULL) {
+        return;
+    }
+    uint32_t *link = &r->first_coming;
+    while (*link != at) {
+        CHECK(*link != HA_NOBODY);
+        link = &l->seats[*link].next_coming;
+    }
+    *link = seat->next_coming;
+    r->machines--;
+    r->starting--;
+    r->memory_taken -= seat->vm != NULL ? seat->vm->memory_mib : 0;
+    r->cpus_taken -= seat->vm != NULL ? seat->vm->cpus : 0;
+    seat->to_room = HA_NOBODY;
+    seat->next_coming = HA_NOBODY;
 }
 
 static void seat_sit(struct ha_ledger *l, uint32_t at, uint32_t room)
@@ -73,6 +114,7 @@ static void seat_rise(struct ha_ledger *l, uint32_t at)
     struct ha_seat *seat = &l->seats[at];
     struct ha_room *r = seat->room != HA_NOBODY ? &l->rooms[seat->room] : NULL;
 
+    seat_come_not(l, at);
     seat->is_placed = false;
     if (r == NULL) {
         return;
@@ -111,6 +153,15 @@ void ha_ledger_take(struct ha_ledger *l, const char *vm, const char *host)
 
     if (seat != HA_NOBODY && room != HA_NOBODY) {
         ha_seat_take(l, seat, room);
+    }
+}
+
+void ha_ledger_come(struct ha_ledger *l, const char *vm, const char *host)
+{
+    uint32_t seat = ha_seat_index(l, vm);
+
+    if (seat != HA_NOBODY && l->seats[seat].is_placed) {
+        seat_come(l, seat, ha_room_index(l, host));
     }
 }
 
@@ -188,6 +239,7 @@ static void room_fill(struct ha_ledger *l, struct ha_room *room, const struct ha
     room->host = entry->record;
     room->agent = ha_view_agent(l->view, entry->key.name);
     room->first = HA_NOBODY;
+    room->first_coming = HA_NOBODY;
     /* A fate that cannot be read is not "up". */
     room->is_up = l->ignores_seen && (!has_fate || (fate != NULL && fate->phase == HA_HOST_UP));
     room->is_fence_tested = l->ignores_seen;
@@ -229,11 +281,16 @@ static void seat_fill(struct ha_ledger *l, uint32_t at, const struct ha_entry *e
     seat->has_apart = seat->vm != NULL && seat->vm->apart.n > 0;
     seat->room = HA_NOBODY;
     seat->next = HA_NOBODY;
+    seat->to_room = HA_NOBODY;
+    seat->next_coming = HA_NOBODY;
     seat->phase = owner != NULL ? owner->phase : HA_WAITING;
     seat->is_unknown =
         owner == NULL && ha_view_find(l->view, HA_OWNER, entry->key.name, NULL) != NULL;
     if (owner != NULL && phase_has_place(owner->phase)) {
         seat_sit(l, at, ha_room_index(l, owner->host));
+        if (owner->phase == HA_MOVING) {
+            seat_come(l, at, ha_room_index(l, owner->to));
+        }
     }
 }
 

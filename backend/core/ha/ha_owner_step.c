@@ -11,8 +11,11 @@ static const uint32_t next_phases[HA_PHASES] = {
     [HA_WAITING] = TO(HA_WAITING) | TO(HA_STARTING) | TO(HA_STOPPED) | TO(HA_FAILED),
     [HA_STARTING] = TO(HA_STARTING) | TO(HA_RUNNING) | TO(HA_STOPPING) | TO(HA_STOPPED) |
                     TO(HA_RESTARTING) | TO(HA_RECOVERING) | TO(HA_WAITING) | TO(HA_FAILED),
-    [HA_RUNNING] = TO(HA_RUNNING) | TO(HA_STOPPING) | TO(HA_STOPPED) | TO(HA_RESTARTING) |
-                   TO(HA_RECOVERING) | TO(HA_WAITING) | TO(HA_FAILED),
+    [HA_RUNNING] = TO(HA_RUNNING) | TO(HA_MOVING) | TO(HA_STOPPING) | TO(HA_STOPPED) |
+                   TO(HA_RESTARTING) | TO(HA_RECOVERING) | TO(HA_WAITING) | TO(HA_FAILED),
+    [HA_MOVING] = TO(HA_MOVING) | TO(HA_STARTING) | TO(HA_RUNNING) | TO(HA_STOPPING) |
+                  TO(HA_STOPPED) | TO(HA_RESTARTING) | TO(HA_RECOVERING) | TO(HA_WAITING) |
+                  TO(HA_FAILED),
     [HA_STOPPING] = TO(HA_STOPPING) | TO(HA_STOPPED) | TO(HA_STARTING) | TO(HA_RESTARTING) |
                     TO(HA_RECOVERING) | TO(HA_WAITING) | TO(HA_FAILED),
     [HA_STOPPED] = TO(HA_STOPPED) | TO(HA_STARTING) | TO(HA_WAITING),
@@ -26,15 +29,52 @@ static const uint32_t next_phases[HA_PHASES] = {
 /* Somebody runs it, or may. */
 static bool may_run(enum ha_phase phase)
 {
-    return phase == HA_STARTING || phase == HA_RUNNING || phase == HA_STOPPING ||
-           phase == HA_RECOVERING;
+    return phase == HA_STARTING || phase == HA_RUNNING || phase == HA_MOVING ||
+           phase == HA_STOPPING || phase == HA_RECOVERING;
 }
 
 /* The phase is about the host and the epoch of the phase before. */
 static bool keeps_host(enum ha_phase phase)
 {
-    return phase == HA_RUNNING || phase == HA_STOPPING || phase == HA_RESTARTING ||
-           phase == HA_RECOVERING;
+    return phase == HA_RUNNING || phase == HA_MOVING || phase == HA_STOPPING ||
+           phase == HA_RESTARTING || phase == HA_RECOVERING;
+}
+
+/* A guest goes on where it was moved to, in the epoch in which a machine has waited for it there,
+ * and without a proof of anything else. */
+static bool is_switch_over(const struct ha_owner *before, const struct ha_owner *after)
+{
+    return before->phase == HA_MOVING && after->phase == HA_STARTING &&
+           after->epoch == before->issued && ha_owner_issued(after) == before->issued &&
+           strcmp(after->host, before->to) == 0 && before->port != 0 &&
+           after->proof == HA_PROOF_MOVED;
+}
+
+/* A move begins with an epoch of its own, for the machine that waits; where it waits is told once,
+ * and nothing else of it ever changes. */
+static const char *move_may_follow(const struct ha_owner *before, const struct ha_owner *after)
+{
+    if (ha_owner_issued(after) < ha_owner_issued(before)) {
+        return "an epoch that was given out is to be given out again";
+    }
+    if (after->phase == HA_MOVING && before->phase != HA_MOVING) {
+        return after->issued == ha_owner_issued(before) + 1 && after->port == 0
+                   ? NULL
+                   : "a move began with another epoch than the next";
+    }
+    if (after->phase == HA_MOVING) {
+        bool is_same = after->issued == before->issued && strcmp(after->to, before->to) == 0 &&
+                       (before->port == 0 || (before->port == after->port &&
+                                              strcmp(before->address, after->address) == 0));
+        return is_same ? NULL : "a move has changed its end";
+    }
+    if (before->phase == HA_MOVING && after->phase == HA_STARTING) {
+        return is_switch_over(before, after) ? NULL : "a machine left its host in a move's middle";
+    }
+    bool is_new = after->proof == HA_PROOF_MOVED &&
+                  (before->proof != HA_PROOF_MOVED ||
+                   (after->phase == HA_STARTING && after->epoch != before->epoch));
+    return is_new ? "a machine was moved that was not moving" : NULL;
 }
 
 static const char *epoch_may_follow(const struct ha_owner *before, const struct ha_owner *after)
@@ -51,7 +91,8 @@ static const char *epoch_may_follow(const struct ha_owner *before, const struct 
         return "the epoch went back";
     }
     if (after->phase == HA_STARTING) {
-        return is_same_start || is_first || after->epoch == before->epoch + 1
+        return is_same_start || is_first || after->epoch == ha_owner_issued(before) + 1 ||
+                       is_switch_over(before, after)
                    ? NULL
                    : "a start has another epoch than the next, or one that was used";
     }
@@ -86,6 +127,9 @@ static const char *counters_may_follow(const struct ha_owner *before, const stru
     if (after->restarts < before->restarts || after->restarts - before->restarts > 1) {
         return "the restarts went back, or more than one was counted";
     }
+    if (after->moves < before->moves || after->moves - before->moves > 1) {
+        return "the moves went back, or more than one was counted";
+    }
     if (after->start_count < before->start_count) {
         return "an operator's start was forgotten";
     }
@@ -117,5 +161,6 @@ const char *ha_owner_may_follow(const struct ha_owner *before, const struct ha_o
     }
     const char *fault = epoch_may_follow(before, after);
     fault = fault != NULL ? fault : proof_may_follow(before, after);
+    fault = fault != NULL ? fault : move_may_follow(before, after);
     return fault != NULL ? fault : counters_may_follow(before, after);
 }

@@ -68,16 +68,24 @@ static enum ha_why_not room_why_not_allowed(const struct ha_ledger *l, const str
     return room_is_covered(room, vm->policy) ? HA_FITS : HA_NOT_COVERED;
 }
 
-/* A machine in the room that `vm` must be apart from; NULL: none. */
+static bool seat_is_apart(const struct ha_seat *seat, const struct ha_vm *vm)
+{
+    return ha_names_have(&vm->apart, seat->name) ||
+           (seat->has_apart && ha_names_have(&seat->vm->apart, vm->name));
+}
+
+/* A machine in the room, or on its way there, that `vm` must be apart from; NULL: none. */
 static const char *room_apart(const struct ha_ledger *l, const struct ha_room *room,
                               const struct ha_vm *vm)
 {
     for (uint32_t i = room->first; i != HA_NOBODY; i = l->seats[i].next) {
-        const struct ha_seat *seat = &l->seats[i];
-        bool is_apart = ha_names_have(&vm->apart, seat->name) ||
-                        (seat->has_apart && ha_names_have(&seat->vm->apart, vm->name));
-        if (is_apart) {
-            return seat->name;
+        if (seat_is_apart(&l->seats[i], vm)) {
+            return l->seats[i].name;
+        }
+    }
+    for (uint32_t i = room->first_coming; i != HA_NOBODY; i = l->seats[i].next_coming) {
+        if (seat_is_apart(&l->seats[i], vm)) {
+            return l->seats[i].name;
         }
     }
     return NULL;

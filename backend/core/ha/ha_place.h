@@ -99,6 +99,10 @@ void ha_ledger_deinit(struct ha_ledger *l);
 void ha_ledger_take(struct ha_ledger *l, const char *vm, const char *host);
 void ha_ledger_release(struct ha_ledger *l, const char *vm);
 
+/* The machine, which has its place, is to have another on the host, until its guest is moved there
+ * or is not. */
+void ha_ledger_come(struct ha_ledger *l, const char *vm, const char *host);
+
 /* How a machine is to be placed. Zeroed: anywhere. */
 struct ha_place_ask {
     const char *avoid; /* not here: it failed here, or moves away. NULL: no such host */

@@ -25,7 +25,8 @@ struct ha_room {
     uint64_t cpus_taken;
     uint32_t machines;
     uint32_t starting;
-    uint32_t first; /* of the seats here */
+    uint32_t first;        /* of the seats here */
+    uint32_t first_coming; /* of the seats whose guest is being moved here */
 };
 
 struct ha_seat {
@@ -34,9 +35,11 @@ struct ha_seat {
     enum ha_phase phase;    /* WAITING where there is no owner's record */
     bool is_unknown;        /* its owner's record cannot be read: nobody knows where it is */
     bool is_placed;
-    bool has_apart; /* its record names machines that it must be apart from */
-    uint32_t room;  /* NOBODY: it is not placed, or on a host without a record */
-    uint32_t next;  /* in that room */
+    bool has_apart;       /* its record names machines that it must be apart from */
+    uint32_t room;        /* NOBODY: it is not placed, or on a host without a record */
+    uint32_t next;        /* in that room */
+    uint32_t to_room;     /* MOVING: where it goes, and has a place, too; else NOBODY */
+    uint32_t next_coming; /* in that room */
     uint32_t group; /* those that must be together: the index of one of them, the same for all */
     uint32_t next_in_group;
     uint32_t first_in_group; /* at `group`: the first of the chain */

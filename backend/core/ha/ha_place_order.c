@@ -16,7 +16,7 @@ static enum ha_wait wait_of(const struct ha_seat *other)
     if (other->vm == NULL) {
         return HA_WAIT_MISSING;
     }
-    if (other->phase == HA_RUNNING) {
+    if (other->phase == HA_RUNNING || other->phase == HA_MOVING) {
         return HA_WAIT_NOT;
     }
     return !other->vm->is_wanted || other->phase == HA_FAILED ? HA_WAIT_UNWANTED : HA_WAIT_AFTER;
@@ -38,7 +38,8 @@ static bool wait_leads_to(const struct ha_ledger *l, uint32_t from, uint32_t to,
             if (next == to) {
                 return true;
             }
-            if (next != HA_NOBODY && !visited[next] && l->seats[next].phase != HA_RUNNING) {
+            bool runs = next != HA_NOBODY && wait_of(&l->seats[next]) == HA_WAIT_NOT;
+            if (next != HA_NOBODY && !visited[next] && !runs) {
                 visited[next] = true;
                 stack[n++] = next;
             }

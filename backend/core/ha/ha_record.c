@@ -56,7 +56,7 @@ const char *ha_loss_name(enum ha_loss loss)
 
 const char *ha_phase_name(enum ha_phase phase)
 {
-    static const char *const names[] = {"waiting", "starting",   "running",    "stopping",
+    static const char *const names[] = {"waiting", "starting",   "running",    "moving", "stopping",
                                         "stopped", "restarting", "recovering", "failed"};
     _Static_assert(COUNT_OF(names) == HA_PHASES, "each phase has a name");
 
@@ -65,7 +65,8 @@ const char *ha_phase_name(enum ha_phase phase)
 
 const char *ha_proof_name(enum ha_proof proof)
 {
-    static const char *const names[] = {"none", "fenced", "expired", "confirmed", "stopped"};
+    static const char *const names[] = {"none",      "fenced",  "expired",
+                                        "confirmed", "stopped", "moved"};
     _Static_assert(COUNT_OF(names) == HA_PROOFS, "each proof has a name");
 
     return NAME_AT(names, proof);
@@ -81,7 +82,7 @@ const char *ha_fate_phase_name(enum ha_fate_phase phase)
 
 const char *ha_report_state_name(enum ha_report_state state)
 {
-    static const char *const names[] = {"runs", "stopped"};
+    static const char *const names[] = {"runs", "stopped", "waits", "moved"};
     _Static_assert(COUNT_OF(names) == HA_REPORT_STATES, "each state has a name");
 
     return NAME_AT(names, state);

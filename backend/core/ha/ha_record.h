@@ -126,6 +126,7 @@ struct ha_vm {
     bool is_wanted;              /* "desired": "running" or "stopped" */
     uint64_t start_count;        /* raised by `vm start`: a FAILED machine is tried anew */
     char move_to[HA_NAME_BYTES]; /* by `vm migrate`: empty, or where it shall go */
+    bool moves_offline;          /* ... stopped here and started there, and not live */
     enum ha_policy policy;
     enum ha_loss on_storage_loss;
     uint32_t storage_loss_ms; /* for so long it must stand still first */
@@ -146,6 +147,8 @@ struct ha_vm {
     uint32_t start_ms; /* a start may take so long */
     uint32_t mute_ms;  /* its process may leave QMP unanswered for so long; then it is ended as a
                           failure. 0: for ever */
+    uint32_t move_ms;  /* a live move may take so long; then it stays where it is */
+    uint32_t move_pause_ms;    /* its guest may stand still so long at the end of one */
     struct ha_check startup;   /* until it is well the two others are not asked; too many failures
                                   end the machine, as ... */
     struct ha_check liveness;  /* ... do those of this one */
@@ -227,6 +230,7 @@ enum ha_phase {
     HA_WAITING,  /* nobody owns it: no host fits, or it waits for others */
     HA_STARTING, /* `host` is to start it in `epoch` */
     HA_RUNNING,
+    HA_MOVING,   /* `host` runs it in `epoch`, and it is being moved, live, to `to` */
     HA_STOPPING, /* `host` is to stop it */
     HA_STOPPED,
     HA_RESTARTING, /* it has ended in `epoch`, and waits for its delay */
@@ -241,6 +245,7 @@ enum ha_proof {
     HA_PROOF_EXPIRED,
     HA_PROOF_CONFIRMED,
     HA_PROOF_STOPPED,
+    HA_PROOF_MOVED, /* its guest stands still on the host before, and all of it is on this one */
     HA_PROOFS
 };
 
@@ -249,13 +254,22 @@ struct ha_owner {
     enum ha_phase phase;
     char host[HA_NAME_BYTES]; /* empty in WAITING, and in STOPPED before its first start */
     uint64_t epoch;           /* of the newest start; 0: none yet */
-    uint64_t term;            /* of the leader that wrote this */
-    enum ha_proof proof;      /* by which `host` could take it over from the one before */
-    enum ha_policy policy;    /* of this epoch: a change in the spec counts from the next one on */
-    uint32_t failures;        /* counted against the limit */
-    uint32_t here;            /* consecutive failures on `host` */
-    uint64_t restarts;        /* ever */
-    uint64_t start_count;     /* of the spec, as it was last obeyed */
+    uint64_t issued;          /* the newest epoch that was given out, also to a machine that waits
+                                 for a guest and never runs; up to `epoch`: that is it */
+    char to[HA_NAME_BYTES]; /* MOVING: where a machine is to wait for the guest, in `issued` ... */
+    char address[WORLD_HOST_MAX_BYTES]; /* ... and does, there; with a port of 0 not yet */
+    uint32_t port;
+    uint64_t moves;                 /* live, ever */
+    char moved_from[HA_NAME_BYTES]; /* where the newest came from */
+    uint32_t move_ms;               /* what the newest took, ... */
+    uint32_t move_pause_ms;         /* ... and for how long the guest stood still */
+    uint64_t term;                  /* of the leader that wrote this */
+    enum ha_proof proof;            /* by which `host` could take it over from the one before */
+    enum ha_policy policy; /* of this epoch: a change in the spec counts from the next one on */
+    uint32_t failures;     /* counted against the limit */
+    uint32_t here;         /* consecutive failures on `host` */
+    uint64_t restarts;     /* ever */
+    uint64_t start_count;  /* of the spec, as it was last obeyed */
     char incident[HA_NAME_BYTES];
     char reason[HA_TEXT_BYTES];
 };
@@ -340,6 +354,10 @@ struct ha_agent_record {
 enum ha_report_state {
     HA_REPORT_RUNS,
     HA_REPORT_STOPPED, /* its process is reaped, and with it what it sent; final for the epoch */
+    HA_REPORT_WAITS,   /* its process waits for a guest, or has one that never ran in this epoch */
+    HA_REPORT_MOVED,   /* its guest stands still here, all of it is at the machine that waits in
+                          `to_epoch`, and the agent has promised not to let it go on before the
+                          owner's record says that this move is over */
     HA_REPORT_STATES
 };
 
@@ -376,8 +394,13 @@ struct ha_report {
     enum world_vm_end end; /* of STOPPED: how its process ended, if it ever ran */
     bool lost_storage;     /* of STOPPED: its agent has killed it, since its storage failed here */
     enum err error;        /* of STOPPED: why it could not be started; OK: it ran */
-    bool is_unwell;        /* of STOPPED: its agent has killed it, since it had failed a probe; or
-                              did not answer for mute_ms */
+    uint64_t to_epoch;     /* of MOVED; of RUNS: the newest move that has failed, 0: none */
+    char address[WORLD_HOST_MAX_BYTES]; /* of WAITS */
+    uint32_t port;                      /* likewise */
+    uint32_t move_ms;                   /* of MOVED: what it took */
+    uint32_t move_pause_ms;             /* likewise: since when its guest stood still */
+    bool is_unwell; /* of STOPPED: its agent has killed it, since it had failed a probe; or
+                       did not answer for mute_ms */
     struct ha_rung_view rungs[HA_RUNGS]; /* of RUNS */
     char detail[HA_TEXT_BYTES];
 };
@@ -419,6 +442,11 @@ void ha_text_set_bytes(char *field, size_t size, struct bytes text);
 
 bool ha_names_have(const struct ha_names *names, const char *name);
 
+/* The newest epoch of the machine that was given out: the next one is above it. */
+static inline uint64_t ha_owner_issued(const struct ha_owner *owner)
+{
+    return owner->issued > owner->epoch ? owner->issued : owner->epoch;
+}
 /* Where in a list of a record: "levels", 1 is "levels[1]". `list` is the path of a list, which is
  * short: they are not called by whoever writes records. */
 void ha_path_in_list(char ret[HA_PATH_BYTES], const char *list, uint32_t at);

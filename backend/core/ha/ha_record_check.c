@@ -395,8 +395,30 @@ static enum err record_check_vm(const struct ha_fault *fault, const struct ha_vm
 /* Phases in which the record says who runs the machine, or might. */
 static bool record_phase_has_host(enum ha_phase phase)
 {
-    return phase == HA_STARTING || phase == HA_RUNNING || phase == HA_STOPPING ||
-           phase == HA_RESTARTING || phase == HA_RECOVERING;
+    return phase == HA_STARTING || phase == HA_RUNNING || phase == HA_MOVING ||
+           phase == HA_STOPPING || phase == HA_RESTARTING || phase == HA_RECOVERING;
+}
+
+/* A machine that is being moved has two hosts and two epochs, and no other has. */
+static enum err record_check_move(const struct ha_fault *fault, const struct ha_owner *owner)
+{
+    bool is_moving = owner->phase == HA_MOVING;
+
+    if (is_moving == (owner->to[0] == '\0')) {
+        return ha_fault_tell(fault, "to", "a machine that is moving, and no other, has one");
+    }
+    if (is_moving && strcmp(owner->to, owner->host) == 0) {
+        return ha_fault_tell(fault, "to", "it is the host that the machine is on");
+    }
+    if (is_moving && owner->issued <= owner->epoch) {
+        return ha_fault_tell(fault, "issued", "it is not above the epoch of the machine that runs");
+    }
+    if ((owner->port != 0) != (owner->address[0] != '\0') || (!is_moving && owner->port != 0)) {
+        return ha_fault_tell(fault, "port",
+                             "where a machine waits for its guest is told whole, and of one that "
+                             "is moving");
+    }
+    return OK;
 }
 
 static enum err record_check_owner(const struct ha_fault *fault, const struct ha_owner *owner)
@@ -410,14 +432,15 @@ static enum err record_check_owner(const struct ha_fault *fault, const struct ha
     if (owner->phase == HA_WAITING && owner->host[0] != '\0') {
         return ha_fault_tell(fault, "host", "nobody owns a machine that is waiting");
     }
-    return OK;
+    return record_check_move(fault, owner);
 }
 
 static enum err record_check_fate(const struct ha_fault *fault, const struct ha_fate *fate)
 {
     bool is_gone = fate->phase == HA_HOST_GONE;
 
-    if (is_gone == (fate->proof == HA_PROOF_NONE) || fate->proof == HA_PROOF_STOPPED) {
+    if (is_gone == (fate->proof == HA_PROOF_NONE) || fate->proof == HA_PROOF_STOPPED ||
+        fate->proof == HA_PROOF_MOVED) {
         return ha_fault_tell(
             fault, "proof",
             "a host that is gone, and no other, has one: fenced, expired, confirmed");

@@ -147,6 +147,7 @@ static const struct ha_field vm_fields[] = {
     {FIELD(ha_vm, is_wanted, "desired", HA_TYPE_WANTED), .preset = true},
     COUNTER(ha_vm, start_count),
     CHARS(ha_vm, move_to, HA_TYPE_NAME),
+    FLAG(ha_vm, moves_offline, "move_offline", false),
     CHOICE(ha_vm, policy, policy_name_at, HA_POLICIES),
     CHOICE(ha_vm, on_storage_loss, loss_name_at, HA_LOSSES),
     NUMBER(ha_vm, storage_loss_ms, HA_TYPE_U32, 0, HOUR_MS, 60000),
@@ -164,6 +165,8 @@ static const struct ha_field vm_fields[] = {
     {FIELD(ha_vm, restart, "restart", HA_TYPE_OBJECT), .table = &restart_table},
     NUMBER(ha_vm, stop_ms, HA_TYPE_U32, 0, HOUR_MS, 30000),
     NUMBER(ha_vm, start_ms, HA_TYPE_U32, 100, HOUR_MS, 60000),
+    NUMBER(ha_vm, move_ms, HA_TYPE_U32, 1000, DAY_S * 1000, 300000),
+    NUMBER(ha_vm, move_pause_ms, HA_TYPE_U32, 1, 60000, 300),
     NUMBER(ha_vm, mute_ms, HA_TYPE_U32, 0, HOUR_MS, 60000),
     {FIELD(ha_vm, startup, "startup", HA_TYPE_OBJECT), .table = &check_table,
      .applies = vm_has_startup},
@@ -224,11 +227,37 @@ static const struct ha_field confirmed_fields[] = {
     CHARS_NEEDED(ha_confirmed, reason, HA_TYPE_TEXT),
 };
 
+static bool owner_is_moving(const void *record)
+{
+    return ((const struct ha_owner *)record)->phase == HA_MOVING;
+}
+
+static bool owner_has_issued(const void *record)
+{
+    return ((const struct ha_owner *)record)->issued > ((const struct ha_owner *)record)->epoch;
+}
+
+static bool owner_has_moved(const void *record)
+{
+    return ((const struct ha_owner *)record)->moves > 0;
+}
+
 static const struct ha_field owner_fields[] = {
     CHARS_NEEDED(ha_owner, vm, HA_TYPE_NAME),
     CHOICE_NEEDED(ha_owner, phase, phase_name_at, HA_PHASES),
     CHARS(ha_owner, host, HA_TYPE_NAME),
     COUNTER(ha_owner, epoch),
+    {FIELD(ha_owner, issued, "issued", HA_TYPE_U64), .most = UINT64_MAX,
+     .applies = owner_has_issued},
+    CHARS(ha_owner, to, HA_TYPE_NAME),
+    CHARS(ha_owner, address, HA_TYPE_WORD),
+    {FIELD(ha_owner, port, "port", HA_TYPE_U32), .most = UINT16_MAX, .applies = owner_is_moving},
+    {FIELD(ha_owner, moves, "moves", HA_TYPE_U64), .most = UINT64_MAX, .applies = owner_has_moved},
+    CHARS(ha_owner, moved_from, HA_TYPE_NAME),
+    {FIELD(ha_owner, move_ms, "move_ms", HA_TYPE_U32), .most = UINT32_MAX,
+     .applies = owner_has_moved},
+    {FIELD(ha_owner, move_pause_ms, "move_pause_ms", HA_TYPE_U32), .most = UINT32_MAX,
+     .applies = owner_has_moved},
     COUNTER(ha_owner, term),
     CHOICE(ha_owner, proof, proof_name_at, HA_PROOFS),
     CHOICE(ha_owner, policy, policy_name_at, HA_POLICIES),
@@ -272,6 +301,20 @@ static bool report_has_ended(const void *record)
     return ((const struct ha_report *)record)->state == HA_REPORT_STOPPED;
 }
 
+static bool report_waits(const void *record)
+{
+    return ((const struct ha_report *)record)->state == HA_REPORT_WAITS;
+}
+
+static bool report_is_moved(const void *record)
+{
+    return ((const struct ha_report *)record)->state == HA_REPORT_MOVED;
+}
+
+static bool report_is_about_move(const void *record)
+{
+    return ((const struct ha_report *)record)->to_epoch != 0;
+}
 static const struct ha_field rung_fields[] = {
     CHOICE(ha_rung_view, state, rung_state_name_at, HA_RUNG_STATES),
     COUNTER(ha_rung_view, since_ms),
@@ -311,6 +354,14 @@ static const struct ha_field report_fields[] = {
     {FIELD(ha_report, error, "error", HA_TYPE_ENUM), .name_of = err_name_at, .values = ERR_COUNT,
      .applies = report_has_ended},
     FLAG(ha_report, lost_storage, "lost_storage", false),
+    {FIELD(ha_report, to_epoch, "to_epoch", HA_TYPE_U64), .most = UINT64_MAX,
+     .applies = report_is_about_move},
+    CHARS(ha_report, address, HA_TYPE_WORD),
+    {FIELD(ha_report, port, "port", HA_TYPE_U32), .most = UINT16_MAX, .applies = report_waits},
+    {FIELD(ha_report, move_ms, "move_ms", HA_TYPE_U32), .most = UINT32_MAX,
+     .applies = report_is_moved},
+    {FIELD(ha_report, move_pause_ms, "move_pause_ms", HA_TYPE_U32), .most = UINT32_MAX,
+     .applies = report_is_moved},
     {FIELD(ha_report, is_unwell, "unwell", HA_TYPE_BOOL), .applies = report_has_ended},
     CHARS(ha_report, detail, HA_TYPE_TEXT),
     RUNG(HA_RUNG_QMP, "qmp", report_has_qmp),

@@ -62,6 +62,11 @@
 /* The newest feature level that this program implements. */
 #define STORE_FEATURE_LEVEL_MAX 2
 
+/* Keys of the cluster's own: who runs which machine, and who is lost. While the alarm NO_SPACE is
+ * raised they are written all the same, for they are few, and without them nothing is recovered.
+ * Clients are held to the quota before they propose, with these keys too. Replicated. */
+#define STORE_RESERVED_PREFIX "/novacron/"
+
 /* The feature level that brought users, alarms and members: from it on they are hashed and written
  * into snapshots. */
 #define STORE_SYSTEM_LEVEL 2

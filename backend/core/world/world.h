@@ -330,9 +330,11 @@ struct world_power_ops {
  *   KILL    ends the process. OK: it is gone, and so is its lock.
  *   PAUSE   the guest's processors stand still; process and lock stay.
  *   RESUME  they run again. ERR_REFUSED: the machine has no guest, or another holds the lock.
- *   MIGRATE to. Moves the guest, while it runs, to the machine that waits for it there. OK: all of
- *           it is over there, PAUSED, and here it stands still, MOVED, without the lock. It goes on
- *           where it is RESUMEd first, which takes the lock. ERR_TIMEOUT: the move was called off,
+ *   MIGRATE to, pause_max. Moves the guest, while it runs, to the machine that waits for it there.
+ *           OK: all of it is over there, PAUSED, and here it stands still, MOVED, without the lock,
+ *           and `moved` says what it took. It goes on where it is RESUMEd first, which takes the
+ *           lock. What a process has begun goes on when it dies; another MIGRATE meanwhile is
+ *           ERR_CLOSED. ERR_TIMEOUT: the move was called off,
  *           perhaps too late; QUERY tells. Any other error: it was not moved, and is as it was.
  *   PING    the agent within the guest answers. ERR_UNSUPPORTED: the machine has none.
  *   EXEC    has the agent run `command` within the guest to its end, and takes in what it says; of
@@ -404,6 +406,12 @@ struct world_vm_found {
     enum world_vm_state state;
 };
 
+/* What a move took. */
+struct world_vm_moved {
+    nanos span;
+    nanos pause; /* for which the guest stood still, as far as the machine that sent it knows */
+};
+
 struct world_command_request; /* below */
 
 /* What a driver has to say to a person about one request; longer texts are cut. */
@@ -414,6 +422,8 @@ struct world_vm_request {
     enum world_vm_op op;
     struct world_vm_spec spec;
     struct world_endpoint to; /* MIGRATE: a host, and the port at which a machine waits there */
+    nanos pause_max; /* MIGRATE: what is left of the guest is sent at once, while it stands still,
+                        when that takes no longer by what was measured; 0: the driver's own */
     struct world_command_request *command; /* EXEC; its answer is the world's */
     nanos deadline;
     /* LIST only; borrowed for the call. */
@@ -430,6 +440,7 @@ struct world_vm_request {
     char why[WORLD_WHY_BYTES]; /* why it failed, which file or whose word it was; of a QUERY that is
                                   OK: what keeps its guest from running, such as a disk without
                                   room, and RESUME may try again. "": no more than `result` says */
+    struct world_vm_moved moved; /* of MIGRATE */
 
     /* The world's own, while the request is under way. */
     struct world_vm_request *next;

@@ -144,6 +144,18 @@ static void move_look_later(struct qemu_call *call)
     call->look_every = u64_min(2 * call->look_every, LOOK_LAST);
 }
 
+/* What QEMU says of a move that is through, in milliseconds. */
+static void move_measured(struct qemu_call *call, const json_t *body)
+{
+    const json_int_t span = json_integer_value(json_object_get(body, "total-time"));
+    const json_int_t pause = json_integer_value(json_object_get(body, "downtime"));
+
+    call->request->moved = (struct world_vm_moved){
+        .span = (nanos)(span > 0 ? span : 0) * NANOS_PER_MS,
+        .pause = (nanos)(pause > 0 ? pause : 0) * NANOS_PER_MS,
+    };
+}
+
 /* Where the guest is, is told by the machine's status, and not by that of a move, which may be an
  * earlier one. */
 static void move_judged(struct qmp_command *command, enum err result, const json_t *body,
@@ -178,6 +190,7 @@ static void move_looked(struct qmp_command *command, enum err result, const json
     }
     (void)snprintf(call->why, sizeof call->why, "%s", why != NULL ? why : "");
     if (is_over) {
+        move_measured(call, body);
         move_send(call, "query-status", NULL, move_judged);
     } else if (result == OK || result == ERR_CLOSED) {
         move_look_later(call);
@@ -199,22 +212,46 @@ static void move_begun(struct qmp_command *command, enum err result, const json_
     }
 }
 
-static void move_is_able(struct qmp_command *command, enum err result, const json_t *body,
-                         const char *text)
+static void move_go(struct qemu_call *call)
 {
-    struct qemu_call *call = command->owner;
     const struct world_endpoint *to = &call->request->to;
     char host[WORLD_HOST_MAX_BYTES + 2];
     char uri[WORLD_HOST_MAX_BYTES + 16];
 
-    (void)body;
-    if (result != OK) {
-        move_fails(call, result, text);
-        return;
-    }
     CHECK(qemu_host_format(host, sizeof host, to->host));
     (void)snprintf(uri, sizeof uri, "tcp:%s:%u", host, to->port);
     move_send(call, "migrate", json_pack("{s:s}", "uri", uri), move_begun);
+}
+
+static void move_is_bound(struct qmp_command *command, enum err result, const json_t *body,
+                          const char *text)
+{
+    struct qemu_call *call = command->owner;
+
+    (void)body;
+    if (result != OK) {
+        move_fails(call, result, text);
+    } else {
+        move_go(call);
+    }
+}
+
+static void move_is_able(struct qmp_command *command, enum err result, const json_t *body,
+                         const char *text)
+{
+    struct qemu_call *call = command->owner;
+    const nanos pause = call->request->pause_max;
+
+    (void)body;
+    if (result != OK) {
+        move_fails(call, result, text);
+    } else if (pause == 0) {
+        move_go(call);
+    } else {
+        move_send(call, "migrate-set-parameters",
+                  json_pack("{s:I}", "downtime-limit", (json_int_t)(pause / NANOS_PER_MS)),
+                  move_is_bound);
+    }
 }
 
 static void move_may_begin(struct qmp_command *command, enum err result, const json_t *body,

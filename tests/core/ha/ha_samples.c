@@ -162,6 +162,22 @@ static void make_vm_sensible(struct ha_vm *vm)
     }
 }
 
+/* Of one that is moving there is all, of another nothing. */
+static void make_owner_sensible(struct ha_owner *owner)
+{
+    bool is_moving = owner->phase == HA_MOVING;
+    bool has_port = is_moving && owner->port != 0;
+
+    owner->issued = is_moving ? owner->epoch + 1 : 0;
+    owner->port = has_port ? owner->port : 0;
+    ha_text_set(owner->to, sizeof owner->to, is_moving ? "node-b" : "");
+    ha_text_set(owner->address, sizeof owner->address, has_port ? "10.0.0.2" : "");
+    if (owner->moves == 0) {
+        owner->move_ms = 0;
+        owner->move_pause_ms = 0;
+    }
+}
+
 /* Whoever has ended stands on no rung; and of one that nobody asks nothing is said. */
 static void make_report_sensible(struct ha_report *report)
 {
@@ -186,7 +202,8 @@ void sample_record(struct prng *p, enum ha_kind kind, void *record)
     } else if (kind == HA_OWNER) {
         struct ha_owner *owner = record;
         ha_text_set(owner->host, sizeof owner->host, owner->phase == HA_WAITING ? "" : "node-a");
-        owner->epoch = owner->epoch == 0 ? 1 : owner->epoch;
+        owner->epoch = owner->epoch == 0 ? 1 : owner->epoch / 2 + 1;
+        make_owner_sensible(owner);
     }
 }
 

@@ -472,6 +472,53 @@ static void machine_moves_where_it_was_asked_to(void **state)
     assert_true(ha_cluster_wait_vm(&c, "web", HA_RUNNING, to->name, 20 * NANOS_PER_S));
     assert_string_equal(ha_view_vm(ha_cluster_view(&c), "web")->move_to, "");
     assert_int_equal(ha_cluster_owner(&c, "web")->failures, 0);
+    assert_int_equal(ha_cluster_owner(&c, "web")->moves, 1);
+    assert_int_equal(ha_cluster_owner(&c, "web")->restarts, 0);
+    assert_string_equal(ha_cluster_owner(&c, "web")->moved_from, b->name);
+    assert_true(ha_cluster_owner(&c, "web")->move_ms >= SIMVM_MOVE_TIME / NANOS_PER_MS);
+    assert_true(ha_cluster_owner(&c, "web")->move_pause_ms >= SIMVM_MOVE_PAUSE / NANOS_PER_MS);
+    ha_cluster_run(&c, 10 * NANOS_PER_S);
+    assert_string_equal(ha_cluster_lives_on(&c, "web"), to->name); /* and nowhere else */
+    ha_cluster_deinit(&c);
+}
+
+static void machine_that_is_moved_offline_is_started_anew(void **state)
+{
+    struct ha_cluster c;
+    (void)state;
+    struct ha_box *b = cluster_with(&c, 36, WORLD_WATCHDOG_READY, true, "web");
+    struct ha_box *to = ha_cluster_leader(&c);
+    struct ha_vm vm = *ha_view_vm(ha_cluster_view(&c), "web");
+    assert_ptr_not_equal(b, to);
+    ha_text_set(vm.move_to, sizeof(vm.move_to), to->name);
+    vm.moves_offline = true;
+    HA_APPLY(&c, &vm);
+    ha_cluster_run(&c, 100 * NANOS_PER_MS);
+    assert_true(ha_cluster_wait_vm(&c, "web", HA_RUNNING, to->name, 20 * NANOS_PER_S));
+    assert_false(ha_view_vm(ha_cluster_view(&c), "web")->moves_offline);
+    assert_int_equal(ha_cluster_owner(&c, "web")->moves, 0);
+    assert_int_equal(ha_cluster_starts(&c, "web"), 2);
+    ha_cluster_deinit(&c);
+}
+
+/* Another host could not open what it has. */
+static void machine_on_its_hosts_own_disk_is_not_moved(void **state)
+{
+    struct ha_cluster c;
+    (void)state;
+    struct ha_box *b = cluster_with(&c, 37, WORLD_WATCHDOG_READY, true, "web");
+    struct ha_vm vm = *ha_view_vm(ha_cluster_view(&c), "web");
+    vm.storage[0] = '\0';
+    vm.preferred.n = 0;
+    vm.allowed.n = 1;
+    ha_text_set(vm.allowed.name[0], HA_NAME_BYTES, ha_cluster_leader(&c)->name);
+    ha_text_set(vm.move_to, sizeof(vm.move_to), ha_cluster_leader(&c)->name);
+    HA_APPLY(&c, &vm);
+    ha_cluster_run(&c, 5 * NANOS_PER_S);
+    assert_string_equal(ha_cluster_lives_on(&c, "web"), b->name);
+    assert_string_equal(ha_view_vm(ha_cluster_view(&c), "web")->move_to, "");
+    assert_non_null(strstr(ha_cluster_owner(&c, "web")->reason, "it was not moved"));
+    assert_int_equal(ha_cluster_starts(&c, "web"), 1);
     ha_cluster_deinit(&c);
 }
 
@@ -843,6 +890,7 @@ static void machine_on_its_hosts_own_disk_outlives_the_lease(void **state)
     struct ha_vm vm = ha_cluster_vm(&c, "web");
     struct ha_box *b = ha_cluster_follower(&c);
     vm.storage[0] = '\0';
+    vm.preferred.n = 0;
     vm.allowed.n = 1;
     ha_text_set(vm.allowed.name[0], HA_NAME_BYTES, b->name);
     HA_APPLY(&c, &vm);
@@ -925,6 +973,8 @@ int main(void)
         cmocka_unit_test(lease_alone_finds_a_lost_host_without_health),
         cmocka_unit_test(host_without_watchdog_or_fence_gets_no_protected_machine),
         cmocka_unit_test(machine_moves_where_it_was_asked_to),
+        cmocka_unit_test(machine_that_is_moved_offline_is_started_anew),
+        cmocka_unit_test(machine_on_its_hosts_own_disk_is_not_moved),
         cmocka_unit_test(host_is_fenced_when_an_operator_asks),
         cmocka_unit_test(records_that_cannot_be_read_change_nothing),
         cmocka_unit_test(machine_started_by_hand_under_an_old_epoch_is_ended),

@@ -5,6 +5,7 @@
 
 #include "core/base/mem.h"
 #include "core/base/say.h"
+#include "core/store/store_limits.h"
 #include "tests/core/ha/ha_samples.h"
 #include "tests/support/test.h"
 
@@ -532,6 +533,13 @@ static void a_report_tells_its_end_only_once_there_is_one(void **state)
     buf_deinit(&json);
 }
 
+/* Or nobody would be recovered once a client has filled the store. */
+static void records_are_written_when_there_is_no_space(void **state)
+{
+    (void)state;
+    assert_string_equal(HA_PREFIX, STORE_RESERVED_PREFIX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -555,6 +563,7 @@ int main(void)
         cmocka_unit_test(a_record_that_is_too_long_is_told_as_such),
         cmocka_unit_test(every_value_of_an_enum_has_a_name_and_others_have_none),
         cmocka_unit_test(a_report_tells_its_end_only_once_there_is_one),
+        cmocka_unit_test(records_are_written_when_there_is_no_space),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -203,6 +203,78 @@ static void an_epoch_is_used_once_and_never_goes_back(void **state)
     assert_follows(&a, &b, "the policy changed without a start");
 }
 
+static struct ha_owner owner_moving(uint64_t epoch, uint64_t issued, uint16_t port)
+{
+    struct ha_owner owner = owner_of("web", HA_MOVING, "a", epoch);
+
+    owner.issued = issued;
+    ha_text_set(owner.to, sizeof owner.to, "b");
+    owner.port = port;
+    ha_text_set(owner.address, sizeof owner.address, port != 0 ? "10.0.0.2" : "");
+    return owner;
+}
+
+static void a_move_follows_from_its_beginning_to_its_end(void **state)
+{
+    (void)state;
+    struct ha_owner runs = owner_of("web", HA_RUNNING, "a", 5);
+    struct ha_owner begun = owner_moving(5, 6, 0);
+    struct ha_owner aimed = owner_moving(5, 6, 4711);
+    struct ha_owner there = owner_of("web", HA_STARTING, "b", 6);
+    struct ha_owner again = owner_moving(5, 7, 0);
+    there.proof = HA_PROOF_MOVED;
+    there.moves = 1;
+    assert_follows(&runs, &begun, NULL);
+    assert_follows(&begun, &aimed, NULL);
+    assert_follows(&aimed, &there, NULL);
+    runs.issued = 6; /* called off, and begun again */
+    assert_follows(&aimed, &runs, NULL);
+    assert_follows(&runs, &again, NULL);
+    runs = owner_of("web", HA_RESTARTING, "a", 5);
+    runs.issued = 6;
+    struct ha_owner next = owner_of("web", HA_STARTING, "a", 6);
+    assert_follows(&runs, &next, "a start has another epoch than the next, or one that was used");
+    next.epoch = 7;
+    assert_follows(&runs, &next, NULL);
+}
+
+static void a_move_is_cut_short_by_nothing_but_its_end(void **state)
+{
+    (void)state;
+    struct ha_owner runs = owner_of("web", HA_RUNNING, "a", 5);
+    struct ha_owner begun = owner_moving(5, 6, 0);
+    struct ha_owner aimed = owner_moving(5, 6, 4711);
+    struct ha_owner there = owner_of("web", HA_STARTING, "b", 6);
+    static const char middle[] = "a machine left its host in a move's middle";
+    static const char used[] = "a start has another epoch than the next, or one that was used";
+    assert_follows(&aimed, &there, used);
+    there.proof = HA_PROOF_FENCED;
+    assert_follows(&aimed, &there, used);
+    there.proof = HA_PROOF_MOVED;
+    assert_follows(&begun, &there, used);
+    assert_follows(&runs, &there, "this phase does not follow that one");
+    there.epoch = 7;
+    there.issued = 7;
+    assert_follows(&aimed, &there, middle);
+    ha_text_set(there.host, sizeof there.host, "c");
+    there.epoch = 6;
+    there.issued = 0;
+    assert_follows(&aimed, &there, used);
+    assert_follows(&aimed, &runs, "an epoch that was given out is to be given out again");
+    struct ha_owner other = aimed;
+    other.port = 4712;
+    assert_follows(&aimed, &other, "a move has changed its end");
+    ha_text_set(other.to, sizeof other.to, "c");
+    assert_follows(&begun, &other, "a move has changed its end");
+    other = owner_moving(5, 7, 0);
+    assert_follows(&runs, &other, "a move began with another epoch than the next");
+    runs = owner_of("web", HA_WAITING, "", 5); /* a proof of an earlier move proves nothing */
+    runs.proof = HA_PROOF_MOVED;
+    there = owner_of("web", HA_STARTING, "b", 6);
+    there.proof = HA_PROOF_MOVED;
+    assert_follows(&runs, &there, "a machine was moved that was not moving");
+}
+
 static void nobody_leaves_a_host_without_a_proof(void **state)
 {
     (void)state;
@@ -316,6 +388,8 @@ int main(void)
         cmocka_unit_test(counters_stop_where_they_end),
         cmocka_unit_test(a_life_of_a_machine_follows),
         cmocka_unit_test(an_epoch_is_used_once_and_never_goes_back),
+        cmocka_unit_test(a_move_follows_from_its_beginning_to_its_end),
+        cmocka_unit_test(a_move_is_cut_short_by_nothing_but_its_end),
         cmocka_unit_test(nobody_leaves_a_host_without_a_proof),
         cmocka_unit_test(counters_go_down_only_by_what_may_lower_them),
         cmocka_unit_test(what_has_failed_waits_for_an_operator),

@@ -485,6 +485,50 @@ static void outcome_follows_what_was_changed(void **state)
     hall_close(&h);
 }
 
+/* Through the member, as if it served an agent with this id. */
+static void relay_renewal(struct hall *h, uint8_t version, node_id agent, const char *host)
+{
+    struct ha_note renew = {.kind = HA_NOTE_RENEW, .as.renew = {.boot = 1, .number = 1}};
+    struct buf note;
+
+    ha_text_set(renew.as.renew.host, sizeof(renew.as.renew.host), host);
+    buf_init(&note);
+    buf_put_u8(&note, 35);
+    buf_put_u8(&note, version);
+    buf_put_u64(&note, agent);
+    ha_note_encode(&renew, &note);
+    assert_int_equal(node_note(h->member->node, ha_cluster_leader(&h->c)->i + 1, buf_view(&note)),
+                     OK);
+    buf_deinit(&note);
+    ha_cluster_run(&h->c, 200 * NANOS_PER_MS);
+}
+
+/* The id of who renews must be that of the host that is renewed, or nobody is heard. */
+static void renewal_is_relayed_for_its_own_host_alone(void **state)
+{
+    struct hall h;
+    struct ha_agent_record record;
+    const node_id own = ha_session_id(CLUSTER, "played");
+    (void)state;
+    hall_open(&h, 11);
+    caller_open(&h.caller, &h.c, h.host, h.member);
+    ha_record_defaults(HA_AGENT, &record);
+    ha_text_set(record.host, sizeof(record.host), "played");
+    record.member = own;
+    record.boot = 1;
+    HA_APPLY(&h.c, &record);
+    const struct ha_lessor *lessor = ha_member_lessor(ha_cluster_leader(&h.c)->member);
+    relay_renewal(&h, 1, ha_session_id(CLUSTER, "another"), "played");
+    relay_renewal(&h, 1, h.member->i + 1, "played");
+    relay_renewal(&h, 1, own, h.member->name);
+    relay_renewal(&h, 2, own, "played");
+    assert_null(ha_lessor_find(lessor, "played"));
+    relay_renewal(&h, 1, own, "played");
+    assert_non_null(ha_lessor_find(lessor, "played"));
+    assert_true(ha_lessor_find(lessor, "played")->grants > 0);
+    hall_close(&h);
+}
+
 /* An agent that goes while its transaction is under way leaves nothing behind. */
 static void agent_goes_with_its_transaction_under_way(void **state)
 {
@@ -525,6 +569,7 @@ int main(void)
         cmocka_unit_test(agent_that_takes_is_told_all),
         cmocka_unit_test(agent_acts_for_its_own_host_alone),
         cmocka_unit_test(outcome_follows_what_was_changed),
+        cmocka_unit_test(renewal_is_relayed_for_its_own_host_alone),
         cmocka_unit_test(agent_goes_with_its_transaction_under_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -244,6 +244,13 @@ static void alarms_refuse_growth_or_every_write(void **state)
         {STORE_KIND_TXN, "2:{2:{1:'k'}}", STORE_NO_SPACE},
         {STORE_KIND_TXN, "3:{4:{2:{2:{1:'k'}}}}", STORE_NO_SPACE},
         {STORE_KIND_TXN, "2:{1:{1:'k'}} 3:{3:{1:'k'}}", STORE_OK},
+        /* The cluster's own records are written all the same, and nothing beside them. */
+        {STORE_KIND_PUT, "1:'/novacron/leader'", STORE_OK},
+        {STORE_KIND_PUT, "1:'/novacron/'", STORE_NO_SPACE},
+        {STORE_KIND_PUT, "1:'/novacron'", STORE_NO_SPACE},
+        {STORE_KIND_TXN, "2:{2:{1:'/novacron/a'}} 3:{4:{2:{2:{1:'/novacron/b'}}}}", STORE_OK},
+        {STORE_KIND_TXN, "2:{2:{1:'/novacron/a'}} 2:{2:{1:'k'}}", STORE_NO_SPACE},
+        {STORE_KIND_TXN, "2:{2:{1:'/novacron/a'}} 3:{4:{2:{2:{1:'k'}}}}", STORE_NO_SPACE},
         {STORE_KIND_DELETE, "1:'k'", STORE_OK},
         {STORE_KIND_COMPACTION, "1:2", STORE_OK},
         {STORE_KIND_ALARM, "1:1 2:6 3:1", STORE_OK},

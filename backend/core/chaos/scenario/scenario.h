@@ -371,6 +371,54 @@ struct stage;
     X(host_dies_while_moving, "host-dies-while-moving",                                            \
       "it runs on a survivor within 30 s, each time", 660, "", "pacemaker, migrate-fail-2..9",     \
       "a machine is moved, and the host that it leaves dies, and then the one that it goes to")    \
+    X(moves_live, "moves-live", "it runs on within 10 s, is started by nobody, and comes back",    \
+      560, "", "libvirt, migration v3; pacemaker, migrate_to",                                     \
+      "a machine is moved while it runs, there and back")                                          \
+    X(host_dies_before_copy, "host-dies-before-copy",                                              \
+      "the target's death is nothing to it; after the source's it starts once, within 30 s", 660,  \
+      "", "pacemaker, migrate-fail-2..9", "a host dies before the guest is sent")                  \
+    X(host_dies_in_copy, "host-dies-in-copy",                                                      \
+      "the target's death is nothing to it; after the source's it starts once, within 30 s", 660,  \
+      "", "pacemaker, migrate-fail-2..9", "a host dies while the guest is sent")                   \
+    X(host_dies_after_copy, "host-dies-after-copy",                                                \
+      "it goes on at one of them within 30 s, or starts once", 660, "",                            \
+      "pacemaker, migrate-fail-2..9",                                                              \
+      "a host dies when the guest was sent, and nothing is decided")                               \
+    X(host_dies_after_switch_over, "host-dies-after-switch-over",                                  \
+      "the source's death is nothing to it; after the target's it starts once, within 30 s", 660,  \
+      "", "pacemaker, migrate-partial-*",                                                          \
+      "a host dies when the switch-over is decided, and the guest has not gone on")                \
+    X(cut_before_copy, "cut-before-copy", "one copy runs, all the time", 800, "",                  \
+      "kubevirt#16622; harvester/docs#856", "a host is cut off before the guest is sent")          \
+    X(cut_in_copy, "cut-in-copy", "one copy runs, all the time", 800, "",                          \
+      "kubevirt#16622; harvester/docs#856", "a host is cut off while the guest is sent")           \
+    X(cut_after_copy, "cut-after-copy", "one copy runs, or none until one is proved to be gone",   \
+      800, "", "kubevirt#16622; harvester/docs#856",                                               \
+      "a host is cut off when the guest was sent, and nothing is decided")                         \
+    X(cut_after_promise, "cut-after-promise", "it goes on at the target within 10 s", 500,         \
+      "promise-taken-back", "docs/ha.md, moving, rule 3",                                          \
+      "the source is cut off when the leader has heard its promise, and it has heard nothing")     \
+    X(cut_after_switch_over, "cut-after-switch-over",                                              \
+      "one copy runs, or none until one is proved to be gone", 800, "",                            \
+      "pacemaker, migrate-partial-*",                                                              \
+      "a host is cut off when the switch-over is decided, and the guest has not gone on")          \
+    X(daemon_dies_while_moving, "daemon-dies-while-moving",                                        \
+      "it runs on within 60 s, is started by nobody, and can be moved after all", 800,             \
+      "target-goes-on-early", "pacemaker#2420; libvirt, recovery of jobs",                         \
+      "a daemon dies and starts in each phase of a move, the source's and the target's")           \
+    X(leader_dies_while_moving, "leader-dies-while-moving",                                        \
+      "it runs on, is started by nobody, and ends up on one of the two", 800, "",                  \
+      "docs/ha.md, moving", "the leader, on neither host, dies in each phase of a move")           \
+    X(move_called_off, "move-called-off",                                                          \
+      "it stays where it is, with an event and a reason, each time", 660, "",                      \
+      "libvirt, finish with cancelled",                                                            \
+      "a move takes too long, its target does not start, and its guest is not to be sent")         \
+    X(move_in_an_earlier_move, "move-in-an-earlier-move",                                          \
+      "it runs on, and the next move is made of its own promise", 560, "moved-in-an-earlier-move", \
+      "docs/ha.md, moving, rule 4",                                                                \
+      "a move is called off when its guest was sent; the source, cut off, is asked for another")   \
+    X(stopped_while_moving, "stopped-while-moving", "it is stopped within 60 s, each time", 660,   \
+      "", "docs/ha.md, moving", "an operator stops a machine in each phase of its move")           \
     X(guest_hangs, "guest-hangs",                                                                  \
       "it is ended and runs again within 30 s, once; nobody is fenced", 500, "",                   \
       "vSphere, VM monitoring; Nova, masakari-introspectiveinstancemonitor",                       \

@@ -282,6 +282,7 @@ void scenario_host_dies_while_moving(struct stage *st)
     struct simmember *from = stage_host_of(st, 0, 1);
     struct simmember *to = stage_leader(st);
     struct ha_vm vm = stage_machine(st, 0);
+    vm.moves_offline = true;
     ha_text_set(vm.move_to, sizeof vm.move_to, to->name);
     STAGE_APPLY(st, &vm);
     STAGE_UNTIL(st, STAGE_FENCED_WITHIN, stage_is_in(st, 0, HA_STOPPING), "it is being stopped");

@@ -42,6 +42,8 @@
     X(REACHED_LEASE_KEPT, "lease-kept", "a key's lease was renewed")                               \
     X(REACHED_LEASE_ENDED, "lease-ended", "a key's lease ran out")                                 \
     X(REACHED_VM_RESTARTED, "vm-restarted", "a machine that had ended started again")              \
+    X(REACHED_VM_MOVED, "vm-moved", "a machine was moved while it ran")                            \
+    X(REACHED_VM_NOT_MOVED, "vm-not-moved", "a move was called off, and its machine ran on")       \
     X(REACHED_VM_FENCED, "vm-fenced", "a machine started elsewhere, by a fence")                   \
     X(REACHED_VM_EXPIRED, "vm-expired", "a machine started elsewhere, by time")                    \
     X(REACHED_VM_UNWELL, "vm-unwell", "a guest that failed its liveness was ended")                \

@@ -124,6 +124,8 @@ enum fault_family {
     X(FAULT_VM_AGENT, FAMILY_MACHINE, "vm-agent",                                                  \
       "a guest's agent fails; mode: is mute, its programs fail, end late, hang")                   \
     X(FAULT_VM_NO_START, FAMILY_MACHINE, "vm-no-start", "`number` starts on a host fail")          \
+    X(FAULT_VM_MOVE, FAMILY_MACHINE, "vm-move",                                                    \
+      "an operator wishes a machine on another host; mode 0 and 1: live, 2: offline")              \
     X(FAULT_DEVICE, FAMILY_FENCE, "device", "a host's fence device fails; mode: how")              \
     X(FAULT_NO_DEVICES, FAMILY_FENCE, "no-devices", "a host reaches no fence device")              \
     X(FAULT_GUARD_STALL, FAMILY_GUARD, "guard-stall", "a host's guard stands still")               \

@@ -9,6 +9,7 @@
 #define NOVACRON_CHAOS_SIM_INJECT_H
 
 #include "core/chaos/sim/simclient.h"
+#include "core/chaos/sim/simmachines.h"
 #include "core/chaos/simatlas.h"
 
 /* Rows under way at once; further ones find no place, and count as spared. */
@@ -41,7 +42,8 @@ struct inject_active {
 struct inject {
     struct simcluster *cluster;
     struct simclients *clients;
-    const struct world *world; /* the operator's own host, whose clock is true */
+    struct simoperator *operator; /* of the machines */
+    const struct world *world;    /* the operator's own host, whose clock is true */
     const struct fault_plan *plan;
     nanos from; /* what its times count from */
     uint32_t next;

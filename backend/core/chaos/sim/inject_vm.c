@@ -24,6 +24,26 @@ static struct simvm_faults machine_faults(enum fault_kind kind)
                                  .ignores_stop = kind == FAULT_VM_STUBBORN};
 }
 
+/* A machine, of all, to a host of those that ever had a node; both as the draw has them. */
+static enum inject_outcome begin_move(struct inject_active *a)
+{
+    struct simoperator *o = a->inject->operator;
+    const struct simcluster *c = a->inject->cluster;
+    uint32_t to = (uint32_t)((a->row.draw >> 16) % c->n);
+    struct ha_vm vm;
+
+    if (!o->is_declared) {
+        return INJECT_NO_TARGET;
+    }
+    while (c->member[to].state == MEMBER_BLANK) {
+        to = (to + 1) % c->n; /* `at` is none of those */
+    }
+    simoperator_machine(o, (uint32_t)(a->row.draw % c->n_machines), &vm);
+    ha_text_set(vm.move_to, sizeof vm.move_to, c->member[to].name);
+    vm.moves_offline = a->row.mode == 2;
+    return simoperator_write(o, HA_VM, &vm, false) ? INJECT_DONE : INJECT_NO_TARGET;
+}
+
 static struct simvm_agent agent_faults(uint32_t mode)
 {
     struct simvm_agent agent = {.is_mute = mode == 0, .status = mode == 1 ? 1 : 0};
@@ -94,6 +114,8 @@ enum inject_outcome inject_begin_vm(struct inject_active *a)
         return INJECT_NO_TARGET;
     }
     switch ((int)a->row.kind) {
+    case FAULT_VM_MOVE:
+        return begin_move(a);
     case FAULT_DEVICE:
         simdevice_set_faults(c->world, a->at->name, &faults);
         if (strikes_both_devices(a)) {

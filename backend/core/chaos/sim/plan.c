@@ -85,6 +85,7 @@ static const struct plan_kind plan_kinds[FAULT_KINDS] = {
     [FAULT_VM_STUBBORN] = {1, {100, 20000}, {0, 0}, 1},
     [FAULT_VM_AGENT] = {4, {100, 20000}, {0, 0}, INJECT_AGENT_FAULTS},
     [FAULT_VM_NO_START] = {2, {0, 0}, {1, 6}, 1},
+    [FAULT_VM_MOVE] = {16, {0, 0}, {0, 0}, 3},
     [FAULT_DEVICE] = {4, {1000, 30000}, {0, 0}, INJECT_DEVICE_FAULTS},
     [FAULT_NO_DEVICES] = {1, {1000, 30000}, {0, 0}, 1},
     [FAULT_GUARD_STALL] = {1, {100, 30000}, {0, 0}, 1},

@@ -225,6 +225,7 @@ void sim_begin(struct sim *s)
     simtruth_init(&s->truth, s->settings.feature_level);
     simoperator_init(&s->operator, & s->cluster);
     inject_init(&s->inject, &s->cluster, &s->clients, &s->plan);
+    s->inject.operator= & s->operator;
     s->inject.touched = sim_touched;
     s->inject.injected = sim_injected;
     s->inject.ctx = s;

@@ -113,11 +113,14 @@ static void check_counters(struct sim *s, const struct ha_view *view)
         if (owner == NULL) {
             continue;
         }
-        if (owner->epoch < s->ha.epoch[i] || owner->restarts < s->ha.restarts[i]) {
+        if (owner->epoch < s->ha.epoch[i] || owner->restarts < s->ha.restarts[i] ||
+            ha_owner_issued(owner) < s->ha.issued[i] || owner->moves < s->ha.moves[i]) {
             sim_fail(s, SIM_UNSAFE, "I14", "an epoch, or a count of restarts, went back");
         }
         s->ha.epoch[i] = owner->epoch;
         s->ha.restarts[i] = owner->restarts;
+        s->ha.issued[i] = ha_owner_issued(owner);
+        s->ha.moves[i] = owner->moves;
     }
 }
 
@@ -126,10 +129,15 @@ static void note_states(struct sim *s, const struct ha_view *view)
     for (uint32_t i = 0; i < s->cluster.n_machines; i++) {
         const struct ha_owner *owner = ha_view_owner(view, simcluster_machine_name(i));
         if (owner == NULL || owner->epoch == s->ha.noted[i]) {
+            if (owner != NULL && owner->phase == HA_RUNNING && owner->issued > owner->epoch) {
+                sim_reach(s, REACHED_VM_NOT_MOVED);
+            }
             continue;
         }
         s->ha.noted[i] = owner->epoch;
-        if (owner->proof == HA_PROOF_FENCED) {
+        if (owner->proof == HA_PROOF_MOVED) {
+            sim_reach(s, REACHED_VM_MOVED);
+        } else if (owner->proof == HA_PROOF_FENCED) {
             sim_reach(s, REACHED_VM_FENCED);
         } else if (owner->proof == HA_PROOF_EXPIRED) {
             sim_reach(s, REACHED_VM_EXPIRED);
@@ -190,17 +198,25 @@ void sim_ha_look(struct sim *s)
 
 /* --- once the faults are over ----------------------------------------------------------------- */
 
+/* Of several, where its guest is rather than where one waits or has left. */
+static uint32_t life_rank(enum world_vm_state state)
+{
+    return state == WORLD_VM_RUNNING ? 3 : state == WORLD_VM_PAUSED ? 2 : 1;
+}
+
 uint32_t sim_ha_lives(const struct sim *s, const char *name, const struct simmember **ret)
 {
     struct world_vm_found found;
     uint32_t lives = 0;
+    uint32_t best = 0;
 
     for (uint32_t i = 0; i < s->cluster.n; i++) {
         const struct simmember *m = &s->cluster.member[i];
         for (size_t k = 0; simvm_at(m->host, k, &found); k++) {
             if (strcmp(found.name, name) == 0) {
                 lives++;
-                *ret = m;
+                *ret = life_rank(found.state) > best ? m : *ret;
+                best = (uint32_t)u64_max(best, life_rank(found.state));
             }
         }
     }

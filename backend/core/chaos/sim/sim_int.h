@@ -48,6 +48,8 @@ struct sim {
         uint64_t revision; /* of the newest view that was looked at */
         uint64_t epoch[SIM_MACHINES_MAX];
         uint64_t restarts[SIM_MACHINES_MAX];
+        uint64_t issued[SIM_MACHINES_MAX];
+        uint64_t moves[SIM_MACHINES_MAX];
         uint64_t noted[SIM_MACHINES_MAX]; /* epochs that the coverage knows */
         uint64_t offs[SIM_HOSTS_MAX];     /* commands to switch off, at the last look */
         nanos owed_at[SIM_HOSTS_MAX];     /* one was seen, and no record; 0: none */

@@ -117,6 +117,7 @@ void simmachines_attach(struct simmember *m)
         node_sessions_attach(m->sessions, m->node);
     }
     ha_text_set(config.agent.host, sizeof config.agent.host, m->name);
+    ha_text_set(config.agent.move_address, sizeof config.agent.move_address, simhost_name(m->host));
     config.agent.memory_mib = 4096;
     config.agent.cpus = 16;
     config.agent.storages.n = 1;
@@ -353,25 +354,32 @@ void simoperator_switch_on(struct simoperator *o)
     }
 }
 
+/* It has failed for good, or is wished elsewhere, where it may not fit for long. */
+static bool machine_needs_operator(const struct ha_view *view, uint32_t machine)
+{
+    const struct ha_owner *owner = ha_view_owner(view, simcluster_machine_name(machine));
+    const struct ha_vm *vm = ha_view_vm(view, simcluster_machine_name(machine));
+
+    return (owner != NULL && owner->phase == HA_FAILED) || (vm != NULL && vm->move_to[0] != '\0');
+}
+
 bool simoperator_retry(struct simoperator *o, const struct simmember *m)
 {
     const struct ha_view *view = ha_member_view(m->ha);
     struct simmember *way = NULL;
-    bool has_failed = false;
+    bool is_needed = false;
 
     for (uint32_t i = 0; i < o->cluster->n_machines; i++) {
-        const struct ha_owner *owner = ha_view_owner(view, simcluster_machine_name(i));
-        has_failed = has_failed || (owner != NULL && owner->phase == HA_FAILED);
+        is_needed = is_needed || machine_needs_operator(view, i);
     }
-    way = has_failed ? operator_way(o) : NULL;
+    way = is_needed ? operator_way(o) : NULL;
     if (way == NULL) {
-        return !has_failed;
+        return !is_needed;
     }
     o->is_declaring = false;
     ha_txn_clear(&o->txn);
     for (uint32_t i = 0; i < o->cluster->n_machines; i++) {
-        const struct ha_owner *owner = ha_view_owner(view, simcluster_machine_name(i));
-        if (owner != NULL && owner->phase == HA_FAILED) {
+        if (machine_needs_operator(view, i)) {
             o->start_count[i]++;
             put_machine(o, i);
         }

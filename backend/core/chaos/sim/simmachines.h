@@ -60,7 +60,8 @@ void simoperator_machine(const struct simoperator *o, uint32_t machine, struct h
 bool simoperator_write(struct simoperator *o, enum ha_kind kind, const void *record,
                        bool is_deleted);
 
-/* Wants machines anew that have FAILED. True: none has, as that member sees it. */
+/* Wants machines anew that have FAILED, and none elsewhere any more. True: there is none such, as
+ * that member sees it. */
 bool simoperator_retry(struct simoperator *o, const struct simmember *m);
 
 #endif

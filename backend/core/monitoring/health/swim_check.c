@@ -117,6 +117,9 @@ static bool swim_check_goes_on(const struct swim *s, struct swim_edge *edge)
     }
     edge->deadline = s->now + swim_check_span(s, edge) / SWIM_CHECK_PINGS_MIN;
     edge->ping_at = swim_check_next(s, edge);
+    if (edge->ping_at == NANOS_FOREVER) {
+        edge->ping_at = s->now; /* of three pings, a pause may have let one go */
+    }
     return true;
 }
 

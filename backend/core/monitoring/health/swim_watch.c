@@ -215,10 +215,12 @@ bool swim_watch_ack(struct swim *s, uint32_t from, uint32_t sequence, bool by_st
             if (edge->fellows[k] != id) {
                 continue;
             }
-            edge->answers++;
             if ((edge->fellows_heard >> k & 1) == 0) {
                 edge->fellows_heard |= 1U << k;
                 edge->answer_pings += edge->pings;
+                edge->answers++;
+            } else if (!by_stream && s->n_live <= SWIM_SMALL_CLUSTER) {
+                edge->answers++;
             }
         }
         swim_check_backed(s, edge, u);
@@ -230,7 +232,8 @@ bool swim_watch_ack(struct swim *s, uint32_t from, uint32_t sequence, bool by_st
 /* What waited for us while we did not run is late by our fault. */
 static bool swim_reads_queue(const struct swim *s)
 {
-    return s->woke_at != 0 && s->now < s->woke_at + SWIM_QUEUE_SPAN;
+    return s->n_live <= SWIM_SMALL_CLUSTER && s->woke_at != 0 &&
+           s->now < s->woke_at + SWIM_QUEUE_SPAN;
 }
 
 /* How far beats are from when they were promised, smoothed [Jacobson88]. */

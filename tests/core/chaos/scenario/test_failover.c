@@ -194,6 +194,17 @@ static void others_that_stand_still_delay_it_by_little(void **state)
     lose_hosts("the leader, others stand still", 2600 * MS, 5000 * MS);
 }
 
+/* Under this seed an observer stood still in the middle of a check: it had sent two pings of three,
+ * and waited for the answers to a third that it never sent, until it was told to look again. */
+static void a_check_that_a_pause_has_interrupted_comes_to_its_end(void **state)
+{
+    (void)state;
+    plan(false, true, false);
+    run_failover(script_that_loses_a_host, 26);
+    print_message("# %llu ms\n", (unsigned long long)(run.decided / MS));
+    assert_true(run.decided <= 4 * NANOS_PER_S);
+}
+
 /* --- nobody is lost who only stood still
  * ----------------------------------------------------------
  */
@@ -265,6 +276,7 @@ int main(void)
         cmocka_unit_test(a_host_without_power_is_fenced_within_a_second_and_a_half),
         cmocka_unit_test(so_is_the_next_one_soon_after),
         cmocka_unit_test(others_that_stand_still_delay_it_by_little),
+        cmocka_unit_test(a_check_that_a_pause_has_interrupted_comes_to_its_end),
         cmocka_unit_test(nobody_is_lost_who_stood_still_for_a_second),
         cmocka_unit_test(nor_while_others_stand_still_too),
     };
