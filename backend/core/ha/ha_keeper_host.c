@@ -234,8 +234,26 @@ static void quarantine_tell(const struct ha_keeper *m, const struct ha_fate *fat
     say(text, " s");
 }
 
+/* May one more be in quarantine? What befalls more than half of the hosts is no host's fault, and
+ * machines that find no host at all are worse off than those that move. */
+static bool quarantine_has_room(const struct ha_keeper *m)
+{
+    uint32_t hosts = 0;
+    uint32_t mistrusted = 0;
+
+    for (size_t i = 0; i < m->n_hosts; i++) {
+        const struct ha_soft_host *h = m->hosts[i];
+        const struct ha_fate *fate = ha_view_fate(m->view, h->name);
+        bool is_there =
+            ha_view_host(m->view, h->name) != NULL && ha_view_agent(m->view, h->name) != NULL;
+        hosts += is_there;
+        mistrusted += is_there && (h->is_mistrusted || (fate != NULL && fate->is_quarantined));
+    }
+    return 2 * (mistrusted + 1) <= hosts;
+}
+
 /* A host that is lost so often gets no machine for a while; its incident says when that began. */
-static void fate_mistrust(struct ha_keeper *m, const struct ha_soft_host *h, struct ha_fate *fate)
+static void fate_mistrust(struct ha_keeper *m, struct ha_soft_host *h, struct ha_fate *fate)
 {
     struct buf text;
 
@@ -243,7 +261,14 @@ static void fate_mistrust(struct ha_keeper *m, const struct ha_soft_host *h, str
         fate->losses < m->settings.quarantine_losses || MUTANT(HA_NO_QUARANTINE)) {
         return;
     }
+    if (!quarantine_has_room(m)) {
+        ha_incident_step(m, fate->incident, "trusted", h->name,
+                         "half of the hosts are in quarantine: this one is not, though it was lost "
+                         "as often");
+        return;
+    }
     fate->is_quarantined = true;
+    h->is_mistrusted = true;
     buf_init(&text);
     quarantine_tell(m, fate, &text);
     ha_incident_step(m, fate->incident, "quarantined", h->name, say_end(&text));
@@ -449,6 +474,7 @@ static void host_forgive(struct ha_keeper *m, struct ha_soft_host *h, const stru
     fate_copy(m, h->name, &copy);
     copy.losses = 0;
     copy.is_quarantined = false;
+    h->is_mistrusted = false;
     ha_text_set(copy.reason, sizeof(copy.reason), "");
     fate_send(d, &copy, fate->is_quarantined ? "host-trusted" : "",
               "it was up for as long as the quarantine asks");

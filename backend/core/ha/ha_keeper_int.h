@@ -108,6 +108,8 @@ struct ha_soft_host {
     uint32_t blocked; /* of those, that must have left it before it is up again */
     nanos flight;     /* the longest of their storages */
 
+    bool is_mistrusted; /* this leader has put it into quarantine, or is about to */
+
     bool has_trip;
     struct breaker trip;
     uint32_t n_trip_machines; /* that could not be started there since one was: */

@@ -176,6 +176,35 @@ static void no_more_than_half_of_the_hosts_are_left_out(void **state)
     ha_cluster_deinit(&c);
 }
 
+/* Each is lost four times, one after another: a bad switch, and not three bad hosts. */
+static void no_more_than_half_of_the_hosts_are_in_quarantine(void **state)
+{
+    struct ha_cluster c;
+    uint32_t mistrusted = 0;
+    (void)state;
+    ha_cluster_init(&c, 37, 4, WORLD_WATCHDOG_READY);
+    ha_cluster_start(&c, true);
+    for (uint32_t round = 0; round < 4; round++) {
+        for (uint32_t i = 0; i < 4; i++) {
+            ha_box_isolate(&c.box[i], true);
+            ha_cluster_run(&c, 30 * NANOS_PER_S);
+            ha_box_isolate(&c.box[i], false);
+            assert_true(ha_cluster_wait_fate(&c, c.box[i].name, HA_HOST_UP, 60 * NANOS_PER_S));
+            ha_cluster_run(&c, 10 * NANOS_PER_S);
+        }
+    }
+    for (uint32_t i = 0; i < 4; i++) {
+        const struct ha_fate *fate = ha_cluster_fate(&c, c.box[i].name);
+        assert_int_equal(fate->losses, 4);
+        mistrusted += fate->is_quarantined;
+    }
+    assert_int_equal(mistrusted, 2);
+    struct ha_vm vm = ha_cluster_vm(&c, "web");
+    HA_APPLY(&c, &vm);
+    assert_true(ha_cluster_wait_vm(&c, "web", HA_RUNNING, NULL, 5 * NANOS_PER_S));
+    ha_cluster_deinit(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -184,6 +213,7 @@ int main(void)
         cmocka_unit_test(a_host_on_which_nothing_starts_is_left_out_and_tried_again),
         cmocka_unit_test(one_machine_that_cannot_be_started_trips_nobody),
         cmocka_unit_test(no_more_than_half_of_the_hosts_are_left_out),
+        cmocka_unit_test(no_more_than_half_of_the_hosts_are_in_quarantine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
