@@ -571,7 +571,7 @@ uint32_t ha_cluster_events(struct ha_cluster *c, const char *what, const char *s
     const struct ha_view *v = ha_cluster_view(c);
     uint32_t n = 0;
 
-    for (size_t i = 0; i < ha_view_count(v, HA_EVENT); i++) {
+    for (size_t i = 0; v != NULL && i < ha_view_count(v, HA_EVENT); i++) {
         const struct ha_event *e = ha_view_at(v, HA_EVENT, i)->record;
         n += e != NULL && strcmp(e->what, what) == 0 &&
              (strcmp(e->host, subject) == 0 || strcmp(e->vm, subject) == 0);

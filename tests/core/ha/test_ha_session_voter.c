@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "core/base/check.h"
 #include "core/chaos/simnet.h"
 #include "core/chaos/simworld.h"
 #include "core/ha/ha_lease.h"
@@ -202,7 +203,7 @@ static struct stand *called(struct market *m)
             return &m->stand[i];
         }
     }
-    return NULL;
+    CHECK_UNREACHABLE("a stand is called");
 }
 
 /* The next that calls, other than `but`. */
