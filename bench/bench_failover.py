@@ -194,11 +194,16 @@ class Bench:
     def with_farm(self, build, act, *args):
         directory = tempfile.mkdtemp(prefix="novacron-bench-", dir=os.environ.get("DIR", "/var/tmp"))
         self.farm = HostFarm(directory, build)
+        is_whole = False
         try:
             act(*args)
+            is_whole = True
         finally:
             self.farm.close()
-            shutil.rmtree(directory, ignore_errors=True)
+            if is_whole:
+                shutil.rmtree(directory, ignore_errors=True)
+            else:
+                print(f"bench-failover: the logs are left in {directory}", file=sys.stderr)
 
 
 def main():
