@@ -175,6 +175,42 @@ class Demo:
         log = (self.farm.member(host).dir / "log").read_text(errors="replace")
         return "adopted" in log
 
+    def a_machine_moves(self):
+        to = self.farm.leader()  # which is lost in the next act
+        homes = self.homes()
+        machine = next(m for m in reversed(MACHINES) if homes[m] != to)
+        home = homes[machine]
+        self.title(f"{machine} is moved from {home} to {to}, while it runs",
+                   "Its memory is sent while its guest goes on. The step from one host to the other "
+                   "is decided in the",
+                   "cluster's records, so that one copy runs, and never two, whatever fails "
+                   "meanwhile.")
+        boots = self.boots(machine)
+        watch = MachineWatch(self.farm, [machine])
+        order = threading.Thread(target=self.farm.novacron,
+                                 args=("vm", "migrate", machine, to, "--wait", str(PATIENCE // 2)))
+        order.start()
+        is_there = watch.wait(lambda: self.is_at(machine, to), PATIENCE)
+        took = time.monotonic() - watch.moment
+        counter = self.farm.counter(machine)
+        goes_on = watch.wait(lambda: self.farm.counter(machine) > counter + 1, PATIENCE)
+        order.join()
+        self.check(f"it runs on {to} after {took:.2f} s; it did not boot, and its counter stood "
+                   f"still for {watch.longest:.2f} s at most",
+                   is_there and goes_on and self.boots(machine) == boots)
+        self.until("all is well", self.is_well)
+        self.acts[-1][1] = f"{watch.longest:.2f} s"
+
+    def is_at(self, machine, host):
+        owner = self.farm.owner(machine)
+        return owner.get("phase") == "running" and owner.get("host") == host
+
+    def boots(self, machine):
+        """How often its guests have said that they are ready, on all hosts."""
+        consoles = (self.farm.member(n).dir / "machines" / machine / "console.log"
+                    for n in self.farm.names)
+        return sum(c.read_text(errors="replace").count("READY") for c in consoles if c.exists())
+
     def power_is_lost(self):
         host = self.farm.leader()
         self.title(f"The host of the leader, {host}, loses its power",
@@ -307,6 +343,7 @@ class Demo:
         self.witness.start()
         self.a_machine_dies()
         self.a_daemon_dies()
+        self.a_machine_moves()
         self.power_is_lost()
         self.host_is_cut_off()
         self.nobody_can_switch_it_off()

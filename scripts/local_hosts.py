@@ -62,7 +62,7 @@ class HostCluster(Cluster):
         return text + (f"machines:\n  run_dir: {self.dir / name / 'machines'}\n"
                        f"  folders: [{folders}]\n  storages: [pool]\n"
                        f"  guard: {self.dir / name / 'guard.sock'}\n"
-                       "  move_address: 127.0.0.1\n"
+                       f"  move_address: {self.host_of(name)}\n"
                        "  memory_mib: 2048\n  cpus: 8\n  accel: tcg\n")
 
 
