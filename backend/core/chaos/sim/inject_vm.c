@@ -142,17 +142,29 @@ enum inject_outcome inject_begin_vm(struct inject_active *a)
     }
 }
 
-static void end_machine(struct inject_active *a)
+static void end_machines_of(const struct inject_active *a, struct simhost *host)
 {
     const struct simvm_faults none = {0};
     const struct simvm_agent well = {0};
     struct world_vm_found found;
 
-    for (size_t i = 0; simvm_at(a->at->host, i, &found); i++) {
+    for (size_t i = 0; simvm_at(host, i, &found); i++) {
         if (a->row.kind == FAULT_VM_AGENT) {
-            simvm_set_agent(a->at->host, found.name, &well);
+            simvm_set_agent(host, found.name, &well);
         } else {
-            simvm_set_faults(a->at->host, found.name, &none);
+            simvm_set_faults(host, found.name, &none);
+        }
+    }
+}
+
+/* Wherever it is: a guest that was moved while it ran has taken it along. */
+static void end_machine(struct inject_active *a)
+{
+    struct simcluster *c = a->inject->cluster;
+
+    for (uint32_t i = 0; i < c->n; i++) {
+        if (c->member[i].host != NULL) {
+            end_machines_of(a, c->member[i].host);
         }
     }
 }
