@@ -168,7 +168,8 @@ static void list_machines(struct simcall *call)
 
     simvm_tell_unseen(call->host, NULL);
     for (struct simvm *vm = call->host->vms->machines; vm != NULL; vm = vm->next) {
-        struct world_vm_found found = {.epoch = vm->epoch, .state = vm_state(vm)};
+        struct world_vm_found found = {
+            .epoch = vm->epoch, .state = vm_state(vm), .is_guarded = vm->is_held};
         memcpy(found.name, vm->name, sizeof vm->name);
         memcpy(found.volume, vm->volume->name, sizeof found.volume);
         vm->is_told = true;

@@ -48,6 +48,7 @@ static void agent_on_found(struct world_vm_request *request, const struct world_
         return; /* its exit was told meanwhile */
     }
     run->phase = HA_RUN_ALIVE;
+    run->is_held = found->is_guarded;
     run->is_paused = found->state == WORLD_VM_PAUSED;
     run->is_moved = found->state == WORLD_VM_MOVED;
     run->is_incoming = found->state == WORLD_VM_WAITING;
@@ -147,9 +148,29 @@ static bool agent_is_hardware(enum world_watchdog watchdog)
     return watchdog == WORLD_WATCHDOG_READY || watchdog == WORLD_WATCHDOG_ARMED;
 }
 
+/* A machine that was started while there was no guard is held by none, when there is one again.
+ * (One that is to be kept never is, and is counted on by nobody.) */
+static bool agent_has_unheld(const struct ha_agent *a)
+{
+    for (size_t i = 0; i < a->n_runs; i++) {
+        const struct ha_run *run = a->runs[i];
+        if (run->phase != HA_RUN_ENDED && !run->is_held && run->policy != HA_POLICY_KEEP) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool ha_agent_has_hardware(const struct ha_agent *a)
 {
-    return a->has_guard && agent_is_hardware(a->watchdog);
+    return a->has_guard && agent_is_hardware(a->watchdog) && !agent_has_unheld(a);
+}
+
+enum world_watchdog ha_agent_attested(const struct ha_agent *a)
+{
+    const bool is_hidden = agent_is_hardware(a->watchdog) && !ha_agent_has_hardware(a);
+
+    return a->has_guard && !is_hidden ? a->watchdog : WORLD_WATCHDOG_NONE;
 }
 
 static void agent_record_fill(const struct ha_agent *a, struct ha_agent_record *r)
@@ -160,7 +181,7 @@ static void agent_record_fill(const struct ha_agent *a, struct ha_agent_record *
     r->boot = a->boot;
     r->memory_mib = a->config.memory_mib;
     r->cpus = a->config.cpus;
-    r->watchdog = a->has_guard ? a->watchdog : WORLD_WATCHDOG_NONE;
+    r->watchdog = ha_agent_attested(a);
     r->watchdog_ms = (uint32_t)((a->watchdog_timeout + NANOS_PER_MS - 1) / NANOS_PER_MS);
     if (!ha_agent_has_hardware(a)) {
         r->watchdog_ms = 0;

@@ -48,6 +48,7 @@ struct ha_run {
     enum ha_policy policy;
     nanos stop_time;  /* stop_ms of its machine */
     bool has_exited;  /* while its START is under way */
+    bool is_held;     /* by the guard, from its start on */
     bool was_asked;   /* its button was pressed, at some time */
     bool is_stopping; /* ... and it is to end by that, since: */
     nanos stopped_at;
@@ -185,7 +186,10 @@ void ha_agent_lease_pass(struct ha_agent *a);
 bool ha_agent_may_start(const struct ha_agent *a);
 /* When machines of a policy other than `keep` must be gone. */
 nanos ha_agent_isolation(const struct ha_agent *a);
+/* A hardware watchdog, whose guard holds all machines here that could be counted on to end. */
 bool ha_agent_has_hardware(const struct ha_agent *a);
+/* What is told to others of it. */
+enum world_watchdog ha_agent_attested(const struct ha_agent *a);
 
 /* ha_agent_run.c */
 struct ha_run *ha_run_find(const struct ha_agent *a, const char *vm, uint64_t epoch);

@@ -95,7 +95,7 @@ static void lease_renew(struct ha_agent *a, nanos now)
     ha_agent_want(a, a->renew_at);
     memset(&note, 0, sizeof(note));
     note.kind = HA_NOTE_RENEW;
-    ha_lessee_renew(&a->lessee, now, a->has_guard ? a->watchdog : WORLD_WATCHDOG_NONE,
+    ha_lessee_renew(&a->lessee, now, ha_agent_attested(a),
                     ha_agent_has_hardware(a) ? a->watchdog_timeout : 0, &note.as.renew);
     buf_init(&bytes);
     ha_note_encode(&note, &bytes);

@@ -95,9 +95,12 @@ static void report_on_done(struct ha_txn *txn)
     ha_agent_due(a);
 }
 
+/* Guarded by the report that it follows, too: one whose outcome is unknown may be under way still,
+ * and applied behind a later one. */
 static void report_put(struct ha_run *run, const struct ha_report *report)
 {
     struct ha_agent *a = run->agent;
+    const uint64_t before = ha_view_mod_revision(a->view, HA_REPORT, a->config.host, run->vm);
     char key[HA_KEY_BYTES];
     char own[HA_KEY_BYTES];
     struct buf json;
@@ -108,6 +111,7 @@ static void report_put(struct ha_run *run, const struct ha_report *report)
     HA_ENCODE(report, &json);
     ha_txn_clear(&run->txn);
     ha_txn_guard(&run->txn, report_bytes(own), (int64_t)a->registered);
+    ha_txn_guard(&run->txn, report_bytes(key), (int64_t)before);
     ha_txn_put(&run->txn, report_bytes(key), buf_view(&json));
     buf_deinit(&json);
     run->txn.done = report_on_done;

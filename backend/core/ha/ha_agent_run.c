@@ -572,6 +572,7 @@ void ha_run_start(struct ha_agent *a, const struct ha_vm *vm, uint64_t epoch, bo
 
     run->is_incoming = is_incoming;
     run_learn(run);
+    run->is_held = a->has_guard && run->policy != HA_POLICY_KEEP;
     const char *refusal = run_refusal(a, vm, run->policy);
     if (refusal != NULL) {
         ha_agent_say(a, "refused", run->vm, refusal);
@@ -588,7 +589,7 @@ void ha_run_start(struct ha_agent *a, const struct ha_vm *vm, uint64_t epoch, bo
     run->start.spec.cpus = vm->cpus;
     run->start.spec.epoch = epoch;
     run->start.spec.is_incoming = is_incoming;
-    run->start.spec.is_guarded = a->has_guard && run->policy != HA_POLICY_KEEP;
+    run->start.spec.is_guarded = run->is_held;
     run->start.spec.definition = buf_view(&run->definition);
     run->start.deadline = now + u64_max(vm->start_ms, 1) * NANOS_PER_MS;
     run->start.done = run_on_started;

@@ -404,6 +404,7 @@ struct world_vm_found {
     char volume[WORLD_NAME_MAX_BYTES];
     uint64_t epoch;
     enum world_vm_state state;
+    bool is_guarded; /* it was started so */
 };
 
 /* What a move took. */

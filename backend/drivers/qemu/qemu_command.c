@@ -120,7 +120,8 @@ static void list_finish(struct qemu_call *call)
             continue;
         }
         const struct qemu_record *record = &asked->machine->record;
-        struct world_vm_found found = {.epoch = record->epoch, .state = asked->state};
+        struct world_vm_found found = {
+            .epoch = record->epoch, .state = asked->state, .is_guarded = record->is_guarded};
         memcpy(found.name, record->name, sizeof found.name);
         memcpy(found.volume, record->volume, sizeof found.volume);
         request->entry(request, &found);

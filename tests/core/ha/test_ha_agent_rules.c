@@ -252,6 +252,94 @@ static void a_boot_is_not_used_before_it_is_known_to_be_applied(void **state)
     lone_close(&b);
 }
 
+/* --- the guard -------------------------------------------------------------------------------- */
+
+static bool lone_attests(const struct lone_agent *b)
+{
+    return b->renew.watchdog == WORLD_WATCHDOG_READY || b->renew.watchdog == WORLD_WATCHDOG_ARMED;
+}
+
+/* It was started while the guard was away, on the word of a fence device; the guard that comes back
+ * does not know of it, and would not end it. */
+static void a_machine_that_the_guard_does_not_hold_is_no_promise(void **state)
+{
+    struct lone_agent b;
+    struct world_vm_found found;
+    (void)state;
+    lone_open(&b, WORLD_WATCHDOG_READY);
+    const struct ha_host host = host_named("a", 1000, 4);
+    VIEW_PUT(&b.view, &host);
+    lone_register(&b);
+    lone_run(&b, NANOS_PER_S);
+    assert_true(lone_attests(&b));
+    lone_grant(&b, b.view.revision);
+    simguard_stall(b.host, simworld_now(b.sim) + 6 * NANOS_PER_S);
+    lone_run(&b, 4 * NANOS_PER_S);
+    assert_false(lone_attests(&b));
+    lone_register(&b); /* its record says so, too */
+    lone_grant(&b, b.view.revision);
+    lone_assign(&b, 7, HA_POLICY_STOP);
+    lone_grant(&b, b.view.revision);
+    lone_run(&b, 500 * NANOS_PER_MS);
+    assert_true(simvm_at(b.host, 0, &found));
+    assert_false(found.is_guarded);
+    for (uint32_t i = 0; i < 5; i++) {
+        lone_grant(&b, b.view.revision);
+        lone_run(&b, NANOS_PER_S);
+        assert_false(lone_attests(&b));
+    }
+    assert_int_equal(b.agent->record.watchdog_ms, 0);
+    simvm_crash(b.host, "web");
+    lone_run(&b, 2 * NANOS_PER_S);
+    assert_true(lone_attests(&b));
+    lone_close(&b);
+}
+
+/* --- reports ---------------------------------------------------------------------------------- */
+
+/* Does the newest transaction have this guard? */
+static bool lone_guards(const struct lone_agent *b, const char *key, uint64_t revision)
+{
+    struct ha_txn one;
+
+    ha_txn_init(&one);
+    ha_txn_guard(&one, (struct bytes){(const uint8_t *)key, strlen(key)}, (int64_t)revision);
+    const struct bytes all = buf_view(&b->txns[b->n - 1]->body);
+    const bool has = memmem(all.data, all.len, one.body.data, one.body.len) != NULL;
+    ha_txn_deinit(&one);
+    return has;
+}
+
+/* An older one, whose outcome is not known, may come behind it otherwise. */
+static void a_report_follows_the_one_that_was_seen(void **state)
+{
+    struct lone_agent b;
+    (void)state;
+    lone_open(&b, WORLD_WATCHDOG_READY);
+    lone_register(&b);
+    lone_assign(&b, 7, HA_POLICY_STOP);
+    lone_grant(&b, b.view.revision);
+    lone_run(&b, NANOS_PER_S);
+    assert_int_equal(b.n, 1);
+    assert_true(lone_guards(&b, "/novacron/reports/a/web", 0));
+    struct ha_report report;
+    ha_record_defaults(HA_REPORT, &report);
+    ha_text_set(report.host, sizeof(report.host), "a");
+    ha_text_set(report.vm, sizeof(report.vm), "web");
+    report.epoch = 7;
+    report.boot = 1;
+    report.state = HA_REPORT_RUNS;
+    VIEW_PUT(&b.view, &report);
+    const uint64_t seen = b.view.revision;
+    lone_answer(&b, HA_TXN_UNKNOWN, 0);
+    lone_run(&b, NANOS_PER_S);
+    simvm_crash(b.host, "web");
+    lone_run(&b, 2 * NANOS_PER_S);
+    assert_int_equal(b.n, 1);
+    assert_true(lone_guards(&b, "/novacron/reports/a/web", seen));
+    lone_close(&b);
+}
+
 /* --- what would prove its loss ---------------------------------------------------------------- */
 
 struct refusal_case {
@@ -320,6 +408,8 @@ int main(void)
         cmocka_unit_test(nothing_is_started_on_a_view_older_than_the_newest_grant),
         cmocka_unit_test(nothing_is_killed_on_a_view_older_than_the_newest_grant),
         cmocka_unit_test(a_boot_is_not_used_before_it_is_known_to_be_applied),
+        cmocka_unit_test(a_machine_that_the_guard_does_not_hold_is_no_promise),
+        cmocka_unit_test(a_report_follows_the_one_that_was_seen),
         cmocka_unit_test(an_agent_refuses_what_nothing_would_prove_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
