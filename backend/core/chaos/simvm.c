@@ -240,6 +240,7 @@ bool simvm_at(const struct simhost *host, size_t at, struct world_vm_found *ret)
         return false;
     }
     *ret = (struct world_vm_found){.epoch = vm->epoch,
+                                   .is_guarded = vm->is_held,
                                    .state = vm->is_waiting  ? WORLD_VM_WAITING
                                             : vm->is_moved  ? WORLD_VM_MOVED
                                             : vm->is_paused ? WORLD_VM_PAUSED

@@ -204,6 +204,13 @@ static uint32_t life_rank(enum world_vm_state state)
     return state == WORLD_VM_RUNNING ? 3 : state == WORLD_VM_PAUSED ? 2 : 1;
 }
 
+/* A process whose guest is elsewhere, or never came, on a host whose daemon is away: it does
+ * nothing, and is ended when there is one again. */
+static bool is_left_behind(const struct simmember *m, enum world_vm_state state)
+{
+    return m->state != MEMBER_UP && (state == WORLD_VM_WAITING || state == WORLD_VM_MOVED);
+}
+
 uint32_t sim_ha_lives(const struct sim *s, const char *name, const struct simmember **ret)
 {
     struct world_vm_found found;
@@ -213,7 +220,7 @@ uint32_t sim_ha_lives(const struct sim *s, const char *name, const struct simmem
     for (uint32_t i = 0; i < s->cluster.n; i++) {
         const struct simmember *m = &s->cluster.member[i];
         for (size_t k = 0; simvm_at(m->host, k, &found); k++) {
-            if (strcmp(found.name, name) == 0) {
+            if (strcmp(found.name, name) == 0 && !is_left_behind(m, found.state)) {
                 lives++;
                 *ret = life_rank(found.state) > best ? m : *ret;
                 best = (uint32_t)u64_max(best, life_rank(found.state));
