@@ -175,6 +175,20 @@ static bool storm_is_settled(void *ctx, const char *host)
     return entry != NULL && hour->now - entry->mark >= storm_s * NANOS_PER_S / 100 * 99;
 }
 
+/* A leader has decided somewhat before its transaction is committed, on what there was then. */
+#define STORM_GRACE NANOS_PER_S
+
+static void storm_look(struct simrecords *r, nanos now, struct ha_storm *ret)
+{
+    struct records_hour hour = {r, now};
+
+    ha_storm_of(&r->view, storm_is_settled, &hour, ret);
+    if (ret->cap >= r->storm_cap || now >= r->storm_at + STORM_GRACE) {
+        r->storm_cap = ret->cap;
+        r->storm_at = now;
+    }
+}
+
 /* `storm` is as it was before. */
 static const char *storm_judge(struct simrecords *r, const struct ha_fate *before,
                                const struct ha_storm *storm, const struct ha_fate *after)
@@ -183,7 +197,7 @@ static const char *storm_judge(struct simrecords *r, const struct ha_fate *befor
                         (before == NULL || before->phase != HA_HOST_FENCING);
     struct buf text;
 
-    if (!begins || storm->may_fence) {
+    if (!begins || storm->fenced < r->storm_cap) {
         return NULL;
     }
     buf_init(&text);
@@ -220,9 +234,11 @@ static const char *owner_changed(struct simrecords *r, const struct ha_key *key,
     const struct ha_owner *known = ha_view_owner(&r->view, key->name);
     const bool had = known != NULL;
     struct ha_owner before;
+    struct ha_storm storm;
 
     if (had) {
         before = *known;
+        storm_look(r, change->now, &storm); /* it may leave a host that counts for it */
     }
     records_take(r, change);
     r->judged++;
@@ -236,14 +252,13 @@ static const char *fate_changed(struct simrecords *r, const struct ha_key *key,
     const nanos since = entry != NULL ? entry->mark : change->now;
     const struct ha_fate *known = ha_view_fate(&r->view, key->name);
     const bool had = known != NULL;
-    struct records_hour hour = {r, change->now};
     struct ha_fate before;
     struct ha_storm storm;
 
     if (had) {
         before = *known;
     }
-    ha_storm_of(&r->view, storm_is_settled, &hour, &storm);
+    storm_look(r, change->now, &storm);
     records_take(r, change);
     r->judged++;
     struct ha_entry *now = ha_view_find(&r->view, HA_FATE, key->name, NULL);

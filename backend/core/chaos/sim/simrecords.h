@@ -29,6 +29,8 @@ struct simrecords {
     struct simrecords_epoch *epochs; /* owned; in the order of their first start */
     size_t n_epochs;
     size_t cap;
+    uint32_t storm_cap; /* the highest cap against storms of late, and when it was that */
+    nanos storm_at;
     uint64_t judged; /* changes of records that have rules */
     char text[4 * HA_TEXT_BYTES];
 };
