@@ -33,6 +33,7 @@
 
 /* An answer of the process, and how long a guest takes to shut down. */
 #define SIMVM_LATENCY       (5 * NANOS_PER_MS)
+#define SIMVM_MUTE_LOOK     (100 * NANOS_PER_MS) /* between looks of one that reads no command */
 #define SIMVM_SHUTDOWN_TIME (3 * NANOS_PER_S)
 
 /* A guest that boots, from its process on, does not notice its power button: a press is lost. */

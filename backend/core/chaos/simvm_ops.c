@@ -225,6 +225,9 @@ static void command_machine(struct simcall *call)
         return;
     }
     if (!vm_answers(vm)) {
+        if (request->op == WORLD_VM_MIGRATE) { /* which has time: it reads it when it wakes */
+            simcall_after(call, SIMVM_MUTE_LOOK, command_machine);
+        }
         return; /* the deadline answers */
     }
     if (request->op == WORLD_VM_MIGRATE) {
