@@ -72,7 +72,7 @@ def prepare(args, directory):
         "Ctrl-C ends it.\n"
         f"   machines   QEMU; in each, {guest.what}\n"
         f"   network    {of_network}\n"
-        f"   files      {directory}, removed in the end")
+        f"   files      {directory}, removed in the end; if this is killed, its `end` ends all")
     return farm
 
 
@@ -101,6 +101,7 @@ def main():
     farm, demo, is_kept, status = None, None, False, 1
     try:
         farm = prepare(args, directory)
+        demo_keep.make_scripts(farm)
         demo = Demo(farm)
         status = demo.run()
         say(f"   It took {time.monotonic() - began:.0f} s.")

@@ -1,7 +1,9 @@
-"""`make demo KEEP=1`: leaves the demo's cluster running, and says how to talk to it and how to end it.
+"""The demo's cluster from outside: `make demo KEEP=1` leaves it running, and says how to talk to it and
+how to end it.
 
 The hosts are in networks of their own, so what talks to them has to go there first: for each thing
-to do there is a small script in the demo's directory.
+to do there is a small script in the demo's directory. They are there from the beginning, so that a
+demo which was killed can be ended, too.
 """
 
 SCRIPT = "#!/bin/sh\n# Made by scripts/demo_keep.py.\n"
@@ -44,7 +46,7 @@ rm -rf "{dir}"
 """
 
 
-def leave_it(farm):
+def make_scripts(farm):
     enter = " ".join(farm.lab.prefix_from_outside()) if farm.lab else ""
     words = {"dir": farm.dir, "enter": enter, "names": " ".join(farm.names),
              "program": farm.build / "cli/novacron", "endpoints": farm.endpoints,
@@ -56,6 +58,9 @@ def leave_it(farm):
         path = farm.dir / name
         path.write_text(SCRIPT + text.format(**words))
         path.chmod(0o755)
+
+
+def leave_it(farm):
     machine = "vm-1"
     host = farm.owner(machine).get("host", farm.names[0])
     lines = [("novacron status", "all on one screen"),
