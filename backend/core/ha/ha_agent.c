@@ -330,10 +330,7 @@ static void agent_reconcile(struct ha_agent *a)
         if (owner == NULL) {
             continue;
         }
-        bool may_live = owner->phase == HA_STARTING || owner->phase == HA_RUNNING ||
-                        owner->phase == HA_MOVING || owner->phase == HA_STOPPING ||
-                        owner->phase == HA_RECOVERING;
-        if (may_live && strcmp(owner->host, a->config.host) == 0) {
+        if (ha_phase_may_run(owner->phase) && strcmp(owner->host, a->config.host) == 0) {
             agent_miss(a, owner->vm, owner->epoch);
         }
         if (owner->phase == HA_MOVING && strcmp(owner->to, a->config.host) == 0) {

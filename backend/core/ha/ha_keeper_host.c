@@ -26,10 +26,7 @@ enum ha_fate_phase ha_keeper_fate(const struct ha_keeper *m, const char *host)
 
 static bool owner_may_run(const struct ha_owner *owner)
 {
-    return owner->epoch > 0 && owner->host[0] != '\0' &&
-           (owner->phase == HA_STARTING || owner->phase == HA_RUNNING ||
-            owner->phase == HA_MOVING || owner->phase == HA_STOPPING ||
-            owner->phase == HA_RECOVERING);
+    return owner->epoch > 0 && owner->host[0] != '\0' && ha_phase_may_run(owner->phase);
 }
 
 /* A machine whose record cannot be read is left as it is, and keeps nobody waiting. */
