@@ -340,6 +340,40 @@ static void a_report_follows_the_one_that_was_seen(void **state)
     lone_close(&b);
 }
 
+/* --- starts that fail ------------------------------------------------------------------------- */
+
+/* Its process lives, and its guest does not run in time. It is killed for that, and has failed all
+ * the same: who was killed for no fault of its own would be started anew at once, again and again.
+ */
+static void a_start_that_fails_and_is_killed_is_a_failure(void **state)
+{
+    struct lone_agent b;
+    struct world_vm_found found;
+    const struct simvm_faults mute = {.is_mute = true};
+    (void)state;
+    lone_open(&b, WORLD_WATCHDOG_READY);
+    struct ha_vm vm = vm_named("web", 100);
+    ha_text_set(vm.volume, sizeof(vm.volume), "web");
+    vm.start_ms = 2000;
+    VIEW_PUT(&b.view, &vm);
+    lone_register(&b);
+    lone_assign(&b, 7, HA_POLICY_STOP);
+    lone_grant(&b, b.view.revision);
+    while (!simvm_at(b.host, 0, &found)) {
+        lone_run(&b, 10 * NANOS_PER_MS);
+    }
+    assert_int_equal(ha_run_find(b.agent, "web", 7)->phase, HA_RUN_STARTING);
+    simvm_set_faults(b.host, "web", &mute);
+    lone_run(&b, 3 * NANOS_PER_S);
+    assert_false(simvm_at(b.host, 0, &found));
+    const struct ha_run *run = ha_run_find(b.agent, "web", 7);
+    assert_int_equal(run->phase, HA_RUN_ENDED);
+    assert_int_equal(run->end, WORLD_VM_CRASHED);
+    assert_int_equal(run->error, ERR_TIMEOUT);
+    assert_string_equal(run->detail, err_text(ERR_TIMEOUT));
+    lone_close(&b);
+}
+
 /* --- what would prove its loss ---------------------------------------------------------------- */
 
 struct refusal_case {
@@ -410,6 +444,7 @@ int main(void)
         cmocka_unit_test(a_boot_is_not_used_before_it_is_known_to_be_applied),
         cmocka_unit_test(a_machine_that_the_guard_does_not_hold_is_no_promise),
         cmocka_unit_test(a_report_follows_the_one_that_was_seen),
+        cmocka_unit_test(a_start_that_fails_and_is_killed_is_a_failure),
         cmocka_unit_test(an_agent_refuses_what_nothing_would_prove_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
