@@ -208,6 +208,7 @@ static struct ha_deed *fate_deed(struct ha_keeper *m, struct ha_soft_host *h)
 
     ha_deed_guard(d, HA_FATE, h->name, NULL);
     ha_deed_hold(d, &h->hold);
+    h->is_mistrusted = false;
     return d;
 }
 
@@ -244,7 +245,8 @@ static bool quarantine_has_room(const struct ha_keeper *m)
         bool is_there =
             ha_view_host(m->view, h->name) != NULL && ha_view_agent(m->view, h->name) != NULL;
         hosts += is_there;
-        mistrusted += is_there && (h->is_mistrusted || (fate != NULL && fate->is_quarantined));
+        bool is_about_to_be = h->is_mistrusted && ha_hold_is_open(m, &h->hold);
+        mistrusted += is_there && (is_about_to_be || (fate != NULL && fate->is_quarantined));
     }
     return 2 * (mistrusted + 1) <= hosts;
 }
@@ -260,8 +262,8 @@ static void fate_mistrust(struct ha_keeper *m, struct ha_soft_host *h, struct ha
     }
     if (!quarantine_has_room(m)) {
         ha_incident_step(m, fate->incident, "trusted", h->name,
-                         "half of the hosts are in quarantine: this one is not, though it was lost "
-                         "as often");
+                         "no more than half of the hosts may be in quarantine: this one is not, "
+                         "though it was lost as often");
         return;
     }
     fate->is_quarantined = true;
@@ -471,7 +473,6 @@ static void host_forgive(struct ha_keeper *m, struct ha_soft_host *h, const stru
     fate_copy(m, h->name, &copy);
     copy.losses = 0;
     copy.is_quarantined = false;
-    h->is_mistrusted = false;
     ha_text_set(copy.reason, sizeof(copy.reason), "");
     fate_send(d, &copy, fate->is_quarantined ? "host-trusted" : "",
               "it was up for as long as the quarantine asks");

@@ -108,7 +108,7 @@ struct ha_soft_host {
     uint32_t blocked; /* of those, that must have left it before it is up again */
     nanos flight;     /* the longest of their storages */
 
-    bool is_mistrusted; /* this leader has put it into quarantine, or is about to */
+    bool is_mistrusted; /* by the transaction that holds it: it goes into quarantine */
 
     bool has_trip;
     struct breaker trip;
