@@ -232,6 +232,24 @@ static void quarantine_tell(const struct ha_keeper *m, const struct ha_fate *fat
     say(text, " s");
 }
 
+#define TRIPPED_TEXT                                                                               \
+    "machines could not be started there, one after another: nothing is placed there for a while"
+
+/* The reason of a host that is up: why it gets no machine all the same; "". */
+static void fate_tell_up(const struct ha_keeper *m, struct ha_fate *fate)
+{
+    struct buf text;
+
+    buf_init(&text);
+    if (fate->is_quarantined) {
+        quarantine_tell(m, fate, &text);
+    } else if (fate->is_tripped) {
+        say(&text, TRIPPED_TEXT);
+    }
+    ha_text_set(fate->reason, sizeof(fate->reason), say_end(&text));
+    buf_deinit(&text);
+}
+
 /* May one more be in quarantine? What befalls more than half of the hosts is no host's fault, and
  * machines that find no host at all are worse off than those that move. */
 static bool quarantine_has_room(const struct ha_keeper *m)
@@ -315,11 +333,9 @@ static void fate_up(struct ha_keeper *m, struct ha_soft_host *h, const char *why
     fate.proof = HA_PROOF_NONE;
     fate.is_asked = false;
     fate.boot = agent != NULL ? agent->boot : fate.boot;
+    fate_tell_up(m, &fate);
     buf_init(&text);
-    if (fate.is_quarantined) {
-        quarantine_tell(m, &fate, &text);
-    }
-    ha_text_set(fate.reason, sizeof(fate.reason), say_end(&text));
+    say(&text, fate.reason);
     say(&text, text.len > 0 ? "; " : "");
     say(&text, why);
     fate_send(d, &fate, "host-back", say_end(&text));
@@ -473,7 +489,7 @@ static void host_forgive(struct ha_keeper *m, struct ha_soft_host *h, const stru
     fate_copy(m, h->name, &copy);
     copy.losses = 0;
     copy.is_quarantined = false;
-    ha_text_set(copy.reason, sizeof(copy.reason), "");
+    fate_tell_up(m, &copy);
     fate_send(d, &copy, fate->is_quarantined ? "host-trusted" : "",
               "it was up for as long as the quarantine asks");
 }
@@ -485,12 +501,9 @@ static void host_trip(struct ha_keeper *m, struct ha_soft_host *h, bool is_open)
 
     fate_copy(m, h->name, &copy);
     copy.is_tripped = is_open;
-    ha_text_set(copy.reason, sizeof(copy.reason),
-                is_open ? "machines could not be started there, one after another: nothing is "
-                          "placed there for a while"
-                        : "");
+    fate_tell_up(m, &copy);
     fate_send(d, &copy, is_open ? "host-tripped" : "host-tried-again",
-              is_open ? copy.reason : "its next start says whether machines can be started there");
+              is_open ? TRIPPED_TEXT : "its next start says whether machines can be started there");
 }
 
 static bool host_is_fence_asked(const struct ha_keeper *m, const char *name)

@@ -303,12 +303,33 @@ static void a_quarantine_that_was_not_written_is_none(void **state)
     keeper_close(&b);
 }
 
+/* What it says to people is why it gets no machine, whichever of two reasons is over. */
+static void a_host_that_may_be_tried_again_tells_of_its_quarantine(void **state)
+{
+    struct keeper_bench b;
+    struct ha_renew renew = {.boot = 1};
+    (void)state;
+    keeper_open(&b);
+    ha_text_set(renew.host, sizeof(renew.host), "b");
+    put_fate(&b, "b", 3, true, true);
+    keeper_take(&b);
+    for (uint32_t i = 0; i < 120; i++) {
+        renew.number++;
+        ha_lessor_arrived(&b.lessor, simworld_now(b.sim), 2, &renew);
+        keeper_run(&b, NANOS_PER_S);
+    }
+    assert_true(one_is_about(&b, "host-tried-again"));
+    assert_true(one_is_about(&b, "\"reason\":\"quarantined: it was lost 3 times of late"));
+    keeper_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_transaction_is_without_the_guard_of_the_token),
         cmocka_unit_test(who_has_lost_the_token_decides_nothing),
         cmocka_unit_test(a_quarantine_that_was_not_written_is_none),
+        cmocka_unit_test(a_host_that_may_be_tried_again_tells_of_its_quarantine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
