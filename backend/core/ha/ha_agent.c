@@ -355,6 +355,7 @@ void ha_agent_pass(struct ha_agent *a)
         return;
     }
     agent_list(a, now);
+    ha_runs_learn(a);
     ha_agent_lease_pass(a);
     for (uint32_t i = 0; i < a->config.storages.n; i++) {
         agent_probe(a, i, now);

@@ -200,6 +200,8 @@ void ha_run_free(struct ha_run *run);
 void ha_run_ended(struct ha_run *run, enum world_vm_end end, enum err error, const char *detail);
 void ha_run_start(struct ha_agent *a, const struct ha_vm *vm, uint64_t epoch, bool is_incoming);
 void ha_run_order(struct ha_run *run, enum world_vm_op op, nanos patience);
+/* What the records say of them: before anything is told of this host, or done. */
+void ha_runs_learn(struct ha_agent *a);
 void ha_runs_pass(struct ha_agent *a);
 void ha_run_on_exit(struct world_vm_sink *sink, const struct world_vm_exit *exit);
 

@@ -452,11 +452,17 @@ static void run_learn(struct ha_run *run)
     }
 }
 
-/* No guest runs in it that could be asked. */
+void ha_runs_learn(struct ha_agent *a)
+{
+    for (size_t i = 0; i < a->n_runs; i++) {
+        run_learn(a->runs[i]);
+    }
+}
+
 static void run_is_to_stop(struct ha_run *run, nanos now)
 {
     if (run->is_moved || run->is_incoming) {
-        run->must_die = true;
+        run->must_die = true; /* no guest runs in it that could be asked */
     } else {
         run_begin_to_stop(run, now);
         run_end_in_order(run, now, u64_add_sat(run->stopped_at, run->stop_time));
@@ -512,7 +518,6 @@ static void run_follow(struct ha_run *run, nanos now)
 
 static void run_pass(struct ha_run *run, nanos now)
 {
-    run_learn(run);
     if (run->phase == HA_RUN_ALIVE && !run->must_die && !run_isolate(run, now)) {
         run_follow(run, now);
         /* Its answer brings us here again; what is asked while a guest is sent waits for that. */
