@@ -333,7 +333,7 @@ static void agent_reconcile(struct ha_agent *a)
         if (ha_phase_may_run(owner->phase) && strcmp(owner->host, a->config.host) == 0) {
             agent_miss(a, owner->vm, owner->epoch);
         }
-        if (owner->phase == HA_MOVING && strcmp(owner->to, a->config.host) == 0) {
+        if (ha_move_awaits(a, owner, owner->issued)) {
             agent_miss(a, owner->vm, owner->issued);
         }
     }

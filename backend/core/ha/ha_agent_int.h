@@ -205,7 +205,10 @@ void ha_runs_learn(struct ha_agent *a);
 void ha_runs_pass(struct ha_agent *a);
 void ha_run_on_exit(struct world_vm_sink *sink, const struct world_vm_exit *exit);
 
-/* ha_agent_move.c: in each pass, of a machine whose record is `owner` */
+/* ha_agent_move.c */
+/* Is the machine moved, to one that waits here for its guest in this epoch? */
+bool ha_move_awaits(const struct ha_agent *a, const struct ha_owner *owner, uint64_t epoch);
+/* In each pass, of a machine whose record is `owner`: */
 void ha_move_learn(struct ha_run *run, const struct ha_owner *owner);
 void ha_move_source(struct ha_run *run, const struct ha_owner *owner, nanos now);
 /* It runs here, and no move is under way. */

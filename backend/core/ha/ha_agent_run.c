@@ -389,10 +389,7 @@ static enum run_claim run_claim_above(const struct ha_run *run, const struct ha_
     if (run->epoch > ha_owner_issued(owner)) {
         return RUN_UNCLEAR;
     }
-    return owner->phase == HA_MOVING && owner->issued == run->epoch &&
-                   strcmp(owner->to, run->agent->config.host) == 0
-               ? RUN_TO_WAIT
-               : RUN_STALE;
+    return ha_move_awaits(run->agent, owner, run->epoch) ? RUN_TO_WAIT : RUN_STALE;
 }
 
 static enum run_claim run_claim_of(const struct ha_run *run)
