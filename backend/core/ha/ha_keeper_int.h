@@ -144,7 +144,7 @@ struct ha_deed {
     struct ha_keeper *manager;
     struct ha_txn txn;
     struct ha_hold *hold[3]; /* of all that it is about */
-    struct ha_soft_vm *vm;   /* whose `going_to` ends with it */
+    struct ha_soft_vm *vm;   /* whose `going_to` and `coming_to` end with it */
     uint64_t term;           /* of the manager, when it began */
     nanos submitted_at;
     bool is_token;
