@@ -330,13 +330,10 @@ static void agent_reconcile(struct ha_agent *a)
         if (owner == NULL) {
             continue;
         }
-        bool may_live = owner->phase == HA_STARTING || owner->phase == HA_RUNNING ||
-                        owner->phase == HA_MOVING || owner->phase == HA_STOPPING ||
-                        owner->phase == HA_RECOVERING;
-        if (may_live && strcmp(owner->host, a->config.host) == 0) {
+        if (ha_phase_may_run(owner->phase) && strcmp(owner->host, a->config.host) == 0) {
             agent_miss(a, owner->vm, owner->epoch);
         }
-        if (owner->phase == HA_MOVING && strcmp(owner->to, a->config.host) == 0) {
+        if (ha_move_awaits(a, owner, owner->issued)) {
             agent_miss(a, owner->vm, owner->issued);
         }
     }
@@ -358,6 +355,7 @@ void ha_agent_pass(struct ha_agent *a)
         return;
     }
     agent_list(a, now);
+    ha_runs_learn(a);
     ha_agent_lease_pass(a);
     for (uint32_t i = 0; i < a->config.storages.n; i++) {
         agent_probe(a, i, now);

@@ -200,10 +200,15 @@ void ha_run_free(struct ha_run *run);
 void ha_run_ended(struct ha_run *run, enum world_vm_end end, enum err error, const char *detail);
 void ha_run_start(struct ha_agent *a, const struct ha_vm *vm, uint64_t epoch, bool is_incoming);
 void ha_run_order(struct ha_run *run, enum world_vm_op op, nanos patience);
+/* What the records say of them: before anything is told of this host, or done. */
+void ha_runs_learn(struct ha_agent *a);
 void ha_runs_pass(struct ha_agent *a);
 void ha_run_on_exit(struct world_vm_sink *sink, const struct world_vm_exit *exit);
 
-/* ha_agent_move.c: in each pass, of a machine whose record is `owner` */
+/* ha_agent_move.c */
+/* Is the machine moved, to one that waits here for its guest in this epoch? */
+bool ha_move_awaits(const struct ha_agent *a, const struct ha_owner *owner, uint64_t epoch);
+/* In each pass, of a machine whose record is `owner`: */
 void ha_move_learn(struct ha_run *run, const struct ha_owner *owner);
 void ha_move_source(struct ha_run *run, const struct ha_owner *owner, nanos now);
 /* It runs here, and no move is under way. */

@@ -7,7 +7,6 @@
  */
 #include <string.h>
 
-#include "core/base/check.h"
 #include "core/base/mutant.h"
 #include "core/ha/ha_agent_int.h"
 

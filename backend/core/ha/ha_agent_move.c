@@ -14,7 +14,6 @@
  */
 #include <string.h>
 
-#include "core/base/check.h"
 #include "core/base/mutant.h"
 #include "core/base/say.h"
 #include "core/ha/ha_agent_int.h"
@@ -34,8 +33,7 @@ static bool move_has_answered(enum err result)
 /* --- what the records say -----------------------------------------------------------------------
  */
 
-/* Its epoch is that of a machine which waits here. */
-static bool move_awaits(const struct ha_agent *a, const struct ha_owner *owner, uint64_t epoch)
+bool ha_move_awaits(const struct ha_agent *a, const struct ha_owner *owner, uint64_t epoch)
 {
     return owner->phase == HA_MOVING && owner->issued == epoch &&
            strcmp(owner->to, a->config.host) == 0;
@@ -50,7 +48,7 @@ static bool move_lands(const struct ha_agent *a, const struct ha_owner *owner, u
 
 void ha_move_learn(struct ha_run *run, const struct ha_owner *owner)
 {
-    if (move_awaits(run->agent, owner, run->epoch)) {
+    if (ha_move_awaits(run->agent, owner, run->epoch)) {
         run->policy = owner->policy; /* it keeps that of the source's epoch */
         run->is_incoming = true;
     } else if (move_lands(run->agent, owner, run->epoch) && !run->has_run) {
@@ -290,7 +288,7 @@ void ha_moves_start(struct ha_agent *a)
         if (owner == NULL) {
             continue;
         }
-        bool awaits = move_awaits(a, owner, owner->issued);
+        bool awaits = ha_move_awaits(a, owner, owner->issued);
         bool lands = move_lands(a, owner, owner->epoch);
         uint64_t epoch = awaits ? owner->issued : owner->epoch;
         const struct ha_report *report = ha_view_report(a->view, a->config.host, owner->vm);

@@ -119,6 +119,18 @@ static const char *run_end_text(const struct ha_run *run, enum world_vm_end end)
     }
 }
 
+/* In the driver's own words, where it has any: which file, whose lock. */
+static const char *run_why(const struct world_vm_request *request)
+{
+    return request->why[0] != '\0' ? request->why : err_text(request->result);
+}
+
+/* Nothing of it lives by now, whether it has gone by itself or by our KILL: it has failed. */
+static void run_start_failed(struct ha_run *run)
+{
+    ha_run_ended(run, WORLD_VM_CRASHED, run->error, run_why(&run->start));
+}
+
 void ha_run_on_exit(struct world_vm_sink *sink, const struct world_vm_exit *exit)
 {
     struct ha_agent *a = sink->owner;
@@ -135,17 +147,16 @@ void ha_run_on_exit(struct world_vm_sink *sink, const struct world_vm_exit *exit
         run->end = exit->end;
         return;
     }
+    if (run->phase == HA_RUN_STARTING && run->error != OK) {
+        run_start_failed(run);
+        ha_agent_due(a);
+        return;
+    }
     /* One that we have asked to end has not failed by it. */
     bool was_asked = exit->end == WORLD_VM_SHUT_DOWN && run->was_asked;
     ha_agent_say(a, "ended", run->vm, run_end_text(run, exit->end));
     ha_run_ended(run, was_asked ? WORLD_VM_KILLED : exit->end, OK, run_end_text(run, exit->end));
     ha_agent_due(a);
-}
-
-/* In the driver's own words, where it has any: which file, whose lock. */
-static const char *run_why(const struct world_vm_request *request)
-{
-    return request->why[0] != '\0' ? request->why : err_text(request->result);
 }
 
 static void run_on_started(struct world_vm_request *request)
@@ -182,7 +193,7 @@ static void run_on_killed(struct world_vm_request *request)
 
     run->is_kill_busy = false;
     if (is_gone && run->phase == HA_RUN_STARTING) {
-        ha_run_ended(run, WORLD_VM_CRASHED, run->error, run_why(&run->start));
+        run_start_failed(run);
     } else if (is_gone && run->phase == HA_RUN_ALIVE) {
         ha_run_ended(run, WORLD_VM_KILLED, OK, run_end_text(run, WORLD_VM_KILLED));
     } else if (!is_gone) {
@@ -378,10 +389,7 @@ static enum run_claim run_claim_above(const struct ha_run *run, const struct ha_
     if (run->epoch > ha_owner_issued(owner)) {
         return RUN_UNCLEAR;
     }
-    return owner->phase == HA_MOVING && owner->issued == run->epoch &&
-                   strcmp(owner->to, run->agent->config.host) == 0
-               ? RUN_TO_WAIT
-               : RUN_STALE;
+    return ha_move_awaits(run->agent, owner, run->epoch) ? RUN_TO_WAIT : RUN_STALE;
 }
 
 static enum run_claim run_claim_of(const struct ha_run *run)
@@ -441,11 +449,17 @@ static void run_learn(struct ha_run *run)
     }
 }
 
-/* No guest runs in it that could be asked. */
+void ha_runs_learn(struct ha_agent *a)
+{
+    for (size_t i = 0; i < a->n_runs; i++) {
+        run_learn(a->runs[i]);
+    }
+}
+
 static void run_is_to_stop(struct ha_run *run, nanos now)
 {
     if (run->is_moved || run->is_incoming) {
-        run->must_die = true;
+        run->must_die = true; /* no guest runs in it that could be asked */
     } else {
         run_begin_to_stop(run, now);
         run_end_in_order(run, now, u64_add_sat(run->stopped_at, run->stop_time));
@@ -501,7 +515,6 @@ static void run_follow(struct ha_run *run, nanos now)
 
 static void run_pass(struct ha_run *run, nanos now)
 {
-    run_learn(run);
     if (run->phase == HA_RUN_ALIVE && !run->must_die && !run_isolate(run, now)) {
         run_follow(run, now);
         /* Its answer brings us here again; what is asked while a guest is sent waits for that. */

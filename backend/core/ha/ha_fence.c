@@ -577,9 +577,7 @@ static bool storm_host_owns(const struct ha_view *view, const char *host)
 {
     for (size_t i = 0; i < ha_view_count(view, HA_OWNER); i++) {
         const struct ha_owner *owner = ha_view_at(view, HA_OWNER, i)->record;
-        if (owner != NULL && strcmp(owner->host, host) == 0 &&
-            (owner->phase == HA_STARTING || owner->phase == HA_RUNNING ||
-             owner->phase == HA_STOPPING || owner->phase == HA_RECOVERING)) {
+        if (owner != NULL && strcmp(owner->host, host) == 0 && ha_phase_may_run(owner->phase)) {
             return true;
         }
     }

@@ -139,6 +139,7 @@ static void deed_on_done(struct ha_txn *txn)
     m->wants_confirm = m->wants_confirm || txn->outcome == HA_TXN_UNKNOWN;
     if (d->vm != NULL && (txn->outcome == HA_TXN_STALE || txn->outcome == HA_TXN_REFUSED)) {
         d->vm->going_to[0] = '\0';
+        d->vm->coming_to[0] = '\0';
     }
     if (d->is_token) {
         deed_token_over(m, d);

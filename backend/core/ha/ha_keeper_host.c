@@ -4,7 +4,6 @@
  */
 #include <string.h>
 
-#include "core/base/check.h"
 #include "core/base/mutant.h"
 #include "core/base/say.h"
 #include "core/ha/ha_keeper_int.h"
@@ -26,10 +25,7 @@ enum ha_fate_phase ha_keeper_fate(const struct ha_keeper *m, const char *host)
 
 static bool owner_may_run(const struct ha_owner *owner)
 {
-    return owner->epoch > 0 && owner->host[0] != '\0' &&
-           (owner->phase == HA_STARTING || owner->phase == HA_RUNNING ||
-            owner->phase == HA_MOVING || owner->phase == HA_STOPPING ||
-            owner->phase == HA_RECOVERING);
+    return owner->epoch > 0 && owner->host[0] != '\0' && ha_phase_may_run(owner->phase);
 }
 
 /* A machine whose record cannot be read is left as it is, and keeps nobody waiting. */
@@ -211,6 +207,7 @@ static struct ha_deed *fate_deed(struct ha_keeper *m, struct ha_soft_host *h)
 
     ha_deed_guard(d, HA_FATE, h->name, NULL);
     ha_deed_hold(d, &h->hold);
+    h->is_mistrusted = false;
     return d;
 }
 
@@ -234,6 +231,24 @@ static void quarantine_tell(const struct ha_keeper *m, const struct ha_fate *fat
     say(text, " s");
 }
 
+#define TRIPPED_TEXT                                                                               \
+    "machines could not be started there, one after another: nothing is placed there for a while"
+
+/* The reason of a host that is up: why it gets no machine all the same; "". */
+static void fate_tell_up(const struct ha_keeper *m, struct ha_fate *fate)
+{
+    struct buf text;
+
+    buf_init(&text);
+    if (fate->is_quarantined) {
+        quarantine_tell(m, fate, &text);
+    } else if (fate->is_tripped) {
+        say(&text, TRIPPED_TEXT);
+    }
+    ha_text_set(fate->reason, sizeof(fate->reason), say_end(&text));
+    buf_deinit(&text);
+}
+
 /* May one more be in quarantine? What befalls more than half of the hosts is no host's fault, and
  * machines that find no host at all are worse off than those that move. */
 static bool quarantine_has_room(const struct ha_keeper *m)
@@ -247,7 +262,8 @@ static bool quarantine_has_room(const struct ha_keeper *m)
         bool is_there =
             ha_view_host(m->view, h->name) != NULL && ha_view_agent(m->view, h->name) != NULL;
         hosts += is_there;
-        mistrusted += is_there && (h->is_mistrusted || (fate != NULL && fate->is_quarantined));
+        bool is_about_to_be = h->is_mistrusted && ha_hold_is_open(m, &h->hold);
+        mistrusted += is_there && (is_about_to_be || (fate != NULL && fate->is_quarantined));
     }
     return 2 * (mistrusted + 1) <= hosts;
 }
@@ -263,8 +279,8 @@ static void fate_mistrust(struct ha_keeper *m, struct ha_soft_host *h, struct ha
     }
     if (!quarantine_has_room(m)) {
         ha_incident_step(m, fate->incident, "trusted", h->name,
-                         "half of the hosts are in quarantine: this one is not, though it was lost "
-                         "as often");
+                         "no more than half of the hosts may be in quarantine: this one is not, "
+                         "though it was lost as often");
         return;
     }
     fate->is_quarantined = true;
@@ -316,11 +332,9 @@ static void fate_up(struct ha_keeper *m, struct ha_soft_host *h, const char *why
     fate.proof = HA_PROOF_NONE;
     fate.is_asked = false;
     fate.boot = agent != NULL ? agent->boot : fate.boot;
+    fate_tell_up(m, &fate);
     buf_init(&text);
-    if (fate.is_quarantined) {
-        quarantine_tell(m, &fate, &text);
-    }
-    ha_text_set(fate.reason, sizeof(fate.reason), say_end(&text));
+    say(&text, fate.reason);
     say(&text, text.len > 0 ? "; " : "");
     say(&text, why);
     fate_send(d, &fate, "host-back", say_end(&text));
@@ -474,8 +488,7 @@ static void host_forgive(struct ha_keeper *m, struct ha_soft_host *h, const stru
     fate_copy(m, h->name, &copy);
     copy.losses = 0;
     copy.is_quarantined = false;
-    h->is_mistrusted = false;
-    ha_text_set(copy.reason, sizeof(copy.reason), "");
+    fate_tell_up(m, &copy);
     fate_send(d, &copy, fate->is_quarantined ? "host-trusted" : "",
               "it was up for as long as the quarantine asks");
 }
@@ -487,12 +500,9 @@ static void host_trip(struct ha_keeper *m, struct ha_soft_host *h, bool is_open)
 
     fate_copy(m, h->name, &copy);
     copy.is_tripped = is_open;
-    ha_text_set(copy.reason, sizeof(copy.reason),
-                is_open ? "machines could not be started there, one after another: nothing is "
-                          "placed there for a while"
-                        : "");
+    fate_tell_up(m, &copy);
     fate_send(d, &copy, is_open ? "host-tripped" : "host-tried-again",
-              is_open ? copy.reason : "its next start says whether machines can be started there");
+              is_open ? TRIPPED_TEXT : "its next start says whether machines can be started there");
 }
 
 static bool host_is_fence_asked(const struct ha_keeper *m, const char *name)

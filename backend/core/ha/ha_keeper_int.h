@@ -108,7 +108,7 @@ struct ha_soft_host {
     uint32_t blocked; /* of those, that must have left it before it is up again */
     nanos flight;     /* the longest of their storages */
 
-    bool is_mistrusted; /* this leader has put it into quarantine, or is about to */
+    bool is_mistrusted; /* by the transaction that holds it: it goes into quarantine */
 
     bool has_trip;
     struct breaker trip;
@@ -144,7 +144,7 @@ struct ha_deed {
     struct ha_keeper *manager;
     struct ha_txn txn;
     struct ha_hold *hold[3]; /* of all that it is about */
-    struct ha_soft_vm *vm;   /* whose `going_to` ends with it */
+    struct ha_soft_vm *vm;   /* whose `going_to` and `coming_to` end with it */
     uint64_t term;           /* of the manager, when it began */
     nanos submitted_at;
     bool is_token;

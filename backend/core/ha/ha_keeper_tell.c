@@ -5,7 +5,6 @@
  */
 #include <string.h>
 
-#include "core/base/check.h"
 #include "core/base/mem.h"
 #include "core/base/say.h"
 #include "core/ha/ha_keeper_int.h"

@@ -14,7 +14,6 @@
  */
 #include <string.h>
 
-#include "core/base/say.h"
 #include "core/ha/ha_keeper_int.h"
 
 static void trip_config(struct breaker_config *ret)

@@ -44,12 +44,6 @@ uint32_t ha_seat_index(const struct ha_ledger *l, const char *vm)
 
 /* --- places ----------------------------------------------------------------------------------- */
 
-static bool phase_has_place(enum ha_phase phase)
-{
-    return phase == HA_STARTING || phase == HA_RUNNING || phase == HA_MOVING ||
-           phase == HA_STOPPING || phase == HA_RESTARTING || phase == HA_RECOVERING;
-}
-
 /* Its second place, where a machine waits for its guest: all of it is taken there, too, and it
  * counts as one that starts. */
 static void seat_come(struct ha_ledger *l, uint32_t at, uint32_t room)
@@ -286,7 +280,7 @@ static void seat_fill(struct ha_ledger *l, uint32_t at, const struct ha_entry *e
     seat->phase = owner != NULL ? owner->phase : HA_WAITING;
     seat->is_unknown =
         owner == NULL && ha_view_find(l->view, HA_OWNER, entry->key.name, NULL) != NULL;
-    if (owner != NULL && phase_has_place(owner->phase)) {
+    if (owner != NULL && ha_phase_has_host(owner->phase)) {
         seat_sit(l, at, ha_room_index(l, owner->host));
         if (owner->phase == HA_MOVING) {
             seat_come(l, at, ha_room_index(l, owner->to));

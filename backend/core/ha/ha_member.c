@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "core/base/check.h"
 #include "core/base/mem.h"
 
 /* Renewals are gathered for so long before a quorum is asked: one question for all hosts. What that

@@ -26,13 +26,6 @@ static const uint32_t next_phases[HA_PHASES] = {
     [HA_FAILED] = TO(HA_FAILED) | TO(HA_STARTING) | TO(HA_WAITING) | TO(HA_STOPPED),
 };
 
-/* Somebody runs it, or may. */
-static bool may_run(enum ha_phase phase)
-{
-    return phase == HA_STARTING || phase == HA_RUNNING || phase == HA_MOVING ||
-           phase == HA_STOPPING || phase == HA_RECOVERING;
-}
-
 /* The phase is about the host and the epoch of the phase before. */
 static bool keeps_host(enum ha_phase phase)
 {
@@ -114,7 +107,7 @@ static const char *proof_may_follow(const struct ha_owner *before, const struct 
     bool is_new_start = after->phase == HA_STARTING && after->epoch != before->epoch;
     bool leaves = is_new_start || after->phase == HA_WAITING;
 
-    return may_run(before->phase) && leaves && after->proof == HA_PROOF_NONE
+    return ha_phase_may_run(before->phase) && leaves && after->proof == HA_PROOF_NONE
                ? "it left a host that may still run it, without a proof"
                : NULL;
 }

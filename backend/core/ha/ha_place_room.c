@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "core/base/check.h"
 #include "core/base/mem.h"
 #include "core/base/sort.h"
 

@@ -447,6 +447,20 @@ static inline uint64_t ha_owner_issued(const struct ha_owner *owner)
 {
     return owner->issued > owner->epoch ? owner->issued : owner->epoch;
 }
+
+/* Does the owner's host run the machine, or may it? */
+static inline bool ha_phase_may_run(enum ha_phase phase)
+{
+    return phase == HA_STARTING || phase == HA_RUNNING || phase == HA_MOVING ||
+           phase == HA_STOPPING || phase == HA_RECOVERING;
+}
+
+/* ... or has the machine ended there, to be started anew: has it a place on a host? */
+static inline bool ha_phase_has_host(enum ha_phase phase)
+{
+    return ha_phase_may_run(phase) || phase == HA_RESTARTING;
+}
+
 /* Where in a list of a record: "levels", 1 is "levels[1]". `list` is the path of a list, which is
  * short: they are not called by whoever writes records. */
 void ha_path_in_list(char ret[HA_PATH_BYTES], const char *list, uint32_t at);

@@ -392,13 +392,6 @@ static enum err record_check_vm(const struct ha_fault *fault, const struct ha_vm
     return record_check_restart(fault, &vm->restart);
 }
 
-/* Phases in which the record says who runs the machine, or might. */
-static bool record_phase_has_host(enum ha_phase phase)
-{
-    return phase == HA_STARTING || phase == HA_RUNNING || phase == HA_MOVING ||
-           phase == HA_STOPPING || phase == HA_RESTARTING || phase == HA_RECOVERING;
-}
-
 /* A machine that is being moved has two hosts and two epochs, and no other has. */
 static enum err record_check_move(const struct ha_fault *fault, const struct ha_owner *owner)
 {
@@ -423,10 +416,10 @@ static enum err record_check_move(const struct ha_fault *fault, const struct ha_
 
 static enum err record_check_owner(const struct ha_fault *fault, const struct ha_owner *owner)
 {
-    if (record_phase_has_host(owner->phase) && owner->host[0] == '\0') {
+    if (ha_phase_has_host(owner->phase) && owner->host[0] == '\0') {
         return ha_fault_tell(fault, "host", "it is missing in a phase that has one");
     }
-    if (record_phase_has_host(owner->phase) && owner->epoch == 0) {
+    if (ha_phase_has_host(owner->phase) && owner->epoch == 0) {
         return ha_fault_tell(fault, "epoch", "it is 0 in a phase that has one");
     }
     if (owner->phase == HA_WAITING && owner->host[0] != '\0') {

@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "core/base/check.h"
 #include "core/base/say.h"
 
 static uint32_t count_up(uint32_t count)

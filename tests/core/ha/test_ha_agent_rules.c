@@ -105,10 +105,20 @@ static void lone_register(struct lone_agent *b)
     assert_int_equal(b->agent->phase, HA_AGENT_SERVING);
 }
 
-static void lone_open(struct lone_agent *b, enum world_watchdog watchdog)
+/* An agent, on a host and a view that are there. */
+static void lone_begin(struct lone_agent *b)
 {
     struct ha_agent_config config = {.memory_mib = 1000, .cpus = 4};
     const struct ha_agent_events events = {.ctx = b, .due = lone_due};
+
+    ha_text_set(config.host, sizeof(config.host), "a");
+    names_add(&config.storages, "nfs");
+    b->agent = ha_agent_open(simhost_world(b->host), &b->store, &b->view, &config, &events);
+    lone_run(b, 100 * NANOS_PER_MS);
+}
+
+static void lone_open(struct lone_agent *b, enum world_watchdog watchdog)
+{
     struct ha_storage storage;
 
     memset(b, 0, sizeof(*b));
@@ -128,10 +138,7 @@ static void lone_open(struct lone_agent *b, enum world_watchdog watchdog)
     struct ha_vm vm = vm_named("web", 100);
     ha_text_set(vm.volume, sizeof(vm.volume), "web");
     VIEW_PUT(&b->view, &vm);
-    ha_text_set(config.host, sizeof(config.host), "a");
-    names_add(&config.storages, "nfs");
-    b->agent = ha_agent_open(simhost_world(b->host), &b->store, &b->view, &config, &events);
-    lone_run(b, 100 * NANOS_PER_MS);
+    lone_begin(b);
 }
 
 static void lone_close(struct lone_agent *b)
@@ -295,6 +302,32 @@ static void a_machine_that_the_guard_does_not_hold_is_no_promise(void **state)
     lone_close(&b);
 }
 
+/* An agent that begins anew finds one that is to be kept, which no guard ever holds: that is known
+ * before the host's record is written. */
+static void a_machine_that_is_kept_hides_no_watchdog(void **state)
+{
+    struct lone_agent b;
+    struct world_vm_found found;
+    (void)state;
+    lone_open(&b, WORLD_WATCHDOG_READY);
+    const struct ha_host host = host_named("a", 1000, 4);
+    VIEW_PUT(&b.view, &host);
+    lone_register(&b);
+    lone_assign(&b, 7, HA_POLICY_KEEP);
+    lone_grant(&b, b.view.revision);
+    lone_run(&b, 500 * NANOS_PER_MS);
+    assert_true(simvm_at(b.host, 0, &found));
+    assert_false(found.is_guarded);
+    simhost_kill(b.host);
+    ha_agent_close(b.agent);
+    b.n = 0;
+    lone_begin(&b);
+    assert_int_equal(b.n, 1);
+    assert_int_equal(b.agent->record.boot, 2);
+    assert_int_equal(b.agent->record.watchdog_ms, 5000);
+    lone_close(&b);
+}
+
 /* --- reports ---------------------------------------------------------------------------------- */
 
 /* Does the newest transaction have this guard? */
@@ -337,6 +370,40 @@ static void a_report_follows_the_one_that_was_seen(void **state)
     lone_run(&b, 2 * NANOS_PER_S);
     assert_int_equal(b.n, 1);
     assert_true(lone_guards(&b, "/novacron/reports/a/web", seen));
+    lone_close(&b);
+}
+
+/* --- starts that fail ------------------------------------------------------------------------- */
+
+/* Its process lives, and its guest does not run in time. It is killed for that, and has failed all
+ * the same: who was killed for no fault of its own would be started anew at once, again and again.
+ */
+static void a_start_that_fails_and_is_killed_is_a_failure(void **state)
+{
+    struct lone_agent b;
+    struct world_vm_found found;
+    const struct simvm_faults mute = {.is_mute = true};
+    (void)state;
+    lone_open(&b, WORLD_WATCHDOG_READY);
+    struct ha_vm vm = vm_named("web", 100);
+    ha_text_set(vm.volume, sizeof(vm.volume), "web");
+    vm.start_ms = 2000;
+    VIEW_PUT(&b.view, &vm);
+    lone_register(&b);
+    lone_assign(&b, 7, HA_POLICY_STOP);
+    lone_grant(&b, b.view.revision);
+    while (!simvm_at(b.host, 0, &found)) {
+        lone_run(&b, 10 * NANOS_PER_MS);
+    }
+    assert_int_equal(ha_run_find(b.agent, "web", 7)->phase, HA_RUN_STARTING);
+    simvm_set_faults(b.host, "web", &mute);
+    lone_run(&b, 3 * NANOS_PER_S);
+    assert_false(simvm_at(b.host, 0, &found));
+    const struct ha_run *run = ha_run_find(b.agent, "web", 7);
+    assert_int_equal(run->phase, HA_RUN_ENDED);
+    assert_int_equal(run->end, WORLD_VM_CRASHED);
+    assert_int_equal(run->error, ERR_TIMEOUT);
+    assert_string_equal(run->detail, err_text(ERR_TIMEOUT));
     lone_close(&b);
 }
 
@@ -409,7 +476,9 @@ int main(void)
         cmocka_unit_test(nothing_is_killed_on_a_view_older_than_the_newest_grant),
         cmocka_unit_test(a_boot_is_not_used_before_it_is_known_to_be_applied),
         cmocka_unit_test(a_machine_that_the_guard_does_not_hold_is_no_promise),
+        cmocka_unit_test(a_machine_that_is_kept_hides_no_watchdog),
         cmocka_unit_test(a_report_follows_the_one_that_was_seen),
+        cmocka_unit_test(a_start_that_fails_and_is_killed_is_a_failure),
         cmocka_unit_test(an_agent_refuses_what_nothing_would_prove_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

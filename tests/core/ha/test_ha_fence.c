@@ -853,6 +853,12 @@ static void a_share_is_of_hosts_that_are_there(void **state)
     VIEW_PUT(&v, &ended);
     ha_storm_of(&v, NULL, NULL, &storm);
     assert_int_equal(storm.hosts, 4);
+    struct ha_owner moving = owner_of("mail", HA_MOVING, "host-7", 4);
+    moving.issued = 5;
+    ha_text_set(moving.to, sizeof moving.to, "host-0");
+    VIEW_PUT(&v, &moving);
+    ha_storm_of(&v, NULL, NULL, &storm);
+    assert_int_equal(storm.hosts, 5);
     ha_view_deinit(&v);
 }
 

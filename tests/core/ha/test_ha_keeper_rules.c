@@ -253,11 +253,83 @@ static void who_has_lost_the_token_decides_nothing(void **state)
     keeper_close(&b);
 }
 
+/* --- hosts that are not trusted --------------------------------------------------------------- */
+
+/* The one transaction that has to do with `key` ends so, and is forgotten. */
+static void answer_about(struct keeper_bench *b, const char *key, enum ha_txn_outcome outcome)
+{
+    for (size_t i = 0; i < b->n; i++) {
+        struct ha_txn *txn = b->txns[i];
+        if (bytes_have(buf_view(&txn->body), ha_bytes_of(key))) {
+            b->txns[i] = b->txns[--b->n];
+            txn->outcome = outcome;
+            txn->done(txn);
+            return;
+        }
+    }
+    fail_msg("nothing was decided about %s", key);
+}
+
+static void put_fate(struct keeper_bench *b, const char *host, uint32_t losses, bool is_quarantined,
+                     bool is_tripped)
+{
+    struct ha_fate fate;
+
+    ha_record_defaults(HA_FATE, &fate);
+    ha_text_set(fate.host, sizeof(fate.host), host);
+    fate.losses = losses;
+    fate.is_quarantined = is_quarantined;
+    fate.is_tripped = is_tripped;
+    VIEW_PUT(&b->view, &fate);
+}
+
+/* One of two hosts may be in quarantine. That it was to be, and its record was not written, is no
+ * reason why it may not. */
+static void a_quarantine_that_was_not_written_is_none(void **state)
+{
+    struct keeper_bench b;
+    (void)state;
+    keeper_open(&b);
+    put_fate(&b, "b", 2, false, false);
+    keeper_take(&b);
+    ha_keeper_cut(b.keeper, 2, true);
+    for (uint32_t i = 0; i < 3; i++) {
+        keeper_run(&b, 500 * NANOS_PER_MS);
+        assert_true(one_is_about(&b, "/novacron/fates/b"));
+        assert_true(one_is_about(&b, "\"losses\":3"));
+        assert_true(one_is_about(&b, "\"quarantined\":true"));
+        answer_about(&b, "/novacron/fates/b", HA_TXN_REFUSED);
+    }
+    keeper_close(&b);
+}
+
+/* What it says to people is why it gets no machine, whichever of two reasons is over. */
+static void a_host_that_may_be_tried_again_tells_of_its_quarantine(void **state)
+{
+    struct keeper_bench b;
+    struct ha_renew renew = {.boot = 1};
+    (void)state;
+    keeper_open(&b);
+    ha_text_set(renew.host, sizeof(renew.host), "b");
+    put_fate(&b, "b", 3, true, true);
+    keeper_take(&b);
+    for (uint32_t i = 0; i < 120; i++) {
+        renew.number++;
+        ha_lessor_arrived(&b.lessor, simworld_now(b.sim), 2, &renew);
+        keeper_run(&b, NANOS_PER_S);
+    }
+    assert_true(one_is_about(&b, "host-tried-again"));
+    assert_true(one_is_about(&b, "\"reason\":\"quarantined: it was lost 3 times of late"));
+    keeper_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_transaction_is_without_the_guard_of_the_token),
         cmocka_unit_test(who_has_lost_the_token_decides_nothing),
+        cmocka_unit_test(a_quarantine_that_was_not_written_is_none),
+        cmocka_unit_test(a_host_that_may_be_tried_again_tells_of_its_quarantine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
