@@ -296,7 +296,9 @@ static enum cli_exit wait_option(const struct remote *r, const struct cli_call *
     return CLI_OK;
 }
 
-static void vm_change_apply(struct ha_vm *vm, enum vm_change change, const char *host)
+/* `host`, `is_offline`: of a move. */
+static void vm_change_apply(struct ha_vm *vm, enum vm_change change, const char *host,
+                            bool is_offline)
 {
     if (change == VM_CHANGE_START) {
         vm->is_wanted = true;
@@ -305,6 +307,7 @@ static void vm_change_apply(struct ha_vm *vm, enum vm_change change, const char 
         vm->is_wanted = false;
     } else {
         ha_text_set(vm->move_to, sizeof vm->move_to, host);
+        vm->moves_offline = is_offline;
     }
 }
 
@@ -366,9 +369,7 @@ static enum cli_exit vm_change_with(const struct cli_call *call, const char *com
     } else if ((e = wait_option(&r, call, &seconds)) == CLI_OK) {
         vm = *(const struct ha_vm *)entry->record;
         e = host != NULL ? move_check(&r, &view, &vm, host) : CLI_OK;
-        vm_change_apply(&vm, change, host);
-        vm.moves_offline =
-            change == VM_CHANGE_MOVE ? call->options[CHANGE_OFFLINE] != NULL : vm.moves_offline;
+        vm_change_apply(&vm, change, host, call->options[CHANGE_OFFLINE] != NULL);
         const struct records_change written = {
             .kind = HA_VM, .name = name, .record = &vm, .mod_revision = entry->mod_revision};
         e = e == CLI_OK ? records_write(&r, &written, 1) : e;
