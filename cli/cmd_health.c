@@ -266,11 +266,9 @@ enum cli_exit cmd_health(const struct cli_call *call)
         remote_close(&r);
         return e;
     }
-    if (e == CLI_OK) {
-        host = novacronpb__host_response__unpack(NULL, r.response.len, r.response.data);
-        e = host != NULL && host->member != NULL ? CLI_OK
-                                                 : remote_failed(&r, "the answer makes no sense");
-    }
+    host = novacronpb__host_response__unpack(NULL, r.response.len, r.response.data);
+    e = host != NULL && host->member != NULL ? CLI_OK
+                                             : remote_failed(&r, "the answer makes no sense");
     if (e == CLI_OK) {
         if (r.json) {
             remote_print(&novacronpb__host_response__descriptor, buf_view(&r.response));

@@ -320,10 +320,8 @@ static enum cli_exit join_run(struct join *s, const struct cli_call *call, const
     if (e == CLI_OK) {
         enum err result = join_compose(s, &text);
         result = result == OK ? member_file_write(s->dir, name, buf_view(&text), s->why) : result;
-        if (result != OK && s->file.is_agent) {
-            e = join_failed(s, result);
-        } else if (result != OK) {
-            e = join_failed(s, result);
+        e = result != OK ? join_failed(s, result) : CLI_OK;
+        if (e != CLI_OK && !s->file.is_agent) {
             (void)fprintf(stderr,
                           "it was added as member %llx: `novacron member remove %llx` takes "
                           "that back\n",

@@ -5,11 +5,11 @@
 #include <unistd.h>
 
 #include "cli/records.h"
+#include "cli/status_screen.h"
 #include "core/base/json.h"
 #include "core/base/mem.h"
 #include "core/base/say.h"
 #include "core/ha/ha_explain.h"
-#include "core/ha/ha_ladder_view.h"
 
 enum { CHANGE_WAIT = REMOTE_OPTIONS, CHANGE_OFFLINE };
 
@@ -25,29 +25,21 @@ static const char *or_dash(const char *text)
 
 /* --- looking ---------------------------------------------------------------------------------- */
 
-/* Why it is as it is; of one that runs, which rung of its ladder is bad. */
+/* Why it is as it is; of one that runs, and is not well, what is in its way. */
 static const char *vm_why(const struct ha_view *view, const struct ha_vm *vm,
-                          const struct ha_owner *owner, char why[HA_TEXT_BYTES + 32])
+                          const struct ha_owner *owner, char why[STATUS_WHY_BYTES])
 {
-    struct ha_ladder_view ladder;
-
     if (owner == NULL) {
         return vm->is_wanted ? "the manager has not looked at it yet" : "";
     }
-    ha_ladder_look(view, vm, &ladder);
-    if (owner->phase != HA_RUNNING || ladder.first_bad == NULL) {
-        return owner->reason;
-    }
-    (void)snprintf(why, HA_TEXT_BYTES + 32, "not well: %s: %s", ladder.first_bad->name,
-                   ladder.first_bad->answer);
-    return why;
+    return status_impediment(view, vm, owner, why) ? why : owner->reason;
 }
 
 static void vm_print_row(const struct ha_view *view, const struct ha_entry *entry)
 {
     const struct ha_vm *vm = entry->record;
     const struct ha_owner *owner = ha_view_owner(view, entry->key.name);
-    char why[HA_TEXT_BYTES + 32];
+    char why[STATUS_WHY_BYTES];
 
     if (vm == NULL) {
         (void)printf("%-20s unreadable: %s\n", entry->key.name, entry->why);
@@ -72,8 +64,7 @@ static bool vm_is_well(const struct ha_view *view, const struct ha_entry *entry)
     if (vm == NULL || owner == NULL) {
         return vm != NULL && !vm->is_wanted; /* it has never run */
     }
-    return vm->is_wanted ? owner->phase == HA_RUNNING || owner->phase == HA_MOVING
-                         : owner->phase == HA_STOPPED;
+    return vm->is_wanted ? status_is_running(owner) : owner->phase == HA_STOPPED;
 }
 
 /* The specification and what the manager has of it, as one object. */
@@ -305,7 +296,9 @@ static enum cli_exit wait_option(const struct remote *r, const struct cli_call *
     return CLI_OK;
 }
 
-static void vm_change_apply(struct ha_vm *vm, enum vm_change change, const char *host)
+/* `host`, `is_offline`: of a move. */
+static void vm_change_apply(struct ha_vm *vm, enum vm_change change, const char *host,
+                            bool is_offline)
 {
     if (change == VM_CHANGE_START) {
         vm->is_wanted = true;
@@ -314,6 +307,7 @@ static void vm_change_apply(struct ha_vm *vm, enum vm_change change, const char 
         vm->is_wanted = false;
     } else {
         ha_text_set(vm->move_to, sizeof vm->move_to, host);
+        vm->moves_offline = is_offline;
     }
 }
 
@@ -375,9 +369,7 @@ static enum cli_exit vm_change_with(const struct cli_call *call, const char *com
     } else if ((e = wait_option(&r, call, &seconds)) == CLI_OK) {
         vm = *(const struct ha_vm *)entry->record;
         e = host != NULL ? move_check(&r, &view, &vm, host) : CLI_OK;
-        vm_change_apply(&vm, change, host);
-        vm.moves_offline =
-            change == VM_CHANGE_MOVE ? call->options[CHANGE_OFFLINE] != NULL : vm.moves_offline;
+        vm_change_apply(&vm, change, host, call->options[CHANGE_OFFLINE] != NULL);
         const struct records_change written = {
             .kind = HA_VM, .name = name, .record = &vm, .mod_revision = entry->mod_revision};
         e = e == CLI_OK ? records_write(&r, &written, 1) : e;

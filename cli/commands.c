@@ -7,10 +7,10 @@
 
 /* What TAB offers for arguments and values of these names. */
 static const struct cli_source sources[] = {
-    {.value = "HOST", .ask = "members"},
+    {.value = "HOST", .ask = "host list"},
+    {.value = "HOST_OR_MACHINE", .ask = "members"},
     {.value = "INCIDENT", .ask = "incident list"},
     {.value = "MACHINE", .ask = "vm list"},
-    {.value = "MACHINE_HOST", .ask = "host list"},
     {.value = "ID", .ask = "member list"},
     {.value = "KEY", .ask = "kv get % --prefix --keys-only --serializable --limit 100"},
     {.value = "SHELL", .list = cli_completion_shells},
@@ -373,13 +373,13 @@ static const struct cli_command novacron_commands[] = {
     {
         .group = "vm",
         .name = "migrate",
-        .arguments = {"MACHINE", "MACHINE_HOST"},
+        .arguments = {"MACHINE", "HOST"},
         .options = {REMOTE_OPTION_TABLE,
                     WAIT_OPTION,
                     {"--offline", NULL, "stop it here, and start it there"}},
         .summary = "move a machine to another host, while it runs",
-        .help = "Where it cannot be there, or cannot be moved, it stays and runs on, and `vm "
-                "explain` says why.",
+        .help = "Refused, with 2 and the reason, where it does not fit there now. Where it cannot "
+                "be moved, it\nstays and runs on, and `vm explain` says why.",
         .run = cmd_vm_migrate,
     },
     {
@@ -431,7 +431,7 @@ static const struct cli_command novacron_commands[] = {
     {
         .group = "host",
         .name = "show",
-        .arguments = {"MACHINE_HOST"},
+        .arguments = {"HOST"},
         .options = {REMOTE_OPTION_TABLE},
         .summary = "show all that is recorded of a host",
         .help = "Where it is lost: what is proved, and what would resolve it.",
@@ -440,7 +440,7 @@ static const struct cli_command novacron_commands[] = {
     {
         .group = "host",
         .name = "fence",
-        .arguments = {"MACHINE_HOST"},
+        .arguments = {"HOST"},
         .options = {REMOTE_OPTION_TABLE},
         .summary = "switch a host off, whatever it does; its machines move",
         .help = "By its fence devices, and read back, as after a loss. Nothing takes it back.",
@@ -449,7 +449,7 @@ static const struct cli_command novacron_commands[] = {
     {
         .group = "host",
         .name = "confirm-off",
-        .arguments = {"MACHINE_HOST"},
+        .arguments = {"HOST"},
         .options = {REMOTE_OPTION_TABLE,
                     {"--reason", "TEXT", "how you know; it is recorded"},
                     {"--by", "NAME", "who you are; $USER otherwise"}},
@@ -494,12 +494,12 @@ static const struct cli_command novacron_commands[] = {
     },
     {
         .name = "health",
-        .arguments = {"HOST"},
+        .arguments = {"HOST_OR_MACHINE"},
         .options = {REMOTE_OPTION_TABLE},
         .summary = "say how a host is, and draw how regularly it was heard; or how a machine is",
-        .help = "HOST is a name or an id of `members`. What the member that answers can tell: ask "
-                "several, and\nyou see what one of them does not. Where no host has the name, it "
-                "is a machine's, as for `vm\nhealth`. Exit status: 0 it is well, 1 it is not, 2 "
+        .help = "A host has a name or an id of `members`. What the member that answers can tell: "
+                "ask several,\nand you see what one of them does not. Where no host has the name, "
+                "it is a machine's, as for\n`vm health`. Exit status: 0 it is well, 1 it is not, 2 "
                 "there is none.",
         .run = cmd_health,
     },

@@ -64,8 +64,7 @@ static void print_trouble(const char *kind, const char *name, const char *state,
     print_folded(head, why);
 }
 
-/* --- what holds for all ------------------------------------------------------------------------
- */
+/* --- what holds for all ----------------------------------------------------------------------- */
 
 static void print_quorum(const struct situation *s)
 {
@@ -149,8 +148,7 @@ static void print_losses(const struct situation *s)
     buf_deinit(&text);
 }
 
-/* --- what is not as it should be ---------------------------------------------------------------
- */
+/* --- what is not as it should be -------------------------------------------------------------- */
 
 static bool print_host(const struct ha_view *view, const char *name, bool may_print)
 {
@@ -247,8 +245,7 @@ static void print_notes(struct situation *s)
     }
 }
 
-/* --- from outside ------------------------------------------------------------------------------
- */
+/* --- from outside ----------------------------------------------------------------------------- */
 
 bool status_impediment(const struct ha_view *view, const struct ha_vm *vm,
                        const struct ha_owner *owner, char ret_why[STATUS_WHY_BYTES])

@@ -27,8 +27,7 @@ struct situation {
     uint32_t impeded; /* of those that run: and do nothing */
     uint32_t incidents;
     size_t unreadable;
-    struct buf
-        notes; /* owned: what cannot be read, or kept, or is named and not there; a line each */
+    struct buf notes;        /* owned; a line each: what cannot be read, or kept, or is not there */
     struct ha_losses losses; /* for which there is room */
     uint32_t spare_voters;   /* that may still be lost, and there is a quorum */
     uint32_t survived;       /* losses of hosts: the smaller of the two */

@@ -7,7 +7,7 @@
 
 /* Where a machine is, on its way. */
 struct way {
-    const char *vm; /* borrowed from the record; NULL: of none */
+    const char *vm; /* borrowed from the record */
     size_t start;   /* its open span of a start; 0: there is none */
     nanos at;       /* when its newest step was */
 };
@@ -19,9 +19,9 @@ struct telling {
     struct trace_span *spans; /* borrowed: INCIDENT_SPANS_MAX */
     size_t n;
     nanos host_at;     /* when the newest step of the host was */
-    nanos proved_at;   /* when a machine may have left it */
+    nanos proved_at;   /* when a machine may have left it: of the proof, before it as `host_at` */
     size_t fence;      /* the fence that goes on; 0: none does */
-    const char *proof; /* static; "": there is none */
+    const char *proof; /* static; NULL: there is none yet */
     const char *result;
     struct way ways[HA_STEPS_MAX];
     size_t n_ways;
@@ -89,6 +89,11 @@ static void tell_detected(struct telling *t, const struct ha_step *step, nanos a
     trace_span_text(span, "novacron.result", step->detail);
 }
 
+static const char *proof_text(const struct telling *t)
+{
+    return t->proof != NULL ? t->proof : "none";
+}
+
 /* The fence is over, by this. */
 static void tell_fence_end(struct telling *t, const char *what, nanos at)
 {
@@ -121,7 +126,7 @@ static void tell_proof(struct telling *t, const struct ha_step *step, nanos at)
 {
     tell_fence_end(t, step->what, at);
     struct trace_span *span = span_of_host(t, "incident.prove", t->host_at, at);
-    trace_span_text(span, "novacron.proof", t->proof);
+    trace_span_text(span, "novacron.proof", proof_text(t));
     trace_span_text(span, "novacron.result", step->detail);
 }
 
@@ -150,7 +155,10 @@ static bool tell_host(struct telling *t, const struct ha_step *step, nanos at)
     bool is_known = true;
 
     for (size_t i = 0; i < COUNT_OF(proofs); i++) {
-        t->proof = step_is(step, proofs[i]) ? proofs[i] : t->proof;
+        if (step_is(step, proofs[i])) {
+            t->proof = proofs[i];
+            t->proved_at = at;
+        }
     }
     if (step_is(step, "detected")) {
         tell_detected(t, step, at);
@@ -167,7 +175,7 @@ static bool tell_host(struct telling *t, const struct ha_step *step, nanos at)
         is_known = false;
     }
     t->host_at = is_known ? at : t->host_at;
-    t->proved_at = is_known ? at : t->proved_at;
+    t->proved_at = is_known && t->proof == NULL ? at : t->proved_at;
     return is_known;
 }
 
@@ -205,7 +213,7 @@ static void tell_vm(struct telling *t, const struct ha_step *step, nanos at)
     if (step_is(step, "placed")) {
         tell_start_failed(t, way, at);
         struct trace_span *span = span_of_vm(t, "incident.place", step, way->at, at);
-        trace_span_text(span, "novacron.proof", t->proof);
+        trace_span_text(span, "novacron.proof", proof_text(t));
         (void)span_of_vm(t, "incident.start", step, at, at);
         way->start = t->n - 1;
     } else if (step_is(step, "started")) {
@@ -255,7 +263,7 @@ static void tell_root(struct telling *t, nanos end)
         tell_start_failed(t, &t->ways[i], end);
     }
     root->end = end;
-    trace_span_text(root, "novacron.proof", t->proof);
+    trace_span_text(root, "novacron.proof", proof_text(t));
     trace_span_text(root, "novacron.result", t->result);
     trace_span_number(root, "novacron.machines", t->n_ways);
     if (t->has_failed) {
@@ -285,7 +293,6 @@ size_t incident_trace(const struct ha_incident *incident, nanos opened, struct t
                         .spans = ret,
                         .host_at = opened,
                         .proved_at = opened,
-                        .proof = "none",
                         .result = "recovered"};
     nanos begin = opened - incident->unheard_ms * NANOS_PER_MS;
     nanos end = opened;

@@ -133,6 +133,8 @@ def a_process_that_stands_still_is_ended_once_its_time_is_over(farm):
     old = farm.pids("stopped")
     os.kill(old[0], signal.SIGSTOP)
     until("it is told", lambda: farm.state("stopped", "qmp") == "bad", PATIENCE)
+    until("lists say what `status` says", lambda: "its process does not answer" in
+          farm.run("vm", "list").stdout, PATIENCE)
     until("it runs as another process", lambda: farm.runs_at("stopped") and
           farm.owner("stopped")["epoch"] > before["epoch"] and
           farm.pids("stopped") not in ([], old), PATIENCE)

@@ -216,6 +216,21 @@ static void a_host_that_comes_back_ends_what_was_under_way(void **state)
     mem_free(t);
 }
 
+/* It was off, and is switched on again before there is room for all that it ran. */
+static void a_machine_is_placed_from_the_proof_on_whatever_becomes_of_the_host(void **state)
+{
+    struct tale *t = tale_new();
+    (void)state;
+    tale_step(t, 0, "detected", "node-1", "");
+    tale_step(t, 1, "fence", "node-1", "");
+    tale_step(t, 300, "fenced", "node-1", "");
+    tale_step(t, 5000, "back", "node-1", "");
+    tale_step(t, 9000, "placed", "web", "node-2");
+    tale_tell(t);
+    assert_span(t, "incident.place", 0, 300, 9000);
+    mem_free(t);
+}
+
 /* A host that is up for a second leads, and closes an incident that is older. */
 static void an_incident_may_be_older_than_the_clock(void **state)
 {
@@ -297,6 +312,7 @@ int main(void)
         cmocka_unit_test(a_fenced_host_is_told_from_its_last_sign_of_life_to_its_last_machine),
         cmocka_unit_test(what_failed_is_told_as_an_error),
         cmocka_unit_test(a_host_that_comes_back_ends_what_was_under_way),
+        cmocka_unit_test(a_machine_is_placed_from_the_proof_on_whatever_becomes_of_the_host),
         cmocka_unit_test(an_incident_may_be_older_than_the_clock),
         cmocka_unit_test(who_tells_it_twice_tells_the_same),
         cmocka_unit_test(any_record_is_told),

@@ -272,7 +272,8 @@ struct world_memory_ops {
  * The power of other machines, through fence devices that the world's configuration names: a
  * management controller, a switched outlet. One machine may have several.
  *
- *   STATUS  -> state, as the device tells it now.
+ *   STATUS  -> state, as the device tells it: now, or, for whoever asks at once after an OFF that
+ *           was OK, when it was read back to prove that OFF.
  *   OFF     cuts the power at once. OK: the device says that it is off.
  *   ON      OK: the device says that it is on.
  *
