@@ -45,7 +45,6 @@ void daemon_agent_prepare(struct daemon *d)
         if (config->settings->cluster.members[i].witness) {
             continue; /* it has no data */
         }
-        voter->id = config->peers[i].id;
         voter->at = config->peers[i].at;
         memcpy(voter->name, config->peers[i].name, sizeof voter->name);
         session.n_voters++;

@@ -100,7 +100,6 @@ static void box_start_session(struct ha_box *b)
 
     ha_text_set(config.host, sizeof(config.host), b->name);
     for (uint32_t k = 0; k < c->voters; k++) {
-        config.voters[k].id = k + 1;
         memcpy(config.voters[k].name, c->box[k].name, sizeof(c->box[k].name));
         memcpy(config.voters[k].at.host, c->box[k].name, sizeof(c->box[k].name));
         config.voters[k].at.port = BOX_PORT;

@@ -36,6 +36,19 @@ bool simvm_has_guest(const struct simvm *vm)
     return !vm->is_waiting && !vm->is_moved;
 }
 
+bool simvm_takes_commands(const struct simvm *vm)
+{
+    return !vm->faults.is_mute && !vm->faults.is_frozen && !vm->faults.is_unkillable;
+}
+
+enum world_vm_state simvm_state(const struct simvm *vm)
+{
+    if (!simvm_has_guest(vm)) {
+        return vm->is_waiting ? WORLD_VM_WAITING : WORLD_VM_MOVED;
+    }
+    return vm->is_paused ? WORLD_VM_PAUSED : WORLD_VM_RUNNING;
+}
+
 static bool vm_is_running(const struct simvm *vm)
 {
     return simvm_has_guest(vm) && !vm->is_paused && !vm->faults.is_frozen &&
@@ -239,12 +252,8 @@ bool simvm_at(const struct simhost *host, size_t at, struct world_vm_found *ret)
     if (vm == NULL) {
         return false;
     }
-    *ret = (struct world_vm_found){.epoch = vm->epoch,
-                                   .is_guarded = vm->is_held,
-                                   .state = vm->is_waiting  ? WORLD_VM_WAITING
-                                            : vm->is_moved  ? WORLD_VM_MOVED
-                                            : vm->is_paused ? WORLD_VM_PAUSED
-                                                            : WORLD_VM_RUNNING};
+    *ret = (struct world_vm_found){
+        .epoch = vm->epoch, .is_guarded = vm->is_held, .state = simvm_state(vm)};
     memcpy(ret->name, vm->name, sizeof vm->name);
     memcpy(ret->volume, vm->volume->name, sizeof ret->volume);
     return true;
@@ -255,8 +264,7 @@ void simvm_set_faults(struct simhost *host, const char *name, const struct simvm
     struct simvm *vm = simvm_find(host, name);
 
     if (vm != NULL) {
-        bool was_sick = vm->faults.is_mute || vm->faults.is_frozen || vm->faults.is_unkillable;
-        vm->sick_process = was_sick ? simworld_now(host->sim) : vm->sick_process;
+        vm->sick_process = simvm_takes_commands(vm) ? vm->sick_process : simworld_now(host->sim);
         vm->faults = *faults;
     }
 }

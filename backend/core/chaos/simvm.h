@@ -62,8 +62,7 @@ struct simvolume *simvolume_find(const struct simworld *sim, const char *name);
 
 /* While cut, the host's machines cannot write, and none can be started there. */
 void simvolume_cut(struct simvolume *volume, const struct simhost *host, bool is_cut);
-
-bool simvolume_is_lost(const struct simvolume *volume, const struct simhost *host);
+bool simvolume_is_cut(const struct simvolume *volume, const struct simhost *host);
 
 /* The storage forgets who holds the lock; or, while set, grants it to everybody. */
 void simvolume_forget_lock(struct simvolume *volume);

@@ -30,8 +30,7 @@ bool simvm_was_sick(const struct simhost *host, const char *name, bool is_proces
     if (vm == NULL) {
         return false;
     }
-    const struct simvm_faults *f = &vm->faults;
-    bool is_sick = f->is_mute || f->is_frozen || f->is_unkillable;
+    bool is_sick = !simvm_takes_commands(vm);
     nanos last = vm->sick_process;
     if (!is_process) {
         is_sick = is_sick || agent_is_sick(&vm->agent);
@@ -42,8 +41,8 @@ bool simvm_was_sick(const struct simhost *host, const char *name, bool is_proces
 
 static bool agent_answers(const struct simvm *vm)
 {
-    return simvm_has_guest(vm) && !vm->is_paused && !vm->faults.is_frozen && !vm->faults.is_mute &&
-           !vm->faults.is_unkillable && !vm->agent.is_mute && !vm->host->is_asleep &&
+    return simvm_has_guest(vm) && !vm->is_paused && simvm_takes_commands(vm) &&
+           !vm->agent.is_mute && !vm->host->is_asleep &&
            simworld_now(vm->host->sim) >= vm->agent_from;
 }
 

@@ -95,10 +95,12 @@ void simvm_end(struct simvm *vm, enum world_vm_end end);
 MUST_USE enum err simguard_takes(struct simhost *host);
 void simguard_holds(struct simhost *host);
 
-bool simvolume_is_cut(const struct simvolume *volume, const struct simhost *host);
-
 /* Is there a guest in it? */
 bool simvm_has_guest(const struct simvm *vm);
+
+/* Does its process take commands? And what it would say of itself then. */
+bool simvm_takes_commands(const struct simvm *vm);
+enum world_vm_state simvm_state(const struct simvm *vm);
 
 /* simvm_move.c: MIGRATE, of a machine that is there; called off at its deadline; and the answer to
  * any request. */

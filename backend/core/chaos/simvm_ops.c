@@ -66,20 +66,9 @@ static void answer_ok(struct simcall *call)
     simvm_answer(call, OK, WORLD_VM_UNKNOWN);
 }
 
-static bool vm_answers(const struct simvm *vm)
-{
-    return !vm->faults.is_mute && !vm->faults.is_frozen && !vm->faults.is_unkillable;
-}
-
 static enum world_vm_state vm_state(const struct simvm *vm)
 {
-    if (!vm_answers(vm)) {
-        return WORLD_VM_UNKNOWN;
-    }
-    if (!simvm_has_guest(vm)) {
-        return vm->is_waiting ? WORLD_VM_WAITING : WORLD_VM_MOVED;
-    }
-    return vm->is_paused ? WORLD_VM_PAUSED : WORLD_VM_RUNNING;
+    return simvm_takes_commands(vm) ? simvm_state(vm) : WORLD_VM_UNKNOWN;
 }
 
 /* --- START ------------------------------------------------------------------------------------ */
@@ -93,7 +82,7 @@ static void start_booted(struct simcall *call)
     request->port = vm != NULL ? vm->port : 0;
     if (vm == NULL) {
         simvm_answer(call, ERR_CLOSED, WORLD_VM_UNKNOWN);
-    } else if (vm_answers(vm)) {
+    } else if (simvm_takes_commands(vm)) {
         answer_ok(call);
     }
 }
@@ -224,7 +213,7 @@ static void command_machine(struct simcall *call)
         simvm_agent_begin(call);
         return;
     }
-    if (!vm_answers(vm)) {
+    if (!simvm_takes_commands(vm)) {
         if (request->op == WORLD_VM_MIGRATE) { /* which has time: it reads it when it wakes */
             simcall_after(call, SIMVM_MUTE_LOOK, command_machine);
         }

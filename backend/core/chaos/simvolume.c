@@ -48,11 +48,6 @@ bool simvolume_is_cut(const struct simvolume *volume, const struct simhost *host
     return false;
 }
 
-bool simvolume_is_lost(const struct simvolume *volume, const struct simhost *host)
-{
-    return simvolume_is_cut(volume, host);
-}
-
 void simvolume_cut(struct simvolume *volume, const struct simhost *host, bool is_cut)
 {
     size_t kept = 0;

@@ -47,7 +47,6 @@ struct ha_session {
     struct world_timer soon;
 
     nanos heard_at;
-    nanos served_at;
     uint64_t taken;         /* bytes of frames since the welcome */
     nanos taken_at;         /* when that was said last */
     nanos leaderless_since; /* NANOS_FOREVER: somebody leads */
@@ -139,19 +138,22 @@ static void session_break_deals(struct ha_session *h)
     }
 }
 
-/* Is there a voter that was not tried in this round? */
-static bool session_has_more(const struct ha_session *h)
+/* How many voters were not tried in this round? */
+static uint32_t session_untried(const struct ha_session *h)
 {
-    const uint32_t all = h->config.n_voters >= 32 ? UINT32_MAX : (1U << h->config.n_voters) - 1;
+    uint32_t untried = 0;
 
-    return (h->tried & all) != all;
+    for (uint32_t i = 0; i < h->config.n_voters; i++) {
+        untried += (h->tried >> i & 1) == 0;
+    }
+    return untried;
 }
 
 static void session_plan_call(struct ha_session *h)
 {
     nanos wait = prng_below(&h->prng, HA_SESSION_STEP_MAX);
 
-    if (!session_has_more(h)) {
+    if (session_untried(h) == 0) {
         h->tried = 0;
         wait = prng_range(&h->prng, h->pause / 2, h->pause);
         h->pause = u64_min(2 * h->pause, HA_SESSION_PAUSE_MAX);
@@ -223,14 +225,10 @@ static void session_hello(struct ha_session *h)
 
 static void session_call(struct ha_session *h)
 {
-    uint64_t skip = 0;
-    uint32_t left = 0;
+    const uint32_t untried = session_untried(h);
 
-    for (uint32_t i = 0; i < h->config.n_voters; i++) {
-        left += (h->tried >> i & 1) == 0;
-    }
-    CHECK(left > 0);
-    skip = prng_below(&h->prng, left);
+    CHECK(untried > 0);
+    uint64_t skip = prng_below(&h->prng, untried);
     h->voter = 0;
     while ((h->tried >> h->voter & 1) != 0 || skip-- > 0) {
         h->voter++;
@@ -424,7 +422,6 @@ static bool session_take_answer(struct ha_session *h, struct bytes bytes)
 static void session_take_welcome(struct ha_session *h, const struct ha_welcome *w)
 {
     h->phase = SESSION_SERVED;
-    h->served_at = world_now(h->world);
     h->pause = HA_SESSION_PAUSE_MIN;
     h->lineage = w->lineage;
     h->begins = !w->goes_on;
@@ -433,7 +430,7 @@ static void session_take_welcome(struct ha_session *h, const struct ha_welcome *
         h->granted = 0; /* those of another history say nothing about this one */
     }
     h->taken = 0;
-    h->leaderless_since = h->served_at;
+    h->leaderless_since = world_now(h->world);
     h->unanswered_since = NANOS_FOREVER;
     h->behind_since = NANOS_FOREVER;
     buf_clear(&h->batch);
@@ -712,7 +709,6 @@ void ha_session_status(const struct ha_session *h, struct ha_session_status *ret
     if (h->phase != SESSION_LOST) {
         memcpy(ret->voter, session_voter(h)->name, sizeof(ret->voter));
     }
-    ret->served_since = h->served_at;
     ret->revision = h->revision;
     ret->leader = h->leader;
     ret->term = h->term;

@@ -60,7 +60,6 @@
 #define HA_SESSION_BATCH_MAX (256 * 1024 * 1024)
 
 struct ha_session_voter {
-    node_id id;
     /* What its certificate must name, where streams have certificates; empty: any. */
     char name[WORLD_HOST_MAX_BYTES];
     struct world_endpoint at;
@@ -98,8 +97,7 @@ const struct ha_store *ha_session_store(struct ha_session *h);
 struct ha_session_status {
     bool is_served;
     char voter[WORLD_HOST_MAX_BYTES]; /* by whom, or who is being called; "": nobody */
-    nanos served_since;
-    uint64_t revision; /* that was handed on */
+    uint64_t revision;                /* that was handed on */
     node_id leader;
     uint64_t term;
     uint64_t losses;     /* of voters that served it */

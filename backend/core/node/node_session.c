@@ -332,17 +332,15 @@ static void sessions_pump(struct node_sessions *s, bool says_reached)
 {
     struct agent_session *next = NULL;
 
-    if (s->is_pumping || !agent_node_serves(s)) {
+    if (!agent_node_serves(s)) {
         return;
     }
-    s->is_pumping = true;
     for (struct agent_session *a = s->first; a != NULL; a = next) {
         next = a->next;
         if (a->is_served) {
             (void)agent_feed_pump(a, says_reached);
         }
     }
-    s->is_pumping = false;
 }
 
 void node_sessions_advanced(struct node_sessions *s)

@@ -50,8 +50,9 @@ struct node_sessions; /* opaque */
 /* Any may be NULL. From within the world's callbacks. */
 struct node_sessions_events {
     void *ctx;
-    /* An agent is served (NONE), was sent away, or has gone ("closed", in `how`). `host` is what it
-     * said that it is; "": it did not say. Whoever reaches the port can cause this. */
+    /* An agent is served ("served", in `how`), was sent away (the farewell's text), or has gone
+     * ("closed", "silent"). `host` is what it said that it is; "": it did not say. Whoever reaches
+     * the port can cause this. */
     void (*told)(void *ctx, const char *host, const struct world_endpoint *at, const char *how);
 };
 

@@ -144,7 +144,6 @@ static void feed_say_reached(struct agent_session *a)
 
     a->told = (int64_t)frame.as.reached.revision;
     a->has_news = false;
-    a->said_at = world_now(a->sessions->world);
     agent_frame_out(a, &frame);
 }
 

@@ -37,7 +37,6 @@ struct agent_session {
     char host[HA_NAME_BYTES];
     node_id id;
     nanos heard_at;
-    nanos said_at;    /* REACHED, last */
     nanos renewed_at; /* a renewal came this way, last */
 
     /* The feed. */
@@ -76,7 +75,6 @@ struct node_sessions {
     struct agent_deal *orphans;  /* owned: of sessions that have gone */
     struct world_timer tick;
     bool is_ticking;
-    bool is_pumping;
 
     struct agent_route *routes; /* owned, by agent */
     size_t n_routes;

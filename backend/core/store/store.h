@@ -77,7 +77,8 @@ MUST_USE enum err store_apply(struct store *s, const struct store_entry *e,
 /* What the API can refuse before it proposes: the checks that need no data. */
 MUST_USE enum store_status store_check_request(enum store_kind kind, struct bytes body);
 
-/* Does this request make the store larger, so that it is refused when there is no space? */
+/* Does this request make the store larger, so that no client may propose it when there is no space?
+ * What is applied in spite of it: STORE_RESERVED_PREFIX. */
 bool store_request_grows(uint8_t kind, struct bytes body);
 
 uint64_t store_applied_index(const struct store *s);

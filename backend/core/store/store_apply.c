@@ -185,18 +185,18 @@ static enum store_status apply_kind(struct store *s, const struct store_entry *e
     }
 }
 
-/* One key of the cluster's own? */
-static bool put_is_reserved(struct bytes body)
+/* Does a put count: of any key, or, if the cluster's own `are_exempt`, of one beside those? */
+static bool put_counts(struct bytes body, bool are_exempt)
 {
     const size_t n = sizeof(STORE_RESERVED_PREFIX) - 1;
     struct store_put_request put;
-    return store_put_decode(body, &put) == STORE_OK && put.key.len > n &&
-           memcmp(put.key.data, STORE_RESERVED_PREFIX, n) == 0;
+    return !are_exempt || store_put_decode(body, &put) != STORE_OK || put.key.len <= n ||
+           memcmp(put.key.data, STORE_RESERVED_PREFIX, n) != 0;
 }
 
-/* Does a txn put anything, in any branch; outside of what is reserved, if that `is_exempt`? Its
- * depth was bounded by its check, or is by this one. */
-static bool txn_puts(struct bytes body, bool is_exempt, uint32_t depth)
+/* Does a txn put anything that counts, in any branch? Its depth was bounded by its check, or is by
+ * this one. */
+static bool txn_puts(struct bytes body, bool are_exempt, uint32_t depth)
 {
     struct store_txn_request txn;
     struct bytes item;
@@ -207,8 +207,8 @@ static bool txn_puts(struct bytes body, bool is_exempt, uint32_t depth)
         for (size_t at = 0; store_txn_item(&txn, branch, &at, &item);) {
             struct store_op op;
             bool known = store_op_decode(item, &op) == STORE_OK;
-            if (known && ((op.kind == STORE_OP_PUT && !(is_exempt && put_is_reserved(op.body))) ||
-                          (op.kind == STORE_OP_TXN && txn_puts(op.body, is_exempt, depth + 1)))) {
+            if (known && ((op.kind == STORE_OP_PUT && put_counts(op.body, are_exempt)) ||
+                          (op.kind == STORE_OP_TXN && txn_puts(op.body, are_exempt, depth + 1)))) {
                 return true;
             }
         }
@@ -216,17 +216,16 @@ static bool txn_puts(struct bytes body, bool is_exempt, uint32_t depth)
     return false;
 }
 
-bool store_request_grows(uint8_t kind, struct bytes body)
+static bool request_grows(uint8_t kind, struct bytes body, bool are_exempt)
 {
-    return kind == STORE_KIND_PUT || kind == STORE_KIND_LEASE_GRANT ||
-           (kind == STORE_KIND_TXN && txn_puts(body, false, 0));
+    return kind == STORE_KIND_LEASE_GRANT ||
+           (kind == STORE_KIND_PUT && put_counts(body, are_exempt)) ||
+           (kind == STORE_KIND_TXN && txn_puts(body, are_exempt, 0));
 }
 
-/* ... and with more than the cluster's own records, which go on when there is no space? */
-static bool apply_grows(uint8_t kind, struct bytes body)
+bool store_request_grows(uint8_t kind, struct bytes body)
 {
-    return store_request_grows(kind, body) && !(kind == STORE_KIND_PUT && put_is_reserved(body)) &&
-           !(kind == STORE_KIND_TXN && !txn_puts(body, true, 0));
+    return request_grows(kind, body, false);
 }
 
 /* What an alarm forbids: growing, or everything that is in keys and leases. */
@@ -240,7 +239,8 @@ static enum store_status apply_alarm_check(const struct store *s, const struct s
     if (concerns_keys && store_system_has_alarm(&s->system, STORE_ALARM_CORRUPT)) {
         return STORE_CORRUPT;
     }
-    if (store_system_has_alarm(&s->system, STORE_ALARM_NO_SPACE) && apply_grows(e->kind, e->body)) {
+    if (store_system_has_alarm(&s->system, STORE_ALARM_NO_SPACE) &&
+        request_grows(e->kind, e->body, true)) {
         return STORE_NO_SPACE;
     }
     return STORE_OK;

@@ -32,8 +32,9 @@ struct inject_active {
     bool is_on;           /* FLICKER: now */
     struct simmember *at; /* whom it struck; NULL: nobody in particular */
     struct simmember *other;
-    uint32_t half; /* a bit for each host on the one side */
-    uint32_t step; /* of a row that goes on in steps */
+    char machine[WORLD_NAME_MAX_BYTES]; /* whom of its machines */
+    uint32_t half;                      /* a bit for each host on the one side */
+    uint32_t step;                      /* of a row that goes on in steps */
     nanos ends;
     struct prng prng;
     struct world_timer timer;

@@ -1,4 +1,6 @@
 /* Machines, fence devices, guards, volumes and mains: what befalls hosts that run machines. */
+#include <string.h>
+
 #include "core/base/check.h"
 #include "core/chaos/sim/inject_int.h"
 #include "core/chaos/simguard.h"
@@ -68,6 +70,7 @@ static enum inject_outcome begin_machine(struct inject_active *a)
     if (!row_machine(a, &found)) {
         return INJECT_NO_TARGET;
     }
+    memcpy(a->machine, found.name, sizeof a->machine);
     if (a->row.kind == FAULT_VM_CRASH) {
         simvm_crash(a->at->host, found.name);
     } else if (a->row.kind == FAULT_VM_SHUT_DOWN) {
@@ -142,30 +145,20 @@ enum inject_outcome inject_begin_vm(struct inject_active *a)
     }
 }
 
-static void end_machines_of(const struct inject_active *a, struct simhost *host)
+/* Of the machine that was struck alone. What ails a process stays at its host; a guest that was
+ * moved while it ran has taken its agent along. */
+static void end_machine(const struct inject_active *a)
 {
     const struct simvm_faults none = {0};
     const struct simvm_agent well = {0};
-    struct world_vm_found found;
+    const struct simcluster *c = a->inject->cluster;
 
-    for (size_t i = 0; simvm_at(host, i, &found); i++) {
-        if (a->row.kind == FAULT_VM_AGENT) {
-            simvm_set_agent(host, found.name, &well);
-        } else {
-            simvm_set_faults(host, found.name, &none);
-        }
+    if (a->row.kind != FAULT_VM_AGENT) {
+        simvm_set_faults(a->at->host, a->machine, &none);
+        return;
     }
-}
-
-/* Wherever it is: a guest that was moved while it ran has taken it along. */
-static void end_machine(struct inject_active *a)
-{
-    struct simcluster *c = a->inject->cluster;
-
     for (uint32_t i = 0; i < c->n; i++) {
-        if (c->member[i].host != NULL) {
-            end_machines_of(a, c->member[i].host);
-        }
+        simvm_set_agent(c->member[i].host, a->machine, &well);
     }
 }
 

@@ -203,7 +203,7 @@ bool simcluster_has_volume(const struct simcluster *c, const struct simmember *m
     bool has = false;
 
     for (uint32_t i = 0; i < c->n_machines; i++) {
-        has = has || !simvolume_is_lost(c->volume[i], m->host);
+        has = has || !simvolume_is_cut(c->volume[i], m->host);
     }
     return has;
 }

@@ -119,10 +119,10 @@ void simmember_kill(struct simmember *m, bool power, uint64_t num);
  * False: it has no mains. */
 bool simmember_switch_on(struct simmember *m);
 
-/* The host does not reach the volumes of the machines, or reaches them again. */
-/* Does the host reach any volume? */
-bool simcluster_has_volume(const struct simcluster *c, const struct simmember *m);
+/* The host does not reach the volumes of the machines, or reaches them again; and does it reach any
+ * of them? */
 void simcluster_cut_volumes(struct simcluster *c, struct simmember *m, bool is_cut);
+bool simcluster_has_volume(const struct simcluster *c, const struct simmember *m);
 
 /* The name of a machine, and of its volume. Borrowed: static. */
 const char *simcluster_machine_name(uint32_t machine);

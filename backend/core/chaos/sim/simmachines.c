@@ -38,7 +38,6 @@ static void open_session(struct simmember *m)
     ha_text_set(config.host, sizeof config.host, m->name);
     for (uint32_t i = 0; i < c->n && !c->member[i].is_agent; i++) {
         struct ha_session_voter *voter = &config.voters[config.n_voters++];
-        voter->id = c->member[i].id;
         memcpy(voter->name, c->member[i].name, sizeof c->member[i].name);
         memcpy(voter->at.host, c->member[i].name, sizeof c->member[i].name);
         voter->at.port = SIM_PORT;
