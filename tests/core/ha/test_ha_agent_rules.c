@@ -105,10 +105,28 @@ static void lone_register(struct lone_agent *b)
     assert_int_equal(b->agent->phase, HA_AGENT_SERVING);
 }
 
-static void lone_open(struct lone_agent *b, enum world_watchdog watchdog)
+static void lone_begin(struct lone_agent *b)
 {
     struct ha_agent_config config = {.memory_mib = 1000, .cpus = 4};
     const struct ha_agent_events events = {.ctx = b, .due = lone_due};
+
+    ha_text_set(config.host, sizeof(config.host), "a");
+    names_add(&config.storages, "nfs");
+    b->agent = ha_agent_open(simhost_world(b->host), &b->store, &b->view, &config, &events);
+    lone_run(b, 100 * NANOS_PER_MS);
+}
+
+/* Its process dies, with what it had under way, and the next one begins. */
+static void lone_begin_anew(struct lone_agent *b)
+{
+    simhost_kill(b->host);
+    ha_agent_close(b->agent);
+    b->n = 0;
+    lone_begin(b);
+}
+
+static void lone_open(struct lone_agent *b, enum world_watchdog watchdog)
+{
     struct ha_storage storage;
 
     memset(b, 0, sizeof(*b));
@@ -128,10 +146,7 @@ static void lone_open(struct lone_agent *b, enum world_watchdog watchdog)
     struct ha_vm vm = vm_named("web", 100);
     ha_text_set(vm.volume, sizeof(vm.volume), "web");
     VIEW_PUT(&b->view, &vm);
-    ha_text_set(config.host, sizeof(config.host), "a");
-    names_add(&config.storages, "nfs");
-    b->agent = ha_agent_open(simhost_world(b->host), &b->store, &b->view, &config, &events);
-    lone_run(b, 100 * NANOS_PER_MS);
+    lone_begin(b);
 }
 
 static void lone_close(struct lone_agent *b)
@@ -288,9 +303,39 @@ static void a_machine_that_the_guard_does_not_hold_is_no_promise(void **state)
         lone_run(&b, NANOS_PER_S);
         assert_false(lone_attests(&b));
     }
+    assert_int_equal(b.agent->record.watchdog, WORLD_WATCHDOG_NONE);
     assert_int_equal(b.agent->record.watchdog_ms, 0);
+    lone_begin_anew(&b); /* who adopts it promises no more */
+    lone_register(&b);
+    lone_run(&b, NANOS_PER_S);
+    assert_true(simvm_at(b.host, 0, &found));
+    assert_int_equal(b.renew.boot, b.agent->boot);
+    assert_false(lone_attests(&b));
+    lone_grant(&b, b.view.revision);
     simvm_crash(b.host, "web");
     lone_run(&b, 2 * NANOS_PER_S);
+    assert_true(lone_attests(&b));
+    lone_close(&b);
+}
+
+/* It is held by no guard, ever, and is counted on by nobody. */
+static void a_machine_that_is_to_be_kept_takes_no_promise_away(void **state)
+{
+    struct lone_agent b;
+    struct world_vm_found found;
+    (void)state;
+    lone_open(&b, WORLD_WATCHDOG_READY);
+    const struct ha_host host = host_named("a", 1000, 4);
+    VIEW_PUT(&b.view, &host);
+    lone_register(&b);
+    lone_assign(&b, 7, HA_POLICY_KEEP);
+    lone_grant(&b, b.view.revision);
+    lone_run(&b, NANOS_PER_S);
+    assert_true(simvm_at(b.host, 0, &found));
+    assert_false(found.is_guarded);
+    b.renewals = 0;
+    lone_run(&b, 3 * NANOS_PER_S);
+    assert_true(b.renewals > 0);
     assert_true(lone_attests(&b));
     lone_close(&b);
 }
@@ -409,6 +454,7 @@ int main(void)
         cmocka_unit_test(nothing_is_killed_on_a_view_older_than_the_newest_grant),
         cmocka_unit_test(a_boot_is_not_used_before_it_is_known_to_be_applied),
         cmocka_unit_test(a_machine_that_the_guard_does_not_hold_is_no_promise),
+        cmocka_unit_test(a_machine_that_is_to_be_kept_takes_no_promise_away),
         cmocka_unit_test(a_report_follows_the_one_that_was_seen),
         cmocka_unit_test(an_agent_refuses_what_nothing_would_prove_lost),
     };
