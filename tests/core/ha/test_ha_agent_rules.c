@@ -345,14 +345,7 @@ static void a_machine_that_is_to_be_kept_takes_no_promise_away(void **state)
 /* Does the newest transaction have this guard? */
 static bool lone_guards(const struct lone_agent *b, const char *key, uint64_t revision)
 {
-    struct ha_txn one;
-
-    ha_txn_init(&one);
-    ha_txn_guard(&one, (struct bytes){(const uint8_t *)key, strlen(key)}, (int64_t)revision);
-    const struct bytes all = buf_view(&b->txns[b->n - 1]->body);
-    const bool has = memmem(all.data, all.len, one.body.data, one.body.len) != NULL;
-    ha_txn_deinit(&one);
-    return has;
+    return txn_is_guarded(b->txns[b->n - 1], key, (int64_t)revision);
 }
 
 /* An older one, whose outcome is not known, may come behind it otherwise. */
