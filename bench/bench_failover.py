@@ -23,8 +23,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
-from local_bmc import is_installed
-from local_hosts import HostFarm, kill
+from local_hosts import HostFarm, kill, missing
 
 RUNS = int(os.environ.get("RUNS", "30"))
 CRASHES = int(os.environ.get("CRASHES", "10"))
@@ -208,8 +207,9 @@ class Bench:
 
 def main():
     build = Path(sys.argv[1]).resolve()
-    if not is_installed() or shutil.which("qemu-system-x86_64") is None:
-        print("bench-failover: QEMU, ipmi_sim or fence_ipmilan is missing; nothing was measured")
+    why_not = missing(build)
+    if why_not:
+        print(f"bench-failover: {why_not}; nothing was measured")
         return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     bench = Bench()

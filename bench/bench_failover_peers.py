@@ -26,7 +26,8 @@ sys.path.insert(0, str(HERE / "peers"))
 
 import pacemaker
 from bench_failover import Bench, report
-from local_bmc import is_installed
+
+import local_hosts
 
 RUNS = int(os.environ.get("RUNS", "10"))
 QUIET_S = float(os.environ.get("QUIET_S", "2"))
@@ -127,9 +128,7 @@ class Peers:
 
 def main():
     build = Path(sys.argv[1]).resolve()
-    why = pacemaker.missing()
-    if why is None and not is_installed():
-        why = "ipmi_sim or fence_ipmilan is not installed"
+    why = pacemaker.missing() or local_hosts.missing(build)
     if why is not None:
         print(f"bench-failover-peers: {why}; nothing was measured")
         return 0

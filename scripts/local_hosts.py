@@ -19,6 +19,7 @@ machines, its disk and its controller go on. Without one its daemon is stopped i
 import base64
 import json
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -26,7 +27,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from local_bmc import LocalBmc
+from local_bmc import LocalBmc, is_installed
 from local_cluster import Cluster
 from local_guests import TinyGuest
 
@@ -51,6 +52,14 @@ echo $! > daemon.pid
 """
 
 
+def missing(build):
+    """Why there can be no such hosts here; None: there can."""
+    if not is_installed() or shutil.which("qemu-system-x86_64") is None or \
+            not (build / "demo/guest/tiny-guest.elf").exists():
+        return "qemu, ipmi_sim, fence_ipmilan or the tiny guest is missing"
+    return None
+
+
 class HostCluster(Cluster):
     def __init__(self, *args, folders=(), **kwargs):
         self.folders = folders
@@ -58,12 +67,15 @@ class HostCluster(Cluster):
 
     def settings(self, name, client_port, peer_port, state="new", member_id=None):
         text = super().settings(name, client_port, peer_port, state, member_id)
+        return text + self.machine_settings(name)
+
+    def machine_settings(self, name):
         folders = ", ".join(str(f) for f in [self.dir / "pool", *self.folders])
-        return text + (f"machines:\n  run_dir: {self.dir / name / 'machines'}\n"
-                       f"  folders: [{folders}]\n  storages: [pool]\n"
-                       f"  guard: {self.dir / name / 'guard.sock'}\n"
-                       f"  move_address: {self.host_of(name)}\n"
-                       "  memory_mib: 2048\n  cpus: 8\n  accel: tcg\n")
+        return (f"machines:\n  run_dir: {self.dir / name / 'machines'}\n"
+                f"  folders: [{folders}]\n  storages: [pool]\n"
+                f"  guard: {self.dir / name / 'guard.sock'}\n"
+                f"  move_address: {self.host_of(name)}\n"
+                "  memory_mib: 2048\n  cpus: 8\n  accel: tcg\n")
 
 
 class HostFarm:
@@ -77,29 +89,36 @@ class HostFarm:
         self.guest = guest or TinyGuest(self.build)
         self.cluster = HostCluster(self.dir, self.build, size=size, hosts=lab and lab.hosts,
                                    folders=self.guest.folders)
-        self.names = [m.name for m in self.cluster.members]
+        self.hosts = []
+        self.names = []
         self.unreached = set()  # hosts that nobody here should ask, for they are cut off
         self.bmcs = {}
-        for i, member in enumerate(self.cluster.members):
-            boot = member.dir / "boot"
-            boot.write_text(BOOT.format(mark=MARK, dir=member.dir, enter=self.enter(i, boot),
-                                        guard=self.build / "backend/guard/novacron-guard",
-                                        daemon=self.cluster.program))
-            boot.chmod(0o755)
-            bmc = LocalBmc(self.dir / f"bmc-{member.name}", member.name,
-                           **({"address": lab.controllers[i], "port": 623} if lab else {}))
-            if lab:
-                bmc.add("network", lab.holder(i).pid)
-            else:
-                bmc.add("mark", f"{MARK}={member.dir}")
-                bmc.add("below", member.dir)
-            bmc.boots_by(str(boot))
-            self.bmcs[member.name] = bmc
+        for member in self.cluster.members:
+            self.add_host(member)
 
     # --- hosts -----------------------------------------------------------------------------------
 
+    def add_host(self, member):
+        """What starts the member's host, and its controller."""
+        lab, number, boot = self.lab, len(self.hosts), member.dir / "boot"
+        boot.write_text(BOOT.format(mark=MARK, dir=member.dir, enter=self.enter(number, boot),
+                                    guard=self.build / "backend/guard/novacron-guard",
+                                    daemon=self.cluster.program))
+        boot.chmod(0o755)
+        bmc = LocalBmc(self.dir / f"bmc-{member.name}", member.name,
+                       **({"address": lab.controllers[number], "port": 623} if lab else {}))
+        if lab:
+            bmc.add("network", lab.holder(number).pid)
+        else:
+            bmc.add("mark", f"{MARK}={member.dir}")
+            bmc.add("below", member.dir)
+        bmc.boots_by(str(boot))
+        self.bmcs[member.name] = bmc
+        self.hosts.append(member)
+        self.names.append(member.name)
+
     def member(self, name):
-        return next(m for m in self.cluster.members if m.name == name)
+        return next(m for m in self.hosts if m.name == name)
 
     def boot(self, name):
         """The host's script, as a supervisor and the power button call it."""
@@ -165,22 +184,20 @@ class HostFarm:
         for bmc in self.bmcs.values():
             bmc.set_faults()
             bmc.lose_power()
-        for _ in range(2):  # what was started meanwhile, too
-            for entry in os.scandir("/proc"):
-                if entry.name.isdigit() and self.is_ours(int(entry.name)):
-                    kill(int(entry.name))
+        self.kill_all(self.hosts)
         for bmc in self.bmcs.values():
             bmc.stop()
         if self.lab:
             self.lab.close()
 
-    def is_ours(self, pid):
-        """A process of one of the hosts works below its directory."""
-        try:
-            at = os.readlink(f"/proc/{pid}/cwd") + "/"
-        except OSError:
-            return False
-        return pid != os.getpid() and any(at.startswith(f"{m.dir}/") for m in self.cluster.members)
+    @staticmethod
+    def kill_all(hosts):
+        """The processes of hosts: each works below its host's directory."""
+        homes = tuple(f"{host.dir}/" for host in hosts)
+        for _ in range(2):  # what was started meanwhile, too
+            for entry in os.scandir("/proc"):
+                if entry.name.isdigit() and works_below(int(entry.name), homes):
+                    kill(int(entry.name))
 
     # --- records ---------------------------------------------------------------------------------
 
@@ -196,12 +213,13 @@ class HostFarm:
             raise RuntimeError(f"{' '.join(map(str, args))}: {done.stdout}{done.stderr}")
         return done.stdout + done.stderr
 
-    def hosts_manifest(self):
+    def hosts_manifest(self, extra=""):
+        """`extra`: further lines of each fence device."""
         documents = [f"kind: storage\nname: pool\ntype: file\nflight_ms: 0\npath: {self.pool}\n"]
         for name, bmc in self.bmcs.items():
             lines = "".join(f"  {k}: '{v}'\n" for k, v in bmc.params.items())
             documents.append(f"kind: device\nname: bmc-{name}\nagent: fence_ipmilan\n"
-                             f"parameters:\n{lines}")
+                             f"{extra}parameters:\n{lines}")
             documents.append(f"kind: host\nname: {name}\nstorages: [pool]\n"
                              f"levels: [[bmc-{name}]]\n")
         return documents
@@ -309,8 +327,11 @@ class Witness(threading.Thread):
         self.is_over = threading.Event()
 
     def run(self):
-        while not self.is_over.wait(self.period):
-            self.look()
+        try:
+            while not self.is_over.wait(self.period):
+                self.look()
+        except Exception as e:  # who looks no more sees no trouble
+            self.troubles.append(f"nobody looked any more: {e!r}")
 
     def look(self):
         self.samples += 1
@@ -331,6 +352,14 @@ class Witness(threading.Thread):
         self.is_over.set()
         self.join()
         return self.troubles
+
+
+def works_below(pid, homes):
+    """`homes`: directories, as a tuple of texts that end with a slash."""
+    try:
+        return pid != os.getpid() and (os.readlink(f"/proc/{pid}/cwd") + "/").startswith(homes)
+    except OSError:
+        return False
 
 
 def kill(pid):

@@ -25,6 +25,13 @@ class Checks:
         self.functions.append(function)
         return function
 
+    def chosen(self, names):
+        """Those of these names, or all. A name that none has is a mistake, and would run nothing."""
+        unknown = set(names) - {f.__name__ for f in self.functions}
+        if unknown:
+            raise ValueError(f"no such check: {', '.join(sorted(unknown))}")
+        return [f for f in self.functions if not names or f.__name__ in names]
+
 
 def run_check(number, function, args):
     """Is it right, or cannot be made here?"""

@@ -102,6 +102,5 @@ class Scene:
 def run_checks(at_once=False):
     """Those that the command line names, or all."""
     build = Path(sys.argv[1]).resolve()
-    wanted = sys.argv[2:]
-    chosen = [f for f in check.functions if not wanted or f.__name__ in wanted]
+    chosen = check.chosen(sys.argv[2:])
     return 1 if checks.run_checks(chosen, (build,), at_once=at_once) else 0

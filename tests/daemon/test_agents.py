@@ -12,14 +12,12 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "scripts"))
+from checks import Checks, expect, until
+from farm import SKIPPED, Farm, with_farm
 
-from checks import Checks, expect, run_checks, soon, until
-from local_bmc import LocalBmc, is_installed
 from local_cluster import Cluster, Member, free_ports
-from local_hosts import BOOT, MARK
-from test_machines import PATIENCE, Farm
 
+PATIENCE = Farm.patience
 AGENTS = ["agent-1", "agent-2"]
 check = Checks()
 
@@ -40,42 +38,12 @@ class AgentFarm(Farm):
 
     def __init__(self, directory, build):
         super().__init__(directory, build)
-        self.agents = []
         ports = free_ports(2 * len(AGENTS))
         for i, name in enumerate(AGENTS):
             client, peer = ports[2 * i], ports[2 * i + 1]
-            folders = ", ".join(str(f) for f in [self.pool, self.build / "demo/guest"])
-            text = agent_settings(self.cluster, name, client, peer) + (
-                f"machines:\n  run_dir: {self.dir / name / 'machines'}\n"
-                f"  folders: [{folders}]\n  storages: [pool]\n"
-                f"  guard: {self.dir / name / 'guard.sock'}\n"
-                "  move_address: 127.0.0.1\n"
-                "  memory_mib: 2048\n  cpus: 8\n  accel: tcg\n")
-            agent = Member(self.cluster, name, client, peer, text)
-            boot = agent.dir / "boot"
-            boot.write_text(BOOT.format(mark=MARK, dir=agent.dir, enter="",
-                                        guard=self.build / "backend/guard/novacron-guard",
-                                        daemon=self.cluster.program))
-            boot.chmod(0o755)
-            bmc = LocalBmc(self.dir / f"bmc-{name}", name)
-            bmc.add("mark", f"{MARK}={agent.dir}")
-            bmc.add("below", agent.dir)
-            bmc.boots_by(str(boot))
-            self.bmcs[name] = bmc
-            self.agents.append(agent)
-            self.names.append(name)
-
-    def member(self, name):
-        return next(m for m in self.cluster.members + self.agents if m.name == name)
-
-    def is_ours(self, pid):
-        if super().is_ours(pid):
-            return True
-        try:
-            at = Path(f"/proc/{pid}/cwd").readlink()
-        except OSError:
-            return False
-        return any(a.dir == at or a.dir in at.parents for a in self.agents)
+            text = agent_settings(self.cluster, name, client, peer)
+            self.add_host(Member(self.cluster, name, client, peer,
+                                 text + self.cluster.machine_settings(name)))
 
     def session(self, name):
         """What the host says of who serves it; {} where it does not answer."""
@@ -159,8 +127,7 @@ def its_power_is_lost_and_the_machine_runs_elsewhere(farm):
 
 @check
 def no_machine_lived_twice_and_no_counter_went_backwards(farm):
-    expect(farm.witness.end(), [])
-    assert farm.witness.samples > 10
+    farm.witness_saw_nothing_wrong()
 
 
 # --- certificates ---------------------------------------------------------------------------------
@@ -176,6 +143,12 @@ class Locked(Cluster):
     def issue(self, name):
         subprocess.run([self.build / "cli/novacron", "ca", "issue", self.pki, name, "--host",
                         "127.0.0.1,localhost"], check=True, stdout=subprocess.DEVNULL)
+
+    def run(self, *args, text=None):
+        command = [self.build / "cli/novacron", *args, "--endpoints", self.endpoints, "--cacert",
+                   self.pki / "ca.crt", "--cert", self.pki / "client.crt", "--key",
+                   self.pki / "client.key"]
+        return subprocess.run(command, input=text, text=True, capture_output=True)
 
     def agent(self, name, certificate=None):
         client, peer = free_ports(2)
@@ -193,11 +166,8 @@ def agent_log_has(member, text):
 
 def only_the_host_that_a_certificate_names_is_served(cluster):
     manifest = "---\n".join(f"kind: host\nname: {n}\n" for n in AGENTS)
-    until("the hosts are declared", lambda: subprocess.run(
-        [cluster.build / "cli/novacron", "apply", "-f", "-", "--endpoints", cluster.endpoints,
-         "--cacert", cluster.pki / "ca.crt", "--cert", cluster.pki / "client.crt",
-         "--key", cluster.pki / "client.key"], input=manifest, text=True,
-        capture_output=True).returncode == 0, PATIENCE)
+    until("the hosts are declared", lambda: cluster.run("apply", "-f", "-", text=manifest)
+          .returncode == 0, PATIENCE)
     good = cluster.agent(AGENTS[0])
     until("the one with its own certificate is served",
           lambda: agent_log_has(good, "msg=served"), PATIENCE)
@@ -218,16 +188,13 @@ def only_the_host_that_a_certificate_names_is_served(cluster):
 def joins_by_command(cluster):
     """What `cluster join --agent` writes is a configuration that the daemon understands; the cluster
     is as it was."""
-    flags = ["--endpoints", cluster.endpoints, "--cacert", cluster.pki / "ca.crt",
-             "--cert", cluster.pki / "client.crt", "--key", cluster.pki / "client.key"]
-    novacron = cluster.build / "cli/novacron"
-    before = subprocess.run([novacron, "member", "list", *flags], capture_output=True).stdout
+    before = cluster.run("member", "list")
+    expect(before.returncode, 0)
     out = cluster.dir / "joined"
-    words = [novacron, "cluster", "join", "host-9", "10.0.0.9", "--agent", "--ca", cluster.pki,
-             "--dir", out, *flags]
-    done = subprocess.run([*words, "--witness"], capture_output=True, text=True)
+    words = ["cluster", "join", "host-9", "10.0.0.9", "--agent", "--ca", cluster.pki, "--dir", out]
+    done = cluster.run(*words, "--witness")
     assert done.returncode != 0 and "does not vote" in done.stderr, done
-    done = subprocess.run(words, capture_output=True, text=True)
+    done = cluster.run(*words)
     expect((done.returncode, done.stderr), (0, ""))
     assert "novacron apply" in done.stdout, done.stdout
     text = (out / "host-9/novacrond.yaml").read_text()
@@ -238,8 +205,7 @@ def joins_by_command(cluster):
                           capture_output=True, text=True)
     expect((said.returncode, said.stderr), (0, ""))
     assert said.stdout.startswith("agent host-9"), said.stdout
-    after = subprocess.run([novacron, "member", "list", *flags], capture_output=True).stdout
-    expect(after, before)
+    expect(cluster.run("member", "list").stdout, before.stdout)
 
 
 def with_certificates(build):
@@ -257,38 +223,15 @@ def with_certificates(build):
         shutil.rmtree(directory, ignore_errors=True)
 
 
+def begin(farm):
+    farm.begin("kind: settings\nlease_ms: 4000\n", device="timeout_ms: 2000\n")
+    farm.witness.start()
+
+
 def main():
-    build = Path(sys.argv[1]).resolve()
-    wanted = sys.argv[2:]
-    with_certificates(build)
-    if not is_installed() or shutil.which("qemu-system-x86_64") is None or \
-            not (build / "demo/guest/tiny-guest.elf").exists():
-        print("# qemu, ipmi_sim, fence_ipmilan or the tiny guest is missing: no machines")
-        return 0
-    directory = tempfile.mkdtemp(prefix="novacron-test-")
-    farm = AgentFarm(directory, build)
-    failed = 1
-    try:
-        for name in farm.names:
-            farm.bmcs[name].start()
-            farm.boot(name)
-            farm.member(name).process = True  # Cluster.leader asks those that have one
-        farm.leader()
-        hosts = [d.replace("agent: fence_ipmilan\n", "agent: fence_ipmilan\ntimeout_ms: 2000\n")
-                 for d in farm.hosts_manifest()]
-        expect(farm.declare("kind: settings\nlease_ms: 4000\n", *hosts).returncode, 0)
-        soon(lambda: all(farm.read(f"/novacron/sights/bmc-{n}") for n in farm.names), PATIENCE)
-        farm.witness.start()
-        chosen = [f for f in check.functions if not wanted or f.__name__ in wanted]
-        failed = run_checks(chosen, (farm,), stops_early=True)
-    finally:
-        farm.close()
-        if failed:
-            for name in farm.names:
-                print(f"# {name}: " + "\n# ".join(
-                    farm.member(name).log.read_text().splitlines()[-15:]))
-        shutil.rmtree(directory, ignore_errors=True)
-    return 1 if failed else 0
+    with_certificates(Path(sys.argv[1]).resolve())
+    status = with_farm(check, begin, AgentFarm)
+    return 0 if status == SKIPPED else status  # what takes no machines was looked at
 
 
 if __name__ == "__main__":

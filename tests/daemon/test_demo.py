@@ -15,7 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "scripts"))
 
 from checks import Checks, expect, run_checks, until
-from local_bmc import is_installed
+from local_hosts import missing
 
 SCRIPTS = Path(__file__).resolve().parent.parent.parent / "scripts"
 PATIENCE = 600
@@ -121,9 +121,9 @@ def one_that_is_kept_does_what_it_says_until_it_is_ended(build):
 
 def main():
     build = Path(sys.argv[1]).resolve()
-    if not is_installed() or shutil.which("qemu-system-x86_64") is None or \
-            not (build / "demo/guest/tiny-guest.elf").exists():
-        print("1..0 # SKIP qemu, ipmi_sim, fence_ipmilan or the tiny guest is missing")
+    why_not = missing(build)
+    if why_not:
+        print(f"1..0 # SKIP {why_not}")
         return 77
     return 1 if run_checks(check.functions, (build,)) else 0
 

@@ -8,17 +8,12 @@ FLAPS=5, and PERIOD_S=40 from one to the next, of which DOWN_S=10 without a netw
 """
 
 import os
-import shutil
 import sys
-import tempfile
 import time
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "scripts"))
+from checks import Checks, expect, until
+from farm import SKIPPED, Farm, with_farm
 
-from checks import Checks, expect, run_checks, soon, until
-from local_bmc import is_installed
-from local_hosts import HostFarm, Witness
 from net_lab import NetLab, missing
 
 FLAPS = int(os.environ.get("FLAPS", "5"))
@@ -31,117 +26,95 @@ SETTINGS = "kind: settings\nlease_ms: 4000\n"
 check = Checks()
 
 
-class Flaps:
-    def __init__(self, farm, witness):
-        self.farm, self.witness = farm, witness
-        self.host = ""
+class FlapFarm(Farm):
+    def __init__(self, directory, build):
+        lab = NetLab(3, has_management=True, has_filter=False, at=directory)
+        super().__init__(directory, build, lab=lab)
+        self.host = ""  # which loses its network
         self.epochs = {}
 
-    def runs_at(self, machine):
-        owner = self.farm.owner(machine)
-        return owner["host"] if owner.get("phase") == "running" else ""
-
-    def fate(self):
-        return self.farm.read(f"/novacron/fates/{self.host}") or {}
+    def fate_record(self):
+        return self.read(f"/novacron/fates/{self.host}") or {}
 
     def moves(self):
         """Each start has its epoch."""
-        return {m: self.farm.owner(m)["epoch"] - e for m, e in self.epochs.items()}
+        return {m: self.owner(m)["epoch"] - e for m, e in self.epochs.items()}
 
     def is_off(self):
         try:
-            os.kill(self.farm.daemon_pid(self.host), 0)
+            os.kill(self.daemon_pid(self.host), 0)
         except ProcessLookupError:
             return True
         return False
 
     def flap(self):
         began = time.monotonic()
-        self.farm.cut_off(self.host)
+        self.cut_off(self.host)
         time.sleep(DOWN_S)
-        self.farm.join(self.host)
+        self.join(self.host)
         if self.is_off():  # it was fenced; somebody switches it on
-            self.farm.power_on(self.host)
+            self.power_on(self.host)
         time.sleep(max(0, began + PERIOD_S - time.monotonic()))
 
 
 @check
-def each_machine_moves_at_most_twice(flaps):
-    farm = flaps.farm
+def each_machine_moves_at_most_twice(farm):
     leader = farm.leader()
-    flaps.host = next(n for n in farm.names if n != leader)
-    farm.apply([farm.machine(m, f"preferred: [{flaps.host}]\nstop_ms: 1000\n") for m in FREE] +
-               [farm.machine(PINNED, f"allowed: [{flaps.host}]\nstop_ms: 1000\n")])
+    farm.host = next(n for n in farm.names if n != leader)
+    farm.apply([farm.machine(m, f"preferred: [{farm.host}]\nstop_ms: 1000\n") for m in FREE] +
+               [farm.machine(PINNED, f"allowed: [{farm.host}]\nstop_ms: 1000\n")])
     for machine in [*FREE, PINNED]:
-        until(f"{machine} runs", lambda m=machine: flaps.runs_at(m) == flaps.host, PATIENCE)
-        flaps.epochs[machine] = farm.owner(machine)["epoch"]
+        until(f"{machine} runs", lambda m=machine: farm.runs_at(m) == farm.host, PATIENCE)
+        farm.epochs[machine] = farm.owner(machine)["epoch"]
     for number in range(FLAPS):
-        flaps.flap()
-        fate = flaps.fate()
+        farm.flap()
+        fate = farm.fate_record()
         print(f"# flap {number + 1}: {fate['phase']}, {fate['losses']} losses, moves "
-              f"{flaps.moves()}", flush=True)
-    moves = flaps.moves()
+              f"{farm.moves()}", flush=True)
+    moves = farm.moves()
     assert all(n <= 2 for n in moves.values()), moves
     assert all(moves[m] >= 1 for m in FREE), moves
     for machine in FREE:
         until(f"{machine} runs elsewhere",
-              lambda m=machine: flaps.runs_at(m) not in ("", flaps.host), PATIENCE)
+              lambda m=machine: farm.runs_at(m) not in ("", farm.host), PATIENCE)
 
 
 @check
-def nobody_else_was_switched_off(flaps):
-    for name in flaps.farm.names:
-        if name != flaps.host:
-            expect((name, flaps.farm.bmcs[name].commands().count(0)), (name, 0))
+def nobody_else_was_switched_off(farm):
+    for name in farm.names:
+        if name != farm.host:
+            expect((name, farm.bmcs[name].commands().count(0)), (name, 0))
 
 
 @check
-def the_host_is_in_quarantine_and_that_is_said(flaps):
-    farm = flaps.farm
+def the_host_is_in_quarantine_and_that_is_said(farm):
     fate = until("the host is back", lambda: (
-        lambda f: f if f.get("phase") == "up" else None)(flaps.fate()), PATIENCE)
+        lambda f: f if f.get("phase") == "up" else None)(farm.fate_record()), PATIENCE)
     assert fate["losses"] >= 3 and fate["quarantined"], fate
     assert "quarantined: it was lost" in fate["reason"], fate
-    assert "quarantined" in farm.novacron("host", "show", flaps.host)
+    assert "quarantined" in farm.novacron("host", "show", farm.host)
     assert "quarantined" in farm.novacron("status")
-    if flaps.runs_at(PINNED) != flaps.host:
+    if farm.runs_at(PINNED) != farm.host:
         until("the machine that may be nowhere else says why it waits",
               lambda: "it is quarantined" in farm.owner(PINNED).get("reason", ""), PATIENCE)
 
 
 @check
-def no_machine_lived_twice_and_no_counter_went_backwards(flaps):
-    expect(flaps.witness.end(), [])
+def no_machine_lived_twice_and_no_counter_went_backwards(farm):
+    farm.witness_saw_nothing_wrong()
+
+
+def begin(farm):
+    farm.begin(SETTINGS)
+    farm.witness.start()
 
 
 def main():
-    build = Path(sys.argv[1]).resolve()
-    why = missing()
-    if why is None and (not is_installed() or shutil.which("qemu-system-x86_64") is None or
-                        not (build / "demo/guest/tiny-guest.elf").exists()):
-        why = "qemu, ipmi_sim, fence_ipmilan or the tiny guest is missing"
-    if why is not None:
-        print(f"1..0 # SKIP {why}")
-        return 77
-    directory = tempfile.mkdtemp(prefix="novacron-test-")
-    lab = NetLab(3, has_management=True, has_filter=False, at=directory)
-    farm = HostFarm(directory, build, lab=lab)
-    flaps = Flaps(farm, Witness(farm))
-    failed = 1
-    try:
-        farm.start()
-        farm.apply([SETTINGS, *farm.hosts_manifest()])
-        soon(lambda: all(farm.read(f"/novacron/sights/bmc-{n}") for n in farm.names), PATIENCE)
-        flaps.witness.start()
-        failed = run_checks(check.functions, (flaps,), stops_early=True)
-    finally:
-        farm.close()
-        if failed:
-            for name in farm.names:
-                print(f"# {name}: " + "\n# ".join(
-                    farm.member(name).log.read_text().splitlines()[-25:]))
-        shutil.rmtree(directory, ignore_errors=True)
-    return 1 if failed else 0
+    why_not = missing()
+    if why_not:
+        print(f"1..0 # SKIP {why_not}")
+        return SKIPPED
+    return with_farm(check, begin, FlapFarm)
 
 
 if __name__ == "__main__":

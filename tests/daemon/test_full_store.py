@@ -5,17 +5,11 @@ machine whose host loses its power is recovered all the same, by a leader that b
 
 import base64
 import json
-import shutil
 import sys
-import tempfile
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "scripts"))
-
-from checks import Checks, expect, run_checks, soon, until
+from checks import Checks, expect, until
+from farm import with_farm
 from history_clients import post
-from local_bmc import is_installed
-from local_hosts import HostFarm
 
 PATIENCE = 60
 QUOTA_MIB = 16
@@ -54,47 +48,24 @@ def a_leader_that_begins_then_recovers_machines(farm):
     host = farm.owner("web")["host"]
     expect(host, leader)
     farm.lose_power(host)
-
-    def is_back():
-        owner = farm.owner("web")
-        return owner.get("phase") == "running" and owner["host"] != host
-    until("its machine runs elsewhere", is_back, PATIENCE)
+    until("its machine runs elsewhere", lambda: farm.runs_at("web") not in ("", host), PATIENCE)
     others = [n for n in farm.names if n != host]
     assert has_alarm(farm.member(others[0]))
 
 
 def begin(farm):
     for member in farm.cluster.members:
-        settings = member.dir / "novacrond.yaml"
-        settings.write_text(settings.read_text() + f"quota_mib: {QUOTA_MIB}\n")
-    leader = farm.start()
-    farm.apply(farm.hosts_manifest())
-    soon(lambda: all(farm.read(f"/novacron/sights/bmc-{n}") for n in farm.names), PATIENCE)
-    soon(lambda: (farm.read(f"/novacron/agents/{leader}") or {}).get("storages"), PATIENCE)
-    farm.apply([farm.machine("web", f"preferred: [{leader}]\n")])
-    until("it runs", lambda: farm.owner("web").get("phase") == "running", PATIENCE)
+        with member.config.open("a") as file:
+            file.write(f"quota_mib: {QUOTA_MIB}\n")
+    farm.begin()
+    leader = farm.leader()
+    until("machines may go there",
+          lambda: (farm.read(f"/novacron/agents/{leader}") or {}).get("storages"), PATIENCE)
+    farm.make("web", f"preferred: [{leader}]\n")
 
 
 def main():
-    build = Path(sys.argv[1]).resolve()
-    if not is_installed() or shutil.which("qemu-system-x86_64") is None or \
-            not (build / "demo/guest/tiny-guest.elf").exists():
-        print("1..0 # SKIP qemu, ipmi_sim, fence_ipmilan or the tiny guest is missing")
-        return 77
-    directory = tempfile.mkdtemp(prefix="novacron-test-")
-    farm = HostFarm(directory, build)
-    failed = 1
-    try:
-        begin(farm)
-        failed = run_checks(check.functions, (farm,), stops_early=True)
-    finally:
-        farm.close()
-        if failed:
-            for name in farm.names:
-                print(f"# {name}: " + "\n# ".join(
-                    farm.member(name).log.read_text().splitlines()[-15:]))
-        shutil.rmtree(directory, ignore_errors=True)
-    return 1 if failed else 0
+    return with_farm(check, begin)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """test_hosts.py BUILD: hosts that watch each other: who is alive, dead and lost, by the command line
-alone, what is wrong with those that live, and keys that are exchanged while they run. A minute, which the disk takes to become slow and well
-again; the others run beside it.
+alone, what is wrong with those that live, and keys that are exchanged while they run. A minute, which
+the disk takes to become slow and well again; the others run beside it.
 """
 
 import json

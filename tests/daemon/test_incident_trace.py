@@ -4,24 +4,19 @@ three hosts with management controllers, whose power is cut; also when the leade
 in the middle, so that another one closes the incident. Counts and order are looked at, no times.
 """
 
-import json
-import shutil
 import sys
-import tempfile
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "scripts"))
-
-from checks import Checks, expect, run_checks, soon, until
-from local_bmc import is_installed
-from local_hosts import HostFarm
+from checks import Checks, expect, until
+from farm import Farm, with_farm
 from test_tracing import Collector
 
 PATIENCE = 60
 check = Checks()
 
 
-class TracedFarm(HostFarm):
+class TracedFarm(Farm):
+    patience = PATIENCE
+
     def __init__(self, directory, build, collector):
         super().__init__(directory, build)
         self.collector = collector
@@ -29,17 +24,11 @@ class TracedFarm(HostFarm):
             with member.config.open("a") as file:
                 file.write(f"tracing:\n  endpoint: http://127.0.0.1:{collector.port}\n  ratio: 0\n")
 
-    def runs_at(self, machine):
-        owner = self.owner(machine)
-        return owner["host"] if owner.get("phase") == "running" else ""
-
-    def make(self, name, host):
-        self.apply([self.machine(name, f"preferred: [{host}]\nstop_ms: 1000\n")])
-        until(f"{name} runs", lambda: self.runs_at(name), PATIENCE)
+    def make_at(self, name, host):
+        self.make(name, f"preferred: [{host}]\nstop_ms: 1000\n")
 
     def incident(self, host):
-        lines = self.novacron("incident", "list", "--json").splitlines()
-        mine = [i for i in map(json.loads, lines) if i["host"] == host]
+        mine = self.incidents(host)
         return mine[-1] if mine else None
 
     def closed(self, host):
@@ -73,8 +62,8 @@ def named(ids, name):
 def the_loss_of_a_host_is_one_trace(farm):
     leader = farm.leader()
     host = next(n for n in farm.names if n != leader)
-    farm.make("vm-a", host)
-    farm.make("vm-b", host)
+    farm.make_at("vm-a", host)
+    farm.make_at("vm-b", host)
     lost = [m for m in ("vm-a", "vm-b") if farm.runs_at(m) == host]
     assert lost
     farm.lose_power(host)
@@ -108,18 +97,17 @@ def the_loss_of_a_host_is_one_trace(farm):
         expect(way[0]["attributes"]["novacron.proof"], "fenced")
     assert incident["trace"] in farm.novacron("incident", "show", incident["id"])
     farm.power_on(host)
-    until(f"{host} is up", lambda: (farm.read(f"/novacron/fates/{host}") or {}).get("phase") == "up",
-          PATIENCE)
+    until(f"{host} is up", lambda: farm.fate(host) == "up", PATIENCE)
 
 
 @check
 def another_leader_sends_all_of_it(farm):
     leader = farm.leader()
     host = next(n for n in farm.names if n != leader and n != farm.runs_at("vm-a"))
-    farm.make("vm-c", host)
+    farm.make_at("vm-c", host)
     host = farm.runs_at("vm-c")
     if host == leader:
-        farm.make("vm-d", next(n for n in farm.names if n != leader))
+        farm.make_at("vm-d", next(n for n in farm.names if n != leader))
         host = farm.runs_at("vm-d")
     known = (farm.incident(host) or {}).get("id")
     leader = farm.leader()
@@ -139,31 +127,11 @@ def another_leader_sends_all_of_it(farm):
 
 
 def main():
-    build = Path(sys.argv[1]).resolve()
-    wanted = sys.argv[2:]
-    if not is_installed() or shutil.which("qemu-system-x86_64") is None or \
-            not (build / "demo/guest/tiny-guest.elf").exists():
-        print("1..0 # SKIP qemu, ipmi_sim, fence_ipmilan or the tiny guest is missing")
-        return 77
-    directory = tempfile.mkdtemp(prefix="novacron-test-")
     collector = Collector()
-    farm = TracedFarm(directory, build, collector)
-    failed = 1
     try:
-        farm.start()
-        farm.apply(farm.hosts_manifest())
-        soon(lambda: all(farm.read(f"/novacron/sights/bmc-{n}") for n in farm.names), PATIENCE)
-        chosen = [f for f in check.functions if not wanted or f.__name__ in wanted]
-        failed = run_checks(chosen, (farm,), stops_early=True)
+        return with_farm(check, Farm.begin, lambda *where: TracedFarm(*where, collector))
     finally:
-        farm.close()
         collector.close()
-        if failed:
-            for name in farm.names:
-                print(f"# {name}: " + "\n# ".join(
-                    farm.member(name).log.read_text().splitlines()[-15:]))
-        shutil.rmtree(directory, ignore_errors=True)
-    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -7,19 +7,13 @@ does not, and what `novacron health` says of it. Bound to counts and orders, not
 import http.server
 import json
 import os
-import shutil
 import signal
 import sys
-import tempfile
 import threading
 import time
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "scripts"))
-
-from checks import Checks, expect, run_checks, soon, until
-from local_bmc import is_installed
-from test_machines import Farm
+from checks import Checks, expect, until
+from farm import Farm, with_farm
 
 PATIENCE = 60
 check = Checks()
@@ -34,7 +28,7 @@ class LadderFarm(Farm):
         text = text.replace(kernel, f"{kernel}, append: '{append}'" if append else kernel)
         return text + "  guest_agent: serial\n"
 
-    def begin(self, name, checks="", append=""):
+    def begin_asked(self, name, checks="", append=""):
         done = self.declare(self.asked(name, checks, append))
         expect((done.returncode, done.stdout + done.stderr if done.returncode else ""), (0, ""))
         return until(f"{name} runs", lambda: self.runs_at(name), PATIENCE)
@@ -49,10 +43,8 @@ class LadderFarm(Farm):
         return self.health(name)[1][rung]["state"]
 
     def unwell(self, name):
-        """How often it was ended by its ladder."""
-        lines = self.run("events", "--json", "--count", "500").stdout.splitlines()
-        events = [json.loads(line) for line in lines]
-        return [e for e in events if e.get("vm") == name and e["what"] == "vm-unwell"]
+        """Each time that its ladder ended it."""
+        return self.events("vm-unwell", name, "--count", "500")
 
     def nobody_was_fenced(self):
         for name in self.names:
@@ -67,7 +59,7 @@ def answering(check_text):
 
 @check
 def a_machine_that_is_well_is_told_rung_by_rung(farm):
-    farm.begin("well", answering("ask: exec, command: [/counter]") +
+    farm.begin_asked("well", answering("ask: exec, command: [/counter]") +
                "readiness: {ask: agent, period_ms: 500, timeout_ms: 2000}\n")
     until("all rungs are well", lambda: farm.health("well")[0] == 0 and
           farm.state("well", "agent") == "well", PATIENCE)
@@ -90,7 +82,7 @@ def a_machine_that_is_well_is_told_rung_by_rung(farm):
 
 @check
 def readiness_that_fails_is_told_and_ends_nothing(farm):
-    host = farm.begin("unready", "readiness: {ask: exec, command: [/fails], period_ms: 500, "
+    host = farm.begin_asked("unready", "readiness: {ask: exec, command: [/fails], period_ms: 500, "
                                  "timeout_ms: 2000, failures: 2}\n")
     epoch = farm.owner("unready")["epoch"]
     until("it is told", lambda: farm.state("unready", "readiness") == "bad", PATIENCE)
@@ -111,7 +103,7 @@ def readiness_that_fails_is_told_and_ends_nothing(farm):
 @check
 def a_guest_that_stands_still_is_started_anew(farm):
     # Its process answers, and its agent does not: three seconds after each start.
-    farm.begin("hangs", answering("ask: agent"), "hang=30")
+    farm.begin_asked("hangs", answering("ask: agent"), "hang=30")
     first = farm.owner("hangs")["epoch"]
     until("it was ended, and runs again", lambda: farm.unwell("hangs") and
           farm.owner("hangs")["epoch"] > first and farm.runs_at("hangs"), PATIENCE)
@@ -127,7 +119,7 @@ def a_guest_that_stands_still_is_started_anew(farm):
 
 @check
 def a_process_that_stands_still_is_ended_once_its_time_is_over(farm):
-    host = farm.begin("stopped", "mute_ms: 10000\n")
+    host = farm.begin_asked("stopped", "mute_ms: 10000\n")
     other = farm.owner("well")["epoch"]
     before = farm.owner("stopped")
     old = farm.pids("stopped")
@@ -168,7 +160,7 @@ def a_service_is_asked_by_http_and_its_machine_ended_for_it(farm):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         port = server.server_address[1]
-        farm.begin("serves", answering(f"ask: http, address: 127.0.0.1, port: {port}, path: /live"))
+        farm.begin_asked("serves", answering(f"ask: http, address: 127.0.0.1, port: {port}, path: /live"))
         until("it is well", lambda: farm.state("serves", "liveness") == "well", PATIENCE)
         Service.status = 500
         until("it was ended", lambda: farm.unwell("serves"), PATIENCE)
@@ -187,7 +179,7 @@ def a_service_is_asked_by_http_and_its_machine_ended_for_it(farm):
 @check
 def daemons_that_stand_still_end_nobody(farm):
     """All of them at once, so that none is suspected; what was asked is over when they go on."""
-    farm.begin("watched", "policy: keep\nliveness: {ask: exec, command: [/counter], period_ms: 1000, "
+    farm.begin_asked("watched", "policy: keep\nliveness: {ask: exec, command: [/counter], period_ms: 1000, "
                           "timeout_ms: 2000, failures: 1}\n")
     until("it is well", lambda: farm.state("watched", "liveness") == "well", PATIENCE)
     epoch = farm.owner("watched")["epoch"]
@@ -210,38 +202,16 @@ def daemons_that_stand_still_end_nobody(farm):
 @check
 def no_machine_lived_twice_and_no_counter_went_back(farm):
     farm.remove("well")
-    expect(farm.witness.end(), [])
-    assert farm.witness.samples > 10
+    farm.witness_saw_nothing_wrong()
+
+
+def begin(farm):
+    farm.begin("kind: settings\nlease_ms: 9000\n")
+    farm.witness.start()
 
 
 def main():
-    build = Path(sys.argv[1]).resolve()
-    wanted = sys.argv[2:]
-    if not is_installed() or shutil.which("qemu-system-x86_64") is None or \
-            not (build / "demo/guest/tiny-guest.elf").exists():
-        print("1..0 # SKIP qemu, ipmi_sim, fence_ipmilan or the tiny guest is missing")
-        return 77
-    directory = tempfile.mkdtemp(prefix="novacron-test-")
-    farm = LadderFarm(directory, build)
-    failed = 1
-    try:
-        farm.start()
-        expect(farm.declare("kind: settings\nlease_ms: 9000\n", *farm.hosts_manifest()).returncode,
-               0)
-        soon(lambda: all(farm.read(f"/novacron/sights/bmc-{n}") for n in farm.names), PATIENCE)
-        farm.witness.start()
-        chosen = [f for f in check.functions if not wanted or f.__name__ in wanted]
-        failed = run_checks(chosen, (farm,), stops_early=True)
-    finally:
-        if farm.witness.is_alive():
-            farm.witness.end()
-        farm.close()
-        if failed:
-            for name in farm.names:
-                print(f"# {name}: " + "\n# ".join(
-                    farm.member(name).log.read_text().splitlines()[-15:]))
-        shutil.rmtree(directory, ignore_errors=True)
-    return 1 if failed else 0
+    return with_farm(check, begin, LadderFarm)
 
 
 if __name__ == "__main__":

@@ -6,91 +6,24 @@ Nothing here is bound to a time: a guest that lives twice, a wrong order and a w
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "scripts"))
+from checks import Checks, expect, until
+from farm import Farm, with_farm
 
-from checks import Checks, expect, run_checks, sanitizers_said, soon, until
-from local_bmc import is_installed
-from local_hosts import HostFarm, Witness, kill
+from local_hosts import kill
 
-PATIENCE = 40
+PATIENCE = Farm.patience
 check = Checks()
 
 
-class Farm(HostFarm):
-    """With the command line as a process that has an exit status, and a witness all the time."""
-
-    def __init__(self, directory, build):
-        super().__init__(directory, build)
-        self.witness = Witness(self)
-
-    def run(self, *args, text=None):
-        command = [self.build / "cli/novacron", *args, "--endpoints", self.cluster.endpoints]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, input=text)
-
-    def declare(self, *documents):
-        return self.run("apply", "-f", "-", text="---\n".join(documents))
-
-    def runs_at(self, machine):
-        """Where it runs, by its record; "" where it does not."""
-        owner = self.owner(machine)
-        return owner["host"] if owner.get("phase") == "running" else ""
-
-    def reason(self, machine):
-        return self.owner(machine).get("reason", "")
-
-    def pids(self, machine):
-        return sorted(self.machine_pids().get(machine, []))
-
-    def fate(self, host):
-        return (self.read(f"/novacron/fates/{host}") or {}).get("phase", "up")
-
-    def declared(self):
-        """All machines that are declared, as `vm list --json` has them."""
-        lines = self.run("vm", "list", "--json").stdout.splitlines()
-        return sorted(json.loads(line)["spec"]["name"] for line in lines)
-
-    def make(self, name, extra=""):
-        """A machine that runs; where."""
-        expect(self.declare(self.machine(name, extra)).returncode, 0)
-        return until(f"{name} runs", lambda: self.runs_at(name), PATIENCE)
-
-    def remove(self, name):
-        done = self.run("vm", "delete", name, "--wait", str(PATIENCE))
-        expect((done.returncode, done.stderr), (0, ""))
-        expect(self.pids(name), [])
-
-    def incidents(self, host):
-        lines = self.run("incident", "list", "--json").stdout.splitlines()
-        return [i for i in map(json.loads, lines) if i["host"] == host]
-
-    def is_back(self, host):
-        self.power_on(host)
-        until(f"{host} is up", lambda: self.fate(host) == "up", PATIENCE)
-        until("nothing is lost", lambda: self.run("host", "list").returncode == 0, PATIENCE)
-        self.leader()
-
-    def crash(self, host):
-        """All that the host runs is gone at once; its controller knows nothing of it."""
-        home = str(self.member(host).dir) + "/"
-        for _ in range(2):
-            for entry in os.scandir("/proc"):
-                try:
-                    if entry.name.isdigit() and \
-                            (os.readlink(f"/proc/{entry.name}/cwd") + "/").startswith(home):
-                        kill(int(entry.name))
-                except OSError:
-                    continue
-
-    def other_than(self, *hosts):
-        return next(n for n in self.names if n not in hosts)
+def declared(farm):
+    """All machines that are declared, as `vm list --json` has them."""
+    lines = farm.run("vm", "list", "--json").stdout.splitlines()
+    return sorted(json.loads(line)["spec"]["name"] for line in lines)
 
 
 # --- one machine ----------------------------------------------------------------------------------
@@ -168,7 +101,7 @@ def a_second_start_is_refused_by_the_lock_of_the_image(farm):
 
 @check
 def bad_manifests_are_refused_by_their_lines_and_nothing_is_half_done(farm):
-    known = farm.declared()
+    known = declared(farm)
     good = farm.machine("good")
     bad = farm.machine("bad")
     lines = good.count("\n") + 2  # what is before the second document's first line
@@ -186,7 +119,7 @@ def bad_manifests_are_refused_by_their_lines_and_nothing_is_half_done(farm):
         expect((change, done.returncode, done.stdout), (change, 64, ""))
         for word in [f":{lines - 1 + line}: ", *words]:
             assert word in done.stderr, (word, change, done.stderr)
-        expect(farm.declared(), known)
+        expect(declared(farm), known)
 
 
 @check
@@ -311,40 +244,17 @@ def the_guard_ends_the_machines_of_a_daemon_that_stands_still(farm):
 
 @check
 def no_machine_lived_twice_and_no_counter_went_backwards(farm):
-    expect(farm.witness.end(), [])
-    assert farm.witness.samples > 10
+    farm.witness_saw_nothing_wrong()
+
+
+def begin(farm):
+    # A fence agent waits for its power to fall, 20 s long.
+    farm.begin("kind: settings\nlease_ms: 4000\n", device="timeout_ms: 2000\n")
+    farm.witness.start()
 
 
 def main():
-    build = Path(sys.argv[1]).resolve()
-    wanted = sys.argv[2:]
-    if not is_installed() or shutil.which("qemu-system-x86_64") is None or \
-            not (build / "demo/guest/tiny-guest.elf").exists():
-        print("1..0 # SKIP qemu, ipmi_sim, fence_ipmilan or the tiny guest is missing")
-        return 77
-    directory = tempfile.mkdtemp(prefix="novacron-test-")
-    farm = Farm(directory, build)
-    failed = 1
-    try:
-        farm.start()
-        # A fence agent waits for its power to fall, 20 s long.
-        hosts = [d.replace("agent: fence_ipmilan\n", "agent: fence_ipmilan\ntimeout_ms: 2000\n")
-                 for d in farm.hosts_manifest()]
-        expect(farm.declare("kind: settings\nlease_ms: 4000\n", *hosts).returncode, 0)
-        soon(lambda: all(farm.read(f"/novacron/sights/bmc-{n}") for n in farm.names), PATIENCE)
-        farm.witness.start()
-        chosen = [f for f in check.functions if not wanted or f.__name__ in wanted]
-        failed = run_checks(chosen, (farm,), stops_early=True)
-    finally:
-        farm.close()
-        said = sanitizers_said(directory)
-        print("".join(f"# {line}\n" for line in said), end="")
-        if failed:
-            for name in farm.names:
-                print(f"# {name}: " + "\n# ".join(
-                    farm.member(name).log.read_text().splitlines()[-15:]))
-        shutil.rmtree(directory, ignore_errors=True)
-    return 1 if failed or said else 0
+    return with_farm(check, begin)
 
 
 if __name__ == "__main__":

@@ -4,48 +4,26 @@ killed in the middle. A guest that goes on does not boot: of all that it has sai
 there is one READY, and no tick twice. Nothing is bound to a time.
 """
 
-import json
 import re
-import shutil
-import subprocess
 import sys
-import tempfile
 import threading
 import time
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "scripts"))
-
-from checks import Checks, expect, run_checks, soon, until
-from local_bmc import is_installed
-from local_hosts import HostFarm, Witness
+from checks import Checks, expect, until
+from farm import Farm, with_farm
 
 PATIENCE = 60
 check = Checks()
 
 
-class Farm(HostFarm):
-    def __init__(self, directory, build):
-        super().__init__(directory, build)
-        self.witness = Witness(self)
+class MovesFarm(Farm):
+    patience = PATIENCE
 
     def machine(self, name, extra=""):
         return super().machine(name, extra + "stop_ms: 1000\n")
 
-    def run(self, *args, text=None):
-        command = [self.build / "cli/novacron", *args, "--endpoints", self.cluster.endpoints]
-        return subprocess.run(command, capture_output=True, text=True, timeout=90, input=text)
-
-    def declare(self, *documents):
-        return self.run("apply", "-f", "-", text="---\n".join(documents))
-
-    def runs_at(self, machine):
-        owner = self.owner(machine)
-        return owner["host"] if owner.get("phase") == "running" else ""
-
     def make(self, name, extra=""):
-        expect(self.declare(self.machine(name, extra)).returncode, 0)
-        host = until(f"{name} runs", lambda: self.runs_at(name), PATIENCE)
+        host = super().make(name, extra)
         until("it counts", lambda: self.counter(name) > 0, PATIENCE)
         return host
 
@@ -59,17 +37,6 @@ class Farm(HostFarm):
 
     def boots(self, machine):
         return self.consoles(machine).count("READY")
-
-    def pids(self, machine):
-        return sorted(self.machine_pids().get(machine, []))
-
-    def other(self, *hosts):
-        return next(n for n in self.names if n not in hosts)
-
-    def events(self, what, machine):
-        lines = self.run("events", "--json").stdout.splitlines()
-        found = [json.loads(line) for line in lines if line.strip()]
-        return [e for e in found if e.get("what") == what and e.get("vm") == machine]
 
     def counts_on(self, machine):
         before = self.counter(machine)
@@ -94,7 +61,7 @@ def goes_on(farm, machine, host, boots=1):
 @check
 def a_guest_runs_on_at_another_host_and_comes_back(farm):
     first = farm.make("mover")
-    second = farm.other(first)
+    second = farm.other_than(first)
     before = farm.owner("mover")
     for to in (second, first):
         done = farm.run("vm", "migrate", "mover", to, "--wait", str(PATIENCE))
@@ -115,7 +82,7 @@ def a_guest_runs_on_at_another_host_and_comes_back(farm):
 @check
 def what_is_moved_offline_boots_there(farm):
     host = farm.make("stopper")
-    to = farm.other(host)
+    to = farm.other_than(host)
     done = farm.run("vm", "migrate", "stopper", to, "--offline", "--wait", str(PATIENCE))
     expect((done.returncode, done.stderr), (0, ""))
     farm.counts_on("stopper")
@@ -128,7 +95,7 @@ def what_is_moved_offline_boots_there(farm):
 @check
 def what_cannot_be_moved_runs_on_and_says_why(farm):
     host = farm.make("stayer")
-    to = farm.other(host)
+    to = farm.other_than(host)
     epoch = farm.owner("stayer")["epoch"]
     # QEMU there takes no guest of another shape: this one has had 16 MiB since it was started.
     changed = farm.machine("stayer").replace("memory_mib: 16", "memory_mib: 32")
@@ -161,7 +128,7 @@ def a_daemon_that_is_killed_in_the_middle_leaves_one_copy(farm):
     for phase in ("begun", "sent"):
         for which in (0, 1):
             host = until("it runs", lambda: farm.runs_at("survivor"), PATIENCE)
-            to = farm.other(host)
+            to = farm.other_than(host)
             striker = threading.Thread(target=strike,
                                        args=(farm, "survivor", (host, to)[which], phase))
             striker.start()
@@ -180,35 +147,16 @@ def a_daemon_that_is_killed_in_the_middle_leaves_one_copy(farm):
 
 @check
 def nothing_of_all_this_was_seen_twice_or_going_back(farm):
-    expect(farm.witness.end(), [])
-    assert farm.witness.samples > 10, farm.witness.samples
+    farm.witness_saw_nothing_wrong()
+
+
+def begin(farm):
+    farm.begin()
+    farm.witness.start()
 
 
 def main():
-    build = Path(sys.argv[1]).resolve()
-    wanted = sys.argv[2:]
-    if not is_installed() or shutil.which("qemu-system-x86_64") is None or \
-            not (build / "demo/guest/tiny-guest.elf").exists():
-        print("1..0 # SKIP qemu, ipmi_sim, fence_ipmilan or the tiny guest is missing")
-        return 77
-    directory = tempfile.mkdtemp(prefix="novacron-test-")
-    farm = Farm(directory, build)
-    failed = 1
-    try:
-        farm.start()
-        expect(farm.declare(*farm.hosts_manifest()).returncode, 0)
-        soon(lambda: all(farm.read(f"/novacron/sights/bmc-{n}") for n in farm.names), PATIENCE)
-        farm.witness.start()
-        chosen = [f for f in check.functions if not wanted or f.__name__ in wanted]
-        failed = run_checks(chosen, (farm,), stops_early=True)
-    finally:
-        farm.close()
-        if failed:
-            for name in farm.names:
-                print(f"# {name}: " + "\n# ".join(
-                    farm.member(name).log.read_text().splitlines()[-15:]))
-        shutil.rmtree(directory, ignore_errors=True)
-    return 1 if failed else 0
+    return with_farm(check, begin, MovesFarm)
 
 
 if __name__ == "__main__":

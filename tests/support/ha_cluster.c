@@ -419,6 +419,22 @@ void ha_cluster_delete(struct ha_cluster *c, enum ha_kind kind, const char *name
     cluster_submit(c, &txn);
 }
 
+void ha_cluster_add_second_device(struct ha_cluster *c, const struct ha_box *b)
+{
+    struct ha_host host = *ha_view_host(ha_cluster_view(c), b->name);
+    struct ha_device device;
+
+    simdevice_new(b->host, "second");
+    ha_record_defaults(HA_DEVICE, &device);
+    ha_text_set(device.name, sizeof(device.name), "second");
+    ha_text_set(device.agent, sizeof(device.agent), "fence_ipmilan");
+    HA_APPLY(c, &device);
+    host.n_levels = 2;
+    host.levels[1].n = 1;
+    ha_text_set(host.levels[1].device[0], HA_NAME_BYTES, "second");
+    HA_APPLY(c, &host);
+}
+
 static void cluster_declare(struct ha_cluster *c, bool has_fences)
 {
     struct ha_storage storage;
@@ -482,6 +498,21 @@ struct ha_vm ha_cluster_vm(struct ha_cluster *c, const char *name)
     vm.cpus = 1;
     (void)simvolume_new(c->sim, name);
     return vm;
+}
+
+struct ha_vm ha_cluster_vm_at(struct ha_cluster *c, const char *name, const struct ha_box *b)
+{
+    struct ha_vm vm = ha_cluster_vm(c, name);
+
+    vm.preferred.n = 1;
+    ha_text_set(vm.preferred.name[0], HA_NAME_BYTES, b->name);
+    return vm;
+}
+
+void ha_cluster_run_vm(struct ha_cluster *c, const struct ha_vm *vm, const struct ha_box *b)
+{
+    HA_APPLY(c, vm);
+    assert_true(ha_cluster_wait_vm(c, vm->name, HA_RUNNING, b->name, 5 * NANOS_PER_S));
 }
 
 /* --- waiting ------------------------------------------------------------------------------------

@@ -93,9 +93,15 @@ void ha_cluster_put(struct ha_cluster *c, enum ha_kind kind, const void *record)
 #define HA_APPLY(c, record) ha_cluster_put(c, HA_KIND_OF(record), record)
 void ha_cluster_put_text(struct ha_cluster *c, const char *key, const char *text);
 void ha_cluster_delete(struct ha_cluster *c, enum ha_kind kind, const char *name);
+/* Another fence device of the host, "second", as the only one of its level 2. */
+void ha_cluster_add_second_device(struct ha_cluster *c, const struct ha_box *b);
 
 /* A machine on "nfs", wanted, with a volume of its name. */
 struct ha_vm ha_cluster_vm(struct ha_cluster *c, const char *name);
+/* One that prefers that host. */
+struct ha_vm ha_cluster_vm_at(struct ha_cluster *c, const char *name, const struct ha_box *b);
+/* Declares it; it must run there soon. */
+void ha_cluster_run_vm(struct ha_cluster *c, const struct ha_vm *vm, const struct ha_box *b);
 
 /* Waits until the machine is in the phase, on `host` unless that is NULL, for at most `span`.
  * False: it is not; says what is. */

@@ -332,6 +332,7 @@ static void machines_are_listed_in_the_order_in_which_they_were_started(void **s
     assert_string_equal(list.listed[0].name, "zeta");
     assert_string_equal(list.listed[0].volume, "disk");
     assert_int_equal(list.listed[0].epoch, 9);
+    assert_false(list.listed[0].is_guarded);
     assert_int_equal(list.listed[0].state, WORLD_VM_PAUSED);
     assert_string_equal(list.listed[1].name, "alpha");
     assert_string_equal(list.listed[1].volume, "other");

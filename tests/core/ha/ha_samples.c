@@ -292,3 +292,25 @@ void names_add(struct ha_names *names, const char *name)
     CHECK(names->n < HA_LIST_MAX);
     ha_text_set(names->name[names->n++], HA_NAME_BYTES, name);
 }
+
+/* --- transactions ----------------------------------------------------------------------------- */
+
+bool txn_is_guarded(const struct ha_txn *txn, const char *key, int64_t revision)
+{
+    struct ha_txn guard;
+    const struct bytes all = buf_view(&txn->body);
+
+    ha_txn_init(&guard);
+    ha_txn_guard(&guard, (struct bytes){(const uint8_t *)key, strlen(key)}, revision);
+    const struct bytes part = buf_view(&guard.body);
+    const bool has = memmem(all.data, all.len, part.data, part.len) != NULL;
+    ha_txn_deinit(&guard);
+    return has;
+}
+
+bool txn_names(const struct ha_txn *txn, const char *key)
+{
+    const struct bytes all = buf_view(&txn->body);
+
+    return memmem(all.data, all.len, key, strlen(key)) != NULL;
+}

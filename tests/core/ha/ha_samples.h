@@ -3,6 +3,7 @@
 #define NOVACRON_TESTS_HA_SAMPLES_H
 
 #include "core/base/prng.h"
+#include "core/ha/ha_store.h"
 #include "core/ha/ha_view.h"
 
 /* Fills a struct of the kind. `record` points to nothing that has to be freed. */
@@ -26,5 +27,9 @@ struct ha_agent_record agent_of(const char *host);
 struct ha_owner owner_of(const char *vm, enum ha_phase phase, const char *host, uint64_t epoch);
 
 void names_add(struct ha_names *names, const char *name);
+
+/* Is the transaction applied only while the key has this revision? Has it to do with the key? */
+bool txn_is_guarded(const struct ha_txn *txn, const char *key, int64_t revision);
+bool txn_names(const struct ha_txn *txn, const char *key);
 
 #endif

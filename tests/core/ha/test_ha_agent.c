@@ -15,16 +15,6 @@ static struct ha_box *agent_scene(struct ha_cluster *c, uint64_t seed)
     return ha_cluster_follower(c);
 }
 
-/* A machine that prefers the host. */
-static struct ha_vm agent_vm(struct ha_cluster *c, const char *name, const struct ha_box *b)
-{
-    struct ha_vm vm = ha_cluster_vm(c, name);
-
-    vm.preferred.n = 1;
-    ha_text_set(vm.preferred.name[0], HA_NAME_BYTES, b->name);
-    return vm;
-}
-
 static void agent_explains(struct ha_cluster *c, const char *vm, const char *expected)
 {
     struct ha_ledger ledger;
@@ -61,7 +51,7 @@ static void start_that_fails_is_told_in_the_words_of_the_driver(void **state)
     struct ha_cluster c;
     (void)state;
     struct ha_box *b = agent_scene(&c, 1);
-    struct ha_vm vm = agent_vm(&c, "web", b);
+    struct ha_vm vm = ha_cluster_vm_at(&c, "web", b);
     ha_text_set(vm.volume, sizeof(vm.volume), "nowhere");
     vm.restart.limit = 2;
     HA_APPLY(&c, &vm);
@@ -99,9 +89,8 @@ static void guest_without_room_on_its_disk_is_told_and_goes_on_once_there_is(voi
     struct ha_cluster c;
     (void)state;
     struct ha_box *b = agent_scene(&c, 2);
-    struct ha_vm vm = agent_vm(&c, "web", b);
-    HA_APPLY(&c, &vm);
-    assert_true(ha_cluster_wait_vm(&c, "web", HA_RUNNING, b->name, 5 * NANOS_PER_S));
+    struct ha_vm vm = ha_cluster_vm_at(&c, "web", b);
+    ha_cluster_run_vm(&c, &vm, b);
     simvm_set_faults(b->host, "web", &full);
     /* For longer than its rule leaves a machine where its storage is lost: full is not lost. */
     ha_cluster_run(&c, vm.storage_loss_ms * NANOS_PER_MS + 40 * NANOS_PER_S);
@@ -128,11 +117,10 @@ static void device_that_lies_twice_meets_the_lock_of_the_image(void **state)
     struct ha_cluster c;
     (void)state;
     struct ha_box *b = agent_scene(&c, 3);
-    struct ha_vm vm = agent_vm(&c, "web", b);
+    struct ha_vm vm = ha_cluster_vm_at(&c, "web", b);
     vm.restart.limit = 1000;
     vm.restart.delay_max_ms = 1000;
-    HA_APPLY(&c, &vm);
-    assert_true(ha_cluster_wait_vm(&c, "web", HA_RUNNING, b->name, 5 * NANOS_PER_S));
+    ha_cluster_run_vm(&c, &vm, b);
     struct ha_settings settings = *ha_view_settings(ha_cluster_view(&c));
     settings.fence_delay_ms = 0;
     HA_APPLY(&c, &settings);
@@ -160,22 +148,11 @@ static void device_that_lies_twice_is_refuted_by_a_witness(void **state)
 {
     struct simdevice_faults lies = simdevice_faults_none();
     struct ha_cluster c;
-    struct ha_device second;
     (void)state;
     struct ha_box *b = agent_scene(&c, 4);
-    simdevice_new(b->host, "second");
-    ha_record_defaults(HA_DEVICE, &second);
-    ha_text_set(second.name, sizeof(second.name), "second");
-    ha_text_set(second.agent, sizeof(second.agent), "fence_ipmilan");
-    HA_APPLY(&c, &second);
-    struct ha_host host = *ha_view_host(ha_cluster_view(&c), b->name);
-    host.n_levels = 2;
-    host.levels[1].n = 1;
-    ha_text_set(host.levels[1].device[0], HA_NAME_BYTES, "second");
-    HA_APPLY(&c, &host);
-    struct ha_vm vm = agent_vm(&c, "web", b);
-    HA_APPLY(&c, &vm);
-    assert_true(ha_cluster_wait_vm(&c, "web", HA_RUNNING, b->name, 5 * NANOS_PER_S));
+    ha_cluster_add_second_device(&c, b);
+    struct ha_vm vm = ha_cluster_vm_at(&c, "web", b);
+    ha_cluster_run_vm(&c, &vm, b);
     lies.only_says_ok = true;
     lies.tells_order = true;
     simdevice_set_faults(c.sim, b->name, &lies);

@@ -117,6 +117,15 @@ static void lone_begin(struct lone_agent *b)
     lone_run(b, 100 * NANOS_PER_MS);
 }
 
+/* Its process dies, with what it had under way, and the next one begins. */
+static void lone_begin_anew(struct lone_agent *b)
+{
+    simhost_kill(b->host);
+    ha_agent_close(b->agent);
+    b->n = 0;
+    lone_begin(b);
+}
+
 static void lone_open(struct lone_agent *b, enum world_watchdog watchdog)
 {
     struct ha_storage storage;
@@ -295,9 +304,39 @@ static void a_machine_that_the_guard_does_not_hold_is_no_promise(void **state)
         lone_run(&b, NANOS_PER_S);
         assert_false(lone_attests(&b));
     }
+    assert_int_equal(b.agent->record.watchdog, WORLD_WATCHDOG_NONE);
     assert_int_equal(b.agent->record.watchdog_ms, 0);
+    lone_begin_anew(&b); /* who adopts it promises no more */
+    lone_register(&b);
+    lone_run(&b, NANOS_PER_S);
+    assert_true(simvm_at(b.host, 0, &found));
+    assert_int_equal(b.renew.boot, b.agent->boot);
+    assert_false(lone_attests(&b));
+    lone_grant(&b, b.view.revision);
     simvm_crash(b.host, "web");
     lone_run(&b, 2 * NANOS_PER_S);
+    assert_true(lone_attests(&b));
+    lone_close(&b);
+}
+
+/* It is held by no guard, ever, and is counted on by nobody. */
+static void a_machine_that_is_to_be_kept_takes_no_promise_away(void **state)
+{
+    struct lone_agent b;
+    struct world_vm_found found;
+    (void)state;
+    lone_open(&b, WORLD_WATCHDOG_READY);
+    const struct ha_host host = host_named("a", 1000, 4);
+    VIEW_PUT(&b.view, &host);
+    lone_register(&b);
+    lone_assign(&b, 7, HA_POLICY_KEEP);
+    lone_grant(&b, b.view.revision);
+    lone_run(&b, NANOS_PER_S);
+    assert_true(simvm_at(b.host, 0, &found));
+    assert_false(found.is_guarded);
+    b.renewals = 0;
+    lone_run(&b, 3 * NANOS_PER_S);
+    assert_true(b.renewals > 0);
     assert_true(lone_attests(&b));
     lone_close(&b);
 }
@@ -318,10 +357,7 @@ static void a_machine_that_is_kept_hides_no_watchdog(void **state)
     lone_run(&b, 500 * NANOS_PER_MS);
     assert_true(simvm_at(b.host, 0, &found));
     assert_false(found.is_guarded);
-    simhost_kill(b.host);
-    ha_agent_close(b.agent);
-    b.n = 0;
-    lone_begin(&b);
+    lone_begin_anew(&b);
     assert_int_equal(b.n, 1);
     assert_int_equal(b.agent->record.boot, 2);
     assert_int_equal(b.agent->record.watchdog_ms, 5000);
@@ -333,14 +369,7 @@ static void a_machine_that_is_kept_hides_no_watchdog(void **state)
 /* Does the newest transaction have this guard? */
 static bool lone_guards(const struct lone_agent *b, const char *key, uint64_t revision)
 {
-    struct ha_txn one;
-
-    ha_txn_init(&one);
-    ha_txn_guard(&one, (struct bytes){(const uint8_t *)key, strlen(key)}, (int64_t)revision);
-    const struct bytes all = buf_view(&b->txns[b->n - 1]->body);
-    const bool has = memmem(all.data, all.len, one.body.data, one.body.len) != NULL;
-    ha_txn_deinit(&one);
-    return has;
+    return txn_is_guarded(b->txns[b->n - 1], key, (int64_t)revision);
 }
 
 /* An older one, whose outcome is not known, may come behind it otherwise. */
@@ -476,6 +505,7 @@ int main(void)
         cmocka_unit_test(nothing_is_killed_on_a_view_older_than_the_newest_grant),
         cmocka_unit_test(a_boot_is_not_used_before_it_is_known_to_be_applied),
         cmocka_unit_test(a_machine_that_the_guard_does_not_hold_is_no_promise),
+        cmocka_unit_test(a_machine_that_is_to_be_kept_takes_no_promise_away),
         cmocka_unit_test(a_machine_that_is_kept_hides_no_watchdog),
         cmocka_unit_test(a_report_follows_the_one_that_was_seen),
         cmocka_unit_test(a_start_that_fails_and_is_killed_is_a_failure),

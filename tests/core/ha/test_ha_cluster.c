@@ -32,12 +32,9 @@ static struct ha_box *cluster_with(struct ha_cluster *c, uint64_t seed,
 {
     ha_cluster_init(c, seed, 3, watchdog);
     ha_cluster_start(c, has_fences);
-    struct ha_vm vm = ha_cluster_vm(c, name);
     struct ha_box *b = ha_cluster_follower(c);
-    vm.preferred.n = 1;
-    ha_text_set(vm.preferred.name[0], HA_NAME_BYTES, b->name);
-    HA_APPLY(c, &vm);
-    assert_true(ha_cluster_wait_vm(c, name, HA_RUNNING, b->name, 5 * NANOS_PER_S));
+    const struct ha_vm vm = ha_cluster_vm_at(c, name, b);
+    ha_cluster_run_vm(c, &vm, b);
     return b;
 }
 
@@ -155,12 +152,9 @@ static void leader_that_dies_while_it_fences_has_a_successor_that_goes_on(void *
     (void)state;
     ha_cluster_init(&c, 4, 5, WORLD_WATCHDOG_READY);
     ha_cluster_start(&c, true);
-    struct ha_vm vm = ha_cluster_vm(&c, "web");
     struct ha_box *b = ha_cluster_follower(&c);
-    vm.preferred.n = 1;
-    ha_text_set(vm.preferred.name[0], HA_NAME_BYTES, b->name);
-    HA_APPLY(&c, &vm);
-    assert_true(ha_cluster_wait_vm(&c, "web", HA_RUNNING, b->name, 5 * NANOS_PER_S));
+    const struct ha_vm vm = ha_cluster_vm_at(&c, "web", b);
+    ha_cluster_run_vm(&c, &vm, b);
     b->stays_down = true;
     ha_box_power_off(b);
     assert_true(ha_cluster_wait_fate(&c, b->name, HA_HOST_FENCING, 3 * NANOS_PER_S));
@@ -207,12 +201,9 @@ static void leader_with_its_machines_is_lost(void **state)
     (void)state;
     ha_cluster_init(&c, 5, 3, WORLD_WATCHDOG_READY);
     ha_cluster_start(&c, true);
-    struct ha_vm vm = ha_cluster_vm(&c, "web");
     struct ha_box *b = ha_cluster_leader(&c);
-    vm.preferred.n = 1;
-    ha_text_set(vm.preferred.name[0], HA_NAME_BYTES, b->name);
-    HA_APPLY(&c, &vm);
-    assert_true(ha_cluster_wait_vm(&c, "web", HA_RUNNING, b->name, 5 * NANOS_PER_S));
+    const struct ha_vm vm = ha_cluster_vm_at(&c, "web", b);
+    ha_cluster_run_vm(&c, &vm, b);
     b->stays_down = true;
     c.is_loud = true;
     uint64_t began = now_ms(&c);
@@ -582,12 +573,9 @@ static void new_leader_counts_the_whole_time_from_its_own_beginning(void **state
     (void)state;
     ha_cluster_init(&c, 20, 5, WORLD_WATCHDOG_READY);
     ha_cluster_start(&c, false);
-    struct ha_vm vm = ha_cluster_vm(&c, "web");
     struct ha_box *b = ha_cluster_follower(&c);
-    vm.preferred.n = 1;
-    ha_text_set(vm.preferred.name[0], HA_NAME_BYTES, b->name);
-    HA_APPLY(&c, &vm);
-    assert_true(ha_cluster_wait_vm(&c, "web", HA_RUNNING, b->name, 5 * NANOS_PER_S));
+    const struct ha_vm vm = ha_cluster_vm_at(&c, "web", b);
+    ha_cluster_run_vm(&c, &vm, b);
     ha_cluster_run(&c, 60 * NANOS_PER_S); /* so that clocks are far from where they began */
     ha_box_isolate(b, true);
     assert_true(ha_cluster_wait_fate(&c, b->name, HA_HOST_LOST, 3 * NANOS_PER_S));
@@ -729,13 +717,10 @@ static void policy_says_what_becomes_of_a_machine_without_a_lease(void **state)
         struct simdevice_faults denies = simdevice_faults_none();
         ha_cluster_init(&c, 26 + i, 3, WORLD_WATCHDOG_NONE);
         ha_cluster_start(&c, true);
-        struct ha_vm vm = ha_cluster_vm(&c, "web");
         struct ha_box *b = ha_cluster_follower(&c);
-        vm.preferred.n = 1;
+        struct ha_vm vm = ha_cluster_vm_at(&c, "web", b);
         vm.policy = policies[i];
-        ha_text_set(vm.preferred.name[0], HA_NAME_BYTES, b->name);
-        HA_APPLY(&c, &vm);
-        assert_true(ha_cluster_wait_vm(&c, "web", HA_RUNNING, b->name, 5 * NANOS_PER_S));
+        ha_cluster_run_vm(&c, &vm, b);
         assert_int_equal(ha_cluster_owner(&c, "web")->policy, policies[i]);
         ha_cluster_run(&c, 15 * NANOS_PER_S); /* beyond the grace of an agent that has just begun */
         nanos lease = (nanos)ha_view_settings(ha_cluster_view(&c))->lease_ms * NANOS_PER_MS;
@@ -760,8 +745,6 @@ static void policy_says_what_becomes_of_a_machine_without_a_lease(void **state)
     }
 }
 
-/* So short that nobody has noticed: what it ran is gone all the same, and it is for its agent to
- * say so. */
 /* All processes stand still for more than half a lease. As they go on, its guest is asked to shut
  * down, and the lease is renewed at once. */
 static void machine_that_was_stopped_for_want_of_a_lease_has_not_failed(void **state)
@@ -791,6 +774,8 @@ static void machine_that_was_stopped_for_want_of_a_lease_has_not_failed(void **s
     ha_cluster_deinit(&c);
 }
 
+/* So short that nobody has noticed: what it ran is gone all the same, and it is for its agent to
+ * say so. */
 static void host_that_was_off_for_a_moment_tells_what_it_has_lost(void **state)
 {
     struct ha_cluster c;
@@ -868,9 +853,7 @@ static void host_that_comes_and_goes_moves_a_machine_once_and_is_left_alone(void
                         "quarantined: it was lost 5 times of late, and gets no machine until it "
                         "was up for 1800 s");
     assert_int_equal(incidents_with_step(&c, b->name, "quarantined"), 1);
-    struct ha_vm vm = ha_cluster_vm(&c, "other");
-    vm.preferred.n = 1;
-    ha_text_set(vm.preferred.name[0], HA_NAME_BYTES, b->name);
+    const struct ha_vm vm = ha_cluster_vm_at(&c, "other", b);
     HA_APPLY(&c, &vm);
     assert_true(ha_cluster_wait_vm(&c, "other", HA_RUNNING, NULL, 5 * NANOS_PER_S));
     assert_string_not_equal(ha_cluster_owner(&c, "other")->host, b->name);

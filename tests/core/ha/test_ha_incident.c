@@ -14,12 +14,9 @@ static void a_fence_that_fails_is_told_try_by_try_and_leaves_room(void **state)
     (void)state;
     ha_cluster_init(&c, 41, 3, WORLD_WATCHDOG_NONE);
     ha_cluster_start(&c, true);
-    struct ha_vm vm = ha_cluster_vm(&c, "web");
     struct ha_box *b = ha_cluster_follower(&c);
-    vm.preferred.n = 1;
-    ha_text_set(vm.preferred.name[0], HA_NAME_BYTES, b->name);
-    HA_APPLY(&c, &vm);
-    assert_true(ha_cluster_wait_vm(&c, "web", HA_RUNNING, b->name, 5 * NANOS_PER_S));
+    const struct ha_vm vm = ha_cluster_vm_at(&c, "web", b);
+    ha_cluster_run_vm(&c, &vm, b);
     dead.is_unreachable = true;
     simdevice_set_faults(c.sim, b->name, &dead);
     b->stays_down = true;

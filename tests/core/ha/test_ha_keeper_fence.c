@@ -10,27 +10,14 @@
 static struct ha_box *silent_box(struct ha_cluster *c, uint64_t seed)
 {
     struct simdevice_faults hung = simdevice_faults_none();
-    struct ha_device device;
 
     ha_cluster_init(c, seed, 3, WORLD_WATCHDOG_READY);
     ha_cluster_start(c, true);
-    struct ha_vm vm = ha_cluster_vm(c, "web");
     struct ha_box *b = ha_cluster_follower(c);
+    struct ha_vm vm = ha_cluster_vm_at(c, "web", b);
     vm.policy = HA_POLICY_KEEP;
-    vm.preferred.n = 1;
-    ha_text_set(vm.preferred.name[0], HA_NAME_BYTES, b->name);
-    HA_APPLY(c, &vm);
-    assert_true(ha_cluster_wait_vm(c, "web", HA_RUNNING, b->name, 5 * NANOS_PER_S));
-    simdevice_new(b->host, "second");
-    ha_record_defaults(HA_DEVICE, &device);
-    ha_text_set(device.name, sizeof device.name, "second");
-    ha_text_set(device.agent, sizeof device.agent, "fence_simulated");
-    HA_APPLY(c, &device);
-    struct ha_host host = *ha_view_host(ha_cluster_view(c), b->name);
-    host.n_levels = 2;
-    host.levels[1].n = 1;
-    ha_text_set(host.levels[1].device[0], HA_NAME_BYTES, "second");
-    HA_APPLY(c, &host);
+    ha_cluster_run_vm(c, &vm, b);
+    ha_cluster_add_second_device(c, b);
     hung.is_hung = true;
     simdevice_set_faults(c->sim, b->name, &hung);
     simdevice_set_faults(c->sim, "second", &hung);
@@ -97,10 +84,8 @@ static void add_machines(struct ha_cluster *c, const struct ha_box *b, uint32_t 
     for (uint32_t i = from; i < from + n; i++) {
         char name[HA_NAME_BYTES] = "m0";
         name[1] = (char)('0' + i);
-        struct ha_vm vm = ha_cluster_vm(c, name);
+        struct ha_vm vm = ha_cluster_vm_at(c, name, b);
         vm.memory_mib = 64;
-        vm.preferred.n = 1;
-        ha_text_set(vm.preferred.name[0], HA_NAME_BYTES, b->name);
         HA_APPLY(c, &vm);
     }
 }

@@ -144,27 +144,12 @@ static void keeper_close(struct keeper_bench *b)
     ha_view_deinit(&b->view);
 }
 
-static bool bytes_have(struct bytes all, struct bytes part)
-{
-    for (size_t i = 0; i + part.len <= all.len; i++) {
-        if (memcmp(all.data + i, part.data, part.len) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Each of them is applied only while the token has this revision. */
 static void all_are_guarded(const struct keeper_bench *b, int64_t token)
 {
-    struct ha_txn guard;
-
-    ha_txn_init(&guard);
-    ha_txn_guard(&guard, ha_bytes_of(HA_LEADER_KEY), token);
     for (size_t i = 0; i < b->n; i++) {
-        assert_true(bytes_have(buf_view(&b->txns[i]->body), buf_view(&guard.body)));
+        assert_true(txn_is_guarded(b->txns[i], HA_LEADER_KEY, token));
     }
-    ha_txn_deinit(&guard);
 }
 
 /* Is there one that has to do with the key? */
@@ -173,7 +158,7 @@ static bool one_is_about(const struct keeper_bench *b, const char *key)
     bool is_about = false;
 
     for (size_t i = 0; i < b->n && !is_about; i++) {
-        is_about = bytes_have(buf_view(&b->txns[i]->body), ha_bytes_of(key));
+        is_about = txn_names(b->txns[i], key);
     }
     return is_about;
 }

@@ -19,10 +19,8 @@ static struct ha_box *ladder_cluster(struct ha_cluster *c, uint64_t seed)
 
 static struct ha_vm machine_at(struct ha_cluster *c, const char *name, const struct ha_box *b)
 {
-    struct ha_vm vm = ha_cluster_vm(c, name);
+    struct ha_vm vm = ha_cluster_vm_at(c, name, b);
 
-    vm.preferred.n = 1;
-    ha_text_set(vm.preferred.name[0], HA_NAME_BYTES, b->name);
     vm.restart.delay_ms = 200;
     return vm;
 }
@@ -45,12 +43,6 @@ static struct ha_check asks(enum ha_ask ask, uint32_t period_ms, uint32_t failur
         check.port = PORT;
     }
     return check;
-}
-
-static void runs(struct ha_cluster *c, const struct ha_vm *vm, const struct ha_box *b)
-{
-    HA_APPLY(c, vm);
-    assert_true(ha_cluster_wait_vm(c, vm->name, HA_RUNNING, b->name, 5 * NANOS_PER_S));
 }
 
 static const struct ha_report *report_at(struct ha_cluster *c, const struct ha_box *b,
@@ -95,7 +87,7 @@ static void guest_that_fails_its_liveness_is_started_anew_once(void **state)
     struct ha_vm vm = machine_at(&c, "web", b);
     vm.liveness = asks(HA_ASK_AGENT, 2000, 3);
     c.is_loud = true;
-    runs(&c, &vm, b);
+    ha_cluster_run_vm(&c, &vm, b);
     ha_cluster_run(&c, 12 * NANOS_PER_S);
     assert_rung(&c, b, "web", HA_RUNG_QMP, HA_RUNG_WELL);
     assert_rung(&c, b, "web", HA_RUNG_AGENT, HA_RUNG_WELL);
@@ -126,7 +118,7 @@ static void the_reason_tells_what_was_asked_and_answered(void **state)
     struct ha_vm vm = machine_at(&c, "web", b);
     vm.restart.delay_ms = 20000;
     vm.liveness = asks(HA_ASK_EXEC, 1000, 2);
-    runs(&c, &vm, b);
+    ha_cluster_run_vm(&c, &vm, b);
     ha_cluster_run(&c, 3 * NANOS_PER_S);
     simvm_set_agent(b->host, "web", &fails);
     assert_true(ha_cluster_wait_vm(&c, "web", HA_RESTARTING, b->name, 6 * NANOS_PER_S));
@@ -148,7 +140,7 @@ static void process_that_is_mute_on_qmp_is_ended_after_its_time(void **state)
     (void)state;
     struct ha_box *b = ladder_cluster(&c, 3);
     struct ha_vm vm = machine_at(&c, "web", b);
-    runs(&c, &vm, b);
+    ha_cluster_run_vm(&c, &vm, b);
     ha_cluster_run(&c, 5 * NANOS_PER_S);
     simvm_set_faults(b->host, "web", &frozen);
     ha_cluster_run(&c, 30 * NANOS_PER_S);
@@ -179,7 +171,7 @@ static void service_is_asked_over_the_network(void **state)
         simapp_run(b->host, PORT, (struct bytes){(const uint8_t *)well, sizeof(well) - 1});
         vm.liveness = asks(i == 0 ? HA_ASK_HTTP : HA_ASK_TCP, 1000, 3);
         vm.readiness = asks(HA_ASK_HTTP, 1000, 2);
-        runs(&c, &vm, b);
+        ha_cluster_run_vm(&c, &vm, b);
         ha_cluster_run(&c, 10 * NANOS_PER_S);
         assert_rung(&c, b, "web", HA_RUNG_LIVENESS, HA_RUNG_WELL);
         assert_rung(&c, b, "web", HA_RUNG_READINESS, HA_RUNG_WELL);
@@ -204,7 +196,7 @@ static void start_that_never_ends_is_ended_and_counts_against_the_limit(void **s
     vm.startup = asks(HA_ASK_TCP, 1000, 5); /* nobody listens */
     vm.liveness = asks(HA_ASK_AGENT, 1000, 2);
     vm.restart.limit = 3;
-    runs(&c, &vm, b);
+    ha_cluster_run_vm(&c, &vm, b);
     assert_true(ha_cluster_wait_vm(&c, "web", HA_FAILED, NULL, 60 * NANOS_PER_S));
     assert_int_equal(ha_cluster_starts(&c, "web"), 3);
     assert_int_equal(ha_cluster_events(&c, "vm-unwell", "web"), 2);
@@ -226,7 +218,7 @@ static void slow_answer_ends_nobody(void **state)
     struct ha_box *b = ladder_cluster(&c, 6);
     struct ha_vm vm = machine_at(&c, "web", b);
     vm.liveness = asks(HA_ASK_EXEC, 2000, 3);
-    runs(&c, &vm, b);
+    ha_cluster_run_vm(&c, &vm, b);
     ha_cluster_run(&c, 5 * NANOS_PER_S);
     simvm_set_agent(b->host, "web", &slow);
     ha_cluster_run(&c, 120 * NANOS_PER_S);
@@ -250,7 +242,7 @@ static void readiness_is_only_told(void **state)
     struct ha_vm vm = machine_at(&c, "web", b);
     vm.liveness = asks(HA_ASK_AGENT, 2000, 3);
     vm.readiness = asks(HA_ASK_EXEC, 1000, 2);
-    runs(&c, &vm, b);
+    ha_cluster_run_vm(&c, &vm, b);
     ha_cluster_run(&c, 15 * NANOS_PER_S);
     assert_rung(&c, b, "web", HA_RUNG_READINESS, HA_RUNG_WELL);
     simvm_set_agent(b->host, "web", &fails);
@@ -284,7 +276,7 @@ static void long_boot_is_waited_for_without_a_startup_check_too(void **state)
             vm.startup.delay_ms = 2000;
             vm.liveness.delay_ms = 0;
         }
-        runs(&c, &vm, b);
+        ha_cluster_run_vm(&c, &vm, b);
         simvm_set_agent(b->host, "web", &mute);
         ha_cluster_run(&c, 240 * NANOS_PER_S);
         assert_ended(&c, "web", 0);
@@ -313,7 +305,7 @@ static void pause_of_the_daemon_counts_for_nothing(void **state)
     vm.policy = HA_POLICY_KEEP;
     vm.liveness = asks(HA_ASK_EXEC, 500, 1);
     vm.liveness.timeout_ms = 500;
-    runs(&c, &vm, b);
+    ha_cluster_run_vm(&c, &vm, b);
     simvm_set_agent(b->host, "web", &late);
     ha_cluster_run(&c, 5 * NANOS_PER_S);
     for (int i = 0; i < 20; i++) {
@@ -343,7 +335,7 @@ static void machine_that_is_being_stopped_is_not_asked(void **state)
     struct ha_vm vm = machine_at(&c, "web", b);
     vm.liveness = asks(HA_ASK_AGENT, 1000, 2);
     vm.stop_ms = 30000;
-    runs(&c, &vm, b);
+    ha_cluster_run_vm(&c, &vm, b);
     ha_cluster_run(&c, 5 * NANOS_PER_S);
     simvm_set_faults(b->host, "web", &stubborn);
     simvm_set_agent(b->host, "web", &mute);
@@ -369,7 +361,7 @@ static void guest_that_stands_for_want_of_room_is_not_ended(void **state)
     vm.liveness = asks(HA_ASK_AGENT, 500, 1);
     vm.liveness.timeout_ms = 200;
     vm.on_storage_loss = HA_LOSS_KEEP;
-    runs(&c, &vm, b);
+    ha_cluster_run_vm(&c, &vm, b);
     for (int i = 0; i < 20; i++) { /* whatever is asked first then */
         simvm_set_faults(b->host, "web", &room);
         ha_cluster_run(&c, 30 * NANOS_PER_S + (nanos)i * 150 * NANOS_PER_MS);
@@ -397,7 +389,7 @@ static void without_a_lease_nobody_is_ended(void **state)
     vm.storage[0] = '\0'; /* its policy counts for nothing then, and it is not fenced for */
     vm.allowed = vm.preferred;
     vm.liveness = asks(HA_ASK_AGENT, 1000, 2);
-    runs(&c, &vm, b);
+    ha_cluster_run_vm(&c, &vm, b);
     ha_cluster_run(&c, 5 * NANOS_PER_S);
     ha_box_isolate(b, true);
     ha_cluster_run(&c, 12 * NANOS_PER_S);
@@ -435,7 +427,7 @@ static void machines_that_fail_together_are_ended_one_at_a_time(void **state)
     for (int i = 0; i < 4; i++) {
         struct ha_vm vm = machine_at(&c, four[i], b);
         vm.liveness = asks(HA_ASK_AGENT, 2000, 3);
-        runs(&c, &vm, b);
+        ha_cluster_run_vm(&c, &vm, b);
     }
     ha_cluster_run(&c, 10 * NANOS_PER_S);
     for (int i = 0; i < 4; i++) {
@@ -474,7 +466,7 @@ static void what_comes_and_goes_is_written_within_bounds(void **state)
     struct ha_box *b = ladder_cluster(&c, 13);
     struct ha_vm vm = machine_at(&c, "web", b);
     vm.readiness = asks(HA_ASK_EXEC, 500, 1);
-    runs(&c, &vm, b);
+    ha_cluster_run_vm(&c, &vm, b);
     ha_cluster_run(&c, 20 * NANOS_PER_S);
     uint64_t before = ha_cluster_view(&c)->revision;
     ha_cluster_run(&c, 100 * NANOS_PER_S);
@@ -495,7 +487,7 @@ static void probes_are_changed_while_the_machine_runs(void **state)
     (void)state;
     struct ha_box *b = ladder_cluster(&c, 14);
     struct ha_vm vm = machine_at(&c, "web", b);
-    runs(&c, &vm, b);
+    ha_cluster_run_vm(&c, &vm, b);
     ha_cluster_run(&c, 15 * NANOS_PER_S);
     assert_rung(&c, b, "web", HA_RUNG_AGENT, HA_RUNG_WELL);
     assert_rung(&c, b, "web", HA_RUNG_READINESS, HA_RUNG_UNASKED);

@@ -16,12 +16,9 @@ static struct ha_box *agents_with(struct ha_cluster *c, uint64_t seed, uint32_t 
 {
     ha_cluster_init_agents(c, seed, 3, agents, WORLD_WATCHDOG_READY);
     ha_cluster_start(c, true);
-    struct ha_vm vm = ha_cluster_vm(c, name);
     struct ha_box *b = agent_box(c, 0);
-    vm.preferred.n = 1;
-    ha_text_set(vm.preferred.name[0], HA_NAME_BYTES, b->name);
-    HA_APPLY(c, &vm);
-    assert_true(ha_cluster_wait_vm(c, name, HA_RUNNING, b->name, 5 * NANOS_PER_S));
+    const struct ha_vm vm = ha_cluster_vm_at(c, name, b);
+    ha_cluster_run_vm(c, &vm, b);
     assert_string_equal(ha_cluster_lives_on(c, name), b->name);
     return b;
 }

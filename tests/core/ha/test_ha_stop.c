@@ -9,13 +9,10 @@ static struct ha_box *cluster_of_web(struct ha_cluster *c, uint64_t seed,
 {
     ha_cluster_init(c, seed, 3, watchdog);
     ha_cluster_start(c, true);
-    struct ha_vm vm = ha_cluster_vm(c, "web");
     struct ha_box *b = ha_cluster_follower(c);
+    struct ha_vm vm = ha_cluster_vm_at(c, "web", b);
     vm.policy = HA_POLICY_STOP;
-    vm.preferred.n = 1;
-    ha_text_set(vm.preferred.name[0], HA_NAME_BYTES, b->name);
-    HA_APPLY(c, &vm);
-    assert_true(ha_cluster_wait_vm(c, "web", HA_RUNNING, b->name, 5 * NANOS_PER_S));
+    ha_cluster_run_vm(c, &vm, b);
     return b;
 }
 

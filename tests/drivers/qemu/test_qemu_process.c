@@ -50,14 +50,19 @@ static enum err start_text(struct qemu_lab *lab, const char *json)
     return start_with(lab, "disk", definition, false);
 }
 
+static void list_all(struct qemu_lab *lab, struct qemu_lab_call *call)
+{
+    qemu_lab_send(call, lab, WORLD_VM_LIST, (struct world_vm_spec){.name = NULL},
+                  QEMU_LAB_PATIENCE);
+    qemu_lab_await(call);
+    assert_int_equal(call->request.result, OK);
+}
+
 static size_t count_listed(struct qemu_lab *lab)
 {
     struct qemu_lab_call call;
 
-    qemu_lab_send(&call, lab, WORLD_VM_LIST, (struct world_vm_spec){.name = NULL},
-                  QEMU_LAB_PATIENCE);
-    qemu_lab_await(&call);
-    assert_int_equal(call.request.result, OK);
+    list_all(lab, &call);
     return call.count;
 }
 
@@ -342,7 +347,9 @@ static void a_guest_does_not_run_before_the_guard_has_it(void **state)
     assert_int_equal(guard.hold->epoch, 1);
     guard.hold->held(guard.hold, ERR_REFUSED);
     assert_non_null(strstr(lab->told, "the guard does not hold it"));
-    assert_int_equal(count_listed(lab), 1);
+    list_all(lab, &call);
+    assert_int_equal(call.count, 1);
+    assert_true(call.listed[0].is_guarded);
 }
 
 static void a_guard_that_says_no_ends_the_start(void **state)

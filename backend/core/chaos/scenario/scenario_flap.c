@@ -109,27 +109,38 @@ static void flap_judge_quarantine(struct stage *st, const struct simmember *m)
                 "it runs elsewhere once it may");
 }
 
-void scenario_flapping_host(struct stage *st)
+/* Three hosts; all machines are on the one that will flap. */
+static struct simmember *flap_found(struct stage *st, bool leads, uint64_t epochs[])
 {
     const struct sim_settings s = stage_hosts(3, FLAPS_MACHINES);
-    uint64_t epochs[FLAPS_MACHINES];
 
     stage_found_hosts(st, &s);
-    struct simmember *m = stage_follower(st, 0);
+    struct simmember *m = leads ? stage_leader(st) : stage_follower(st, 0);
     flap_gather(st, m, epochs);
-    flap(st, m, FLAP_LONG);
+    return m;
+}
+
+static void flap_into_quarantine(struct stage *st, struct simmember *m, nanos down,
+                                 const uint64_t epochs[])
+{
+    flap(st, m, down);
     flap_judge_moves(st, m, epochs, 2);
     flap_judge_quarantine(st, m);
 }
 
+void scenario_flapping_host(struct stage *st)
+{
+    uint64_t epochs[FLAPS_MACHINES];
+    struct simmember *m = flap_found(st, false, epochs);
+
+    flap_into_quarantine(st, m, FLAP_LONG, epochs);
+}
+
 void scenario_flapping_host_briefly(struct stage *st)
 {
-    const struct sim_settings s = stage_hosts(3, FLAPS_MACHINES);
     uint64_t epochs[FLAPS_MACHINES];
+    struct simmember *m = flap_found(st, false, epochs);
 
-    stage_found_hosts(st, &s);
-    struct simmember *m = stage_follower(st, 0);
-    flap_gather(st, m, epochs);
     flap(st, m, FLAP_BRIEF);
     flap_judge_moves(st, m, epochs, 0);
     stage_expect(st, stage_told(st, "host-lost", "") == 0 && stage_offs_all(st) == 0,
@@ -139,40 +150,25 @@ void scenario_flapping_host_briefly(struct stage *st)
 
 void scenario_flapping_host_within_lease(struct stage *st)
 {
-    const struct sim_settings s = stage_hosts(3, FLAPS_MACHINES);
     uint64_t epochs[FLAPS_MACHINES];
+    struct simmember *m = flap_found(st, false, epochs);
 
-    stage_found_hosts(st, &s);
-    struct simmember *m = stage_follower(st, 0);
-    flap_gather(st, m, epochs);
-    flap(st, m, FLAP_WITHIN_LEASE);
-    flap_judge_moves(st, m, epochs, 2);
-    flap_judge_quarantine(st, m);
+    flap_into_quarantine(st, m, FLAP_WITHIN_LEASE, epochs);
 }
 
 void scenario_flapping_host_unfenced(struct stage *st)
 {
-    const struct sim_settings s = stage_hosts(3, FLAPS_MACHINES);
     uint64_t epochs[FLAPS_MACHINES];
+    struct simmember *m = flap_found(st, false, epochs);
 
-    stage_found_hosts(st, &s);
-    struct simmember *m = stage_follower(st, 0);
-    flap_gather(st, m, epochs);
     stage_no_devices(st, m);
-    flap(st, m, FLAP_UNFENCED);
-    flap_judge_moves(st, m, epochs, 2);
-    flap_judge_quarantine(st, m);
+    flap_into_quarantine(st, m, FLAP_UNFENCED, epochs);
 }
 
 void scenario_flapping_leader(struct stage *st)
 {
-    const struct sim_settings s = stage_hosts(3, FLAPS_MACHINES);
     uint64_t epochs[FLAPS_MACHINES];
+    struct simmember *m = flap_found(st, true, epochs);
 
-    stage_found_hosts(st, &s);
-    struct simmember *m = stage_leader(st);
-    flap_gather(st, m, epochs);
-    flap(st, m, FLAP_LONG);
-    flap_judge_moves(st, m, epochs, 2);
-    flap_judge_quarantine(st, m);
+    flap_into_quarantine(st, m, FLAP_LONG, epochs);
 }

@@ -194,8 +194,9 @@ static void others_that_stand_still_delay_it_by_little(void **state)
     lose_hosts("the leader, others stand still", 2600 * MS, 5000 * MS);
 }
 
-/* Under this seed an observer stood still in the middle of a check: it had sent two pings of three,
- * and waited for the answers to a third that it never sent, until it was told to look again. */
+/* Under this seed, as things were then, an observer stood still in the middle of a check: it had
+ * sent two pings of three, and waited for the answers to a third that it never sent, until it was
+ * told to look again. In test_swim_faults.c an observer is made to. */
 static void a_check_that_a_pause_has_interrupted_comes_to_its_end(void **state)
 {
     (void)state;

@@ -185,6 +185,51 @@ static void scenario_5_a_stalled_host_judges_nobody_when_it_wakes(void **state)
     }
 }
 
+/* The check that one host makes of another now, or NULL. */
+static const struct swim_edge *check_of(const struct swim_net *net, uint32_t at, uint32_t of)
+{
+    const struct swim *s = &net->hosts[at].swim;
+
+    for (uint32_t i = 0; i < s->n_edges; i++) {
+        if (s->edges[i].peer == of + 1 && s->edges[i].stage == SWIM_EDGE_CHECKING) {
+            return &s->edges[i];
+        }
+    }
+    return NULL;
+}
+
+/* One ping of three was sent when its observer stood still, until after the check's deadline. The
+ * second is sent when it wakes, and the third before it judges. */
+static void scenario_5_a_check_that_a_stall_has_interrupted_sends_the_rest(void **state)
+{
+    (void)state;
+    uint32_t interrupted = 0;
+
+    for (uint64_t seed = 1; seed <= 10; seed++) {
+        struct swim_net net;
+        const struct swim_edge *edge = NULL;
+
+        open_shipped(&net, 3, seed);
+        swim_net_crash(&net, 2);
+        for (int i = 0; i < 5000 && edge == NULL; i++) {
+            swim_net_run(&net, NANOS_PER_MS);
+            edge = check_of(&net, 0, 2);
+        }
+        if (edge != NULL && edge->pings == 1) {
+            const uint32_t check = edge->sequence;
+            interrupted++;
+            swim_net_stall(&net, 0, 2 * NANOS_PER_S);
+            swim_net_run(&net, 2 * NANOS_PER_S + 500 * NANOS_PER_MS);
+            edge = check_of(&net, 0, 2);
+            assert_true(edge == NULL || edge->sequence != check || edge->pings > 2);
+            swim_net_run(&net, 3 * NANOS_PER_S);
+            assert_int_equal(swim_net_state(&net, 0, 2), SWIM_DEAD);
+        }
+        swim_net_close(&net);
+    }
+    assert_true(interrupted >= 5);
+}
+
 /* Hosts that get to run for a moment, and not for seconds: timers go on, datagrams wait. */
 static void scenario_6_starved_hosts_condemn_no_healthy_one(void **state)
 {
@@ -420,6 +465,7 @@ int main(void)
         cmocka_unit_test(scenario_3_of_two_claimants_the_younger_stays),
         cmocka_unit_test(scenario_4_a_dead_hosts_name_is_used_again_elsewhere),
         cmocka_unit_test(scenario_5_a_stalled_host_judges_nobody_when_it_wakes),
+        cmocka_unit_test(scenario_5_a_check_that_a_stall_has_interrupted_sends_the_rest),
         cmocka_unit_test(scenario_6_starved_hosts_condemn_no_healthy_one),
         cmocka_unit_test(scenario_8_loss_of_three_tenths_everywhere_kills_nobody),
         cmocka_unit_test(scenario_8_a_crash_is_found_where_three_tenths_are_lost),
