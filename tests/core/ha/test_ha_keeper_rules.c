@@ -245,7 +245,7 @@ static void answer_about(struct keeper_bench *b, const char *key, enum ha_txn_ou
 {
     for (size_t i = 0; i < b->n; i++) {
         struct ha_txn *txn = b->txns[i];
-        if (bytes_have(buf_view(&txn->body), ha_bytes_of(key))) {
+        if (txn_names(txn, key)) {
             b->txns[i] = b->txns[--b->n];
             txn->outcome = outcome;
             txn->done(txn);
