@@ -21,6 +21,7 @@ union applied {
 };
 
 struct application {
+    const char *command;
     struct remote r;
     struct ha_view view;
     struct manifest manifest;
@@ -60,7 +61,7 @@ static bool read_whole_file(const char *command, const char *path, struct buf *r
 
 static enum cli_exit complain_of(const struct application *a, size_t line, const char *what)
 {
-    (void)fprintf(stderr, "novacron %s: %s:%zu: %s\n", a->r.command, a->file, line, what);
+    (void)fprintf(stderr, "novacron %s: %s:%zu: %s\n", a->command, a->file, line, what);
     return CLI_USAGE;
 }
 
@@ -92,13 +93,20 @@ static void keep_host(struct ha_host *host, const struct ha_host *before)
     }
 }
 
-static void keep_of_commands(const struct manifest_document *d, union applied *record,
-                             const void *before)
+/* Each record follows the one that is there, if any. */
+static void keep_of_commands(struct application *a)
 {
-    if (d->kind == HA_VM) {
-        keep_vm(d, &record->vm, before);
-    } else if (d->kind == HA_HOST) {
-        keep_host(&record->host, before);
+    for (size_t i = 0; i < a->n; i++) {
+        const struct manifest_document *d = &a->manifest.documents[i];
+        struct records_change *change = &a->changes[i];
+        const struct ha_entry *before = ha_view_find(&a->view, change->kind, change->name, NULL);
+        const void *record = before != NULL ? before->record : NULL;
+        if (d->kind == HA_VM) {
+            keep_vm(d, &a->records[i].vm, record);
+        } else if (d->kind == HA_HOST) {
+            keep_host(&a->records[i].host, record);
+        }
+        change->mod_revision = before != NULL ? before->mod_revision : 0;
     }
 }
 
@@ -134,7 +142,7 @@ static void note_missing_name(void *context, const struct ha_missing_name *m)
             buf_clear(&a->why);
             ha_missing_name_tell(m, &a->why);
             const char *what = say_end(&a->why);
-            (void)fprintf(stderr, "novacron %s: %s:%zu: note: %s yet\n", a->r.command, a->file,
+            (void)fprintf(stderr, "novacron %s: %s:%zu: note: %s yet\n", a->command, a->file,
                           manifest_line(&a->manifest.documents[i], what), what);
         }
     }
@@ -142,7 +150,7 @@ static void note_missing_name(void *context, const struct ha_missing_name *m)
 
 /* --- the way of a file ------------------------------------------------------------------------ */
 
-static enum cli_exit apply_document(struct application *a, const struct manifest_document *d)
+static enum cli_exit read_document(struct application *a, const struct manifest_document *d)
 {
     union applied *record = &a->records[a->n];
     struct ha_key *key = &a->keys[a->n];
@@ -167,13 +175,8 @@ static enum cli_exit apply_document(struct application *a, const struct manifest
             return complain_of(a, d->line, "name: an earlier document of this file has it, too");
         }
     }
-    const struct ha_entry *before = ha_view_find(&a->view, d->kind, key->name, NULL);
-    keep_of_commands(d, record, before != NULL ? before->record : NULL);
     a->changes[a->n++] =
-        (struct records_change){.kind = d->kind,
-                                .name = key->name,
-                                .record = record,
-                                .mod_revision = before != NULL ? before->mod_revision : 0};
+        (struct records_change){.kind = d->kind, .name = key->name, .record = record};
     return CLI_OK;
 }
 
@@ -194,16 +197,17 @@ static void tell_applied(struct application *a, bool is_dry)
     }
 }
 
-static enum cli_exit apply_all(struct application *a, enum ha_kind assumed, bool is_dry)
+/* What is wrong with the file is told whether or not a server can be reached. */
+static enum cli_exit read_documents(struct application *a, enum ha_kind assumed)
 {
     struct buf text;
     enum cli_exit e = CLI_OK;
 
     buf_init(&text);
-    if (!read_whole_file(a->r.command, a->file, &text)) {
+    if (!read_whole_file(a->command, a->file, &text)) {
         e = CLI_UNREADABLE;
     } else if (manifest_read(buf_view(&text), assumed, &a->manifest, &a->why) != OK) {
-        (void)fprintf(stderr, "novacron %s: %s:%s\n", a->r.command, a->file, say_end(&a->why));
+        (void)fprintf(stderr, "novacron %s: %s:%s\n", a->command, a->file, say_end(&a->why));
         e = CLI_USAGE;
     }
     buf_deinit(&text);
@@ -214,39 +218,48 @@ static enum cli_exit apply_all(struct application *a, enum ha_kind assumed, bool
     a->keys = mem_alloc_zero(a->manifest.n * sizeof *a->keys);
     a->changes = mem_alloc_zero(a->manifest.n * sizeof *a->changes);
     for (size_t i = 0; e == CLI_OK && i < a->manifest.n; i++) {
-        e = apply_document(a, &a->manifest.documents[i]);
+        e = read_document(a, &a->manifest.documents[i]);
     }
-    if (e == CLI_OK && !is_dry) {
+    return e;
+}
+
+static enum cli_exit apply_documents(struct application *a, const struct cli_call *call)
+{
+    const bool is_dry = call->options[APPLY_DRY] != NULL;
+    enum cli_exit e = records_open(&a->r, &a->view, a->command, call);
+
+    if (e != CLI_OK) {
+        return e;
+    }
+    keep_of_commands(a);
+    if (!is_dry) {
         e = records_write(&a->r, a->changes, a->n);
     }
     if (e == CLI_OK) {
         tell_applied(a, is_dry);
     }
+    records_close(&a->r, &a->view);
     return e;
 }
 
 static enum cli_exit apply_manifest(const struct cli_call *call, const char *command,
                                     enum ha_kind assumed)
 {
-    struct application a = {.file = call->options[APPLY_FILE]};
+    struct application a = {.command = command, .file = call->options[APPLY_FILE]};
 
     if (a.file == NULL) {
         (void)fprintf(stderr, "novacron %s: -f FILE is missing; - is the standard input\n",
                       command);
         return CLI_USAGE;
     }
-    enum cli_exit e = records_open(&a.r, &a.view, command, call);
-    if (e != CLI_OK) {
-        return e;
-    }
     buf_init(&a.why);
-    e = apply_all(&a, assumed, call->options[APPLY_DRY] != NULL);
+    enum cli_exit e = read_documents(&a, assumed);
+    e = e == CLI_OK ? apply_documents(&a, call) : e;
     mem_free(a.changes);
     mem_free(a.keys);
     mem_free(a.records);
     manifest_free(&a.manifest);
     buf_deinit(&a.why);
-    records_close(&a.r, &a.view);
     return e;
 }
 

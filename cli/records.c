@@ -81,6 +81,7 @@ static enum cli_exit load_take(struct remote *r, struct ha_view *view, struct re
         etcdserverpb__range_response__unpack(NULL, r->response.len, r->response.data);
 
     if (page == NULL || page->header == NULL) {
+        etcdserverpb__range_response__free_unpacked(page, NULL);
         return remote_failed(r, "the answer makes no sense");
     }
     view_take(view, head, page);

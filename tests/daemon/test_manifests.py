@@ -40,6 +40,7 @@ SHOWN = 4
 
 class Cli:
     def __init__(self, cluster):
+        self.cluster = cluster
         self.program = cluster.build / "cli/novacron"
         self.flags = ["--endpoints", cluster.endpoints]
 
@@ -84,6 +85,14 @@ def says_what_the_page_says_of_what_is_wrong(cli):
     shown = re.findall(r"^    novacron apply: lab.yaml:(.*)$", page(), re.M)
     expect([text for text in shown if ": note: " not in text],
            [wanted for _, wanted in BAD[:SHOWN]])
+
+
+@check
+def says_what_is_wrong_with_a_file_without_a_server(cli):
+    nowhere = Cli(cli.cluster)
+    nowhere.flags = ["--endpoints", "127.0.0.1:1"]
+    said = nowhere("apply", "-f", "-", given=BAD[0][0], status=64)
+    expect(said, f"novacron apply: -:{BAD[0][1]}\n")
 
 
 @check
