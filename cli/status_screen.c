@@ -251,7 +251,7 @@ bool status_impediment(const struct ha_view *view, const struct ha_vm *vm,
                        const struct ha_owner *owner, char ret_why[STATUS_WHY_BYTES])
 {
     const struct ha_report *report = ha_view_report(view, owner->host, owner->vm);
-    /* With `to_epoch` it is why a move has failed: it runs on where it is. */
+    /* With `to_epoch` it is why a move has failed, and said no more in a moment. */
     const bool is_its = report != NULL && report->epoch == owner->epoch &&
                         report->state == HA_REPORT_RUNS && report->detail[0] != '\0' &&
                         report->to_epoch == 0;

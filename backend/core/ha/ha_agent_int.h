@@ -158,6 +158,8 @@ struct ha_agent {
     nanos guard_at;
     enum world_watchdog watchdog;
     nanos watchdog_timeout;
+    bool was_attested; /* as was said last: */
+    bool was_spoiled;
 
     struct ha_probed probed[HA_LIST_MAX];
 
@@ -188,6 +190,9 @@ bool ha_agent_may_start(const struct ha_agent *a);
 nanos ha_agent_isolation(const struct ha_agent *a);
 /* A hardware watchdog, whose guard holds all machines here that could be counted on to end. */
 bool ha_agent_has_hardware(const struct ha_agent *a);
+/* The machine for which a watchdog that is there is not attested: it was started while there was no
+ * guard, and is held by none. NULL: there is none. Borrowed, until the runs change. */
+const char *ha_agent_spoiler(const struct ha_agent *a);
 /* What is told to others of it. */
 enum world_watchdog ha_agent_attested(const struct ha_agent *a);
 
@@ -248,5 +253,7 @@ void ha_ladder_free(struct ha_run *run);
 
 /* ha_agent_report.c */
 void ha_reports_pass(struct ha_agent *a);
+/* What the report of a run says now. */
+void ha_report_fill(const struct ha_run *run, struct ha_report *ret);
 
 #endif

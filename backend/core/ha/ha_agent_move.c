@@ -46,8 +46,20 @@ static bool move_lands(const struct ha_agent *a, const struct ha_owner *owner, u
            strcmp(owner->host, a->config.host) == 0;
 }
 
+/* One that has failed is told until the manager has called it off, and no longer. */
+static void move_forget(struct ha_run *run, const struct ha_owner *owner)
+{
+    bool is_over = owner->phase != HA_MOVING || owner->issued != run->attempt;
+
+    if (run->sending == HA_SEND_FAILED && is_over) {
+        run->sending = HA_SEND_NONE;
+        run->is_report_due = true;
+    }
+}
+
 void ha_move_learn(struct ha_run *run, const struct ha_owner *owner)
 {
+    move_forget(run, owner);
     if (ha_move_awaits(run->agent, owner, run->epoch)) {
         run->policy = owner->policy; /* it keeps that of the source's epoch */
         run->is_incoming = true;

@@ -12,7 +12,8 @@ static struct bytes report_bytes(const char *text)
     return (struct bytes){(const uint8_t *)text, strlen(text)};
 }
 
-/* What was promised is told for as long as it holds, and a move that has failed until the next. */
+/* What was promised is told for as long as it holds, and a move that has failed until it is over.
+ */
 static void report_fill_alive(const struct ha_run *run, struct ha_report *r)
 {
     r->state = run->sending == HA_SEND_DONE ? HA_REPORT_MOVED : HA_REPORT_RUNS;
@@ -20,15 +21,13 @@ static void report_fill_alive(const struct ha_run *run, struct ha_report *r)
         r->to_epoch = run->attempt;
         r->move_ms = run->move_ms;
         r->move_pause_ms = run->move_pause_ms;
+    } else if (run->sending == HA_SEND_FAILED) {
+        r->to_epoch = run->attempt;
+        memcpy(r->detail, run->detail, sizeof(r->detail));
     } else if (run->misses >= HA_QUERY_MISSES) {
         ha_text_set(r->detail, sizeof(r->detail), "its process does not answer");
     } else if (run->stands[0] != '\0') {
         memcpy(r->detail, run->stands, sizeof(r->detail));
-    } else if (run->sending == HA_SEND_FAILED) {
-        memcpy(r->detail, run->detail, sizeof(r->detail));
-    }
-    if (run->sending == HA_SEND_FAILED) {
-        r->to_epoch = run->attempt;
     }
     const struct ha_rung_view *rungs = ha_ladder_rungs(run);
     if (rungs != NULL && r->state == HA_REPORT_RUNS) {
@@ -36,28 +35,28 @@ static void report_fill_alive(const struct ha_run *run, struct ha_report *r)
     }
 }
 
-static void report_fill(const struct ha_run *run, struct ha_report *r)
+void ha_report_fill(const struct ha_run *run, struct ha_report *ret)
 {
     const struct ha_agent *a = run->agent;
 
-    memset(r, 0, sizeof(*r));
-    memcpy(r->host, a->config.host, sizeof(r->host));
-    memcpy(r->vm, run->vm, sizeof(r->vm));
-    r->epoch = run->epoch;
-    r->boot = a->boot;
+    memset(ret, 0, sizeof(*ret));
+    memcpy(ret->host, a->config.host, sizeof(ret->host));
+    memcpy(ret->vm, run->vm, sizeof(ret->vm));
+    ret->epoch = run->epoch;
+    ret->boot = a->boot;
     if (run->phase == HA_RUN_ENDED) {
-        r->state = HA_REPORT_STOPPED;
-        r->end = run->end;
-        r->error = run->error;
-        r->lost_storage = run->has_lost_storage && run->end == WORLD_VM_KILLED;
-        memcpy(r->detail, run->detail, sizeof(r->detail));
-        r->is_unwell = run->unwell[0] != '\0' && run->end == WORLD_VM_KILLED;
+        ret->state = HA_REPORT_STOPPED;
+        ret->end = run->end;
+        ret->error = run->error;
+        ret->lost_storage = run->has_lost_storage && run->end == WORLD_VM_KILLED;
+        memcpy(ret->detail, run->detail, sizeof(ret->detail));
+        ret->is_unwell = run->unwell[0] != '\0' && run->end == WORLD_VM_KILLED;
     } else if (run->is_incoming) {
-        r->state = HA_REPORT_WAITS;
-        memcpy(r->address, a->config.move_address, sizeof(r->address));
-        r->port = r->address[0] != '\0' ? run->port : 0;
+        ret->state = HA_REPORT_WAITS;
+        memcpy(ret->address, a->config.move_address, sizeof(ret->address));
+        ret->port = ret->address[0] != '\0' ? run->port : 0;
     } else {
-        report_fill_alive(run, r);
+        report_fill_alive(run, ret);
     }
 }
 
@@ -147,7 +146,7 @@ static void report_pass(struct ha_agent *a, struct ha_run *run, nanos now)
     if (run->phase == HA_RUN_STARTING || run->has_report_txn || !run->is_report_due) {
         return;
     }
-    report_fill(run, &report);
+    ha_report_fill(run, &report);
     if (seen != NULL && report_is_same(&report, seen)) {
         run->is_report_due = false;
         return;

@@ -394,7 +394,7 @@ struct ha_report {
     enum world_vm_end end; /* of STOPPED: how its process ended, if it ever ran */
     bool lost_storage;     /* of STOPPED: its agent has killed it, since its storage failed here */
     enum err error;        /* of STOPPED: why it could not be started; OK: it ran */
-    uint64_t to_epoch;     /* of MOVED; of RUNS: the newest move that has failed, 0: none */
+    uint64_t to_epoch;     /* of MOVED; of RUNS, while MOVING: the move that has failed */
     char address[WORLD_HOST_MAX_BYTES]; /* of WAITS */
     uint32_t port;                      /* likewise */
     uint32_t move_ms;                   /* of MOVED: what it took */
