@@ -150,7 +150,7 @@ static void note_missing_name(void *context, const struct ha_missing_name *m)
 
 /* --- the way of a file ------------------------------------------------------------------------ */
 
-static enum cli_exit read_document(struct application *a, const struct manifest_document *d)
+static enum cli_exit take_document(struct application *a, const struct manifest_document *d)
 {
     union applied *record = &a->records[a->n];
     struct ha_key *key = &a->keys[a->n];
@@ -218,7 +218,7 @@ static enum cli_exit read_documents(struct application *a, enum ha_kind assumed)
     a->keys = mem_alloc_zero(a->manifest.n * sizeof *a->keys);
     a->changes = mem_alloc_zero(a->manifest.n * sizeof *a->changes);
     for (size_t i = 0; e == CLI_OK && i < a->manifest.n; i++) {
-        e = read_document(a, &a->manifest.documents[i]);
+        e = take_document(a, &a->manifest.documents[i]);
     }
     return e;
 }

@@ -170,7 +170,7 @@ static bool tell_host(struct telling *t, const struct ha_step *step, nanos at)
         tell_proof(t, step, at);
     } else if (step_is(step, "back")) {
         tell_fence_end(t, step->what, at);
-        t->result = "the host is back";
+        t->result = t->proof == NULL ? "the host is back" : t->result;
     } else {
         is_known = false;
     }

@@ -228,6 +228,8 @@ static void a_machine_is_placed_from_the_proof_on_whatever_becomes_of_the_host(v
     tale_step(t, 9000, "placed", "web", "node-2");
     tale_tell(t);
     assert_span(t, "incident.place", 0, 300, 9000);
+    assert_text(&t->spans[0], "novacron.proof", "fenced");
+    assert_text(&t->spans[0], "novacron.result", "recovered");
     mem_free(t);
 }
 

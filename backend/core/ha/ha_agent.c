@@ -148,22 +148,26 @@ static bool agent_is_hardware(enum world_watchdog watchdog)
     return watchdog == WORLD_WATCHDOG_READY || watchdog == WORLD_WATCHDOG_ARMED;
 }
 
-/* A machine that was started while there was no guard is held by none, when there is one again.
- * (One that is to be kept never is, and is counted on by nobody.) */
-static bool agent_has_unheld(const struct ha_agent *a)
+/* (One that is to be kept is never held, and is counted on by nobody.) */
+static const char *agent_first_unheld(const struct ha_agent *a)
 {
     for (size_t i = 0; i < a->n_runs; i++) {
         const struct ha_run *run = a->runs[i];
         if (run->phase != HA_RUN_ENDED && !run->is_held && run->policy != HA_POLICY_KEEP) {
-            return true;
+            return run->vm;
         }
     }
-    return false;
+    return NULL;
+}
+
+const char *ha_agent_spoiler(const struct ha_agent *a)
+{
+    return a->has_guard && agent_is_hardware(a->watchdog) ? agent_first_unheld(a) : NULL;
 }
 
 bool ha_agent_has_hardware(const struct ha_agent *a)
 {
-    return a->has_guard && agent_is_hardware(a->watchdog) && !agent_has_unheld(a);
+    return a->has_guard && agent_is_hardware(a->watchdog) && agent_first_unheld(a) == NULL;
 }
 
 enum world_watchdog ha_agent_attested(const struct ha_agent *a)

@@ -22,7 +22,6 @@ static void lease_rely(struct ha_agent *a, nanos until, nanos lease)
 static void lease_on_guard(struct world_guard_request *request)
 {
     struct ha_agent *a = request->owner;
-    bool had_hardware = ha_agent_has_hardware(a);
 
     a->is_guard_busy = false;
     a->is_guard_asked = true;
@@ -38,11 +37,25 @@ static void lease_on_guard(struct world_guard_request *request)
     } else if (request->result == OK && a->has_guard) {
         a->relied = u64_max(a->relied, request->lease_until);
     }
-    if (had_hardware != ha_agent_has_hardware(a)) {
-        ha_agent_say(a, ha_agent_has_hardware(a) ? "watchdog ready" : "watchdog lost", "",
+    ha_agent_due(a);
+}
+
+/* What this host attests has changed: by its guard, or by a machine that is not held. */
+static void lease_tell(struct ha_agent *a)
+{
+    const bool has = ha_agent_has_hardware(a);
+    const char *spoiler = ha_agent_spoiler(a);
+
+    if (spoiler != NULL && !a->was_spoiled) {
+        ha_agent_say(a, "watchdog not attested", spoiler,
+                     "it was started while there was no guard, and none holds it: stop it, and "
+                     "start it again");
+    } else if (spoiler == NULL && has != a->was_attested) {
+        ha_agent_say(a, has ? "watchdog ready" : "watchdog lost", "",
                      ha_watchdog_name(a->watchdog));
     }
-    ha_agent_due(a);
+    a->was_spoiled = spoiler != NULL;
+    a->was_attested = has;
 }
 
 /* The guard hears of each later end at once, and is asked every now and then what it is. */
@@ -107,6 +120,7 @@ void ha_agent_lease_pass(struct ha_agent *a)
     nanos now = ha_agent_now(a);
 
     lease_guard(a, now);
+    lease_tell(a);
     if (a->is_guard_asked && !a->has_guard && !a->is_guard_busy) {
         lease_rely(a, a->lessee.until, a->lessee.lease);
     }

@@ -546,12 +546,20 @@ static const char *run_refusal(const struct ha_agent *a, const struct ha_vm *vm,
     if (vm->storage[0] == '\0') {
         return NULL; /* on the host's own disk: nobody else will open it */
     }
-    if (!ha_agent_has_hardware(a) && (host == NULL || host->n_levels == 0)) {
+    const bool has_fence = host != NULL && host->n_levels > 0;
+    if (!has_fence && ha_agent_spoiler(a) != NULL) {
+        return "a machine that runs here was started while there was no guard, and none holds it, "
+               "so "
+               "that no watchdog could prove this host's loss: stop that machine and start it "
+               "again, "
+               "or give the host a fence device in its record and a test of it";
+    }
+    if (!has_fence && !ha_agent_has_hardware(a)) {
         return "the host has neither a hardware watchdog that its guard holds nor a fence device, "
                "so nothing could prove its loss: give it a watchdog, or a fence device in its "
                "record and a test of it";
     }
-    if (policy == HA_POLICY_KEEP && (host == NULL || host->n_levels == 0)) {
+    if (policy == HA_POLICY_KEEP && !has_fence) {
         return "policy `keep` needs a fence device: a lease that ends proves nothing for it";
     }
     return NULL;

@@ -249,23 +249,27 @@ static void fate_tell_up(const struct ha_keeper *m, struct ha_fate *fate)
     buf_deinit(&text);
 }
 
-/* May one more be in quarantine? What befalls more than half of the hosts is no host's fault, and
- * machines that find no host at all are worse off than those that move. */
-static bool quarantine_has_room(const struct ha_keeper *m)
+static bool host_is_set_aside(const struct ha_keeper *m, const struct ha_soft_host *h)
+{
+    const struct ha_fate *fate = ha_view_fate(m->view, h->name);
+    const bool is_about_to_be = h->is_mistrusted && ha_hold_is_open(m, &h->hold);
+
+    return is_about_to_be || (fate != NULL && fate->is_quarantined) || ha_trip_is_open(m, h->name);
+}
+
+bool ha_host_may_be_set_aside(const struct ha_keeper *m, const struct ha_soft_host *one)
 {
     uint32_t hosts = 0;
-    uint32_t mistrusted = 0;
+    uint32_t others = 0;
 
     for (size_t i = 0; i < m->n_hosts; i++) {
         const struct ha_soft_host *h = m->hosts[i];
-        const struct ha_fate *fate = ha_view_fate(m->view, h->name);
-        bool is_there =
+        const bool is_there =
             ha_view_host(m->view, h->name) != NULL && ha_view_agent(m->view, h->name) != NULL;
         hosts += is_there;
-        bool is_about_to_be = h->is_mistrusted && ha_hold_is_open(m, &h->hold);
-        mistrusted += is_there && (is_about_to_be || (fate != NULL && fate->is_quarantined));
+        others += is_there && h != one && host_is_set_aside(m, h);
     }
-    return 2 * (mistrusted + 1) <= hosts;
+    return 2 * (others + 1) <= hosts;
 }
 
 /* A host that is lost so often gets no machine for a while; its incident says when that began. */
@@ -277,10 +281,10 @@ static void fate_mistrust(struct ha_keeper *m, struct ha_soft_host *h, struct ha
         fate->losses < m->settings.quarantine_losses || MUTANT(HA_NO_QUARANTINE)) {
         return;
     }
-    if (!quarantine_has_room(m)) {
+    if (!ha_host_may_be_set_aside(m, h)) {
         ha_incident_step(m, fate->incident, "trusted", h->name,
-                         "no more than half of the hosts may be in quarantine: this one is not, "
-                         "though it was lost as often");
+                         "no more than half of the hosts are set aside: this one is not, though "
+                         "it was lost as often");
         return;
     }
     fate->is_quarantined = true;

@@ -273,6 +273,11 @@ void ha_keeper_hosts(struct ha_keeper *m);
 /* What is known about a lost host and a machine that it may still run. */
 void ha_keeper_rule(const struct ha_keeper *m, const struct ha_owner *owner, struct ha_ruling *ret);
 
+/* May this one be set aside, by quarantine or its breaker, beside those that are? What befalls more
+ * than half of the hosts is no host's fault, and machines that find no host at all are worse off
+ * than those that are tried in vain. */
+bool ha_host_may_be_set_aside(const struct ha_keeper *m, const struct ha_soft_host *one);
+
 /* Was it heard since its fate is what it is, and just now? */
 bool ha_keeper_is_heard(const struct ha_keeper *m, const struct ha_soft_host *h);
 

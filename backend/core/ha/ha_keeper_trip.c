@@ -6,8 +6,8 @@
  * A failure counts once for each machine, until one has started: a machine with a bad image fails
  * anywhere, and as often as its rule for restarts lets it. HA_TRIP_MACHINES of them open the
  * breaker; nothing is placed there then, for a minute at first and half an hour at most, and the
- * first start after that says whether it closes. Never more than half of the hosts are open: what
- * fails everywhere is no host's fault.
+ * first start after that says whether it closes. Never more than half of the hosts are set
+ * aside, by this or by quarantine: what fails everywhere is no host's fault.
  *
  * The breaker is this leader's own. What it says is in the fate, for people and for the next
  * leader, who begins with an open one.
@@ -52,19 +52,6 @@ static bool trip_is_open(const struct ha_keeper *m, const struct ha_soft_host *h
     return h->has_trip && breaker_retry_at(&h->trip) > m->now;
 }
 
-/* May one more be open? */
-static bool trip_has_room(const struct ha_keeper *m)
-{
-    uint32_t hosts = 0;
-    uint32_t open = 0;
-
-    for (size_t i = 0; i < m->n_hosts; i++) {
-        hosts += ha_view_host(m->view, m->hosts[i]->name) != NULL;
-        open += trip_is_open(m, m->hosts[i]);
-    }
-    return 2 * (open + 1) <= hosts;
-}
-
 void ha_trip_started(struct ha_keeper *m, const char *host)
 {
     struct ha_soft_host *h = ha_soft_host_find(m, host);
@@ -91,7 +78,7 @@ void ha_trip_failed(struct ha_keeper *m, const char *host, const char *vm)
         }
     }
     bool would_open = h->trip.state != BREAKER_CLOSED || h->n_trip_machines + 1 >= HA_TRIP_MACHINES;
-    if (would_open && !trip_has_room(m)) {
+    if (would_open && !ha_host_may_be_set_aside(m, h)) {
         return;
     }
     if (h->n_trip_machines < HA_TRIP_MACHINES) {

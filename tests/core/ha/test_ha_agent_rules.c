@@ -21,6 +21,7 @@ struct lone_agent {
     bool is_due;
     struct ha_renew renew; /* the newest; number 0: none was sent */
     uint32_t renewals;
+    char spoiler[HA_NAME_BYTES]; /* for which it has said that it attests nothing */
 };
 
 /* --- the store -------------------------------------------------------------------------------- */
@@ -69,6 +70,17 @@ static void lone_due(void *ctx)
     ((struct lone_agent *)ctx)->is_due = true;
 }
 
+static void lone_said(void *ctx, const char *what, const char *vm, const char *detail)
+{
+    struct lone_agent *b = ctx;
+    (void)detail;
+    if (strcmp(what, "watchdog not attested") == 0) {
+        ha_text_set(b->spoiler, sizeof(b->spoiler), vm);
+    } else if (strcmp(what, "watchdog ready") == 0) {
+        b->spoiler[0] = '\0';
+    }
+}
+
 /* --- the bench -------------------------------------------------------------------------------- */
 
 static void lone_run(struct lone_agent *b, nanos span)
@@ -109,7 +121,7 @@ static void lone_register(struct lone_agent *b)
 static void lone_begin(struct lone_agent *b)
 {
     struct ha_agent_config config = {.memory_mib = 1000, .cpus = 4};
-    const struct ha_agent_events events = {.ctx = b, .due = lone_due};
+    const struct ha_agent_events events = {.ctx = b, .said = lone_said, .due = lone_due};
 
     ha_text_set(config.host, sizeof(config.host), "a");
     names_add(&config.storages, "nfs");
@@ -123,6 +135,7 @@ static void lone_begin_anew(struct lone_agent *b)
     simhost_kill(b->host);
     ha_agent_close(b->agent);
     b->n = 0;
+    b->spoiler[0] = '\0';
     lone_begin(b);
 }
 
@@ -313,9 +326,11 @@ static void a_machine_that_the_guard_does_not_hold_is_no_promise(void **state)
     assert_int_equal(b.renew.boot, b.agent->boot);
     assert_false(lone_attests(&b));
     lone_grant(&b, b.view.revision);
+    assert_string_equal(b.spoiler, "web");
     simvm_crash(b.host, "web");
     lone_run(&b, 2 * NANOS_PER_S);
     assert_true(lone_attests(&b));
+    assert_string_equal(b.spoiler, "");
     lone_close(&b);
 }
 
@@ -436,6 +451,57 @@ static void a_start_that_fails_and_is_killed_is_a_failure(void **state)
     lone_close(&b);
 }
 
+/* --- moves that fail -------------------------------------------------------------------------- */
+
+/* The report that its agent would write, as the view is. */
+static struct ha_report lone_reports(const struct lone_agent *b)
+{
+    struct ha_report report;
+
+    ha_report_fill(ha_run_find(b->agent, "web", 7), &report);
+    return report;
+}
+
+/* The manager calls it off for what is reported; a machine that runs on has nothing to complain of
+ * then, and what comes to ail it is told. */
+static void a_move_that_has_failed_is_told_until_it_is_over(void **state)
+{
+    struct lone_agent b;
+    const struct simvm_faults full = {.has_no_room = true};
+    (void)state;
+    lone_open(&b, WORLD_WATCHDOG_READY);
+    lone_register(&b);
+    lone_assign(&b, 7, HA_POLICY_STOP);
+    lone_grant(&b, b.view.revision);
+    lone_run(&b, NANOS_PER_S);
+    struct ha_owner owner = owner_of("web", HA_MOVING, "a", 7);
+    owner.policy = HA_POLICY_STOP;
+    owner.issued = 8;
+    ha_text_set(owner.to, sizeof(owner.to), "b");
+    ha_text_set(owner.address, sizeof(owner.address), "b");
+    owner.port = 4000;
+    VIEW_PUT(&b.view, &owner);
+    lone_grant(&b, b.view.revision);
+    lone_run(&b, NANOS_PER_S);
+    assert_int_equal(lone_reports(&b).to_epoch, 8);
+    assert_string_not_equal(lone_reports(&b).detail, "");
+    owner = owner_of("web", HA_RUNNING, "a", 7);
+    owner.policy = HA_POLICY_STOP;
+    owner.issued = 8;
+    VIEW_PUT(&b.view, &owner);
+    lone_grant(&b, b.view.revision);
+    lone_run(&b, NANOS_PER_S);
+    assert_int_equal(lone_reports(&b).to_epoch, 0);
+    assert_string_equal(lone_reports(&b).detail, "");
+    simvm_set_faults(b.host, "web", &full);
+    for (uint32_t i = 0; i < 3; i++) {
+        lone_grant(&b, b.view.revision);
+        lone_run(&b, 2 * NANOS_PER_S);
+    }
+    assert_string_not_equal(lone_reports(&b).detail, "");
+    lone_close(&b);
+}
+
 /* --- what would prove its loss ---------------------------------------------------------------- */
 
 struct refusal_case {
@@ -509,6 +575,7 @@ int main(void)
         cmocka_unit_test(a_machine_that_is_kept_hides_no_watchdog),
         cmocka_unit_test(a_report_follows_the_one_that_was_seen),
         cmocka_unit_test(a_start_that_fails_and_is_killed_is_a_failure),
+        cmocka_unit_test(a_move_that_has_failed_is_told_until_it_is_over),
         cmocka_unit_test(an_agent_refuses_what_nothing_would_prove_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

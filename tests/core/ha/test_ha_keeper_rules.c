@@ -288,6 +288,24 @@ static void a_quarantine_that_was_not_written_is_none(void **state)
     keeper_close(&b);
 }
 
+/* One of two hosts is set aside already, since nothing starts there: were the other in quarantine,
+ * no machine would have a host. */
+static void a_host_is_trusted_while_half_of_them_are_tripped(void **state)
+{
+    struct keeper_bench b;
+    (void)state;
+    keeper_open(&b);
+    put_fate(&b, "a", 0, false, true);
+    put_fate(&b, "b", 2, false, false);
+    keeper_take(&b);
+    ha_keeper_cut(b.keeper, 2, true);
+    keeper_run(&b, 500 * NANOS_PER_MS);
+    assert_true(one_is_about(&b, "/novacron/fates/b"));
+    assert_true(one_is_about(&b, "\"losses\":3"));
+    assert_false(one_is_about(&b, "\"quarantined\":true"));
+    keeper_close(&b);
+}
+
 /* What it says to people is why it gets no machine, whichever of two reasons is over. */
 static void a_host_that_may_be_tried_again_tells_of_its_quarantine(void **state)
 {
@@ -314,6 +332,7 @@ int main(void)
         cmocka_unit_test(no_transaction_is_without_the_guard_of_the_token),
         cmocka_unit_test(who_has_lost_the_token_decides_nothing),
         cmocka_unit_test(a_quarantine_that_was_not_written_is_none),
+        cmocka_unit_test(a_host_is_trusted_while_half_of_them_are_tripped),
         cmocka_unit_test(a_host_that_may_be_tried_again_tells_of_its_quarantine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
