@@ -284,18 +284,43 @@ static void fail_unwell(struct sim *s, uint32_t machine, const char *what)
     buf_deinit(&text);
 }
 
-void sim_ha_settle(struct sim *s)
+/* The first machine that is not well when the span is over; n_machines: all are, perhaps sooner. */
+static uint32_t settle_within(struct sim *s, nanos span)
 {
-    const nanos bound = simworld_now(s->world) + MACHINES_SETTLE_BOUND;
-    uint32_t unwell = 0;
+    const nanos bound = u64_add_sat(simworld_now(s->world), span);
+    uint32_t unwell = first_unwell(s);
 
-    if (s->cluster.n_machines == 0) {
-        return;
-    }
-    unwell = first_unwell(s);
     while (!s->is_over && unwell < s->cluster.n_machines && simworld_now(s->world) < bound) {
         sim_pass(s, simworld_now(s->world) + MACHINES_LOOK_EVERY);
         unwell = first_unwell(s);
+    }
+    return unwell;
+}
+
+/* How long the cap against storms may keep a host from being fenced; 0: it keeps none. */
+static nanos cap_span(const struct sim *s)
+{
+    const struct simmember *m = sim_ha_newest(s);
+    struct ha_storm storm = {.may_fence = true};
+
+    if (m == NULL) {
+        return 0;
+    }
+    const struct ha_view *view = ha_member_view(m->ha);
+    const struct ha_settings *settings = ha_view_settings(view);
+    ha_storm_of(view, NULL, NULL, &storm);
+    return storm.may_fence ? 0
+                           : (settings != NULL ? settings : &view->defaults)->storm_s * NANOS_PER_S;
+}
+
+void sim_ha_settle(struct sim *s)
+{
+    if (s->cluster.n_machines == 0) {
+        return;
+    }
+    uint32_t unwell = settle_within(s, MACHINES_SETTLE_BOUND);
+    if (!s->is_over && unwell < s->cluster.n_machines && cap_span(s) > 0) {
+        unwell = settle_within(s, cap_span(s));
     }
     if (!s->is_over && unwell < s->cluster.n_machines) {
         fail_unwell(s, unwell, " does not run long after the faults");
