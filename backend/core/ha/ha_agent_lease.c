@@ -44,7 +44,7 @@ static void lease_on_guard(struct world_guard_request *request)
 static void lease_tell(struct ha_agent *a)
 {
     const bool has = ha_agent_has_hardware(a);
-    const char *spoiler = ha_agent_spoiler(a);
+    const char *spoiler = a->has_reconciled ? ha_agent_spoiler(a) : NULL;
 
     if (spoiler != NULL && !a->was_spoiled) {
         ha_agent_say(a, "watchdog not attested", spoiler,

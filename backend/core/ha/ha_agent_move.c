@@ -57,13 +57,27 @@ static void move_forget(struct ha_run *run, const struct ha_owner *owner)
     }
 }
 
+/* It was moved here, and has gone on. */
+static bool move_has_landed(const struct ha_agent *a, const struct ha_owner *owner, uint64_t epoch)
+{
+    return owner->phase == HA_RUNNING && owner->epoch == epoch &&
+           strcmp(owner->host, a->config.host) == 0;
+}
+
+/* An old view may say that a machine waits which runs by now, under an agent before this one. */
 void ha_move_learn(struct ha_run *run, const struct ha_owner *owner)
 {
+    const bool awaits = ha_move_awaits(run->agent, owner, run->epoch);
+
     move_forget(run, owner);
-    if (ha_move_awaits(run->agent, owner, run->epoch)) {
+    if (awaits) {
         run->policy = owner->policy; /* it keeps that of the source's epoch */
-        run->is_incoming = true;
-    } else if (move_lands(run->agent, owner, run->epoch) && !run->has_run) {
+    }
+    if (run->is_incoming && move_has_landed(run->agent, owner, run->epoch)) {
+        run->is_incoming = false;
+        run->is_paused = !run->has_run;
+        run->is_report_due = true;
+    } else if (!run->has_run && (awaits || move_lands(run->agent, owner, run->epoch))) {
         run->is_incoming = true;
     }
     if (run->is_incoming) {
