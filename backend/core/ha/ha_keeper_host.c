@@ -208,6 +208,7 @@ static struct ha_deed *fate_deed(struct ha_keeper *m, struct ha_soft_host *h)
     ha_deed_guard(d, HA_FATE, h->name, NULL);
     ha_deed_hold(d, &h->hold);
     h->is_mistrusted = false;
+    h->is_spared = false;
     return d;
 }
 
@@ -636,6 +637,7 @@ static bool fence_may_rest(struct ha_keeper *m, struct ha_soft_host *h)
             ha_turn_spared(m, h->name);
         }
         fate_up(m, h, "it is heard again: it is not fenced any further");
+        h->is_spared = true;
         return true;
     }
     if (!h->has_fence && m->now < silent) {
@@ -721,6 +723,7 @@ static void host_fencing(struct ha_keeper *m, struct ha_soft_host *h, const stru
         fate_gone(m, h, HA_PROOF_EXPIRED,
                   "it could not be fenced; its lease and its watchdog have "
                   "run out, and it owns nothing any more");
+        h->is_spared = true;
     } else if (h->fence.round != fate->attempts) {
         ha_fence_tell(&h->fence, &text);
         fate_note(m, h, say_end(&text), "host-fence-failed");
@@ -770,11 +773,12 @@ static void host_pass(struct ha_keeper *m, struct ha_soft_host *h)
     if (h->has_fence && (phase != HA_HOST_FENCING || fate->term != m->term)) {
         ha_keeper_fence_end(h);
     }
-    if (h->has_fence && m->now >= ha_fence_deadline(&h->fence)) {
+    const bool is_over = h->is_spared && ha_hold_is_open(m, &h->hold);
+    if (h->has_fence && !is_over && m->now >= ha_fence_deadline(&h->fence)) {
         ha_keeper_fence_step(m, h, NULL);
     }
     if (!ha_hold_is_free(m, &h->hold)) {
-        if (h->has_fence) {
+        if (h->has_fence && !is_over) {
             ha_keeper_want(m, ha_fence_deadline(&h->fence));
         }
         return;

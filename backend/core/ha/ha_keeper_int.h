@@ -108,7 +108,9 @@ struct ha_soft_host {
     uint32_t blocked; /* of those, that must have left it before it is up again */
     nanos flight;     /* the longest of their storages */
 
-    bool is_mistrusted; /* by the transaction that holds it: it goes into quarantine */
+    /* By the transaction that holds it: */
+    bool is_mistrusted; /* it goes into quarantine */
+    bool is_spared;     /* its fence ends, with no command under way: none is to follow */
 
     bool has_trip;
     struct breaker trip;

@@ -20,6 +20,7 @@ struct keeper_bench {
     struct ha_txn
         *txns[KEPT_MAX]; /* all that were submitted; none is ever answered but the token's */
     size_t n;
+    struct ha_confirm *confirm; /* that waits for its answer; NULL: none does */
 };
 
 static void keeper_submit(void *self, struct ha_txn *txn)
@@ -31,8 +32,8 @@ static void keeper_submit(void *self, struct ha_txn *txn)
 
 static void keeper_confirm(void *self, struct ha_confirm *confirm)
 {
-    (void)self;
-    (void)confirm;
+    struct keeper_bench *b = self;
+    b->confirm = confirm;
 }
 
 static void keeper_note(void *self, node_id to, struct bytes bytes)
@@ -326,6 +327,85 @@ static void a_host_that_may_be_tried_again_tells_of_its_quarantine(void **state)
     keeper_close(&b);
 }
 
+/* --- fences that are called off --------------------------------------------------------------- */
+
+/* A quorum says that it leads still. */
+static void answer_confirm(struct keeper_bench *b)
+{
+    struct ha_confirm *confirm = b->confirm;
+
+    if (confirm != NULL) {
+        b->confirm = NULL;
+        confirm->result = OK;
+        confirm->is_leader = true;
+        confirm->term = 3;
+        confirm->revision = (int64_t)b->view.revision;
+        confirm->done(confirm);
+    }
+}
+
+static struct ha_soft_host *await_fence(struct keeper_bench *b)
+{
+    struct ha_soft_host *h = NULL;
+
+    for (uint32_t i = 0; i < 1000 && (h == NULL || !h->has_fence); i++) {
+        keeper_run(b, 20 * NANOS_PER_MS);
+        h = ha_soft_host_find(b->keeper, "b");
+    }
+    assert_true(h->has_fence);
+    return h;
+}
+
+/* What its device is told of a host that is being fenced, and is heard, or not, before anything was
+ * sent: until long after that, while no transaction has an answer. */
+static uint64_t offs_while(bool is_heard)
+{
+    struct keeper_bench b;
+    struct ha_settings settings;
+    struct ha_device device;
+    struct ha_fate fate;
+    struct ha_renew renew = {.boot = 1, .number = 1};
+
+    keeper_open(&b);
+    (void)simhost_new(b.sim, "b", 1 << 20); /* and its device */
+    ha_record_defaults(HA_DEVICE, &device);
+    ha_text_set(device.name, sizeof(device.name), "b");
+    ha_text_set(device.agent, sizeof(device.agent), "fence_simulated");
+    VIEW_PUT(&b.view, &device);
+    ha_record_defaults(HA_SETTINGS, &settings);
+    settings.fence_delay_ms = 5000;
+    VIEW_PUT(&b.view, &settings);
+    put_owned(&b, "web", HA_RECOVERING, "b", 6, true);
+    keeper_take(&b);
+    ha_record_defaults(HA_FATE, &fate);
+    ha_text_set(fate.host, sizeof(fate.host), "b");
+    fate.phase = HA_HOST_FENCING;
+    fate.term = 3;
+    VIEW_PUT(&b.view, &fate);
+    const struct ha_soft_host *h = await_fence(&b);
+    assert_int_equal(h->fence.phase, HA_FENCE_DELAY);
+    if (is_heard) {
+        ha_text_set(renew.host, sizeof(renew.host), "b");
+        ha_lessor_arrived(&b.lessor, simworld_now(b.sim), 2, &renew);
+    }
+    for (uint32_t i = 0; i < 300; i++) {
+        keeper_run(&b, 20 * NANOS_PER_MS);
+        answer_confirm(&b);
+    }
+    assert_int_equal(one_is_about(&b, "it is not fenced any further"), is_heard);
+    const uint64_t offs = simdevice_offs(b.sim, "b");
+    keeper_close(&b);
+    return offs;
+}
+
+/* Its record may say "up" at any moment, and is not to be a lie. */
+static void who_is_spared_is_told_nothing_more(void **state)
+{
+    (void)state;
+    assert_int_equal(offs_while(false), 1);
+    assert_int_equal(offs_while(true), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -333,6 +413,7 @@ int main(void)
         cmocka_unit_test(who_has_lost_the_token_decides_nothing),
         cmocka_unit_test(a_quarantine_that_was_not_written_is_none),
         cmocka_unit_test(a_host_is_trusted_while_half_of_them_are_tripped),
+        cmocka_unit_test(who_is_spared_is_told_nothing_more),
         cmocka_unit_test(a_host_that_may_be_tried_again_tells_of_its_quarantine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
