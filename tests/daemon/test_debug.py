@@ -130,7 +130,7 @@ def shows_who_is_in_sync_beside_a_witness(build):
         other = [m for m in scene.members[:2] if m is not leader][0]
         other.kill()
         until("it is alone in sync", lambda: leader.raft()["changes"]["in_sync"] == [said["id"]])
-        expect(leader.raft()["exposed"], 1)
+        until("and says so, once that is agreed on", lambda: leader.raft()["exposed"] == 1)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@
 #include "core/recovery/wal_int.h"
 
 /* What a leader may append beyond the bound on entries in memory: it must not fail to open its
- * term, nor to change the members or the in-sync set. */
+ * term, nor to change the members or the in-sync set; and what a follower must take of it. */
 #define ORACLE_CACHE_EXTRA (RAFT_IN_SYNC_PENDING_MAX * 2 * (uint64_t)RAFT_CONF_CONTEXT_MAX)
 
 uint64_t oracle_hash_of(const struct raft_entry *e)

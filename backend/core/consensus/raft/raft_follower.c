@@ -59,9 +59,23 @@ void raft_acknowledge(struct raft *r, node_id to, raft_index index)
     raft_send(r, RAFT_MSG_APP_RESP, to)->index = vouched;
 }
 
-static bool follower_has_room(const struct raft *r, const struct raft_entry *e)
+/* Memory may be full of what earlier leaders left uncommitted, and that leaves it only once the
+ * entry with which this term begins is committed, and what comes before it [Ongaro14 §3.6.2]. These
+ * are taken, whatever room there is: they were in some leader's memory, within its bound. What this
+ * leader proposes can wait, and so can what it has committed: once that is known here, what is here
+ * is applied, and makes room. */
+static bool follower_must_take(const struct raft_message *m, uint32_t i)
 {
-    return raft_cache_takes(r, e->payload.len + RAFT_ENTRY_OVERHEAD_BYTES);
+    const struct raft_entry *e = &m->entries[i];
+    const raft_term before = i > 0 ? m->entries[i - 1].term : m->log_term;
+
+    return e->index > m->commit && (e->term < m->term || before < e->term);
+}
+
+static bool follower_takes(const struct raft *r, const struct raft_message *m, uint32_t i)
+{
+    return raft_cache_takes(r, m->entries[i].payload.len + RAFT_ENTRY_OVERHEAD_BYTES) ||
+           follower_must_take(m, i);
 }
 
 /* Appends what of the message's entries is new, after removing what conflicts with it. Stores the
@@ -91,7 +105,7 @@ static enum err follower_store(struct raft *r, const struct raft_message *m, raf
         raft_truncate(r, from);
     }
     raft_make_room(r, m->entries[i].payload.len + RAFT_ENTRY_OVERHEAD_BYTES);
-    for (; i < m->entry_count && follower_has_room(r, &m->entries[i]); i++) {
+    for (; i < m->entry_count && follower_takes(r, m, i); i++) {
         raft_append_entry(r, m->entries[i].term, m->entries[i].type, m->entries[i].payload);
     }
     *ret_last = m->index + i;

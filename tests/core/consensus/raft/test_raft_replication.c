@@ -487,6 +487,55 @@ static void a_follower_with_full_memory_takes_a_prefix(void **state)
     solo_stop(&s);
 }
 
+/* Memory is full of what earlier leaders left uncommitted. Nothing of it commits before the entry
+ * with which a later term begins, and what comes before that: both are taken. What the later leader
+ * proposes itself waits, and so does what it has committed: that is applied here, and makes room.
+ */
+static void a_follower_with_full_memory_takes_what_a_new_term_needs(void **state)
+{
+    (void)state;
+    struct raft_config cfg = raft_config_default(1, 42);
+    cfg.max_append_bytes = 4096;
+    cfg.max_cached_bytes = 1 << 16;
+    cfg.max_uncommitted_bytes = 1 << 15;
+    struct raft_membership ms = solo_voters(3);
+    struct solo s;
+    solo_start(&s, &cfg, &ms);
+    uint8_t *big = mem_alloc_zero(32000);
+    const struct raft_entry full[] = {{.index = 2, .term = 2, .payload = {big, 32000}},
+                                      {.index = 3, .term = 2, .payload = {big, 32000}}};
+    const struct raft_entry next[] = {{.index = 4, .term = 2, .payload = {big, 32000}},
+                                      {.index = 5, .term = 4},
+                                      {.index = 6, .term = 4, .payload = {big, 32000}}};
+    struct raft_message m = {.type = RAFT_MSG_APP,
+                             .from = 2,
+                             .term = 2,
+                             .index = 1,
+                             .log_term = 1,
+                             .commit = 1,
+                             .entry_count = COUNT_OF(full),
+                             .entries = full};
+    assert_int_equal(solo_receive(&s, m), OK);
+    assert_int_equal(solo_status(&s).last, 3);
+    m.from = 3;
+    m.term = 4;
+    m.index = 3;
+    m.log_term = 2;
+    m.commit = 4; /* known there, so that all that is here is applied first */
+    m.entry_count = COUNT_OF(next);
+    m.entries = next;
+    s.hold_apply = true;
+    assert_int_equal(solo_receive(&s, m), OK);
+    assert_int_equal(solo_status(&s).last, 3);
+    assert_int_equal(solo_status(&s).committed, 3);
+    m.commit = 3; /* or unknown there, too */
+    assert_int_equal(solo_receive(&s, m), OK);
+    assert_int_equal(solo_status(&s).last, 5);
+    assert_int_equal(solo_sent(&s, RAFT_MSG_APP_RESP, 3)->index, 5);
+    mem_free(big);
+    solo_stop(&s);
+}
+
 /* What is settled makes room for an entry of more than half of the memory: by half only, it would
  * be refused for ever. */
 static void an_entry_of_most_of_the_memory_is_taken(void **state)
@@ -563,6 +612,7 @@ int main(void)
         cmocka_unit_test(entries_that_all_members_have_leave_memory),
         cmocka_unit_test(old_entries_come_back_from_the_disk),
         cmocka_unit_test(a_follower_with_full_memory_takes_a_prefix),
+        cmocka_unit_test(a_follower_with_full_memory_takes_what_a_new_term_needs),
         cmocka_unit_test(an_entry_of_most_of_the_memory_is_taken),
         cmocka_unit_test(a_follower_forwards_proposals),
     };
