@@ -322,7 +322,8 @@ static void agent_miss(struct ha_agent *a, const char *vm, uint64_t epoch)
     bool was_told = report != NULL && report->epoch == epoch && report->state == HA_REPORT_STOPPED;
 
     if (epoch > 0 && !was_told && ha_run_find(a, vm, epoch) == NULL) {
-        ha_run_ended(ha_run_add(a, vm, epoch), WORLD_VM_CRASHED, OK,
+        /* No fault of its own: its host went down, or nobody was there to see. */
+        ha_run_ended(ha_run_add(a, vm, epoch), WORLD_VM_KILLED, OK,
                      "it did not live when the host's agent began");
     }
 }

@@ -46,14 +46,18 @@ struct ha_run {
     uint64_t epoch;
     enum ha_run_phase phase;
     enum ha_policy policy;
-    nanos stop_time;  /* stop_ms of its machine */
-    bool has_exited;  /* while its START is under way */
-    bool is_held;     /* by the guard, from its start on */
-    bool was_asked;   /* its button was pressed, at some time */
-    bool is_stopping; /* ... and it is to end by that, since: */
+    bool is_policy_known; /* from the record of its epoch; before, it is the strictest */
+    nanos stop_time;      /* stop_ms of its machine */
+    bool has_exited;      /* while its START is under way */
+    bool is_held;         /* by the guard, from its start on */
+    bool was_asked;       /* its button was pressed, at some time */
+    bool is_stopping;     /* ... and it is to end by that, since: */
     nanos stopped_at;
     nanos press_at;             /* and is again, from then on */
     bool is_paused;             /* by us, for want of a lease */
+    bool has_booted;            /* as an agent before this one has seen */
+    nanos go_on_again;          /* no RESUME before */
+    uint32_t go_on_misses;      /* RESUMEs in a row that were refused to a guest taken back */
     bool must_die;              /* KILL until it is gone */
     nanos kill_again;           /* not before */
     uint32_t misses;            /* QUERYs in a row without an answer */
@@ -205,6 +209,8 @@ void ha_run_free(struct ha_run *run);
 void ha_run_ended(struct ha_run *run, enum world_vm_end end, enum err error, const char *detail);
 void ha_run_start(struct ha_agent *a, const struct ha_vm *vm, uint64_t epoch, bool is_incoming);
 void ha_run_order(struct ha_run *run, enum world_vm_op op, nanos patience);
+/* RESUME, as often as is sane; false: not yet. */
+bool ha_run_go_on(struct ha_run *run, nanos now);
 /* What the records say of them: before anything is told of this host, or done. */
 void ha_runs_learn(struct ha_agent *a);
 void ha_runs_pass(struct ha_agent *a);

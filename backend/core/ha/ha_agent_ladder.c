@@ -373,6 +373,7 @@ static void ladder_enter(struct ha_run *run, const struct ha_vm *vm, nanos now)
     if (l == NULL) {
         l = run->ladder = mem_alloc_zero(sizeof(*l));
         l->id = ++run->agent->ladders->ids;
+        l->has_started = run->has_booted;
     }
     memset(l->heard, 0, sizeof(l->heard));
     l->mute_ms = vm->mute_ms;

@@ -22,6 +22,10 @@
 #define LAND_AGAIN  (100 * NANOS_PER_MS)
 #define LAND_MISSES 20
 
+/* A guest that cannot be taken back is given up after so many tries, a second apart: it starts from
+ * its disk. */
+#define TAKE_BACK_MISSES 20
+
 /* What became of a move that nobody knows is asked for this often. */
 #define SENT_ASK_EVERY (200 * NANOS_PER_MS)
 
@@ -46,22 +50,26 @@ static bool move_lands(const struct ha_agent *a, const struct ha_owner *owner, u
            strcmp(owner->host, a->config.host) == 0;
 }
 
-/* One that has failed is told until the manager has called it off, and no longer. */
-static void move_forget(struct ha_run *run, const struct ha_owner *owner)
-{
-    bool is_over = owner->phase != HA_MOVING || owner->issued != run->attempt;
-
-    if (run->sending == HA_SEND_FAILED && is_over) {
-        run->sending = HA_SEND_NONE;
-        run->is_report_due = true;
-    }
-}
-
-/* It was moved here, and has gone on. */
-static bool move_has_landed(const struct ha_agent *a, const struct ha_owner *owner, uint64_t epoch)
+/* It is here, and has gone on if it was moved here. */
+static bool move_runs_here(const struct ha_agent *a, const struct ha_owner *owner, uint64_t epoch)
 {
     return owner->phase == HA_RUNNING && owner->epoch == epoch &&
            strcmp(owner->host, a->config.host) == 0;
+}
+
+/* One that has failed is told until the manager has called it off, and no longer. So is a promise,
+ * once the guest runs here again: an agent before this one may have taken it back, or an order
+ * whose answer did not come. */
+static void move_forget(struct ha_run *run, const struct ha_owner *owner)
+{
+    bool is_over = owner->phase != HA_MOVING || owner->issued != run->attempt;
+    bool is_back = !run->is_moved && run->has_run && !run->is_order_busy &&
+                   move_runs_here(run->agent, owner, run->epoch);
+
+    if ((run->sending == HA_SEND_FAILED && is_over) || (run->sending == HA_SEND_DONE && is_back)) {
+        run->sending = HA_SEND_NONE;
+        run->is_report_due = true;
+    }
 }
 
 /* An old view may say that a machine waits which runs by now, under an agent before this one. */
@@ -72,8 +80,9 @@ void ha_move_learn(struct ha_run *run, const struct ha_owner *owner)
     move_forget(run, owner);
     if (awaits) {
         run->policy = owner->policy; /* it keeps that of the source's epoch */
+        run->is_policy_known = true;
     }
-    if (run->is_incoming && move_has_landed(run->agent, owner, run->epoch)) {
+    if (run->is_incoming && move_runs_here(run->agent, owner, run->epoch)) {
         run->is_incoming = false;
         run->is_paused = !run->has_run;
         run->is_report_due = true;
@@ -88,7 +97,7 @@ void ha_move_learn(struct ha_run *run, const struct ha_owner *owner)
     }
 }
 
-/* What an agent before this one has promised, or told of the machine that it has started. */
+/* What an agent before this one has promised, told of the machine that it has started, or seen. */
 void ha_moves_adopt(struct ha_agent *a)
 {
     for (size_t i = 0; i < a->n_runs; i++) {
@@ -105,6 +114,8 @@ void ha_moves_adopt(struct ha_agent *a)
         } else if (report->state == HA_REPORT_WAITS) {
             run->port = (uint16_t)report->port;
         }
+        run->has_booted = report->rungs[HA_RUNG_STARTUP].state == HA_RUNG_WELL ||
+                          report->rungs[HA_RUNG_LIVENESS].state == HA_RUNG_WELL;
     }
 }
 
@@ -156,11 +167,24 @@ static void send_on_done(struct world_vm_request *request)
     ha_agent_due(run->agent);
 }
 
+static void move_landed(struct ha_run *run)
+{
+    run->is_incoming = false;
+    run->is_report_due = true;
+    ha_agent_say(run->agent, "moved here", run->vm, "its guest goes on");
+}
+
 /* Where the guest is, as its machine has just said. */
 void ha_move_seen(struct ha_run *run, enum world_vm_state state)
 {
     bool is_here = state == WORLD_VM_RUNNING || state == WORLD_VM_PAUSED;
 
+    const struct ha_owner *owner = ha_view_owner(run->agent->view, run->vm);
+    bool awaits = owner != NULL && ha_move_awaits(run->agent, owner, run->epoch);
+
+    if (state == WORLD_VM_RUNNING && run->is_incoming && !awaits) {
+        move_landed(run); /* though it was not said: what told it to go on has had no answer */
+    }
     if (state == WORLD_VM_MOVED) {
         run->is_moved = true;
     } else if (is_here) {
@@ -200,28 +224,33 @@ static void send_begin(struct ha_run *run, const struct ha_owner *owner, const s
 }
 
 /* A guest that stands still after a move that is over, or of which nothing was promised. */
-static void send_take_back(struct ha_run *run)
+static void send_take_back(struct ha_run *run, nanos now)
 {
-    if (!run->is_order_busy && !run->is_move_busy) {
+    if (run->is_move_busy) {
+        return;
+    }
+    if (run->go_on_misses >= TAKE_BACK_MISSES) {
+        ha_agent_say(run->agent, "lost", run->vm, "the guest that was not moved does not go on");
+        run->must_die = true;
+    } else if (ha_run_go_on(run, now)) {
         ha_agent_say(run->agent, "taken back", run->vm, "it was not moved, and goes on here");
-        ha_run_order(run, WORLD_VM_RESUME, HA_QUERY_PATIENCE);
     }
 }
 
 void ha_move_resumed(struct ha_run *run, enum err result)
 {
     if (result != OK) {
+        run->go_on_misses += run->is_moved;
         return;
     }
+    run->go_on_misses = 0;
     run->is_moved = false;
     run->has_run = true;
     if (run->sending == HA_SEND_DONE) {
         send_failed(run, "the move was called off");
     }
     if (run->is_incoming) {
-        run->is_incoming = false;
-        run->is_report_due = true;
-        ha_agent_say(run->agent, "moved here", run->vm, "its guest goes on");
+        move_landed(run);
     }
 }
 
@@ -248,7 +277,7 @@ void ha_move_source(struct ha_run *run, const struct ha_owner *owner, nanos now)
         return;
     }
     if (!is_ours && run->is_moved) {
-        send_take_back(run);
+        send_take_back(run, now);
     } else if (!is_ours && run->sending != HA_SEND_UNCLEAR && !run->is_order_busy) {
         send_begin(run, owner, vm, now);
     }
@@ -258,7 +287,7 @@ void ha_move_source(struct ha_run *run, const struct ha_owner *owner, nanos now)
 void ha_move_take_back(struct ha_run *run, nanos now)
 {
     if (run->is_moved) {
-        send_take_back(run);
+        send_take_back(run, now);
     } else {
         send_ask(run, now);
     }

@@ -236,6 +236,7 @@ static void run_on_order(struct world_vm_request *request)
         ha_ladder_queried(run, answers, answers ? "it answers" : err_text(request->result));
     } else if (request->op == WORLD_VM_RESUME) {
         run->is_paused = run->is_paused && request->result != OK;
+        run->go_on_again = ha_agent_now(run->agent) + HA_REQUEST_AGAIN;
         ha_move_resumed(run, request->result);
     }
     ha_agent_due(run->agent);
@@ -257,6 +258,19 @@ void ha_run_order(struct ha_run *run, enum world_vm_op op, nanos patience)
     run->order.owner = run;
     run->is_order_busy = true;
     a->world->vm->submit(a->world->self, &run->order);
+}
+
+bool ha_run_go_on(struct ha_run *run, nanos now)
+{
+    if (run->is_order_busy) {
+        return false;
+    }
+    if (now < run->go_on_again) {
+        ha_agent_want(run->agent, run->go_on_again);
+        return false;
+    }
+    ha_run_order(run, WORLD_VM_RESUME, HA_QUERY_PATIENCE);
+    return true;
 }
 
 bool ha_run_query(struct ha_run *run)
@@ -339,8 +353,8 @@ static bool run_isolate(struct ha_run *run, nanos now)
     nanos stop_from = u64_sub_sat(until, lease / HA_STOP_SHARE);
     nanos kill_from = u64_sub_sat(until, lease / HA_KILL_SHARE);
 
-    if (run->policy == HA_POLICY_KEEP) {
-        return false;
+    if (run->policy == HA_POLICY_KEEP || (!run->is_policy_known && !run->is_held)) {
+        return false; /* what may be one to keep is not killed before that is known */
     }
     if (now >= kill_from) {
         if (!run->must_die) {
@@ -440,6 +454,7 @@ static void run_learn(struct ha_run *run)
 
     if (owner != NULL && owner->epoch == run->epoch) {
         run->policy = owner->policy; /* with which it was started, and the guard holds it or not */
+        run->is_policy_known = true;
     }
     if (owner != NULL) {
         ha_move_learn(run, owner);
@@ -460,9 +475,15 @@ static void run_is_to_stop(struct ha_run *run, nanos now)
 {
     if (run->is_moved || run->is_incoming) {
         run->must_die = true; /* no guest runs in it that could be asked */
+        return;
+    }
+    run_begin_to_stop(run, now);
+    nanos until = u64_add_sat(run->stopped_at, run->stop_time);
+    if (run->is_paused && now < until) {
+        (void)ha_run_go_on(run, now); /* one that stands still does not notice its button */
+        ha_agent_want(run->agent, until);
     } else {
-        run_begin_to_stop(run, now);
-        run_end_in_order(run, now, u64_add_sat(run->stopped_at, run->stop_time));
+        run_end_in_order(run, now, until);
     }
 }
 
@@ -473,8 +494,8 @@ static void run_goes_on(struct ha_run *run, const struct ha_owner *owner, nanos 
         ha_move_land(run, owner, now);
     } else if (ha_run_stall_is_over(run, now)) {
         run->must_die = true;
-    } else if (run->is_paused && !run->is_order_busy) {
-        ha_run_order(run, WORLD_VM_RESUME, HA_QUERY_PATIENCE);
+    } else if (run->is_paused) {
+        (void)ha_run_go_on(run, now);
     } else if (run->stands[0] != '\0' && !run->is_order_busy && now >= run->resume_at) {
         run->resume_at = now + HA_RESUME_EVERY; /* its disk may have room again */
         run->query_at = now + HA_QUERY_EVERY;   /* by then it has tried to write */
@@ -499,6 +520,9 @@ static void run_follow(struct ha_run *run, nanos now)
         break;
     case RUN_TO_SEND:
         run->is_stopping = false;
+        if (run->is_paused && !run->is_moved && run->attempt != owner->issued) {
+            (void)ha_run_go_on(run, now); /* by us: it need not stand still until it is moved */
+        }
         ha_move_source(run, owner, now);
         break;
     case RUN_TO_WAIT:

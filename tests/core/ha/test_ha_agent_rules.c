@@ -5,6 +5,7 @@
 #include "core/chaos/simguard.h"
 #include "core/chaos/simvm.h"
 #include "core/ha/ha_agent_int.h"
+#include "core/ha/ha_agent_ladder.h"
 #include "tests/core/ha/ha_samples.h"
 #include "tests/support/test.h"
 
@@ -22,6 +23,7 @@ struct lone_agent {
     struct ha_renew renew; /* the newest; number 0: none was sent */
     uint32_t renewals;
     char spoiler[HA_NAME_BYTES]; /* for which it has said that it attests nothing */
+    uint32_t taken_back;         /* times it has said so */
 };
 
 /* --- the store -------------------------------------------------------------------------------- */
@@ -79,6 +81,7 @@ static void lone_said(void *ctx, const char *what, const char *vm, const char *d
     } else if (strcmp(what, "watchdog ready") == 0) {
         b->spoiler[0] = '\0';
     }
+    b->taken_back += strcmp(what, "taken back") == 0;
 }
 
 /* --- the bench -------------------------------------------------------------------------------- */
@@ -379,6 +382,158 @@ static void a_machine_that_is_kept_hides_no_watchdog(void **state)
     lone_close(&b);
 }
 
+/* --- what an agent before it knew ------------------------------------------------------------- */
+
+static void lone_start(struct lone_agent *b, enum ha_policy policy)
+{
+    lone_open(b, WORLD_WATCHDOG_READY);
+    const struct ha_host host = host_named("a", 1000, 4);
+    VIEW_PUT(&b->view, &host);
+    lone_register(b);
+    lone_assign(b, 7, policy);
+    lone_grant(b, b->view.revision);
+    lone_run(b, NANOS_PER_S);
+    assert_int_equal(lone_starts(b), 1);
+}
+
+/* One that was away for longer than a lease, and whose view has nothing yet, has nothing to end:
+ * the guard has ended what it held, and the rest may be to be kept. */
+static void nothing_is_ended_before_it_is_known_whether_it_is_to_be_kept(void **state)
+{
+    struct lone_agent b;
+    struct world_vm_found found;
+    (void)state;
+    lone_start(&b, HA_POLICY_KEEP);
+    simworld_run(b.sim, simworld_now(b.sim) + 20 * NANOS_PER_S);
+    ha_view_clear(&b.view);
+    lone_begin_anew(&b);
+    lone_run(&b, 20 * NANOS_PER_S);
+    assert_true(simvm_at(b.host, 0, &found));
+    assert_int_equal(found.state, WORLD_VM_RUNNING);
+    lone_close(&b);
+}
+
+/* It went down with its host, or while nobody was there to see: that is no failure of its own. */
+static void what_does_not_live_when_an_agent_begins_has_not_failed(void **state)
+{
+    struct lone_agent b;
+    (void)state;
+    lone_start(&b, HA_POLICY_STOP);
+    lone_begin_anew(&b);
+    simvm_crash(b.host, "web");
+    lone_begin_anew(&b);
+    lone_register(&b);
+    lone_run(&b, NANOS_PER_S);
+    const struct ha_run *run = ha_run_find(b.agent, "web", 7);
+    assert_int_equal(run->phase, HA_RUN_ENDED);
+    assert_int_equal(run->end, WORLD_VM_KILLED);
+    lone_close(&b);
+}
+
+static struct ha_report lone_reported(enum ha_report_state is)
+{
+    struct ha_report report;
+
+    ha_record_defaults(HA_REPORT, &report);
+    ha_text_set(report.host, sizeof(report.host), "a");
+    ha_text_set(report.vm, sizeof(report.vm), "web");
+    report.epoch = 7;
+    report.boot = 1;
+    report.state = is;
+    return report;
+}
+
+/* A guest that has started long ago is not asked whether it has, and ended if it has forgotten. */
+static void a_guest_that_has_started_is_not_asked_again_by_the_next_agent(void **state)
+{
+    struct lone_agent b;
+    struct ha_report report = lone_reported(HA_REPORT_RUNS);
+    const struct simvm_agent mute = {.is_mute = true};
+    (void)state;
+    lone_start(&b, HA_POLICY_STOP);
+    simvm_set_agent(b.host, "web", &mute);
+    struct ha_vm vm = vm_named("web", 100);
+    ha_text_set(vm.volume, sizeof(vm.volume), "web");
+    vm.startup.ask = HA_ASK_AGENT;
+    VIEW_PUT(&b.view, &vm);
+    report.rungs[HA_RUNG_STARTUP].state = HA_RUNG_WELL;
+    VIEW_PUT(&b.view, &report);
+    struct ha_owner owner = owner_of("web", HA_RUNNING, "a", 7);
+    owner.policy = HA_POLICY_STOP;
+    VIEW_PUT(&b.view, &owner);
+    lone_begin_anew(&b);
+    lone_register(&b);
+    lone_grant(&b, b.view.revision);
+    lone_run(&b, NANOS_PER_S);
+    assert_true(ha_run_find(b.agent, "web", 7)->ladder->has_started);
+    lone_close(&b);
+}
+
+/* Its predecessor took it back, and did not live to say so. */
+static void a_promise_that_was_taken_back_is_not_told_for_ever(void **state)
+{
+    struct lone_agent b;
+    struct ha_report report = lone_reported(HA_REPORT_MOVED);
+    (void)state;
+    lone_start(&b, HA_POLICY_STOP);
+    report.to_epoch = 8;
+    VIEW_PUT(&b.view, &report);
+    struct ha_owner owner = owner_of("web", HA_RUNNING, "a", 7);
+    owner.policy = HA_POLICY_STOP;
+    owner.issued = 8;
+    VIEW_PUT(&b.view, &owner);
+    lone_begin_anew(&b);
+    lone_register(&b);
+    lone_grant(&b, b.view.revision);
+    lone_run(&b, NANOS_PER_S);
+    ha_report_fill(ha_run_of(b.agent, "web"), &report);
+    assert_int_equal(report.state, HA_REPORT_RUNS);
+    lone_close(&b);
+}
+
+/* --- guests that stand still ------------------------------------------------------------------ */
+
+/* Paused for want of a lease, which comes back with the word that it is to stop, or to be moved: it
+ * runs, or it would not notice its button, and would stand still until all is ready for it. */
+static void goes_on_to(enum ha_phase phase)
+{
+    struct lone_agent b;
+    struct world_vm_found found;
+    struct ha_owner owner = owner_of("web", phase, "a", 7);
+
+    lone_start(&b, HA_POLICY_PAUSE);
+    while (!ha_run_of(b.agent, "web")->is_paused) {
+        lone_run(&b, 100 * NANOS_PER_MS);
+    }
+    lone_run(&b, 100 * NANOS_PER_MS);
+    assert_true(simvm_at(b.host, 0, &found));
+    assert_int_equal(found.state, WORLD_VM_PAUSED);
+    owner.policy = HA_POLICY_PAUSE;
+    if (phase == HA_MOVING) {
+        owner.issued = 8;
+        ha_text_set(owner.to, sizeof(owner.to), "b");
+    }
+    VIEW_PUT(&b.view, &owner);
+    lone_grant(&b, b.view.revision);
+    lone_run(&b, 4 * NANOS_PER_S);
+    if (phase == HA_MOVING) {
+        assert_true(simvm_at(b.host, 0, &found));
+        assert_int_equal(found.state, WORLD_VM_RUNNING);
+    } else {
+        assert_false(simvm_at(b.host, 0, &found));
+        assert_int_equal(ha_run_find(b.agent, "web", 7)->detail[0] != '\0', true);
+        assert_int_equal(b.agent->kills, 0);
+    }
+    lone_close(&b);
+}
+
+static void a_guest_that_was_paused_goes_on_to_be_stopped_or_moved(void **state)
+{
+    (void)state;
+    goes_on_to(HA_STOPPING);
+    goes_on_to(HA_MOVING);
+}
+
 /* --- reports ---------------------------------------------------------------------------------- */
 
 /* Does the newest transaction have this guard? */
@@ -544,6 +699,50 @@ static void adopt_moved(bool is_paused)
     lone_close(&b);
 }
 
+/* Where the order to go on had no answer, the machine is seen to run: it waits no more. */
+static void a_guest_that_is_seen_to_run_does_not_wait(void **state)
+{
+    struct lone_agent b;
+    (void)state;
+    lone_start(&b, HA_POLICY_STOP);
+    struct ha_run *run = ha_run_of(b.agent, "web");
+    run->is_incoming = true;
+    run->has_run = false;
+    ha_move_seen(run, WORLD_VM_PAUSED);
+    assert_true(run->is_incoming);
+    ha_move_seen(run, WORLD_VM_RUNNING);
+    assert_false(run->is_incoming);
+    lone_close(&b);
+}
+
+/* QEMU may refuse to let it go on, at once and each time: that is asked once a second, and not for
+ * ever. */
+static void a_guest_that_cannot_be_taken_back_is_given_up(void **state)
+{
+    struct lone_agent b;
+    struct world_vm_found found;
+    (void)state;
+    lone_open(&b, WORLD_WATCHDOG_READY);
+    ha_text_set(b.agent->config.move_address, sizeof(b.agent->config.move_address), "a");
+    lone_register(&b);
+    lone_move(&b, "b", "a");
+    lone_grant(&b, b.view.revision);
+    lone_run(&b, 2 * NANOS_PER_S);
+    struct ha_run *run = ha_run_of(b.agent, "web");
+    assert_true(run->is_incoming);
+    lone_runs(&b, 8);
+    lone_run(&b, 20 * NANOS_PER_MS);
+    run->is_paused = false;
+    run->is_moved = true; /* as at a source, whose guest refuses likewise */
+    for (uint32_t i = 0; i < 30 && run->phase == HA_RUN_ALIVE; i++) {
+        lone_grant(&b, b.view.revision);
+        lone_run(&b, NANOS_PER_S);
+    }
+    assert_false(simvm_at(b.host, 0, &found));
+    assert_in_range(b.taken_back, 10, 30);
+    lone_close(&b);
+}
+
 static void a_machine_that_was_moved_here_runs_whatever_an_old_view_says(void **state)
 {
     (void)state;
@@ -622,10 +821,17 @@ int main(void)
         cmocka_unit_test(a_machine_that_the_guard_does_not_hold_is_no_promise),
         cmocka_unit_test(a_machine_that_is_to_be_kept_takes_no_promise_away),
         cmocka_unit_test(a_machine_that_is_kept_hides_no_watchdog),
+        cmocka_unit_test(nothing_is_ended_before_it_is_known_whether_it_is_to_be_kept),
+        cmocka_unit_test(what_does_not_live_when_an_agent_begins_has_not_failed),
+        cmocka_unit_test(a_guest_that_has_started_is_not_asked_again_by_the_next_agent),
+        cmocka_unit_test(a_promise_that_was_taken_back_is_not_told_for_ever),
+        cmocka_unit_test(a_guest_that_was_paused_goes_on_to_be_stopped_or_moved),
         cmocka_unit_test(a_report_follows_the_one_that_was_seen),
         cmocka_unit_test(a_start_that_fails_and_is_killed_is_a_failure),
         cmocka_unit_test(a_move_that_has_failed_is_told_until_it_is_over),
         cmocka_unit_test(a_machine_that_was_moved_here_runs_whatever_an_old_view_says),
+        cmocka_unit_test(a_guest_that_is_seen_to_run_does_not_wait),
+        cmocka_unit_test(a_guest_that_cannot_be_taken_back_is_given_up),
         cmocka_unit_test(an_agent_refuses_what_nothing_would_prove_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
