@@ -14,7 +14,7 @@
  * STEPS. ha_keeper_step looks at the view from the beginning, each time, and fills the list of
  * what is to be done. An object (a machine with its owner's record; a host with its fate; the
  * newest incident of a host) has one transaction at a time: until its outcome is in the view,
- * nothing is decided about it. What was UNKNOWN is looked at again after the next confirmed read.
+ * nothing is decided about it. What was UNKNOWN is looked at again behind a barrier.
  *
  *     machine:  see docs/ha.md, "Epochs"; each line of its diagram is one function of
  *               ha_keeper_vm.c

@@ -129,6 +129,7 @@ static void deed_on_done(struct ha_txn *txn)
         }
         hold->is_under_way = false;
         hold->is_unknown = txn->outcome == HA_TXN_UNKNOWN;
+        hold->barrier = m->barriers + 1; /* one under way may have begun before its entry did */
         if (txn->outcome == HA_TXN_APPLIED || txn->outcome == HA_TXN_STALE) {
             hold->until = txn->revision;
         }
@@ -136,7 +137,7 @@ static void deed_on_done(struct ha_txn *txn)
                           ? 0
                           : world_now(m->world) + HA_DEED_AGAIN;
     }
-    m->wants_confirm = m->wants_confirm || txn->outcome == HA_TXN_UNKNOWN;
+    m->wants_barrier = m->wants_barrier || txn->outcome == HA_TXN_UNKNOWN;
     if (d->vm != NULL && (txn->outcome == HA_TXN_STALE || txn->outcome == HA_TXN_REFUSED)) {
         d->vm->going_to[0] = '\0';
         d->vm->coming_to[0] = '\0';
@@ -173,15 +174,67 @@ void ha_deeds_free(struct ha_keeper *m)
 }
 
 /* --- outcomes that are unknown ------------------------------------------------------------------
+ *
+ * The entry may be in our own log, and be committed at any moment. A confirmed read does not wait
+ * for it: a quorum answers heartbeats whose disks stand. So the view tells what came of it only
+ * once it is behind a barrier that began after its end.
  */
 
-static void confirm_release(struct ha_hold *hold, int64_t revision)
+static void barrier_release(const struct ha_keeper *m, struct ha_hold *hold)
 {
-    if (hold->is_unknown) {
+    if (hold->is_unknown && hold->barrier <= m->barriers) {
         hold->is_unknown = false;
-        hold->until = revision;
+        hold->until = m->barrier.revision;
     }
 }
+
+static void barrier_on_done(struct ha_confirm *barrier)
+{
+    struct ha_keeper *m = barrier->owner;
+
+    m->awaits_barrier = false;
+    m->events.due(m->events.ctx);
+    if (barrier->result != OK) {
+        m->wants_barrier = true;
+        m->barrier_again = world_now(m->world) + HA_DEED_AGAIN;
+        return;
+    }
+    for (size_t i = 0; i < m->n_vms; i++) {
+        barrier_release(m, &m->vms[i]->hold);
+    }
+    for (size_t i = 0; i < m->n_hosts; i++) {
+        barrier_release(m, &m->hosts[i]->hold);
+    }
+    for (size_t i = 0; i < m->n_devices; i++) {
+        barrier_release(m, &m->devices[i]->hold);
+    }
+    for (struct ha_soft_incident *i = m->incidents; i != NULL; i = i->next) {
+        barrier_release(m, &i->hold);
+    }
+    barrier_release(m, &m->token_hold);
+    barrier_release(m, &m->sweep_hold);
+}
+
+static void barrier_ask(struct ha_keeper *m)
+{
+    if (!m->wants_barrier || m->awaits_barrier) {
+        return;
+    }
+    if (m->now < m->barrier_again) {
+        ha_keeper_want(m, m->barrier_again);
+        return;
+    }
+    m->wants_barrier = false;
+    m->awaits_barrier = true;
+    m->barriers++;
+    m->barrier = (struct ha_confirm){.done = barrier_on_done, .owner = m};
+    m->store->ops->barrier(m->store->self, &m->barrier);
+}
+
+/* --- the word of a quorum -----------------------------------------------------------------------
+ *
+ * For what must not leave a leader that was deposed and does not know it: quick, and nothing else.
+ */
 
 static void confirm_on_done(struct ha_confirm *confirm)
 {
@@ -191,31 +244,14 @@ static void confirm_on_done(struct ha_confirm *confirm)
     if (confirm->result != OK) {
         m->wants_confirm = true;
         m->confirm_again = world_now(m->world) + HA_DEED_AGAIN;
-        m->events.due(m->events.ctx);
-        return;
-    }
-    for (size_t i = 0; i < m->n_vms; i++) {
-        confirm_release(&m->vms[i]->hold, confirm->revision);
-    }
-    for (size_t i = 0; i < m->n_hosts; i++) {
-        confirm_release(&m->hosts[i]->hold, confirm->revision);
-    }
-    for (size_t i = 0; i < m->n_devices; i++) {
-        confirm_release(&m->devices[i]->hold, confirm->revision);
-    }
-    for (struct ha_soft_incident *i = m->incidents; i != NULL; i = i->next) {
-        confirm_release(&i->hold, confirm->revision);
-    }
-    if (confirm->is_leader && confirm->term == m->term) {
+    } else if (confirm->is_leader && confirm->term == m->term) {
         m->confirmed_at = u64_max(m->confirmed_at, m->confirm_began);
         ha_power_calls_release(m);
     }
-    confirm_release(&m->token_hold, confirm->revision);
-    confirm_release(&m->sweep_hold, confirm->revision);
     m->events.due(m->events.ctx);
 }
 
-void ha_keeper_confirm(struct ha_keeper *m)
+static void confirm_ask(struct ha_keeper *m)
 {
     if (!m->wants_confirm || m->is_confirming) {
         return;
@@ -229,4 +265,10 @@ void ha_keeper_confirm(struct ha_keeper *m)
     m->confirm_began = world_now(m->world);
     m->confirm = (struct ha_confirm){.done = confirm_on_done, .owner = m};
     m->store->ops->confirm(m->store->self, &m->confirm);
+}
+
+void ha_keeper_confirm(struct ha_keeper *m)
+{
+    barrier_ask(m);
+    confirm_ask(m);
 }

@@ -60,9 +60,10 @@
 /* Whether something may be decided about an object. */
 struct ha_hold {
     bool is_under_way;
-    bool is_unknown; /* until a confirmed read */
-    int64_t until;   /* the view has this revision */
-    nanos again;     /* not before */
+    bool is_unknown;  /* until the view is behind ... */
+    uint64_t barrier; /* ... this one, or a later one */
+    int64_t until;    /* the view has this revision */
+    nanos again;      /* not before */
 };
 
 struct ha_soft_vm {
@@ -219,6 +220,12 @@ struct ha_keeper {
     nanos confirmed_at;  /* a quorum knew of this term then, or later; 0: not known */
     nanos race_until;    /* until then nobody is fenced (ha_keeper_turn.c) */
 
+    struct ha_confirm barrier; /* behind which the view tells what was unknown */
+    bool awaits_barrier;
+    bool wants_barrier;
+    nanos barrier_again;
+    uint64_t barriers; /* that have begun */
+
     uint64_t next_event;
     uint64_t fence_lives;
     struct ha_keeper_figures figures;
@@ -266,6 +273,7 @@ void ha_deed_delete(struct ha_deed *d, enum ha_kind kind, const char *name, cons
 void ha_deed_hold(struct ha_deed *d, struct ha_hold *hold);
 void ha_deed_submit(struct ha_deed *d);
 void ha_deeds_free(struct ha_keeper *m);
+/* The barrier and the word of a quorum: what is wanted of the two, and not under way. */
 void ha_keeper_confirm(struct ha_keeper *m);
 
 /* ha_keeper_host.c */

@@ -322,7 +322,7 @@ static void session_submit(void *self, struct ha_txn *txn)
     session_send_deals(h);
 }
 
-/* Nobody who is served leads, so there is nothing to confirm. */
+/* Nobody who is served leads, so there is nothing to confirm, and no barrier. */
 static void session_confirm(void *self, struct ha_confirm *confirm)
 {
     struct ha_session *h = self;
@@ -649,6 +649,7 @@ static void session_set_feed(void *self, const struct ha_feed *feed)
 static const struct ha_store_ops session_ops = {
     .submit = session_submit,
     .confirm = session_confirm,
+    .barrier = session_confirm,
     .note = session_note,
     .leads = session_leads,
     .feed = session_set_feed,

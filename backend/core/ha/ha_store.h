@@ -10,7 +10,7 @@
  *     HA_TXN_APPLIED   all was written, at `revision`
  *     HA_TXN_STALE     a guard did not hold: somebody else wrote; nothing was
  *     HA_TXN_REFUSED   nothing was written, nor will be: `error` says why (no leader, a full disk)
- *     HA_TXN_UNKNOWN   it was applied, or will be, or never: the next confirmed view may tell, and
+ *     HA_TXN_UNKNOWN   it was applied, or will be, or never: the view behind a barrier tells, and
  *                      its guards see to it that it cannot follow what is decided on a later one
  *
  * THE FEED tells of every key under HA_PREFIX: first of all there are, then of each change, in the
@@ -21,7 +21,13 @@
  *
  * CONFIRM. A linearizable read: when it is done with OK, this member led when it began if
  * `is_leader` says so, in `term`, and the feed has told everything that was committed then, which
- * is up to `revision`.
+ * is up to `revision`. It does not wait for what is in the log and not committed yet.
+ *
+ * BARRIER. When it is done with OK, the feed has told everything that was in this leader's log when
+ * it began, which is up to `revision`: `term` is of both moments. What had ended as UNKNOWN by then
+ * was applied, or is not in the log: it is not proposed again, and can only come from an earlier
+ * term, whose token guards it in vain. ERR_NOT_LEADER: this member does not lead, or not any more.
+ * It waits for as long as the commit does, and asks nobody.
  *
  * NOTES go to the owner of HA on another member, or on this one, without promise.
  */
@@ -115,6 +121,7 @@ struct ha_leader {
 struct ha_store_ops {
     void (*submit)(void *self, struct ha_txn *txn);
     void (*confirm)(void *self, struct ha_confirm *confirm);
+    void (*barrier)(void *self, struct ha_confirm *barrier);
     void (*note)(void *self, node_id to, struct bytes note);
     struct ha_leader (*leads)(void *self);
     /* Who is told from now on; the caller's, in place while it is set. NULL: nobody, and what is

@@ -27,15 +27,17 @@ struct ha_proposal {
     enum err error;
 };
 
-/* One confirmation under way. */
+/* One confirmation, or barrier, under way. */
 struct ha_reading {
-    struct node_read read;
+    struct node_read read; /* of a barrier only the result is used */
     struct node_ha *ha;
     struct ha_confirm *confirm; /* NULL: forgotten */
     struct ha_reading *next;
     bool is_over;
     bool was_leader;
     uint64_t term;
+    bool is_barrier;
+    raft_index behind; /* a barrier's: the log's end when it began */
 };
 
 /* A note to this member itself. */
@@ -254,9 +256,8 @@ static void ha_on_read(struct node_read *read)
     ha_reading_end(r, read->result);
 }
 
-static void ha_confirm(void *self, struct ha_confirm *confirm)
+static struct ha_reading *ha_reading_new(struct node_ha *h, struct ha_confirm *confirm)
 {
-    struct node_ha *h = self;
     struct ha_reading *r = mem_alloc_zero(sizeof(*r));
 
     CHECK(confirm->done != NULL);
@@ -264,6 +265,14 @@ static void ha_confirm(void *self, struct ha_confirm *confirm)
     r->confirm = confirm;
     r->next = h->readings;
     h->readings = r;
+    return r;
+}
+
+static void ha_confirm(void *self, struct ha_confirm *confirm)
+{
+    struct node_ha *h = self;
+    struct ha_reading *r = ha_reading_new(h, confirm);
+
     r->read.done = ha_on_read;
     r->read.owner = r;
     if (ha_node_is_ready(h)) {
@@ -275,6 +284,55 @@ static void ha_confirm(void *self, struct ha_confirm *confirm)
         r->read.result = ERR_CLOSED;
     }
     if (r->read.result != OK) {
+        r->is_over = true;
+        ha_soon(h);
+    }
+}
+
+/* Within a term a leader's log only grows, and what it has applied is what it had. */
+static void ha_barrier_look(struct ha_reading *r, const struct raft_status *status)
+{
+    if (status->role != RAFT_LEADER || status->term != r->term) {
+        r->read.result = ERR_NOT_LEADER;
+        r->is_over = true;
+    } else if (node_applied(r->ha->node) >= r->behind) {
+        r->read.result = OK;
+        r->is_over = true;
+    }
+    if (r->is_over) {
+        ha_soon(r->ha);
+    }
+}
+
+/* The node has applied something, or somebody else leads. */
+static void ha_barriers_look(struct node_ha *h)
+{
+    if (h->readings == NULL || !ha_node_is_ready(h)) {
+        return;
+    }
+    const struct raft_status status = node_status(h->node);
+    for (struct ha_reading *r = h->readings; r != NULL; r = r->next) {
+        if (r->is_barrier && !r->is_over) {
+            ha_barrier_look(r, &status);
+        }
+    }
+}
+
+/* Requests that wait for their number are not in the log; nor has any of them ended. */
+static void ha_barrier(void *self, struct ha_confirm *barrier)
+{
+    struct node_ha *h = self;
+    struct ha_reading *r = ha_reading_new(h, barrier);
+
+    r->is_barrier = true;
+    if (ha_node_is_ready(h)) {
+        const struct raft_status status = node_status(h->node);
+        r->was_leader = status.role == RAFT_LEADER;
+        r->term = status.term;
+        r->behind = status.last;
+        ha_barrier_look(r, &status);
+    } else {
+        r->read.result = ERR_CLOSED;
         r->is_over = true;
         ha_soon(h);
     }
@@ -397,6 +455,7 @@ static void ha_set_feed(void *self, const struct ha_feed *feed)
 static const struct ha_store_ops node_ha_ops = {
     .submit = ha_submit,
     .confirm = ha_confirm,
+    .barrier = ha_barrier,
     .note = ha_note,
     .leads = ha_leads,
     .feed = ha_set_feed,
@@ -465,10 +524,12 @@ void node_ha_ready(struct node_ha *h)
 void node_ha_advanced(struct node_ha *h)
 {
     ha_feed_pump(h);
+    ha_barriers_look(h);
 }
 
 void node_ha_leader_changed(struct node_ha *h)
 {
+    ha_barriers_look(h);
     if (h->feed != NULL) {
         h->feed->leader_changed(h->feed->ctx);
     }

@@ -1,5 +1,5 @@
 /* What the manager tells of a fence that does not come to an end, and of hosts on which nothing
- * starts; whole members on simulated hosts. */
+ * starts, and what becomes of a fence that is called off; whole members on simulated hosts. */
 #include <string.h>
 
 #include "tests/support/ha_cluster.h"
@@ -73,6 +73,50 @@ static void a_fence_that_works_is_no_news_but_its_end(void **state)
     ha_cluster_run(&c, 15 * NANOS_PER_S);
     assert_int_equal(ha_cluster_events(&c, "host-fence-slow", b->name), 0);
     assert_int_equal(ha_cluster_events(&c, "host-fence-level-failed", b->name), 0);
+    ha_cluster_deinit(&c);
+}
+
+/* --- fences that are called off --------------------------------------------------------------- */
+
+/* A host that is being fenced is heard for a moment, while the disks of the other followers stand
+ * and heartbeats are answered: the transaction that spares it is in the leader's log, and nobody
+ * knows for how long it stays there. */
+static void nobody_strikes_a_host_while_the_log_may_spare_it(void **state)
+{
+    struct ha_cluster c;
+    struct ha_settings settings;
+    (void)state;
+    ha_cluster_init(&c, 38, 4, WORLD_WATCHDOG_READY);
+    ha_cluster_start(&c, true);
+    ha_record_defaults(HA_SETTINGS, &settings);
+    settings.fence_delay_ms = 20000;
+    HA_APPLY(&c, &settings);
+    struct ha_box *b = ha_cluster_follower(&c);
+    struct ha_box *leader = ha_cluster_leader(&c);
+    const struct ha_vm vm = ha_cluster_vm_at(&c, "web", b);
+    ha_cluster_run_vm(&c, &vm, b);
+    ha_box_isolate(b, true);
+    assert_true(ha_cluster_wait_fate(&c, b->name, HA_HOST_FENCING, 5 * NANOS_PER_S));
+    ha_cluster_run(&c, 100 * NANOS_PER_MS);
+    for (uint32_t i = 0; i < c.n; i++) {
+        if (&c.box[i] != leader && &c.box[i] != b) {
+            simhost_stall_disk(c.box[i].host, simworld_now(c.sim) + 40 * NANOS_PER_S);
+        }
+    }
+    ha_box_isolate(b, false);
+    ha_cluster_run(&c, 1500 * NANOS_PER_MS);
+    ha_box_isolate(b, true);
+    ha_cluster_run(&c, 35 * NANOS_PER_S);
+    assert_ptr_equal(ha_cluster_leader(&c), leader);
+    assert_int_equal(ha_cluster_fate(&c, b->name)->phase, HA_HOST_FENCING);
+    assert_int_equal(simdevice_offs(c.sim, b->name), 0);
+    assert_int_equal(ha_cluster_events(&c, "host-back", b->name), 0);
+    ha_cluster_run(&c, 5 * NANOS_PER_S);
+    assert_int_equal(ha_cluster_events(&c, "host-back", b->name), 1);
+    assert_int_equal(simdevice_offs(c.sim, b->name), 0);
+    /* It is lost all the same, and fenced for that. */
+    assert_true(ha_cluster_wait_fate(&c, b->name, HA_HOST_GONE, 60 * NANOS_PER_S));
+    assert_int_equal(simdevice_offs(c.sim, b->name), 1);
     ha_cluster_deinit(&c);
 }
 
@@ -195,6 +239,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(silent_devices_are_told_of_long_before_they_are_given_up),
         cmocka_unit_test(a_fence_that_works_is_no_news_but_its_end),
+        cmocka_unit_test(nobody_strikes_a_host_while_the_log_may_spare_it),
         cmocka_unit_test(a_host_on_which_nothing_starts_is_left_out_and_tried_again),
         cmocka_unit_test(one_machine_that_cannot_be_started_trips_nobody),
         cmocka_unit_test(no_more_than_half_of_the_hosts_are_left_out),

@@ -21,6 +21,7 @@ struct keeper_bench {
         *txns[KEPT_MAX]; /* all that were submitted; none is ever answered but the token's */
     size_t n;
     struct ha_confirm *confirm; /* that waits for its answer; NULL: none does */
+    struct ha_confirm *barrier; /* likewise */
 };
 
 static void keeper_submit(void *self, struct ha_txn *txn)
@@ -34,6 +35,12 @@ static void keeper_confirm(void *self, struct ha_confirm *confirm)
 {
     struct keeper_bench *b = self;
     b->confirm = confirm;
+}
+
+static void keeper_barrier(void *self, struct ha_confirm *barrier)
+{
+    struct keeper_bench *b = self;
+    b->barrier = barrier;
 }
 
 static void keeper_note(void *self, node_id to, struct bytes bytes)
@@ -55,8 +62,8 @@ static void keeper_feed(void *self, const struct ha_feed *feed)
     (void)feed;
 }
 
-static const struct ha_store_ops keeper_ops = {keeper_submit, keeper_confirm, keeper_note,
-                                               keeper_leads, keeper_feed};
+static const struct ha_store_ops keeper_ops = {keeper_submit, keeper_confirm, keeper_barrier,
+                                               keeper_note,   keeper_leads,   keeper_feed};
 
 static void keeper_said(void *ctx, const char *what, const char *subject, const char *detail)
 {
@@ -406,6 +413,85 @@ static void who_is_spared_is_told_nothing_more(void **state)
     assert_int_equal(offs_while(true), 0);
 }
 
+/* --- outcomes that are unknown ---------------------------------------------------------------- */
+
+static void answer_barrier(struct keeper_bench *b, enum err result)
+{
+    struct ha_confirm *barrier = b->barrier;
+
+    assert_non_null(barrier);
+    b->barrier = NULL;
+    barrier->result = result;
+    barrier->is_leader = result == OK;
+    barrier->term = 3;
+    barrier->revision = result == OK ? (int64_t)b->view.revision : 0;
+    barrier->done(barrier);
+}
+
+/* A leader with two machines, of each of which its start has been decided. */
+static void keeper_start_two(struct keeper_bench *b)
+{
+    const struct ha_vm first = vm_named("first", 10);
+    const struct ha_vm second = vm_named("second", 10);
+    struct ha_renew renew = {.boot = 1, .number = 1};
+
+    keeper_open(b);
+    VIEW_PUT(&b->view, &first);
+    VIEW_PUT(&b->view, &second);
+    keeper_take(b);
+    ha_text_set(renew.host, sizeof(renew.host), "b");
+    ha_lessor_arrived(&b->lessor, simworld_now(b->sim), 2, &renew);
+    keeper_run(b, 20 * NANOS_PER_MS);
+    assert_true(one_is_about(b, "/novacron/owners/first"));
+    assert_true(one_is_about(b, "/novacron/owners/second"));
+    assert_null(b->barrier);
+}
+
+/* A quorum's word says that this member leads, and not what becomes of its log. */
+static void what_is_unknown_waits_for_a_barrier(void **state)
+{
+    struct keeper_bench b;
+    (void)state;
+    keeper_start_two(&b);
+    answer_about(&b, "/novacron/owners/first", HA_TXN_UNKNOWN);
+    for (uint32_t i = 0; i < 100; i++) {
+        keeper_run(&b, 20 * NANOS_PER_MS);
+        answer_confirm(&b);
+        assert_false(one_is_about(&b, "/novacron/owners/first"));
+    }
+    /* Refused, it is asked for again, at its leisure. */
+    answer_barrier(&b, ERR_NOT_LEADER);
+    ha_keeper_step(b.keeper);
+    assert_null(b.barrier);
+    keeper_run(&b, HA_DEED_AGAIN);
+    assert_false(one_is_about(&b, "/novacron/owners/first"));
+    answer_barrier(&b, OK);
+    keeper_run(&b, 20 * NANOS_PER_MS);
+    assert_true(one_is_about(&b, "/novacron/owners/first"));
+    assert_null(b.barrier);
+    keeper_close(&b);
+}
+
+/* Its entry may be behind that barrier. */
+static void a_barrier_frees_nothing_that_became_unknown_after_it_began(void **state)
+{
+    struct keeper_bench b;
+    (void)state;
+    keeper_start_two(&b);
+    answer_about(&b, "/novacron/owners/first", HA_TXN_UNKNOWN);
+    keeper_run(&b, 20 * NANOS_PER_MS);
+    answer_about(&b, "/novacron/owners/second", HA_TXN_UNKNOWN);
+    answer_barrier(&b, OK);
+    keeper_run(&b, 20 * NANOS_PER_MS);
+    assert_true(one_is_about(&b, "/novacron/owners/first"));
+    assert_false(one_is_about(&b, "/novacron/owners/second"));
+    answer_barrier(&b, OK);
+    keeper_run(&b, 20 * NANOS_PER_MS);
+    assert_true(one_is_about(&b, "/novacron/owners/second"));
+    assert_null(b.barrier);
+    keeper_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -415,6 +501,8 @@ int main(void)
         cmocka_unit_test(a_host_is_trusted_while_half_of_them_are_tripped),
         cmocka_unit_test(who_is_spared_is_told_nothing_more),
         cmocka_unit_test(a_host_that_may_be_tried_again_tells_of_its_quarantine),
+        cmocka_unit_test(what_is_unknown_waits_for_a_barrier),
+        cmocka_unit_test(a_barrier_frees_nothing_that_became_unknown_after_it_began),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

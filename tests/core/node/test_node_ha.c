@@ -429,6 +429,86 @@ static void confirms_who_leads_and_nobody_who_was_deposed(void **state)
     office_deinit(&o);
 }
 
+static void desk_begin_barrier(struct desk *d, struct ha_confirm *barrier)
+{
+    *barrier = (struct ha_confirm){.done = desk_on_confirmed, .owner = d, .result = ERR_BUSY};
+    d->has_confirmed = false;
+    node_ha_store(d->ha)->ops->barrier(node_ha_store(d->ha)->self, barrier);
+    assert_false(d->has_confirmed); /* never inside the call */
+}
+
+/* The other disks stand, and heartbeats are answered. */
+static void barrier_waits_for_what_is_in_the_log(void **state)
+{
+    struct office o;
+    struct ha_confirm barrier;
+    (void)state;
+    office_init(&o, 7, 1000000);
+    struct desk *d = office_leader(&o);
+    struct desk *other = &o.desk[d == &o.desk[0] ? 1 : 0];
+    office_run(&o, NANOS_PER_S);
+    desk_begin_barrier(d, &barrier);
+    office_run(&o, NANOS_PER_MS);
+    assert_true(d->has_confirmed);
+    assert_int_equal(barrier.result, OK);
+    assert_true(barrier.is_leader);
+    desk_begin_barrier(other, &barrier);
+    office_run(&o, NANOS_PER_MS);
+    assert_true(other->has_confirmed);
+    assert_int_equal(barrier.result, ERR_NOT_LEADER);
+
+    for (uint32_t i = 0; i < DESKS; i++) {
+        if (&o.desk[i] != d) {
+            simhost_stall_disk(o.desk[i].host, simworld_now(o.sim) + 20 * NANOS_PER_S);
+        }
+    }
+    const int64_t before = d->reached;
+    assert_int_equal(desk_put(&o, d, "/novacron/a", "1", 0, NULL), HA_TXN_UNKNOWN);
+    const struct ha_confirm confirm = desk_confirm(&o, d);
+    assert_int_equal(confirm.result, OK);
+    assert_true(confirm.is_leader);
+    assert_int_equal(confirm.revision, before);
+    desk_begin_barrier(d, &barrier);
+    office_run(&o, 10 * NANOS_PER_S);
+    assert_false(d->has_confirmed);
+    office_run(&o, 10 * NANOS_PER_S);
+    assert_true(d->has_confirmed);
+    assert_int_equal(barrier.result, OK);
+    assert_true(barrier.is_leader);
+    assert_int_equal(barrier.revision, before + 1);
+    assert_int_equal(d->n, 1);
+    office_deinit(&o);
+}
+
+static void barrier_ends_with_its_term(void **state)
+{
+    struct office o;
+    struct ha_confirm barrier;
+    (void)state;
+    office_init(&o, 8, 1000000);
+    struct desk *d = office_leader(&o);
+    office_run(&o, NANOS_PER_S);
+    for (uint32_t i = 0; i < DESKS; i++) {
+        if (&o.desk[i] != d) {
+            simnet_cut(d->host, o.desk[i].host, true);
+        }
+    }
+    struct ha_txn txn;
+    ha_txn_init(&txn);
+    ha_txn_put(&txn, desk_text("/novacron/a"), desk_text("1"));
+    txn.done = desk_on_done;
+    txn.owner = d;
+    node_ha_store(d->ha)->ops->submit(node_ha_store(d->ha)->self, &txn);
+    office_run(&o, NANOS_PER_MS);
+    desk_begin_barrier(d, &barrier);
+    office_run(&o, 10 * NANOS_PER_S);
+    assert_true(d->has_confirmed);
+    assert_int_equal(barrier.result, ERR_NOT_LEADER);
+    assert_false(barrier.is_leader);
+    ha_txn_deinit(&txn);
+    office_deinit(&o);
+}
+
 static void refuses_later_what_it_cannot_take(void **state)
 {
     struct office o;
@@ -438,6 +518,9 @@ static void refuses_later_what_it_cannot_take(void **state)
     node_ha_attach(d->ha, NULL);
     assert_int_equal(desk_put(&o, d, "/novacron/a", "1", 0, NULL), HA_TXN_REFUSED);
     struct ha_confirm confirm = desk_confirm(&o, d);
+    assert_int_equal(confirm.result, ERR_CLOSED);
+    desk_begin_barrier(d, &confirm);
+    office_run(&o, NANOS_PER_MS);
     assert_int_equal(confirm.result, ERR_CLOSED);
     node_ha_attach(d->ha, d->node);
     office_deinit(&o);
@@ -472,6 +555,8 @@ int main(void)
         cmocka_unit_test(tells_all_there_is_to_who_begins_later),
         cmocka_unit_test(begins_anew_where_the_history_is_gone),
         cmocka_unit_test(confirms_who_leads_and_nobody_who_was_deposed),
+        cmocka_unit_test(barrier_waits_for_what_is_in_the_log),
+        cmocka_unit_test(barrier_ends_with_its_term),
         cmocka_unit_test(refuses_later_what_it_cannot_take),
         cmocka_unit_test(notes_reach_others_and_ourselves),
     };
