@@ -233,8 +233,12 @@ static void hello_that_is_not_right_is_told_why(void **state)
     hello.as.hello.lineage = 0;
     hello.as.hello.term = 1ULL << 40;
     assert_int_equal(answer_to(&h, &hello), HA_FAREWELL_TERM);
-    hello.as.hello.revision = 0; /* who has nothing is told everything */
-    assert_int_equal(answer_to(&h, &hello), HA_FAREWELL_NONE);
+    /* The same, if it has been told to begin anew, and nothing since. */
+    hello.as.hello.revision = 0;
+    assert_int_equal(answer_to(&h, &hello), HA_FAREWELL_TERM);
+    hello.as.hello.term = 0;
+    hello.as.hello.lineage = 1U << 24;
+    assert_int_equal(answer_to(&h, &hello), HA_FAREWELL_LINEAGE);
     const struct ha_frame taken = {.kind = HA_FRAME_TAKEN};
     assert_int_equal(answer_to(&h, &taken), HA_FAREWELL_PROTOCOL);
     caller_open(&h.caller, &h.c, h.host, h.member);
