@@ -241,15 +241,17 @@ static void agent_record_put(struct ha_agent *a, uint64_t guard)
     a->store->ops->submit(a->store->self, &a->record_txn);
 }
 
-/* A boot above that of whoever was this host before, so that no clock is asked. */
+/* A boot above that of whoever was this host before, so that no clock is asked, and above our own.
+ * Boots are at most the revision at which they were registered: where there is no record to read,
+ * one above the revision of what cannot be read, or of the whole view, was never used. */
 static void agent_register(struct ha_agent *a, const struct ha_entry *entry)
 {
-    const struct ha_agent_record *before = entry != NULL ? entry->record : NULL;
+    const struct ha_agent_record *record = entry != NULL ? entry->record : NULL;
+    const uint64_t before = record != NULL  ? record->boot
+                            : entry != NULL ? entry->mod_revision
+                                            : a->view->revision;
 
-    a->boot = before != NULL ? before->boot + 1 : u64_max(a->boot, 1);
-    if (entry != NULL && before == NULL) {
-        a->boot = entry->mod_revision + 1; /* unreadable: boots are below the revision they have */
-    }
+    a->boot = u64_max(before, a->own_boot) + 1;
     agent_record_fill(a, &a->record);
     agent_record_put(a, entry != NULL ? entry->mod_revision : 0);
 }
@@ -264,6 +266,29 @@ static bool agent_record_is_ours(const struct ha_agent *a, const struct ha_entry
         return r != NULL && a->recorded != 0 && entry->mod_revision == a->recorded;
     }
     return r != NULL && r->boot == a->boot && r->member == a->store->member;
+}
+
+/* Whoever wrote that has registered this host after us. */
+static bool agent_record_is_newer(const struct ha_agent *a, const struct ha_entry *entry)
+{
+    const struct ha_agent_record *r = entry->record;
+
+    return r != NULL &&
+           (r->boot > a->boot || (r->boot == a->boot && r->member != a->store->member));
+}
+
+/* The view is older than our record, or of a history that has lost it, as when the group was
+ * recovered from the loss of its quorum: nobody has taken our place. To wait would be for ever in
+ * the second case. So it registers once more, as if it had just begun, behind the record that it
+ * sees: in the first case ours is there, and nothing comes of it. Until then it renews, starts and
+ * reports nothing, as in the view there is no record for that; its lease goes on to its end. */
+static void agent_begin_anew(struct ha_agent *a)
+{
+    a->phase = HA_AGENT_JOINING;
+    a->is_record_known = false;
+    a->recorded = 0;
+    a->has_reconciled = false;
+    ha_agent_say(a, "registers anew", "", "the record of this host is not the one that it wrote");
 }
 
 static void agent_displace(struct ha_agent *a)
@@ -283,15 +308,19 @@ static void agent_record_pass(struct ha_agent *a, nanos now)
         a->phase = HA_AGENT_SERVING;
         if (!a->is_record_known) {
             a->is_record_known = true;
-            ha_lessee_init(&a->lessee, a->config.host, a->boot);
+            a->own_boot = a->boot;
+            ha_lessee_begin(&a->lessee, a->boot);
             ha_agent_say(a, "registered", "", "");
         }
     } else if (a->is_record_known) {
+        a->registered = 0; /* if somebody has deleted it, it is written again */
         if (entry != NULL && !a->is_record_busy) {
-            agent_displace(a);
-            return;
+            if (agent_record_is_newer(a, entry)) {
+                agent_displace(a);
+                return;
+            }
+            agent_begin_anew(a);
         }
-        a->registered = 0; /* somebody has deleted it: it is written again */
     }
     if (a->is_record_busy || a->view->revision == 0) {
         return;
@@ -342,7 +371,10 @@ static void agent_reconcile(struct ha_agent *a)
             agent_miss(a, owner->vm, owner->issued);
         }
     }
-    ha_moves_adopt(a);
+    if (!a->has_adopted) {
+        a->has_adopted = true;
+        ha_moves_adopt(a);
+    }
     a->has_reconciled = true;
 }
 

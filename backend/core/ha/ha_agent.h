@@ -3,16 +3,19 @@
  * tells the guard, starts what is assigned to the host, stops what is not, and reports.
  *
  *     LOOKING --guard and machines were asked--> JOINING --registered--> SERVING
- *                                                                          |
- *                            another agent has registered this host        v
- *                                                                      DISPLACED
+ *                                                   ^                     |   |
+ *                                                   +--an older record----+   | a newer record
+ *                                                                             v
+ *                                                                         DISPLACED
  *
  *   LOOKING    what lives here is found, and adopted: machines outlive the process of their agent.
  *   JOINING    its record under /novacron/agents/HOST gets a boot above the one before, in a
  *              transaction guarded by that one. Whatever the host owned then, and does not live
  *              here, is reported as stopped: nobody else could have started it later.
- *   SERVING    see below.
- *   DISPLACED  final: another agent says that it is this host. It does nothing more.
+ *   SERVING    see below. A record with a boot below ours is that of an old view, or of a history
+ *              that has lost ours: it registers anew, above both.
+ *   DISPLACED  final: another agent has registered this host after us, with a boot above ours. It
+ *              does nothing more.
  *
  * WHAT IT STARTS. A machine in phase STARTING of this host, once for an epoch, while the lease
  * holds with a margin, on a view that has what the store had when the newest lease was granted. An

@@ -139,6 +139,7 @@ struct ha_agent {
     /* The record. */
     struct ha_lessee lessee;
     uint64_t boot;
+    uint64_t own_boot;             /* the newest that was known to be ours; 0: none yet */
     uint64_t registered;           /* mod_revision of our record in the view; 0: it is not there */
     struct ha_agent_record record; /* as it was written, or is being written */
     struct ha_txn record_txn;
@@ -147,6 +148,7 @@ struct ha_agent {
     bool is_record_known; /* the view has a record of our boot */
     nanos record_again;
     bool has_reconciled; /* what the host owned before was told */
+    bool has_adopted;    /* and what the agent before has promised is known */
 
     /* The lease. */
     nanos relied;       /* the lease ends then, and the guard knows */

@@ -10,6 +10,11 @@
 /* A shorter gap between the clocks is none: they are not read at one instant. */
 #define HA_SLEEP_MIN (20 * NANOS_PER_MS)
 
+bool ha_renew_is_older(const struct ha_renew *renew, uint64_t boot, uint64_t number)
+{
+    return renew->boot == boot && renew->number < number;
+}
+
 const char *ha_refusal_text(enum ha_refusal refusal)
 {
     switch (refusal) {
@@ -142,6 +147,16 @@ void ha_lessee_init(struct ha_lessee *l, const char *host, uint64_t boot)
     l->boot = boot;
 }
 
+void ha_lessee_begin(struct ha_lessee *l, uint64_t boot)
+{
+    const struct ha_lessee before = *l;
+
+    ha_lessee_init(l, before.host, boot);
+    l->slept = before.slept;
+    l->gap = before.gap;
+    l->has_gap = before.has_gap;
+}
+
 void ha_lessee_clocks(struct ha_lessee *l, nanos now, nanos awake)
 {
     nanos gap = now - awake; /* their origins differ: only its growth says anything */
@@ -171,6 +186,16 @@ void ha_lessee_renew(struct ha_lessee *l, nanos now, enum world_watchdog watchdo
     ret->watchdog_ms = (uint32_t)((timeout + NANOS_PER_MS - 1) / NANOS_PER_MS);
 }
 
+/* Is it for the newest renewal that has an answer? */
+static bool lessee_is_newest(struct ha_lessee *l, uint64_t number)
+{
+    if (number < l->answered) {
+        return false;
+    }
+    l->answered = number;
+    return true;
+}
+
 bool ha_lessee_granted(struct ha_lessee *l, const struct ha_grant *grant)
 {
     uint64_t slot = grant->number % HA_RENEWALS_KEPT;
@@ -179,8 +204,10 @@ bool ha_lessee_granted(struct ha_lessee *l, const struct ha_grant *grant)
         return false;
     }
     nanos until = l->sent[slot].noted + (nanos)grant->lease_ms * NANOS_PER_MS;
-    l->is_refused = false;
-    l->lease = (nanos)grant->lease_ms * NANOS_PER_MS;
+    if (lessee_is_newest(l, grant->number)) {
+        l->is_refused = false;
+        l->lease = (nanos)grant->lease_ms * NANOS_PER_MS;
+    }
     l->term = u64_max(l->term, grant->term);
     l->revision = u64_max(l->revision, grant->revision);
     if (until <= l->until) {
@@ -192,7 +219,8 @@ bool ha_lessee_granted(struct ha_lessee *l, const struct ha_grant *grant)
 
 void ha_lessee_refused(struct ha_lessee *l, const struct ha_refuse *refuse)
 {
-    if (refuse->boot == l->boot && refuse->term >= l->term && refuse->number <= l->number) {
+    if (refuse->boot == l->boot && refuse->term >= l->term && refuse->number <= l->number &&
+        lessee_is_newest(l, refuse->number)) {
         l->term = refuse->term;
         l->is_refused = true;
         l->refusal = refuse->why;
@@ -302,14 +330,33 @@ static struct ha_lease_row *ha_lessor_row(struct ha_lessor *l, const char *host)
     return &l->rows[at];
 }
 
-/* While one is being confirmed, a newer renewal of the same host is dropped: the confirmation has
- * begun before it arrived, and it would have to wait for the next. There is one a pace. */
+/* What a newer renewal does not attest any more, the one before is not believed either. */
+static void renew_withdraw(struct ha_renew *before, const struct ha_renew *newer)
+{
+    if (newer->boot == before->boot) {
+        before->has_slept = before->has_slept || newer->has_slept;
+        before->watchdog = newer->watchdog < before->watchdog ? newer->watchdog : before->watchdog;
+        before->watchdog_ms =
+            newer->watchdog_ms > before->watchdog_ms ? newer->watchdog_ms : before->watchdog_ms;
+    }
+}
+
+/* While one is being confirmed, a newer renewal of the same host is dropped, but for what it takes
+ * back: the confirmation has begun before it arrived, and it would have to wait for the next. There
+ * is one a pace. One that was doubled says the same, and only lets the leader wait for longer; an
+ * older one does not even say that its host is there: it was sent before what was heard. */
 void ha_lessor_arrived(struct ha_lessor *l, nanos now, node_id from, const struct ha_renew *renew)
 {
     struct ha_lease_row *row = ha_lessor_row(l, renew->host);
 
+    if (ha_renew_is_older(renew, row->heard_boot, row->heard_number)) {
+        return;
+    }
     row->heard_at = now;
+    row->heard_boot = renew->boot;
+    row->heard_number = renew->number;
     if (row->is_confirming) {
+        renew_withdraw(&row->renewal, renew);
         return;
     }
     row->waits = true;

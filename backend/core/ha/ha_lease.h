@@ -14,6 +14,11 @@
  * watchdog may stand still while its clock runs, and machines run again before a guard does
  * (docs/models.md, HOST_SLEEPS).
  *
+ * ORDER. Notes may be doubled, and overtake each other: a voter that an agent has left may relay
+ * late. Of one boot the numbers say which is newer, and never the order in which they come. Of two
+ * boots the record of the host's agent says which is the present one: callers hand on no renewal of
+ * another.
+ *
  * THE LESSOR knows, in its term, of each host when the last renewal arrived that it granted, and
  * what that attested. Of others it knows nothing, and `since`, the beginning of its term, counts:
  * whatever an older leader granted had been confirmed, and so had arrived, before that.
@@ -62,6 +67,9 @@ enum ha_refusal {
         HA_REFUSALS
 };
 
+/* Of the same boot, and sent before that one? */
+bool ha_renew_is_older(const struct ha_renew *renew, uint64_t boot, uint64_t number);
+
 const char *ha_refusal_text(enum ha_refusal refusal);
 
 struct ha_refuse {
@@ -107,15 +115,20 @@ struct ha_lessee {
     nanos renewed_at;  /* when the newest renewal was noted */
     uint64_t revision; /* of the newest grant: act on no older view */
     uint64_t term;     /* of the newest grant */
-    nanos lease;       /* L, as it was granted last; 0: never */
+    nanos lease;       /* L, as the newest grant has it; 0: never */
     nanos slept;       /* in all, since it began */
     nanos gap;         /* between the two clocks, when it was looked at last */
     bool has_gap;
-    bool is_refused; /* the newest answer was a refusal, and ... */
+    uint64_t answered; /* the newest renewal that has an answer, and ... */
+    bool is_refused;   /* ... it is a refusal, and ... */
     enum ha_refusal refusal;
 };
 
 void ha_lessee_init(struct ha_lessee *l, const char *host, uint64_t boot);
+
+/* From now on under this boot: numbers begin anew, and what was granted before is not known any
+ * more. That the host has slept is. */
+void ha_lessee_begin(struct ha_lessee *l, uint64_t boot);
 
 /* The two clocks of the world, whenever they are read: sees sleeps. */
 void ha_lessee_clocks(struct ha_lessee *l, nanos now, nanos awake);
@@ -139,9 +152,11 @@ nanos ha_lessee_pace(const struct ha_lessee *l);
 
 struct ha_lease_row {
     char host[HA_NAME_BYTES];
-    nanos heard_at;   /* when its last renewal arrived, granted or not; 0: none in this term */
-    nanos granted_at; /* when the last one arrived that was granted; 0: none in this term */
-    nanos lease;      /* the longest that was granted in this term and may still hold */
+    nanos heard_at; /* when its newest renewal arrived, granted or not; 0: none in this term */
+    uint64_t heard_boot;
+    uint64_t heard_number; /* of that one */
+    nanos granted_at;      /* when the last one arrived that was granted; 0: none in this term */
+    nanos lease;           /* the longest that was granted in this term and may still hold */
     enum world_watchdog watchdog; /* attested by that one */
     nanos watchdog_timeout;
     uint64_t boot;
@@ -173,8 +188,9 @@ void ha_lessor_deinit(struct ha_lessor *l);
 void ha_lessor_begin(struct ha_lessor *l, uint64_t term, nanos now);
 void ha_lessor_end(struct ha_lessor *l);
 
-/* A renewal has arrived. One of a host replaces an older one that waits. Nothing is confirmed while
- * this member does not lead. */
+/* A renewal has arrived, of the boot that its host's agent has by now. One of a host replaces an
+ * older one that waits; one that is older than what has arrived is no word of its host. Nothing is
+ * confirmed while this member does not lead. */
 void ha_lessor_arrived(struct ha_lessor *l, nanos now, node_id from, const struct ha_renew *renew);
 
 /* Is there a renewal for which a confirmation should begin, and none under way? */

@@ -54,9 +54,9 @@ struct ha_session {
     nanos behind_since;     /* NANOS_FOREVER: the view has what grants have had */
     uint64_t granted;       /* the revision of the newest grant */
 
-    struct buf batch; /* changes since the last REACHED */
-    bool begins;      /* the batch is everything */
-    uint64_t revision;
+    struct buf batch;  /* changes since the last REACHED */
+    bool begins;       /* the batch is everything */
+    uint64_t revision; /* that was handed on, of this lineage; 0: none */
     uint32_t lineage;
     node_id leader;
     uint64_t term;
@@ -391,10 +391,11 @@ static void session_hand_on(struct ha_session *h, const struct ha_reached *r)
     session_led(h, r->leader, r->term);
 }
 
-/* A voter that has not come as far as this view tells nothing of changes, and who leads. */
+/* A voter that has not come as far as this view tells nothing of changes, and who leads. If it
+ * tells everything anew, that is gathered until it has. */
 static void session_take_reached(struct ha_session *h, const struct ha_reached *r)
 {
-    if (r->revision >= h->revision || h->begins) {
+    if (r->revision >= h->revision) {
         session_hand_on(h, r);
     } else {
         session_led(h, r->leader, r->term);
@@ -423,11 +424,11 @@ static void session_take_welcome(struct ha_session *h, const struct ha_welcome *
 {
     h->phase = SESSION_SERVED;
     h->pause = HA_SESSION_PAUSE_MIN;
-    h->lineage = w->lineage;
     h->begins = !w->goes_on;
-    if (!w->goes_on) {
-        h->revision = 0;
-        h->granted = 0; /* those of another history say nothing about this one */
+    if (w->lineage != h->lineage) {
+        h->lineage = w->lineage;
+        h->revision = 0; /* those of another history say nothing about this one */
+        h->granted = 0;
     }
     h->taken = 0;
     h->leaderless_since = world_now(h->world);
@@ -635,7 +636,9 @@ static void session_set_feed(void *self, const struct ha_feed *feed)
     session_forget(h);
     h->feed = feed;
     h->revision = 0;
+    h->lineage = 0;
     h->granted = 0;
+    h->led_term = 0;
     if (feed == NULL) {
         return; /* the world may be gone by now; if not, the next tick ends the stream */
     }

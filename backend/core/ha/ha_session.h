@@ -23,10 +23,11 @@
  * round without success is followed by a pause that grows up to HA_SESSION_PAUSE_MAX.
  *
  * Whoever comes with a view tells its revision, and is told what followed; the whole anew if that
- * is compacted, or the members are of another lineage. A voter that knows no term as late as the
- * agent's last leader had sends it on: either it lags, or the cluster was founded anew from a
- * backup, where terms and revisions begin again and those of this view mean nothing; then only an
- * agent that begins anew itself is served. Transactions that were under way when a
+ * is compacted, or the members are of another lineage. Within a lineage nothing that was handed on
+ * is taken back: what is told anew is gathered until it has come as far. A voter that knows no term
+ * as late as the agent's last leader had sends it on: either it lags, or the cluster was founded
+ * anew from a backup, where terms and revisions begin again and those of this view mean nothing;
+ * then only an agent that begins anew itself is served. Transactions that were under way when a
  * stream was lost have the outcome UNKNOWN: the view will tell.
  */
 #ifndef NOVACRON_HA_SESSION_H

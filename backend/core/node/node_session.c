@@ -111,11 +111,11 @@ static enum ha_farewell agent_judge(const struct agent_session *a, const struct 
         return HA_FAREWELL_UNFIT;
     }
     const struct raft_membership *ms = node_status(s->node).membership;
-    if (hello->revision > 0 &&
-        RAFT_LINEAGE_COUNT(hello->lineage) > RAFT_LINEAGE_COUNT(ms->lineage)) {
+    /* Whether it has a view or not: it has known what this member may not know. */
+    if (RAFT_LINEAGE_COUNT(hello->lineage) > RAFT_LINEAGE_COUNT(ms->lineage)) {
         return HA_FAREWELL_LINEAGE;
     }
-    if (hello->revision > 0 && hello->term > node_status(s->node).term) {
+    if (hello->term > node_status(s->node).term) {
         return HA_FAREWELL_TERM;
     }
     if (raft_membership_lookup(ms, ha_session_id(s->cluster, hello->host)) != NULL) {

@@ -22,6 +22,13 @@ struct agent_deal {
     int64_t revision; /* what must be told before the outcome */
 };
 
+/* The newest renewal of an agent that came by a way. */
+struct agent_renewed {
+    nanos at; /* 0: none has come */
+    uint64_t boot;
+    uint64_t number;
+};
+
 /*
  *     NEW --hello--> SERVED --> gone
  *      +--------------------------^
@@ -37,7 +44,7 @@ struct agent_session {
     char host[HA_NAME_BYTES];
     node_id id;
     nanos heard_at;
-    nanos renewed_at; /* a renewal came this way, last */
+    struct agent_renewed renewed; /* this way */
 
     /* The feed. */
     struct store_stream *watch; /* owned */
@@ -60,7 +67,7 @@ struct agent_session {
 struct agent_route {
     node_id agent;
     node_id via;
-    nanos renewed_at; /* a renewal came that way, last */
+    struct agent_renewed renewed; /* that way */
 };
 
 struct node_sessions {

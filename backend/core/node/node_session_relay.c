@@ -8,9 +8,10 @@
  *              or a REFUSE
  *
  * The leader learns by the first which way the second takes: an answer goes where the newest
- * renewal came from, since a stream whose other end has gone elsewhere may not know it yet. A
- * renewal arrives later by the relay than it was sent, and so counts from later: that is on the
- * safe side, as any delay is.
+ * renewal came from, since a stream whose other end has gone elsewhere may not know it yet. Which
+ * is the newest its number says: a member that the agent has left may relay late. A renewal arrives
+ * later by the relay than it was sent, and so counts from later: that is on the safe side, as any
+ * delay is.
  */
 #include <string.h>
 
@@ -44,6 +45,12 @@ static void relay_send(struct node_sessions *s, node_id to, uint8_t kind, node_i
 /* --- the way to the leader ---------------------------------------------------------------------
  */
 
+static struct agent_renewed renewed_now(const struct node_sessions *s, const struct ha_renew *renew)
+{
+    return (struct agent_renewed){
+        .at = world_now(s->world), .boot = renew->boot, .number = renew->number};
+}
+
 enum ha_farewell agent_take_renewal(struct agent_session *a, struct bytes bytes)
 {
     struct node_sessions *s = a->sessions;
@@ -53,7 +60,7 @@ enum ha_farewell agent_take_renewal(struct agent_session *a, struct bytes bytes)
     if (e != OK || note.kind != HA_NOTE_RENEW || strcmp(note.as.renew.host, a->host) != 0) {
         return HA_FAREWELL_PROTOCOL;
     }
-    a->renewed_at = world_now(s->world);
+    a->renewed = renewed_now(s, &note.as.renew);
     if (!agent_node_serves(s)) {
         return HA_FAREWELL_NONE;
     }
@@ -84,10 +91,15 @@ static size_t route_place(const struct node_sessions *s, node_id agent)
 }
 
 /* Where there are too many, all are learned anew: each agent renews several times a second. */
-static void route_learn(struct node_sessions *s, node_id agent, node_id via)
+static void route_learn(struct node_sessions *s, node_id agent, node_id via,
+                        const struct ha_renew *renew)
 {
     size_t at = route_place(s, agent);
 
+    if (at < s->n_routes && s->routes[at].agent == agent &&
+        ha_renew_is_older(renew, s->routes[at].renewed.boot, s->routes[at].renewed.number)) {
+        return;
+    }
     if (at == s->n_routes || s->routes[at].agent != agent) {
         if (s->n_routes == NODE_ROUTES_MAX) {
             s->n_routes = 0;
@@ -99,7 +111,7 @@ static void route_learn(struct node_sessions *s, node_id agent, node_id via)
         s->routes[at].agent = agent;
     }
     s->routes[at].via = via;
-    s->routes[at].renewed_at = world_now(s->world);
+    s->routes[at].renewed = renewed_now(s, renew);
 }
 
 /* --- the way back ------------------------------------------------------------------------------
@@ -118,6 +130,12 @@ static void answer_here(struct agent_session *a, struct bytes bytes)
     }
 }
 
+/* Numbers of two boots say nothing of each other. */
+static bool renewed_is_newer(const struct agent_renewed *x, const struct agent_renewed *than)
+{
+    return x->boot == than->boot ? x->number > than->number : x->at > than->at;
+}
+
 /* To an agent that this member serves, or that another does. */
 void agent_answer(void *ctx, node_id to, struct bytes note)
 {
@@ -127,7 +145,7 @@ void agent_answer(void *ctx, node_id to, struct bytes note)
     const struct agent_route *route =
         at < s->n_routes && s->routes[at].agent == to ? &s->routes[at] : NULL;
 
-    if (a != NULL && (route == NULL || a->renewed_at >= route->renewed_at)) {
+    if (a != NULL && (route == NULL || !renewed_is_newer(&route->renewed, &a->renewed))) {
         answer_here(a, note);
     } else if (route != NULL) {
         relay_send(s, route->via, NOTE_RELAYED, to, note);
@@ -146,7 +164,7 @@ static void relay_take(struct node_sessions *s, node_id from, uint8_t kind, node
     }
     if (kind == NOTE_RELAY && note.kind == HA_NOTE_RENEW &&
         ha_session_id(s->cluster, note.as.renew.host) == agent) {
-        route_learn(s, agent, from);
+        route_learn(s, agent, from, &note.as.renew);
         (void)node_ha_note(s->ha, agent, bytes);
     } else if (kind == NOTE_RELAYED && note.kind != HA_NOTE_RENEW && a != NULL) {
         answer_here(a, bytes);

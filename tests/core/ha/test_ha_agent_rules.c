@@ -261,7 +261,6 @@ static void a_boot_is_not_used_before_it_is_known_to_be_applied(void **state)
     lone_open(&b, WORLD_WATCHDOG_READY);
     assert_int_equal(b.n, 1);
     const struct ha_agent_record same = b.agent->record;
-    assert_int_equal(same.boot, 1);
     VIEW_PUT(&b.view, &same);
     lone_answer(&b, HA_TXN_UNKNOWN, 0);
     lone_assign(&b, 7, HA_POLICY_STOP);
@@ -270,17 +269,121 @@ static void a_boot_is_not_used_before_it_is_known_to_be_applied(void **state)
     assert_int_equal(b.renewals, 0);
     assert_int_equal(lone_starts(&b), 0);
     /* It registers anew, above the one that is there. */
-    assert_int_equal(b.agent->record.boot, 2);
+    assert_int_equal(b.agent->record.boot, same.boot + 1);
     lone_register(&b);
     lone_run(&b, NANOS_PER_S);
     assert_true(b.renewals > 0);
-    assert_int_equal(b.renew.boot, 2);
+    assert_int_equal(b.renew.boot, same.boot + 1);
     /* A grant for the one before is none. */
-    b.renew.boot = 1;
+    b.renew.boot = same.boot;
     lone_grant(&b, b.view.revision);
     struct ha_agent_status status;
     ha_agent_status(b.agent, &status);
     assert_int_equal(status.lease_left, 0);
+    lone_close(&b);
+}
+
+/* The view is another from here on, with this record of our host; 0: with none. */
+static void lone_view_anew(struct lone_agent *b, uint64_t revision, uint64_t boot, node_id member)
+{
+    struct ha_agent_record record = b->agent->record;
+
+    ha_view_clear(&b->view);
+    ha_view_advance(&b->view, revision);
+    if (boot > 0) {
+        record.boot = boot;
+        record.member = member;
+        VIEW_PUT(&b->view, &record);
+    }
+}
+
+/* A voter that lags, or a history that has lost our registration: nobody has taken our place. It
+ * registers once more, above what both histories know, and behind the record that it sees: if that
+ * is an old one, nothing comes of it. What ran runs on, and what was assigned meanwhile is never
+ * begun. */
+static void a_record_of_an_older_boot_displaces_nobody(void **state)
+{
+    struct lone_agent b;
+    struct world_vm_found found;
+    (void)state;
+    lone_open(&b, WORLD_WATCHDOG_READY);
+    lone_register(&b);
+    lone_begin_anew(&b); /* its second boot */
+    lone_register(&b);
+    lone_assign(&b, 7, HA_POLICY_STOP);
+    ha_view_advance(&b.view, 50);
+    lone_grant(&b, b.view.revision);
+    lone_run(&b, NANOS_PER_S);
+    assert_true(simvm_at(b.host, 0, &found));
+    lone_answer(&b, HA_TXN_REFUSED, 0); /* its report */
+    const uint64_t boot = b.agent->boot;
+    const uint64_t before = b.view.revision;
+    lone_view_anew(&b, 5, boot - 1, 1);
+    const struct ha_owner owner = owner_of("web", HA_RUNNING, "a", 7);
+    const struct ha_owner another = owner_of("db", HA_STARTING, "a", 6);
+    VIEW_PUT(&b.view, &owner);
+    VIEW_PUT(&b.view, &another);
+    assert_true(b.view.revision < before);
+    b.renewals = 0;
+    lone_run(&b, NANOS_PER_S);
+    assert_int_equal(b.agent->phase, HA_AGENT_JOINING);
+    assert_int_equal(b.renewals, 0); /* by no record that is there */
+    assert_int_equal(b.n, 1);
+    assert_int_equal(b.agent->record.boot, boot + 1);
+    assert_true(txn_is_guarded(b.txns[0], "/novacron/agents/a",
+                               (int64_t)ha_view_mod_revision(&b.view, HA_AGENT, "a", NULL)));
+    lone_answer(&b, HA_TXN_UNKNOWN, 0); /* asked again, it says the same */
+    lone_run(&b, NANOS_PER_S);
+    assert_int_equal(b.n, 1);
+    assert_int_equal(b.agent->record.boot, boot + 1);
+    VIEW_PUT(&b.view, &b.agent->record);
+    lone_answer(&b, HA_TXN_APPLIED, (int64_t)b.view.revision);
+    lone_run(&b, NANOS_PER_S);
+    assert_int_equal(b.agent->phase, HA_AGENT_SERVING);
+    assert_int_equal(b.renew.boot, boot + 1);
+    assert_int_equal(b.agent->lessee.revision, 0);
+    lone_grant(&b, b.view.revision);
+    lone_run(&b, NANOS_PER_S);
+    assert_true(simvm_at(b.host, 0, &found));
+    assert_int_equal(found.epoch, 7);
+    assert_int_equal(lone_starts(&b), 1);
+    assert_int_equal(ha_run_find(b.agent, "db", 6)->phase, HA_RUN_ENDED);
+    lone_close(&b);
+}
+
+/* Newer than ours, or as new and another's: that agent has taken our place. */
+static void a_record_of_a_newer_boot_displaces(void **state)
+{
+    static const struct {
+        uint64_t more;
+        node_id member;
+        enum ha_agent_phase phase;
+    } cases[] = {{1, 1, HA_AGENT_DISPLACED}, {0, 2, HA_AGENT_DISPLACED}, {0, 1, HA_AGENT_SERVING}};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct lone_agent b;
+        lone_open(&b, WORLD_WATCHDOG_READY);
+        lone_register(&b);
+        lone_view_anew(&b, 5, b.agent->boot + cases[i].more, cases[i].member);
+        lone_run(&b, NANOS_PER_S);
+        assert_int_equal(b.agent->phase, cases[i].phase);
+        lone_close(&b);
+    }
+}
+
+/* Where a host has no record, it may have had one: that was deleted, and numbers of renewals would
+ * begin anew under a boot that is known. */
+static void a_first_boot_is_above_those_that_were_deleted(void **state)
+{
+    struct lone_agent b;
+    (void)state;
+    lone_open(&b, WORLD_WATCHDOG_READY);
+    lone_register(&b);
+    const uint64_t boot = b.agent->boot;
+    view_delete_key(&b.view, "/novacron/agents/a");
+    lone_begin_anew(&b);
+    assert_true(b.agent->boot > boot);
+    lone_register(&b);
     lone_close(&b);
 }
 
@@ -375,9 +478,10 @@ static void a_machine_that_is_kept_hides_no_watchdog(void **state)
     lone_run(&b, 500 * NANOS_PER_MS);
     assert_true(simvm_at(b.host, 0, &found));
     assert_false(found.is_guarded);
+    const uint64_t boot = b.agent->boot;
     lone_begin_anew(&b);
     assert_int_equal(b.n, 1);
-    assert_int_equal(b.agent->record.boot, 2);
+    assert_int_equal(b.agent->record.boot, boot + 1);
     assert_int_equal(b.agent->record.watchdog_ms, 5000);
     lone_close(&b);
 }
@@ -818,6 +922,9 @@ int main(void)
         cmocka_unit_test(nothing_is_started_on_a_view_older_than_the_newest_grant),
         cmocka_unit_test(nothing_is_killed_on_a_view_older_than_the_newest_grant),
         cmocka_unit_test(a_boot_is_not_used_before_it_is_known_to_be_applied),
+        cmocka_unit_test(a_record_of_an_older_boot_displaces_nobody),
+        cmocka_unit_test(a_record_of_a_newer_boot_displaces),
+        cmocka_unit_test(a_first_boot_is_above_those_that_were_deleted),
         cmocka_unit_test(a_machine_that_the_guard_does_not_hold_is_no_promise),
         cmocka_unit_test(a_machine_that_is_to_be_kept_takes_no_promise_away),
         cmocka_unit_test(a_machine_that_is_kept_hides_no_watchdog),

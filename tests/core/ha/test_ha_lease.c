@@ -190,6 +190,121 @@ static void newer_renewal_during_a_confirmation_does_not_move_the_time(void **st
     ha_lessor_deinit(&lessor);
 }
 
+static void renewal_is_confirmed(struct ha_lessor *lessor, const struct ha_lessor_court *court)
+{
+    ha_lessor_confirm_begun(lessor);
+    ha_lessor_confirm_over(lessor, true, court);
+}
+
+/* By a slow relay of the voter that the agent has left. What the newer one has withdrawn stays
+ * withdrawn, and that a host was alive then is no news. */
+static void older_renewal_that_comes_later_is_no_word_of_its_host(void **state)
+{
+    struct ha_lessor lessor;
+    struct ha_lessee a;
+    struct bench_court bench = {0};
+    struct ha_lessor_court court = court_of(&bench, 9);
+    (void)state;
+    ha_lessee_init(&a, "node-a", 1);
+    ha_lessor_init(&lessor);
+    ha_lessor_begin(&lessor, 4, 1000);
+    const struct ha_renew older = renew_at(&a, 1);
+    struct ha_renew newer = renew_at(&a, 2);
+    newer.has_slept = true;
+    ha_lessor_arrived(&lessor, 2000, 12, &newer);
+    ha_lessor_arrived(&lessor, 3000, 11, &older); /* while the newer one waits, ... */
+    assert_int_equal(ha_lessor_heard(&lessor, "node-a"), 2000);
+    renewal_is_confirmed(&lessor, &court);
+    assert_int_equal(bench.last.as.grant.number, newer.number);
+    assert_int_equal(ha_lessor_granted(&lessor, "node-a"), 2000);
+    ha_lessor_arrived(&lessor, 4000, 11, &older); /* ... and when it was granted */
+    assert_false(ha_lessor_wants_confirmation(&lessor));
+    assert_int_equal(ha_lessor_heard(&lessor, "node-a"), 2000);
+    assert_int_equal(ha_lessor_find(&lessor, "node-a")->watchdog, WORLD_WATCHDOG_NONE);
+    /* One that was doubled says the same again: the leader waits for longer. */
+    ha_lessor_arrived(&lessor, 5000, 12, &newer);
+    renewal_is_confirmed(&lessor, &court);
+    assert_int_equal(ha_lessor_granted(&lessor, "node-a"), 5000);
+    assert_int_equal(ha_lessor_find(&lessor, "node-a")->watchdog, WORLD_WATCHDOG_NONE);
+    /* Numbers begin anew with the next boot. */
+    ha_lessee_init(&a, "node-a", 2);
+    const struct ha_renew next = renew_at(&a, 3);
+    ha_lessor_arrived(&lessor, 6000, 12, &next);
+    renewal_is_confirmed(&lessor, &court);
+    assert_int_equal(bench.last.as.grant.boot, 2);
+    assert_int_equal(ha_lessor_find(&lessor, "node-a")->watchdog, WORLD_WATCHDOG_ARMED);
+    ha_lessor_deinit(&lessor);
+}
+
+/* It is too late to be granted, and not too late to be believed. */
+static void what_is_withdrawn_during_a_confirmation_is_not_attested(void **state)
+{
+    struct ha_lessor lessor;
+    struct ha_lessee a;
+    struct bench_court bench = {0};
+    struct ha_lessor_court court = court_of(&bench, 9);
+    (void)state;
+    ha_lessee_init(&a, "node-a", 1);
+    ha_lessor_init(&lessor);
+    ha_lessor_begin(&lessor, 4, 1000);
+    const struct ha_renew first = renew_at(&a, 1);
+    const struct ha_renew second = renew_at(&a, 2);
+    struct ha_renew third = renew_at(&a, 3);
+    third.watchdog = WORLD_WATCHDOG_NONE;
+    third.watchdog_ms = 0;
+    ha_lessor_arrived(&lessor, 2000, 11, &first);
+    ha_lessor_confirm_begun(&lessor);
+    ha_lessor_arrived(&lessor, 3000, 11, &third);
+    ha_lessor_confirm_over(&lessor, true, &court);
+    const struct ha_lease_row *row = ha_lessor_find(&lessor, "node-a");
+    assert_int_equal(bench.last.as.grant.number, first.number);
+    assert_int_equal(row->granted_at, 2000);
+    assert_int_equal(row->watchdog, WORLD_WATCHDOG_NONE);
+    assert_int_equal(row->watchdog_timeout, 10 * NANOS_PER_S); /* as it may still be */
+    ha_lessor_arrived(&lessor, 4000, 12, &second);             /* older than what it dropped */
+    assert_false(ha_lessor_wants_confirmation(&lessor));
+    ha_lessor_deinit(&lessor);
+}
+
+/* The newest answer is that to the newest renewal, in whatever order they come. */
+static void older_answer_that_comes_later_changes_nothing(void **state)
+{
+    struct ha_lessee l;
+    (void)state;
+    ha_lessee_init(&l, "node-a", 7);
+    const struct ha_renew first = renew_at(&l, 1 * NANOS_PER_S);
+    const struct ha_renew second = renew_at(&l, 2 * NANOS_PER_S);
+    const struct ha_grant newer = grant_of(&second, 50);
+    const struct ha_refuse refused = {.boot = 7, .number = first.number, .term = 3};
+    assert_true(ha_lessee_granted(&l, &newer));
+    ha_lessee_refused(&l, &refused);
+    assert_false(l.is_refused);
+    struct ha_grant older = grant_of(&first, 40);
+    older.lease_ms = LEASE / NANOS_PER_MS / 2;
+    assert_false(ha_lessee_granted(&l, &older));
+    assert_int_equal(l.lease, LEASE);
+}
+
+/* The host has slept, whatever boot its agent goes by. */
+static void another_boot_remembers_that_it_has_slept(void **state)
+{
+    struct ha_lessee l;
+    (void)state;
+    ha_lessee_init(&l, "node-a", 7);
+    ha_lessee_clocks(&l, 100 * NANOS_PER_S, 40 * NANOS_PER_S);
+    ha_lessee_clocks(&l, 105 * NANOS_PER_S, 42 * NANOS_PER_S);
+    const struct ha_renew before = renew_at(&l, NANOS_PER_S);
+    struct ha_grant grant = grant_of(&before, 50);
+    assert_true(ha_lessee_granted(&l, &grant));
+    ha_lessee_begin(&l, 8);
+    assert_int_equal(l.revision, 0); /* of another history, for all that is known */
+    const struct ha_renew renew = renew_at(&l, 2 * NANOS_PER_S);
+    assert_int_equal(renew.boot, 8);
+    assert_int_equal(renew.number, 1);
+    assert_true(renew.has_slept);
+    assert_false(ha_lessee_granted(&l, &grant));
+}
+
 static void nothing_is_granted_without_confirmation_or_against_the_fate(void **state)
 {
     struct ha_lessor lessor;
@@ -344,6 +459,10 @@ int main(void)
         cmocka_unit_test(sleep_is_seen_and_attests_no_watchdog),
         cmocka_unit_test(grants_only_what_arrived_before_the_confirmation_began),
         cmocka_unit_test(newer_renewal_during_a_confirmation_does_not_move_the_time),
+        cmocka_unit_test(older_renewal_that_comes_later_is_no_word_of_its_host),
+        cmocka_unit_test(what_is_withdrawn_during_a_confirmation_is_not_attested),
+        cmocka_unit_test(older_answer_that_comes_later_changes_nothing),
+        cmocka_unit_test(another_boot_remembers_that_it_has_slept),
         cmocka_unit_test(nothing_is_granted_without_confirmation_or_against_the_fate),
         cmocka_unit_test(new_term_knows_of_no_renewal),
         cmocka_unit_test(renewal_that_comes_before_the_term_begins_is_heard),

@@ -308,6 +308,64 @@ static void who_is_lost_in_the_middle_is_forgotten(void **state)
     market_close(&m);
 }
 
+/* It is to begin anew, and its voter dies before there is a whole: the view is what it was, and so
+ * is what the next voter hears of it. Else one that lags could take it back. */
+static void who_was_to_begin_anew_has_what_it_had(void **state)
+{
+    struct market m;
+    (void)state;
+    struct stand *s = market_served(&m, 11);
+    stand_reached(&m, s, 10, 1);
+    struct stand *next = await_call(&m, s, 3 * NANOS_PER_S);
+    stand_says(&m, next, &(struct ha_frame){.kind = HA_FRAME_WELCOME, .as.welcome = {3, false}});
+    stand_change(&m, next, "/novacron/vms/a", 9);
+    assert_int_equal(market_status(&m).revision, 10);
+    next->hellos = 0;
+    s->hellos = 0;
+    struct stand *third = await_call(&m, next, 3 * NANOS_PER_S);
+    assert_int_equal(third->hello.revision, 10);
+    assert_int_equal(third->hello.lineage, 3);
+    assert_int_equal(third->hello.term, 5);
+    assert_int_equal(m.told.began, 1);
+    /* Whatever a voter of its lineage tells anew is handed on once it has all that was known. */
+    stand_says(&m, third, &(struct ha_frame){.kind = HA_FRAME_WELCOME, .as.welcome = {3, false}});
+    stand_change(&m, third, "/novacron/vms/a", 7);
+    stand_reached(&m, third, 8, 2);
+    assert_int_equal(m.told.began, 1);
+    assert_int_equal(m.told.reached, 10);
+    assert_int_equal(m.store->ops->leads(m.store->self).leader, 2);
+    stand_change(&m, third, "/novacron/vms/b", 10);
+    stand_change(&m, third, "/novacron/vms/c", 11);
+    stand_reached(&m, third, 11, 2);
+    assert_int_equal(m.told.began, 2);
+    assert_int_equal(m.told.changed, 3);
+    assert_int_equal(m.told.reached, 11);
+    market_close(&m);
+}
+
+/* The cluster was recovered from the loss of its quorum: its revisions are others, and lower. */
+static void another_lineage_is_begun_anew(void **state)
+{
+    struct market m;
+    (void)state;
+    struct stand *s = market_served(&m, 12);
+    stand_reached(&m, s, 10, 1);
+    struct stand *next = await_call(&m, s, 3 * NANOS_PER_S);
+    const struct ha_welcome other = {1U << 24, false};
+    stand_says(&m, next, &(struct ha_frame){.kind = HA_FRAME_WELCOME, .as.welcome = other});
+    next->hellos = 0;
+    s->hellos = 0;
+    struct stand *third = await_call(&m, next, 3 * NANOS_PER_S);
+    assert_int_equal(third->hello.revision, 0); /* of that lineage it has nothing */
+    assert_int_equal(third->hello.lineage, 1U << 24);
+    stand_says(&m, third, &(struct ha_frame){.kind = HA_FRAME_WELCOME, .as.welcome = other});
+    stand_change(&m, third, "/novacron/vms/a", 7);
+    stand_reached(&m, third, 8, 1);
+    assert_int_equal(m.told.began, 2);
+    assert_int_equal(m.told.reached, 8);
+    market_close(&m);
+}
+
 /* Says so every beat, for so long: it is not silent, whatever else. */
 static bool is_left(struct market *m, struct stand *s, uint64_t revision, node_id leader,
                     nanos span)
@@ -476,6 +534,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(half_a_picture_is_not_handed_on),
         cmocka_unit_test(who_is_lost_in_the_middle_is_forgotten),
+        cmocka_unit_test(who_was_to_begin_anew_has_what_it_had),
+        cmocka_unit_test(another_lineage_is_begun_anew),
         cmocka_unit_test(voter_that_says_nothing_new_is_kept),
         cmocka_unit_test(voter_without_leader_is_left),
         cmocka_unit_test(voter_through_which_no_renewal_is_answered_is_left),

@@ -25,6 +25,7 @@ struct caller {
     uint64_t reached;
     uint32_t outcomes;
     enum ha_txn_outcome outcome;
+    uint32_t answers;
     enum ha_farewell why;
 };
 
@@ -57,6 +58,9 @@ static void hall_on_received(struct world_stream_sink *sink, struct bytes bytes)
             c->outcomes++;
             c->outcome = frame.as.outcome.outcome;
             break;
+        case HA_FRAME_ANSWER:
+            c->answers++;
+            break;
         case HA_FRAME_REFUSED:
             c->why = frame.as.why;
             break;
@@ -64,7 +68,6 @@ static void hall_on_received(struct world_stream_sink *sink, struct bytes bytes)
         case HA_FRAME_TXN:
         case HA_FRAME_RENEWAL:
         case HA_FRAME_TAKEN:
-        case HA_FRAME_ANSWER:
         default:
             break;
         }
@@ -230,8 +233,12 @@ static void hello_that_is_not_right_is_told_why(void **state)
     hello.as.hello.lineage = 0;
     hello.as.hello.term = 1ULL << 40;
     assert_int_equal(answer_to(&h, &hello), HA_FAREWELL_TERM);
-    hello.as.hello.revision = 0; /* who has nothing is told everything */
-    assert_int_equal(answer_to(&h, &hello), HA_FAREWELL_NONE);
+    /* The same, if it has been told to begin anew, and nothing since. */
+    hello.as.hello.revision = 0;
+    assert_int_equal(answer_to(&h, &hello), HA_FAREWELL_TERM);
+    hello.as.hello.term = 0;
+    hello.as.hello.lineage = 1U << 24;
+    assert_int_equal(answer_to(&h, &hello), HA_FAREWELL_LINEAGE);
     const struct ha_frame taken = {.kind = HA_FRAME_TAKEN};
     assert_int_equal(answer_to(&h, &taken), HA_FAREWELL_PROTOCOL);
     caller_open(&h.caller, &h.c, h.host, h.member);
@@ -529,6 +536,78 @@ static void renewal_is_relayed_for_its_own_host_alone(void **state)
     hall_close(&h);
 }
 
+/* Arrives at the leader by a relay of that member's. */
+static void relay_arrives(struct hall *h, const struct ha_box *via, uint64_t number)
+{
+    struct ha_box *leader = ha_cluster_leader(&h->c);
+    struct ha_note renew = {.kind = HA_NOTE_RENEW, .as.renew = {.boot = 1, .number = number}};
+    struct buf note;
+
+    ha_text_set(renew.as.renew.host, sizeof(renew.as.renew.host), "played");
+    buf_init(&note);
+    buf_put_u8(&note, 35);
+    buf_put_u8(&note, 1);
+    buf_put_u64(&note, ha_session_id(CLUSTER, "played"));
+    ha_note_encode(&renew, &note);
+    assert_true(node_sessions_note(leader->sessions, via->i + 1, buf_view(&note)));
+    buf_deinit(&note);
+}
+
+/* A member that the agent has left relays late what it was told before: answers still go to the
+ * one by which the newest renewal came. */
+static void answer_goes_where_the_newest_renewal_came_from(void **state)
+{
+    struct hall h;
+    struct ha_agent_record record;
+    const struct ha_box *left = NULL;
+    (void)state;
+    hall_open(&h, 12);
+    hall_served(&h);
+    ha_record_defaults(HA_AGENT, &record);
+    ha_text_set(record.host, sizeof(record.host), "played");
+    record.member = ha_session_id(CLUSTER, "played");
+    record.boot = 1;
+    HA_APPLY(&h.c, &record);
+    ha_cluster_run(&h.c, 500 * NANOS_PER_MS);
+    for (uint32_t i = 0; i < h.c.voters; i++) {
+        if (&h.c.box[i] != h.member && &h.c.box[i] != ha_cluster_leader(&h.c)) {
+            left = &h.c.box[i];
+        }
+    }
+    relay_arrives(&h, left, 3);
+    relay_arrives(&h, h.member, 5);
+    relay_arrives(&h, left, 4);
+    ha_cluster_run(&h.c, 200 * NANOS_PER_MS);
+    assert_int_equal(h.caller.answers, 1);
+    /* The leader serves it itself by now. */
+    const struct ha_note renew = {.kind = HA_NOTE_RENEW,
+                                  .as.renew = {.boot = 1, .number = 6, .host = "played"}};
+    const struct ha_frame hello = hall_hello("played");
+    struct buf note;
+    caller_close(&h.caller);
+    caller_open(&h.caller, &h.c, h.host, ha_cluster_leader(&h.c));
+    caller_say(&h.caller, &hello);
+    buf_init(&note);
+    ha_note_encode(&renew, &note);
+    const struct ha_frame frame = {.kind = HA_FRAME_RENEWAL, .as.note = buf_view(&note)};
+    const struct world *w = simhost_world(h.host);
+    struct buf b;
+    buf_init(&b);
+    ha_frame_encode(&frame, &b);
+    assert_int_equal(w->net->stream_send(w->self, h.caller.stream, buf_view(&b)), OK);
+    const struct ha_lessor *lessor = ha_member_lessor(ha_cluster_leader(&h.c)->member);
+    for (uint32_t i = 0; i < 1000 && ha_lessor_find(lessor, "played")->heard_number < 6; i++) {
+        ha_cluster_run(&h.c, NANOS_PER_MS / 10);
+    }
+    assert_int_equal(h.caller.answers, 0);
+    relay_arrives(&h, h.member, 5);
+    ha_cluster_run(&h.c, 200 * NANOS_PER_MS);
+    assert_int_equal(h.caller.answers, 1);
+    buf_deinit(&b);
+    buf_deinit(&note);
+    hall_close(&h);
+}
+
 /* An agent that goes while its transaction is under way leaves nothing behind. */
 static void agent_goes_with_its_transaction_under_way(void **state)
 {
@@ -570,6 +649,7 @@ int main(void)
         cmocka_unit_test(agent_acts_for_its_own_host_alone),
         cmocka_unit_test(outcome_follows_what_was_changed),
         cmocka_unit_test(renewal_is_relayed_for_its_own_host_alone),
+        cmocka_unit_test(answer_goes_where_the_newest_renewal_came_from),
         cmocka_unit_test(agent_goes_with_its_transaction_under_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
