@@ -406,6 +406,34 @@ static void who_is_spared_is_told_nothing_more(void **state)
     assert_int_equal(offs_while(true), 0);
 }
 
+/* --- incidents -------------------------------------------------------------------------------- */
+
+/* Somebody has put one that has no room left. It is closed, and its newest step is its end. */
+static void an_incident_without_room_is_closed(void **state)
+{
+    struct keeper_bench b;
+    struct ha_incident *incident = mem_alloc_zero(sizeof(*incident));
+    (void)state;
+    keeper_open(&b);
+    keeper_take(&b);
+    ha_record_defaults(HA_INCIDENT, incident);
+    ha_text_set(incident->id, sizeof(incident->id), "inc-7");
+    ha_text_set(incident->host, sizeof(incident->host), "b");
+    ha_text_set(incident->trace, sizeof(incident->trace), "0123456789abcdef0123456789abcdef");
+    incident->n_steps = HA_STEPS_MAX;
+    for (uint32_t i = 0; i < HA_STEPS_MAX; i++) {
+        ha_text_set(incident->steps[i].what, sizeof(incident->steps[i].what), "told");
+    }
+    VIEW_PUT(&b.view, incident);
+    keeper_run(&b, 100 * NANOS_PER_MS);
+    assert_true(one_is_about(&b, "\"closed\":true"));
+    assert_non_null(b.keeper->incidents);
+    assert_int_equal(b.keeper->incidents->record.n_steps, HA_STEPS_MAX);
+    assert_string_equal(b.keeper->incidents->record.steps[HA_STEPS_MAX - 1].what, "closed");
+    keeper_close(&b);
+    mem_free(incident);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -415,6 +443,7 @@ int main(void)
         cmocka_unit_test(a_host_is_trusted_while_half_of_them_are_tripped),
         cmocka_unit_test(who_is_spared_is_told_nothing_more),
         cmocka_unit_test(a_host_that_may_be_tried_again_tells_of_its_quarantine),
+        cmocka_unit_test(an_incident_without_room_is_closed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
