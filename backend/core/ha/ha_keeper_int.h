@@ -85,8 +85,10 @@ struct ha_soft_vm {
 
 struct ha_soft_device {
     char name[HA_NAME_BYTES];
-    nanos asked_at;       /* 0: never */
-    nanos answered_at;    /* 0: never in this term */
+    nanos asked_at;             /* 0: never */
+    nanos answered_at;          /* 0: never in this term */
+    uint64_t asked_revision;    /* of its record, then; an answer says nothing of another */
+    uint64_t answered_revision; /* of the record that the answer is of */
     uint64_t on_revision; /* its record was of this revision when it said "on"; 0: it has not */
     struct ha_hold hold;
     bool is_busy;

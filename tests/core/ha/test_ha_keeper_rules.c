@@ -434,6 +434,66 @@ static void an_incident_without_room_is_closed(void **state)
     mem_free(incident);
 }
 
+/* --- tests of devices ------------------------------------------------------------------------- */
+
+static void renew_until(struct keeper_bench *b, nanos span)
+{
+    struct ha_renew renew = {.boot = 1};
+    const nanos until = simworld_now(b->sim) + span;
+
+    ha_text_set(renew.host, sizeof(renew.host), "b");
+    while (simworld_now(b->sim) < until) {
+        renew.number++;
+        ha_lessor_arrived(&b->lessor, simworld_now(b->sim), 2, &renew);
+        keeper_run(b, u64_min(NANOS_PER_S / 2, until - simworld_now(b->sim)));
+    }
+}
+
+static void put_device(struct keeper_bench *b, uint32_t timeout_ms)
+{
+    struct ha_device device;
+
+    ha_record_defaults(HA_DEVICE, &device);
+    ha_text_set(device.name, sizeof(device.name), "b");
+    ha_text_set(device.agent, sizeof(device.agent), "fence_simulated");
+    device.timeout_ms = timeout_ms;
+    VIEW_PUT(&b->view, &device);
+}
+
+static bool is_tested(const struct keeper_bench *b)
+{
+    return ha_keeper_is_tested(b->keeper, ha_view_host(&b->view, "b"));
+}
+
+/* An answer is one of the device as its record was when it was asked. */
+static void a_device_that_was_replaced_is_tested_anew_and_at_once(void **state)
+{
+    struct keeper_bench b;
+    (void)state;
+    keeper_open(&b);
+    (void)simhost_new(b.sim, "b", 1 << 20); /* and its device */
+    put_device(&b, 5000);
+    keeper_take(&b);
+    renew_until(&b, NANOS_PER_S);
+    assert_true(is_tested(&b));
+    put_device(&b, 6000);
+    assert_false(is_tested(&b));
+    renew_until(&b, NANOS_PER_S);
+    assert_true(is_tested(&b));
+    /* The one before answers, once there is another. */
+    put_device(&b, 7000);
+    keeper_run(&b, 20 * NANOS_PER_MS);
+    const nanos answered_at = b.keeper->devices[0]->answered_at;
+    put_device(&b, 8000);
+    while (b.keeper->devices[0]->answered_at == answered_at) {
+        simworld_run(b.sim, simworld_now(b.sim) + NANOS_PER_MS);
+    }
+    assert_false(is_tested(&b));
+    renew_until(&b, NANOS_PER_S);
+    assert_true(is_tested(&b));
+    keeper_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -444,6 +504,7 @@ int main(void)
         cmocka_unit_test(who_is_spared_is_told_nothing_more),
         cmocka_unit_test(a_host_that_may_be_tried_again_tells_of_its_quarantine),
         cmocka_unit_test(an_incident_without_room_is_closed),
+        cmocka_unit_test(a_device_that_was_replaced_is_tested_anew_and_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
