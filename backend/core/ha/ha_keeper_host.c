@@ -106,8 +106,8 @@ static nanos rule_since_renewal(const struct ha_keeper *m, const char *host)
     return u64_sub_sat(now, ha_lessor_granted(m->lessor, host));
 }
 
-/* The longest lease that the host may have: as this leader has granted it, or, if it knows of no
- * grant, as it or the one before may have. */
+/* The longest lease that the host may have, from rule_since_renewal on: as this leader has granted
+ * it, and as those before may have, before this term began. A shorter grant ends no longer one. */
 static nanos rule_lease(const struct ha_keeper *m, const char *host)
 {
     const struct ha_lease_row *row = ha_lessor_find(m->lessor, host);
@@ -116,7 +116,9 @@ static nanos rule_lease(const struct ha_keeper *m, const char *host)
         return 0; /* out of range: nothing is proved by time */
     }
     if (row != NULL && row->grants > 0) {
-        return row->lease;
+        const nanos passed = u64_sub_sat(row->granted_at, m->lessor->since);
+        return u64_max(row->lease,
+                       ha_proof_lease_left(m->inherited_lease, passed, m->settings.drift_ppm));
     }
     return u64_max((nanos)m->settings.lease_ms * NANOS_PER_MS, m->inherited_lease);
 }

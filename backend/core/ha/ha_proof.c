@@ -30,6 +30,16 @@ enum err ha_proof_bound(const struct ha_bound *bound, nanos *ret)
     return OK;
 }
 
+nanos ha_proof_lease_left(nanos lease, nanos passed, uint32_t drift_ppm)
+{
+    if (drift_ppm > HA_DRIFT_PPM_MAX) {
+        return lease;
+    }
+    /* No lease is above HA_SPAN_MAX, and the product stays within 64 bits. */
+    nanos counted = u64_min(passed, 4 * HA_SPAN_MAX);
+    return u64_sub_sat(lease, counted * (PPM - drift_ppm) / (PPM + drift_ppm));
+}
+
 nanos ha_proof_flight(nanos flight, uint32_t drift_ppm)
 {
     uint64_t factor = (uint64_t)PPM + drift_ppm;

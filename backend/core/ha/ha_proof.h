@@ -35,6 +35,10 @@ struct ha_bound {
  * lease 0. */
 MUST_USE enum err ha_proof_bound(const struct ha_bound *bound, nanos *ret);
 
+/* What is left, at most, on the host's clock of a lease that began so long ago on the leader's. A
+ * drift above HA_DRIFT_PPM_MAX leaves all of it. */
+nanos ha_proof_lease_left(nanos lease, nanos passed, uint32_t drift_ppm);
+
 /* (1 + rho) D: how long a fence has to be followed by nothing. NANOS_FOREVER where D is beyond all
  * reason (some hours). */
 nanos ha_proof_flight(nanos flight, uint32_t drift_ppm);
