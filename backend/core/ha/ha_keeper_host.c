@@ -133,13 +133,30 @@ static const struct ha_entry *rule_storage(const struct ha_keeper *m, const char
                : NULL;
 }
 
-/* D; where a record is missing or cannot be read it is unknown, and out of range. */
+/* Of a machine that was deleted nobody knows where its disk was: the longest D there is. */
+static nanos rule_flight_longest(const struct ha_keeper *m)
+{
+    nanos longest = 0;
+
+    for (size_t i = 0; i < ha_view_count(m->view, HA_STORAGE); i++) {
+        const struct ha_storage *storage = ha_view_at(m->view, HA_STORAGE, i)->record;
+        longest = u64_max(longest, storage != NULL ? (nanos)storage->flight_ms * NANOS_PER_MS
+                                                   : NANOS_FOREVER);
+    }
+    return longest;
+}
+
+/* D; where the record of a storage is missing, or one cannot be read, it is unknown, and out of
+ * range. */
 static nanos rule_flight(const struct ha_keeper *m, const char *name)
 {
     const struct ha_vm *vm = ha_view_vm(m->view, name);
     const struct ha_entry *entry = rule_storage(m, name);
     const struct ha_storage *storage = entry != NULL ? entry->record : NULL;
 
+    if (ha_view_find(m->view, HA_VM, name, NULL) == NULL) {
+        return rule_flight_longest(m);
+    }
     if (vm != NULL && vm->storage[0] == '\0') {
         return 0; /* nobody else opens it */
     }
@@ -147,7 +164,8 @@ static nanos rule_flight(const struct ha_keeper *m, const char *name)
 }
 
 /* The fence of a host has waited for D (ha_fence.h, FLIGHT) before it was told: of the storages as
- * they were then. What was written of them since counts from when this leader saw it told. */
+ * they were then. What was written of them since counts from when this leader saw it told, as does
+ * what is not known any more. */
 static bool rule_flight_is_older(const struct ha_keeper *m, const struct ha_owner *owner)
 {
     const struct ha_entry *fate = ha_view_find(m->view, HA_FATE, owner->host, NULL);
@@ -173,9 +191,10 @@ void ha_keeper_rule(const struct ha_keeper *m, const struct ha_owner *owner, str
 
     if (fate != NULL && fate->phase == HA_HOST_GONE) {
         e.is_read_back_off = fate->proof == HA_PROOF_FENCED;
-        e.since_off = rule_flight_is_older(m, owner) ? NANOS_FOREVER
-                      : h != NULL && h->was_seen     ? m->now - h->phase_at
-                                                     : 0;
+        const bool is_older = claim.flight != NANOS_FOREVER && rule_flight_is_older(m, owner);
+        e.since_off = is_older                   ? NANOS_FOREVER
+                      : h != NULL && h->was_seen ? m->now - h->phase_at
+                                                 : 0;
         e.is_confirmed = fate->proof == HA_PROOF_CONFIRMED;
     }
     e.is_barred = fate != NULL && fate->phase != HA_HOST_UP;

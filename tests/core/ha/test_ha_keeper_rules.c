@@ -564,6 +564,75 @@ static void who_leads_again_inherits_from_itself(void **state)
     keeper_close(&b);
 }
 
+static void put_storage(struct keeper_bench *b, const char *name, uint32_t flight_ms)
+{
+    struct ha_storage storage;
+
+    ha_record_defaults(HA_STORAGE, &storage);
+    ha_text_set(storage.name, sizeof(storage.name), name);
+    ha_text_set(storage.type, sizeof(storage.type), "nfs");
+    ha_text_set(storage.path, sizeof(storage.path), "/srv");
+    storage.flight_ms = flight_ms;
+    VIEW_PUT(&b->view, &storage);
+}
+
+/* Nobody knows on which storage it was: on the slowest there is. */
+static void a_deleted_machine_is_let_go_by_time(void **state)
+{
+    struct keeper_bench b;
+    (void)state;
+    keeper_open(&b);
+    attest(&b);
+    put_storage(&b, "slow", 20000);
+    keeper_take(&b);
+    put_owned(&b, "web", HA_RECOVERING, "b", 6, true);
+    view_delete_key(&b.view, "/novacron/vms/web");
+    put_phase(&b, HA_HOST_LOST, HA_PROOF_NONE);
+    keeper_run(&b, 33 * NANOS_PER_S);
+    assert_int_equal(ruling_now(&b, "web").missing, HA_MISSING_TIME);
+    assert_false(one_is_about(&b, "vm-deleted"));
+    b.n = 0;
+    keeper_run(&b, 2 * NANOS_PER_S);
+    assert_true(one_is_about(&b, "vm-deleted"));
+    keeper_close(&b);
+}
+
+static void a_deleted_machine_is_let_go_by_a_fence(void **state)
+{
+    struct keeper_bench b;
+    (void)state;
+    keeper_open(&b);
+    put_storage(&b, "slow", 20000);
+    keeper_take(&b);
+    put_owned(&b, "web", HA_RECOVERING, "b", 6, true);
+    view_delete_key(&b.view, "/novacron/vms/web");
+    put_phase(&b, HA_HOST_GONE, HA_PROOF_FENCED);
+    keeper_run(&b, 19 * NANOS_PER_S);
+    assert_int_equal(ruling_now(&b, "web").missing, HA_MISSING_FLIGHT);
+    assert_false(one_is_about(&b, "vm-deleted"));
+    keeper_run(&b, 2 * NANOS_PER_S);
+    assert_true(one_is_about(&b, "vm-deleted"));
+    keeper_close(&b);
+}
+
+/* What cannot be read is not known, and a fence that was before it proves nothing of it. */
+static void a_flight_that_is_not_known_is_never_over(void **state)
+{
+    struct keeper_bench b;
+    (void)state;
+    keeper_open(&b);
+    keeper_take(&b);
+    put_owned(&b, "web", HA_RECOVERING, "b", 6, true);
+    view_put_text(&b.view, "/novacron/storages/nfs", "{\"flight_ms\":\"soon\"}");
+    put_phase(&b, HA_HOST_GONE, HA_PROOF_FENCED); /* later than both */
+    keeper_run(&b, 60 * NANOS_PER_S);
+    const struct ha_ruling ruling = ruling_now(&b, "web");
+    assert_int_equal(ruling.proof, HA_PROOF_NONE);
+    assert_int_equal(ruling.missing, HA_MISSING_BOUND);
+    assert_true(one_is_about(&b, "\"reason\":\"unproven: "));
+    keeper_close(&b);
+}
+
 /* --- incidents -------------------------------------------------------------------------------- */
 
 /* Somebody has put one that has no room left. It is closed, and its newest step is its end. */
@@ -664,6 +733,9 @@ int main(void)
         cmocka_unit_test(a_grant_does_not_end_the_longer_lease_of_the_leader_before),
         cmocka_unit_test(the_token_tells_of_longer_leases_until_they_are_over),
         cmocka_unit_test(who_leads_again_inherits_from_itself),
+        cmocka_unit_test(a_deleted_machine_is_let_go_by_time),
+        cmocka_unit_test(a_deleted_machine_is_let_go_by_a_fence),
+        cmocka_unit_test(a_flight_that_is_not_known_is_never_over),
         cmocka_unit_test(an_incident_without_room_is_closed),
         cmocka_unit_test(a_device_that_was_replaced_is_tested_anew_and_at_once),
     };

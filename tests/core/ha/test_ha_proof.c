@@ -170,6 +170,20 @@ static void a_fence_proves_once_what_was_in_flight_has_landed(void **state)
     assert_proof(&e, &c, HA_PROOF_FENCED);
 }
 
+/* However long ago it was. */
+static void a_fence_proves_nothing_of_what_was_in_flight_nobody_knows_how_long(void **state)
+{
+    (void)state;
+    struct ha_evidence e = {.is_read_back_off = true, .since_off = NANOS_FOREVER};
+    struct ha_claim c = claim_stop;
+    c.flight = NANOS_FOREVER;
+    assert_missing(&e, &c, HA_MISSING_BOUND, NANOS_FOREVER);
+    e.since_off = 0;
+    assert_missing(&e, &c, HA_MISSING_BOUND, NANOS_FOREVER);
+    e.is_volume_raised = true; /* what lands is refused */
+    assert_proof(&e, &c, HA_PROOF_FENCED);
+}
+
 static void a_fence_proves_whatever_the_policy(void **state)
 {
     (void)state;
@@ -535,6 +549,7 @@ int main(void)
         cmocka_unit_test(when_the_bound_has_passed_the_lease_has_ended_in_any_drift),
         cmocka_unit_test(what_is_left_of_a_lease_is_waited_for_whole),
         cmocka_unit_test(a_fence_proves_once_what_was_in_flight_has_landed),
+        cmocka_unit_test(a_fence_proves_nothing_of_what_was_in_flight_nobody_knows_how_long),
         cmocka_unit_test(a_fence_proves_whatever_the_policy),
         cmocka_unit_test(time_proves_for_stop_and_pause_and_not_for_keep),
         cmocka_unit_test(time_proves_nothing_before_it_has_passed),
