@@ -151,8 +151,10 @@ enum cli_exit cmd_host_fence(const struct cli_call *call)
                       declared->name);
         e = CLI_UNREADABLE;
     } else {
+        /* A host that was declared anew begins at 0, and its fate remembers. */
+        const struct ha_fate *fate = ha_view_fate(&view, declared->name);
         host = *declared;
-        host.fence_count++;
+        host.fence_count = u64_max(host.fence_count, fate != NULL ? fate->fence_count : 0) + 1;
         e = records_write(&r,
                           &(struct records_change){.kind = HA_HOST,
                                                    .name = host.name,

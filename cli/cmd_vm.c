@@ -296,13 +296,14 @@ static enum cli_exit wait_option(const struct remote *r, const struct cli_call *
     return CLI_OK;
 }
 
-/* `host`, `is_offline`: of a move. */
-static void vm_change_apply(struct ha_vm *vm, enum vm_change change, const char *host,
-                            bool is_offline)
+/* `host`, `is_offline`: of a move. `owner`: NULL, there is none. A machine that was declared anew
+ * begins at 0, and its owner's record remembers. */
+static void vm_change_apply(struct ha_vm *vm, const struct ha_owner *owner, enum vm_change change,
+                            const char *host, bool is_offline)
 {
     if (change == VM_CHANGE_START) {
         vm->is_wanted = true;
-        vm->start_count++;
+        vm->start_count = u64_max(vm->start_count, owner != NULL ? owner->start_count : 0) + 1;
     } else if (change == VM_CHANGE_STOP) {
         vm->is_wanted = false;
     } else {
@@ -369,7 +370,7 @@ static enum cli_exit vm_change_with(const struct cli_call *call, const char *com
     } else if ((e = wait_option(&r, call, &seconds)) == CLI_OK) {
         vm = *(const struct ha_vm *)entry->record;
         e = host != NULL ? move_check(&r, &view, &vm, host) : CLI_OK;
-        vm_change_apply(&vm, change, host, call->options[CHANGE_OFFLINE] != NULL);
+        vm_change_apply(&vm, owner, change, host, call->options[CHANGE_OFFLINE] != NULL);
         const struct records_change written = {
             .kind = HA_VM, .name = name, .record = &vm, .mod_revision = entry->mod_revision};
         e = e == CLI_OK ? records_write(&r, &written, 1) : e;

@@ -28,7 +28,10 @@
  *
  * WHAT IS LEFT OUT, AND WHY THAT IS SOUND.
  *   - One renewal at a time is on its way. An older one that is granted late ends earlier.
- *   - A third leader: to the host, each leader does what the one before did.
+ *   - A third leader, and an L that changes: to the host, each leader does what the one before did. For the
+ *     lease that is so where each counts with the longest one that may still hold. A grant of a shorter lease
+ *     ends no longer one; and the token, by which alone a leader knows of those before, says the longest until
+ *     it is over (docs/ha.md, "Leases"; tests/core/ha/test_ha_leaders.c).
  *   - What a command carries (epochs) and volumes that check them: they guard against more than this.
  *   - The watchdog may fire too early, the guard kill too early: that is a VM that ends, with less in flight.
  *

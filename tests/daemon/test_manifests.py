@@ -154,6 +154,26 @@ def forgets_a_move_that_is_allowed_no_more(cli):
 
 
 @check
+def raises_counters_above_what_was_obeyed(cli):
+    """Records that were declared anew begin at 0. What was obeyed for those before is remembered,
+    and no leader obeys a count that is no more than that."""
+    cli("apply", "-f", "-", given="kind: host\nname: anew\nlevels: [[bmc-anew]]\n---\n"
+        "kind: vm\nname: anew\nmemory_mib: 64\nvolume: a.img\nstorage: pool\ndesired: stopped\n")
+    cli("kv", "put", "/novacron/fates/anew", '{"host":"anew","phase":"up","fence_count":3}')
+    cli("host", "fence", "anew")
+    said = cli("host", "show", "anew")
+    assert '"fence_count": 4' in said, said
+    cli("kv", "put", "/novacron/owners/anew", '{"vm":"anew","phase":"stopped","start_count":6}')
+    cli("vm", "start", "anew")
+    said = cli("vm", "show", "anew")
+    assert '"start_count": 7' in said, said
+    cli("vm", "start", "anew")
+    assert '"start_count": 8' in cli("vm", "show", "anew")
+    for key in ("hosts/anew", "vms/anew", "owners/anew", "fates/anew"):
+        cli("kv", "del", "/novacron/" + key)
+
+
+@check
 def replaces_a_record_that_cannot_be_read(cli):
     cli("kv", "put", "/novacron/hosts/a", "{}")
     said = cli("status", status=1)

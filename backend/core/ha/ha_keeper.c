@@ -179,10 +179,15 @@ static void token_value(const struct ha_keeper *m, nanos lease, struct buf *json
     say(json, "}");
 }
 
-/* Writes it; leases that are granted from then on may be as long as `settings` has them. */
-static void token_take(struct ha_keeper *m)
+static nanos token_wanted(const struct ha_keeper *m)
 {
-    nanos lease = (nanos)m->settings.lease_ms * NANOS_PER_MS;
+    return (nanos)m->settings.lease_ms * NANOS_PER_MS;
+}
+
+/* Writes it; leases that are granted from then on may be as long as `lease`. Where that is less
+ * than before, none is granted that is longer while it is being written. */
+static void token_take(struct ha_keeper *m, nanos lease)
+{
     struct buf json;
 
     if (!ha_hold_is_free(m, &m->token_hold)) {
@@ -196,8 +201,42 @@ static void token_take(struct ha_keeper *m)
     buf_deinit(&json);
     d->is_token = true;
     d->lease = lease;
+    m->token_lease = u64_min(m->token_lease, lease);
     ha_deed_hold(d, &m->token_hold);
     ha_deed_submit(d);
+}
+
+/* Are all leases over that are longer than those which are granted now? What this term has granted
+ * since lease_ms was changed last is no longer than that says. */
+static bool token_may_say_less(struct ha_keeper *m)
+{
+    const struct ha_bound bound = {.lease = m->token_says, .drift_ppm = m->settings.drift_ppm};
+    nanos longest;
+
+    if (ha_proof_bound(&bound, &longest) != OK) {
+        return false;
+    }
+    const nanos over = u64_max(m->lease_set_at, m->lessor->since) + longest;
+    if (m->now < over) {
+        ha_keeper_want(m, over);
+    }
+    return m->now >= over;
+}
+
+/* Longer leases wait until the token says so; that they are shorter it says once the longer are
+ * over: the next leader knows no more of them. Guarded by ours. */
+static void token_renew(struct ha_keeper *m)
+{
+    const nanos wanted = token_wanted(m);
+
+    if (!m->has_settings) {
+        return;
+    }
+    if (wanted > m->token_lease) {
+        token_take(m, u64_max(wanted, m->token_says));
+    } else if (wanted < m->token_says && token_may_say_less(m)) {
+        token_take(m, wanted);
+    }
 }
 
 /* "lease_ms" of a token, which any program could have written; 0: it does not say. */
@@ -224,8 +263,9 @@ static nanos token_lease_of(struct bytes value)
 void ha_keeper_token_seen(struct ha_keeper *m, int64_t mod_revision, struct bytes value)
 {
     m->token_seen = mod_revision;
-    if (m->phase == HA_KEEPER_IDLE || mod_revision != m->token) {
-        m->seen_lease = mod_revision == 0 ? 0 : token_lease_of(value);
+    const nanos lease = mod_revision != 0 ? token_lease_of(value) : 0;
+    if (lease > 0) {
+        m->seen_lease = lease;
     }
     m->events.due(m->events.ctx);
 }
@@ -349,6 +389,7 @@ static void manager_settings(struct ha_keeper *m)
     }
     m->has_settings = settings != NULL;
     if (settings != NULL) {
+        m->lease_set_at = settings->lease_ms != m->settings.lease_ms ? m->now : m->lease_set_at;
         m->settings = *settings;
     }
 }
@@ -395,7 +436,7 @@ void ha_keeper_step(struct ha_keeper *m)
             return;
         }
         if (m->token == 0 || m->token_seen != m->token) {
-            token_take(m);
+            token_take(m, u64_max(token_wanted(m), m->inherited_lease));
             return;
         }
         manager_lead(m);
@@ -406,9 +447,7 @@ void ha_keeper_step(struct ha_keeper *m)
     if (!m->lessor->leads || m->lessor->term != m->term) {
         return; /* times count from the beginning of the lessor's term, which follows at once */
     }
-    if (m->has_settings && (nanos)m->settings.lease_ms * NANOS_PER_MS > m->token_lease) {
-        token_take(m); /* guarded by ours; longer leases wait for it */
-    }
+    token_renew(m);
     soft_gather(m);
     ha_keeper_count_owned(m);
     ha_keeper_hosts(m);
@@ -448,7 +487,7 @@ bool ha_keeper_judge(const struct ha_keeper *m, node_id from, const struct ha_re
 
 nanos ha_keeper_lease(const struct ha_keeper *m)
 {
-    return u64_min((nanos)m->settings.lease_ms * NANOS_PER_MS, m->token_lease);
+    return u64_min(token_wanted(m), m->token_lease);
 }
 
 /* --- looking in ---------------------------------------------------------------------------------

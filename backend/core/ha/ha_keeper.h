@@ -9,7 +9,9 @@
  * THE TOKEN. A manager that begins writes `/novacron/leader`, with its term and member, guarded by
  * the revision at which it found it. All its transactions are guarded by the token's revision. So
  * once another manager has begun, nothing that an older one decided is applied any more, however
- * late it arrives; and nobody grants a lease whose token is not the newest.
+ * late it arrives; and nobody grants a lease whose token is not the newest. The token says how long
+ * the longest lease is that may still hold, of whichever leader; it says less only once that is
+ * over.
  *
  * STEPS. ha_keeper_step looks at the view from the beginning, each time, and fills the list of
  * what is to be done. An object (a machine with its owner's record; a host with its fate; the

@@ -100,6 +100,7 @@ static void deed_token_over(struct ha_keeper *m, const struct ha_deed *d)
     if (d->txn.outcome == HA_TXN_APPLIED && m->phase != HA_KEEPER_IDLE && m->term == d->term) {
         m->token = d->txn.revision;
         m->token_lease = d->lease;
+        m->token_says = d->lease;
     }
 }
 

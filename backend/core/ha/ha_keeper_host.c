@@ -106,8 +106,8 @@ static nanos rule_since_renewal(const struct ha_keeper *m, const char *host)
     return u64_sub_sat(now, ha_lessor_granted(m->lessor, host));
 }
 
-/* The longest lease that the host may have: as this leader has granted it, or, if it knows of no
- * grant, as it or the one before may have. */
+/* The longest lease that the host may have, from rule_since_renewal on: as this leader has granted
+ * it, and as those before may have, before this term began. A shorter grant ends no longer one. */
 static nanos rule_lease(const struct ha_keeper *m, const char *host)
 {
     const struct ha_lease_row *row = ha_lessor_find(m->lessor, host);
@@ -116,7 +116,9 @@ static nanos rule_lease(const struct ha_keeper *m, const char *host)
         return 0; /* out of range: nothing is proved by time */
     }
     if (row != NULL && row->grants > 0) {
-        return row->lease;
+        const nanos passed = u64_sub_sat(row->granted_at, m->lessor->since);
+        return u64_max(row->lease,
+                       ha_proof_lease_left(m->inherited_lease, passed, m->settings.drift_ppm));
     }
     return u64_max((nanos)m->settings.lease_ms * NANOS_PER_MS, m->inherited_lease);
 }
@@ -131,13 +133,30 @@ static const struct ha_entry *rule_storage(const struct ha_keeper *m, const char
                : NULL;
 }
 
-/* D; where a record is missing or cannot be read it is unknown, and out of range. */
+/* Of a machine that was deleted nobody knows where its disk was: the longest D there is. */
+static nanos rule_flight_longest(const struct ha_keeper *m)
+{
+    nanos longest = 0;
+
+    for (size_t i = 0; i < ha_view_count(m->view, HA_STORAGE); i++) {
+        const struct ha_storage *storage = ha_view_at(m->view, HA_STORAGE, i)->record;
+        longest = u64_max(longest, storage != NULL ? (nanos)storage->flight_ms * NANOS_PER_MS
+                                                   : NANOS_FOREVER);
+    }
+    return longest;
+}
+
+/* D; where the record of a storage is missing, or one cannot be read, it is unknown, and out of
+ * range. */
 static nanos rule_flight(const struct ha_keeper *m, const char *name)
 {
     const struct ha_vm *vm = ha_view_vm(m->view, name);
     const struct ha_entry *entry = rule_storage(m, name);
     const struct ha_storage *storage = entry != NULL ? entry->record : NULL;
 
+    if (ha_view_find(m->view, HA_VM, name, NULL) == NULL) {
+        return rule_flight_longest(m);
+    }
     if (vm != NULL && vm->storage[0] == '\0') {
         return 0; /* nobody else opens it */
     }
@@ -145,7 +164,8 @@ static nanos rule_flight(const struct ha_keeper *m, const char *name)
 }
 
 /* The fence of a host has waited for D (ha_fence.h, FLIGHT) before it was told: of the storages as
- * they were then. What was written of them since counts from when this leader saw it told. */
+ * they were then. What was written of them since counts from when this leader saw it told, as does
+ * what is not known any more. */
 static bool rule_flight_is_older(const struct ha_keeper *m, const struct ha_owner *owner)
 {
     const struct ha_entry *fate = ha_view_find(m->view, HA_FATE, owner->host, NULL);
@@ -171,9 +191,10 @@ void ha_keeper_rule(const struct ha_keeper *m, const struct ha_owner *owner, str
 
     if (fate != NULL && fate->phase == HA_HOST_GONE) {
         e.is_read_back_off = fate->proof == HA_PROOF_FENCED;
-        e.since_off = rule_flight_is_older(m, owner) ? NANOS_FOREVER
-                      : h != NULL && h->was_seen     ? m->now - h->phase_at
-                                                     : 0;
+        const bool is_older = claim.flight != NANOS_FOREVER && rule_flight_is_older(m, owner);
+        e.since_off = is_older                   ? NANOS_FOREVER
+                      : h != NULL && h->was_seen ? m->now - h->phase_at
+                                                 : 0;
         e.is_confirmed = fate->proof == HA_PROOF_CONFIRMED;
     }
     e.is_barred = fate != NULL && fate->phase != HA_HOST_UP;

@@ -86,8 +86,10 @@ struct ha_soft_vm {
 
 struct ha_soft_device {
     char name[HA_NAME_BYTES];
-    nanos asked_at;       /* 0: never */
-    nanos answered_at;    /* 0: never in this term */
+    nanos asked_at;             /* 0: never */
+    nanos answered_at;          /* 0: never in this term */
+    uint64_t asked_revision;    /* of its record, then; an answer says nothing of another */
+    uint64_t answered_revision; /* of the record that the answer is of */
     uint64_t on_revision; /* its record was of this revision when it said "on"; 0: it has not */
     struct ha_hold hold;
     bool is_busy;
@@ -184,11 +186,13 @@ struct ha_keeper {
     nanos now;        /* of the present step */
     nanos wanted;
 
-    int64_t token_seen;    /* mod_revision of HA_LEADER_KEY, as the feed has it; 0: there is none */
-    int64_t token;         /* ours; 0: none */
-    nanos token_lease;     /* leases that we grant are no longer than this, which the token says */
-    nanos seen_lease;      /* what the newest token that is not ours says */
+    int64_t token_seen; /* mod_revision of HA_LEADER_KEY, as the feed has it; 0: there is none */
+    int64_t token;      /* ours; 0: none */
+    nanos token_lease;  /* leases that we grant are no longer than this; the token says as much */
+    nanos token_says;   /* ... or more: */
+    nanos seen_lease;   /* of the newest token that says it, ours or not */
     nanos inherited_lease; /* ... as it was when this term began: leases may be as long */
+    nanos lease_set_at;    /* when lease_ms was changed last, as this manager saw it */
     struct ha_hold token_hold;
     struct ha_hold sweep_hold; /* what is deleted for being old */
 

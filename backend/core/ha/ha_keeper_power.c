@@ -227,7 +227,8 @@ void ha_keeper_fence_end(struct ha_soft_host *h)
 
 /* --- tests --------------------------------------------------------------------------------------
  *
- * A device that has answered STATUS, from here, of late is one that a machine may be entrusted to.
+ * A device that has answered STATUS, from here, of late, and by the record that it has now, is one
+ * that a machine may be entrusted to.
  */
 
 static void test_on_answer(struct world_power_request *request)
@@ -236,11 +237,13 @@ static void test_on_answer(struct world_power_request *request)
     struct ha_keeper *m = call->manager;
     struct ha_soft_device *device = ha_soft_device_get(m, call->device);
     bool answers = request->result == OK && request->state != WORLD_POWER_UNKNOWN;
-    bool was_good = device->answered_at != 0;
+    bool was_good = device->answered_at != 0 && device->answered_revision == call->ticket;
+    bool is_old = call->ticket != ha_view_mod_revision(m->view, HA_DEVICE, call->device, NULL);
 
     device->is_busy = false;
     if (answers && call->life == m->term) {
         device->answered_at = world_now(m->world);
+        device->answered_revision = call->ticket;
         device->on_revision =
             request->state == WORLD_POWER_IS_ON ? call->ticket : device->on_revision;
     }
@@ -248,7 +251,7 @@ static void test_on_answer(struct world_power_request *request)
         m->events.said(m->events.ctx, "fence-device-silent", call->device,
                        err_text(request->result == OK ? ERR_UNKNOWN : request->result));
     }
-    if (answers != was_good || device->on_revision == call->ticket) {
+    if (answers != was_good || is_old || device->on_revision == call->ticket) {
         m->events.due(m->events.ctx);
     }
     call_unlink(call);
@@ -282,22 +285,25 @@ static void test_device(struct ha_keeper *m, const char *name)
 {
     struct ha_soft_device *device = ha_soft_device_get(m, name);
     const struct ha_device *record = ha_view_device(m->view, name);
+    const uint64_t revision = ha_view_mod_revision(m->view, HA_DEVICE, name, NULL);
 
     test_tell_sight(m, device);
     if (device->is_busy || record == NULL) {
         return;
     }
-    if (device->asked_at != 0 && m->now < device->asked_at + HA_TEST_EVERY) {
+    if (device->asked_at != 0 && device->asked_revision == revision &&
+        m->now < device->asked_at + HA_TEST_EVERY) {
         ha_keeper_want(m, device->asked_at + HA_TEST_EVERY);
         return;
     }
     struct ha_power_call *call =
         call_new(m, WORLD_POWER_STATUS, name, m->now + (nanos)record->timeout_ms * NANOS_PER_MS);
     device->asked_at = u64_max(m->now, 1);
+    device->asked_revision = revision;
     device->is_busy = true;
     ha_keeper_want(m, device->asked_at + HA_TEST_EVERY);
     call->life = m->term;
-    call->ticket = ha_view_mod_revision(m->view, HA_DEVICE, name, NULL);
+    call->ticket = revision;
     call->request.done = test_on_answer;
     m->world->power->submit(m->world->self, &call->request);
 }
@@ -352,7 +358,8 @@ static bool test_is_good(const struct ha_keeper *m, const char *name)
     for (size_t i = 0; i < m->n_devices; i++) {
         const struct ha_soft_device *d = m->devices[i];
         if (strcmp(d->name, name) == 0) {
-            return d->answered_at != 0 && world_now(m->world) < d->answered_at + HA_TEST_GOOD;
+            return d->answered_at != 0 && world_now(m->world) < d->answered_at + HA_TEST_GOOD &&
+                   d->answered_revision == ha_view_mod_revision(m->view, HA_DEVICE, name, NULL);
         }
     }
     return false;

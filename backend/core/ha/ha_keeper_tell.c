@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "core/base/check.h"
 #include "core/base/mem.h"
 #include "core/base/say.h"
 #include "core/ha/ha_keeper_int.h"
@@ -118,6 +119,7 @@ static struct ha_soft_incident *incident_get(struct ha_keeper *m, const char *id
 static void step_set(struct ha_keeper *m, struct ha_soft_incident *i, const char *what,
                      const char *who, const char *detail)
 {
+    CHECK(i->record.n_steps < HA_STEPS_MAX);
     struct ha_step *step = &i->record.steps[i->record.n_steps++];
 
     memset(step, 0, sizeof(*step));
@@ -219,6 +221,9 @@ static bool incident_is_written(const struct ha_soft_incident *i, const struct h
 
 static void incident_close(struct ha_keeper *m, struct ha_soft_incident *i)
 {
+    if (i->record.n_steps == HA_STEPS_MAX) {
+        i->record.n_steps--; /* somebody else has written it: we leave room for this one */
+    }
     step_set(m, i, "closed", i->record.host, "");
     i->record.is_closed = true;
     i->owed = i->record.n_steps;

@@ -30,6 +30,16 @@ enum err ha_proof_bound(const struct ha_bound *bound, nanos *ret)
     return OK;
 }
 
+nanos ha_proof_lease_left(nanos lease, nanos passed, uint32_t drift_ppm)
+{
+    if (drift_ppm > HA_DRIFT_PPM_MAX) {
+        return lease;
+    }
+    /* No lease is above HA_SPAN_MAX, and the product stays within 64 bits. */
+    nanos counted = u64_min(passed, 4 * HA_SPAN_MAX);
+    return u64_sub_sat(lease, counted * (PPM - drift_ppm) / (PPM + drift_ppm));
+}
+
 nanos ha_proof_flight(nanos flight, uint32_t drift_ppm)
 {
     uint64_t factor = (uint64_t)PPM + drift_ppm;
@@ -84,7 +94,8 @@ static enum ha_missing rule_time(const struct ha_evidence *e, const struct ha_cl
 void ha_proof_rule(const struct ha_evidence *e, const struct ha_claim *c, struct ha_ruling *ret)
 {
     nanos flight = e->is_volume_raised ? 0 : ha_proof_flight(c->flight, c->drift_ppm);
-    bool has_landed = (e->is_read_back_off && e->since_off >= flight) ||
+    bool is_known = flight != NANOS_FOREVER;
+    bool has_landed = (e->is_read_back_off && is_known && e->since_off >= flight) ||
                       (e->is_barred && MUTANT(HA_START_UNPROVED));
     nanos left;
     enum ha_missing missing = rule_time(e, c, &left);
@@ -102,8 +113,10 @@ void ha_proof_rule(const struct ha_evidence *e, const struct ha_claim *c, struct
         *ret = (struct ha_ruling){
             .proof = HA_PROOF_NONE,
             .may_open = e->is_volume_raised,
-            .missing = e->is_read_back_off ? HA_MISSING_FLIGHT : missing,
-            .left = e->is_read_back_off ? u64_min(left, flight - e->since_off) : left,
+            .missing = !e->is_read_back_off ? missing
+                       : is_known           ? HA_MISSING_FLIGHT
+                                            : HA_MISSING_BOUND,
+            .left = e->is_read_back_off && is_known ? u64_min(left, flight - e->since_off) : left,
         };
     }
 }
@@ -128,8 +141,10 @@ void ha_proof_rule(const struct ha_evidence *e, const struct ha_claim *c, struct
       "The host has attested no armed hardware watchdog, so that time proves nothing.",            \
       "Make a fence device of the host work, or see that it is off and say so: "                   \
       "`novacron host confirm-off`.")                                                              \
-    X(HA_MISSING_BOUND, "The lease, the watchdog or the storage's flight is out of range.",        \
-      "Correct lease_ms and drift_ppm in the settings, or flight_ms of the storage.")              \
+    X(HA_MISSING_BOUND,                                                                            \
+      "The lease, the watchdog or the storage's flight is out of range, or not known.",            \
+      "Correct lease_ms and drift_ppm in the settings, or the storage's record and its "           \
+      "flight_ms.")                                                                                \
     X(HA_MISSING_TIME, "The host's lease, and its watchdog behind it, may still hold.",            \
       "Wait; a fence device that works, or `novacron host confirm-off`, would be sooner.")
 

@@ -35,6 +35,10 @@ struct ha_bound {
  * lease 0. */
 MUST_USE enum err ha_proof_bound(const struct ha_bound *bound, nanos *ret);
 
+/* What is left, at most, on the host's clock of a lease that began so long ago on the leader's. A
+ * drift above HA_DRIFT_PPM_MAX leaves all of it. */
+nanos ha_proof_lease_left(nanos lease, nanos passed, uint32_t drift_ppm);
+
 /* (1 + rho) D: how long a fence has to be followed by nothing. NANOS_FOREVER where D is beyond all
  * reason (some hours). */
 nanos ha_proof_flight(nanos flight, uint32_t drift_ppm);
@@ -69,7 +73,7 @@ struct ha_claim {
     enum ha_policy policy;
     uint64_t epoch; /* of its owner's record */
     nanos lease;    /* L */
-    nanos flight;   /* D of its storage */
+    nanos flight;   /* D of its storage; NANOS_FOREVER: not known, and no fence proves anything */
     uint32_t drift_ppm;
 };
 
@@ -82,7 +86,7 @@ enum ha_missing {
     HA_MISSING_KEEP,       /* P says nothing: its policy is `keep` */
     HA_MISSING_BARE_METAL, /* P says nothing: the host may be paused as a whole */
     HA_MISSING_WATCHDOG,   /* P says nothing: no armed hardware watchdog was attested */
-    HA_MISSING_BOUND,      /* P cannot be told: a span is out of range */
+    HA_MISSING_BOUND,      /* P cannot be told: a span is out of range, or not known */
     HA_MISSING_TIME,       /* P has not passed */
     HA_MISSINGS
 };

@@ -77,6 +77,31 @@ static void when_the_bound_has_passed_the_lease_has_ended_in_any_drift(void **st
     }
 }
 
+/* A proof that counts what is left of a lease from a later moment waits no shorter than one that
+ * counts all of it from the earlier one. */
+static void what_is_left_of_a_lease_is_waited_for_whole(void **state)
+{
+    (void)state;
+    struct prng p = test_prng(__func__);
+    assert_int_equal(ha_proof_lease_left(60 * S, 0, 1000), 60 * S);
+    assert_int_equal(ha_proof_lease_left(60 * S, 20 * S, 0), 40 * S);
+    assert_int_equal(ha_proof_lease_left(60 * S, 11 * S, 100000), 51 * S);
+    assert_int_equal(ha_proof_lease_left(60 * S, 60 * S, 0), 0);
+    assert_int_equal(ha_proof_lease_left(HA_SPAN_MAX, NANOS_FOREVER, HA_DRIFT_PPM_MAX), 0);
+    assert_int_equal(ha_proof_lease_left(60 * S, 59 * S, HA_DRIFT_PPM_MAX + 1), 60 * S);
+    for (size_t round = 0; round < test_rounds(20000); round++) {
+        nanos lease = prng_range(&p, 1, 1000 * S);
+        nanos passed = prng_range(&p, 0, 1000 * S);
+        uint32_t ppm = (uint32_t)prng_range(&p, 0, HA_DRIFT_PPM_MAX);
+        nanos left = ha_proof_lease_left(lease, passed, ppm);
+        nanos whole = bound_of(lease, 10 * S, 5 * S, ppm);
+        nanos rest = passed + (left > 0 ? bound_of(left, 10 * S, 5 * S, ppm) : 0);
+        assert_true(left == 0 || rest + 2 >= whole); /* which is rounded up twice */
+        assert_true(left == 0 || rest <= whole + 4); /* and it is no longer than it must be */
+        assert_true(left > 0 || passed + 2 >= bound_of(lease, 0, 0, ppm));
+    }
+}
+
 /* --- the table: one test a cell --------------------------------------------------------------- */
 
 static const struct ha_claim claim_stop = {
@@ -142,6 +167,20 @@ static void a_fence_proves_once_what_was_in_flight_has_landed(void **state)
     e.since_off = 5500 * NANOS_PER_MS - 1;
     assert_missing(&e, &c, HA_MISSING_FLIGHT, 1);
     e.since_off++;
+    assert_proof(&e, &c, HA_PROOF_FENCED);
+}
+
+/* However long ago it was. */
+static void a_fence_proves_nothing_of_what_was_in_flight_nobody_knows_how_long(void **state)
+{
+    (void)state;
+    struct ha_evidence e = {.is_read_back_off = true, .since_off = NANOS_FOREVER};
+    struct ha_claim c = claim_stop;
+    c.flight = NANOS_FOREVER;
+    assert_missing(&e, &c, HA_MISSING_BOUND, NANOS_FOREVER);
+    e.since_off = 0;
+    assert_missing(&e, &c, HA_MISSING_BOUND, NANOS_FOREVER);
+    e.is_volume_raised = true; /* what lands is refused */
     assert_proof(&e, &c, HA_PROOF_FENCED);
 }
 
@@ -508,7 +547,9 @@ int main(void)
         cmocka_unit_test(the_bound_is_that_of_the_page),
         cmocka_unit_test(spans_out_of_range_have_no_bound),
         cmocka_unit_test(when_the_bound_has_passed_the_lease_has_ended_in_any_drift),
+        cmocka_unit_test(what_is_left_of_a_lease_is_waited_for_whole),
         cmocka_unit_test(a_fence_proves_once_what_was_in_flight_has_landed),
+        cmocka_unit_test(a_fence_proves_nothing_of_what_was_in_flight_nobody_knows_how_long),
         cmocka_unit_test(a_fence_proves_whatever_the_policy),
         cmocka_unit_test(time_proves_for_stop_and_pause_and_not_for_keep),
         cmocka_unit_test(time_proves_nothing_before_it_has_passed),
