@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/base/check.h"
+#include "core/base/hash.h"
 #include "core/base/mutant.h"
 #include "core/base/say.h"
 #include "core/ha/ha_proof.h"
@@ -41,6 +42,22 @@ static struct breaker_config fence_breaker_config(nanos retry, nanos timeout)
     return config;
 }
 
+/* 0: nothing that can be read. */
+static uint64_t fence_digest(const struct ha_device *record)
+{
+    struct buf json;
+
+    if (record == NULL) {
+        return 0;
+    }
+    buf_init(&json);
+    HA_ENCODE(record, &json);
+    const struct bytes text = buf_view(&json);
+    const uint64_t digest = hash_bytes(0, text.data, text.len);
+    buf_deinit(&json);
+    return digest;
+}
+
 static uint32_t fence_slot_add(struct ha_fence *f, const struct ha_view *view, const char *device,
                                nanos now)
 {
@@ -53,6 +70,7 @@ static uint32_t fence_slot_add(struct ha_fence *f, const struct ha_view *view, c
     struct ha_fence_slot *slot = &f->slots[f->n_slots];
     ha_text_set(slot->device, sizeof slot->device, device);
     slot->revision = ha_view_mod_revision(view, HA_DEVICE, device, NULL);
+    slot->digest = fence_digest(record);
     slot->is_configured = record != NULL;
     slot->is_outlet = record != NULL && record->is_outlet;
     slot->timeout = record != NULL ? record->timeout_ms * NANOS_PER_MS : NANOS_PER_S;
@@ -114,7 +132,8 @@ bool ha_fence_is_outdated(const struct ha_fence *f, const struct ha_view *view)
     }
     for (uint32_t i = 0; i < f->n_slots; i++) {
         const struct ha_fence_slot *slot = &f->slots[i];
-        if (ha_view_mod_revision(view, HA_DEVICE, slot->device, NULL) != slot->revision) {
+        if (ha_view_mod_revision(view, HA_DEVICE, slot->device, NULL) != slot->revision &&
+            fence_digest(ha_view_device(view, slot->device)) != slot->digest) {
             return true;
         }
     }

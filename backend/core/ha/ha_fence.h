@@ -76,6 +76,7 @@ struct ha_fence_slot {
     char device[HA_NAME_BYTES];
     nanos timeout;
     uint64_t revision;  /* of its record; 0: there is none */
+    uint64_t digest;    /* of what the record says */
     bool is_configured; /* it has a readable record */
     bool is_outlet;
     struct breaker breaker;
@@ -166,7 +167,8 @@ nanos ha_fence_deadline(const struct ha_fence *f);
 /* No command is under way, and nothing that was asked has proved anything: it may end here. */
 bool ha_fence_is_idle(const struct ha_fence *f);
 
-/* Are the host's levels, or the records of their devices, others than it has? */
+/* Are the host's levels, or the records of their devices, others than it has? A record that was
+ * written again as it was is not. */
 bool ha_fence_is_outdated(const struct ha_fence *f, const struct ha_view *view);
 
 /* It is outdated: begins anew, with its round and without a further delay. False: not yet, since

@@ -676,6 +676,7 @@ static void a_host_without_devices_is_never_proved_off(void **state)
 
 /* --- records that change ---------------------------------------------------------------------- */
 
+/* What is written again as it was is no news: some apply all that they have each minute. */
 static void only_levels_and_their_devices_make_it_outdated(void **state)
 {
     (void)state;
@@ -691,6 +692,8 @@ static void only_levels_and_their_devices_make_it_outdated(void **state)
     VIEW_PUT(&b.view, &b.host);
     assert_true(ha_fence_is_outdated(&b.fence, &b.view));
     assert_true(ha_fence_renew(&b.fence, &b.view, b.now));
+    assert_false(ha_fence_is_outdated(&b.fence, &b.view));
+    VIEW_PUT(&b.view, ha_view_device(&b.view, "dev-0"));
     assert_false(ha_fence_is_outdated(&b.fence, &b.view));
     fencing_set_outlet(&b, 0);
     assert_true(ha_fence_is_outdated(&b.fence, &b.view));

@@ -675,7 +675,9 @@ static void the_proof_is_guarded_by_the_records_of_its_devices(void **state)
             assert_true(txn_is_guarded(b.txns[k], "/novacron/devices/b", device));
         }
     }
-    put_device(&b, "b");
+    struct ha_device device_b = *ha_view_device(&b.view, "b");
+    device_b.timeout_ms++;
+    VIEW_PUT(&b.view, &device_b);
     answer_about(&b, "/novacron/fates/b", HA_TXN_STALE);
     fence_run(&b, NANOS_PER_S, false);
     assert_int_equal(simdevice_offs(b.sim, "b"), 2);
