@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/base/check.h"
+#include "core/base/hash.h"
 #include "core/base/mutant.h"
 #include "core/base/say.h"
 #include "core/ha/ha_proof.h"
@@ -41,6 +42,22 @@ static struct breaker_config fence_breaker_config(nanos retry, nanos timeout)
     return config;
 }
 
+/* 0: nothing that can be read. */
+static uint64_t fence_digest(const struct ha_device *record)
+{
+    struct buf json;
+
+    if (record == NULL) {
+        return 0;
+    }
+    buf_init(&json);
+    HA_ENCODE(record, &json);
+    const struct bytes text = buf_view(&json);
+    const uint64_t digest = hash_bytes(0, text.data, text.len);
+    buf_deinit(&json);
+    return digest;
+}
+
 static uint32_t fence_slot_add(struct ha_fence *f, const struct ha_view *view, const char *device,
                                nanos now)
 {
@@ -52,6 +69,8 @@ static uint32_t fence_slot_add(struct ha_fence *f, const struct ha_view *view, c
     const struct ha_device *record = ha_view_device(view, device);
     struct ha_fence_slot *slot = &f->slots[f->n_slots];
     ha_text_set(slot->device, sizeof slot->device, device);
+    slot->revision = ha_view_mod_revision(view, HA_DEVICE, device, NULL);
+    slot->digest = fence_digest(record);
     slot->is_configured = record != NULL;
     slot->is_outlet = record != NULL && record->is_outlet;
     slot->timeout = record != NULL ? record->timeout_ms * NANOS_PER_MS : NANOS_PER_S;
@@ -94,6 +113,33 @@ void ha_fence_init(struct ha_fence *f, const struct ha_view *view, const char *h
     fence_enter(f, HA_FENCE_DELAY, u64_add_sat(now, u64_add_sat(delay, config->delay_add)));
 }
 
+bool ha_fence_is_outdated(const struct ha_fence *f, const struct ha_view *view)
+{
+    const struct ha_host *record = ha_view_host(view, f->host);
+
+    if (f->n_levels != (record != NULL ? record->n_levels : 0)) {
+        return true;
+    }
+    for (uint32_t i = 0; i < f->n_levels; i++) {
+        const struct ha_fence_level *level = &record->levels[i];
+        bool is_same = level->n == f->level_n[i];
+        for (uint32_t j = 0; is_same && j < level->n; j++) {
+            is_same = strcmp(level->device[j], f->slots[f->level_slots[i][j]].device) == 0;
+        }
+        if (!is_same) {
+            return true;
+        }
+    }
+    for (uint32_t i = 0; i < f->n_slots; i++) {
+        const struct ha_fence_slot *slot = &f->slots[i];
+        if (ha_view_mod_revision(view, HA_DEVICE, slot->device, NULL) != slot->revision &&
+            fence_digest(ha_view_device(view, slot->device)) != slot->digest) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* --- commands --------------------------------------------------------------------------------- */
 
 /* Asks the device, if its breaker lets it. */
@@ -117,6 +163,16 @@ static bool fence_ask(struct ha_fence *f, struct ha_fence_slot *slot, enum world
         .ticket = slot->ticket,
     };
     return true;
+}
+
+static bool fence_is_asked(const struct ha_fence *f)
+{
+    for (uint32_t i = 0; i < f->n_slots; i++) {
+        if (f->slots[i].is_asked) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Is anything under way, or still to be asked? */
@@ -344,6 +400,14 @@ static bool fence_is_credulous(void)
     return MUTANT(HA_ALREADY_OFF) || MUTANT(HA_OFF_NOT_READ) || MUTANT(HA_UNKNOWN_IS_OFF);
 }
 
+static void fence_fly(struct ha_fence *f)
+{
+    nanos flight =
+        MUTANT(HA_FLIGHT_IGNORED) ? 0 : ha_proof_flight(f->config.flight, f->config.drift_ppm);
+
+    fence_enter(f, HA_FENCE_FLIGHT, u64_add_sat(f->off_since, flight));
+}
+
 static void fence_prove(struct ha_fence *f)
 {
     for (uint32_t i = 0; i < f->n_slots; i++) {
@@ -352,9 +416,7 @@ static void fence_prove(struct ha_fence *f)
                f->slots[i].last_state == WORLD_POWER_IS_OFF && f->slots[i].last_result == OK));
     }
     f->off_since = f->latest;
-    nanos flight =
-        MUTANT(HA_FLIGHT_IGNORED) ? 0 : ha_proof_flight(f->config.flight, f->config.drift_ppm);
-    fence_enter(f, HA_FENCE_FLIGHT, u64_add_sat(f->latest, flight));
+    fence_fly(f);
 }
 
 /* --- the step --------------------------------------------------------------------------------- */
@@ -400,15 +462,20 @@ static bool fence_advance(struct ha_fence *f, struct ha_fence_update *ret)
     CHECK_UNREACHABLE("a phase");
 }
 
-void ha_fence_step(struct ha_fence *f, nanos now, const struct ha_fence_answer *answer,
-                   struct ha_fence_update *ret)
+void ha_fence_hear(struct ha_fence *f, nanos now, const struct ha_fence_answer *answer)
 {
-    ret->n = 0;
     f->latest = u64_max(f->latest, now);
     if (answer != NULL) {
         fence_take_answer(f, answer);
     }
     fence_give_up(f);
+}
+
+void ha_fence_step(struct ha_fence *f, nanos now, const struct ha_fence_answer *answer,
+                   struct ha_fence_update *ret)
+{
+    ret->n = 0;
+    ha_fence_hear(f, now, answer);
     if (f->phase == HA_FENCE_READ) {
         fence_read_again(f, ret);
     }
@@ -416,10 +483,18 @@ void ha_fence_step(struct ha_fence *f, nanos now, const struct ha_fence_answer *
     }
 }
 
+static bool fence_is_asking(const struct ha_fence *f)
+{
+    return f->phase == HA_FENCE_OFF || f->phase == HA_FENCE_READ;
+}
+
 nanos ha_fence_deadline(const struct ha_fence *f)
 {
     nanos deadline = f->until;
 
+    if (fence_is_asking(f) && !fence_is_busy(f)) {
+        return f->latest; /* it has only heard */
+    }
     for (uint32_t i = 0; i < f->n_slots; i++) {
         const struct ha_fence_slot *slot = &f->slots[i];
         if (slot->is_asked) {
@@ -430,6 +505,45 @@ nanos ha_fence_deadline(const struct ha_fence *f)
         }
     }
     return deadline;
+}
+
+bool ha_fence_is_idle(const struct ha_fence *f)
+{
+    bool is_between = f->phase == HA_FENCE_DELAY || f->phase == HA_FENCE_PAUSE;
+
+    return !fence_is_asked(f) && (is_between || (fence_is_asking(f) && f->has_failed));
+}
+
+bool ha_fence_renew(struct ha_fence *f, const struct ha_view *view, nanos now)
+{
+    const uint32_t round = f->round;
+    const nanos until = f->phase == HA_FENCE_DELAY ? f->until : now;
+    struct ha_fence_config config = f->config;
+    char host[HA_NAME_BYTES];
+
+    if (fence_is_asked(f)) {
+        fence_level_fails(f);
+        return false;
+    }
+    memcpy(host, f->host, sizeof host);
+    ha_fence_init(f, view, host, &config, prng_u64(&f->prng), now);
+    f->round = round;
+    if (f->phase == HA_FENCE_DELAY) {
+        f->until = until;
+    }
+    return true;
+}
+
+void ha_fence_raise_flight(struct ha_fence *f, nanos flight, uint32_t drift_ppm)
+{
+    if (flight <= f->config.flight && drift_ppm <= f->config.drift_ppm) {
+        return;
+    }
+    f->config.flight = u64_max(f->config.flight, flight);
+    f->config.drift_ppm = (uint32_t)u64_max(f->config.drift_ppm, drift_ppm);
+    if (f->phase == HA_FENCE_FLIGHT || f->phase == HA_FENCE_DONE) {
+        fence_fly(f);
+    }
 }
 
 /* --- telling ---------------------------------------------------------------------------------- */
@@ -545,12 +659,10 @@ void ha_fence_tell_devices(const struct ha_fence *f, struct buf *text)
 
 void ha_fence_check(const struct ha_fence *f)
 {
-    bool is_asking = f->phase == HA_FENCE_OFF || f->phase == HA_FENCE_READ;
-
     CHECK(f->phase < HA_FENCE_PHASES && f->n_slots <= HA_FENCE_SLOTS);
     CHECK(f->n_levels <= HA_FENCE_LEVELS_MAX && (f->n_levels == 0 || f->level < f->n_levels));
     CHECK(f->n_levels > 0 || (f->phase == HA_FENCE_PAUSE && f->until == NANOS_FOREVER));
-    CHECK(is_asking == fence_is_busy(f));
+    CHECK(fence_is_asking(f) || !fence_is_busy(f));
     for (uint32_t i = 0; i < f->n_slots; i++) {
         const struct ha_fence_slot *slot = &f->slots[i];
         breaker_check(&slot->breaker);

@@ -28,6 +28,10 @@
  * the time when ha_fence_deadline says so. A command that never answers is given up at its deadline
  * plus HA_FENCE_GRACE, as ERR_TIMEOUT: the machine that sends commands may be at fault too.
  *
+ * The records of the host and of its devices may be corrected meanwhile. What the ones before had
+ * switched off, or could not reach, says nothing of the host: it is begun anew by the new ones, and
+ * whoever believes DONE guards that with the records that it was made by.
+ *
  * A leader that takes over begins anew: OFF twice is off.
  */
 #ifndef NOVACRON_HA_FENCE_H
@@ -71,6 +75,8 @@ enum ha_fence_phase {
 struct ha_fence_slot {
     char device[HA_NAME_BYTES];
     nanos timeout;
+    uint64_t revision;  /* of its record; 0: there is none */
+    uint64_t digest;    /* of what the record says */
     bool is_configured; /* it has a readable record */
     bool is_outlet;
     struct breaker breaker;
@@ -151,8 +157,27 @@ void ha_fence_init(struct ha_fence *f, const struct ha_view *view, const char *h
 void ha_fence_step(struct ha_fence *f, nanos now, const struct ha_fence_answer *answer,
                    struct ha_fence_update *ret);
 
+/* That step without all that would follow: what was answered, or is given up by now, is taken, and
+ * nothing is asked. */
+void ha_fence_hear(struct ha_fence *f, nanos now, const struct ha_fence_answer *answer);
+
 /* When ha_fence_step wants the time; NANOS_FOREVER: not by itself. */
 nanos ha_fence_deadline(const struct ha_fence *f);
+
+/* No command is under way, and nothing that was asked has proved anything: it may end here. */
+bool ha_fence_is_idle(const struct ha_fence *f);
+
+/* Are the host's levels, or the records of their devices, others than it has? A record that was
+ * written again as it was is not. */
+bool ha_fence_is_outdated(const struct ha_fence *f, const struct ha_view *view);
+
+/* It is outdated: begins anew, with its round and without a further delay. False: not yet, since
+ * commands are under way; what they say proves nothing, and nothing more is asked. */
+bool ha_fence_renew(struct ha_fence *f, const struct ha_view *view, nanos now);
+
+/* D, or the drift, may be greater than what it was begun with. The longest counts, from when the
+ * host was off: FLIGHT is longer then, and DONE may be FLIGHT again. */
+void ha_fence_raise_flight(struct ha_fence *f, nanos flight, uint32_t drift_ppm);
 
 static inline bool ha_fence_is_done(const struct ha_fence *f)
 {

@@ -116,6 +116,17 @@ static void deed_confirms(struct ha_keeper *m, const struct ha_deed *d)
     }
 }
 
+/* What was not written was not told. */
+static void deed_untell(const struct ha_deed *d)
+{
+    struct ha_soft_host *h = d->teller;
+    const bool is_void = d->txn.outcome == HA_TXN_STALE || d->txn.outcome == HA_TXN_REFUSED;
+
+    if (is_void && h != NULL && h->has_fence && h->fence_life == d->teller_life) {
+        h->told = d->told;
+    }
+}
+
 static void deed_on_done(struct ha_txn *txn)
 {
     struct ha_deed *d = txn->owner;
@@ -143,6 +154,7 @@ static void deed_on_done(struct ha_txn *txn)
         d->vm->going_to[0] = '\0';
         d->vm->coming_to[0] = '\0';
     }
+    deed_untell(d);
     if (d->is_token) {
         deed_token_over(m, d);
     }

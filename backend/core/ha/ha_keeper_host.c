@@ -378,11 +378,23 @@ static void fate_fence(struct ha_keeper *m, struct ha_soft_host *h, const char *
     fate.phase = HA_HOST_FENCING;
     fate.proof = HA_PROOF_NONE;
     fate.is_asked = is_asked;
+    fate.attempts = h->has_fence ? h->fence.round : 0;
     fate.fence_count = is_asked && host != NULL ? host->fence_count : fate.fence_count;
     ha_text_set(fate.reason, sizeof(fate.reason), why);
     ha_incident_step(m, fate.incident, "fence", h->name, why);
     m->figures.fences_begun++;
     fate_send(d, &fate, "host-fencing", why);
+}
+
+/* Its devices are those of the host still, and are what they were. */
+static void fate_guard_fence(struct ha_deed *d, const struct ha_fence *f)
+{
+    ha_deed_guard(d, HA_HOST, f->host, NULL);
+    for (uint32_t i = 0; i < f->n_slots; i++) {
+        if (f->slots[i].is_member) {
+            ha_deed_guard(d, HA_DEVICE, f->slots[i].device, NULL);
+        }
+    }
 }
 
 static void fate_gone(struct ha_keeper *m, struct ha_soft_host *h, enum ha_proof proof,
@@ -402,20 +414,36 @@ static void fate_gone(struct ha_keeper *m, struct ha_soft_host *h, enum ha_proof
         ha_deed_guard(d, HA_CONFIRMED, h->name, NULL);
         ha_deed_delete(d, HA_CONFIRMED, h->name, NULL);
     }
+    if (proof == HA_PROOF_FENCED) {
+        fate_guard_fence(d, &h->fence);
+    }
     fate_send(d, &fate, "host-gone", why);
 }
 
-/* The same phase, with something that people see, or the term, brought up to date. */
-static void fate_note(struct ha_keeper *m, struct ha_soft_host *h, const char *reason,
-                      const char *what)
+/* The same phase, with something that people see, or the term, brought up to date. `told`: what the
+ * fence has told by then. */
+static void fate_tell(struct ha_keeper *m, struct ha_soft_host *h, const char *reason,
+                      const char *what, const struct ha_fence_told *told)
 {
     struct ha_deed *d = fate_deed(m, h);
     struct ha_fate fate;
 
+    d->teller = h;
+    d->teller_life = h->fence_life;
+    d->told = h->told;
+    h->told = *told;
     fate_copy(m, h->name, &fate);
-    fate.attempts = h->has_fence ? h->fence.round : fate.attempts;
+    fate.attempts = h->has_fence ? h->fence.round : 0;
     ha_text_set(fate.reason, sizeof(fate.reason), reason);
     fate_send(d, &fate, what, reason);
+}
+
+static void fate_note(struct ha_keeper *m, struct ha_soft_host *h, const char *reason,
+                      const char *what)
+{
+    const struct ha_fence_told told = h->told;
+
+    fate_tell(m, h, reason, what, &told);
 }
 
 /* Writes the reason if it is not what the record says; true: a transaction is under way. */
@@ -590,6 +618,7 @@ static void host_confirm(struct ha_keeper *m, struct ha_soft_host *h)
     say(&why, ": ");
     say(&why, confirmed->reason);
     fate_gone(m, h, HA_PROOF_CONFIRMED, say_end(&why));
+    h->is_spared = true;
     buf_deinit(&why);
 }
 
@@ -634,17 +663,6 @@ static void host_lost(struct ha_keeper *m, struct ha_soft_host *h, const struct 
 /* --- FENCING ------------------------------------------------------------------------------------
  */
 
-/* No command is under way. */
-static bool fence_is_idle(const struct ha_soft_host *h)
-{
-    bool is_asked = false;
-
-    for (uint32_t i = 0; i < h->fence.n_slots; i++) {
-        is_asked = is_asked || h->fence.slots[i].is_asked;
-    }
-    return !is_asked && (h->fence.phase == HA_FENCE_PAUSE || h->fence.phase == HA_FENCE_DELAY);
-}
-
 /* Whoever is heard is not switched off, unless an operator has asked for it: nothing of it was
  * proved gone, and its machines are where they were, or are reported as stopped. A command that an
  * earlier leader has sent may strike it yet; that is another loss. A new leader gives it the time
@@ -653,7 +671,7 @@ static bool fence_may_rest(struct ha_keeper *m, struct ha_soft_host *h)
 {
     nanos silent = host_silent_after(m, h->name);
 
-    if ((!h->has_fence || fence_is_idle(h)) && ha_keeper_is_heard(m, h)) {
+    if ((!h->has_fence || ha_fence_is_idle(&h->fence)) && ha_keeper_is_heard(m, h)) {
         if (!h->has_fence) {
             ha_turn_spared(m, h->name);
         }
@@ -673,30 +691,54 @@ static bool fence_may_rest(struct ha_keeper *m, struct ha_soft_host *h)
 static void fence_tell_early(struct ha_keeper *m, struct ha_soft_host *h)
 {
     const nanos slow = u64_add_sat(h->phase_at, HA_FENCE_QUIET);
+    struct ha_fence_told told = {.is_slow = h->told.is_slow, .failures = h->fence.levels_failed};
     const char *what = NULL;
     struct buf text;
 
     buf_init(&text);
     if (h->fence.round > 0 || ha_fence_is_done(&h->fence)) {
-        h->failures_told = h->fence.levels_failed;
-    } else if (h->fence.levels_failed != h->failures_told) {
-        h->failures_told = h->fence.levels_failed;
+        h->told = told;
+    } else if (h->fence.levels_failed != h->told.failures) {
         what = "host-fence-level-failed";
         ha_fence_tell_failure(&h->fence, &text);
         say(&text, "; ");
         ha_fence_tell(&h->fence, &text);
-    } else if (!h->is_slow_told && m->now >= slow && h->fence.phase != HA_FENCE_FLIGHT) {
-        h->is_slow_told = true;
+    } else if (!told.is_slow && m->now >= slow && h->fence.phase != HA_FENCE_FLIGHT) {
+        told.is_slow = true;
         what = "host-fence-slow";
         say(&text, "nothing has proved it off yet, and it is tried on: ");
         ha_fence_tell(&h->fence, &text);
-    } else if (!h->is_slow_told) {
+    } else if (!told.is_slow && m->now < slow) {
         ha_keeper_want(m, slow);
     }
     if (what != NULL) {
-        fate_note(m, h, say_end(&text), what);
+        fate_tell(m, h, say_end(&text), what, &told);
     }
     buf_deinit(&text);
+}
+
+/* The fence's next step, if it is due: what has changed in the records since its last one counts
+ * first. One that waits is woken by the end of the transaction, or by a host that falls silent. */
+static void fence_go_on(struct ha_keeper *m, struct ha_soft_host *h)
+{
+    const struct ha_lease_row *row = ha_lessor_find(m->lessor, h->name);
+
+    ha_fence_raise_flight(&h->fence, h->flight, m->settings.drift_ppm);
+    if (m->now >= ha_fence_deadline(&h->fence) || ha_fence_is_outdated(&h->fence, m->view)) {
+        ha_keeper_fence_step(m, h, NULL);
+    }
+    if (!ha_keeper_fence_waits(m, h)) {
+        ha_keeper_want(m, ha_fence_deadline(&h->fence));
+    } else if (row != NULL && m->now < row->heard_at + HA_SILENCE) {
+        ha_keeper_want(m, row->heard_at + HA_SILENCE);
+    }
+}
+
+/* Has time proved it gone, where nothing can be tried, or nothing has worked? */
+static bool fence_is_overtaken(struct ha_keeper *m, const struct ha_soft_host *h)
+{
+    return (h->fence.round > 0 || h->fence.n_levels == 0) && h->owned == 0 &&
+           ha_fence_is_idle(&h->fence) && host_is_expired(m, h);
 }
 
 static void host_fencing(struct ha_keeper *m, struct ha_soft_host *h, const struct ha_fate *fate)
@@ -713,6 +755,9 @@ static void host_fencing(struct ha_keeper *m, struct ha_soft_host *h, const stru
     }
     if (host_is_fence_asked(m, h->name)) {
         fate_fence(m, h, "asked by an operator", true);
+        if (h->has_fence) {
+            fence_go_on(m, h);
+        }
         return;
     }
     if (!fate->is_asked && fence_may_rest(m, h)) {
@@ -734,17 +779,20 @@ static void host_fencing(struct ha_keeper *m, struct ha_soft_host *h, const stru
     if (!h->has_fence) {
         ha_keeper_fence_begin(m, h);
     }
+    if (!fate->is_asked && fence_is_overtaken(m, h)) {
+        fate_gone(m, h, HA_PROOF_EXPIRED,
+                  "it could not be fenced; its lease and its watchdog have "
+                  "run out, and it owns nothing any more");
+        h->is_spared = true;
+        buf_deinit(&text);
+        return;
+    }
+    fence_go_on(m, h);
     if (ha_fence_is_done(&h->fence)) {
         say(&text, "switched off and read back by ");
         ha_fence_tell_devices(&h->fence, &text);
         m->figures.fences_done++;
         fate_gone(m, h, HA_PROOF_FENCED, say_end(&text));
-    } else if (!fate->is_asked && h->fence.round > 0 && h->owned == 0 && fence_is_idle(h) &&
-               host_is_expired(m, h)) {
-        fate_gone(m, h, HA_PROOF_EXPIRED,
-                  "it could not be fenced; its lease and its watchdog have "
-                  "run out, and it owns nothing any more");
-        h->is_spared = true;
     } else if (h->fence.round != fate->attempts) {
         ha_fence_tell(&h->fence, &text);
         fate_note(m, h, say_end(&text), "host-fence-failed");
@@ -752,9 +800,6 @@ static void host_fencing(struct ha_keeper *m, struct ha_soft_host *h, const stru
         fence_tell_early(m, h);
     }
     buf_deinit(&text);
-    if (h->has_fence) {
-        ha_keeper_want(m, ha_fence_deadline(&h->fence));
-    }
 }
 
 /* --- GONE ---------------------------------------------------------------------------------------
@@ -794,13 +839,9 @@ static void host_pass(struct ha_keeper *m, struct ha_soft_host *h)
     if (h->has_fence && (phase != HA_HOST_FENCING || fate->term != m->term)) {
         ha_keeper_fence_end(h);
     }
-    const bool is_over = h->is_spared && ha_hold_is_open(m, &h->hold);
-    if (h->has_fence && !is_over && m->now >= ha_fence_deadline(&h->fence)) {
-        ha_keeper_fence_step(m, h, NULL);
-    }
     if (!ha_hold_is_free(m, &h->hold)) {
-        if (h->has_fence && !is_over) {
-            ha_keeper_want(m, ha_fence_deadline(&h->fence));
+        if (h->has_fence) {
+            fence_go_on(m, h);
         }
         return;
     }

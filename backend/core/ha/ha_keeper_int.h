@@ -95,6 +95,12 @@ struct ha_soft_device {
     bool is_busy;
 };
 
+/* What people were told of a fence in its first round. */
+struct ha_fence_told {
+    bool is_slow;      /* that it has lasted for HA_FENCE_QUIET */
+    uint32_t failures; /* of its levels */
+};
+
 struct ha_soft_host {
     char name[HA_NAME_BYTES];
     struct ha_hold hold;
@@ -113,7 +119,7 @@ struct ha_soft_host {
 
     /* By the transaction that holds it: */
     bool is_mistrusted; /* it goes into quarantine */
-    bool is_spared;     /* its fence ends, with no command under way: none is to follow */
+    bool is_spared;     /* its fence ends: no command is to follow */
 
     bool has_trip;
     struct breaker trip;
@@ -121,9 +127,8 @@ struct ha_soft_host {
     char trip_machines[HA_TRIP_MACHINES][HA_NAME_BYTES];
 
     bool has_fence;
-    bool is_slow_told;      /* that it has lasted for HA_FENCE_QUIET */
-    uint32_t failures_told; /* of its levels */
-    uint64_t fence_life;    /* answers to commands of earlier ones change nothing */
+    struct ha_fence_told told;
+    uint64_t fence_life; /* answers to commands of earlier ones change nothing */
     struct ha_fence fence;
 };
 
@@ -148,9 +153,12 @@ struct ha_soft_incident {
 struct ha_deed {
     struct ha_keeper *manager;
     struct ha_txn txn;
-    struct ha_hold *hold[3]; /* of all that it is about */
-    struct ha_soft_vm *vm;   /* whose `going_to` and `coming_to` end with it */
-    uint64_t term;           /* of the manager, when it began */
+    struct ha_hold *hold[3];     /* of all that it is about */
+    struct ha_soft_vm *vm;       /* whose `going_to` and `coming_to` end with it */
+    struct ha_soft_host *teller; /* whose fence has told something by it; NULL */
+    uint64_t teller_life;        /* of that fence */
+    struct ha_fence_told told;   /* what it had told before */
+    uint64_t term;               /* of the manager, when it began */
     nanos submitted_at;
     bool is_token;
     nanos lease; /* a token's */
@@ -320,8 +328,12 @@ bool ha_trip_is_news(struct ha_keeper *m, const struct ha_soft_host *h, const st
 /* ha_keeper_power.c */
 void ha_keeper_fence_begin(struct ha_keeper *m, struct ha_soft_host *h);
 void ha_keeper_fence_end(struct ha_soft_host *h);
+/* An answer is taken; nothing more is asked while ha_keeper_fence_waits. */
 void ha_keeper_fence_step(struct ha_keeper *m, struct ha_soft_host *h,
                           const struct ha_fence_answer *answer);
+/* Is the fence about to end by a transaction under way, or by one that must follow, since the host
+ * is heard? Whoever is told OFF then is told it for nothing. */
+bool ha_keeper_fence_waits(const struct ha_keeper *m, const struct ha_soft_host *h);
 void ha_keeper_test_devices(struct ha_keeper *m);
 bool ha_keeper_is_tested(const struct ha_keeper *m, const struct ha_host *host);
 void ha_power_calls_free(struct ha_keeper *m);

@@ -139,20 +139,41 @@ static void fence_command(struct ha_keeper *m, struct ha_soft_host *h,
     ha_keeper_confirm(m);
 }
 
-/* One that is not right any more is dropped: its fence is over, or gives it up by itself. */
+/* Is it heard, whom no operator wants to be switched off? */
+static bool fence_is_needless(const struct ha_keeper *m, const struct ha_soft_host *h)
+{
+    const struct ha_fate *fate = ha_view_fate(m->view, h->name);
+
+    return fate != NULL && !fate->is_asked && ha_keeper_is_heard(m, h);
+}
+
+bool ha_keeper_fence_waits(const struct ha_keeper *m, const struct ha_soft_host *h)
+{
+    const bool is_held = ha_hold_is_open(m, &h->hold) || m->now < h->hold.again;
+
+    return (h->is_spared && is_held) || (ha_fence_is_idle(&h->fence) && fence_is_needless(m, h));
+}
+
+/* One that is not right any more is dropped: its fence is over, or gives it up by itself. A fence
+ * that is not to send it after all knows at once. */
 static void fence_let_go(struct ha_keeper *m, struct ha_power_call *call)
 {
-    const struct ha_soft_host *h = ha_soft_host_find(m, call->host);
+    struct ha_soft_host *h = ha_soft_host_find(m, call->host);
+    const bool is_ours =
+        h != NULL && h->has_fence && h->fence_life == call->life && fence_is_ours(m, h);
 
     call->is_held = false;
-    if (h != NULL && h->has_fence && h->fence_life == call->life && fence_is_ours(m, h) &&
-        m->now < call->request.deadline) {
+    if (is_ours && (fence_is_needless(m, h) || ha_keeper_fence_waits(m, h) ||
+                    ha_fence_is_outdated(&h->fence, m->view))) {
+        const struct ha_fence_answer answer = {.ticket = call->ticket, .result = ERR_CANCELED};
+        ha_fence_hear(&h->fence, m->now, &answer);
+    } else if (is_ours && m->now < call->request.deadline) {
         call->asked_at = m->now;
         m->world->power->submit(m->world->self, &call->request);
-    } else {
-        call_unlink(call);
-        mem_free(call);
+        return;
     }
+    call_unlink(call);
+    mem_free(call);
 }
 
 static struct ha_power_call *fence_next_held(const struct ha_keeper *m)
@@ -187,6 +208,12 @@ void ha_power_calls_drop(struct ha_keeper *m)
     }
 }
 
+static void fence_is_new(struct ha_keeper *m, struct ha_soft_host *h)
+{
+    h->told = (struct ha_fence_told){0};
+    h->fence_life = ++m->fence_lives;
+}
+
 void ha_keeper_fence_step(struct ha_keeper *m, struct ha_soft_host *h,
                           const struct ha_fence_answer *answer)
 {
@@ -195,7 +222,17 @@ void ha_keeper_fence_step(struct ha_keeper *m, struct ha_soft_host *h,
     if (!fence_is_ours(m, h)) {
         return;
     }
-    ha_fence_step(&h->fence, m->now, answer, &update);
+    ha_fence_hear(&h->fence, m->now, answer);
+    if (ha_keeper_fence_waits(m, h)) {
+        return;
+    }
+    if (ha_fence_is_outdated(&h->fence, m->view)) {
+        if (!ha_fence_renew(&h->fence, m->view, m->now)) {
+            return;
+        }
+        fence_is_new(m, h);
+    }
+    ha_fence_step(&h->fence, m->now, NULL, &update);
     for (uint32_t i = 0; i < update.n; i++) {
         fence_command(m, h, &update.commands[i]);
     }
@@ -212,9 +249,7 @@ void ha_keeper_fence_begin(struct ha_keeper *m, struct ha_soft_host *h)
 
     CHECK(m->world->power != NULL);
     h->has_fence = true;
-    h->is_slow_told = false;
-    h->failures_told = 0;
-    h->fence_life = ++m->fence_lives;
+    fence_is_new(m, h);
     ha_fence_init(&h->fence, m->view, h->name, &config, prng_u64(&m->prng), m->now);
     ha_keeper_fence_step(m, h, NULL);
 }

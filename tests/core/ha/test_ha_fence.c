@@ -674,6 +674,61 @@ static void a_host_without_devices_is_never_proved_off(void **state)
     fencing_deinit(&b);
 }
 
+/* --- records that change ---------------------------------------------------------------------- */
+
+/* What is written again as it was is no news: some apply all that they have each minute. */
+static void only_levels_and_their_devices_make_it_outdated(void **state)
+{
+    (void)state;
+    struct fence_bench b;
+    fencing_init(&b, two_levels, COUNT_OF(two_levels));
+    fencing_begin(&b);
+    b.host.memory_mib += 1024;
+    VIEW_PUT(&b.view, &b.host);
+    assert_false(ha_fence_is_outdated(&b.fence, &b.view));
+    const struct ha_fence_level first = b.host.levels[0];
+    b.host.levels[0] = b.host.levels[1];
+    b.host.levels[1] = first;
+    VIEW_PUT(&b.view, &b.host);
+    assert_true(ha_fence_is_outdated(&b.fence, &b.view));
+    assert_true(ha_fence_renew(&b.fence, &b.view, b.now));
+    assert_false(ha_fence_is_outdated(&b.fence, &b.view));
+    VIEW_PUT(&b.view, ha_view_device(&b.view, "dev-0"));
+    assert_false(ha_fence_is_outdated(&b.fence, &b.view));
+    fencing_set_outlet(&b, 0);
+    assert_true(ha_fence_is_outdated(&b.fence, &b.view));
+    assert_true(ha_fence_renew(&b.fence, &b.view, b.now));
+    b.host.n_levels = 1;
+    VIEW_PUT(&b.view, &b.host);
+    assert_true(ha_fence_is_outdated(&b.fence, &b.view));
+    fencing_deinit(&b);
+}
+
+/* What is under way is waited for, so that no device has two commands; its delay goes on. */
+static void it_is_begun_anew_once_nothing_is_under_way(void **state)
+{
+    (void)state;
+    struct fence_bench b;
+    fencing_init(&b, two_levels, COUNT_OF(two_levels));
+    fencing_begin(&b);
+    const nanos begins = ha_fence_deadline(&b.fence);
+    assert_true(ha_fence_renew(&b.fence, &b.view, b.now));
+    assert_true(ha_fence_deadline(&b.fence) == begins);
+    struct ha_fence_update update;
+    ha_fence_step(&b.fence, begins, NULL, &update);
+    assert_int_equal(update.n, 1);
+    const struct ha_fence_answer told = {.ticket = update.commands[0].ticket, .result = OK};
+    assert_false(ha_fence_renew(&b.fence, &b.view, begins));
+    ha_fence_hear(&b.fence, begins + S, &told);
+    ha_fence_check(&b.fence);
+    assert_true(ha_fence_is_idle(&b.fence));
+    assert_true(ha_fence_deadline(&b.fence) <= begins + S);
+    assert_true(ha_fence_renew(&b.fence, &b.view, begins + S));
+    assert_int_equal(b.fence.phase, HA_FENCE_DELAY);
+    assert_true(ha_fence_deadline(&b.fence) == begins + S);
+    fencing_deinit(&b);
+}
+
 /* --- any devices ------------------------------------------------------------------------------ */
 
 static void break_any_device(struct prng *p, struct fake_device *d)
@@ -890,6 +945,8 @@ int main(void)
         cmocka_unit_test(a_level_of_which_one_device_rests_is_passed_over_whole),
         cmocka_unit_test(time_does_not_go_back),
         cmocka_unit_test(a_host_without_devices_is_never_proved_off),
+        cmocka_unit_test(only_levels_and_their_devices_make_it_outdated),
+        cmocka_unit_test(it_is_begun_anew_once_nothing_is_under_way),
         cmocka_unit_test(a_proof_is_true_as_long_as_reads_are),
         cmocka_unit_test(a_storm_is_capped_at_a_share_and_below_half),
         cmocka_unit_test(a_storm_counts_fences_of_late),
