@@ -159,6 +159,18 @@ static void ha_hold(void *ctx, struct qemu_hold *asked)
     guard_client_hold(d->ha.guard, &h->hold);
 }
 
+/* A guard that was started anew, of a machine that the one before held. */
+static void ha_guard_told(void *ctx, const char *machine, enum err result)
+{
+    char text[96];
+
+    (void)snprintf(text, sizeof text, "%s%s",
+                   result == OK ? "the guard holds it again"
+                                : "the guard was started anew, and does not hold it: ",
+                   result == OK ? "" : err_text(result));
+    ha_qemu_told(ctx, machine, text);
+}
+
 /* --- opening ---------------------------------------------------------------------------------- */
 
 static bool open_machines(struct daemon *d, char *why, size_t n)
@@ -173,6 +185,7 @@ static bool open_machines(struct daemon *d, char *why, size_t n)
     if (s->guard != NULL) {
         d->ha.guard =
             guard_client_open(linux_world_loop(d->lw), linux_world_table(d->lw), s->guard);
+        guard_client_listen(d->ha.guard, ha_guard_told, d);
         linux_world_plug_guard(d->lw, &guard_client_ops, d->ha.guard);
         config.guard = (struct qemu_guard){.hold = ha_hold, .ctx = d};
     }

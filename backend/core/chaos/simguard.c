@@ -201,6 +201,16 @@ void simguard_holds(struct simhost *host)
     }
 }
 
+void simguard_set_held(struct simhost *host, const char *name, bool is_held)
+{
+    struct simvm *vm = simvm_find(host, name);
+
+    if (vm != NULL) {
+        vm->is_held = is_held;
+        simguard_holds(host);
+    }
+}
+
 /* --- requests --------------------------------------------------------------------------------- */
 
 static void answer_guard(struct simcall *call, enum err result)

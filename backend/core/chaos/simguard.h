@@ -28,6 +28,10 @@ void simguard_install(struct simhost *host, enum world_watchdog watchdog, nanos 
 /* Until then it does nothing, and answers nothing. `until` now or earlier: it goes on. */
 void simguard_stall(struct simhost *host, nanos until);
 
+/* It lets go of the machine, as a guard does that was started anew and is not told of it; or holds
+ * it again. */
+void simguard_set_held(struct simhost *host, const char *name, bool is_held);
+
 /* The end of its lease on the host's clock, 0: none yet; is the watchdog armed; how often it has
  * reset the host. */
 nanos simguard_lease(const struct simhost *host);

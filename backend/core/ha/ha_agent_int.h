@@ -50,6 +50,8 @@ struct ha_run {
     nanos stop_time;      /* stop_ms of its machine */
     bool has_exited;      /* while its START is under way */
     bool is_held;         /* by the guard, from its start on */
+    bool is_expected;     /* held and alive when the guard was asked last */
+    uint32_t answers;     /* of the guard in a row, from 0 to 2, that it was so for */
     bool was_asked;       /* its button was pressed, at some time */
     bool is_stopping;     /* ... and it is to end by that, since: */
     nanos stopped_at;
@@ -164,8 +166,10 @@ struct ha_agent {
     nanos guard_at;
     enum world_watchdog watchdog;
     nanos watchdog_timeout;
-    bool was_attested; /* as was said last: */
-    bool was_spoiled;
+    uint32_t guard_holds; /* machines, by its newest answer */
+    bool is_guard_short;  /* by its newest two, it has lost one */
+    bool was_attested;    /* as was said last: */
+    bool was_hidden;
 
     struct ha_probed probed[HA_LIST_MAX];
 
@@ -199,6 +203,9 @@ bool ha_agent_has_hardware(const struct ha_agent *a);
 /* The machine for which a watchdog that is there is not attested: it was started while there was no
  * guard, and is held by none. NULL: there is none. Borrowed, until the runs change. */
 const char *ha_agent_spoiler(const struct ha_agent *a);
+
+/* The guard has a hardware watchdog, and holds fewer machines than are to be held and live. */
+bool ha_agent_is_short(const struct ha_agent *a);
 /* What is told to others of it. */
 enum world_watchdog ha_agent_attested(const struct ha_agent *a);
 

@@ -19,6 +19,32 @@ static void lease_rely(struct ha_agent *a, nanos until, nanos lease)
     }
 }
 
+static void lease_expect(struct ha_agent *a)
+{
+    for (size_t i = 0; i < a->n_runs; i++) {
+        struct ha_run *run = a->runs[i];
+        run->is_expected = run->phase == HA_RUN_ALIVE && run->is_held;
+    }
+}
+
+/* A guard that was started anew may lack a machine that it is counted on to end. A process ends,
+ * and is taken, a moment before its exit, or its start, is told: so one answer says nothing, and
+ * only those machines are counted that lived for all of two. */
+static void lease_count(struct ha_agent *a, uint32_t machines)
+{
+    const uint32_t most = machines > a->guard_holds ? machines : a->guard_holds;
+    uint32_t expected = 0;
+
+    for (size_t i = 0; i < a->n_runs; i++) {
+        struct ha_run *run = a->runs[i];
+        const bool was_there = run->is_expected && run->phase == HA_RUN_ALIVE;
+        run->answers = was_there ? (run->answers > 0 ? 2 : 1) : 0;
+        expected += run->answers == 2;
+    }
+    a->is_guard_short = most < expected;
+    a->guard_holds = machines;
+}
+
 static void lease_on_guard(struct world_guard_request *request)
 {
     struct ha_agent *a = request->owner;
@@ -31,6 +57,7 @@ static void lease_on_guard(struct world_guard_request *request)
         a->has_guard = true;
         a->watchdog = request->watchdog;
         a->watchdog_timeout = request->watchdog_timeout;
+        lease_count(a, request->machines);
     }
     if (request->result == OK && request->op == WORLD_GUARD_LEASE) {
         lease_rely(a, request->until, a->guard_lease);
@@ -40,21 +67,27 @@ static void lease_on_guard(struct world_guard_request *request)
     ha_agent_due(a);
 }
 
-/* What this host attests has changed: by its guard, or by a machine that is not held. */
+/* What this host attests has changed: by its guard, or by a machine that it does not hold. */
 static void lease_tell(struct ha_agent *a)
 {
     const bool has = ha_agent_has_hardware(a);
     const char *spoiler = a->has_reconciled ? ha_agent_spoiler(a) : NULL;
+    const bool is_short = ha_agent_is_short(a);
+    const bool is_hidden = spoiler != NULL || is_short;
 
-    if (spoiler != NULL && !a->was_spoiled) {
+    if (spoiler != NULL && !a->was_hidden) {
         ha_agent_say(a, "watchdog not attested", spoiler,
                      "it was started while there was no guard, and none holds it: stop it, and "
                      "start it again");
-    } else if (spoiler == NULL && has != a->was_attested) {
+    } else if (is_short && !a->was_hidden) {
+        ha_agent_say(a, "watchdog not attested", "",
+                     "the guard holds fewer machines than were handed to it and live; they are "
+                     "handed over again");
+    } else if (!is_hidden && has != a->was_attested) {
         ha_agent_say(a, has ? "watchdog ready" : "watchdog lost", "",
                      ha_watchdog_name(a->watchdog));
     }
-    a->was_spoiled = spoiler != NULL;
+    a->was_hidden = is_hidden;
     a->was_attested = has;
 }
 
@@ -82,6 +115,7 @@ static void lease_guard(struct ha_agent *a, nanos now)
     a->guard.deadline = now + NANOS_PER_S;
     a->guard.done = lease_on_guard;
     a->guard.owner = a;
+    lease_expect(a);
     a->guard_told = tells ? a->lessee.until : a->guard_told;
     a->guard_at = now + HA_GUARD_EVERY;
     ha_agent_want(a, a->guard_at);

@@ -578,6 +578,13 @@ static const char *run_refusal(const struct ha_agent *a, const struct ha_vm *vm,
                "again, "
                "or give the host a fence device in its record and a test of it";
     }
+    if (!has_fence && ha_agent_is_short(a)) {
+        return "this host's guard does not hold all machines that run here, so that no watchdog "
+               "could "
+               "prove its loss: they are handed to it again; `journalctl -u novacron-guard` says "
+               "what "
+               "it refuses";
+    }
     if (!has_fence && !ha_agent_has_hardware(a)) {
         return "the host has neither a hardware watchdog that its guard holds nor a fence device, "
                "so nothing could prove its loss: give it a watchdog, or a fence device in its "

@@ -42,6 +42,8 @@ struct kept {
     char name[WORLD_NAME_MAX_BYTES];
     uint64_t epoch;
     uint32_t pid;
+    enum err said;          /* the guard, when it was told last; ERR_PENDING: it is being told */
+    bool is_refused;        /* by this guard or the one before, and that was told of */
     int fds[GUARD_FDS_MAX]; /* owned */
 };
 
@@ -65,6 +67,9 @@ struct guard_client {
     nanos lease_until;
     struct kept *kept;
     struct world_timer retry;
+    struct world_timer hold_again;                                 /* what was not taken */
+    void (*told)(void *ctx, const char *machine, enum err result); /* NULL: nobody listens */
+    void *told_ctx;
 };
 
 static void guard_client_flush(struct guard_client *c);
@@ -124,6 +129,39 @@ static void kept_add(struct guard_client *c, const struct guard_call *call)
     }
     kept->next = c->kept;
     c->kept = kept;
+}
+
+static struct kept *kept_find(const struct guard_client *c, const struct guard_message *m)
+{
+    struct kept *kept = c->kept;
+
+    while (kept != NULL &&
+           (kept->epoch != m->epoch || kept->pid != m->pid || strcmp(kept->name, m->name) != 0)) {
+        kept = kept->next;
+    }
+    return kept;
+}
+
+/* What came of saying it again. A connection that was lost says nothing, and with the next one all
+ * is said again. */
+static void kept_said(struct guard_client *c, struct kept *kept, enum err result)
+{
+    const bool is_refused = result != OK;
+
+    kept->said = result;
+    if (result == ERR_CLOSED || process_has_ended(kept->fds[0])) {
+        return;
+    }
+    if (is_refused && !c->hold_again.is_set) {
+        world_timer_set(c->world, &c->hold_again,
+                        u64_add_sat(world_now(c->world), GUARD_CLIENT_HOLD_AGAIN));
+    }
+    if (is_refused != kept->is_refused) {
+        kept->is_refused = is_refused;
+        if (c->told != NULL) {
+            c->told(c->told_ctx, kept->name, result);
+        }
+    }
 }
 
 uint32_t guard_client_kept(const struct guard_client *c)
@@ -186,6 +224,11 @@ static void guard_call_answer(struct guard_call *call, enum err result,
     world_timer_cancel(c->world, &call->deadline);
     if (call->message.kind == GUARD_HOLD && result == OK && call->hold != NULL) {
         kept_add(c, call);
+    } else if (call->message.kind == GUARD_HOLD && call->hold == NULL) {
+        struct kept *kept = kept_find(c, &call->message);
+        if (kept != NULL) {
+            kept_said(c, kept, result);
+        }
     }
     if (call->message.kind == GUARD_LEASE && result == OK) {
         c->lease_until = u64_max(c->lease_until, call->message.until);
@@ -334,6 +377,24 @@ static void guard_socket_hear(struct guard_client *c)
     }
 }
 
+static void kept_say(struct guard_client *c, struct kept *kept)
+{
+    const int pidfd = fd_copy(kept->fds[0]);
+
+    if (pidfd < 0) { /* no descriptor is left: without one the guard would hang up */
+        kept_said(c, kept, ERR_BUSY);
+        return;
+    }
+    struct guard_call *hold = guard_call_new(c, GUARD_HOLD);
+    memcpy(hold->message.name, kept->name, sizeof hold->message.name);
+    hold->fds[0] = pidfd;
+    hold->fds[1] = fd_copy(kept->fds[1]);
+    hold->message.epoch = kept->epoch;
+    hold->message.pid = kept->pid;
+    kept->said = ERR_PENDING;
+    guard_call_queue(c, hold);
+}
+
 /* Says again what a guard that was started anew does not know. */
 static void guard_say_again(struct guard_client *c)
 {
@@ -343,15 +404,23 @@ static void guard_say_again(struct guard_client *c)
         lease->message.until = c->lease_until;
         guard_call_queue(c, lease);
     }
-    for (const struct kept *at = c->kept; at != NULL; at = at->next) {
-        struct guard_call *hold = guard_call_new(c, GUARD_HOLD);
-        memcpy(hold->message.name, at->name, sizeof hold->message.name);
-        hold->fds[0] = fd_copy(at->fds[0]);
-        hold->fds[1] = fd_copy(at->fds[1]);
-        hold->message.epoch = at->epoch;
-        hold->message.pid = at->pid;
-        guard_call_queue(c, hold);
+    for (struct kept *at = c->kept; at != NULL; at = at->next) {
+        kept_say(c, at);
     }
+}
+
+/* What it did not take: it had no lease yet, no room, or another machine of that name. */
+static void guard_say_refused(struct world_timer *timer)
+{
+    struct guard_client *c = timer->owner;
+
+    kept_prune(c, NULL);
+    for (struct kept *at = c->kept; c->socket != NULL && at != NULL; at = at->next) {
+        if (at->said != OK && at->said != ERR_PENDING) {
+            kept_say(c, at);
+        }
+    }
+    guard_client_flush(c);
 }
 
 /* Whom the kernel says it is: of root, or of our own user, as in tests. */
@@ -451,13 +520,22 @@ struct guard_client *guard_client_open(struct uv_loop_s *loop, const struct worl
     (void)snprintf(c->at.sun_path, sizeof c->at.sun_path, "%s", path);
     c->calls_end = &c->calls;
     c->retry = (struct world_timer){.fire = guard_client_retry, .owner = c};
+    c->hold_again = (struct world_timer){.fire = guard_say_refused, .owner = c};
     return c;
+}
+
+void guard_client_listen(struct guard_client *c,
+                         void (*told)(void *ctx, const char *machine, enum err result), void *ctx)
+{
+    c->told = told;
+    c->told_ctx = ctx;
 }
 
 void guard_client_close(struct guard_client *c)
 {
     guard_socket_close(c);
     world_timer_cancel(c->world, &c->retry);
+    world_timer_cancel(c->world, &c->hold_again);
     while (c->calls != NULL) {
         struct guard_call *call = c->calls;
         c->calls = call->next;

@@ -14,7 +14,9 @@
  * A GUARD THAT IS STARTED ANEW knows nothing, and its predecessor's watchdog is running out. So the
  * client keeps the last lease, and the machines that the guard took and whose processes live, with
  * pidfds of its own; while there is one, it connects again every GUARD_CLIENT_RETRY, and whenever
- * it connects it first says all of that again, which changes nothing in a guard that knows it.
+ * it connects it first says all of that again, which changes nothing in a guard that knows it. A
+ * machine that this guard then does not take is told of, once, and is said again every
+ * GUARD_CLIENT_HOLD_AGAIN, until it is taken or its process has ended.
  *
  * Connecting and sending never block: it is a socket of this host.
  */
@@ -26,7 +28,8 @@
 struct uv_loop_s;    /* uv_loop_t */
 struct guard_client; /* opaque */
 
-#define GUARD_CLIENT_RETRY (100 * NANOS_PER_MS)
+#define GUARD_CLIENT_RETRY      (100 * NANOS_PER_MS)
+#define GUARD_CLIENT_HOLD_AGAIN NANOS_PER_S
 
 /* Requests under way, at most; more are ERR_CLOSED. */
 #define GUARD_CLIENT_CALLS_MAX 1024
@@ -46,6 +49,11 @@ struct guard_hold {
 /* Uses of the world its time alone. `path`, of the guard's socket, is copied. Never NULL. */
 struct guard_client *guard_client_open(struct uv_loop_s *loop, const struct world *w,
                                        const char *path);
+
+/* A machine that the guard took, and that a guard that was started anew does not take: why; or OK,
+ * now it does. `machine` is borrowed for the call, in which the client is not to be used. */
+void guard_client_listen(struct guard_client *c,
+                         void (*told)(void *ctx, const char *machine, enum err result), void *ctx);
 
 /* Before the world is closed; not from a callback of the client's. The guard keeps what it has.
  * Requests are forgotten. */

@@ -69,6 +69,9 @@ struct uv_loop_s;
 /* How long LIST waits for machines that do not answer. */
 #define QEMU_LIST_PATIENCE NANOS_PER_S
 
+/* A machine that lives, and that the guard did not take, is handed to it again after so long. */
+#define QEMU_HOLD_AGAIN NANOS_PER_S
+
 /* A machine that is to be held by the guard before its guest runs. The driver's; `held` is called
  * once, never within the call of `hold`, and until then `pidfd` stays open. */
 struct qemu_hold {
@@ -82,7 +85,8 @@ struct qemu_hold {
 struct qemu_guard {
     /* NULL: there is no guard, and machines that are to be guarded are refused (ERR_DENIED). Those
      * that are adopted are handed over, too: the guard may have been started anew meanwhile, and
-     * has nothing to do where it holds them. Answers also when its guard is gone, or the driver is.
+     * has nothing to do where it holds them; what it does not take is handed over again, until it
+     * does. Answers also when its guard is gone, or the driver is.
      */
     void (*hold)(void *ctx, struct qemu_hold *hold);
     void *ctx;

@@ -48,7 +48,7 @@ static void adopt_whole(struct qemu_driver *driver, const struct qemu_record *re
     qemu_tell(driver, record->name, "it lives, and is ours again");
     qemu_machine_connect(m);
     if (record->is_guarded) {
-        (void)qemu_hold_begin(m);
+        qemu_hold_adopted(m);
     }
 }
 

@@ -53,20 +53,22 @@ struct qemu_machine {
     int pidfd;                /* the watch's; -1: none */
     struct qemu_watch *watch; /* of its process; NULL: none */
     struct qmp qmp;
-    struct qmp agent;            /* connected when it is first needed */
-    struct qmp_command look;     /* query-status, when something is odd */
-    struct qmp_command cancel;   /* of a move that was called off */
-    struct world_timer retry;    /* of connecting */
-    struct qemu_job *job;        /* PREPARED; owned */
-    struct qemu_call *start;     /* that waits for it; NULL: none */
-    struct qmp_command boot;     /* the step of START that is under way */
-    struct qemu_hold_call *hold; /* under way, with the guard; not owned */
-    enum world_vm_end end;       /* what its end will have been */
-    enum err verdict;  /* BOOTING: why it was given up; OK: it was not, or its log says why */
-    bool is_incoming;  /* BOOTING: it will wait for a guest */
-    bool is_told;      /* its exit is */
-    bool is_new;       /* its directory was made by the START that is under way */
-    bool is_doomed;    /* PREPARED: killed once it is there */
+    struct qmp agent;              /* connected when it is first needed */
+    struct qmp_command look;       /* query-status, when something is odd */
+    struct qmp_command cancel;     /* of a move that was called off */
+    struct world_timer retry;      /* of connecting */
+    struct qemu_job *job;          /* PREPARED; owned */
+    struct qemu_call *start;       /* that waits for it; NULL: none */
+    struct qmp_command boot;       /* the step of START that is under way */
+    struct qemu_hold_call *hold;   /* under way, with the guard; not owned */
+    struct world_timer hold_again; /* it lives, and the guard did not take it */
+    enum err unheld;       /* why the guard does not hold it, as was told; OK: nothing was */
+    enum world_vm_end end; /* what its end will have been */
+    enum err verdict;      /* BOOTING: why it was given up; OK: it was not, or its log says why */
+    bool is_incoming;      /* BOOTING: it will wait for a guest */
+    bool is_told;          /* its exit is */
+    bool is_new;           /* its directory was made by the START that is under way */
+    bool is_doomed;        /* PREPARED: killed once it is there */
     char *image;       /* where its image is in truth, behind all links; owned; NULL: not known */
     bool is_disk_lost; /* ... and it was not for want of room */
     char io_error[96]; /* what QEMU last said of a disk that fails; "": nothing */
@@ -190,8 +192,10 @@ enum err qemu_start_verdict(struct qemu_machine *machine);
 void qemu_jobs_done(uv_async_t *async);
 /* Waits for the thread, and throws away what it made. */
 void qemu_job_drop(struct qemu_machine *machine);
-/* Asks the guard to hold it; false: there is none, which is told. */
+/* Asks the guard to hold it; false: it cannot be asked, which is told. */
 bool qemu_hold_begin(struct qemu_machine *machine);
+/* Asks it for one that lives, as often as it takes. */
+void qemu_hold_adopted(struct qemu_machine *machine);
 void qemu_hold_forget(struct qemu_machine *machine);
 
 void qemu_start_done(struct qemu_machine *machine, const json_t *status);

@@ -376,6 +376,34 @@ struct qemu_hold_call {
 
 static void boot_release(struct qemu_machine *m);
 
+static void hold_due(struct world_timer *timer)
+{
+    qemu_hold_adopted(timer->owner);
+}
+
+static void hold_retry(struct qemu_machine *m)
+{
+    const struct world *w = m->driver->world;
+
+    m->hold_again = (struct world_timer){.fire = hold_due, .owner = m};
+    world_timer_set(w, &m->hold_again, u64_add_sat(world_now(w), QEMU_HOLD_AGAIN));
+}
+
+/* It was started as one that the guard holds, and is counted on to end by it: a guard that was
+ * late, away or without a lease is asked until it has it. The same reason is told once. */
+static void live_hold_answered(struct qemu_machine *m, enum err result)
+{
+    if (result != OK && result != m->unheld) {
+        qemu_tell(m->driver, m->record.name, "the guard does not hold it: %s", err_text(result));
+    } else if (result == OK && m->unheld != OK) {
+        qemu_tell(m->driver, m->record.name, "the guard holds it now");
+    }
+    m->unheld = result;
+    if (result != OK) {
+        hold_retry(m);
+    }
+}
+
 static void hold_answered(struct qemu_hold *hold, enum err result)
 {
     struct qemu_hold_call *call = hold->owner;
@@ -387,10 +415,8 @@ static void hold_answered(struct qemu_hold *hold, enum err result)
         return;
     }
     m->hold = NULL;
-    if (m->phase == QEMU_LIVE && result != OK) {
-        qemu_tell(m->driver, m->record.name, "the guard does not hold it: %s", err_text(result));
-    }
     if (m->phase != QEMU_BOOTING) {
+        live_hold_answered(m, result);
         return;
     }
     if (result != OK) {
@@ -407,6 +433,7 @@ void qemu_hold_forget(struct qemu_machine *m)
         m->hold->machine = NULL;
         m->hold = NULL;
     }
+    world_timer_cancel(m->driver->world, &m->hold_again);
 }
 
 bool qemu_hold_begin(struct qemu_machine *m)
@@ -415,10 +442,13 @@ bool qemu_hold_begin(struct qemu_machine *m)
     const int pidfd = guard->hold != NULL ? fcntl(m->pidfd, F_DUPFD_CLOEXEC, 0) : -1;
 
     if (pidfd < 0) {
-        const char *what = "it is to be guarded, and there is no guard here";
+        const char *what = guard->hold != NULL
+                               ? "it is to be guarded, and no descriptor is left for that"
+                               : "it is to be guarded, and there is no guard here";
         if (m->start != NULL) {
             qemu_start_blame(m, "%s", what);
-        } else {
+        } else if (m->unheld != ERR_BUSY) {
+            m->unheld = ERR_BUSY;
             qemu_tell(m->driver, m->record.name, "%s", what);
         }
         return false;
@@ -436,6 +466,13 @@ bool qemu_hold_begin(struct qemu_machine *m)
     m->hold = call;
     guard->hold(guard->ctx, &call->hold);
     return true;
+}
+
+void qemu_hold_adopted(struct qemu_machine *m)
+{
+    if (!qemu_hold_begin(m) && m->driver->guard.hold != NULL) {
+        hold_retry(m);
+    }
 }
 
 /* --- the steps after the thread ----------------------------------------------------------------

@@ -24,6 +24,7 @@ struct lone_agent {
     uint32_t renewals;
     char spoiler[HA_NAME_BYTES]; /* for which it has said that it attests nothing */
     uint32_t taken_back;         /* times it has said so */
+    bool is_hidden;              /* it has said that it attests nothing, since then */
 };
 
 /* --- the store -------------------------------------------------------------------------------- */
@@ -78,8 +79,10 @@ static void lone_said(void *ctx, const char *what, const char *vm, const char *d
     (void)detail;
     if (strcmp(what, "watchdog not attested") == 0) {
         ha_text_set(b->spoiler, sizeof(b->spoiler), vm);
+        b->is_hidden = true;
     } else if (strcmp(what, "watchdog ready") == 0) {
         b->spoiler[0] = '\0';
+        b->is_hidden = false;
     }
     b->taken_back += strcmp(what, "taken back") == 0;
 }
@@ -139,6 +142,7 @@ static void lone_begin_anew(struct lone_agent *b)
     ha_agent_close(b->agent);
     b->n = 0;
     b->spoiler[0] = '\0';
+    b->is_hidden = false;
     lone_begin(b);
 }
 
@@ -437,6 +441,66 @@ static void a_machine_that_the_guard_does_not_hold_is_no_promise(void **state)
     lone_run(&b, 2 * NANOS_PER_S);
     assert_true(lone_attests(&b));
     assert_string_equal(b.spoiler, "");
+    lone_close(&b);
+}
+
+/* It was handed to a guard that died, and the next one was not told, or did not take it. */
+static void a_machine_that_the_guard_has_lost_is_no_promise(void **state)
+{
+    struct lone_agent b;
+    struct world_vm_found found;
+    (void)state;
+    lone_open(&b, WORLD_WATCHDOG_READY);
+    const struct ha_host host = host_named("a", 1000, 4);
+    VIEW_PUT(&b.view, &host);
+    lone_register(&b);
+    lone_grant(&b, b.view.revision);
+    lone_assign(&b, 7, HA_POLICY_STOP);
+    lone_grant(&b, b.view.revision);
+    lone_run(&b, 3 * NANOS_PER_S);
+    assert_true(simvm_at(b.host, 0, &found));
+    assert_true(found.is_guarded);
+    assert_true(lone_attests(&b));
+    simguard_set_held(b.host, "web", false);
+    for (uint32_t i = 0; i < 3; i++) {
+        lone_grant(&b, b.view.revision);
+        lone_run(&b, 2 * NANOS_PER_S);
+    }
+    assert_false(lone_attests(&b));
+    assert_true(b.is_hidden);
+    assert_int_equal(b.agent->record.watchdog, WORLD_WATCHDOG_NONE);
+    simguard_set_held(b.host, "web", true); /* it is handed over again */
+    for (uint32_t i = 0; i < 2; i++) {
+        lone_grant(&b, b.view.revision);
+        lone_run(&b, 2 * NANOS_PER_S);
+    }
+    assert_true(lone_attests(&b));
+    assert_false(b.is_hidden);
+    lone_close(&b);
+}
+
+/* The guard knows of a death before the agent does, and of a birth: one answer says nothing. */
+static void one_answer_of_the_guard_takes_no_promise_away(void **state)
+{
+    struct lone_agent b;
+    (void)state;
+    lone_open(&b, WORLD_WATCHDOG_READY);
+    const struct ha_host host = host_named("a", 1000, 4);
+    VIEW_PUT(&b.view, &host);
+    lone_register(&b);
+    lone_grant(&b, b.view.revision);
+    lone_assign(&b, 7, HA_POLICY_STOP);
+    lone_grant(&b, b.view.revision);
+    lone_run(&b, 3 * NANOS_PER_S);
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_true(lone_attests(&b));
+        simguard_set_held(b.host, "web", false);
+        lone_grant(&b, b.view.revision); /* it answers once */
+        simguard_set_held(b.host, "web", true);
+        lone_run(&b, 3 * NANOS_PER_S);
+    }
+    assert_true(lone_attests(&b));
+    assert_false(b.is_hidden);
     lone_close(&b);
 }
 
@@ -926,6 +990,8 @@ int main(void)
         cmocka_unit_test(a_record_of_a_newer_boot_displaces),
         cmocka_unit_test(a_first_boot_is_above_those_that_were_deleted),
         cmocka_unit_test(a_machine_that_the_guard_does_not_hold_is_no_promise),
+        cmocka_unit_test(a_machine_that_the_guard_has_lost_is_no_promise),
+        cmocka_unit_test(one_answer_of_the_guard_takes_no_promise_away),
         cmocka_unit_test(a_machine_that_is_to_be_kept_takes_no_promise_away),
         cmocka_unit_test(a_machine_that_is_kept_hides_no_watchdog),
         cmocka_unit_test(nothing_is_ended_before_it_is_known_whether_it_is_to_be_kept),

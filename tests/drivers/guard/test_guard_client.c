@@ -28,7 +28,9 @@ struct own_guard {
     int peer; /* -1: nobody */
     uint64_t instance;
     bool is_silent;
+    enum err says;  /* to a HOLD, in the place of what it is; OK: what it is */
     uint32_t taken; /* messages */
+    uint32_t holds; /* of these */
 };
 
 struct room {
@@ -39,6 +41,9 @@ struct room {
     struct guard_client *client;
     struct own_guard own;
     bool has_own;
+    char told[WORLD_NAME_MAX_BYTES]; /* the machine that was told of last; "": none */
+    enum err told_result;
+    uint32_t tellings;
 };
 
 static void own_open(struct room *r)
@@ -76,6 +81,10 @@ static enum err own_do(struct own_guard *own, struct guard_received *received, n
     if (m->kind == GUARD_LEASE) {
         return guard_lease(&own->guard, now, m->until);
     }
+    own->holds += m->kind == GUARD_HOLD;
+    if (m->kind == GUARD_HOLD && own->says != OK) {
+        return own->says;
+    }
     return m->kind == GUARD_HOLD
                ? guard_hold(&own->guard, now, m->name, m->epoch, m->pid, &slot, &is_new)
                : OK;
@@ -108,6 +117,15 @@ static void own_turn(struct room *r)
     }
 }
 
+static void room_told(void *ctx, const char *machine, enum err result)
+{
+    struct room *r = ctx;
+
+    (void)snprintf(r->told, sizeof r->told, "%s", machine);
+    r->told_result = result;
+    r->tellings++;
+}
+
 static void room_open(struct room *r, bool has_own)
 {
     memset(r, 0, sizeof *r);
@@ -120,6 +138,7 @@ static void room_open(struct room *r, bool has_own)
         own_open(r);
     }
     r->client = guard_client_open(linux_world_loop(r->lw), r->world, r->path);
+    guard_client_listen(r->client, room_told, r);
     linux_world_plug_guard(r->lw, &guard_client_ops, r->client);
 }
 
@@ -351,6 +370,51 @@ static void a_guard_that_is_started_anew_is_told_all_of_it_unasked(void **state)
     room_close(&r);
 }
 
+/* It is taken once there is room, a lease, or whatever was missing; and is told of. */
+static void what_a_guard_that_is_started_anew_refuses_is_said_until_it_is_taken(void **state)
+{
+    (void)state;
+    struct room r;
+
+    room_open(&r, true);
+    assert_int_equal(room_ask(&r, WORLD_GUARD_LEASE, 50 * S, PATIENCE).result, OK);
+    pid_t pid = process_start();
+    assert_int_equal(hold_process(&r, "vm", pid), OK);
+    own_close(&r);
+    for (int i = 0; i < 20; i++) {
+        room_turn(&r);
+    }
+    own_open(&r);
+    r.own.says = ERR_BUSY;
+    nanos began = world_now(r.world);
+    while (r.own.holds < 3) {
+        assert_true(world_now(r.world) < began + PATIENCE);
+        room_turn(&r);
+    }
+    assert_true(world_now(r.world) >= began + GUARD_CLIENT_HOLD_AGAIN); /* no storm */
+    for (int i = 0; i < 20; i++) {
+        room_turn(&r);
+    }
+    assert_string_equal(r.told, "vm");
+    assert_int_equal(r.told_result, ERR_BUSY);
+    assert_int_equal(r.tellings, 1);
+    assert_int_equal(r.own.guard.count, 0);
+    r.own.says = OK;
+    while (r.own.guard.count == 0 || r.told_result != OK) {
+        assert_true(world_now(r.world) < began + PATIENCE);
+        room_turn(&r);
+    }
+    assert_int_equal(r.own.guard.machines[0].pid, pid);
+    assert_int_equal(r.tellings, 2);
+    uint32_t holds = r.own.holds;
+    while (world_now(r.world) < began + 5 * GUARD_CLIENT_HOLD_AGAIN) {
+        room_turn(&r);
+    }
+    assert_int_equal(r.own.holds, holds); /* what is held is said no more */
+    process_end(pid);
+    room_close(&r);
+}
+
 static void a_crowd_of_requests_is_answered_in_full(void **state)
 {
     (void)state;
@@ -452,6 +516,7 @@ int main(void)
         cmocka_unit_test(a_silent_guard_is_a_deadline),
         cmocka_unit_test(what_waits_when_the_guard_dies_is_closed),
         cmocka_unit_test(a_guard_that_is_started_anew_is_told_all_of_it_unasked),
+        cmocka_unit_test(what_a_guard_that_is_started_anew_refuses_is_said_until_it_is_taken),
         cmocka_unit_test(a_crowd_of_requests_is_answered_in_full),
         cmocka_unit_test(the_guard_itself_ends_what_it_was_handed_and_is_told_again),
     };

@@ -345,11 +345,63 @@ static void a_guest_does_not_run_before_the_guard_has_it(void **state)
     assert_int_equal(guard.holds, 2);
     assert_string_equal(guard.hold->name, "vm");
     assert_int_equal(guard.hold->epoch, 1);
-    guard.hold->held(guard.hold, ERR_REFUSED);
-    assert_non_null(strstr(lab->told, "the guard does not hold it"));
+    guard.hold->held(guard.hold, OK);
     list_all(lab, &call);
     assert_int_equal(call.count, 1);
     assert_true(call.listed[0].is_guarded);
+}
+
+/* Its next question to the guard, which is then answered so. */
+static void lab_answer_hold(struct qemu_lab *lab, struct lab_guard *guard, enum err result)
+{
+    for (int i = 0; guard->hold == NULL; i++) {
+        assert_true(i < 60000);
+        qemu_lab_step(lab);
+    }
+    struct qemu_hold *hold = guard->hold;
+    guard->hold = NULL;
+    assert_string_equal(hold->name, "vm");
+    hold->held(hold, result);
+}
+
+static unsigned told_times(const struct qemu_lab *lab, const char *text)
+{
+    unsigned n = 0;
+
+    for (const char *at = lab->told; (at = strstr(at, text)) != NULL; at++) {
+        n++;
+    }
+    return n;
+}
+
+/* The guard was slow, was away, or had no lease when it was asked. */
+static void what_is_adopted_is_handed_over_until_the_guard_has_it(void **state)
+{
+    struct qemu_lab *lab = *state;
+    struct lab_guard guard = {.hold = NULL};
+    struct qemu_lab_call call;
+
+    lab_with_guard(lab, &guard);
+    start_guarded(lab, &call, &guard);
+    lab_answer_hold(lab, &guard, OK);
+    qemu_lab_await(&call);
+    assert_int_equal(call.request.result, OK);
+    qemu_lab_driver_close(lab);
+    qemu_lab_driver_open(lab);
+    const nanos began = world_now(lab->w);
+    lab_answer_hold(lab, &guard, ERR_TIMEOUT);
+    lab_answer_hold(lab, &guard, ERR_REFUSED);
+    lab_answer_hold(lab, &guard, ERR_REFUSED);
+    assert_true(world_now(lab->w) >= began + 2 * QEMU_HOLD_AGAIN);      /* no storm */
+    assert_int_equal(told_times(lab, "the guard does not hold it"), 2); /* once each */
+    lab_answer_hold(lab, &guard, OK);
+    assert_int_equal(told_times(lab, "the guard holds it now"), 1);
+    assert_int_equal(guard.holds, 5);
+    const nanos held = world_now(lab->w);
+    while (world_now(lab->w) < held + 2 * QEMU_HOLD_AGAIN) {
+        qemu_lab_step(lab);
+    }
+    assert_int_equal(guard.holds, 5);
 }
 
 static void a_guard_that_says_no_ends_the_start(void **state)
@@ -845,6 +897,7 @@ int main(void)
         LAB_TEST(a_kill_reaches_a_machine_that_is_still_starting),
         LAB_TEST(a_guarded_machine_is_denied_without_a_guard),
         LAB_TEST(a_guest_does_not_run_before_the_guard_has_it),
+        LAB_TEST(what_is_adopted_is_handed_over_until_the_guard_has_it),
         LAB_TEST(a_guard_that_says_no_ends_the_start),
         LAB_TEST(a_guard_may_answer_when_the_machine_is_gone),
         LAB_TEST(a_machine_survives_the_kill_of_its_daemon),
