@@ -490,6 +490,11 @@ nanos ha_keeper_lease(const struct ha_keeper *m)
     return u64_min(token_wanted(m), m->token_lease);
 }
 
+uint32_t ha_keeper_drift(const struct ha_keeper *m)
+{
+    return m->settings.drift_ppm;
+}
+
 /* --- looking in ---------------------------------------------------------------------------------
  */
 

@@ -123,8 +123,9 @@ nanos ha_keeper_deadline(const struct ha_keeper *m);
 bool ha_keeper_judge(const struct ha_keeper *m, node_id from, const struct ha_renew *renew,
                      enum ha_refusal *refusal);
 
-/* L, as it is granted now. */
+/* L, as it is granted now; and by how much clocks may drift apart, in ppm. */
 nanos ha_keeper_lease(const struct ha_keeper *m);
+uint32_t ha_keeper_drift(const struct ha_keeper *m);
 
 /* --- looking in ------------------------------------------------------------------------------- */
 

@@ -222,6 +222,15 @@ static void fate_copy(const struct ha_keeper *m, const char *host, struct ha_fat
     ret->term = m->term;
 }
 
+/* What operators have asked for by the host's record is being done. A host that was declared anew
+ * counts anew, and its fate does not. */
+static void fate_obey(struct ha_fate *fate, const struct ha_host *host)
+{
+    if (host != NULL && host->fence_count > fate->fence_count) {
+        fate->fence_count = host->fence_count;
+    }
+}
+
 static struct ha_deed *fate_deed(struct ha_keeper *m, struct ha_soft_host *h)
 {
     struct ha_deed *d = ha_deed_new(m);
@@ -336,7 +345,7 @@ static void fate_lose(struct ha_keeper *m, struct ha_soft_host *h, enum ha_fate_
     fate.is_asked = phase == HA_HOST_FENCING;
     fate.attempts = 0;
     fate.boot = agent != NULL ? agent->boot : 0;
-    fate.fence_count = host != NULL ? host->fence_count : fate.fence_count;
+    fate_obey(&fate, host);
     memcpy(fate.incident, incident->record.id, sizeof(fate.incident));
     fate.losses++;
     ha_text_set(fate.reason, sizeof(fate.reason), why);
@@ -379,7 +388,7 @@ static void fate_fence(struct ha_keeper *m, struct ha_soft_host *h, const char *
     fate.proof = HA_PROOF_NONE;
     fate.is_asked = is_asked;
     fate.attempts = h->has_fence ? h->fence.round : 0;
-    fate.fence_count = is_asked && host != NULL ? host->fence_count : fate.fence_count;
+    fate_obey(&fate, is_asked ? host : NULL);
     ha_text_set(fate.reason, sizeof(fate.reason), why);
     ha_incident_step(m, fate.incident, "fence", h->name, why);
     m->figures.fences_begun++;

@@ -6,6 +6,7 @@
 #include "core/base/cursor.h"
 #include "core/base/mem.h"
 #include "core/base/mutant.h"
+#include "core/ha/ha_proof.h"
 
 /* A shorter gap between the clocks is none: they are not read at one instant. */
 #define HA_SLEEP_MIN (20 * NANOS_PER_MS)
@@ -400,9 +401,8 @@ static void ha_lessor_judge(struct ha_lessor *l, struct ha_lease_row *row,
         return;
     }
     /* Before the answer leaves: from here on it may be relied upon. */
-    row->lease = row->granted_at + row->lease > row->arrived_at + court->lease
-                     ? row->granted_at + row->lease - row->arrived_at
-                     : court->lease;
+    const nanos passed = u64_sub_sat(row->arrived_at, row->granted_at);
+    row->lease = u64_max(court->lease, ha_proof_lease_left(row->lease, passed, court->drift_ppm));
     row->granted_at = row->arrived_at;
     row->watchdog = renew->has_slept ? WORLD_WATCHDOG_NONE : renew->watchdog;
     row->watchdog_timeout = (nanos)renew->watchdog_ms * NANOS_PER_MS;

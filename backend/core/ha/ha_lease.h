@@ -210,6 +210,7 @@ struct ha_lessor_court {
     void (*answer)(void *ctx, node_id to, const struct ha_note *note);
     uint64_t revision; /* that the view has which judges */
     nanos lease;       /* L */
+    uint32_t drift_ppm;
 };
 void ha_lessor_confirm_over(struct ha_lessor *l, bool is_confirmed,
                             const struct ha_lessor_court *court);

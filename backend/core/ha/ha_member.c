@@ -94,7 +94,8 @@ static void member_renewals_confirmed(struct ha_member *h, bool is_leader)
                                           .judge = court_judge,
                                           .answer = court_answer,
                                           .revision = h->view.revision,
-                                          .lease = ha_keeper_lease(h->keeper)};
+                                          .lease = ha_keeper_lease(h->keeper),
+                                          .drift_ppm = ha_keeper_drift(h->keeper)};
     bool may_grant = is_leader && h->confirm.term == h->lessor.term && ha_keeper_leads(h->keeper) &&
                      !h->view.is_incomplete;
 

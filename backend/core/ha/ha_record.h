@@ -292,7 +292,7 @@ struct ha_fate {
     uint32_t losses; /* of late */
     bool is_quarantined;
     bool is_tripped;            /* machines cannot be started here: it gets none for a while */
-    uint32_t attempts;          /* rounds of fencing */
+    uint32_t attempts;          /* rounds of its present fence */
     bool is_asked;              /* FENCING: by an operator, whatever is heard of it */
     uint64_t fence_count;       /* of the host's record, as it was last obeyed */
     char reason[HA_TEXT_BYTES]; /* what is known, and what would resolve it */

@@ -196,6 +196,35 @@ static void renewal_is_confirmed(struct ha_lessor *lessor, const struct ha_lesso
     ha_lessor_confirm_over(lessor, true, court);
 }
 
+/* lease_ms was lowered: what is left of the longer lease counts, on the slowest clock. */
+static void a_shorter_lease_ends_no_longer_one(void **state)
+{
+    struct ha_lessor lessor;
+    struct ha_lessee a;
+    struct bench_court bench = {0};
+    struct ha_lessor_court court = court_of(&bench, 9);
+    const nanos begin = 1000;
+    (void)state;
+    ha_lessee_init(&a, "node-a", 1);
+    ha_lessor_init(&lessor);
+    ha_lessor_begin(&lessor, 4, begin);
+    court.lease = 60 * NANOS_PER_S;
+    const struct ha_renew first = renew_at(&a, 1);
+    ha_lessor_arrived(&lessor, begin, 11, &first);
+    renewal_is_confirmed(&lessor, &court);
+    court.lease = 9 * NANOS_PER_S;
+    court.drift_ppm = 100000;
+    const struct ha_renew second = renew_at(&a, 2);
+    ha_lessor_arrived(&lessor, begin + 44 * NANOS_PER_S, 11, &second);
+    renewal_is_confirmed(&lessor, &court);
+    assert_int_equal(ha_lessor_find(&lessor, "node-a")->lease, 24 * NANOS_PER_S);
+    const struct ha_renew third = renew_at(&a, 3);
+    ha_lessor_arrived(&lessor, begin + 66 * NANOS_PER_S, 11, &third);
+    renewal_is_confirmed(&lessor, &court);
+    assert_int_equal(ha_lessor_find(&lessor, "node-a")->lease, 9 * NANOS_PER_S);
+    ha_lessor_deinit(&lessor);
+}
+
 /* By a slow relay of the voter that the agent has left. What the newer one has withdrawn stays
  * withdrawn, and that a host was alive then is no news. */
 static void older_renewal_that_comes_later_is_no_word_of_its_host(void **state)
@@ -459,6 +488,7 @@ int main(void)
         cmocka_unit_test(sleep_is_seen_and_attests_no_watchdog),
         cmocka_unit_test(grants_only_what_arrived_before_the_confirmation_began),
         cmocka_unit_test(newer_renewal_during_a_confirmation_does_not_move_the_time),
+        cmocka_unit_test(a_shorter_lease_ends_no_longer_one),
         cmocka_unit_test(older_renewal_that_comes_later_is_no_word_of_its_host),
         cmocka_unit_test(what_is_withdrawn_during_a_confirmation_is_not_attested),
         cmocka_unit_test(older_answer_that_comes_later_changes_nothing),
