@@ -50,6 +50,7 @@ static void agent_on_found(struct world_vm_request *request, const struct world_
     run->phase = HA_RUN_ALIVE;
     run->is_held = found->is_guarded;
     run->is_paused = found->state == WORLD_VM_PAUSED;
+    run->is_unseen = found->state == WORLD_VM_UNKNOWN;
     run->is_moved = found->state == WORLD_VM_MOVED;
     run->is_incoming = found->state == WORLD_VM_WAITING;
     run->has_run = found->state == WORLD_VM_RUNNING;

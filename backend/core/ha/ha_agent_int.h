@@ -57,6 +57,7 @@ struct ha_run {
     nanos stopped_at;
     nanos press_at;             /* and is again, from then on */
     bool is_paused;             /* by us, for want of a lease */
+    bool is_unseen;             /* adopted while it did not answer: it may be paused, by whoever */
     bool has_booted;            /* as an agent before this one has seen */
     nanos go_on_again;          /* no RESUME before */
     uint32_t go_on_misses;      /* RESUMEs in a row that were refused to a guest taken back */

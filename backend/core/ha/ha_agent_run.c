@@ -219,6 +219,17 @@ static void run_on_state(struct ha_run *run, const struct world_vm_request *requ
     ha_agent_say(run->agent, stands ? "stands still" : "goes on", run->vm, why);
 }
 
+/* Its first answer, of one that had none for whoever adopted it. That it stands still for no reason
+ * of its driver's is the work of an agent before, which wanted a lease. */
+static void run_is_seen(struct ha_run *run, const struct world_vm_request *request)
+{
+    if (run->is_unseen && request->state == WORLD_VM_PAUSED && request->why[0] == '\0' &&
+        !run->is_moved && !run->is_incoming) {
+        run->is_paused = true;
+    }
+    run->is_unseen = false;
+}
+
 static void run_on_order(struct world_vm_request *request)
 {
     struct ha_run *run = request->owner;
@@ -228,6 +239,7 @@ static void run_on_order(struct world_vm_request *request)
         bool answers = request->result == OK && request->state != WORLD_VM_UNKNOWN;
         if (answers && run->phase == HA_RUN_ALIVE) {
             ha_move_seen(run, request->state);
+            run_is_seen(run, request);
         }
         run_on_state(run, request);
         if (answers) {

@@ -116,6 +116,43 @@ static void a_promise_that_was_taken_back_is_not_told_for_ever(void **state)
 
 /* --- guests that stand still ------------------------------------------------------------------ */
 
+/* Its lease ends. */
+static void lone_pause(struct lone_agent *b)
+{
+    struct world_vm_found found;
+
+    while (!ha_run_of(b->agent, "web")->is_paused) {
+        lone_run(b, 100 * NANOS_PER_MS);
+    }
+    lone_run(b, 100 * NANOS_PER_MS);
+    assert_true(simvm_at(b->host, 0, &found));
+    assert_int_equal(found.state, WORLD_VM_PAUSED);
+}
+
+/* Paused by the agent before, which is all that could be known of it if it answered. */
+static void a_guest_that_was_paused_goes_on_though_it_did_not_answer(void **state)
+{
+    struct lone_agent b;
+    struct world_vm_found found;
+    const struct simvm_faults mute = {.is_mute = true};
+    const struct simvm_faults none = {.is_mute = false};
+    struct ha_owner owner = owner_of("web", HA_RUNNING, "a", 7);
+    (void)state;
+    lone_start(&b, HA_POLICY_PAUSE);
+    lone_pause(&b);
+    simvm_set_faults(b.host, "web", &mute);
+    owner.policy = HA_POLICY_PAUSE;
+    VIEW_PUT(&b.view, &owner);
+    lone_begin_anew(&b);
+    lone_register(&b);
+    lone_grant(&b, b.view.revision);
+    simvm_set_faults(b.host, "web", &none);
+    lone_run(&b, 4 * NANOS_PER_S);
+    assert_true(simvm_at(b.host, 0, &found));
+    assert_int_equal(found.state, WORLD_VM_RUNNING);
+    lone_close(&b);
+}
+
 /* Paused for want of a lease, which comes back with the word that it is to stop, or to be moved: it
  * runs, or it would not notice its button, and would stand still until all is ready for it. */
 static void goes_on_to(enum ha_phase phase)
@@ -125,12 +162,7 @@ static void goes_on_to(enum ha_phase phase)
     struct ha_owner owner = owner_of("web", phase, "a", 7);
 
     lone_start(&b, HA_POLICY_PAUSE);
-    while (!ha_run_of(b.agent, "web")->is_paused) {
-        lone_run(&b, 100 * NANOS_PER_MS);
-    }
-    lone_run(&b, 100 * NANOS_PER_MS);
-    assert_true(simvm_at(b.host, 0, &found));
-    assert_int_equal(found.state, WORLD_VM_PAUSED);
+    lone_pause(&b);
     owner.policy = HA_POLICY_PAUSE;
     if (phase == HA_MOVING) {
         owner.issued = 8;
@@ -308,6 +340,7 @@ int main(void)
         cmocka_unit_test(what_does_not_live_when_an_agent_begins_has_not_failed),
         cmocka_unit_test(a_guest_that_has_started_is_not_asked_again_by_the_next_agent),
         cmocka_unit_test(a_promise_that_was_taken_back_is_not_told_for_ever),
+        cmocka_unit_test(a_guest_that_was_paused_goes_on_though_it_did_not_answer),
         cmocka_unit_test(a_guest_that_was_paused_goes_on_to_be_stopped_or_moved),
         cmocka_unit_test(a_move_that_has_failed_is_told_until_it_is_over),
         cmocka_unit_test(a_guest_that_is_seen_to_run_does_not_wait),

@@ -204,11 +204,11 @@ static uint32_t life_rank(enum world_vm_state state)
     return state == WORLD_VM_RUNNING ? 3 : state == WORLD_VM_PAUSED ? 2 : 1;
 }
 
-/* A process whose guest is elsewhere, or never came, on a host whose daemon is away: it does
- * nothing, and is ended when there is one again. */
+/* A process whose guest is elsewhere, or never came, or has come and stands still, on a host whose
+ * daemon is away: it does nothing, and is ended when there is one again. */
 static bool is_left_behind(const struct simmember *m, enum world_vm_state state)
 {
-    return m->state != MEMBER_UP && (state == WORLD_VM_WAITING || state == WORLD_VM_MOVED);
+    return m->state != MEMBER_UP && state != WORLD_VM_RUNNING;
 }
 
 uint32_t sim_ha_lives(const struct sim *s, const char *name, const struct simmember **ret)
