@@ -63,19 +63,21 @@ void raft_acknowledge(struct raft *r, node_id to, raft_index index)
  * entry with which this term begins is committed, and what comes before it [Ongaro14 §3.6.2]. These
  * are taken, whatever room there is: they were in some leader's memory, within its bound. What this
  * leader proposes can wait, and so can what it has committed: once that is known here, what is here
- * is applied, and makes room. */
-static bool follower_must_take(const struct raft_message *m, uint32_t i)
+ * is applied, and makes room. Beside a witness its own uncommitted entries cannot wait either: one
+ * of them may change the in-sync set, without which none before it commits. */
+static bool follower_must_take(const struct raft *r, const struct raft_message *m, uint32_t i)
 {
     const struct raft_entry *e = &m->entries[i];
     const raft_term before = i > 0 ? m->entries[i - 1].term : m->log_term;
 
-    return e->index > m->commit && (e->term < m->term || before < e->term);
+    return e->index > m->commit &&
+           (e->term < m->term || before < e->term || raft_in_sync_rule_applies(r));
 }
 
 static bool follower_takes(const struct raft *r, const struct raft_message *m, uint32_t i)
 {
     return raft_cache_takes(r, m->entries[i].payload.len + RAFT_ENTRY_OVERHEAD_BYTES) ||
-           follower_must_take(m, i);
+           follower_must_take(r, m, i);
 }
 
 /* Appends what of the message's entries is new, after removing what conflicts with it. Stores the

@@ -54,15 +54,19 @@ enum err raft_propose(struct raft *r, const struct bytes *payloads, uint32_t n)
 
 /* --- sending --------------------------------------------------------------------------------- */
 
+/* Only of what has left memory: that is durable and applied, and never changes. What is behind it
+ * may be replaced before the answer is there, by another leader, and this member may lead again. */
 static void leader_ask_load(struct raft *r, uint32_t slot)
 {
     struct raft_progress *pr = &r->peer[slot].pr;
+    CHECK(pr->next < r->log.cached);
     pr->loading = true;
     PROBE(RAFT_PEER_LOAD);
-    raft_push_load(r, (struct raft_load){.peer = r->membership.member[slot].id,
-                                         .first = pr->next,
-                                         .last = raft_in_sync_sendable(r, slot),
-                                         .max_bytes = r->cfg.max_append_bytes});
+    raft_push_load(
+        r, (struct raft_load){.peer = r->membership.member[slot].id,
+                              .first = pr->next,
+                              .last = u64_min(raft_in_sync_sendable(r, slot), r->log.cached - 1),
+                              .max_bytes = r->cfg.max_append_bytes});
 }
 
 static struct raft_message *leader_new_append(struct raft *r, uint32_t slot)

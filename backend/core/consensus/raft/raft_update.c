@@ -358,6 +358,30 @@ static void update_take_batch(struct raft *r, struct raft_outbox *o, size_t used
     u->message_durable_count = (uint32_t)o->durable_count;
 }
 
+/* Of what waits for the disk the newest word to each says all that those before it said, and is of
+ * no earlier term. */
+static bool outbox_replaces(const struct raft_message *newer, const struct raft_message *older)
+{
+    return newer->type == older->type && newer->to == older->to && newer->reject == older->reject;
+}
+
+/* While a disk hangs, or is full, answers are not to gather without end: any message may be lost.
+ */
+static void outbox_condense(struct raft_outbox *o)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < o->durable_count; i++) {
+        size_t at = 0;
+        while (at < kept && !outbox_replaces(&o->durable[i], &o->durable[at])) {
+            at++;
+        }
+        o->durable[at] = o->durable[i];
+        kept += at == kept;
+    }
+    o->durable_count = kept;
+}
+
 /* With every batch in use, answers wait in the outbox that is filled next. */
 static void update_keep_for_later(struct raft *r, struct raft_outbox *from)
 {
@@ -372,6 +396,7 @@ static void update_keep_for_later(struct raft *r, struct raft_outbox *from)
     from->durable_count = 0;
     from->durable_cap = cap;
     CHECK(from->repair_count == 0);
+    outbox_condense(to);
 }
 
 static raft_index update_appliable(const struct raft *r)

@@ -59,7 +59,7 @@ static void a_completion_covers_the_batches_before_it(void **state)
     solo_stop(&s);
 }
 
-/* A slow disk makes larger batches, not longer queues. */
+/* A slow disk makes larger batches, not longer queues; nor do answers gather behind them. */
 static void no_more_batches_than_declared_are_under_way(void **state)
 {
     (void)state;
@@ -69,6 +69,7 @@ static void no_more_batches_than_declared_are_under_way(void **state)
     for (raft_index i = 1; i <= 3 * RAFT_BATCHES_MAX; i++) {
         assert_int_equal(append_one(&s, 2, i, i == 1 ? 1 : 2, 1), OK);
         assert_true(s.batch_count <= RAFT_BATCHES_MAX);
+        assert_true(s.raft->outbox[0].durable_count + s.raft->outbox[1].durable_count <= 2);
     }
     assert_int_equal(s.batch_count, RAFT_BATCHES_MAX);
     solo_sync(&s, RAFT_BATCHES_MAX);
@@ -77,7 +78,7 @@ static void no_more_batches_than_declared_are_under_way(void **state)
     solo_sync(&s, 1);
     assert_int_equal(solo_status(&s).durable, 1 + 3 * RAFT_BATCHES_MAX);
     assert_int_equal(solo_sent(&s, RAFT_MSG_APP_RESP, 2)->index, 1 + 3 * RAFT_BATCHES_MAX);
-    assert_int_equal(solo_count(&s, RAFT_MSG_APP_RESP, 2), 3 * RAFT_BATCHES_MAX);
+    assert_int_equal(solo_count(&s, RAFT_MSG_APP_RESP, 2), RAFT_BATCHES_MAX + 1);
     solo_stop(&s);
 }
 

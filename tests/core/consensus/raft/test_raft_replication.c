@@ -434,6 +434,7 @@ static void old_entries_come_back_from_the_disk(void **state)
     solo_pulse(&s, 2);
     assert_int_equal(s.load_count, 1);
     assert_int_equal(s.loads[0].first, 3);
+    assert_int_equal(s.loads[0].last, s.raft->log.cached - 1); /* what is behind it may change */
     assert_int_equal(s.loads[0].max_bytes, cfg.max_append_bytes);
     solo_pulse(&s, 2); /* it is asked for once */
     assert_int_equal(s.load_count, 1);
@@ -536,6 +537,40 @@ static void a_follower_with_full_memory_takes_what_a_new_term_needs(void **state
     solo_stop(&s);
 }
 
+/* Beside a witness its own leader's, too: without a change of the in-sync set, which comes behind
+ * them, none of them may commit. */
+static void a_follower_beside_a_witness_takes_what_is_uncommitted(void **state)
+{
+    (void)state;
+    struct raft_config cfg = raft_config_default(1, 42);
+    cfg.max_append_bytes = 4096;
+    cfg.max_cached_bytes = 1 << 16;
+    cfg.max_uncommitted_bytes = 1 << 15;
+    uint8_t *big = mem_alloc_zero(32000);
+    for (uint32_t has_witness = 0; has_witness < 2; has_witness++) {
+        struct raft_membership ms = solo_voters(3);
+        struct solo s;
+        ms.member[2].roles |= has_witness ? RAFT_WITNESS : 0;
+        solo_start(&s, &cfg, &ms);
+        struct raft_entry entries[3];
+        for (uint32_t i = 0; i < 3; i++) {
+            entries[i] = (struct raft_entry){.index = 2 + i, .term = 2, .payload = {big, 32000}};
+        }
+        const struct raft_message m = {.type = RAFT_MSG_APP,
+                                       .from = 2,
+                                       .term = 2,
+                                       .index = 1,
+                                       .log_term = 1,
+                                       .commit = 1,
+                                       .entry_count = 3,
+                                       .entries = entries};
+        assert_int_equal(solo_receive(&s, m), OK);
+        assert_int_equal(solo_status(&s).last, has_witness ? 4 : 3);
+        solo_stop(&s);
+    }
+    mem_free(big);
+}
+
 /* What is settled makes room for an entry of more than half of the memory: by half only, it would
  * be refused for ever. */
 static void an_entry_of_most_of_the_memory_is_taken(void **state)
@@ -613,6 +648,7 @@ int main(void)
         cmocka_unit_test(old_entries_come_back_from_the_disk),
         cmocka_unit_test(a_follower_with_full_memory_takes_a_prefix),
         cmocka_unit_test(a_follower_with_full_memory_takes_what_a_new_term_needs),
+        cmocka_unit_test(a_follower_beside_a_witness_takes_what_is_uncommitted),
         cmocka_unit_test(an_entry_of_most_of_the_memory_is_taken),
         cmocka_unit_test(a_follower_forwards_proposals),
     };
