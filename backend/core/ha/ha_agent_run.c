@@ -582,6 +582,11 @@ static const char *run_refusal(const struct ha_agent *a, const struct ha_vm *vm,
     if (vm->storage[0] == '\0') {
         return NULL; /* on the host's own disk: nobody else will open it */
     }
+    if (ha_view_storage(a->view, vm->storage) == NULL) {
+        return "the record of its storage is missing, or cannot be read: without it, its disk "
+               "would "
+               "be looked for on this host's own";
+    }
     const bool has_fence = host != NULL && host->n_levels > 0;
     if (!has_fence && ha_agent_spoiler(a) != NULL) {
         return "a machine that runs here was started while there was no guard, and none holds it, "

@@ -416,6 +416,10 @@ static enum err record_check_move(const struct ha_fault *fault, const struct ha_
 
 static enum err record_check_owner(const struct ha_fault *fault, const struct ha_owner *owner)
 {
+    if (owner->epoch > INT64_MAX || owner->issued > INT64_MAX) {
+        return ha_fault_tell(fault, owner->epoch > INT64_MAX ? "epoch" : "issued",
+                             "it is above any revision, and there must be one above it");
+    }
     if (ha_phase_has_host(owner->phase) && owner->host[0] == '\0') {
         return ha_fault_tell(fault, "host", "it is missing in a phase that has one");
     }
@@ -441,6 +445,15 @@ static enum err record_check_fate(const struct ha_fault *fault, const struct ha_
     return OK;
 }
 
+/* Where a machine waits goes into its owner's record, which has it whole or not at all. */
+static enum err record_check_report(const struct ha_fault *fault, const struct ha_report *report)
+{
+    if (report->state == HA_REPORT_WAITS && (report->port != 0) != (report->address[0] != '\0')) {
+        return ha_fault_tell(fault, "port", "a port has an address, and an address a port");
+    }
+    return OK;
+}
+
 enum err ha_record_check(enum ha_kind kind, const void *record, struct buf *why)
 {
     struct ha_fault fault = {.why = why, .outer = NULL};
@@ -453,13 +466,14 @@ enum err ha_record_check(enum ha_kind kind, const void *record, struct buf *why)
         return record_check_owner(&fault, record);
     case HA_FATE:
         return record_check_fate(&fault, record);
+    case HA_REPORT:
+        return record_check_report(&fault, record);
     case HA_HOST:
     case HA_DEVICE:
     case HA_STORAGE:
     case HA_SETTINGS:
     case HA_CONFIRMED:
     case HA_AGENT:
-    case HA_REPORT:
     case HA_INCIDENT:
     case HA_EVENT:
     case HA_SIGHT:

@@ -181,6 +181,9 @@ static void make_owner_sensible(struct ha_owner *owner)
 /* Whoever has ended stands on no rung; and of one that nobody asks nothing is said. */
 static void make_report_sensible(struct ha_report *report)
 {
+    if (report->state == HA_REPORT_WAITS) {
+        ha_text_set(report->address, sizeof report->address, report->port != 0 ? "10.0.0.2" : "");
+    }
     for (enum ha_rung i = 0; i < HA_RUNGS; i++) {
         if (report->state != HA_REPORT_RUNS || report->rungs[i].state == HA_RUNG_UNASKED) {
             memset(&report->rungs[i], 0, sizeof report->rungs[i]);
@@ -202,7 +205,7 @@ void sample_record(struct prng *p, enum ha_kind kind, void *record)
     } else if (kind == HA_OWNER) {
         struct ha_owner *owner = record;
         ha_text_set(owner->host, sizeof owner->host, owner->phase == HA_WAITING ? "" : "node-a");
-        owner->epoch = owner->epoch == 0 ? 1 : owner->epoch / 2 + 1;
+        owner->epoch = owner->epoch == 0 ? 1 : owner->epoch / 4 + 1;
         make_owner_sensible(owner);
     }
 }

@@ -390,6 +390,24 @@ static void a_report_follows_the_one_that_was_seen(void **state)
     lone_close(&b);
 }
 
+/* The driver would look for its disk where it has its own: an old copy of it may be there. */
+static void a_machine_whose_storage_is_not_declared_any_more_is_not_started(void **state)
+{
+    static const char key[] = "/novacron/storages/nfs";
+    struct lone_agent b;
+    (void)state;
+    lone_open(&b, WORLD_WATCHDOG_READY);
+    lone_register(&b);
+    lone_assign(&b, 7, HA_POLICY_STOP);
+    ha_view_delete(&b.view, (struct bytes){(const uint8_t *)key, strlen(key)}, b.view.revision + 1);
+    ha_view_advance(&b.view, b.view.revision + 1);
+    lone_grant(&b, b.view.revision);
+    lone_run(&b, NANOS_PER_S);
+    assert_int_equal(lone_starts(&b), 0);
+    assert_int_equal(ha_run_find(b.agent, "web", 7)->error, ERR_DENIED);
+    lone_close(&b);
+}
+
 /* --- starts that fail ------------------------------------------------------------------------- */
 
 /* Its process lives, and its guest does not run in time. It is killed for that, and has failed all
@@ -501,6 +519,7 @@ int main(void)
         cmocka_unit_test(a_machine_that_is_to_be_kept_takes_no_promise_away),
         cmocka_unit_test(a_machine_that_is_kept_hides_no_watchdog),
         cmocka_unit_test(a_report_follows_the_one_that_was_seen),
+        cmocka_unit_test(a_machine_whose_storage_is_not_declared_any_more_is_not_started),
         cmocka_unit_test(a_start_that_fails_and_is_killed_is_a_failure),
         cmocka_unit_test(an_agent_refuses_what_nothing_would_prove_lost),
     };

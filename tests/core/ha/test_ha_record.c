@@ -385,6 +385,13 @@ static void unknown_fields_are_errors_for_operators_alone(void **state)
 static void a_phase_has_the_host_and_epoch_that_it_needs(void **state)
 {
     (void)state;
+    assert_record_says(HA_REPORT,
+                       "{\"host\":\"a\",\"vm\":\"web\",\"epoch\":1,\"boot\":1,\"state\":\"waits\","
+                       "\"port\":5}",
+                       "port: a port has an address, and an address a port");
+    assert_record_says(HA_OWNER,
+                       "{\"vm\":\"web\",\"phase\":\"stopped\",\"epoch\":18446744073709551615}",
+                       "epoch: it is above any revision, and there must be one above it");
     assert_record_says(HA_OWNER, "{\"vm\":\"web\",\"phase\":\"running\",\"epoch\":1}",
                        "host: it is missing in a phase that has one");
     assert_record_says(HA_OWNER, "{\"vm\":\"web\",\"phase\":\"recovering\",\"host\":\"a\"}",

@@ -24,6 +24,10 @@
 #define HOSTS_WELL_BOUND (400 * NANOS_PER_S)
 #define HOSTS_TELL_BOUND (30 * NANOS_PER_S)
 
+/* A path is compared with the others, and what these have lost of late is remembered for minutes:
+ * where it was more than this, a quarter is not much yet. */
+#define HOSTS_LOSS_OF_OTHERS 0.05
+
 /* What is done to one host: far above what is slow, and far below what is dead. */
 #define TROUBLE_SYNC     (300 * NANOS_PER_MS)
 #define TROUBLE_WALL     (30 * NANOS_PER_S)
@@ -189,6 +193,22 @@ static void hosts_make_trouble(struct sim *s, const struct simmember *m, enum ru
     }
 }
 
+/* Has everybody lost so much of late that one that loses does not stand out? */
+static bool hosts_remember_loss(const struct sim *s)
+{
+    for (uint32_t i = 0; i < s->cluster.n; i++) {
+        const struct simmember *m = &s->cluster.member[i];
+        const struct health_look *look = m->state == MEMBER_UP ? health_host_look(m->health) : NULL;
+
+        for (uint32_t k = 0; look != NULL && k < look->count; k++) {
+            if (look->peers[k].signal.others.shares[GRAY_LOSS] > HOSTS_LOSS_OF_OTHERS) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 /* All is well. Then something becomes wrong with one host, and then it is well again. */
 static void hosts_trouble_one(struct sim *s)
 {
@@ -206,8 +226,9 @@ static void hosts_trouble_one(struct sim *s)
     if (s->is_over || m->state != MEMBER_UP || hosts_up(s, &ever) < 3) {
         return;
     }
+    const bool is_patient = rung == RUNG_NETWORK && hosts_remember_loss(s);
     hosts_make_trouble(s, m, rung, true);
-    nanos bound = simworld_now(s->world) + HOSTS_TELL_BOUND;
+    nanos bound = simworld_now(s->world) + (is_patient ? HOSTS_WELL_BOUND : HOSTS_TELL_BOUND);
 
     while (!s->is_over && best < RUNG_DEGRADED && simworld_now(s->world) < bound) {
         sim_pass(s, simworld_now(s->world) + HOSTS_LOOK_EVERY);
