@@ -100,7 +100,7 @@ static void tell_yield(const struct ha_ledger *l, const struct ha_vm *vm, struct
 /* Why a machine that should run has no host. */
 static void tell_waiting(const struct ha_ledger *l, const struct ha_vm *vm, struct buf *text)
 {
-    const struct ha_place_ask ask = {NULL, NULL};
+    const struct ha_place_ask ask = {0};
     const char *other;
 
     switch (ha_place_waits(l, vm, &other)) {

@@ -454,6 +454,7 @@ void ha_keeper_step(struct ha_keeper *m)
     ha_keeper_test_devices(m);
     ha_keeper_vms(m);
     ha_keeper_place(m);
+    ha_keeper_moves(m);
     ha_keeper_incidents(m);
     ha_keeper_ledger_end(m);
     soft_drop(m);

@@ -354,6 +354,9 @@ struct ha_vm_case {
 
 /* ha_keeper_vm.c */
 void ha_keeper_vms(struct ha_keeper *m);
+/* Moves that are wished begin, where they may. After ha_keeper_place: who has no host goes first.
+ */
+void ha_keeper_moves(struct ha_keeper *m);
 /* A transaction about the machine, guarded by its two records. */
 struct ha_deed *ha_vm_deed(struct ha_keeper *m, struct ha_soft_vm *s);
 /* To another phase on the same host in the same epoch; `what`: the event, "" for none. */

@@ -88,7 +88,7 @@ static void move_begin(struct ha_vm_case *c)
 /* Whoever moves keeps the policy of its epoch: that decides which hosts cover it. */
 bool ha_move_wished(struct ha_vm_case *c)
 {
-    const struct ha_place_ask ask = {.only = c->vm->move_to};
+    const struct ha_place_ask ask = {.only = c->vm->move_to, .is_live = true};
     struct ha_vm vm = *c->vm;
 
     if (vm.storage[0] == '\0') {

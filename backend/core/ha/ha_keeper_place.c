@@ -129,6 +129,15 @@ static void place_why_not(const struct ha_keeper *m, const struct ha_verdict *ve
     }
 }
 
+/* Is it started anew? Not one that recovers, restarts or moves, whose room is its own, however
+ * often it was asked for meanwhile. While such a one waits its record has the proof by which it has
+ * left its host; who waits anew has none. */
+static bool place_is_anew(const struct ha_owner *before)
+{
+    return before == NULL || before->epoch == 0 || before->phase == HA_STOPPED ||
+           (before->phase == HA_WAITING && before->proof == HA_PROOF_NONE);
+}
+
 /* It waits: in WAITING, with the reason. One that a proof has freed leaves its host all the same.
  */
 static void place_wait(struct ha_keeper *m, struct ha_soft_vm *s, const struct ha_owner *before,
@@ -145,22 +154,19 @@ static void place_wait(struct ha_keeper *m, struct ha_soft_vm *s, const struct h
     ha_owner_copy(m, s->name, &owner);
     owner.phase = HA_WAITING;
     owner.host[0] = '\0';
-    owner.proof = proof;
+    owner.proof = place_is_anew(before) ? HA_PROOF_NONE : proof;
     memcpy(owner.reason, text, sizeof(owner.reason));
     ha_owner_write(m, s, &owner, before != NULL && before->phase == HA_WAITING ? "" : "vm-waits",
                    text);
 }
 
-/* Room in reserve is asked for where a machine is started anew. What recovers, restarts or moves
- * has its room already. True: it may start there. */
+/* Room in reserve is asked for where a machine is started anew. True: it may start there. */
 static bool place_is_admitted(struct ha_keeper *m, const struct ha_vm *vm,
                               const struct ha_owner *before, const char *host, struct buf *text)
 {
-    bool is_anew = before == NULL || before->epoch == 0 || before->phase == HA_STOPPED ||
-                   vm->start_count > before->start_count;
     struct ha_losses losses;
 
-    if (!is_anew || m->settings.spare_hosts == 0 ||
+    if (!place_is_anew(before) || m->settings.spare_hosts == 0 ||
         ha_place_admits(ha_keeper_ledger(m), vm->name, host, HA_ADMISSION_BUDGET, &losses)) {
         return true;
     }
@@ -313,6 +319,7 @@ void ha_keeper_place(struct ha_keeper *m)
             }
         }
         mem_free(order);
+        ha_keeper_ledger_end(m); /* those that found no place have theirs again */
     }
     mem_free(proofs);
     mem_free(due);

@@ -253,6 +253,16 @@ static void vm_recovering(struct ha_vm_case *c)
 /* --- the other phases ---------------------------------------------------------------------------
  */
 
+/* An operator has asked for what is there: it is a start that was obeyed, and not one to come. */
+static void vm_obey_start(struct ha_vm_case *c)
+{
+    struct ha_owner owner;
+
+    ha_owner_copy(c->m, c->s->name, &owner);
+    ha_restart_asked(&owner, c->vm->start_count);
+    ha_owner_write(c->m, c->s, &owner, "", "");
+}
+
 static void vm_starting(struct ha_vm_case *c)
 {
     nanos due = c->s->phase_at + HA_START_GRACE +
@@ -269,6 +279,8 @@ static void vm_starting(struct ha_vm_case *c)
     } else if (!c->is_wanted) {
         ha_vm_go(c, HA_STOPPING, c->vm == NULL ? "it was deleted" : "it is not wanted any more",
                  "vm-stopping");
+    } else if (c->vm->start_count > c->o->start_count) {
+        vm_obey_start(c);
     } else if (c->m->now >= due) {
         ha_vm_go(c, HA_STOPPING, "its host's agent has not started it in time", "vm-stopping");
     } else {
@@ -323,14 +335,20 @@ static void vm_move(struct ha_vm_case *c)
     buf_deinit(&reason);
 }
 
+static bool vm_is_to_move(const struct ha_vm_case *c)
+{
+    return c->vm->move_to[0] != '\0' && strcmp(c->vm->move_to, c->o->host) != 0;
+}
+
+/* A move begins in ha_keeper_moves. */
 static void vm_running(struct ha_vm_case *c)
 {
     if (!c->is_wanted) {
         ha_vm_go(c, HA_STOPPING, c->vm == NULL ? "it was deleted" : "it is not wanted any more",
                  "vm-stopping");
-    } else if (c->vm->move_to[0] != '\0' && strcmp(c->vm->move_to, c->o->host) != 0) {
-        vm_move(c);
-    } else {
+    } else if (c->vm->start_count > c->o->start_count) {
+        vm_obey_start(c);
+    } else if (!vm_is_to_move(c)) {
         vm_forgive(c);
     }
 }
@@ -353,6 +371,7 @@ static void vm_failed_phase(struct ha_vm_case *c)
         ha_restart_asked(&owner, c->vm->start_count);
         owner.phase = HA_WAITING;
         owner.host[0] = '\0';
+        owner.proof = HA_PROOF_NONE; /* it starts anew: ha_keeper_place.c */
         ha_owner_write(c->m, c->s, &owner, "vm-asked", "an operator has asked for it");
     }
 }
@@ -428,25 +447,38 @@ static void vm_decide(struct ha_vm_case *c)
     }
 }
 
-static void vm_pass(struct ha_keeper *m, struct ha_soft_vm *s)
+/* False: it is new, for its first place, if it is wanted; or what cannot be read, which is left as
+ * it is. */
+static bool vm_case_find(struct ha_keeper *m, struct ha_soft_vm *s, struct ha_vm_case *ret)
 {
     const struct ha_entry *spec = ha_view_find(m->view, HA_VM, s->name, NULL);
     const struct ha_entry *owned = ha_view_find(m->view, HA_OWNER, s->name, NULL);
-    struct ha_vm_case c = {.m = m, .s = s};
 
     if ((spec != NULL && spec->record == NULL) || (owned != NULL && owned->record == NULL)) {
-        return; /* what cannot be read is left as it is */
+        return false;
     }
     if (owned == NULL) {
         s->seen_at = 0;
-        return; /* new: its first place, if it is wanted */
+        return false;
     }
+    struct ha_vm_case c = {.m = m, .s = s};
     c.vm = spec != NULL ? spec->record : NULL;
     c.o = owned->record;
     c.is_wanted = c.vm != NULL && c.vm->is_wanted;
     c.report = c.o->host[0] != '\0' ? ha_view_report(m->view, c.o->host, s->name) : NULL;
     if (c.report != NULL && c.report->epoch != c.o->epoch) {
         c.report = NULL;
+    }
+    *ret = c;
+    return true;
+}
+
+static void vm_pass(struct ha_keeper *m, struct ha_soft_vm *s)
+{
+    struct ha_vm_case c;
+
+    if (!vm_case_find(m, s, &c)) {
+        return;
     }
     vm_observe(&c);
     if (ha_hold_is_free(m, &s->hold)) {
@@ -459,6 +491,18 @@ void ha_keeper_vms(struct ha_keeper *m)
     for (size_t i = 0; i < m->n_vms; i++) {
         if (m->vms[i]->is_alive) {
             vm_pass(m, m->vms[i]);
+        }
+    }
+}
+
+/* Of each whose step has left it as it was: it runs, and its host is not lost. */
+void ha_keeper_moves(struct ha_keeper *m)
+{
+    for (size_t i = 0; i < m->n_vms; i++) {
+        struct ha_vm_case c;
+        if (m->vms[i]->is_alive && vm_case_find(m, m->vms[i], &c) && c.is_wanted &&
+            c.o->phase == HA_RUNNING && vm_is_to_move(&c) && ha_hold_is_free(m, &m->vms[i]->hold)) {
+            vm_move(&c);
         }
     }
 }

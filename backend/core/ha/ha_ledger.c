@@ -44,8 +44,17 @@ uint32_t ha_seat_index(const struct ha_ledger *l, const char *vm)
 
 /* --- places ----------------------------------------------------------------------------------- */
 
-/* Its second place, where a machine waits for its guest: all of it is taken there, too, and it
- * counts as one that starts. */
+/* What of a room bounds a seat that starts in it; NULL: it does not start. A guest that goes on
+ * where it was moved to boots nothing, and keeps nobody waiting who does. */
+static uint32_t *room_count(struct ha_room *r, const struct ha_seat *seat)
+{
+    if (seat->phase != HA_STARTING) {
+        return NULL;
+    }
+    return seat->is_moved ? &r->coming : &r->starting;
+}
+
+/* Its second place, where a machine waits for its guest: all of it is taken there, too. */
 static void seat_come(struct ha_ledger *l, uint32_t at, uint32_t room)
 {
     struct ha_seat *seat = &l->seats[at];
@@ -58,7 +67,7 @@ static void seat_come(struct ha_ledger *l, uint32_t at, uint32_t room)
     seat->next_coming = r->first_coming;
     r->first_coming = at;
     r->machines++;
-    r->starting++;
+    r->coming++;
     r->memory_taken += seat->vm != NULL ? seat->vm->memory_mib : 0;
     r->cpus_taken += seat->vm != NULL ? seat->vm->cpus : 0;
 }
@@ -78,7 +87,7 @@ static void seat_come_not(struct ha_ledger *l, uint32_t at)
     }
     *link = seat->next_coming;
     r->machines--;
-    r->starting--;
+    r->coming--;
     r->memory_taken -= seat->vm != NULL ? seat->vm->memory_mib : 0;
     r->cpus_taken -= seat->vm != NULL ? seat->vm->cpus : 0;
     seat->to_room = HA_NOBODY;
@@ -98,7 +107,10 @@ static void seat_sit(struct ha_ledger *l, uint32_t at, uint32_t room)
     seat->next = r->first;
     r->first = at;
     r->machines++;
-    r->starting += seat->phase == HA_STARTING ? 1 : 0;
+    uint32_t *count = room_count(r, seat);
+    if (count != NULL) {
+        (*count)++;
+    }
     r->memory_taken += seat->vm != NULL ? seat->vm->memory_mib : 0;
     r->cpus_taken += seat->vm != NULL ? seat->vm->cpus : 0;
 }
@@ -120,7 +132,10 @@ static void seat_rise(struct ha_ledger *l, uint32_t at)
     }
     *link = seat->next;
     r->machines--;
-    r->starting -= seat->phase == HA_STARTING ? 1 : 0;
+    uint32_t *count = room_count(r, seat);
+    if (count != NULL) {
+        (*count)--;
+    }
     r->memory_taken -= seat->vm != NULL ? seat->vm->memory_mib : 0;
     r->cpus_taken -= seat->vm != NULL ? seat->vm->cpus : 0;
     seat->room = HA_NOBODY;
@@ -129,8 +144,11 @@ static void seat_rise(struct ha_ledger *l, uint32_t at)
 
 void ha_seat_take(struct ha_ledger *l, uint32_t at, uint32_t room)
 {
+    const bool is_moved = room != HA_NOBODY && l->seats[at].to_room == room;
+
     seat_rise(l, at);
     l->seats[at].phase = HA_STARTING;
+    l->seats[at].is_moved = is_moved;
     seat_sit(l, at, room);
 }
 
@@ -278,6 +296,7 @@ static void seat_fill(struct ha_ledger *l, uint32_t at, const struct ha_entry *e
     seat->to_room = HA_NOBODY;
     seat->next_coming = HA_NOBODY;
     seat->phase = owner != NULL ? owner->phase : HA_WAITING;
+    seat->is_moved = owner != NULL && owner->proof == HA_PROOF_MOVED;
     seat->is_unknown =
         owner == NULL && ha_view_find(l->view, HA_OWNER, entry->key.name, NULL) != NULL;
     if (owner != NULL && ha_phase_has_host(owner->phase)) {

@@ -154,11 +154,13 @@ static const struct ha_vm *room_self(const struct ha_ledger *l, const struct ha_
     return at != HA_NOBODY && &l->rooms[at] == room ? l->seats[self].vm : NULL;
 }
 
-/* Memory, processors, and how many start at a time. */
+/* Memory, processors, and how many start at a time. Copies take minutes: a move begins where there
+ * is a start to spare, and a start never waits for a move. */
 static struct ha_verdict room_look_size(const struct ha_ledger *l, const struct ha_room *room,
                                         const struct ha_vm *vm, uint32_t at,
-                                        const struct group_need *need)
+                                        const struct group_need *need, bool is_live)
 {
+    uint32_t starting = room->starting + (is_live ? room->coming : 0);
     const struct ha_vm *self = room_self(l, room, at);
     uint64_t memory = room->memory_taken - (self != NULL ? self->memory_mib : 0);
     uint64_t cpus = room->cpus_taken - (self != NULL ? self->cpus : 0);
@@ -177,10 +179,10 @@ static struct ha_verdict room_look_size(const struct ha_ledger *l, const struct 
         v.why = HA_NOT_CPUS;
         v.need = need->cpus;
         v.have = u64_sub_sat(all_cpus, cpus);
-    } else if (room->starting >= l->settings.starts_at_once) {
+    } else if (starting >= l->settings.starts_at_once) {
         v.why = HA_NOT_RATE;
         v.need = l->settings.starts_at_once;
-        v.have = room->starting;
+        v.have = starting;
     }
     return v;
 }
@@ -210,7 +212,7 @@ static struct ha_verdict room_look_by(const struct ha_ledger *l, uint32_t at,
         v.why = HA_NOT_APART;
         return v;
     }
-    struct ha_verdict size = room_look_size(l, room, vm, self, &need);
+    struct ha_verdict size = room_look_size(l, room, vm, self, &need, look->ask.is_live);
     bool is_of_room = size.why == HA_NOT_MEMORY || size.why == HA_NOT_CPUS;
     return look->ignores_room && is_of_room ? v : size;
 }

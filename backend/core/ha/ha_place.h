@@ -15,11 +15,12 @@
  * has; it is allowed by the machine (`allowed`, `sites`); its agent has probed the machine's
  * storage, which is declared; it is covered (see below); machines that it is `with`, and that are
  * at home on a host, are there; none that it is `apart` from is there; memory and processors
- * suffice; fewer than starts_at_once are starting there. `with` and `apart` bind both sides,
- * whichever of the two names the other, and `with` binds those that are with one that is with it,
- * too. Of those that must come with it and are still to be placed all this must hold as well, and
- * there must be room for all of them: or the first would take a place where the others can never
- * follow.
+ * suffice; fewer than starts_at_once are starting there (for a live move: are starting or coming,
+ * so that no start waits for a copy, and moves wait for starts). `with` and `apart` bind both
+ * sides, whichever of the two names the other, and `with` binds those that are with one that is
+ * with it, too. Of those that must come with it and are still to be placed all this must hold as
+ * well, and there must be room for all of them: or the first would take a place where the others
+ * can never follow.
  *
  * COVERED: a machine on shared storage may come back elsewhere only where the loss of its host can
  * be proved without a person: by a tested fence device, or by an armed watchdog (bare metal, and a
@@ -107,6 +108,7 @@ void ha_ledger_come(struct ha_ledger *l, const char *vm, const char *host);
 struct ha_place_ask {
     const char *avoid; /* not here: it failed here, or moves away. NULL: no such host */
     const char *only;  /* here, or nowhere: `vm migrate` named it. NULL: no such host */
+    bool is_live;      /* its guest is to come there while it runs on */
 };
 
 /* The host for the machine, or NULL: none fits. Borrowed from the view. A machine that has a place

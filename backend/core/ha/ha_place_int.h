@@ -25,6 +25,7 @@ struct ha_room {
     uint64_t cpus_taken;
     uint32_t machines;
     uint32_t starting;
+    uint32_t coming;       /* guests of live moves, from the first on until they run here */
     uint32_t first;        /* of the seats here */
     uint32_t first_coming; /* of the seats whose guest is being moved here */
 };
@@ -35,6 +36,7 @@ struct ha_seat {
     enum ha_phase phase;    /* WAITING where there is no owner's record */
     bool is_unknown;        /* its owner's record cannot be read: nobody knows where it is */
     bool is_placed;
+    bool is_moved;        /* STARTING: its guest goes on where it was moved to */
     bool has_apart;       /* its record names machines that it must be apart from */
     uint32_t room;        /* NOBODY: it is not placed, or on a host without a record */
     uint32_t next;        /* in that room */

@@ -50,7 +50,7 @@ static size_t yielders_of(const struct ha_ledger *l, const struct ha_room *room,
 static bool yield_suffices(const struct ha_ledger *l, uint32_t room, const struct ha_vm *vm,
                            const struct yielder *list, size_t n)
 {
-    const struct ha_look look = {.ask = {NULL, NULL}, .ignores_room = false};
+    const struct ha_look look = {.ask = {0}, .ignores_room = false};
     struct ha_ledger trial;
 
     ha_ledger_copy(&trial, l);
@@ -95,7 +95,7 @@ static size_t yield_choose(const struct ha_ledger *l, uint32_t room, const struc
 
 void ha_place_yield(const struct ha_ledger *l, const struct ha_vm *vm, struct ha_yield *ret)
 {
-    const struct ha_look look = {.ask = {NULL, NULL}, .ignores_room = true};
+    const struct ha_look look = {.ask = {0}, .ignores_room = true};
     struct yielder *list = mem_alloc((l->n_seats + 1) * sizeof *list);
     uint32_t best = UINT32_MAX; /* the highest priority that yields */
 
@@ -134,7 +134,7 @@ struct losses {
  * be is not there, or the budget is spent (`budget` 0). */
 static const char *losses_place(struct losses *s, struct ha_ledger *trial)
 {
-    const struct ha_look look = {.ask = {NULL, NULL}, .ignores_room = false};
+    const struct ha_look look = {.ask = {0}, .ignores_room = false};
     size_t n = ha_place_order(trial, s->order);
 
     for (size_t i = 0; i < n; i++) {

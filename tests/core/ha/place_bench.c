@@ -38,7 +38,7 @@ void placing_begin(struct place_bench *b)
 
 const char *placing_placed(struct place_bench *b, const struct ha_vm *vm)
 {
-    const struct ha_place_ask ask = {NULL, NULL};
+    const struct ha_place_ask ask = {0};
 
     placing_begin(b);
     b->found = ha_place_find(&b->ledger, vm, &ask, b->verdicts);

@@ -74,7 +74,7 @@ static void with_records_alone_fates_decide(void **state)
     struct place_bench b;
     struct ha_fate fate;
     const struct ha_vm vm = vm_named("web", 100);
-    const struct ha_place_ask ask = {NULL, NULL};
+    const struct ha_place_ask ask = {0};
     placing_init(&b, 2);
     ha_record_defaults(HA_FATE, &fate);
     ha_text_set(fate.host, sizeof fate.host, "a");
@@ -365,6 +365,50 @@ static void no_more_start_at_a_time_than_may(void **state)
     placing_deinit(&b);
 }
 
+/* Four guests that come to "a"; the first of them is there, and goes on. */
+static void no_start_waits_for_guests_that_come(void **state)
+{
+    (void)state;
+    struct place_bench b;
+    char name[] = "vm-0";
+    const struct ha_vm vm = vm_named("web", 100);
+    const struct ha_place_ask start = {.only = "a"};
+    const struct ha_place_ask move = {.only = "a", .is_live = true};
+    placing_init(&b, 2);
+    VIEW_PUT(&b.view, &vm);
+    for (int i = 0; i < 4; i++) {
+        name[3] = (char)('0' + i);
+        const struct ha_vm other = vm_named(name, 10);
+        struct ha_owner owner = owner_of(name, i == 0 ? HA_STARTING : HA_MOVING, "b", 1);
+        if (i == 0) {
+            ha_text_set(owner.host, sizeof owner.host, "a");
+            owner.proof = HA_PROOF_MOVED;
+        } else {
+            ha_text_set(owner.to, sizeof owner.to, "a");
+            owner.issued = 2;
+        }
+        VIEW_PUT(&b.view, &other);
+        VIEW_PUT(&b.view, &owner);
+    }
+    placing_begin(&b);
+    assert_string_equal(ha_place_find(&b.ledger, &vm, &start, b.verdicts), "a");
+    assert_null(ha_place_find(&b.ledger, &vm, &move, b.verdicts));
+    assert_why(&b, 0, HA_NOT_RATE);
+    assert_int_equal(b.verdicts[0].have, 4);
+    /* It is switched over: still none that starts. */
+    ha_ledger_take(&b.ledger, "vm-1", "a");
+    assert_string_equal(ha_place_find(&b.ledger, &vm, &start, b.verdicts), "a");
+    assert_null(ha_place_find(&b.ledger, &vm, &move, b.verdicts));
+    assert_int_equal(b.verdicts[0].have, 4);
+    /* What has gone elsewhere leaves room for one more, which a start takes from it. */
+    ha_ledger_release(&b.ledger, "vm-1");
+    assert_string_equal(ha_place_find(&b.ledger, &vm, &move, NULL), "a");
+    ha_ledger_take(&b.ledger, "vm-1", "a");
+    assert_string_equal(ha_place_find(&b.ledger, &vm, &start, NULL), "a");
+    assert_null(ha_place_find(&b.ledger, &vm, &move, NULL));
+    placing_deinit(&b);
+}
+
 static void the_caller_may_avoid_a_host_or_want_one(void **state)
 {
     (void)state;
@@ -439,7 +483,7 @@ static void decisions_count_until_the_ledger_is_made_anew(void **state)
     struct place_bench b;
     const struct ha_vm vm = vm_named("web", 600);
     const struct ha_vm other = vm_named("db", 600);
-    const struct ha_place_ask ask = {NULL, NULL};
+    const struct ha_place_ask ask = {0};
     placing_init(&b, 2);
     VIEW_PUT(&b.view, &vm);
     VIEW_PUT(&b.view, &other);
@@ -554,7 +598,7 @@ static void whatever_is_placed_keeps_every_rule(void **state)
         struct ha_vm vms[20];
         int where[20];
         size_t order[20];
-        const struct ha_place_ask ask = {NULL, NULL};
+        const struct ha_place_ask ask = {0};
         struct ha_settings settings;
         placing_init(&b, 5);
         ha_record_defaults(HA_SETTINGS, &settings);
@@ -604,6 +648,7 @@ int main(void)
         cmocka_unit_test(machines_with_each_other_bind_both_sides_and_third_ones),
         cmocka_unit_test(a_group_is_placed_where_all_of_it_fits),
         cmocka_unit_test(no_more_start_at_a_time_than_may),
+        cmocka_unit_test(no_start_waits_for_guests_that_come),
         cmocka_unit_test(the_caller_may_avoid_a_host_or_want_one),
         cmocka_unit_test(machines_spread_and_follow_preferences_and_shun_the_slow),
         cmocka_unit_test(of_equal_shares_the_host_with_fewer_machines_is_taken),
