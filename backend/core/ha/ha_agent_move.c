@@ -362,6 +362,11 @@ void ha_moves_start(struct ha_agent *a)
             ha_run_ended(ha_run_add(a, owner->vm, epoch), WORLD_VM_CRASHED, ERR_UNSUPPORTED,
                          "no other host can reach a machine that waits there for its guest: set "
                          "machines.move_address in its configuration");
+        } else if (vm != NULL &&
+                   ha_owner_disk_differs(owner, vm, ha_view_storage(a->view, vm->storage))) {
+            /* Told, and not waited out: the record may be put back before the manager looks. */
+            ha_run_ended(ha_run_add(a, owner->vm, epoch), WORLD_VM_CRASHED, ERR_DENIED,
+                         HA_DISK_DIFFERS);
         } else if (vm != NULL) {
             ha_run_start(a, vm, epoch, true);
         }

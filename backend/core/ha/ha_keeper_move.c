@@ -11,6 +11,10 @@
  * still and that all of it is over there, for this very move, and the target's that it has a
  * machine which has not run. Until it is committed the target has no epoch to run in; once it is,
  * the source has none.
+ *
+ * A guest goes on with what it remembers of its disk, so it goes on with that disk or not at all.
+ * The machine that waits opens the one that the records say; the owner's record says with which one
+ * the epoch was started, and while they differ nothing is begun and nothing switched over.
  */
 #include <string.h>
 
@@ -58,6 +62,20 @@ static void move_refuse(struct ha_vm_case *c, const char *why)
     ha_deed_submit(d);
 }
 
+static const struct ha_storage *move_storage(const struct ha_vm_case *c)
+{
+    return ha_view_storage(c->m->view, c->vm->storage);
+}
+
+/* An edit that is not seen yet refuses the transaction. That of the machine's record does so in any
+ * that is about it. */
+static void move_guard_disk(const struct ha_vm_case *c, struct ha_deed *d)
+{
+    if (c->vm->storage[0] != '\0') {
+        ha_deed_guard(d, HA_STORAGE, c->vm->storage, NULL);
+    }
+}
+
 static void move_begin(struct ha_vm_case *c)
 {
     struct ha_deed *d = ha_vm_deed(c->m, c->s);
@@ -67,6 +85,7 @@ static void move_begin(struct ha_vm_case *c)
     ha_owner_copy(c->m, c->s->name, &owner);
     ha_deed_guard(d, HA_FATE, owner.host, NULL);
     ha_deed_guard(d, HA_FATE, c->vm->move_to, NULL);
+    move_guard_disk(c, d);
     owner.phase = HA_MOVING;
     owner.issued = ha_owner_issued(&owner) + 1;
     memcpy(owner.to, c->vm->move_to, sizeof(owner.to));
@@ -94,6 +113,10 @@ bool ha_move_wished(struct ha_vm_case *c)
     if (vm.storage[0] == '\0') {
         move_refuse(c, "its disk is on its host's own storage, which no other host can open; put "
                        "the volume on shared storage");
+        return true;
+    }
+    if (ha_owner_disk_differs(c->o, c->vm, move_storage(c))) {
+        move_refuse(c, HA_DISK_DIFFERS);
         return true;
     }
     vm.policy = c->o->policy;
@@ -148,6 +171,7 @@ static void move_switch_over(struct ha_vm_case *c)
     ha_deed_guard(d, HA_FATE, c->o->to, NULL);
     ha_deed_guard(d, HA_REPORT, c->o->host, owner.vm);
     ha_deed_guard(d, HA_REPORT, c->o->to, owner.vm);
+    move_guard_disk(c, d);
     owner.phase = HA_STARTING;
     memcpy(owner.moved_from, c->o->host, sizeof(owner.moved_from));
     memcpy(owner.host, c->o->to, sizeof(owner.host));
@@ -187,6 +211,9 @@ static const char *move_target_fault(const struct ha_vm_case *c, const struct ha
     }
     if (target != NULL && target->state == HA_REPORT_STOPPED) {
         return target->detail[0] != '\0' ? target->detail : err_text(target->error);
+    }
+    if (c->vm != NULL && ha_owner_disk_differs(c->o, c->vm, move_storage(c))) {
+        return HA_DISK_DIFFERS;
     }
     return NULL;
 }

@@ -50,6 +50,7 @@ struct ha_ledger *ha_keeper_ledger(struct ha_keeper *m)
 void ha_place_start(struct ha_keeper *m, struct ha_soft_vm *s, const struct ha_vm *vm,
                     const struct ha_owner *before, const char *host, enum ha_proof proof)
 {
+    const struct ha_storage *storage = ha_view_storage(m->view, vm->storage);
     struct ha_deed *d = ha_deed_new(m);
     struct ha_owner owner;
     struct buf detail;
@@ -65,6 +66,9 @@ void ha_place_start(struct ha_keeper *m, struct ha_soft_vm *s, const struct ha_v
     ha_deed_guard(d, HA_OWNER, s->name, NULL);
     ha_deed_guard(d, HA_VM, s->name, NULL);
     ha_deed_guard(d, HA_FATE, host, NULL);
+    if (vm->storage[0] != '\0') {
+        ha_deed_guard(d, HA_STORAGE, vm->storage, NULL);
+    }
     if (before != NULL && before->host[0] != '\0' && strcmp(before->host, host) != 0) {
         ha_deed_guard(d, HA_FATE, before->host, NULL);
     }
@@ -77,6 +81,7 @@ void ha_place_start(struct ha_keeper *m, struct ha_soft_vm *s, const struct ha_v
     owner.phase = HA_STARTING;
     /* Nobody else can open what is on a host's own disk: to end it with the lease helps nobody. */
     owner.policy = vm->storage[0] == '\0' ? HA_POLICY_KEEP : vm->policy;
+    ha_owner_set_disk(&owner, vm, storage);
     owner.proof = proof;
     owner.reason[0] = '\0';
     ha_text_set(owner.host, sizeof(owner.host), host);

@@ -33,6 +33,12 @@ static bool keeps_host(enum ha_phase phase)
            phase == HA_RESTARTING || phase == HA_RECOVERING;
 }
 
+static bool is_same_disk(const struct ha_owner *before, const struct ha_owner *after)
+{
+    return strcmp(before->volume, after->volume) == 0 &&
+           strcmp(before->storage, after->storage) == 0 && strcmp(before->path, after->path) == 0;
+}
+
 /* A guest goes on where it was moved to, in the epoch in which a machine has waited for it there,
  * and without a proof of anything else. */
 static bool is_switch_over(const struct ha_owner *before, const struct ha_owner *after)
@@ -62,7 +68,10 @@ static const char *move_may_follow(const struct ha_owner *before, const struct h
         return is_same ? NULL : "a move has changed its end";
     }
     if (before->phase == HA_MOVING && after->phase == HA_STARTING) {
-        return is_switch_over(before, after) ? NULL : "a machine left its host in a move's middle";
+        if (!is_switch_over(before, after)) {
+            return "a machine left its host in a move's middle";
+        }
+        return is_same_disk(before, after) ? NULL : "a guest was moved to another disk";
     }
     bool is_new = after->proof == HA_PROOF_MOVED &&
                   (before->proof != HA_PROOF_MOVED ||
@@ -82,6 +91,9 @@ static const char *epoch_may_follow(const struct ha_owner *before, const struct 
 
     if (after->epoch < before->epoch) {
         return "the epoch went back";
+    }
+    if (after->epoch == before->epoch && !is_same_disk(before, after)) {
+        return "the disk changed without a start";
     }
     if (after->phase == HA_STARTING) {
         return is_same_start || is_first || after->epoch == ha_owner_issued(before) + 1 ||

@@ -239,6 +239,27 @@ bool ha_names_have(const struct ha_names *names, const char *name)
     return false;
 }
 
+/* --- disks --------------------------------------------------------------------------------------
+ */
+
+void ha_owner_set_disk(struct ha_owner *owner, const struct ha_vm *vm,
+                       const struct ha_storage *storage)
+{
+    ha_text_set(owner->volume, sizeof(owner->volume), vm->volume);
+    ha_text_set(owner->storage, sizeof(owner->storage), vm->storage);
+    ha_text_set(owner->path, sizeof(owner->path), storage != NULL ? storage->path : "");
+}
+
+bool ha_owner_disk_differs(const struct ha_owner *owner, const struct ha_vm *vm,
+                           const struct ha_storage *storage)
+{
+    const char *path = storage != NULL ? storage->path : "";
+
+    return owner->volume[0] != '\0' &&
+           (strcmp(owner->volume, vm->volume) != 0 || strcmp(owner->storage, vm->storage) != 0 ||
+            strcmp(owner->path, path) != 0);
+}
+
 void ha_path_in_list(char ret[HA_PATH_BYTES], const char *list, uint32_t at)
 {
     char index[16];

@@ -266,10 +266,14 @@ struct ha_owner {
     uint64_t term;                  /* of the leader that wrote this */
     enum ha_proof proof;            /* by which `host` could take it over from the one before */
     enum ha_policy policy; /* of this epoch: a change in the spec counts from the next one on */
-    uint32_t failures;     /* counted against the limit */
-    uint32_t here;         /* consecutive failures on `host` */
-    uint64_t restarts;     /* ever */
-    uint64_t start_count;  /* of the spec, as it was last obeyed */
+    char volume[WORLD_NAME_MAX_BYTES]; /* likewise, its disk. Empty: it is not known, as the epoch
+                                          was begun by a version that did not keep it */
+    char storage[HA_NAME_BYTES];       /* empty, of a disk that is known: its host's own */
+    char path[WORLD_PATH_MAX_BYTES];   /* of that storage */
+    uint32_t failures;                 /* counted against the limit */
+    uint32_t here;                     /* consecutive failures on `host` */
+    uint64_t restarts;                 /* ever */
+    uint64_t start_count;              /* of the spec, as it was last obeyed */
     char incident[HA_NAME_BYTES];
     char reason[HA_TEXT_BYTES];
 };
@@ -441,6 +445,21 @@ void ha_text_set(char *field, size_t size, const char *text);
 void ha_text_set_bytes(char *field, size_t size, struct bytes text);
 
 bool ha_names_have(const struct ha_names *names, const char *name);
+
+/* The disk that the machine has by its record, and by that of its storage (NULL: there is none), is
+ * that of the owner's epoch from here on. */
+void ha_owner_set_disk(struct ha_owner *owner, const struct ha_vm *vm,
+                       const struct ha_storage *storage);
+
+/* Has the machine another disk by those records than the one that its epoch was started with, as
+ * far as that is known? Where it is moved to while it runs, it would open that one. */
+bool ha_owner_disk_differs(const struct ha_owner *owner, const struct ha_vm *vm,
+                           const struct ha_storage *storage);
+
+/* Why it is not moved then. */
+#define HA_DISK_DIFFERS                                                                            \
+    "its disk is another in its record than the one it was started with: `--offline` starts it "   \
+    "on that"
 
 /* The newest epoch of the machine that was given out: the next one is above it. */
 static inline uint64_t ha_owner_issued(const struct ha_owner *owner)

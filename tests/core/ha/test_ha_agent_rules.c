@@ -56,6 +56,40 @@ static void nothing_is_killed_on_a_view_older_than_the_newest_grant(void **state
     lone_close(&b);
 }
 
+/* The machine's record may be edited and put back while its guest is sent: what waits for it would
+ * have the other disk, and no record would say so. */
+static void nothing_waits_for_a_guest_of_another_disk(void **state)
+{
+    static const char *const volumes[] = {"web", "other"};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(volumes); i++) {
+        struct lone_agent b;
+        struct ha_report report;
+        struct ha_vm vm = vm_named("web", 100);
+        struct ha_owner owner = owner_of("web", HA_MOVING, "b", 7);
+        lone_open(&b, WORLD_WATCHDOG_READY);
+        ha_text_set(b.agent->config.move_address, sizeof(b.agent->config.move_address), "a");
+        lone_register(&b);
+        owner.issued = 8;
+        ha_text_set(owner.to, sizeof(owner.to), "a");
+        ha_text_set(owner.volume, sizeof(owner.volume), "web");
+        ha_text_set(owner.storage, sizeof(owner.storage), "nfs");
+        ha_text_set(owner.path, sizeof(owner.path), "/srv");
+        ha_text_set(vm.volume, sizeof(vm.volume), volumes[i]);
+        VIEW_PUT(&b.view, &vm);
+        VIEW_PUT(&b.view, &owner);
+        lone_grant(&b, b.view.revision);
+        lone_run(&b, NANOS_PER_S);
+        assert_non_null(ha_run_find(b.agent, "web", 8));
+        ha_report_fill(ha_run_find(b.agent, "web", 8), &report);
+        assert_int_equal(lone_starts(&b), 1 - i);
+        assert_int_equal(report.epoch, 8);
+        assert_int_equal(report.state, i == 0 ? HA_REPORT_WAITS : HA_REPORT_STOPPED);
+        assert_true((strstr(report.detail, "its disk is another") != NULL) == (i == 1));
+        lone_close(&b);
+    }
+}
+
 /* --- the boot --------------------------------------------------------------------------------- */
 
 /* Our forerunner may have written the very same record, and died: leases that were granted to it,
@@ -509,6 +543,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_started_on_a_view_older_than_the_newest_grant),
         cmocka_unit_test(nothing_is_killed_on_a_view_older_than_the_newest_grant),
+        cmocka_unit_test(nothing_waits_for_a_guest_of_another_disk),
         cmocka_unit_test(a_boot_is_not_used_before_it_is_known_to_be_applied),
         cmocka_unit_test(a_record_of_an_older_boot_displaces_nobody),
         cmocka_unit_test(a_record_of_a_newer_boot_displaces),

@@ -203,6 +203,35 @@ static void an_epoch_is_used_once_and_never_goes_back(void **state)
     assert_follows(&a, &b, "the policy changed without a start");
 }
 
+static void owner_on_disk(struct ha_owner *owner, const char *volume, const char *path)
+{
+    ha_text_set(owner->volume, sizeof owner->volume, volume);
+    ha_text_set(owner->storage, sizeof owner->storage, "nfs");
+    ha_text_set(owner->path, sizeof owner->path, path);
+}
+
+static void a_disk_changes_with_a_start_and_with_nothing_else(void **state)
+{
+    (void)state;
+    static const char changed[] = "the disk changed without a start";
+    struct ha_owner a = owner_of("web", HA_STARTING, "a", 5);
+    struct ha_owner b = owner_of("web", HA_RUNNING, "a", 5);
+    owner_on_disk(&a, "web", "/srv");
+    assert_follows(&a, &b, changed);
+    owner_on_disk(&b, "other", "/srv");
+    assert_follows(&a, &b, changed);
+    owner_on_disk(&b, "web", "/other");
+    assert_follows(&a, &b, changed);
+    b.phase = HA_STARTING;
+    assert_follows(&a, &b, changed);
+    owner_on_disk(&b, "web", "/srv");
+    assert_follows(&a, &b, NULL);
+    a.phase = HA_RESTARTING;
+    b.epoch = 6;
+    owner_on_disk(&b, "other", "/other");
+    assert_follows(&a, &b, NULL);
+}
+
 static struct ha_owner owner_moving(uint64_t epoch, uint64_t issued, uint16_t port)
 {
     struct ha_owner owner = owner_of("web", HA_MOVING, "a", epoch);
@@ -227,6 +256,9 @@ static void a_move_follows_from_its_beginning_to_its_end(void **state)
     assert_follows(&runs, &begun, NULL);
     assert_follows(&begun, &aimed, NULL);
     assert_follows(&aimed, &there, NULL);
+    ha_text_set(there.volume, sizeof there.volume, "other");
+    assert_follows(&aimed, &there, "a guest was moved to another disk");
+    there.volume[0] = '\0';
     runs.issued = 6; /* called off, and begun again */
     assert_follows(&aimed, &runs, NULL);
     assert_follows(&runs, &again, NULL);
@@ -388,6 +420,7 @@ int main(void)
         cmocka_unit_test(counters_stop_where_they_end),
         cmocka_unit_test(a_life_of_a_machine_follows),
         cmocka_unit_test(an_epoch_is_used_once_and_never_goes_back),
+        cmocka_unit_test(a_disk_changes_with_a_start_and_with_nothing_else),
         cmocka_unit_test(a_move_follows_from_its_beginning_to_its_end),
         cmocka_unit_test(a_move_is_cut_short_by_nothing_but_its_end),
         cmocka_unit_test(nobody_leaves_a_host_without_a_proof),
