@@ -617,19 +617,24 @@ static const char *run_refusal(const struct ha_agent *a, const struct ha_vm *vm,
  */
 static void run_find_image(const struct ha_agent *a, struct ha_run *run, const struct ha_vm *vm)
 {
+    const struct ha_owner *owner = ha_view_owner(a->view, run->vm);
     const struct ha_storage *storage =
         vm->storage[0] != '\0' ? ha_view_storage(a->view, vm->storage) : NULL;
+    /* As it was placed: its record may have been edited since. */
+    const bool is_placed = owner != NULL && owner->volume[0] != '\0';
+    const char *volume = is_placed ? owner->volume : vm->volume;
+    const char *folder = is_placed ? owner->path : storage != NULL ? storage->path : "";
     struct buf path;
 
-    ha_text_set(run->volume, sizeof run->volume, vm->volume);
+    ha_text_set(run->volume, sizeof run->volume, volume);
     run->image[0] = '\0';
-    if (storage == NULL || storage->path[0] == '\0') {
+    if (folder[0] == '\0') {
         return;
     }
     buf_init(&path);
-    say(&path, storage->path);
+    say(&path, folder);
     say(&path, "/");
-    say(&path, vm->volume);
+    say(&path, volume);
     ha_text_set(run->image, sizeof run->image, say_end(&path));
     buf_deinit(&path);
 }

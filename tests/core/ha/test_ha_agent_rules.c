@@ -424,6 +424,31 @@ static void a_report_follows_the_one_that_was_seen(void **state)
     lone_close(&b);
 }
 
+/* What its record says by now is for the next start: a guest must run on the disk that its owner's
+ * record has, with which that of another host is compared when it is moved. */
+static void a_machine_is_started_on_the_disk_that_it_was_placed_with(void **state)
+{
+    struct lone_agent b;
+    struct ha_owner owner = owner_of("web", HA_STARTING, "a", 7);
+    (void)state;
+    lone_open(&b, WORLD_WATCHDOG_READY);
+    lone_register(&b);
+    owner.policy = HA_POLICY_STOP;
+    ha_text_set(owner.volume, sizeof(owner.volume), "web");
+    ha_text_set(owner.storage, sizeof(owner.storage), "nfs");
+    ha_text_set(owner.path, sizeof(owner.path), "/srv");
+    VIEW_PUT(&b.view, &owner);
+    struct ha_vm vm = vm_named("web", 100);
+    ha_text_set(vm.volume, sizeof(vm.volume), "another");
+    VIEW_PUT(&b.view, &vm);
+    lone_grant(&b, b.view.revision);
+    lone_run(&b, NANOS_PER_S);
+    assert_int_equal(lone_starts(&b), 1);
+    assert_string_equal(ha_run_find(b.agent, "web", 7)->volume, "web");
+    assert_string_equal(ha_run_find(b.agent, "web", 7)->image, "/srv/web");
+    lone_close(&b);
+}
+
 /* The driver would look for its disk where it has its own: an old copy of it may be there. */
 static void a_machine_whose_storage_is_not_declared_any_more_is_not_started(void **state)
 {
@@ -554,6 +579,7 @@ int main(void)
         cmocka_unit_test(a_machine_that_is_to_be_kept_takes_no_promise_away),
         cmocka_unit_test(a_machine_that_is_kept_hides_no_watchdog),
         cmocka_unit_test(a_report_follows_the_one_that_was_seen),
+        cmocka_unit_test(a_machine_is_started_on_the_disk_that_it_was_placed_with),
         cmocka_unit_test(a_machine_whose_storage_is_not_declared_any_more_is_not_started),
         cmocka_unit_test(a_start_that_fails_and_is_killed_is_a_failure),
         cmocka_unit_test(an_agent_refuses_what_nothing_would_prove_lost),
