@@ -48,7 +48,8 @@ static void keeper_anew(void *self)
 }
 
 static const struct ha_store_ops keeper_ops = {keeper_submit, keeper_confirm, keeper_barrier,
-                                               keeper_note,   keeper_leads,   keeper_feed, keeper_anew};
+                                               keeper_note,   keeper_leads,   keeper_feed,
+                                               keeper_anew};
 
 static void keeper_said(void *ctx, const char *what, const char *subject, const char *detail)
 {

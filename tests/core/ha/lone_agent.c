@@ -48,8 +48,8 @@ static void lone_anew(void *self)
     (void)self;
 }
 
-static const struct ha_store_ops lone_ops = {lone_submit, lone_confirm, lone_confirm,
-                                             lone_note,   lone_leads,   lone_feed, lone_anew};
+static const struct ha_store_ops lone_ops = {lone_submit, lone_confirm, lone_confirm, lone_note,
+                                             lone_leads,  lone_feed,    lone_anew};
 
 static void lone_due(void *ctx)
 {
