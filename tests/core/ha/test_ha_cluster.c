@@ -288,43 +288,6 @@ static void without_watchdog_and_fence_nothing_is_proved_but_by_an_operator(void
     ha_cluster_deinit(&c);
 }
 
-/* A host is cut off and runs its machine on; another is put in its place, under its name, as
- * another member. It finds nothing, and that proves nothing: an operator does. */
-static void host_that_takes_a_lost_ones_name_proves_nothing_about_it(void **state)
-{
-    struct ha_cluster c;
-    struct ha_confirmed confirmed;
-    (void)state;
-    struct ha_box *b = cluster_with(&c, 27, WORLD_WATCHDOG_READY, false, "web");
-    struct ha_host host = *ha_view_host(ha_cluster_view(&c), b->name);
-    host.is_bare_metal = false; /* so that time says nothing */
-    HA_APPLY(&c, &host);
-    b->stays_down = true;
-    ha_box_power_off(b);
-    assert_true(ha_cluster_wait_vm(&c, "web", HA_RECOVERING, NULL, 30 * NANOS_PER_S));
-    struct ha_agent_record record = *ha_view_agent(ha_cluster_view(&c), b->name);
-    record.member = 77; /* who has written it is no member any more */
-    HA_APPLY(&c, &record);
-    b->stays_down = false;
-    ha_box_start(b);
-    ha_cluster_run(&c, 60 * NANOS_PER_S);
-    assert_int_equal(ha_cluster_owner(&c, "web")->phase, HA_RECOVERING);
-    assert_int_equal(strncmp(ha_cluster_owner(&c, "web")->reason, "unproven", 8), 0);
-    assert_int_equal(ha_cluster_fate(&c, b->name)->phase, HA_HOST_LOST);
-    assert_int_equal(ha_cluster_starts(&c, "web"), 1);
-
-    ha_record_defaults(HA_CONFIRMED, &confirmed);
-    ha_text_set(confirmed.host, HA_NAME_BYTES, b->name);
-    ha_text_set(confirmed.incident, HA_NAME_BYTES, ha_cluster_fate(&c, b->name)->incident);
-    ha_text_set(confirmed.by, HA_NAME_BYTES, "eve");
-    ha_text_set(confirmed.reason, HA_TEXT_BYTES, "the old one is in the workshop");
-    HA_APPLY(&c, &confirmed);
-    assert_true(ha_cluster_wait_vm(&c, "web", HA_RUNNING, NULL, 10 * NANOS_PER_S));
-    assert_int_equal(ha_cluster_owner(&c, "web")->proof, HA_PROOF_CONFIRMED);
-    assert_true(ha_cluster_wait_fate(&c, b->name, HA_HOST_UP, 10 * NANOS_PER_S));
-    ha_cluster_deinit(&c);
-}
-
 static void crashed_machine_is_started_again_after_its_delay(void **state)
 {
     struct ha_cluster c;
@@ -983,7 +946,6 @@ int main(void)
         cmocka_unit_test(leader_with_its_machines_is_lost),
         cmocka_unit_test(partitioned_host_ends_its_machines_and_expiry_proves_it),
         cmocka_unit_test(without_watchdog_and_fence_nothing_is_proved_but_by_an_operator),
-        cmocka_unit_test(host_that_takes_a_lost_ones_name_proves_nothing_about_it),
         cmocka_unit_test(crashed_machine_is_started_again_after_its_delay),
         cmocka_unit_test(crash_loop_moves_and_then_fails_until_it_is_asked_for),
         cmocka_unit_test(machine_outlives_the_process_of_its_agent),
