@@ -192,9 +192,10 @@ static void agent_record_fill(const struct ha_agent *a, struct ha_agent_record *
     r->boot = a->boot;
     r->memory_mib = a->config.memory_mib;
     r->cpus = a->config.cpus;
-    r->watchdog = ha_agent_attested(a);
+    /* What a lease of ours would end says nothing of the machines of the host before this one. */
+    r->watchdog = a->is_successor ? WORLD_WATCHDOG_NONE : ha_agent_attested(a);
     r->watchdog_ms = (uint32_t)((a->watchdog_timeout + NANOS_PER_MS - 1) / NANOS_PER_MS);
-    if (!ha_agent_has_hardware(a)) {
+    if (!ha_agent_has_hardware(a) || a->is_successor) {
         r->watchdog_ms = 0;
     }
     for (uint32_t i = 0; i < a->config.storages.n; i++) {
@@ -248,6 +249,68 @@ static void agent_record_put(struct ha_agent *a, uint64_t guard)
     a->store->ops->submit(a->store->self, &a->record_txn);
 }
 
+/* --- the host before this one -------------------------------------------------------------------
+ *
+ * The record may be that of another member: then this is another machine under the same name, and
+ * that something does not live here says nothing about the one before, which may be cut off and
+ * run it still. So its machines are left to be proved gone as those of any lost host are, by its
+ * fence, its lease and watchdog, or an operator; and it is lost, as this agent neither takes its
+ * record over nor renews until then. Hosts that do not vote have their member from their name, and
+ * are not told apart. */
+
+static bool agent_record_is_of_another(const struct ha_agent *a, const struct ha_entry *entry)
+{
+    const struct ha_agent_record *record = entry != NULL ? entry->record : NULL;
+
+    return record != NULL && record->member != a->store->member;
+}
+
+/* May a machine of this host's run in that epoch, where we do not see it? What is on a host's own
+ * disk harms nobody there. */
+static bool agent_doubts(const struct ha_agent *a, const struct ha_owner *owner)
+{
+    const struct ha_vm *vm = ha_view_vm(a->view, owner->vm);
+    const bool is_here = ha_phase_may_run(owner->phase) && strcmp(owner->host, a->config.host) == 0;
+    const bool is_coming = ha_move_awaits(a, owner, owner->issued);
+    const uint64_t epoch = is_here ? owner->epoch : owner->issued;
+
+    return (is_here || is_coming) && epoch > 0 && (vm == NULL || vm->storage[0] != '\0') &&
+           ha_run_find(a, owner->vm, epoch) == NULL;
+}
+
+/* The first that the host before may run yet; NULL: none, or that host was proved gone. Borrowed
+ * from the view. */
+static const char *agent_first_doubted(const struct ha_agent *a)
+{
+    const struct ha_fate *fate = ha_view_fate(a->view, a->config.host);
+
+    if (fate != NULL && fate->phase == HA_HOST_GONE) {
+        return NULL;
+    }
+    for (size_t i = 0; i < ha_view_count(a->view, HA_OWNER); i++) {
+        const struct ha_owner *owner = ha_view_at(a->view, HA_OWNER, i)->record;
+        if (owner != NULL && agent_doubts(a, owner)) {
+            return owner->vm;
+        }
+    }
+    return NULL;
+}
+
+/* True: it has to wait. */
+static bool agent_waits_for_proof(struct ha_agent *a)
+{
+    const char *vm = agent_first_doubted(a);
+
+    if (vm != NULL && strcmp(a->doubted, vm) != 0) {
+        ha_agent_say(a, "waits", vm,
+                     "it is not known whether the host of this name before this one, another "
+                     "member, still runs it: see that it is off and say so, `novacron host "
+                     "confirm-off`, or give this one a name of its own");
+    }
+    ha_text_set(a->doubted, sizeof(a->doubted), vm != NULL ? vm : "");
+    return vm != NULL;
+}
+
 /* A boot above that of whoever was this host before, so that no clock is asked, and above our own.
  * Boots are at most the revision at which they were registered: where there is no record to read,
  * one above the revision of what cannot be read, or of the whole view, was never used. */
@@ -258,6 +321,7 @@ static void agent_register(struct ha_agent *a, const struct ha_entry *entry)
                             : entry != NULL ? entry->mod_revision
                                             : a->view->revision;
 
+    a->is_successor = a->is_successor || agent_record_is_of_another(a, entry);
     a->boot = u64_max(before, a->own_boot) + 1;
     agent_record_fill(a, &a->record);
     agent_record_put(a, entry != NULL ? entry->mod_revision : 0);
@@ -312,7 +376,9 @@ static void agent_record_pass(struct ha_agent *a, nanos now)
 
     if (agent_record_is_ours(a, entry)) {
         a->registered = entry->mod_revision;
-        a->phase = HA_AGENT_SERVING;
+        /* The view may have lagged when it registered. */
+        a->is_successor = a->is_successor && agent_waits_for_proof(a);
+        a->phase = a->is_successor ? HA_AGENT_JOINING : HA_AGENT_SERVING;
         if (!a->is_record_known) {
             a->is_record_known = true;
             a->own_boot = a->boot;
@@ -337,7 +403,9 @@ static void agent_record_pass(struct ha_agent *a, nanos now)
         return;
     }
     if (!a->is_record_known) {
-        agent_register(a, entry);
+        if (!agent_record_is_of_another(a, entry) || !agent_waits_for_proof(a)) {
+            agent_register(a, entry);
+        }
         return;
     }
     agent_record_fill(a, &wanted);
@@ -396,6 +464,7 @@ void ha_agent_pass(struct ha_agent *a)
     ha_lessee_clocks(&a->lessee, now, world_awake(a->world));
     ha_ladders_notice(a);
     if (a->phase == HA_AGENT_DISPLACED) {
+        ha_runs_end_stale(a);
         return;
     }
     agent_list(a, now);

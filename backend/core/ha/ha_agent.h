@@ -11,11 +11,13 @@
  *   LOOKING    what lives here is found, and adopted: machines outlive the process of their agent.
  *   JOINING    its record under /novacron/agents/HOST gets a boot above the one before, in a
  *              transaction guarded by that one. Whatever the host owned then, and does not live
- *              here, is reported as stopped: nobody else could have started it later.
+ *              here, is reported as stopped: nobody else could have started it later. Where the
+ *              record before is another member's, of another machine, that proves nothing: it waits
+ *              until that host is gone, or owns nothing any more that may run there.
  *   SERVING    see below. A record with a boot below ours is that of an old view, or of a history
  *              that has lost ours: it registers anew, above both.
  *   DISPLACED  final: another agent has registered this host after us, with a boot above ours. It
- *              does nothing more.
+ *              ends what was started elsewhere since, and does nothing more.
  *
  * WHAT IT STARTS. A machine in phase STARTING of this host, once for an epoch, while the lease
  * holds with a margin, on a view that has what the store had when the newest lease was granted. An

@@ -150,8 +150,10 @@ struct ha_agent {
     uint64_t recorded;    /* the revision of our newest that was applied */
     bool is_record_known; /* the view has a record of our boot */
     nanos record_again;
-    bool has_reconciled; /* what the host owned before was told */
-    bool has_adopted;    /* and what the agent before has promised is known */
+    bool is_successor; /* ours follows the record of another member, and it does not serve yet */
+    char doubted[HA_NAME_BYTES]; /* a machine that keeps it from that, as was said; "": none */
+    bool has_reconciled;         /* what the host owned before was told */
+    bool has_adopted;            /* and what the agent before has promised is known */
 
     /* The lease. */
     nanos relied;       /* the lease ends then, and the guard knows */
@@ -224,6 +226,8 @@ bool ha_run_go_on(struct ha_run *run, nanos now);
 /* What the records say of them: before anything is told of this host, or done. */
 void ha_runs_learn(struct ha_agent *a);
 void ha_runs_pass(struct ha_agent *a);
+/* Of one whose place another agent has taken: what was started elsewhere since is ended here. */
+void ha_runs_end_stale(struct ha_agent *a);
 void ha_run_on_exit(struct world_vm_sink *sink, const struct world_vm_exit *exit);
 
 /* ha_agent_move.c */

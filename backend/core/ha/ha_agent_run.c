@@ -567,6 +567,22 @@ static void run_pass(struct ha_run *run, nanos now)
     }
 }
 
+void ha_runs_end_stale(struct ha_agent *a)
+{
+    nanos now = ha_agent_now(a);
+
+    for (size_t i = 0; i < a->n_runs; i++) {
+        struct ha_run *run = a->runs[i];
+        if (run->phase == HA_RUN_ALIVE && !run->must_die && run_claim_of(run) == RUN_STALE) {
+            ha_agent_say(a, "stale", run->vm, "it lives in an epoch that is over: it is killed");
+            run->must_die = true;
+        }
+        if (run->must_die && !run->is_start_busy) {
+            run_kill(run, now);
+        }
+    }
+}
+
 /* --- starts -------------------------------------------------------------------------------------
  */
 

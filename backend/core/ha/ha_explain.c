@@ -496,6 +496,6 @@ void ha_explain_unreadable(const struct ha_view *view, struct buf *text)
     if (view->is_incomplete) {
         TELL(text, HA_PREFIX,
              ": there are more records than a member takes in; nothing is decided "
-             "before some are deleted and it starts anew");
+             "before some are deleted");
     }
 }

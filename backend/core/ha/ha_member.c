@@ -10,6 +10,9 @@
 
 #define HA_CONFIRM_AGAIN (50 * NANOS_PER_MS)
 
+/* A view that was full is read anew at most so often: that is all records, in one go. */
+#define HA_ANEW_EVERY (10 * NANOS_PER_S)
+
 struct ha_member {
     const struct world *world; /* borrowed, as is the store */
     const struct ha_store *store;
@@ -34,6 +37,8 @@ struct ha_member {
     bool was_leader;
     uint64_t term;      /* that the manager was told of; 0: none */
     nanos gather_until; /* 0: no renewal waits */
+
+    nanos anew_from; /* everything is asked for no sooner */
 
     uint64_t unreadable_told; /* a hash of what cannot be read, as it was told */
 };
@@ -186,11 +191,26 @@ static void member_keep(struct ha_member *h)
     member_wake_at(h, ha_keeper_deadline(h->keeper));
 }
 
+/* What a full view has not kept is told again by nobody: once something was deleted, all is. */
+static void member_read_anew(struct ha_member *h, nanos now)
+{
+    if (!h->view.has_room) {
+        return;
+    }
+    if (now < h->anew_from) {
+        member_turn_at(h, h->anew_from);
+        return;
+    }
+    h->anew_from = now + HA_ANEW_EVERY;
+    h->store->ops->anew(h->store->self);
+}
+
 static void member_on_turn(struct world_timer *timer)
 {
     struct ha_member *h = timer->owner;
 
     h->turn_at = NANOS_FOREVER;
+    member_read_anew(h, world_now(h->world));
     member_lead(h, world_now(h->world));
     if (h->agent != NULL) {
         ha_agent_pass(h->agent);

@@ -56,6 +56,7 @@ struct ha_session {
 
     struct buf batch;  /* changes since the last REACHED */
     bool begins;       /* the batch is everything */
+    bool wants_all;    /* whatever it has: the next voter is to tell everything */
     uint64_t revision; /* that was handed on, of this lineage; 0: none */
     uint32_t lineage;
     node_id leader;
@@ -210,7 +211,7 @@ static void session_hello(struct ha_session *h)
                              .as.hello = {.version = HA_SESSION_VERSION,
                                           .cluster = h->config.cluster,
                                           .lineage = h->lineage,
-                                          .revision = h->revision,
+                                          .revision = h->wants_all ? 0 : h->revision,
                                           .term = h->led_term}};
     struct buf b;
 
@@ -425,6 +426,7 @@ static void session_take_welcome(struct ha_session *h, const struct ha_welcome *
     h->phase = SESSION_SERVED;
     h->pause = HA_SESSION_PAUSE_MIN;
     h->begins = !w->goes_on;
+    h->wants_all = h->wants_all && w->goes_on;
     if (w->lineage != h->lineage) {
         h->lineage = w->lineage;
         h->revision = 0; /* those of another history say nothing about this one */
@@ -524,6 +526,9 @@ static const char *session_fault(const struct ha_session *h, nanos now)
     }
     if (h->phase != SESSION_SERVED || MUTANT(HA_AGENT_STAYS)) {
         return NULL;
+    }
+    if (h->wants_all) {
+        return "everything is to be told anew";
     }
     if (now >= u64_add_sat(h->leaderless_since, HA_SESSION_LEADERLESS)) {
         return "it knows of no leader";
@@ -649,6 +654,17 @@ static void session_set_feed(void *self, const struct ha_feed *feed)
     session_tick_at(h, h->call_at);
 }
 
+/* A stream begins with everything, or goes on: so it is another stream. */
+static void session_anew(void *self)
+{
+    struct ha_session *h = self;
+
+    h->wants_all = true;
+    if (h->phase == SESSION_SERVED) {
+        session_tick_at(h, world_now(h->world));
+    }
+}
+
 static const struct ha_store_ops session_ops = {
     .submit = session_submit,
     .confirm = session_confirm,
@@ -656,6 +672,7 @@ static const struct ha_store_ops session_ops = {
     .note = session_note,
     .leads = session_leads,
     .feed = session_set_feed,
+    .anew = session_anew,
 };
 
 /* --- life --------------------------------------------------------------------------------------

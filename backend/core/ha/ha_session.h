@@ -18,9 +18,10 @@
  * A VOTER IS LEFT for another when nothing came of it for HA_SESSION_SILENCE; when it knows of no
  * leader for HA_SESSION_LEADERLESS; when renewals found no answer for HA_SESSION_UNANSWERED, so
  * that a voter which is cut off from the leader costs no lease; when it lags behind a grant for
- * HA_SESSION_BEHIND; and when it says good-bye. The next is drawn by chance from those that were
- * not tried yet in this round, so that the agents of a voter that died spread over the others; a
- * round without success is followed by a pause that grows up to HA_SESSION_PAUSE_MAX.
+ * HA_SESSION_BEHIND; when who listens wants everything anew; and when it says good-bye. The next is
+ * drawn by chance from those that were not tried yet in this round, so that the agents of a voter
+ * that died spread over the others; a round without success is followed by a pause that grows up to
+ * HA_SESSION_PAUSE_MAX.
  *
  * Whoever comes with a view tells its revision, and is told what followed; the whole anew if that
  * is compacted, or the members are of another lineage. Within a lineage nothing that was handed on

@@ -15,7 +15,8 @@
  *
  * THE FEED tells of every key under HA_PREFIX: first of all there are, then of each change, in the
  * order of revisions. `began` comes before the first, and again if the store was replaced and the
- * history in between is gone: what was told before is to be forgotten. `reached` says that
+ * history in between is gone, or who listens has asked for everything anew: what was told before is
+ * to be forgotten. `reached` says that
  * everything up to a revision was told; it follows each batch. The feed is told of an own
  * transaction's changes before its `done` is entered, unless the store is just being replaced.
  *
@@ -127,6 +128,9 @@ struct ha_store_ops {
     /* Who is told from now on; the caller's, in place while it is set. NULL: nobody, and what is
      * under way is forgotten without a `done`. */
     void (*feed)(void *self, const struct ha_feed *feed);
+    /* Everything is told anew, soon, from `began` on; what is under way goes on, but for what
+     * becomes UNKNOWN with a stream. */
+    void (*anew)(void *self);
 };
 
 struct ha_store {

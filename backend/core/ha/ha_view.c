@@ -231,6 +231,22 @@ static struct ha_entry *view_insert(struct ha_view *v, struct ha_view_list *list
     return &slot->entry;
 }
 
+/* Room for one more of the kind; if there is none, what that means is noted. */
+static bool view_takes(struct ha_view *v, enum ha_kind kind)
+{
+    const size_t strangers = v->lists[HA_KINDS].n;
+
+    if (kind == HA_KINDS) {
+        v->strangers_passed += strangers == HA_VIEW_STRANGERS_MAX;
+        return strangers < HA_VIEW_STRANGERS_MAX;
+    }
+    if (v->n - strangers == HA_VIEW_ENTRIES_MAX) {
+        v->is_incomplete = true;
+        return false;
+    }
+    return true;
+}
+
 void ha_view_put(struct ha_view *v, struct bytes key, struct bytes value, uint64_t create_revision,
                  uint64_t mod_revision)
 {
@@ -245,8 +261,7 @@ void ha_view_put(struct ha_view *v, struct bytes key, struct bytes value, uint64
     struct ha_view_list *list = &v->lists[kind];
     char *text = view_key_text(key);
     size_t at = view_list_place(list, text, &is_there);
-    if (!is_there && v->n == HA_VIEW_ENTRIES_MAX) {
-        v->is_incomplete = true;
+    if (!is_there && !view_takes(v, kind)) {
         mem_free(text);
         return;
     }
@@ -279,7 +294,10 @@ void ha_view_delete(struct ha_view *v, struct bytes key, uint64_t revision)
     if (!view_key_is_ours(key)) {
         return;
     }
-    struct ha_view_list *list = &v->lists[view_kind_of(key, &parsed)];
+    enum ha_kind kind = view_kind_of(key, &parsed);
+    struct ha_view_list *list = &v->lists[kind];
+    /* It may be one that was not kept. */
+    v->has_room = v->has_room || (v->is_incomplete && kind != HA_KINDS);
     char *text = view_key_text(key);
     size_t at = view_list_place(list, text, &is_there);
     mem_free(text);
@@ -412,5 +430,7 @@ void ha_view_check(const struct ha_view *v)
         CHECK(unreadable == list->unreadable);
         n += list->n;
     }
-    CHECK(n == v->n && n <= HA_VIEW_ENTRIES_MAX);
+    const size_t strangers = v->lists[HA_KINDS].n;
+    CHECK(n == v->n && strangers <= HA_VIEW_STRANGERS_MAX);
+    CHECK(n - strangers <= HA_VIEW_ENTRIES_MAX && (v->is_incomplete || !v->has_room));
 }

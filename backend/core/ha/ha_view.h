@@ -12,15 +12,19 @@
  * /novacron/ that are of no kind are entries of the kind HA_KINDS, under their whole key; but for
  * /novacron/leader, which is the manager's and no record.
  *
- * Limits: HA_VIEW_ENTRIES_MAX entries; with more the view is incomplete, for good, until it is
- * cleared and fed anew. Nobody decides on an incomplete view.
+ * Limits: HA_VIEW_ENTRIES_MAX entries of a kind; with more the view is incomplete until it is
+ * cleared and fed anew: what it has not kept cannot come back otherwise. `has_room` says that this
+ * is worth a try. Nobody decides on an incomplete view. Keys of no kind are kept to be told of, and
+ * nothing is decided by them: beyond HA_VIEW_STRANGERS_MAX they are counted only, and the view is
+ * as complete as before.
  */
 #ifndef NOVACRON_HA_VIEW_H
 #define NOVACRON_HA_VIEW_H
 
 #include "core/ha/ha_record.h"
 
-#define HA_VIEW_ENTRIES_MAX 65536
+#define HA_VIEW_ENTRIES_MAX   65536
+#define HA_VIEW_STRANGERS_MAX 64
 
 struct ha_entry {
     enum ha_kind kind;        /* HA_KINDS: the key is of no kind */
@@ -47,6 +51,8 @@ struct ha_view {
     size_t n;
     uint64_t revision;
     bool is_incomplete;
+    bool has_room;             /* a record was deleted since it became incomplete */
+    uint64_t strangers_passed; /* puts of keys of no kind that were not kept */
     struct ha_settings defaults;
 };
 

@@ -62,6 +62,7 @@ struct node_ha {
     struct buf response;
     struct node_records_page page;
     bool pumping;
+    bool is_anew; /* all is to be told again */
 };
 
 static bool ha_node_is_ready(const struct node_ha *h)
@@ -106,6 +107,10 @@ static void ha_feed_pump(struct node_ha *h)
     }
     const struct node_records_ear ear = {.ctx = h->feed->ctx, .changed = h->feed->changed};
     h->pumping = true;
+    if (h->is_anew) {
+        ha_feed_stop(h);
+    }
+    h->is_anew = false;
     if (h->stream == NULL) {
         ha_feed_begin(h);
     }
@@ -449,6 +454,14 @@ static void ha_set_feed(void *self, const struct ha_feed *feed)
     }
 }
 
+static void ha_anew(void *self)
+{
+    struct node_ha *h = self;
+
+    h->is_anew = true;
+    ha_soon(h);
+}
+
 /* --- life --------------------------------------------------------------------------------------
  */
 
@@ -459,6 +472,7 @@ static const struct ha_store_ops node_ha_ops = {
     .note = ha_note,
     .leads = ha_leads,
     .feed = ha_set_feed,
+    .anew = ha_anew,
 };
 
 struct node_ha *node_ha_open(const struct world *world, node_id member)

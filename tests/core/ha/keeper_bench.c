@@ -42,8 +42,14 @@ static void keeper_feed(void *self, const struct ha_feed *feed)
     (void)feed;
 }
 
+static void keeper_anew(void *self)
+{
+    (void)self;
+}
+
 static const struct ha_store_ops keeper_ops = {keeper_submit, keeper_confirm, keeper_barrier,
-                                               keeper_note,   keeper_leads,   keeper_feed};
+                                               keeper_note,   keeper_leads,   keeper_feed,
+                                               keeper_anew};
 
 static void keeper_said(void *ctx, const char *what, const char *subject, const char *detail)
 {

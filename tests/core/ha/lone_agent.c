@@ -43,8 +43,13 @@ static void lone_feed(void *self, const struct ha_feed *feed)
     (void)feed;
 }
 
-static const struct ha_store_ops lone_ops = {lone_submit, lone_confirm, lone_confirm,
-                                             lone_note,   lone_leads,   lone_feed};
+static void lone_anew(void *self)
+{
+    (void)self;
+}
+
+static const struct ha_store_ops lone_ops = {lone_submit, lone_confirm, lone_confirm, lone_note,
+                                             lone_leads,  lone_feed,    lone_anew};
 
 static void lone_due(void *ctx)
 {

@@ -191,6 +191,144 @@ static void a_record_of_an_older_boot_displaces_nobody(void **state)
     lone_close(&b);
 }
 
+/* --- a host before this one, of the same name ---------------------------------------------------
+ */
+
+/* An agent that finds the record of member 2, by whose host "web" may run still. */
+static void lone_open_behind_another(struct lone_agent *b)
+{
+    struct ha_agent_record record;
+    const struct ha_owner owner = owner_of("web", HA_RUNNING, "a", 7);
+
+    lone_open(b, WORLD_WATCHDOG_READY);
+    record = b->agent->record;
+    record.member = 2;
+    VIEW_PUT(&b->view, &record);
+    VIEW_PUT(&b->view, &owner);
+    lone_begin_anew(b);
+    lone_run(b, NANOS_PER_S);
+}
+
+/* That it does not live here says nothing of another machine: the host is counted as lost until
+ * somebody knows more. */
+static void a_host_says_nothing_of_what_another_of_its_name_has_run(void **state)
+{
+    struct lone_agent b;
+    (void)state;
+    lone_open_behind_another(&b);
+    assert_int_equal(b.n, 0);
+    assert_int_equal(b.renewals, 0);
+    assert_int_equal(b.agent->phase, HA_AGENT_JOINING);
+    assert_null(ha_run_find(b.agent, "web", 7));
+    /* It was proved to be off, and the machine runs elsewhere. */
+    const struct ha_owner owner = owner_of("web", HA_RUNNING, "b", 8);
+    VIEW_PUT(&b.view, &owner);
+    lone_run(&b, NANOS_PER_S);
+    lone_register(&b);
+    assert_null(ha_run_find(b.agent, "web", 7));
+    lone_close(&b);
+}
+
+/* By a fence, or an operator's word: then it has ended. */
+static void a_host_that_was_proved_gone_is_followed_at_once(void **state)
+{
+    struct lone_agent b;
+    struct ha_fate fate;
+    (void)state;
+    lone_open_behind_another(&b);
+    ha_record_defaults(HA_FATE, &fate);
+    ha_text_set(fate.host, sizeof(fate.host), "a");
+    fate.phase = HA_HOST_LOST;
+    VIEW_PUT(&b.view, &fate);
+    lone_run(&b, NANOS_PER_S);
+    assert_int_equal(b.n, 0);
+    fate.phase = HA_HOST_GONE;
+    fate.proof = HA_PROOF_CONFIRMED;
+    VIEW_PUT(&b.view, &fate);
+    lone_run(&b, NANOS_PER_S);
+    lone_register(&b);
+    assert_int_equal(ha_run_find(b.agent, "web", 7)->phase, HA_RUN_ENDED);
+    lone_close(&b);
+}
+
+/* A view that lags shows what the host before this one owned when it is registered already. It
+ * renews nothing then, and promises no watchdog by which time would prove that host gone. */
+static void what_a_lagging_view_shows_of_another_is_no_less_in_doubt(void **state)
+{
+    struct lone_agent b;
+    struct ha_agent_record record;
+    const struct ha_owner here = owner_of("web", HA_RUNNING, "a", 7);
+    const struct ha_owner elsewhere = owner_of("web", HA_RUNNING, "b", 8);
+    (void)state;
+    lone_open(&b, WORLD_WATCHDOG_READY);
+    record = b.agent->record;
+    record.member = 2;
+    VIEW_PUT(&b.view, &record);
+    lone_begin_anew(&b);
+    assert_int_equal(b.n, 1);
+    assert_int_equal(b.agent->record.watchdog, WORLD_WATCHDOG_NONE);
+    VIEW_PUT(&b.view, &here);
+    VIEW_PUT(&b.view, &b.agent->record);
+    lone_answer(&b, HA_TXN_APPLIED, (int64_t)b.view.revision);
+    lone_run(&b, NANOS_PER_S);
+    assert_int_equal(b.agent->phase, HA_AGENT_JOINING);
+    assert_int_equal(b.renewals, 0);
+    assert_int_equal(b.n, 0);
+    assert_null(ha_run_find(b.agent, "web", 7));
+    VIEW_PUT(&b.view, &elsewhere);
+    lone_run(&b, NANOS_PER_S);
+    assert_int_equal(b.agent->phase, HA_AGENT_SERVING);
+    assert_true(b.renewals > 0);
+    assert_int_equal(b.agent->record.watchdog, WORLD_WATCHDOG_READY);
+    lone_close(&b);
+}
+
+/* On a disk that only one of them has, nothing is written by two. */
+static void a_machine_on_its_hosts_own_disk_holds_up_nobody(void **state)
+{
+    struct lone_agent b;
+    struct ha_agent_record record;
+    struct ha_vm vm = vm_named("web", 100);
+    const struct ha_owner owner = owner_of("web", HA_RUNNING, "a", 7);
+    (void)state;
+    lone_open(&b, WORLD_WATCHDOG_READY);
+    record = b.agent->record;
+    record.member = 2;
+    vm.storage[0] = '\0';
+    names_add(&vm.allowed, "a");
+    VIEW_PUT(&b.view, &record);
+    VIEW_PUT(&b.view, &vm);
+    VIEW_PUT(&b.view, &owner);
+    lone_begin_anew(&b);
+    lone_register(&b);
+    assert_int_equal(ha_run_find(b.agent, "web", 7)->phase, HA_RUN_ENDED);
+    lone_close(&b);
+}
+
+/* Its agent does no more than that, and that it does: two of a machine would be worse. */
+static void a_displaced_agent_ends_what_was_started_elsewhere(void **state)
+{
+    struct lone_agent b;
+    struct world_vm_found found;
+    const struct ha_owner elsewhere = owner_of("web", HA_STARTING, "b", 8);
+    (void)state;
+    lone_open(&b, WORLD_WATCHDOG_READY);
+    lone_register(&b);
+    lone_assign(&b, 7, HA_POLICY_STOP);
+    lone_grant(&b, b.view.revision);
+    lone_run(&b, NANOS_PER_S);
+    struct ha_agent_record record = b.agent->record;
+    record.boot++;
+    VIEW_PUT(&b.view, &record);
+    lone_run(&b, NANOS_PER_S);
+    assert_int_equal(b.agent->phase, HA_AGENT_DISPLACED);
+    assert_true(simvm_at(b.host, 0, &found));
+    VIEW_PUT(&b.view, &elsewhere);
+    lone_run(&b, NANOS_PER_S);
+    assert_false(simvm_at(b.host, 0, &found));
+    lone_close(&b);
+}
+
 /* Newer than ours, or as new and another's: that agent has taken our place. */
 static void a_record_of_a_newer_boot_displaces(void **state)
 {
@@ -572,6 +710,11 @@ int main(void)
         cmocka_unit_test(a_boot_is_not_used_before_it_is_known_to_be_applied),
         cmocka_unit_test(a_record_of_an_older_boot_displaces_nobody),
         cmocka_unit_test(a_record_of_a_newer_boot_displaces),
+        cmocka_unit_test(a_host_says_nothing_of_what_another_of_its_name_has_run),
+        cmocka_unit_test(a_host_that_was_proved_gone_is_followed_at_once),
+        cmocka_unit_test(what_a_lagging_view_shows_of_another_is_no_less_in_doubt),
+        cmocka_unit_test(a_machine_on_its_hosts_own_disk_holds_up_nobody),
+        cmocka_unit_test(a_displaced_agent_ends_what_was_started_elsewhere),
         cmocka_unit_test(a_first_boot_is_above_those_that_were_deleted),
         cmocka_unit_test(a_machine_that_the_guard_does_not_hold_is_no_promise),
         cmocka_unit_test(a_machine_that_the_guard_has_lost_is_no_promise),

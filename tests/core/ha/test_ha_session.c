@@ -241,6 +241,24 @@ static void agent_is_told_what_it_needs_and_no_more(void **state)
     ha_cluster_deinit(&c);
 }
 
+/* Another voter tells it, and its lease, its machine and what it is told from then on go on. */
+static void agent_that_asks_for_everything_is_told_it(void **state)
+{
+    struct ha_cluster c;
+    (void)state;
+    struct ha_box *b = agents_with(&c, 26, 1, "web");
+    ha_cluster_run(&c, NANOS_PER_S);
+    const uint64_t before = ha_box_session(b).beginnings;
+    const struct ha_store *store = ha_session_store(b->session);
+    store->ops->anew(store->self);
+    ha_cluster_run(&c, 3 * NANOS_PER_S);
+    assert_int_equal(ha_box_session(b).beginnings, before + 1);
+    assert_int_equal(ha_member_view(b->member)->revision, ha_cluster_view(&c)->revision);
+    assert_true(lease_left(b) > 0);
+    assert_string_equal(ha_cluster_lives_on(&c, "web"), b->name);
+    ha_cluster_deinit(&c);
+}
+
 /* A host whose record is deleted is served no longer; declared again, it is. */
 static void host_that_is_not_declared_is_sent_away(void **state)
 {
@@ -273,6 +291,7 @@ int main(void)
         cmocka_unit_test(partitioned_host_ends_its_machines_in_time),
         cmocka_unit_test(quorum_is_lost_and_comes_back),
         cmocka_unit_test(agent_is_told_what_it_needs_and_no_more),
+        cmocka_unit_test(agent_that_asks_for_everything_is_told_it),
         cmocka_unit_test(host_that_is_not_declared_is_sent_away),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

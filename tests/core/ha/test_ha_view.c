@@ -189,21 +189,62 @@ static void a_view_that_is_full_says_that_it_is_incomplete(void **state)
     char key[64];
     ha_view_init(&v);
     for (unsigned i = 0; i < HA_VIEW_ENTRIES_MAX; i++) {
+        snprintf(key, sizeof key, "/novacron/incidents/%08u", i);
+        view_put_text(&v, key, "");
+    }
+    assert_false(v.is_incomplete);
+    view_put_text(&v, "/novacron/incidents/00000007", ""); /* which it has */
+    view_put_text(&v, "/novacron/x", "");                  /* which is no record */
+    assert_false(v.is_incomplete);
+    view_put_text(&v, "/novacron/vms/web", "{}");
+    assert_true(v.is_incomplete);
+    view_delete_key(&v, "/novacron/x");
+    assert_false(v.has_room);
+    view_delete_key(&v, "/novacron/incidents/00000007"); /* which brings nothing back */
+    assert_true(v.is_incomplete);
+    assert_true(v.has_room);
+    ha_view_check(&v);
+    ha_view_clear(&v);
+    assert_false(v.is_incomplete || v.has_room);
+    assert_int_equal(v.n, 0);
+    assert_int_equal(v.revision, 0);
+    ha_view_deinit(&v);
+}
+
+/* One that was not kept may be all that was too much. */
+static void a_full_view_has_room_when_what_it_has_not_kept_is_deleted(void **state)
+{
+    (void)state;
+    struct ha_view v;
+    char key[64];
+    ha_view_init(&v);
+    for (unsigned i = 0; i <= HA_VIEW_ENTRIES_MAX; i++) {
+        snprintf(key, sizeof key, "/novacron/incidents/%08u", i);
+        view_put_text(&v, key, "");
+    }
+    assert_true(v.is_incomplete && !v.has_room);
+    view_delete_key(&v, key);
+    assert_true(v.has_room);
+    ha_view_deinit(&v);
+}
+
+/* Nothing is decided by them, and so they hinder nothing. */
+static void a_flood_of_keys_of_no_kind_is_counted(void **state)
+{
+    (void)state;
+    struct ha_view v;
+    char key[64];
+    ha_view_init(&v);
+    for (unsigned i = 0; i < 2 * HA_VIEW_ENTRIES_MAX; i++) {
         snprintf(key, sizeof key, "/novacron/x/%08u", i);
         view_put_text(&v, key, "");
     }
     assert_false(v.is_incomplete);
-    view_put_text(&v, "/novacron/x/00000007", ""); /* which it has */
-    assert_false(v.is_incomplete);
-    view_put_text(&v, "/novacron/vms/web", "{}");
-    assert_true(v.is_incomplete);
-    view_delete_key(&v, "/novacron/x/00000007"); /* that makes room, and brings nothing back */
-    assert_true(v.is_incomplete);
+    assert_int_equal(ha_view_count(&v, HA_KINDS), HA_VIEW_STRANGERS_MAX);
+    assert_int_equal(v.strangers_passed, 2 * HA_VIEW_ENTRIES_MAX - HA_VIEW_STRANGERS_MAX);
+    view_put_text(&v, "/novacron/settings", "{\"lease_ms\":5000}");
+    assert_int_equal(ha_view_settings(&v)->lease_ms, 5000);
     ha_view_check(&v);
-    ha_view_clear(&v);
-    assert_false(v.is_incomplete);
-    assert_int_equal(v.n, 0);
-    assert_int_equal(v.revision, 0);
     ha_view_deinit(&v);
 }
 
@@ -297,6 +338,8 @@ int main(void)
         cmocka_unit_test(a_mark_lives_as_long_as_its_key),
         cmocka_unit_test(a_definition_lives_in_the_view),
         cmocka_unit_test(a_view_that_is_full_says_that_it_is_incomplete),
+        cmocka_unit_test(a_full_view_has_room_when_what_it_has_not_kept_is_deleted),
+        cmocka_unit_test(a_flood_of_keys_of_no_kind_is_counted),
         cmocka_unit_test(a_view_depends_on_what_the_store_has_and_not_on_its_history),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -317,6 +317,29 @@ static void tells_all_there_is_to_who_begins_later(void **state)
     office_deinit(&o);
 }
 
+/* Without an end of what is under way. */
+static void tells_all_anew_to_who_asks_for_it(void **state)
+{
+    struct office o;
+    int64_t revision = 0;
+    (void)state;
+    office_init(&o, 9, 1000000);
+    struct desk *d = office_leader(&o);
+    const struct ha_store *store = node_ha_store(d->ha);
+    assert_int_equal(desk_put(&o, d, "/novacron/a", "1", 0, &revision), HA_TXN_APPLIED);
+    d->n = 0; /* as one that has not kept it */
+    store->ops->anew(store->self);
+    assert_int_equal(d->began, 1); /* never inside the call */
+    assert_int_equal(desk_put(&o, d, "/novacron/b", "2", 0, NULL), HA_TXN_APPLIED);
+    assert_true(d->was_told_first);
+    assert_int_equal(d->began, 2);
+    assert_int_equal(d->n, 2);
+    assert_int_equal(desk_put(&o, d, "/novacron/a", "3", revision, NULL), HA_TXN_APPLIED);
+    assert_int_equal(d->began, 2);
+    assert_int_equal(d->n, 2);
+    office_deinit(&o);
+}
+
 static void desk_on_compacted(struct node_request *request)
 {
     struct desk *d = request->owner;
@@ -553,6 +576,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(writes_only_where_its_guards_hold),
         cmocka_unit_test(tells_all_there_is_to_who_begins_later),
+        cmocka_unit_test(tells_all_anew_to_who_asks_for_it),
         cmocka_unit_test(begins_anew_where_the_history_is_gone),
         cmocka_unit_test(confirms_who_leads_and_nobody_who_was_deposed),
         cmocka_unit_test(barrier_waits_for_what_is_in_the_log),
