@@ -12,8 +12,11 @@
 #include "core/base/say.h"
 #include "core/chaos/sim/sim_int.h"
 
-/* Halves ask each other every ten seconds, seeds are asked every thirty. */
+/* Halves ask each other every ten seconds. Where both were started anew while they were apart, only
+ * the seeds that they do not know to live are left, one each half a minute: all of them in a round,
+ * that is as many as there are hosts. */
 #define HOSTS_SETTLE_BOUND (120 * NANOS_PER_S)
+#define HOSTS_SEED_EVERY   (30 * NANOS_PER_S)
 #define HOSTS_LOOK_EVERY   NANOS_PER_S
 
 /* Longer than a report of a host that is alive counts, and than it is waited for others. */
@@ -261,7 +264,8 @@ static void judge_tenants(struct sim *s)
 
 void sim_hosts_settle(struct sim *s)
 {
-    nanos bound = simworld_now(s->world) + HOSTS_SETTLE_BOUND;
+    nanos bound =
+        simworld_now(s->world) + u64_max(HOSTS_SETTLE_BOUND, (s->cluster.n + 1) * HOSTS_SEED_EVERY);
     const char *who = why_hosts_differ(s);
     uint32_t lost = 0;
 
