@@ -161,20 +161,24 @@ static const char *agent_first_unheld(const struct ha_agent *a)
     return NULL;
 }
 
+static bool agent_has_watchdog(const struct ha_agent *a)
+{
+    return a->has_guard && agent_is_hardware(a->watchdog);
+}
+
 const char *ha_agent_spoiler(const struct ha_agent *a)
 {
-    return a->has_guard && agent_is_hardware(a->watchdog) ? agent_first_unheld(a) : NULL;
+    return agent_has_watchdog(a) ? agent_first_unheld(a) : NULL;
 }
 
 bool ha_agent_is_short(const struct ha_agent *a)
 {
-    return a->has_guard && agent_is_hardware(a->watchdog) && a->is_guard_short;
+    return agent_has_watchdog(a) && a->is_guard_short;
 }
 
 bool ha_agent_has_hardware(const struct ha_agent *a)
 {
-    return a->has_guard && agent_is_hardware(a->watchdog) && !a->is_guard_short &&
-           agent_first_unheld(a) == NULL;
+    return agent_has_watchdog(a) && !a->is_guard_short && agent_first_unheld(a) == NULL;
 }
 
 enum world_watchdog ha_agent_attested(const struct ha_agent *a)

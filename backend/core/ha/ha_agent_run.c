@@ -517,15 +517,19 @@ static void run_goes_on(struct ha_run *run, const struct ha_owner *owner, nanos 
     }
 }
 
+static void run_is_stale(struct ha_run *run)
+{
+    ha_agent_say(run->agent, "stale", run->vm, "it lives in an epoch that is over: it is killed");
+    run->must_die = true;
+}
+
 static void run_follow(struct ha_run *run, nanos now)
 {
     const struct ha_owner *owner = ha_view_owner(run->agent->view, run->vm);
 
     switch (run_claim_of(run)) {
     case RUN_STALE:
-        ha_agent_say(run->agent, "stale", run->vm,
-                     "it lives in an epoch that is over: it is killed");
-        run->must_die = true;
+        run_is_stale(run);
         break;
     case RUN_TO_STOP:
         run_is_to_stop(run, now);
@@ -574,8 +578,7 @@ void ha_runs_end_stale(struct ha_agent *a)
     for (size_t i = 0; i < a->n_runs; i++) {
         struct ha_run *run = a->runs[i];
         if (run->phase == HA_RUN_ALIVE && !run->must_die && run_claim_of(run) == RUN_STALE) {
-            ha_agent_say(a, "stale", run->vm, "it lives in an epoch that is over: it is killed");
-            run->must_die = true;
+            run_is_stale(run);
         }
         if (run->must_die && !run->is_start_busy) {
             run_kill(run, now);
@@ -600,23 +603,18 @@ static const char *run_refusal(const struct ha_agent *a, const struct ha_vm *vm,
     }
     if (ha_view_storage(a->view, vm->storage) == NULL) {
         return "the record of its storage is missing, or cannot be read: without it, its disk "
-               "would "
-               "be looked for on this host's own";
+               "would be looked for on this host's own";
     }
     const bool has_fence = host != NULL && host->n_levels > 0;
     if (!has_fence && ha_agent_spoiler(a) != NULL) {
         return "a machine that runs here was started while there was no guard, and none holds it, "
-               "so "
-               "that no watchdog could prove this host's loss: stop that machine and start it "
-               "again, "
-               "or give the host a fence device in its record and a test of it";
+               "so that no watchdog could prove this host's loss: stop that machine and start it "
+               "again, or give the host a fence device in its record and a test of it";
     }
     if (!has_fence && ha_agent_is_short(a)) {
         return "this host's guard does not hold all machines that run here, so that no watchdog "
-               "could "
-               "prove its loss: they are handed to it again; `journalctl -u novacron-guard` says "
-               "what "
-               "it refuses";
+               "could prove its loss: they are handed to it again; `journalctl -u novacron-guard` "
+               "says what it refuses";
     }
     if (!has_fence && !ha_agent_has_hardware(a)) {
         return "the host has neither a hardware watchdog that its guard holds nor a fence device, "

@@ -590,14 +590,12 @@ static void a_machine_is_started_on_the_disk_that_it_was_placed_with(void **stat
 /* The driver would look for its disk where it has its own: an old copy of it may be there. */
 static void a_machine_whose_storage_is_not_declared_any_more_is_not_started(void **state)
 {
-    static const char key[] = "/novacron/storages/nfs";
     struct lone_agent b;
     (void)state;
     lone_open(&b, WORLD_WATCHDOG_READY);
     lone_register(&b);
     lone_assign(&b, 7, HA_POLICY_STOP);
-    ha_view_delete(&b.view, (struct bytes){(const uint8_t *)key, strlen(key)}, b.view.revision + 1);
-    ha_view_advance(&b.view, b.view.revision + 1);
+    view_delete_key(&b.view, "/novacron/storages/nfs");
     lone_grant(&b, b.view.revision);
     lone_run(&b, NANOS_PER_S);
     assert_int_equal(lone_starts(&b), 0);
