@@ -160,6 +160,53 @@ void put_fate(struct keeper_bench *b, const char *host, uint32_t losses, bool is
     VIEW_PUT(&b->view, &fate);
 }
 
+void put_covered(struct keeper_bench *b, const char *name)
+{
+    struct ha_host host = *ha_view_host(&b->view, name);
+    struct ha_agent_record agent = *ha_view_agent(&b->view, name);
+
+    host.is_bare_metal = true;
+    agent.watchdog = WORLD_WATCHDOG_ARMED;
+    agent.watchdog_ms = 5000;
+    agent.boot = 1;
+    VIEW_PUT(&b->view, &host);
+    VIEW_PUT(&b->view, &agent);
+}
+
+static bool court_grants(void *ctx, node_id from, const struct ha_renew *renew,
+                         enum ha_refusal *refusal)
+{
+    (void)ctx;
+    (void)from;
+    (void)renew;
+    (void)refusal;
+    return true;
+}
+
+static void court_answer(void *ctx, node_id to, const struct ha_note *note)
+{
+    (void)ctx;
+    (void)to;
+    (void)note;
+}
+
+void grant_once(struct keeper_bench *b, const char *host)
+{
+    const struct ha_lessor_court court = {.judge = court_grants,
+                                          .answer = court_answer,
+                                          .revision = b->view.revision,
+                                          .lease = ha_keeper_lease(b->keeper),
+                                          .drift_ppm = ha_keeper_drift(b->keeper)};
+    struct ha_renew renew = {
+        .boot = 1, .number = 1, .watchdog = WORLD_WATCHDOG_ARMED, .watchdog_ms = 5000};
+
+    ha_text_set(renew.host, sizeof(renew.host), host);
+    ha_lessor_arrived(&b->lessor, simworld_now(b->sim), ha_view_agent(&b->view, host)->member,
+                      &renew);
+    ha_lessor_confirm_begun(&b->lessor);
+    ha_lessor_confirm_over(&b->lessor, true, &court);
+}
+
 void answer_about(struct keeper_bench *b, const char *key, enum ha_txn_outcome outcome)
 {
     for (size_t i = 0; i < b->n; i++) {

@@ -44,6 +44,13 @@ void put_owned(struct keeper_bench *b, const char *vm, enum ha_phase phase, cons
 void put_fate(struct keeper_bench *b, const char *host, uint32_t losses, bool is_quarantined,
               bool is_tripped);
 
+/* The host, whose agent is declared, is what time may prove something of: bare metal, with an armed
+ * watchdog that bites after 5 s. Its agent's boot is 1. */
+void put_covered(struct keeper_bench *b, const char *host);
+
+/* The host renews, attesting that, and is granted what the keeper grants now. */
+void grant_once(struct keeper_bench *b, const char *host);
+
 /* One transaction that has to do with `key` ends so, and is forgotten; the test fails where there
  * is none. */
 void answer_about(struct keeper_bench *b, const char *key, enum ha_txn_outcome outcome);

@@ -31,20 +31,6 @@ static void put_nfs(struct keeper_bench *b, const char *path)
     VIEW_PUT(&b->view, &storage);
 }
 
-/* A watchdog proves its loss: machines may be placed there. */
-static void put_watchdog(struct keeper_bench *b, const char *name)
-{
-    struct ha_host host = *ha_view_host(&b->view, name);
-    struct ha_agent_record agent = *ha_view_agent(&b->view, name);
-
-    host.is_bare_metal = true;
-    agent.watchdog = WORLD_WATCHDOG_ARMED;
-    agent.watchdog_ms = 5000;
-    agent.boot = 1;
-    VIEW_PUT(&b->view, &host);
-    VIEW_PUT(&b->view, &agent);
-}
-
 static void put_report(struct keeper_bench *b, const char *host, uint64_t epoch,
                        enum ha_report_state state)
 {
@@ -61,40 +47,13 @@ static void put_report(struct keeper_bench *b, const char *host, uint64_t epoch,
     VIEW_PUT(&b->view, &report);
 }
 
-static bool grants_all(void *ctx, node_id from, const struct ha_renew *renew,
-                       enum ha_refusal *refusal)
-{
-    (void)ctx;
-    (void)from;
-    (void)renew;
-    (void)refusal;
-    return true;
-}
-
-static void tells_nobody(void *ctx, node_id to, const struct ha_note *note)
-{
-    (void)ctx;
-    (void)to;
-    (void)note;
-}
-
 /* A manager, and "b" has a lease. */
 static void move_open(struct keeper_bench *b)
 {
-    struct ha_renew renew = {.boot = 1, .number = 1};
-
     keeper_open(b);
-    put_watchdog(b, "b");
+    put_covered(b, "b");
     keeper_take(b);
-    ha_text_set(renew.host, sizeof(renew.host), "b");
-    ha_lessor_arrived(&b->lessor, simworld_now(b->sim), 2, &renew);
-    ha_lessor_confirm_begun(&b->lessor);
-    const struct ha_lessor_court court = {.judge = grants_all,
-                                          .answer = tells_nobody,
-                                          .revision = b->view.revision,
-                                          .lease = 9 * NANOS_PER_S,
-                                          .drift_ppm = 1000};
-    ha_lessor_confirm_over(&b->lessor, true, &court);
+    grant_once(b, "b");
 }
 
 /* All is sent to "b", where a machine waits as epoch 6: what is left is to switch over. */

@@ -8,19 +8,6 @@
 
 #define WEB "/novacron/owners/web"
 
-static void put_covered(struct keeper_bench *b, const char *name, node_id member)
-{
-    struct ha_host host = host_named(name, 1000, 4);
-    struct ha_agent_record agent = agent_of(name);
-
-    host.is_bare_metal = true;
-    agent.member = member;
-    agent.watchdog = WORLD_WATCHDOG_ARMED;
-    agent.watchdog_ms = 5000;
-    VIEW_PUT(&b->view, &host);
-    VIEW_PUT(&b->view, &agent);
-}
-
 static void put_settings(struct keeper_bench *b, uint32_t spare_hosts, uint32_t starts_at_once)
 {
     struct ha_settings settings;
@@ -61,50 +48,25 @@ static void put_owner(struct keeper_bench *b, enum ha_phase phase, const char *h
     VIEW_PUT(&b->view, &owner);
 }
 
-static bool judge_grants(void *ctx, node_id from, const struct ha_renew *renew,
-                         enum ha_refusal *refusal)
-{
-    (void)ctx;
-    (void)from;
-    (void)renew;
-    (void)refusal;
-    return true;
-}
-
-static void answer_unheard(void *ctx, node_id to, const struct ha_note *note)
-{
-    (void)ctx;
-    (void)to;
-    (void)note;
-}
-
 /* A lease for each host that is not lost. */
 static void grant_leases(struct keeper_bench *b)
 {
-    const struct ha_lessor_court court = {.judge = judge_grants,
-                                          .answer = answer_unheard,
-                                          .revision = b->view.revision,
-                                          .lease = 9 * NANOS_PER_S};
     static const char *const hosts[] = {"a", "b"};
 
     for (size_t i = 0; i < COUNT_OF(hosts); i++) {
-        struct ha_renew renew = {.boot = 1, .number = 1};
         const struct ha_fate *fate = ha_view_fate(&b->view, hosts[i]);
         if (fate == NULL || fate->phase == HA_HOST_UP) {
-            ha_text_set(renew.host, sizeof(renew.host), hosts[i]);
-            ha_lessor_arrived(&b->lessor, simworld_now(b->sim), i + 1, &renew);
+            grant_once(b, hosts[i]);
         }
     }
-    ha_lessor_confirm_begun(&b->lessor);
-    ha_lessor_confirm_over(&b->lessor, true, &court);
 }
 
 static void placing_keeper_open(struct keeper_bench *b, uint32_t spare_hosts,
                                 uint32_t starts_at_once)
 {
     keeper_open(b);
-    put_covered(b, "a", 1);
-    put_covered(b, "b", 2);
+    put_covered(b, "a");
+    put_covered(b, "b");
     put_settings(b, spare_hosts, starts_at_once);
 }
 
@@ -216,8 +178,13 @@ static void a_start_of_a_machine_that_runs_is_obeyed_where_it_is(void **state)
 static void put_recovering(struct keeper_bench *b)
 {
     struct ha_vm web = vm_named("web", 10);
+    const struct ha_host host = host_named("c", 1000, 4);
+    struct ha_agent_record agent = agent_of("c");
 
-    put_covered(b, "c", 3);
+    agent.member = 3;
+    VIEW_PUT(&b->view, &host);
+    VIEW_PUT(&b->view, &agent);
+    put_covered(b, "c");
     put_gone(b, "c");
     web.policy = HA_POLICY_STOP;
     names_add(&web.allowed, "b");

@@ -13,51 +13,6 @@ static void inherit_minute(struct keeper_bench *b)
     ha_keeper_begin(b->keeper, 3);
 }
 
-static bool grant_judge(void *ctx, node_id from, const struct ha_renew *renew,
-                        enum ha_refusal *refusal)
-{
-    (void)ctx;
-    (void)from;
-    (void)renew;
-    (void)refusal;
-    return true;
-}
-
-static void grant_answer(void *ctx, node_id to, const struct ha_note *note)
-{
-    (void)ctx;
-    (void)to;
-    (void)note;
-}
-
-/* "b" renews, and is granted what the keeper grants now. */
-static void grant_once(struct keeper_bench *b)
-{
-    const struct ha_lessor_court court = {
-        .judge = grant_judge, .answer = grant_answer, .lease = ha_keeper_lease(b->keeper)};
-    struct ha_renew renew = {
-        .boot = 1, .number = 1, .watchdog = WORLD_WATCHDOG_ARMED, .watchdog_ms = 5000};
-
-    ha_text_set(renew.host, sizeof(renew.host), "b");
-    ha_lessor_arrived(&b->lessor, simworld_now(b->sim), 2, &renew);
-    ha_lessor_confirm_begun(&b->lessor);
-    ha_lessor_confirm_over(&b->lessor, true, &court);
-}
-
-/* "b" is what time may prove something of: bare metal, with a watchdog. */
-static void attest(struct keeper_bench *b)
-{
-    struct ha_host host = host_named("b", 1000, 4);
-    struct ha_agent_record agent = agent_of("b");
-
-    host.is_bare_metal = true;
-    agent.member = 2;
-    agent.watchdog = WORLD_WATCHDOG_ARMED;
-    agent.watchdog_ms = 5000;
-    VIEW_PUT(&b->view, &host);
-    VIEW_PUT(&b->view, &agent);
-}
-
 static void put_phase(struct keeper_bench *b, enum ha_fate_phase phase, enum ha_proof proof)
 {
     struct ha_fate fate;
@@ -85,13 +40,13 @@ static void a_grant_does_not_end_the_longer_lease_of_the_leader_before(void **st
     struct keeper_bench b;
     (void)state;
     keeper_open(&b);
-    attest(&b);
+    put_covered(&b, "b");
     inherit_minute(&b);
     keeper_take(&b);
     const nanos since = simworld_now(b.sim);
     put_owned(&b, "web", HA_RECOVERING, "b", 6, true);
     keeper_run(&b, 2 * NANOS_PER_S);
-    grant_once(&b);
+    grant_once(&b, "b");
     put_phase(&b, HA_HOST_LOST, HA_PROOF_NONE);
     keeper_run(&b, NANOS_PER_S);
     /* L, W and D, without the drifts. */
@@ -102,7 +57,7 @@ static void a_grant_does_not_end_the_longer_lease_of_the_leader_before(void **st
     /* One that is granted after that one has ended is all that counts. */
     put_phase(&b, HA_HOST_UP, HA_PROOF_NONE);
     keeper_run(&b, 60 * NANOS_PER_S);
-    grant_once(&b);
+    grant_once(&b, "b");
     put_phase(&b, HA_HOST_LOST, HA_PROOF_NONE);
     ruling = ruling_now(&b, "web");
     assert_in_range(ruling.left, 19 * NANOS_PER_S, 20 * NANOS_PER_S);
@@ -178,7 +133,7 @@ static void a_deleted_machine_is_let_go_by_time(void **state)
     struct keeper_bench b;
     (void)state;
     keeper_open(&b);
-    attest(&b);
+    put_covered(&b, "b");
     put_storage(&b, "slow", 20000);
     keeper_take(&b);
     put_owned(&b, "web", HA_RECOVERING, "b", 6, true);
