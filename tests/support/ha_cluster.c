@@ -515,6 +515,16 @@ void ha_cluster_run_vm(struct ha_cluster *c, const struct ha_vm *vm, const struc
     assert_true(ha_cluster_wait_vm(c, vm->name, HA_RUNNING, b->name, 5 * NANOS_PER_S));
 }
 
+struct ha_box *ha_cluster_with_web(struct ha_cluster *c, uint64_t seed, uint32_t n, bool has_fences)
+{
+    ha_cluster_init(c, seed, n, WORLD_WATCHDOG_READY);
+    ha_cluster_start(c, has_fences);
+    struct ha_box *b = ha_cluster_follower(c);
+    const struct ha_vm vm = ha_cluster_vm_at(c, "web", b);
+    ha_cluster_run_vm(c, &vm, b);
+    return b;
+}
+
 /* --- waiting ------------------------------------------------------------------------------------
  */
 

@@ -102,6 +102,9 @@ struct ha_vm ha_cluster_vm(struct ha_cluster *c, const char *name);
 struct ha_vm ha_cluster_vm_at(struct ha_cluster *c, const char *name, const struct ha_box *b);
 /* Declares it; it must run there soon. */
 void ha_cluster_run_vm(struct ha_cluster *c, const struct ha_vm *vm, const struct ha_box *b);
+/* A cluster of so many, with the machine "web" on the box that it returns, which does not lead. */
+struct ha_box *ha_cluster_with_web(struct ha_cluster *c, uint64_t seed, uint32_t n,
+                                   bool has_fences);
 
 /* Waits until the machine is in the phase, on `host` unless that is NULL, for at most `span`.
  * False: it is not; says what is. */

@@ -3,17 +3,6 @@
 #include "tests/support/ha_cluster.h"
 #include "tests/support/test.h"
 
-/* Three members, and "web" on the box that it returns, which does not lead. */
-static struct ha_box *anew_with_web(struct ha_cluster *c, uint64_t seed, bool has_fences)
-{
-    ha_cluster_init(c, seed, 3, WORLD_WATCHDOG_READY);
-    ha_cluster_start(c, has_fences);
-    struct ha_box *b = ha_cluster_follower(c);
-    const struct ha_vm vm = ha_cluster_vm_at(c, "web", b);
-    ha_cluster_run_vm(c, &vm, b);
-    return b;
-}
-
 static void members_read_anew(struct ha_cluster *c)
 {
     for (uint32_t i = 0; i < c->n; i++) {
@@ -29,7 +18,7 @@ static void members_that_read_everything_anew_go_on(void **state)
 {
     struct ha_cluster c;
     (void)state;
-    struct ha_box *b = anew_with_web(&c, 28, true);
+    struct ha_box *b = ha_cluster_with_web(&c, 28, 3, true);
     for (uint32_t i = 0; i < 100; i++) {
         members_read_anew(&c);
         ha_cluster_run(&c, 37 * NANOS_PER_MS);
@@ -53,7 +42,7 @@ static void host_that_takes_a_lost_ones_name_proves_nothing_about_it(void **stat
     struct ha_cluster c;
     struct ha_confirmed confirmed;
     (void)state;
-    struct ha_box *b = anew_with_web(&c, 27, false);
+    struct ha_box *b = ha_cluster_with_web(&c, 27, 3, false);
     struct ha_host host = *ha_view_host(ha_cluster_view(&c), b->name);
     host.is_bare_metal = false; /* so that time says nothing */
     HA_APPLY(&c, &host);

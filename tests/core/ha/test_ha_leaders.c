@@ -7,14 +7,9 @@
  * the machine, which does not lead. */
 static struct ha_box *cluster_with_long_leases(struct ha_cluster *c, uint64_t seed)
 {
-    struct ha_settings settings;
+    struct ha_box *b = ha_cluster_with_web(c, seed, 5, false);
+    struct ha_settings settings = *ha_view_settings(ha_cluster_view(c));
 
-    ha_cluster_init(c, seed, 5, WORLD_WATCHDOG_READY);
-    ha_cluster_start(c, false);
-    struct ha_box *b = ha_cluster_follower(c);
-    const struct ha_vm vm = ha_cluster_vm_at(c, "web", b);
-    ha_cluster_run_vm(c, &vm, b);
-    settings = *ha_view_settings(ha_cluster_view(c));
     settings.lease_ms = 60000;
     settings.expiry_max_ms = 120000;
     HA_APPLY(c, &settings);

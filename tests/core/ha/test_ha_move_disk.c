@@ -7,17 +7,6 @@
 #include "tests/support/ha_cluster.h"
 #include "tests/support/test.h"
 
-/* Of three hosts, with "web" on one that does not lead. */
-static struct ha_box *cluster_that_runs_web(struct ha_cluster *c, uint64_t seed)
-{
-    ha_cluster_init(c, seed, 3, WORLD_WATCHDOG_READY);
-    ha_cluster_start(c, true);
-    struct ha_box *b = ha_cluster_follower(c);
-    const struct ha_vm vm = ha_cluster_vm_at(c, "web", b);
-    ha_cluster_run_vm(c, &vm, b);
-    return b;
-}
-
 /* Asks for a live move of "web" to the leader's host, by this record of it. */
 static void ask_to_move(struct ha_cluster *c, struct ha_vm vm)
 {
@@ -43,7 +32,7 @@ static void machine_whose_volume_was_edited_is_not_moved_while_it_runs(void **st
 {
     struct ha_cluster c;
     (void)state;
-    struct ha_box *b = cluster_that_runs_web(&c, 38);
+    struct ha_box *b = ha_cluster_with_web(&c, 38, 3, true);
     struct ha_box *to = ha_cluster_leader(&c);
     struct ha_vm vm = *ha_view_vm(ha_cluster_view(&c), "web");
     const struct ha_vm before = vm;
@@ -78,7 +67,7 @@ static void machine_whose_storage_has_another_path_is_not_moved_while_it_runs(vo
 {
     struct ha_cluster c;
     (void)state;
-    struct ha_box *b = cluster_that_runs_web(&c, 39);
+    struct ha_box *b = ha_cluster_with_web(&c, 39, 3, true);
     struct ha_storage storage = *ha_view_storage(ha_cluster_view(&c), "nfs");
     ha_text_set(storage.path, sizeof(storage.path), "/other");
     HA_APPLY(&c, &storage);
@@ -93,7 +82,7 @@ static void move_is_called_off_when_the_volume_is_edited_in_its_middle(void **st
 {
     struct ha_cluster c;
     (void)state;
-    struct ha_box *b = cluster_that_runs_web(&c, 40);
+    struct ha_box *b = ha_cluster_with_web(&c, 40, 3, true);
     struct ha_box *to = ha_cluster_leader(&c);
     struct ha_vm vm = *ha_view_vm(ha_cluster_view(&c), "web");
     const struct ha_vm before = vm;
