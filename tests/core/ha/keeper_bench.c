@@ -183,7 +183,7 @@ static bool court_grants(void *ctx, node_id from, const struct ha_renew *renew,
     return true;
 }
 
-static void court_answer(void *ctx, node_id to, const struct ha_note *note)
+static void court_tells_nobody(void *ctx, node_id to, const struct ha_note *note)
 {
     (void)ctx;
     (void)to;
@@ -193,7 +193,7 @@ static void court_answer(void *ctx, node_id to, const struct ha_note *note)
 void grant_once(struct keeper_bench *b, const char *host)
 {
     const struct ha_lessor_court court = {.judge = court_grants,
-                                          .answer = court_answer,
+                                          .answer = court_tells_nobody,
                                           .revision = b->view.revision,
                                           .lease = ha_keeper_lease(b->keeper),
                                           .drift_ppm = ha_keeper_drift(b->keeper)};
